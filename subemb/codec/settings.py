@@ -1,0 +1,173 @@
+"""What to compute: the frozen settings of one compression. They key jobs, caches and URLs."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from ..errors import InputError
+from .subspaces import checked_codebook_size, subspace_widths
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method as people see it: its key, title, one plain sentence, and which settings it reads."""
+
+    key: str
+    title: str
+    summary: str
+    uses_codebooks: bool = True
+    is_iterative: bool = True
+    can_be_unique: bool = False
+    is_unique: bool = False  # distinct tuples by default
+    is_baseline: bool = False
+
+
+METHODS: dict[str, Method] = {
+    method.key: method
+    for method in (
+        Method(
+            "cluster",
+            "Cluster (unique)",
+            "k-means decides the codes, then tuples are made distinct with the least added error (the paper's Algorithm 2).",
+            can_be_unique=True,
+            is_unique=True,
+        ),
+        Method(
+            "arbitrary",
+            "Arbitrary",
+            "The digits of the token id in base Q are the codes: distinct for free, blind to meaning (Algorithm 1).",
+            is_iterative=False,
+            is_unique=True,
+        ),
+        Method(
+            "random",
+            "Random",
+            "Arbitrary codes dealt out in a seeded random order: the control for arbitrary.",
+            is_iterative=False,
+            is_unique=True,
+        ),
+        Method(
+            "product",
+            "Product quantization",
+            "k-means in every subspace on its own; tokens may collide unless unique tuples are asked for.",
+            can_be_unique=True,
+        ),
+        Method(
+            "optimized_product",
+            "Optimized PQ",
+            "Product quantization after a learned rotation of the axes.",
+            can_be_unique=True,
+        ),
+        Method("residual", "Residual", "Each stage quantizes what the stages before left over; codewords are added up."),
+        Method(
+            "low_rank",
+            "Low rank (SVD)",
+            "The table as a product of two thin matrices about its mean.",
+            uses_codebooks=False,
+            is_iterative=False,
+            is_baseline=True,
+        ),
+        Method(
+            "int8",
+            "int8",
+            "Every number rounded to 8 bits, one scale a row.",
+            uses_codebooks=False,
+            is_iterative=False,
+            is_baseline=True,
+        ),
+        Method(
+            "int4",
+            "int4",
+            "Every number rounded to 4 bits, one scale for each group of 32.",
+            uses_codebooks=False,
+            is_iterative=False,
+            is_baseline=True,
+        ),
+    )
+}
+
+#: How tokens are weighted; see subemb.codec.weights.
+WEIGHTS = ("vocabulary", "none", "zipf", "counts", "sqrt_counts")
+
+
+@dataclass(frozen=True)
+class CompressionSettings:
+    """Settings of one compression; checks what can be checked without the table, and the rest in :meth:`resolve`.
+
+    method: a key of METHODS.
+    subspaces: f, from 1 to D (for ``residual``: the number of stages).
+    codebook_size: Q, or None for the automatic ceil(V ** (1/f)).
+    unique: distinct tuples; None takes the method's own default.
+    weights: one of WEIGHTS; ``counts`` and ``sqrt_counts`` need a text (or the counts themselves).
+    iterations, tolerance: k-means stops after so many iterations, or when the error shrinks by less than this share.
+    rank: of ``low_rank`` only.
+    seed: of everything random.
+    text_digest: short hash of the text behind count weights, so that equal settings mean equal results.
+
+    Raises InputError naming the value, the limit and the remedy.
+    """
+
+    method: str = "cluster"
+    subspaces: int = 3
+    codebook_size: int | None = None
+    unique: bool | None = None
+    weights: str = "none"
+    iterations: int = 25
+    tolerance: float = 1e-4
+    rank: int | None = None
+    seed: int = 0
+    text_digest: str | None = None
+
+    def __post_init__(self):
+        method = METHODS.get(self.method)
+        if method is None:
+            raise InputError(f"unknown method {self.method!r}; choose one of {', '.join(METHODS)}")
+        for name, low, high in (("subspaces", 1, None), ("iterations", 1, 1000), ("seed", 0, 2**32 - 1)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise InputError(f"{name} must be a whole number, not {value!r}")
+            if value < low or (high is not None and value > high):
+                raise InputError(f"{name} is {value}; it must be at least {low}" + (f" and at most {high}" if high else ""))
+        for name in ("codebook_size", "rank"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
+        if not 0 <= self.tolerance < 1:
+            raise InputError(f"tolerance is {self.tolerance}; it must be at least 0 and below 1")
+        if self.weights not in WEIGHTS:
+            raise InputError(f"unknown weights {self.weights!r}; choose one of {', '.join(WEIGHTS)}")
+        if self.unique and not (method.can_be_unique or method.is_unique):
+            raise InputError(f"{self.method} cannot be asked for unique tuples; use cluster or product")
+        if self.unique is False and method.is_unique and not method.can_be_unique:
+            raise InputError(f"{self.method} has unique tuples by construction; leave unique unset")
+
+    @property
+    def wants_unique(self) -> bool:
+        """Whether distinct tuples are asked for, by the user or by the method."""
+        return METHODS[self.method].is_unique if self.unique is None else self.unique
+
+    def resolve(self, vocabulary: int, dim: int) -> "CompressionSettings":
+        """The same settings with every automatic value filled in for a (V, D) table; raises InputError if they do not fit."""
+        if METHODS[self.method].uses_codebooks:
+            if self.method != "residual":
+                subspace_widths(dim, self.subspaces)
+            size = checked_codebook_size(self.codebook_size, vocabulary, self.subspaces)
+            return replace(self, codebook_size=size, unique=self.wants_unique, rank=None)
+        if self.method == "low_rank":
+            limit = min(vocabulary, dim)
+            rank = self.rank if self.rank is not None else max(1, dim // 8)
+            if rank > limit:
+                raise InputError(f"rank {rank} is more than this table of {vocabulary} x {dim} allows; choose 1 to {limit}")
+            return replace(self, rank=rank, unique=False, codebook_size=None)
+        return replace(self, unique=False, codebook_size=None, rank=None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "CompressionSettings":
+        """The inverse of :meth:`to_dict`; raises InputError for names it does not know."""
+        unknown = sorted(set(values) - set(cls.__dataclass_fields__))
+        if unknown:
+            raise InputError(f"unknown setting(s) {', '.join(unknown)}; written by a newer version of subemb?")
+        return cls(**values)

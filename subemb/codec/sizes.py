@@ -1,0 +1,131 @@
+"""What a compressed table costs, counted honestly.
+
+The paper counts floats only: codebook parameters against V x D. The codes also have to be kept: f integers of
+ceil(log2 Q) bits for every token. Both measures are here, for every method, with everything the method stores.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .settings import CompressionSettings
+
+FLOAT_BYTES = 4  # both sides are counted in float32, whatever the checkpoint's own type
+INT4_GROUP = 32  # axes that share one minimum and one step
+
+
+def code_bits_each(codebook_size: int) -> int:
+    """Bits of one code out of Q: ceil(log2 Q).
+
+    >>> [code_bits_each(q) for q in (1, 2, 32, 33, 256)]
+    [0, 1, 5, 6, 8]
+    """
+    return (codebook_size - 1).bit_length()
+
+
+@dataclass(frozen=True)
+class Size:
+    """Everything one compressed table stores.
+
+    vocabulary, dim: V and D of the original table.
+    codebook_parameters: floats in the codebooks (Q x D; Q x D x stages for residual).
+    other_parameters: floats besides codebooks: rotation, low-rank factors, means, scales.
+    code_bits: packed integers, in bits: V x f x ceil(log2 Q), or the rounded numbers of int8 / int4. Arbitrary codes are
+        computed from the id, not stored: 0.
+    model_parameters: floats of the whole model, original table included, or None if not known.
+    """
+
+    vocabulary: int
+    dim: int
+    codebook_parameters: int
+    other_parameters: int = 0
+    code_bits: int = 0
+    model_parameters: int | None = None
+
+    @property
+    def original_parameters(self) -> int:
+        """V x D."""
+        return self.vocabulary * self.dim
+
+    @property
+    def original_bytes(self) -> int:
+        """V x D x 4: the table in float32."""
+        return self.original_parameters * FLOAT_BYTES
+
+    @property
+    def parameters(self) -> int:
+        """All floats stored."""
+        return self.codebook_parameters + self.other_parameters
+
+    @property
+    def code_bytes(self) -> int:
+        """Packed integers, in whole bytes."""
+        return -(-self.code_bits // 8)
+
+    @property
+    def float_bytes(self) -> int:
+        """All floats stored, in bytes."""
+        return self.parameters * FLOAT_BYTES
+
+    @property
+    def total_bytes(self) -> int:
+        """Floats and packed integers together."""
+        return self.float_bytes + self.code_bytes
+
+    @property
+    def parameter_share(self) -> float:
+        """The paper's measure: floats stored over V x D."""
+        return self.parameters / self.original_parameters
+
+    @property
+    def total_share(self) -> float:
+        """The honest measure: all bytes stored over the bytes of the table."""
+        return self.total_bytes / self.original_bytes
+
+    @property
+    def original_share_of_model(self) -> float | None:
+        """Share of the whole model's bytes that the original table takes."""
+        if self.model_parameters is None:
+            return None
+        return self.original_parameters / self.model_parameters
+
+    @property
+    def model_bytes(self) -> int | None:
+        """The whole model in float32, with the original table."""
+        return None if self.model_parameters is None else self.model_parameters * FLOAT_BYTES
+
+    @property
+    def compressed_model_bytes(self) -> int | None:
+        """The whole model in float32, with the compressed table."""
+        return None if self.model_bytes is None else self.model_bytes - self.original_bytes + self.total_bytes
+
+    @property
+    def share_of_model(self) -> float | None:
+        """Share of the compressed model's bytes that the compressed table takes."""
+        return None if self.compressed_model_bytes is None else self.total_bytes / self.compressed_model_bytes
+
+
+def predicted_size(settings: "CompressionSettings", vocabulary: int, dim: int, model_parameters: int | None = None) -> Size:
+    """The size that :meth:`Compressed.size` will report, known before anything is computed.
+
+    Raises InputError if the settings do not fit a (V, D) table.
+
+    >>> from subemb.codec.settings import CompressionSettings
+    >>> predicted_size(CompressionSettings("cluster", subspaces=3), 30522, 384).total_bytes
+    106381
+    """
+    settings = settings.resolve(vocabulary, dim)
+    method, books, codebook_size = settings.method, settings.subspaces, settings.codebook_size
+    codebooks = others = bits = 0
+    if method == "low_rank":
+        others = settings.rank * (vocabulary + dim) + dim  # two factors and the mean
+    elif method == "int8":
+        others, bits = vocabulary, 8 * vocabulary * dim  # one scale a row
+    elif method == "int4":
+        # One minimum and one step a group, 16 bits each: together the bytes of one float. Two values a byte.
+        others, bits = vocabulary * -(-dim // INT4_GROUP), 8 * vocabulary * -(-dim // 2)
+    else:
+        codebooks = codebook_size * dim * (books if method == "residual" else 1)
+        others = dim * dim if method == "optimized_product" else 0
+        bits = 0 if method == "arbitrary" else vocabulary * books * code_bits_each(codebook_size)
+    return Size(vocabulary, dim, codebooks, others, bits, model_parameters)

@@ -1,0 +1,223 @@
+"""What every test gets: caches of its own, no network; and for tests of pages a server and a real browser.
+
+The environment is set before anything of subemb or Hugging Face is imported, so that worker processes and servers inherit it.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BROWSER_ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-dev-shm-usage"]
+#: What must never stand in the log of a server under test.
+SUSPICIOUS = ("traceback", "deprecat", "warning", "exception", "error")
+#: How long a server may take to start, and a page to do what a test waits for; generous, for busy machines.
+PATIENCE_SECONDS = 90
+
+_scratch = Path(tempfile.mkdtemp(prefix="subemb-tests-"))
+os.environ.update(
+    SUBEMB_CACHE=str(_scratch / "cache"),
+    HF_HOME=str(_scratch / "huggingface"),
+    HF_HUB_OFFLINE="1",
+    HF_HUB_DISABLE_TELEMETRY="1",
+    HF_HUB_DISABLE_PROGRESS_BARS="1",
+    TOKENIZERS_PARALLELISM="false",
+)
+for _name in ("SUBEMB_MODELS", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN"):
+    os.environ.pop(_name, None)
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_scratch, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_network() -> Iterator[None]:
+    """Connections of this process stay on this machine; anything else is refused as if the cable were out."""
+    original = socket.socket.connect
+
+    def connect(self, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_local(address[0]):
+            raise OSError(101, f"tests use no network, but {address[0]} was asked for")
+        return original(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", connect)
+        yield
+
+
+def _is_local(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+# Servers
+
+
+class AppServer:
+    """``streamlit run app.py`` with its log. Used through the fixtures ``start_app`` and ``app_server``."""
+
+    def __init__(self, log: Path, environment: dict[str, str], command: list[str] | None = None, cwd: Path = ROOT):
+        self.port = _free_port()
+        self.url = f"http://localhost:{self.port}"
+        self.log_file = log
+        command = command or [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), "--server.headless=true"]
+        # Every test session binds to a port of its own, whatever a developer's own settings say.
+        flag = "--port" if "subemb" in command else "--server.port"
+        with log.open("wb") as stream:
+            self.process = subprocess.Popen(
+                [*command, f"{flag}={self.port}"],
+                cwd=cwd,
+                env={**os.environ, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def log(self) -> str:
+        """Everything the server has written so far."""
+        return self.log_file.read_text(encoding="utf-8", errors="replace")
+
+    def wait_until_healthy(self) -> None:
+        """Return when pages can be asked for; fail with the log if that takes too long."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=2) as answer:
+                    if answer.status == 200:
+                        return
+            except OSError:
+                time.sleep(0.1)
+        pytest.fail(f"the server did not come up; its log:\n{self.log}")
+
+    def stop(self) -> None:
+        """End the server as Ctrl-C does, and wait for it."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(20)
+
+    def suspicious_lines(self, allowed: tuple[str, ...] = ()) -> list[str]:
+        """Log lines that tell of a defect, except those containing one of ``allowed``."""
+        return [
+            line
+            for line in self.log.splitlines()
+            if any(word in line.lower() for word in SUSPICIOUS) and not any(text in line for text in allowed)
+        ]
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def start_app(tmp_path_factory):
+    """Start servers: ``server = start_app({"SUBEMB_MODELS": ...}, allowed=("text of an expected log line",))``.
+
+    They live until the session ends; then a log line of one that tells of a defect fails the session's last test.
+    """
+    servers: list[tuple[AppServer, tuple[str, ...]]] = []
+
+    def start(environment: dict[str, str] | None = None, allowed: tuple[str, ...] = (), **how) -> AppServer:
+        log = tmp_path_factory.mktemp("server") / "log.txt"
+        server = AppServer(log, environment or {}, **how)
+        servers.append((server, allowed))
+        server.wait_until_healthy()
+        return server
+
+    yield start
+    for server, _ in servers:
+        server.stop()
+    complaints = [line for server, allowed in servers for line in server.suspicious_lines(allowed)]
+    assert not complaints, "servers wrote:\n" + "\n".join(complaints)
+
+
+@pytest.fixture(scope="session")
+def app_server(start_app) -> AppServer:
+    """One server with the default settings, shared by all tests that leave it as it was."""
+    return start_app()
+
+
+# A browser
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str | None:
+    """Path of a Chromium: ``SUBEMB_CHROMIUM``, an installed one, or None for Playwright's own. Skips if there is none."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="browser tests need playwright: pip install playwright")
+    given = os.environ.get("SUBEMB_CHROMIUM")
+    if given:
+        assert Path(given).is_file(), f"SUBEMB_CHROMIUM names {given}, which is not a file"
+        return given
+    installed = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if installed:
+        return installed
+    with sync_api.sync_playwright() as playwright:
+        own = Path(playwright.chromium.executable_path)
+    if own.is_file():
+        return None
+    pytest.skip("browser tests need Chromium: install it, run `playwright install chromium`, or set SUBEMB_CHROMIUM")
+
+
+@pytest.fixture(scope="session")
+def browser(chromium):
+    """A headless Chromium for the session."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=BROWSER_ARGUMENTS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def new_page(browser):
+    """Open pages, each a visitor of its own: ``page = new_page(width=390, height=844, color_scheme="dark")``.
+
+    At the end of the test they must have raised no error in the browser and asked nothing of any other machine.
+    """
+    contexts, errors, foreign = [], [], []
+
+    def watch(request) -> None:
+        scheme, _, rest = request.url.partition("://")
+        if scheme in ("http", "https", "ws", "wss") and not _is_local(rest.split("/")[0].rsplit(":", 1)[0]):
+            foreign.append(request.url)
+
+    def open_page(width: int = 1280, height: int = 900, color_scheme: str = "light", **options):
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=color_scheme, accept_downloads=True, **options
+        )
+        context.set_default_timeout(PATIENCE_SECONDS * 1000)
+        contexts.append(context)
+        context.on("request", watch)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not errors, f"errors in the browser: {errors}"
+    assert not foreign, f"the browser asked other machines: {foreign}"
+
+
+@pytest.fixture
+def page(new_page):
+    """One visitor at 1280 x 900 in the light theme."""
+    return new_page()
