@@ -1,0 +1,105 @@
+"""Text from strangers, shown as itself: in HTML, in Streamlit's markdown, in plotly's labels, and to the eye.
+
+Token text, model names and sentences are data. Each function here writes a text down so that one kind of renderer shows
+exactly its characters, never markup; escape a text once, whole, for the place it goes to.
+"""
+
+import re
+import unicodedata
+
+#: What a person sees in place of characters that leave no mark, or move the marks of others.
+VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍"}
+
+# Letters and signs that are drawn as nothing although their category says otherwise: Hangul fillers, Braille blank.
+_BLANK = frozenset("ᅟᅠㅤﾠ⠀")
+# An invisible joint without a width. Streamlit looks for :shortcodes:, bare links and typographic arrows in text that has
+# already been unescaped, so no escape reaches them; only a character in between does.
+_JOINT = "\u2060"
+
+_ASCII_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+_SHORTCODE = re.compile(r":(?=[\w+-]+:|material/)", re.ASCII)
+_LINK = re.compile(r"(https?:|www(?=\.)|ftp:|mailto:|xmpp:|@)(?=\S)", re.IGNORECASE)
+_ARROW = re.compile(r"(?<!\S)(<-|-|<|>|~)([->=])(?!\S)")
+_VANISHING = re.compile(r"^\s|\s$| (?= )")
+# Control characters except tab and line ends, and everything that changes the direction of the text around it.
+_DISTURBING = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def code_point(character: str) -> str:
+    """A character by its number.
+
+    >>> code_point("\u200f")
+    '⟨U+200F⟩'
+    """
+    return f"⟨U+{ord(character):04X}⟩"
+
+
+def visible_character(character: str, first: bool = False) -> str:
+    """The character itself if it can be seen, else a visible stand-in; ``first``: nothing stands before it.
+
+    >>> visible_character("a"), visible_character(" "), visible_character("\u00a0"), visible_character("\u0301", first=True)
+    ('a', '␣', '⟨U+00A0⟩', '⟨U+0301⟩')
+    """
+    if character in VISIBLE:
+        return VISIBLE[character]
+    category = unicodedata.category(character)
+    if category[0] in "CZ" or character in _BLANK or (first and category[0] == "M"):
+        return code_point(character)
+    return character
+
+
+def visible(text: str) -> str:
+    """The text with every whitespace, control and zero-width character visible; never empty.
+
+    >>> visible(" the"), visible("\\n"), visible("")
+    ('␣the', '⏎', '⟨empty⟩')
+    """
+    return "".join(visible_character(c, i == 0) for i, c in enumerate(text)) or "⟨empty⟩"
+
+
+def _calm(text: str) -> str:
+    """Control characters and direction marks by number: they would garble or reorder the text around them."""
+    return _DISTURBING.sub(lambda match: code_point(match[0]), text)
+
+
+def escape_html(text: str) -> str:
+    """Text for an HTML element or a quoted attribute (``st.html``); not enough inside markdown that allows HTML.
+
+    >>> escape_html("<b>'&")
+    '&lt;b&gt;&#x27;&amp;'
+    """
+    escaped = _calm(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return escaped.replace('"', "&quot;").replace("'", "&#x27;")
+
+
+def escape_markdown(text: str) -> str:
+    """Text for Streamlit's markdown (also labels, captions, help), shown literally on one line.
+
+    Every ASCII punctuation mark gets a backslash, which settles CommonMark, tables, LaTeX, HTML and ``:red[...]``.
+    Streamlit then replaces ``:smile:``, ``:material/home:``, bare links and ``->`` in the finished text; there an invisible
+    U+2060 is put in between (searching a vocabulary ignores it). Line ends and tabs become spaces, and spaces
+    that would vanish (first, last, repeated) become ``&nbsp;``. Escape a text whole: two harmless halves may
+    make one shortcode.
+
+    >>> escape_markdown("**x** $1")
+    '\\\\*\\\\*x\\\\*\\\\* \\\\$1'
+    """
+    line = re.sub(r"[\t\r\n]+", " ", _calm(text))
+    for pattern, spelling in ((_SHORTCODE, rf":{_JOINT}"), (_LINK, rf"\1{_JOINT}"), (_ARROW, rf"\1{_JOINT}\2")):
+        line = pattern.sub(spelling, line)
+    escaped = _ASCII_PUNCTUATION.sub(r"\\\1", line)
+    return _VANISHING.sub(lambda match: "&nbsp;" if match[0] == " " else f"&#{ord(match[0])};", escaped)
+
+
+def plotly_text(text: str) -> str:
+    """Text for plotly: labels, titles, hover text, values put into a template, and templates themselves.
+
+    plotly reads tags, entities, ``%{...}`` in templates and, where MathJax is loaded, ``$...$``; it turns numeric
+    entities back into characters last, so all of these are written as such.
+
+    >>> plotly_text("<b>$x$")
+    '&#60;b&#62;&#36;x&#36;'
+    """
+    return re.sub(r"[&<>%$]", lambda match: f"&#{ord(match[0])};", _calm(text))
