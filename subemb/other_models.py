@@ -1,0 +1,154 @@
+"""Models that do not come from a folder: a table in memory, and a model with another input embedding."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .checkpoint import check_finite, check_table_shape
+from .errors import InputError, ModelError
+from .pretrained_model import PretrainedModel
+
+if TYPE_CHECKING:
+    import torch
+
+    from .tokens import Vocabulary
+
+
+class TableModel(PretrainedModel):
+    """A table without a checkpoint."""
+
+    def __init__(self, table, tokens: Sequence[str] | None, name: str):
+        import torch
+
+        table = torch.as_tensor(table)
+        check_table_shape(tuple(table.shape), "F32" if table.is_floating_point() else str(table.dtype), name)
+        table = table.detach().to("cpu", torch.float32, copy=True).contiguous()
+        check_finite(table, name)
+        if tokens is not None and len(tokens) != len(table):
+            raise InputError(f"{len(tokens)} tokens were given for a table of {len(table)} rows; give one for each row")
+        super().__init__(name, "memory", None, lambda: hashlib.sha256(table.numpy()).hexdigest()[:16])
+        self._tokens = None if tokens is None else list(tokens)
+        self._kept["table"] = table
+
+    folder = None
+    dtype = "F32"
+    table_name = "table"
+    parameters = None
+    has_tied_head = False
+    has_tokenizer = False
+    _tokenizer_ids = property(lambda self: self.num_tokens)
+    pooling = "none: a table without a network"
+    notes = ()
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return {}
+
+    @property
+    def num_tokens(self) -> int:
+        return self.table.shape[0]
+
+    @property
+    def dim(self) -> int:
+        return self.table.shape[1]
+
+    @property
+    def table(self) -> "torch.Tensor":
+        return self._kept["table"]
+
+    @property
+    def tokenizer(self):
+        raise ModelError(f"{self.name} is a table in memory; it has no tokenizer", "no_tokenizer")
+
+    @property
+    def vocabulary(self) -> "Vocabulary":
+        from .tokens import Vocabulary
+
+        tokens = self._tokens or [f"id{number}" for number in range(self.num_tokens)]
+        return self._once("vocabulary", lambda: Vocabulary.from_tokens(tokens))
+
+    def network(self):
+        raise ModelError(f"{self.name} is a table in memory; it has no network", "unsupported")
+
+    def _sentence_model(self):
+        return None
+
+
+def _originals(name: str) -> property:
+    return property(lambda self: getattr(self.original, name))
+
+
+class AttachedModel(PretrainedModel):
+    """Another model's network with an input embedding of its own."""
+
+    folder = _originals("folder")
+    num_tokens = _originals("num_tokens")
+    dim = _originals("dim")
+    dtype = _originals("dtype")
+    table_name = _originals("table_name")
+    config = _originals("config")
+    has_tied_head = _originals("has_tied_head")
+    has_tokenizer = _originals("has_tokenizer")
+    tokenizer = _originals("tokenizer")
+    _tokenizer_ids = _originals("_tokenizer_ids")
+    notes = _originals("notes")
+    vocabulary = _originals("vocabulary")
+    pooling = _originals("pooling")
+
+    def __init__(self, original: PretrainedModel, module: "torch.nn.Module", compressed):
+        super().__init__(original.name, original.source, original._checkpoint, lambda: original.revision)
+        self.original = original
+        self.compressed = compressed
+        self.embedding = module
+        self._encode_lock = original._encode_lock  # the tokenizer is shared
+
+    @property
+    def identity(self) -> str:
+        """The original's, and a hash of the embedding module's tensors as they are now."""
+        digest = hashlib.sha256()
+        for key, tensor in self.embedding.state_dict().items():
+            digest.update(f"{key} {tuple(tensor.shape)} {tensor.dtype}".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(dtype=_bytes_type()).numpy())
+        return f"{self.original.identity}+{digest.hexdigest()[:16]}"
+
+    @property
+    def table(self) -> "torch.Tensor":
+        """The reconstruction, (V, D) float32, built anew at each call, since the module may be trained meanwhile."""
+        return self.embedding.weight.detach().float()
+
+    @property
+    def parameters(self) -> int | None:
+        """Floats of the whole model with the new embedding in place of the table."""
+        if self.original.parameters is None:
+            return None
+        new = sum(tensor.numel() for tensor in self.embedding.parameters())
+        return self.original.parameters - self.original.num_tokens * self.original.dim + new
+
+    def network(self) -> "torch.nn.Module":
+        def make():
+            from .network import share_weights
+
+            network = share_weights(self.original.network())
+            network.set_input_embeddings(self.embedding)
+            return network
+
+        return self._once("network", make)
+
+    def _sentence_model(self):
+        def make():
+            from .network import exchange_network, share_weights
+
+            source = self.original._sentence_model()
+            if source is None:
+                return None
+            copied = share_weights(source, source.tokenizer, source[0].processor, source[0].auto_model)
+            exchange_network(copied, self.network())
+            return copied
+
+        return self._once("sentence_model", make)
+
+
+def _bytes_type():
+    import torch
+
+    return torch.uint8
