@@ -1,0 +1,111 @@
+"""Functions that tests/test_jobs.py runs in worker processes."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from subemb.errors import InputError, ModelError
+from subemb.progress import report
+
+
+def double(value, progress):
+    report(progress, "doubling", 0.5, iteration=1, error=0.25)
+    return 2 * value
+
+
+def count_call(path, seconds, progress):
+    """Leaves one byte in a file for every time it runs."""
+    with Path(path).open("a") as file:
+        file.write("x")
+    time.sleep(seconds)
+    return len(Path(path).read_text())
+
+
+def pid(progress):
+    return os.getpid()
+
+
+def wait_for_file(path, progress):
+    """Runs, reporting, until the file appears."""
+    step = 0
+    while not Path(path).exists():
+        step += 1
+        report(progress, "waiting", None, iteration=step)
+        time.sleep(0.01)
+    return step
+
+
+def stuck(progress):
+    report(progress, "about to hang")
+    time.sleep(600)
+
+
+def fail_input(progress):
+    raise InputError("rank 9 is more than 8; choose 1 to 8")
+
+
+def fail_model(progress):
+    raise ModelError("no such model: x", "unknown")
+
+
+def fail_defect(progress):
+    return {}["missing"]
+
+
+def fail_memory(progress):
+    raise MemoryError
+
+
+def exit_now(progress):
+    print("last words", file=sys.stderr, flush=True)
+    os._exit(3)
+
+
+def system_exit(progress):
+    sys.exit("careless library")
+
+
+def kill_self(progress):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def noisy(progress):
+    print("to standard output")
+    os.write(1, b"raw bytes to descriptor 1\n")
+    return sys.stdin.read()
+
+
+def unpicklable(progress):
+    return lambda: None
+
+
+def big_tensor(megabytes, progress):
+    import torch
+
+    return torch.arange(megabytes * 2**18, dtype=torch.int32).view(torch.float32)
+
+
+def view_of_big_tensor(progress):
+    import torch
+
+    return torch.arange(2**22)[:10]
+
+
+def echo(value, progress):
+    return value
+
+
+def many_messages(count, progress):
+    for step in range(count):
+        report(progress, "iterating", step / count, iteration=step)
+
+
+def many_empty_messages(count, progress):
+    for step in range(count):
+        report(progress, "iterating", step / count)
+
+
+def threads(progress):
+    return {name: os.environ[name] for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")}
