@@ -1,0 +1,182 @@
+"""compress(): one call from a (V, D) table to a compressed one, whatever the method."""
+
+import time
+from typing import Any
+
+import torch
+
+from ..errors import InputError
+from ..progress import ProgressCallback, report
+from .assignment import WEIGHT_FLOOR, exact_codebooks, require_enough_tuples
+from .monitor import share
+from .quantizers import Problem, quantize
+from .result import Compressed, SubspaceCompressed
+from .settings import METHODS, CompressionSettings
+from .subspaces import subspace_widths
+from .weights import token_weights
+
+
+def compress(
+    table: Any,
+    method: str = "cluster",
+    subspaces: int = 3,
+    codebook_size: int | None = None,
+    *,
+    weights: Any = None,
+    unique: bool | None = None,
+    iterations: int = 25,
+    tolerance: float = 1e-4,
+    rank: int | None = None,
+    seed: int = 0,
+    settings: CompressionSettings | None = None,
+    progress: ProgressCallback | None = None,
+    device: str | torch.device | None = None,
+) -> Compressed:
+    """Compress a token table.
+
+    table: (V, D) torch tensor or numpy array of any float type, finite, at least 2 tokens.
+    weights: None, (V,) non-negative numbers, or the names ``none`` and ``zipf``; the weighted error is then what is minimised.
+    settings: takes the place of all arguments before it, except ``weights`` given as numbers.
+    progress: called with every iteration's error; answers True to stop.
+    device: where to compute, such as ``cuda``; None is where the table lies.
+    The other arguments are those of :class:`CompressionSettings`.
+
+    Raises InputError for settings that do not fit the table, and for a table or weights that cannot be used; Cancelled if
+    the callback asked to stop.
+    """
+    started = time.perf_counter()
+    table = checked_table(table, device)
+    if settings is None:
+        settings = CompressionSettings(
+            method=method, subspaces=subspaces, codebook_size=codebook_size, unique=unique, iterations=iterations,
+            tolerance=tolerance, rank=rank, seed=seed, weights=weights if isinstance(weights, str) else "none",
+        )  # fmt: skip
+    settings = settings.resolve(*table.shape)
+    weights = checked_weights(settings.weights if weights is None or isinstance(weights, str) else weights, len(table))
+    report(progress, "preparing the table", 0.0)
+    if METHODS[settings.method].is_baseline:
+        compressed = _baseline(table, settings, progress)
+    else:
+        compressed = _quantized(table, settings, weights, progress)
+    compressed.info["seconds"] = time.perf_counter() - started
+    return compressed
+
+
+def _baseline(table: torch.Tensor, settings: CompressionSettings, progress: ProgressCallback | None) -> Compressed:
+    from . import baselines
+
+    return getattr(baselines, f"compress_{settings.method}")(table, settings, progress)
+
+
+def _quantized(
+    table: torch.Tensor, settings: CompressionSettings, weights: torch.Tensor | None, progress: ProgressCallback | None
+) -> SubspaceCompressed:
+    """One of the methods with codes and codebooks."""
+    vocabulary, dim = table.shape
+    if settings.unique:
+        require_enough_tuples(vocabulary, settings.subspaces, settings.codebook_size, f"{settings.method} with unique tuples")
+    weights = None if weights is None else weights.to(table.device)
+    mean = column_means(table, weights)
+    centred = (table.double() - mean).float()
+    scale = float(centred.square().mean(dtype=torch.float64).sqrt()) or 1.0
+    generator = torch.Generator().manual_seed(settings.seed)
+    found = quantize(Problem(centred.div_(scale), weights, settings, generator, progress))
+    if found.codebooks is not None:  # additive: the first stage carries the mean
+        books = list(found.codebooks * scale)
+        books[0] = (books[0].double() + mean).float()
+    else:
+        turned = table if found.rotation is None else table @ found.rotation
+        widths = subspace_widths(dim, settings.subspaces)
+        books = exact_codebooks(turned, found.codes, widths, settings.codebook_size, weights)
+    compressed = SubspaceCompressed(
+        settings,
+        vocabulary,
+        dim,
+        codes=found.codes.to(torch.uint8 if settings.codebook_size <= 256 else torch.int32).cpu(),
+        codebooks=[book.cpu() for book in books],
+        rotation=None if found.rotation is None else found.rotation.cpu(),
+        history=found.monitor.history,
+    )
+    compressed.info |= measured(table.cpu(), compressed, None if weights is None else weights.cpu())
+    compressed.info |= {
+        "iterations": len(compressed.history),
+        "stop": found.stop,
+        "distinct": compressed.distinct_tuples,
+        "colliding_tokens": compressed.colliding_tokens,
+    }
+    return compressed
+
+
+def column_means(table: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    """The (weighted) mean of the rows, (D,) float64."""
+    rows = table.double()
+    return rows.mean(0) if weights is None else weights.double() @ rows / weights.double().sum()
+
+
+def measured(table: torch.Tensor, compressed: Compressed, weights: torch.Tensor | None = None) -> dict[str, float]:
+    """``error`` and, with weights, ``weighted_error`` of the result as it is kept, summed in float64 by chunks.
+
+    error = sum_t |x_t - y_t|^2 / sum_t |x_t - mean|^2; weighted: every term times w_t, about the weighted mean.
+    """
+    measures = {"error": torch.ones(len(table), dtype=torch.float64)}
+    if weights is not None:
+        measures["weighted_error"] = weights.double()
+    step = max(1, 2**22 // table.shape[1])
+    means = {name: w @ table.double() / w.sum() for name, w in measures.items()}
+    sums = {name: [0.0, 0.0] for name in measures}
+    for start in range(0, len(table), step):
+        rows = table[start : start + step].double()
+        distance = (rows - compressed.lookup(torch.arange(start, start + len(rows))).double()).square().sum(1)
+        for name, w in measures.items():
+            part = w[start : start + step]
+            sums[name][0] += float(part @ distance)
+            sums[name][1] += float(part @ (rows - means[name]).square().sum(1))
+    return {name: share(*pair) for name, pair in sums.items()}
+
+
+def checked_table(table: Any, device: str | torch.device | None = None) -> torch.Tensor:
+    """A (V, D) float32 tensor without gradient. Raises InputError for anything else, saying where."""
+    try:
+        rows = torch.as_tensor(table).detach()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"the table must be a 2-D array of numbers: {error}") from error
+    if rows.ndim != 2:
+        raise InputError(f"the table must have 2 axes, tokens and dimensions; this one has shape {tuple(rows.shape)}")
+    if not rows.is_floating_point():
+        raise InputError(f"the table must hold floating-point numbers, not {rows.dtype}; convert it first")
+    if rows.shape[0] < 2 or rows.shape[1] < 1:
+        raise InputError(
+            f"a table of shape {tuple(rows.shape)} cannot be compressed; it needs at least 2 tokens and 1 dimension"
+        )
+    rows = rows.to(device=device, dtype=torch.float32)
+    bad = ~torch.isfinite(rows)
+    if bad.any():
+        row, column = torch.nonzero(bad)[0].tolist()
+        raise InputError(
+            f"the table holds {rows[row, column].item()} at row {row}, column {column} "
+            f"({int(bad.any(1).sum())} row(s) affected, in float32); repair or drop such rows first"
+        )
+    return rows
+
+
+def checked_weights(weights: Any, vocabulary: int) -> torch.Tensor | None:
+    """(V,) float32 of mean 1, or None. Raises InputError for a wrong shape, a negative or NaN weight, or nothing but zeros."""
+    if isinstance(weights, str):
+        if weights not in ("none", "zipf"):
+            raise InputError(
+                f"weights {weights!r} need more than the table; compute them with subemb.codec.weights.token_weights, or let "
+                "subemb.runs do it, and give the numbers"
+            )
+        weights = token_weights(weights, vocabulary)
+    if weights is None:
+        return None
+    weights = torch.as_tensor(weights).detach().double().cpu()
+    if weights.shape != (vocabulary,):
+        raise InputError(f"weights have shape {tuple(weights.shape)}; a table of {vocabulary} tokens needs ({vocabulary},)")
+    bad = torch.nonzero(~torch.isfinite(weights) | (weights < 0)).flatten()
+    if len(bad):
+        raise InputError(f"weight {weights[bad[0]].item()} of token {bad[0].item()} is not a number from 0 up")
+    if not (weights > 0).any():
+        raise InputError("all weights are 0; at least one token must count")
+    weights = weights / weights.mean()
+    return weights.clamp(min=WEIGHT_FLOOR).float()

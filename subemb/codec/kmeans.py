@@ -1,0 +1,116 @@
+"""k-means in all subspaces at once (Lloyd's algorithm), with weights, bounded memory and a seed.
+
+Minimises sum_t w_t |x_t - C[a_t]|^2 per subspace. The error never grows: nearest codes, then means, each the best given the
+other; a codeword that lost all its members is moved to a token that is badly served, which can only help the next codes.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from .assignment import Blocks, codebook_means, nearest_codes
+from .monitor import Monitor, settled
+
+
+@dataclass
+class KMeans:
+    """codes (V, f) int64; codebooks: one (g, Q, d) a group of subspaces; why and after how many iterations it stopped."""
+
+    codes: torch.Tensor
+    codebooks: list[torch.Tensor]
+    iterations: int
+    stop: str
+
+
+def kmeans(
+    blocks: Blocks,
+    codebook_size: int,
+    generator: torch.Generator,
+    monitor: Monitor,
+    *,
+    iterations: int = 25,
+    tolerance: float = 1e-4,
+    start: list[torch.Tensor] | None = None,
+    share: tuple[float, float] = (0.0, 1.0),
+    stage: str = "k-means",
+) -> KMeans:
+    """Cluster the tokens of every subspace into Q codewords.
+
+    start: codebooks to go on from, one (g, Q, d) a group; None samples distinct tokens.
+    share: the part of the whole progress that this takes.
+    Stops after ``iterations``, or when the error shrinks by less than ``tolerance`` of itself. The reported error is that of
+    the nearest codes before the codebooks move. Raises Cancelled.
+    """
+    if start is None and codebook_size >= blocks.vocabulary:
+        return _one_each(blocks, codebook_size, monitor, share, stage)
+    books = start or [sampled_start(x, codebook_size, blocks.weights, generator) for _, x in blocks.groups]
+    previous, stop = float("inf"), "iterations"
+    for iteration in range(1, iterations + 1):
+        found = [nearest_codes(x, book) for (_, x), book in zip(blocks.groups, books, strict=True)]
+        plain, weighted = _squared_errors(found, blocks.weights)
+        fraction = share[0] + (share[1] - share[0]) * iteration / iterations
+        error = monitor.record(stage, fraction, plain, weighted)
+        books = [
+            _moved(x, codes, distances, book, blocks.weights, generator)
+            for (_, x), (codes, distances), book in zip(blocks.groups, found, books, strict=True)
+        ]
+        if settled(previous, error, tolerance):
+            stop = "tolerance"
+            break
+        previous = error
+    return KMeans(blocks.join_codes([codes for codes, _ in found]), books, iteration, stop)
+
+
+def sampled_start(
+    x: torch.Tensor, codebook_size: int, weights: torch.Tensor | None, generator: torch.Generator
+) -> torch.Tensor:
+    """Q different tokens a subspace, drawn in proportion to their weights, and shrunk: (g, V, d) centred -> (g, Q, d).
+
+    In many dimensions a token is far from every other one, so a codeword that starts as a token keeps it as its only member.
+    Drawn towards the mean it gathers those that point the same way. The factor min(1, 4 / sqrt(d)) was found by trying: the
+    table of all-MiniLM-L6-v2 in 3 subspaces, Q=32, ends at an error of 0.894 instead of 0.897; in one, Q=256, at 0.829
+    instead of 0.850; and after 8 residual stages at 0.535 instead of 0.639.
+    """
+    g, vocabulary, width = x.shape
+    # the Q smallest of exponential waiting times at rates w: drawing without replacement in one step
+    waits = torch.empty(g, vocabulary).exponential_(generator=generator).to(x.device)
+    if weights is not None:
+        waits = waits / weights
+    chosen = waits.topk(codebook_size, dim=1, largest=False).indices
+    return x.gather(1, chosen[..., None].expand(-1, -1, width)) * min(1.0, 4 / width**0.5)
+
+
+def _squared_errors(found: list, weights: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+    distances = torch.cat([part for _, part in found]).double()
+    plain = distances.sum(1)
+    return plain, plain if weights is None else distances @ weights.double()
+
+
+def _moved(
+    x: torch.Tensor,
+    codes: torch.Tensor,
+    distances: torch.Tensor,
+    book: torch.Tensor,
+    weights: torch.Tensor | None,
+    generator: torch.Generator,
+) -> torch.Tensor:
+    """Codebooks at the means of their members; those without members go to badly served tokens."""
+    means, totals = codebook_means(x, codes, weights, book)
+    for i in torch.nonzero((totals == 0).any(1)).flatten().tolist():
+        empty = torch.nonzero(totals[i] == 0).flatten()
+        cost = distances[i] if weights is None else distances[i] * weights
+        # drawn in proportion to the error, as k-means++ does: the worst tokens alone are often copies of each other
+        waits = torch.empty(len(cost)).exponential_(generator=generator).to(x.device)
+        chosen = (cost / waits).topk(len(empty)).indices
+        useful = cost[chosen] > 0
+        # half way from the codeword that serves it badly, for the same reason as at the start
+        means[i, empty[useful]] = (x[i, chosen[useful]] + book[i, codes[i, chosen[useful]]]) / 2
+    return means
+
+
+def _one_each(blocks: Blocks, codebook_size: int, monitor: Monitor, share: tuple[float, float], stage: str) -> KMeans:
+    """As many codewords as tokens: each token is its own codeword."""
+    codes = torch.arange(blocks.vocabulary, device=blocks.device)[:, None].repeat(1, blocks.subspaces)
+    books = [torch.cat([x, x[:, :1].expand(-1, codebook_size - x.shape[1], -1)], dim=1) for _, x in blocks.groups]
+    monitor.record(stage, share[1], *blocks.squared_errors(codes, books))
+    return KMeans(codes, books, 1, "exact")

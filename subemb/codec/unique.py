@@ -1,0 +1,240 @@
+"""Distinct tuples with the least added error.
+
+1. *Room*: going through the subspaces in order, no prefix of codes may be shared by more tokens than there are tuples that
+   begin with it, Q ** (subspaces left). Tokens over the limit move to other codes, those with the least to lose first. At the
+   last subspace the limit is one token a tuple, so this ends without collisions whenever Q ** f >= V.
+2. *Exchange*: tokens that agree in all codes but those of a few subspaces share a small box of tuples. Which of them takes
+   which tuple of the box is an assignment problem, solved exactly (scipy's linear_sum_assignment). First boxes of one line,
+   which are cheap; then boxes of about LARGE_BOX tuples over two or more subspaces, cut at random, which find what lines cannot.
+3. After every round of exchanges the codebooks move to the means of their members.
+
+Each step of 2 and 3 lowers the error or leaves it, so the last result is the best one.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+
+from .assignment import Blocks, codebook_means, nearest_codes, require_enough_tuples
+from .monitor import Monitor, settled
+from .tuples import codes_with_room, groups_of, linear_hash
+
+SMALL_BOX = 64  # tuples: lines, or a few subspaces together where codebooks are tiny
+LARGE_BOX = 256
+LOOSE_BOX = 4096  # where most tuples are free only tokens that collide meet in a box, so it can be wide
+LOOSE_LOAD = 0.25  # tokens per tuple below which the space counts as loose
+LARGEST_PROBLEM = 2**22  # tokens x tuples of one box
+BATCH_ELEMENTS = 2**24  # costs held at once
+
+
+@dataclass
+class _State:
+    """Codes being improved, with what is needed to price them.
+
+    codes: (V, f) int64 numpy array, changed in place. flat: f codebooks (Q, d_i). wanted: per subspace (V,) nearest codes.
+    """
+
+    blocks: Blocks
+    codes: np.ndarray
+    books: list[torch.Tensor]
+    flat: list[torch.Tensor] = field(default_factory=list)
+    wanted: list[np.ndarray] = field(default_factory=list)
+
+    def __post_init__(self):
+        self.priced()
+
+    @property
+    def codebook_size(self) -> int:
+        return self.books[0].shape[1]
+
+    def priced(self) -> None:
+        """Take notice of new codebooks."""
+        self.flat = [book[j] for book in self.books for j in range(len(book))]
+        parts = [nearest_codes(x, book)[0] for (_, x), book in zip(self.blocks.groups, self.books, strict=True)]
+        self.wanted = list(torch.cat(parts).cpu().numpy())
+
+    def costs(self, axis: int, tokens: np.ndarray) -> np.ndarray:
+        """(n, Q) float32: what each code of a subspace costs n tokens, above the cheapest."""
+        rows = torch.from_numpy(tokens).to(self.blocks.device)
+        book = self.flat[axis]
+        costs = torch.addmm(book.square().sum(1), self.blocks.axis(axis)[rows], book.T, alpha=-2)
+        costs -= costs.amin(1, keepdim=True)
+        if self.blocks.weights is not None:
+            costs *= self.blocks.weights[rows][:, None]
+        return costs.cpu().numpy()
+
+    def move_codebooks(self) -> torch.Tensor:
+        """Codebooks to the means of their members; gives back the codes as a tensor."""
+        codes = torch.from_numpy(self.codes).to(self.blocks.device)
+        self.books = [
+            codebook_means(x, part, self.blocks.weights, book)[0]
+            for (_, x), part, book in zip(self.blocks.groups, self.blocks.split_codes(codes), self.books, strict=True)
+        ]
+        self.priced()
+        return codes
+
+
+def make_unique(
+    blocks: Blocks,
+    codes: torch.Tensor,
+    books: list[torch.Tensor],
+    monitor: Monitor,
+    *,
+    generator: torch.Generator,
+    iterations: int = 25,
+    tolerance: float = 1e-4,
+    share: tuple[float, float] = (0.5, 1.0),
+) -> tuple[torch.Tensor, str]:
+    """Distinct tuples from (V, f) codes with one (g, Q, d) codebook a group: codes (V, f), and why it stopped.
+
+    iterations: rounds of exchanges at most; it goes from lines to wide boxes, and then stops, when a round lowers the error
+        by less than 3 (lines) or 2 (boxes) times ``tolerance`` of itself: a round costs several iterations of k-means.
+
+    Raises InputError if there are fewer tuples than tokens; Cancelled.
+    """
+    state = _State(blocks, codes.cpu().numpy().copy(), books)
+    require_enough_tuples(blocks.vocabulary, blocks.subspaces, state.codebook_size, "unique tuples")
+    if len(groups_of(linear_hash(state.codes))[1]) == len(codes):
+        return codes, "already distinct"
+    monitor.note("making room", share[0])
+    give_room(state)
+    rng = np.random.default_rng(torch.randint(2**31, (1,), generator=generator).item())
+    loose = blocks.vocabulary < LOOSE_LOAD * float(state.codebook_size) ** min(blocks.subspaces, 64)
+    wide, previous = False, float("inf")
+    for iteration in range(1, iterations + 1):
+        place = share[0] + (share[1] - share[0]) * (iteration - 1) / iterations
+        limit = (LOOSE_BOX if loose else LARGE_BOX) if wide else SMALL_BOX
+        for axes in axis_sets(blocks.subspaces, state.codebook_size, limit, wide, rng):
+            monitor.note("exchanging tuples", place)
+            exchange(state, axes, limit, rng)
+        moved = state.move_codebooks()
+        fraction = share[0] + (share[1] - share[0]) * iteration / iterations
+        error = monitor.record("exchanging tuples", fraction, *blocks.squared_errors(moved, state.books))
+        if settled(previous, error, (2 if wide else 3) * tolerance):
+            if wide or blocks.subspaces == 1:
+                return moved, "tolerance"
+            wide = True
+        previous = error
+    return moved, "iterations"
+
+
+def give_room(state: _State) -> None:
+    """Step 1: codes without collisions, in place."""
+    vocabulary, subspaces = state.codes.shape
+    groups = np.zeros(vocabulary, np.int64)
+    for axis in range(subspaces):
+        room = min(state.codebook_size ** (subspaces - 1 - axis), vocabulary)
+        chosen = state.wanted[axis].copy()
+        slot = groups * state.codebook_size + chosen
+        _, which, counts = np.unique(slot, return_inverse=True, return_counts=True)
+        if counts.max() > room:
+            crowded = np.zeros(groups.max() + 1, bool)
+            crowded[groups[counts[which] > room]] = True
+            tokens = np.flatnonzero(crowded[groups])
+            for part in _batches(tokens[np.argsort(groups[tokens], kind="stable")], groups, state.codebook_size):
+                local = np.unique(groups[part], return_inverse=True)[1]
+                chosen[part] = codes_with_room(state.costs(axis, part), local, room)
+            slot = groups * state.codebook_size + chosen
+        state.codes[:, axis] = chosen
+        groups = np.unique(slot, return_inverse=True)[1]
+
+
+def axis_sets(subspaces: int, codebook_size: int, limit: int, wide: bool, rng: np.random.Generator) -> Iterator[list[int]]:
+    """The subspaces whose codes are exchanged together, one set after the other, every subspace at least once a round."""
+    together = 1
+    while together < subspaces and codebook_size ** (together + 1) <= limit:
+        together += 1
+    if wide:
+        together = min(subspaces, max(2, together))
+    order = rng.permutation(subspaces).tolist() if wide or together > 1 else list(range(subspaces))
+    count = -(-(2 * subspaces if wide else subspaces) // together)
+    for step in range(count):
+        yield [order[(step * together + k) % subspaces] for k in range(together)]
+
+
+def exchange(state: _State, axes: list[int], limit: int, rng: np.random.Generator) -> None:
+    """Step 2: the best tuples within boxes over some subspaces, all other codes fixed; in place.
+
+    A box is cut into random parts where it would have more than ``limit`` tuples. Boxes in which everybody can have the
+    nearest codes are settled without solving anything.
+    """
+    size = state.codebook_size
+    side = size if len(axes) == 1 or size ** len(axes) <= limit else max(2, int(limit ** (1 / len(axes))))
+    if len(axes) == 1 and size > LARGE_BOX:
+        side = LARGE_BOX
+    parts = -(-size // side)
+    labels = [np.argsort(rng.permutation(size)) % parts if parts > 1 else np.zeros(size, np.int64) for _ in axes]
+    here = state.codes[:, axes]
+    key = linear_hash(state.codes, without=axes)
+    key += linear_hash(np.stack([label[here[:, k]] for k, label in enumerate(labels)], axis=1), salt=1)
+    groups, starts = groups_of(key)
+    wanted = np.stack([state.wanted[axis] for axis in axes], axis=1)
+    inside = np.ones(len(groups), bool)
+    for k, label in enumerate(labels):
+        inside &= label[wanted[:, k]] == label[here[:, k]]
+    contested = np.zeros(len(starts), bool)
+    contested[groups[~inside]] = True
+    pair, firsts = groups_of(key + linear_hash(wanted, salt=2))
+    contested[groups[np.bincount(pair, minlength=len(firsts))[pair] > 1]] = True
+    free = ~contested[groups]
+    state.codes[np.ix_(free, axes)] = wanted[free]
+    tokens = np.flatnonzero(~free)
+    tokens = tokens[np.argsort(groups[tokens], kind="stable")]
+    for part in _batches(tokens, groups, size * len(axes)):
+        _solve_boxes(state, axes, part, groups[part], labels)
+
+
+def _solve_boxes(state: _State, axes: list[int], tokens: np.ndarray, groups: np.ndarray, labels: list[np.ndarray]) -> None:
+    """Solve the boxes of tokens that lie together by group. Boxes are disjoint, so threads may solve them at once."""
+    costs = [state.costs(axis, tokens) for axis in axes]
+    borders = np.r_[0, np.flatnonzero(np.diff(groups)) + 1, len(tokens)]
+
+    def solve(boxes: range) -> None:
+        for box in boxes:
+            rows = slice(borders[box], borders[box + 1])
+            _solve_box(state, axes, tokens[rows], [cost[rows] for cost in costs], labels)
+
+    threads = max(1, min(8, torch.get_num_threads()))
+    with ThreadPoolExecutor(threads) as pool:  # scipy solves outside the interpreter lock
+        list(pool.map(solve, (range(start, len(borders) - 1, 4 * threads) for start in range(4 * threads))))
+
+
+def _solve_box(state: _State, axes: list[int], members: np.ndarray, costs: list[np.ndarray], labels: list[np.ndarray]) -> None:
+    """The best tuples of one box for its members; costs: per axis (n, Q)."""
+    sides = [
+        _useful(np.flatnonzero(label == label[state.codes[members[0], axis]]), cost)
+        for axis, label, cost in zip(axes, labels, costs, strict=True)
+    ]
+    shape = tuple(len(side) for side in sides)
+    if len(members) * int(np.prod(shape)) > LARGEST_PROBLEM:
+        return
+    total = np.zeros((len(members), 1), np.float32)
+    for cost, side in zip(costs, sides, strict=True):
+        # the cost of a tuple is the sum over its codes
+        total = (total[:, :, None] + cost[:, None, side]).reshape(len(members), -1)
+    slots = np.unravel_index(linear_sum_assignment(total)[1], shape)
+    for axis, side, slot in zip(axes, sides, slots, strict=True):
+        state.codes[members, axis] = side[slot]
+
+
+def _useful(side: np.ndarray, costs: np.ndarray) -> np.ndarray:
+    """The codes of a box that an optimum can need: of n tokens none has to go beyond its n-th best tuple, and so its n-th code."""
+    n = len(costs)
+    if n * n >= len(side):
+        return side
+    return side[np.unique(np.argpartition(costs[:, side], n - 1, axis=1)[:, :n])]
+
+
+def _batches(tokens: np.ndarray, groups: np.ndarray, width: int) -> Iterator[np.ndarray]:
+    """Tokens ordered by group, in runs of whole groups of about BATCH_ELEMENTS / width tokens."""
+    step, start = max(1, BATCH_ELEMENTS // width), 0
+    while start < len(tokens):
+        end = min(start + step, len(tokens))
+        while end < len(tokens) and groups[tokens[end]] == groups[tokens[end - 1]]:
+            end += 1
+        yield tokens[start:end]
+        start = end

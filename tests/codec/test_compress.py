@@ -1,0 +1,260 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+import subemb
+from subemb.codec import CompressionSettings, SubspaceCompressed, compress
+from subemb.errors import Cancelled, InputError
+
+CODEBOOK_METHODS = ["cluster", "arbitrary", "random", "product", "optimized_product", "residual"]
+
+
+@pytest.fixture(scope="module")
+def table():
+    """300 tokens of 12 numbers with structure: correlated axes, uneven spread, a mean away from 0."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(300, 12)) @ rng.normal(size=(12, 12)) * rng.uniform(0.2, 2, size=(300, 1)) + 3
+    return torch.as_tensor(rows, dtype=torch.float32)
+
+
+@pytest.fixture(scope="module")
+def minilm():
+    return subemb.load("all-MiniLM-L6-v2").table
+
+
+def relative_error(table, compressed, weights=None):
+    rows = table.double().numpy()
+    distance = np.square(rows - compressed.reconstruct().double().numpy()).sum(1)
+    w = np.ones(len(rows)) if weights is None else np.asarray(weights, float)
+    return w @ distance / (w @ np.square(rows - w @ rows / w.sum()).sum(1))
+
+
+@pytest.mark.parametrize("method", CODEBOOK_METHODS)
+def test_every_method_gives_what_it_promises(table, method):
+    compressed = compress(table, method, 3, 8)
+    assert isinstance(compressed, SubspaceCompressed)
+    assert compressed.settings == CompressionSettings(method, 3, 8).resolve(300, 12)
+    assert compressed.codes.shape == (300, 3)
+    assert compressed.codes.dtype == torch.uint8
+    assert int(compressed.codes.max()) < 8
+    width = 12 if method == "residual" else 4
+    assert [tuple(book.shape) for book in compressed.codebooks] == [(8, width)] * 3
+    assert compressed.reconstruct().shape == (300, 12)
+    assert compressed.info["error"] == pytest.approx(relative_error(table, compressed), rel=1e-6)
+    assert compressed.info["error"] < 1
+    assert compressed.info["seconds"] > 0
+    assert compressed.info["distinct"] == compressed.distinct_tuples
+    if method in ("cluster", "arbitrary", "random"):
+        assert compressed.distinct_tuples == 300
+    if method not in ("arbitrary", "random"):
+        assert compressed.history[-1]["error"] >= compressed.info["error"] - 1e-5
+        assert [step["iteration"] for step in compressed.history] == list(range(1, len(compressed.history) + 1))
+
+
+def test_arbitrary_by_hand():
+    table = np.array([[0.0, 0.0], [2.0, 10.0], [4.0, 20.0], [6.0, 30.0]])
+    compressed = compress(table, "arbitrary", 2, 2)
+    assert compressed.codes.tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
+    assert compressed.codebooks[0].flatten().tolist() == [1.0, 5.0]
+    assert compressed.codebooks[1].flatten().tolist() == [10.0, 20.0]
+    assert compressed.reconstruct().tolist() == [[1.0, 10.0], [1.0, 20.0], [5.0, 10.0], [5.0, 20.0]]
+    # squared error 4 + 400, variance 20 + 500
+    assert compressed.info["error"] == pytest.approx(404 / 520)
+
+
+def test_random_is_a_permutation_of_arbitrary(table):
+    arbitrary, random = compress(table, "arbitrary").codes.tolist(), compress(table, "random").codes.tolist()
+    assert arbitrary != random
+    assert sorted(arbitrary) == sorted(random)
+
+
+@pytest.mark.parametrize("method", ["cluster", "product", "optimized_product", "residual"])
+def test_a_table_of_few_different_rows_is_rebuilt_exactly(method):
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(4, 6))
+    table = rows[np.repeat(np.arange(4), 5)]
+    options = {"unique": False} if method == "cluster" else {}
+    compressed = min((compress(table, method, 2, 4, seed=seed, **options) for seed in range(4)), key=lambda c: c.info["error"])
+    assert compressed.info["error"] < 1e-10
+
+
+@pytest.mark.parametrize("method", CODEBOOK_METHODS)
+def test_reconstructing_its_own_reconstruction_changes_nothing(table, method):
+    compressed = compress(table, method, 3, 8, iterations=4)
+    rebuilt = compressed.reconstruct()
+    for token in (0, 7, 299):
+        parts = [book[int(code)] for book, code in zip(compressed.codebooks, compressed.codes[token], strict=True)]
+        row = torch.stack(parts).sum(0) if method == "residual" else torch.cat(parts)
+        row = row if compressed.rotation is None else row @ compressed.rotation.T
+        torch.testing.assert_close(row, rebuilt[token])
+
+
+def test_a_codebook_as_large_as_the_vocabulary_keeps_every_bit(table):
+    for method in ("cluster", "product"):
+        compressed = compress(table, method, 2, 300)
+        assert torch.equal(compressed.reconstruct(), table)
+    assert compress(table, "cluster", 1).info["error"] == 0.0
+    assert compress(table, "cluster", 1).codes.dtype == torch.int32
+
+
+@hypothesis_settings(max_examples=15)
+@given(st.integers(2, 60), st.integers(1, 7), st.integers(1, 4), st.sampled_from(CODEBOOK_METHODS), st.integers(0, 99))
+def test_any_small_table_goes_through_every_method(vocabulary, dim, subspaces, method, seed):
+    table = np.random.default_rng(seed).integers(-1, 2, (vocabulary, dim)) * 1.0
+    subspaces = min(subspaces, dim)
+    compressed = compress(table, method, subspaces, seed=seed, iterations=3)
+    assert int(compressed.codes.max()) < compressed.settings.codebook_size
+    assert torch.isfinite(compressed.reconstruct()).all()
+    assert compressed.info["error"] <= 1 + 1e-6
+    if compressed.settings.unique:
+        assert compressed.distinct_tuples == vocabulary
+
+
+@pytest.mark.parametrize("method", ["product", "optimized_product"])
+def test_unique_tuples_can_be_asked_of_others(table, method):
+    plain, unique = compress(table, method, 3, 8), compress(table, method, 3, 8, unique=True)
+    assert plain.distinct_tuples < 300
+    assert unique.distinct_tuples == 300
+    assert unique.info["colliding_tokens"] == 0
+    assert plain.info["error"] < unique.info["error"] < compress(table, "arbitrary", 3, 8).info["error"]
+
+
+@pytest.mark.parametrize("method", ["product", "cluster", "residual"])
+def test_more_codewords_give_less_error(table, method):
+    errors = [min(compress(table, method, 3, size, seed=seed).info["error"] for seed in range(2)) for size in (8, 16, 32, 64)]
+    assert errors == sorted(errors, reverse=True)
+
+
+@pytest.mark.parametrize("method", CODEBOOK_METHODS)
+def test_equal_seeds_give_equal_results(table, method):
+    first, again = compress(table, method, 3, 8, seed=3), compress(table, method, 3, 8, seed=3)
+    assert torch.equal(first.codes, again.codes)
+    assert all(torch.equal(a, b) for a, b in zip(first.codebooks, again.codebooks, strict=True))
+
+
+def test_nothing_random_is_taken_from_outside_or_left_behind(table):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    compress(table, "cluster", 3, 8)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_rotation_is_orthogonal_and_pays(table):
+    compressed = compress(table, "optimized_product", 3, 8)
+    torch.testing.assert_close(compressed.rotation @ compressed.rotation.T, torch.eye(12), atol=1e-4, rtol=0)
+    assert compressed.info["error"] < compress(table, "product", 3, 8).info["error"]
+
+
+def test_weights_lower_the_weighted_error_and_both_are_told(table):
+    weights = torch.ones(300)
+    weights[:30] = 100.0
+    for method in ("product", "cluster", "optimized_product", "residual"):
+        plain, weighted = compress(table, method, 3, 8), compress(table, method, 3, 8, weights=weights)
+        assert weighted.info["weighted_error"] == pytest.approx(relative_error(table, weighted, weights), rel=1e-5)
+        assert weighted.info["error"] == pytest.approx(relative_error(table, weighted), rel=1e-5)
+        assert weighted.info["weighted_error"] < relative_error(table, plain, weights)
+        assert {"error", "weighted_error", "per_subspace"} <= set(weighted.history[-1])
+        assert "weighted_error" not in plain.info
+
+
+def test_weights_by_name_and_weights_of_zero(table):
+    zipf = compress(table, "product", 3, 8, weights="zipf")
+    numbers = compress(table, "product", 3, 8, weights=1 / (torch.arange(300.0) + 2.7))
+    assert zipf.settings.weights == "zipf"
+    torch.testing.assert_close(zipf.reconstruct(), numbers.reconstruct(), rtol=1e-4, atol=1e-4)
+    half = torch.ones(300)
+    half[150:] = 0
+    assert torch.isfinite(compress(table, "cluster", 3, 8, weights=half).reconstruct()).all()
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16, torch.float16, torch.float32])
+def test_every_float_type_is_taken(table, kind):
+    compressed = compress(table.to(kind), "product", 3, 8)
+    assert compressed.codebooks[0].dtype == torch.float32
+    assert compressed.info["error"] == pytest.approx(compress(table, "product", 3, 8).info["error"], rel=0.05)
+
+
+@pytest.mark.parametrize("factor", [1e-12, 1e12])
+def test_scale_does_not_matter(table, factor):
+    scaled = compress(table.double() * factor, "cluster", 3, 8)
+    assert scaled.info["error"] == pytest.approx(compress(table, "cluster", 3, 8).info["error"], rel=1e-2)
+
+
+def with_value(value):
+    table = torch.zeros(5, 4)
+    table[3, 2] = value
+    return table
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (with_value(float("nan")), "nan at row 3, column 2"),
+        (with_value(float("-inf")), "-inf at row 3, column 2"),
+        (with_value(1.0).double() * 1e300, "inf at row 3, column 2 .*in float32"),
+        (torch.zeros(1, 4), r"\(1, 4\).*at least 2 tokens"),
+        (torch.zeros(5, 0), r"\(5, 0\).*1 dimension"),
+        (torch.zeros(5), r"2 axes.*\(5,\)"),
+        (torch.zeros(5, 4, dtype=torch.int64), "floating-point numbers, not torch.int64"),
+        ("words", "2-D array of numbers"),
+    ],
+)
+def test_unusable_tables_are_refused_with_the_place(bad, message):
+    with pytest.raises(InputError, match=message):
+        compress(bad)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (torch.ones(299), r"shape \(299,\).*needs \(300,\)"),
+        (torch.cat([torch.ones(299), torch.tensor([-1.0])]), "weight -1.0 of token 299"),
+        (torch.cat([torch.tensor([float("nan")]), torch.ones(299)]), "weight nan of token 0"),
+        (torch.zeros(300), "all weights are 0"),
+        ("counts", "token_weights"),
+        ("vocabulary", "token_weights"),
+        ("heavy", "unknown weights 'heavy'"),
+    ],
+)
+def test_unusable_weights_are_refused(table, weights, message):
+    with pytest.raises(InputError, match=message):
+        compress(table, weights=weights)
+
+
+@pytest.mark.parametrize("method", ["cluster", "arbitrary", "random"])
+def test_too_few_tuples_are_said_before_any_work(table, method):
+    messages = []
+    with pytest.raises(InputError, match=r"6 \*\* 3 = 216 tuples are too few for 300 tokens.*at least 7.*at least 4 subspaces"):
+        compress(table, method, 3, 6, progress=messages.append)
+    assert all("iteration" not in message.values for message in messages)
+    if method == "cluster":
+        assert compress(table, method, 3, 6, unique=False).distinct_tuples <= 216
+
+
+def test_progress_goes_forward_and_history_is_what_was_sent(table):
+    messages = []
+    compressed = compress(table, "cluster", 3, 8, progress=messages.append)
+    fractions = [message.fraction for message in messages if message.fraction is not None]
+    assert fractions == sorted(fractions)
+    assert fractions[0] >= 0
+    assert fractions[-1] <= 1
+    sent = [message.values for message in messages if "iteration" in message.values]
+    kept = [{key: step[key] for key in ("iteration", "error", "per_subspace")} for step in compressed.history]
+    assert sent == kept
+
+
+@pytest.mark.parametrize("method", ["cluster", "product", "optimized_product", "residual"])
+def test_it_stops_when_asked(table, method):
+    with pytest.raises(Cancelled):
+        compress(table, method, 3, 8, progress=lambda message: message.values.get("iteration") == 2)
+
+
+def test_cluster_on_a_real_table_keeps_all_tuples_distinct_at_little_error(minilm):
+    compressed = compress(minilm, "cluster", 3, iterations=10)
+    assert compressed.distinct_tuples == len(minilm)
+    assert compressed.info["error"] < 0.928
+    assert compress(minilm, "arbitrary", 3).info["error"] == pytest.approx(0.9939, abs=1e-3)

@@ -1,0 +1,55 @@
+import pytest
+
+from subemb.codec import METHODS, CompressionSettings
+from subemb.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"method": "magic"}, "unknown method 'magic'; choose one of cluster"),
+        ({"subspaces": 0}, "subspaces is 0; it must be at least 1"),
+        ({"subspaces": 2.5}, "subspaces must be a whole number, not 2.5"),
+        ({"subspaces": True}, "subspaces must be a whole number, not True"),
+        ({"iterations": 1001}, "iterations is 1001.*at most 1000"),
+        ({"seed": -1}, "seed is -1; it must be at least 0"),
+        ({"codebook_size": 0}, "codebook_size must be a whole number of at least 1, not 0"),
+        ({"rank": "7"}, "rank must be a whole number"),
+        ({"tolerance": 1.0}, "tolerance is 1.0"),
+        ({"tolerance": float("nan")}, "tolerance is nan"),
+        ({"weights": "heavy"}, "unknown weights 'heavy'"),
+        ({"method": "residual", "unique": True}, "residual cannot be asked for unique tuples"),
+        ({"method": "arbitrary", "unique": False}, "arbitrary has unique tuples by construction"),
+    ],
+)
+def test_bad_values_are_refused_by_name(values, message):
+    with pytest.raises(InputError, match=message):
+        CompressionSettings(**values)
+
+
+def test_resolve_fills_in_every_automatic_value():
+    resolved = CompressionSettings().resolve(30522, 384)
+    assert (resolved.codebook_size, resolved.unique, resolved.rank) == (32, True, None)
+    assert CompressionSettings("product").resolve(30522, 384).unique is False
+    assert CompressionSettings("low_rank").resolve(30522, 384).rank == 48
+    assert CompressionSettings("int8", codebook_size=9).resolve(30522, 384).codebook_size is None
+    assert resolved.resolve(30522, 384) == resolved
+
+
+def test_resolve_checks_what_only_the_table_can_tell():
+    with pytest.raises(InputError, match="9 subspaces do not fit a table of 8 dimensions"):
+        CompressionSettings(subspaces=9).resolve(100, 8)
+    with pytest.raises(InputError, match="rank 9 is more than this table of 100 x 8 allows"):
+        CompressionSettings("low_rank", rank=9).resolve(100, 8)
+    assert CompressionSettings("residual", subspaces=9, codebook_size=4).resolve(100, 8).subspaces == 9
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_settings_survive_plain_types(method):
+    settings = CompressionSettings(method, subspaces=4, seed=7)
+    assert CompressionSettings.from_dict(settings.to_dict()) == settings
+
+
+def test_settings_of_a_newer_version_are_refused():
+    with pytest.raises(InputError, match=r"unknown setting.*colour"):
+        CompressionSettings.from_dict({"method": "cluster", "colour": "red"})

@@ -1,0 +1,318 @@
+"""The saved form: what goes in comes out bit for bit, and nothing inconsistent is read."""
+
+import errno
+import hashlib
+import json
+import os
+import pickle
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from made_results import any_results, made_result
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from subemb.codec import storage
+from subemb.codec.settings import METHODS
+from subemb.codec.storage import CONFIG_FILE, FORMAT, TENSORS_FILE, load, read_config, save
+from subemb.errors import InputError
+
+STORED = ("codes", "rotation", "coefficients", "components", "mean", "values", "row_scale", "minimum", "step")
+
+
+def assert_same(one, other) -> None:
+    assert type(one) is type(other)
+    assert one.settings == other.settings
+    assert (one.num_embeddings, one.embedding_dim) == (other.num_embeddings, other.embedding_dim)
+    assert (one.history, one.info) == (other.history, other.info)
+    pairs = [(getattr(one, name, None), getattr(other, name, None)) for name in STORED]
+    pairs += zip(getattr(one, "codebooks", []), getattr(other, "codebooks", []), strict=True)
+    for left, right in pairs:
+        assert (left is None) == (right is None)
+        assert left is None or (left.dtype == right.dtype and torch.equal(left, right))
+
+
+def change_config(folder, **values) -> None:
+    path = folder / CONFIG_FILE
+    config = json.loads(path.read_text()) | values
+    path.write_text(json.dumps({key: value for key, value in config.items() if value is not ...}))
+
+
+def change_tensors(folder, drop=(), **tensors) -> None:
+    """Other tensors with a digest that fits, so that the tensors themselves have to be looked at."""
+    path = folder / TENSORS_FILE
+    kept = {name: tensor for name, tensor in load_file(path).items() if name not in drop}
+    save_file(kept | {name.replace("__", "."): tensor for name, tensor in tensors.items()}, path)
+    change_config(folder, tensors_sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A saved ``product`` of 50 tokens, 12 dimensions, 3 subspaces, Q = 4."""
+    return save(made_result("product"), tmp_path / "out", model={"name": "m", "revision": None})
+
+
+# Round trips
+
+
+@given(result=any_results())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_saved_is_read_again_bit_for_bit(result, tmp_path):
+    assert_same(load(save(result, tmp_path)), result)
+
+
+@pytest.mark.parametrize("size", [256, 257, 40_000])
+def test_codes_take_8_or_16_bits_in_the_file(size, tmp_path):
+    result = made_result("product", vocabulary=40_000, dim=2, subspaces=2, codebook_size=size)
+    result.codes[0, 0] = size - 1
+    result.save_pretrained(tmp_path)
+    with safe_open(tmp_path / TENSORS_FILE, "pt") as file:
+        assert file.get_slice("codes").get_dtype() == ("U8" if size <= 256 else "U16")
+    assert_same(load(tmp_path), result)
+
+
+def test_arbitrary_codes_are_computed_not_stored(tmp_path):
+    result = made_result("arbitrary")
+    save(result, tmp_path)
+    with safe_open(tmp_path / TENSORS_FILE, "pt") as file:
+        assert sorted(file.keys()) == ["codebooks.0", "codebooks.1", "codebooks.2"]
+    assert_same(load(tmp_path), result)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_file_is_hardly_larger_than_its_tensors(method, tmp_path):
+    result = made_result(method, vocabulary=1000, dim=40)
+    save(result, tmp_path)
+    with safe_open(tmp_path / TENSORS_FILE, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    assert (tmp_path / TENSORS_FILE).stat().st_size < sum(t.numel() * t.element_size() for t in tensors.values()) + 1000
+
+
+def test_config_tells_what_it_is(saved):
+    config = json.loads((saved / CONFIG_FILE).read_text())
+    assert (config["subemb_format"], config["vocabulary"], config["dim"], config["widths"]) == (FORMAT, 50, 12, [4, 4, 4])
+    assert config["settings"]["method"] == "product"
+    assert config["model"] == {"name": "m", "revision": None}
+    # 4 x 12 floats, and 50 x 3 codes of 2 bits in 38 bytes
+    assert config["size"] == {"codebook_parameters": 48, "other_parameters": 0, "code_bits": 300, "total_bytes": 48 * 4 + 38}
+    assert read_config(saved) == config
+    assert sorted(path.name for path in saved.iterdir()) == [CONFIG_FILE, TENSORS_FILE]
+
+
+def test_numbers_that_json_lacks_become_null(tmp_path):
+    result = made_result("product")
+    result.info["error"] = float("nan")
+    assert load(save(result, tmp_path)).info["error"] is None
+
+
+# Writing
+
+
+def test_an_older_result_is_replaced_and_other_files_stay(saved):
+    (saved / "notes.txt").write_text("mine")
+    newer = made_result("int8", seed=5)
+    save(newer, saved)
+    assert_same(load(saved), newer)
+    assert sorted(path.name for path in saved.iterdir()) == [CONFIG_FILE, "notes.txt", TENSORS_FILE]
+
+
+def test_a_model_folder_is_not_overwritten(tmp_path):
+    (tmp_path / CONFIG_FILE).write_text('{"model_type": "bert"}')
+    with pytest.raises(InputError, match="of something else; give an empty or a new folder"):
+        save(made_result("product"), tmp_path)
+    assert json.loads((tmp_path / CONFIG_FILE).read_text()) == {"model_type": "bert"}
+    (tmp_path / CONFIG_FILE).unlink()
+    (tmp_path / TENSORS_FILE).write_bytes(b"precious")
+    with pytest.raises(InputError, match="give an empty or a new folder"):
+        save(made_result("product"), tmp_path)
+
+
+def test_a_file_in_the_place_of_the_folder(tmp_path):
+    (tmp_path / "out").write_text("x")
+    with pytest.raises(InputError, match="is a file; give a folder"):
+        save(made_result("product"), tmp_path / "out")
+
+
+def test_a_full_disk_is_told_and_the_older_result_stays(saved, monkeypatch):
+    def no_space(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = load(saved)
+    with monkeypatch.context() as patch:
+        patch.setattr(storage.os, "fsync", no_space)
+        with pytest.raises(InputError, match=r"bytes\) could not be written .*No space left on device.*free some space"):
+            save(made_result("product", seed=9), saved)
+    assert_same(load(saved), before)
+    assert sorted(path.name for path in saved.iterdir()) == [CONFIG_FILE, TENSORS_FILE]  # nothing half-written is left
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_device_that_is_really_full(tmp_path, monkeypatch):
+    """Every write goes to /dev/full, which has no space: the same error as on a full disk."""
+    monkeypatch.setattr(storage.uuid, "uuid4", lambda: type("Name", (), {"hex": "staged"}))
+    for name in (TENSORS_FILE, CONFIG_FILE):
+        (tmp_path / f".{name}.staged").symlink_to("/dev/full")
+    with pytest.raises(InputError, match="No space left on device"):
+        save(made_result("product"), tmp_path)
+
+
+def test_a_crash_between_the_two_renames_is_noticed(saved, monkeypatch):
+    """The codes of one run with the settings of another would be read as a wrong model."""
+    rename = os.replace
+
+    def dies(source, target):
+        if target.name == CONFIG_FILE:
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr(storage.os, "replace", dies)
+    with pytest.raises(KeyboardInterrupt):
+        save(made_result("product", seed=9), saved)
+    with pytest.raises(InputError, match="is not the file that"):
+        load(saved)
+
+
+def test_facts_must_be_json_and_not_take_subembs_names(tmp_path):
+    with pytest.raises(InputError, match="dim, settings are subemb's own"):
+        save(made_result("product"), tmp_path, settings=1, dim=2)
+    with pytest.raises(InputError, match="plain JSON"):
+        save(made_result("product"), tmp_path, model=object())
+    assert list(tmp_path.iterdir()) == []
+
+
+def spoilt_results():
+    good = made_result("product")
+    books = list(good.codebooks)
+    yield "code 4 is outside codebooks of 4", replace(good, codes=good.codes + (4 - good.codes.max()).to(torch.uint8))
+    yield "code -1 is outside", replace(good, codes=good.codes.int() - 1)
+    yield "50 tokens with 3 codes each", replace(good, codes=good.codes[:49])
+    yield "codebooks.2 missing", replace(good, codebooks=books[:2])
+    yield r"codebooks.1 is \(3, 4\)", replace(good, codebooks=[books[0], books[1][:3], books[2]])
+    yield "codebooks.0 holds NaN", replace(good, codebooks=[books[0] * torch.nan, *books[1:]])
+    yield "codebooks.0 is .*float64", replace(good, codebooks=[books[0].double(), *books[1:]])
+    yield "rotation unknown", replace(good, rotation=torch.eye(12))
+    yield "not the digits", replace(made_result("arbitrary"), codes=good.codes)
+
+
+@pytest.mark.parametrize(("message", "result"), [*spoilt_results()], ids=lambda value: value if isinstance(value, str) else "")
+def test_an_inconsistent_result_is_not_written(message, result, tmp_path):
+    with pytest.raises(InputError, match=message):
+        save(result, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+# Reading what is not right
+
+
+@pytest.mark.parametrize(
+    ("message", "drop", "tensors"),
+    [
+        ("code 4 is outside codebooks of 4", (), {"codes": torch.full((50, 3), 4, dtype=torch.uint8)}),
+        (r"codes is \(49, 3\) torch.uint8; it must be \(50, 3\)", (), {"codes": torch.zeros(49, 3, dtype=torch.uint8)}),
+        ("codes is .* torch.int64", (), {"codes": torch.zeros(50, 3, dtype=torch.int64)}),
+        (r"codebooks.1 is \(5, 4\)", (), {"codebooks__1": torch.zeros(5, 4)}),
+        ("codebooks.1 is .*float16", (), {"codebooks__1": torch.zeros(4, 4).half()}),
+        ("codebooks.2 holds NaN or infinity", (), {"codebooks__2": torch.full((4, 4), torch.inf)}),
+        ("tensor codebooks.0 missing", ("codebooks.0",), {}),
+        ("tensor codes missing", ("codes",), {}),
+        ("tensor rotation unknown", (), {"rotation": torch.eye(12)}),
+    ],
+)
+def test_tensors_that_do_not_fit_are_refused(saved, message, drop, tensors):
+    change_tensors(saved, drop, **tensors)
+    with pytest.raises(InputError, match=message):
+        load(saved)
+
+
+@pytest.mark.parametrize(
+    ("message", "values"),
+    [
+        ("has format 2; this subemb .* reads format 1: update", {"subemb_format": 2}),
+        ("has format '1'", {"subemb_format": "1"}),
+        ("has format True", {"subemb_format": True}),
+        ("was not written by subemb", {"subemb_format": ...}),
+        ("'vocabulary' is missing", {"vocabulary": ...}),
+        ("vocabulary is 'many'", {"vocabulary": "many"}),
+        ("vocabulary is True", {"vocabulary": True}),
+        ("dim is 0", {"dim": 0}),
+        ("3 subspaces do not fit a table of 2 dimensions", {"dim": 2}),
+        (r"codes is \(50, 3\) .* must be \(51, 3\)", {"vocabulary": 51}),
+        (r"widths are \[4, 4, 3\]", {"widths": [4, 4, 3]}),
+        ("settings are 'all'", {"settings": "all"}),
+        ("unknown setting.* speed", {"settings": {"method": "product", "speed": 3}}),
+        ("unknown method 'magic'", {"settings": {"method": "magic"}}),
+        ("are not complete", {"settings": {"method": "product"}}),
+        ("inconsistent", {"settings": {"method": "product", "tolerance": "small"}}),
+        ("inconsistent", {"settings": {"method": ["product"]}}),
+        ("info must be", {"info": []}),
+        ("is not the file that", {"tensors_sha256": "0" * 64}),
+        ("is not the file that", {"tensors_sha256": ...}),
+    ],
+)
+def test_a_config_that_does_not_fit_is_refused(saved, message, values):
+    change_config(saved, **values)
+    with pytest.raises(InputError, match=message):
+        load(saved)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"subemb_format"', "\x00", '{"subemb_format": 1, ', "[" * 100_000])
+def test_broken_json_is_refused(saved, text):
+    (saved / CONFIG_FILE).write_text(text)
+    with pytest.raises(InputError, match=r"cannot be read as JSON|was not written by subemb"):
+        load(saved)
+
+
+def test_a_cut_off_or_changed_file_is_refused(saved):
+    path = saved / TENSORS_FILE
+    content = path.read_bytes()
+    for wrong in (b"", content[:7], content[: len(content) // 2], content[:-1], b"\xff" * len(content)):
+        path.write_bytes(wrong)
+        with pytest.raises(InputError, match="cut off or damaged"):
+            load(saved)
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # one bit of one number
+    with pytest.raises(InputError, match="is not the file that"):
+        load(saved)
+
+
+def test_a_vocabulary_too_large_to_compute_is_refused(tmp_path):
+    """Arbitrary codes come from the settings alone, so the file's size does not bound them."""
+    folder = save(made_result("arbitrary"), tmp_path)
+    config = read_config(folder)
+    change_config(folder, vocabulary=10**12, settings=config["settings"] | {"codebook_size": 10_000})
+    with pytest.raises(InputError, match=r"1000000000000 tokens with 3 codes each are more"):
+        load(folder)
+
+
+def test_places_that_hold_no_result(tmp_path, saved):
+    with pytest.raises(InputError, match="is not a folder"):
+        load(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="is not a folder"):
+        load(saved / CONFIG_FILE)
+    with pytest.raises(InputError, match=r"holds no config.json"):
+        load(tmp_path)
+    (saved / TENSORS_FILE).unlink()
+    with pytest.raises(InputError, match=r"subspace_embedding.safetensors cannot be read"):
+        load(saved)
+
+
+class Bomb:
+    """Unpickling this would leave a trace."""
+
+    def __reduce__(self):
+        return os.mkdir, ("unpickled",)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "embedding.pkl", "codes.pt"])
+def test_pickles_are_named_and_never_opened(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(InputError, match=f"{name} is a pickle, which subemb never opens"):
+        load(tmp_path / "out")
+    folder = save(made_result("product"), tmp_path / "out")
+    (folder / TENSORS_FILE).write_bytes((folder / name).read_bytes())
+    with pytest.raises(InputError, match="cut off or damaged"):
+        load(folder)
+    assert not (tmp_path / "unpickled").exists()

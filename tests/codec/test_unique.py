@@ -1,0 +1,171 @@
+import itertools
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from subemb.codec.assignment import Blocks
+from subemb.codec.kmeans import kmeans
+from subemb.codec.monitor import Monitor
+from subemb.codec.subspaces import automatic_codebook_size
+from subemb.codec.tuples import codes_with_room, groups_of, linear_hash
+from subemb.codec.unique import _State, axis_sets, exchange, make_unique
+from subemb.errors import Cancelled, InputError
+
+
+def prepared(table, subspaces, size, weights=None, seed=0):
+    table = torch.as_tensor(table, dtype=torch.float32)
+    blocks = Blocks.cut(table - table.mean(0), subspaces, weights)
+    generator = torch.Generator().manual_seed(seed)
+    found = kmeans(blocks, size, generator, Monitor(blocks), iterations=6)
+    return blocks, found, generator
+
+
+def made_unique(table, subspaces, size, weights=None, progress=None, **options):
+    blocks, found, generator = prepared(table, subspaces, size, weights)
+    monitor = Monitor(blocks, progress)
+    codes, _ = make_unique(blocks, found.codes, found.codebooks, monitor, generator=generator, **options)
+    return codes, monitor.history
+
+
+def distinct(codes):
+    return len(set(map(tuple, codes.tolist())))
+
+
+@hypothesis_settings(max_examples=40)
+@given(st.integers(2, 90), st.integers(1, 6), st.integers(1, 5), st.integers(0, 3), st.booleans(), st.integers(0, 999))
+def test_tuples_are_distinct_whenever_there_are_enough(vocabulary, dim, subspaces, spare, weighted, seed):
+    generator = torch.Generator().manual_seed(seed)
+    table = torch.randint(0, 2, (vocabulary, dim), generator=generator).float()  # many equal rows
+    subspaces = min(subspaces, dim)
+    size = min(automatic_codebook_size(vocabulary, subspaces) + spare, vocabulary)
+    weights = torch.rand(vocabulary, generator=generator) + 0.01 if weighted else None
+    codes, history = made_unique(table, subspaces, size, weights, iterations=6)
+    assert distinct(codes) == vocabulary
+    assert int(codes.min()) >= 0
+    assert int(codes.max()) < size
+    errors = [step["weighted_error" if weighted else "error"] for step in history]
+    assert all(later <= earlier + 1e-6 for earlier, later in pairwise(errors))
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "subspaces", "size"), [(27, 3, 3), (1024, 2, 32), (64, 1, 64), (256, 8, 2), (243, 5, 3)]
+)
+@pytest.mark.parametrize("kind", ["normal", "zero", "two rows"])
+def test_a_space_without_a_spare_tuple_is_filled_to_the_last(vocabulary, subspaces, size, kind):
+    rng = np.random.default_rng(0)
+    table = {
+        "normal": rng.normal(size=(vocabulary, 8)),
+        "zero": np.zeros((vocabulary, 8)),
+        "two rows": rng.normal(size=(2, 8))[rng.integers(0, 2, vocabulary)],
+    }[kind]
+    codes, _ = made_unique(table, subspaces, size, iterations=5)
+    assert distinct(codes) == vocabulary
+
+
+def test_many_copies_in_a_huge_space_stay_next_to_each_other():
+    rng = np.random.default_rng(1)
+    table = rng.normal(size=(300, 24)).astype(np.float32)
+    table[:80] = table[0]
+    blocks, found, generator = prepared(table, 12, 8)
+    codes, _ = make_unique(blocks, found.codes, found.codebooks, Monitor(blocks), generator=generator, iterations=8)
+    assert distinct(codes) == 300
+    # 80 copies need 80 tuples, which changing two or three of the twelve codes already gives
+    changed = (codes[:80] != codes[:80].mode(0).values).sum(1)
+    assert changed.float().mean() < 4
+
+
+def test_distinct_codes_are_left_alone():
+    table = np.random.default_rng(2).normal(size=(30, 24))
+    blocks, found, generator = prepared(table, 12, 8)
+    assert distinct(found.codes) == 30
+    codes, stop = make_unique(blocks, found.codes, found.codebooks, Monitor(blocks), generator=generator)
+    assert stop == "already distinct"
+    assert torch.equal(codes, found.codes)
+
+
+def test_too_few_tuples_are_refused():
+    with pytest.raises(InputError, match=r"2 \*\* 3 = 8 tuples are too few for 9 tokens"):
+        made_unique(np.random.default_rng(0).normal(size=(9, 6)), 3, 2)
+
+
+def total_cost(state):
+    return sum(
+        (state.blocks.axis(i) - state.flat[i][torch.from_numpy(state.codes[:, i])]).square().sum().item()
+        for i in range(state.blocks.subspaces)
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_exchange_over_all_axes_is_the_best_of_all_assignments(seed):
+    # 5 tokens, 2 x 2 subspaces with 3 codewords: 9 tuples, 9 * 8 * 7 * 6 * 5 ways
+    rng = np.random.default_rng(seed)
+    table = torch.as_tensor(rng.normal(size=(5, 4)), dtype=torch.float32)
+    blocks = Blocks.cut(table, 2, None)
+    books = [torch.as_tensor(rng.normal(size=(2, 3, 2)), dtype=torch.float32)]
+    tuples = list(itertools.product(range(3), repeat=2))
+    state = _State(blocks, np.array(tuples[:5]), books)
+    exchange(state, [0, 1], 9, rng)
+    costs = [
+        [(table[t] - torch.cat([books[0][0][a], books[0][1][b]])).square().sum().item() for a, b in tuples] for t in range(5)
+    ]
+    best = min(sum(costs[t][slot] for t, slot in enumerate(slots)) for slots in itertools.permutations(range(9), 5))
+    assert total_cost(state) == pytest.approx(best, rel=1e-4)
+    assert distinct(state.codes) == 5
+
+
+@pytest.mark.parametrize("limit", [4, 9, 64])
+def test_no_exchange_makes_it_worse_or_loses_distinctness(limit):
+    rng = np.random.default_rng(3)
+    blocks, found, _ = prepared(rng.normal(size=(120, 9)), 3, 5)
+    codes = np.array(list(itertools.product(range(5), repeat=3)))[rng.permutation(125)[:120]]
+    state = _State(blocks, codes, found.codebooks)
+    before = total_cost(state)
+    for axes in axis_sets(3, 5, limit, True, rng):
+        exchange(state, axes, limit, rng)
+        after = total_cost(state)
+        assert after <= before * (1 + 1e-6)
+        assert distinct(state.codes) == 120
+        before = after
+
+
+@given(st.integers(1, 12), st.integers(1, 300), st.sampled_from([64, 256, 4096]), st.booleans())
+def test_every_round_visits_every_subspace(subspaces, size, limit, wide):
+    sets = list(axis_sets(subspaces, size, limit, wide, np.random.default_rng(0)))
+    assert {axis for axes in sets for axis in axes} == set(range(subspaces))
+    assert all(len(set(axes)) == len(axes) for axes in sets)
+
+
+def test_room_goes_to_those_who_lose_most():
+    costs = np.array([[0.0, 1.0, 9.0], [0.0, 5.0, 9.0], [0.0, 2.0, 3.0]])
+    assert codes_with_room(costs, np.zeros(3, int), 1).tolist() == [1, 0, 2]
+    assert codes_with_room(costs, np.zeros(3, int), 2).tolist() == [1, 0, 0]
+    assert codes_with_room(costs, np.array([0, 1, 2]), 1).tolist() == [0, 0, 0]
+
+
+@given(st.integers(1, 40), st.integers(1, 6), st.integers(0, 999))
+def test_room_is_kept(n, size, seed):
+    rng = np.random.default_rng(seed)
+    groups = rng.integers(0, 3, n)
+    room = -(-np.bincount(groups).max() // size)
+    codes = codes_with_room(rng.integers(0, 3, (n, size)).astype(float), groups, room)
+    assert np.bincount(groups * size + codes).max() <= room
+    assert (codes >= 0).all()
+
+
+def test_hashes_tell_tuples_apart_and_ignore_what_is_left_out():
+    codes = np.array(list(itertools.product(range(12), repeat=4)))
+    assert len(np.unique(linear_hash(codes))) == 12**4
+    assert len(np.unique(linear_hash(codes, without=[1, 3]))) == 12**2
+    group, first = groups_of(np.array([5, 3, 5]))
+    assert group.tolist() == [1, 0, 1]
+    assert first.tolist() == [1, 0]
+
+
+def test_it_can_be_stopped():
+    with pytest.raises(Cancelled):
+        made_unique(np.zeros((27, 6)), 3, 3, progress=lambda message: message.stage == "exchanging tuples")
