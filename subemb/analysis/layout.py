@@ -1,0 +1,214 @@
+"""Tokens as points of a plane, original and reconstructed in the same coordinates.
+
+PCA projects both on the axes of the original. UMAP is fitted once on both together: two separate fits, or ``transform`` of one
+by the other, would not line up. UMAP's small displacements flatter, so a layout carries the share of neighbours kept in the
+full space, to be shown beside it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..codec.result import Compressed
+from ..errors import InputError
+from ..progress import ProgressCallback, part_of, report
+from .layout_files import keep_layout, kept_layout, layout_key
+from .neighbours import METRICS, neighbours_kept
+from .rows import Rows, as_table, pieces
+
+NEIGHBOURS = 10
+NEIGHBOUR_SAMPLE = 2000
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Points of n tokens. Do not change the arrays: they are shared.
+
+    method: ``pca`` or ``umap``. ids: (n,) int64, the tokens. original, reconstructed: (n, 2) float32.
+    explained: (2,) share of the original's variance along each axis (PCA), or None.
+    neighbours_kept: share of the 10 nearest neighbours in the full space kept, among these n tokens (UMAP), or None.
+    """
+
+    method: str
+    ids: np.ndarray
+    original: np.ndarray
+    reconstructed: np.ndarray
+    explained: np.ndarray | None = None
+    neighbours_kept: float | None = None
+
+
+@dataclass(frozen=True)
+class UmapSettings:
+    """n_neighbors: size of a neighbourhood, itself included. min_dist: how close points may lie, 0..1. metric: ``cosine``
+    (of rows about the mean, so a shrunk reconstruction stays near) or ``euclidean``. epochs of optimisation. axes: principal
+    axes kept before. seed. Raises InputError for values out of range.
+    """
+
+    n_neighbors: int = 15
+    min_dist: float = 0.1
+    metric: str = "cosine"
+    epochs: int = 200
+    axes: int = 50
+    seed: int = 0
+
+    def __post_init__(self):
+        limits = {
+            "n_neighbors": (2, 200),
+            "min_dist": (0.0, 1.0),
+            "epochs": (1, 2000),
+            "axes": (2, 10000),
+            "seed": (0, 2**32 - 1),
+        }
+        for name, (low, high) in limits.items():
+            if not low <= getattr(self, name) <= high:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be from {low} to {high}")
+        if self.metric not in METRICS:
+            raise InputError(f"unknown metric {self.metric!r}; choose one of {', '.join(METRICS)}")
+
+
+def sample_tokens(num_tokens: int, count: int | None, seed: int = 0, include: Sequence[int] = ()) -> np.ndarray:
+    """Ids to draw, ascending int64: ``count`` of all (None: all) dealt by ``seed``, and besides those every id in ``include``.
+
+    Which others are dealt does not depend on ``include``. Raises InputError for ids outside the table.
+
+    >>> sample_tokens(5, 9).tolist()
+    [0, 1, 2, 3, 4]
+    """
+    if count is not None and count < 1:
+        raise InputError(f"a sample of {count} tokens is too small; ask for at least 1")
+    wanted = np.unique(np.asarray(list(include), dtype=np.int64))
+    outside = wanted[(wanted < 0) | (wanted >= num_tokens)]
+    if len(outside):
+        raise InputError(f"token id {outside[0]} is not in this table; ids go from 0 to {num_tokens - 1}")
+    if count is None or count >= num_tokens:
+        return np.arange(num_tokens, dtype=np.int64)
+    dealt = np.random.default_rng(seed).choice(num_tokens, count, replace=False)
+    return np.union1d(dealt, wanted).astype(np.int64)
+
+
+def principal_axes(table: torch.Tensor | np.ndarray, count: int = 2) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
+    """Mean (D,), the first ``count`` principal axes (D, count), and the share of the variance along each (count,).
+
+    Exact, from the covariance matrix. The largest component of an axis is positive, which settles its sign. Where D is less
+    than ``count``, the missing axes are zero.
+    """
+    from scipy.linalg import eigh
+
+    table = as_table(table)
+    vocabulary, dim = table.shape
+    total = torch.zeros(dim, dtype=torch.float64)
+    for start, end in pieces(vocabulary, dim):
+        total += table[start:end].double().sum(0)
+    mean = (total / vocabulary).float()
+    covariance = torch.zeros(dim, dim, dtype=torch.float64)
+    for start, end in pieces(vocabulary, dim):
+        centred = table[start:end] - mean
+        covariance += (centred.T @ centred).double()
+    found = min(count, dim)
+    values, vectors = eigh(covariance.numpy(), subset_by_index=(dim - found, dim - 1))
+    values, vectors = values[::-1].clip(min=0), vectors[:, ::-1]
+    largest = vectors[np.abs(vectors).argmax(0), np.arange(found)]
+    axes = np.zeros((dim, count), dtype=np.float32)
+    axes[:, :found] = vectors * np.where(largest < 0, -1.0, 1.0)
+    explained = np.zeros(count)
+    variance = float(covariance.trace())
+    explained[:found] = values / variance if variance > 0 else 0.0
+    return mean, torch.from_numpy(axes), explained
+
+
+def pca_layout(
+    table: torch.Tensor | np.ndarray,
+    reconstruction: Compressed | torch.Tensor | np.ndarray,
+    progress: ProgressCallback | None = None,
+) -> Layout:
+    """All V tokens on the first two principal axes of the table; the reconstruction on the same axes, about the same mean.
+
+    Raises InputError for shapes that do not fit, Cancelled through ``progress``.
+    """
+    table = as_table(table)
+    rows = Rows(reconstruction, tuple(table.shape))
+    report(progress, "finding principal axes", 0.0)
+    mean, axes, explained = principal_axes(table, 2)
+    original = np.empty((len(table), 2), dtype=np.float32)
+    reconstructed = np.empty_like(original)
+    for start, end in pieces(*table.shape):
+        report(progress, "projecting", 0.5 + 0.5 * start / len(table))
+        original[start:end] = ((table[start:end] - mean) @ axes).numpy()
+        reconstructed[start:end] = ((rows.take(start, end) - mean) @ axes).numpy()
+    return Layout("pca", np.arange(len(table)), original, reconstructed, explained=explained)
+
+
+def umap_layout(
+    original: torch.Tensor | np.ndarray,
+    reconstruction: torch.Tensor | np.ndarray,
+    ids: np.ndarray | None = None,
+    settings: UmapSettings | None = None,
+    use_cache: bool = True,
+    progress: ProgressCallback | None = None,
+) -> Layout:
+    """One UMAP fit of n rows of the table and the same n rows of its reconstruction, (n, D) each.
+
+    ids: (n,) which tokens these are (default 0..n-1). The result is kept on disk by everything it depends on.
+    Takes seconds, and numba's threads allow one fit at a time in a process: run it as a job in the ``layout`` lane, with the
+    rows of :func:`sample_tokens` only.
+
+    Raises InputError for shapes that do not fit or fewer than 2 tokens, Cancelled through ``progress``.
+    """
+    original, reconstruction, ids, settings = _checked(original, reconstruction, ids, settings)
+    key = layout_key(original, reconstruction, ids, settings) if use_cache else None
+    kept = _from_arrays(kept_layout(key), ids) if use_cache else None
+    if kept is not None:
+        return kept
+    from .umap_fit import fit
+
+    report(progress, "finding principal axes", 0.0)
+    mean, axes, _ = principal_axes(original, max(2, min(settings.axes, original.shape[1])))
+    points = torch.cat([(original - mean) @ axes, (reconstruction - mean) @ axes])
+    report(progress, "comparing neighbours", 0.05)
+    share = neighbours_kept(original, reconstruction, NEIGHBOURS, NEIGHBOUR_SAMPLE, settings.seed, part_of(progress, 0.05, 0.1))
+    plane = fit(points, settings, part_of(progress, 0.1, 1.0))
+    arrays = {"original": plane[: len(original)], "reconstructed": plane[len(original) :], "kept": np.float64(share.mean)}
+    if use_cache:
+        keep_layout(key, arrays)
+    return _from_arrays(arrays, ids)
+
+
+def kept_umap_layout(original, reconstruction, ids=None, settings: UmapSettings | None = None) -> Layout | None:
+    """What :func:`umap_layout` would return, if it is on disk already; takes as long as hashing its arguments."""
+    original, reconstruction, ids, settings = _checked(original, reconstruction, ids, settings)
+    return _from_arrays(kept_layout(layout_key(original, reconstruction, ids, settings)), ids)
+
+
+def warm_umap(progress: ProgressCallback | None = None) -> None:
+    """Make numba compile what a fit needs, with a small one: ``manager().warm("layout", "subemb.analysis.layout:warm_umap")``."""
+    from .umap_fit import fit
+
+    points = torch.from_numpy(np.random.default_rng(0).normal(size=(200, 50)).astype(np.float32))
+    for metric in METRICS:
+        fit(points, UmapSettings(metric=metric, epochs=2), progress)
+
+
+def layout_displacement(layout: Layout) -> np.ndarray:
+    """(n,) how far each token moved, in units of the original layout's root mean square distance from its centre."""
+    moved = np.linalg.norm(layout.reconstructed - layout.original, axis=1)
+    spread = np.sqrt(np.square(layout.original - layout.original.mean(0)).sum(1).mean())
+    return moved / spread if spread > 0 else moved
+
+
+def _checked(original, reconstruction, ids, settings) -> tuple[torch.Tensor, torch.Tensor, np.ndarray, UmapSettings]:
+    original = as_table(original)
+    reconstruction = Rows(reconstruction, tuple(original.shape)).all()
+    ids = np.arange(len(original), dtype=np.int64) if ids is None else np.asarray(ids, dtype=np.int64)
+    if len(ids) != len(original):
+        raise InputError(f"{len(ids)} ids do not fit {len(original)} rows")
+    if len(original) < 2:
+        raise InputError("a layout of 1 token says nothing; choose at least 2")
+    return original.contiguous(), reconstruction.contiguous(), ids, settings or UmapSettings()
+
+
+def _from_arrays(arrays: dict[str, np.ndarray] | None, ids: np.ndarray) -> Layout | None:
+    if arrays is None:
+        return None
+    return Layout("umap", ids, arrays["original"], arrays["reconstructed"], neighbours_kept=float(arrays["kept"]))

@@ -1,0 +1,208 @@
+"""Nearest tokens, exactly, and how many of them survive compression."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..codec.result import Compressed
+from ..errors import InputError
+from ..progress import ProgressCallback, report
+from .rows import Rows, as_table, pieces
+
+METRICS = ("cosine", "euclidean")
+_SCORE_FLOATS = 2**23  # 32 MB of similarities at a time
+_TIE = 1e-6  # cosines closer than this are equal: float32 products of equal rows differ by about 1e-7
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The k nearest tokens of n queries, nearest first.
+
+    ids: (n, k) int64. scores: (n, k) float32, cosines (larger is nearer) or Euclidean distances (smaller is nearer).
+    """
+
+    ids: np.ndarray
+    scores: np.ndarray
+
+
+@dataclass(frozen=True)
+class NeighboursKept:
+    """Share of nearest neighbours kept.
+
+    mean: over the tokens asked, 0..1. per_token: (n,) float32. ids: (n,) int64, the tokens asked. k: neighbours of each.
+    """
+
+    mean: float
+    per_token: np.ndarray
+    ids: np.ndarray
+    k: int
+
+
+@torch.no_grad()
+def nearest(
+    table: torch.Tensor | np.ndarray,
+    queries,
+    k: int = 10,
+    metric: str = "cosine",
+    exclude_self: bool = True,
+    progress: ProgressCallback | None = None,
+) -> Neighbours:
+    """The k rows of a (V, D) table nearest to each query, by brute force in pieces.
+
+    queries: token ids (an int, or (n,) ints), or (n, D) vectors. exclude_self: leave a query's own id out (ids only).
+    metric: ``cosine`` (a zero row has cosine 0 with everything) or ``euclidean``.
+    k is cut to the tokens there are. Equal scores within the k are ordered by id.
+
+    Raises InputError for an unknown metric, ids outside the table or vectors of another width.
+    """
+    if metric not in METRICS:
+        raise InputError(f"unknown metric {metric!r}; choose one of {', '.join(METRICS)}")
+    table = as_table(table)
+    ids, vectors = _queries(queries, table)
+    exclude = exclude_self and ids is not None
+    k = min(_checked_k(k), len(table) - int(exclude))
+    prepared = _Prepared(table, metric)
+    out_ids = np.empty((len(vectors), k), dtype=np.int64)
+    out_scores = np.empty((len(vectors), k), dtype=np.float32)
+    for start, end in pieces(len(vectors), len(table), _SCORE_FLOATS):
+        report(progress, "finding neighbours", start / len(vectors))
+        scores = prepared.scores(vectors[start:end])
+        if exclude:
+            scores[torch.arange(end - start), ids[start:end]] = -torch.inf
+        top = scores.topk(k, dim=1)
+        # topk leaves equal scores in no particular order
+        order = np.lexsort((top.indices.numpy(), -top.values.numpy()), axis=1)
+        out_ids[start:end] = np.take_along_axis(top.indices.numpy(), order, axis=1)
+        out_scores[start:end] = np.take_along_axis(top.values.numpy(), order, axis=1)
+    if metric == "euclidean":
+        out_scores = _exact_distances(table, vectors, out_ids)
+    return Neighbours(out_ids, out_scores)
+
+
+@torch.no_grad()
+def neighbours_kept(
+    table: torch.Tensor | np.ndarray,
+    reconstruction: Compressed | torch.Tensor | np.ndarray,
+    k: int = 10,
+    sample: int | None = 2000,
+    seed: int = 0,
+    progress: ProgressCallback | None = None,
+    ids=None,
+) -> NeighboursKept:
+    """Of a token's k nearest others (cosine, among all V) after compression, the share that were its k nearest before.
+
+    Ties must not be settled by the luck of the ids, since tokens that collide are exactly as near as each other. For a token
+    t with cosines s_j in the table and r_j in the reconstruction:
+
+    - j was a neighbour if s_j is at least the k-th largest s (so all of several tokens tied for the last place count);
+    - after compression, the k places go to the largest r, and tokens tied for the last places share them in equal parts: the
+      expectation over all ways to break the tie. ``kept(t) = (1/k) sum_j P(j gets a place) [j was a neighbour]``.
+
+    Without ties this is the plain overlap of two sets; an unchanged table gives exactly 1.
+
+    sample: how many tokens to ask, drawn by ``seed`` (None: all). ids: ask these instead.
+    Raises InputError for shapes that do not fit, Cancelled through ``progress``.
+    """
+    table = as_table(table)
+    rebuilt = Rows(reconstruction, tuple(table.shape)).all()
+    k = min(_checked_k(k), len(table) - 1)
+    if k == 0:
+        raise InputError("a table of 1 token has no neighbours; at least 2 are needed")
+    asked = _sample(len(table), sample, seed) if ids is None else _queries(ids, table)[0]
+    before, after = _Prepared(table, "cosine"), _Prepared(rebuilt, "cosine")
+    kept = np.empty(len(asked))
+    for start, end in pieces(len(asked), len(table), _SCORE_FLOATS):
+        report(progress, "comparing neighbours", start / len(asked), tokens=start)
+        own = asked[start:end]
+        was_neighbour = _with_ties(before.scores(table[own]), own, k)[0]
+        above, tied = _with_ties(after.scores(rebuilt[own]), own, k, split=True)
+        # naive: places left over for the tied tokens, in equal parts
+        places = (k - _count(above)) / _count(tied)
+        kept[start:end] = (_count(above & was_neighbour) + places * _count(tied & was_neighbour)) / k
+    report(progress, "comparing neighbours", 1.0)
+    return NeighboursKept(float(kept.mean()), kept.astype(np.float32), asked.numpy(), k)
+
+
+def _with_ties(scores: torch.Tensor, own: torch.Tensor, k: int, split: bool = False) -> tuple[torch.Tensor, ...]:
+    """Boolean (n, V): scores that reach the k-th largest of their row; or, split, those above it and those tied with it."""
+    scores[torch.arange(len(own)), own] = -torch.inf
+    last = scores.topk(k, dim=1).values[:, -1:]
+    reach = scores >= last - _TIE
+    if not split:
+        return (reach,)
+    above = scores > last + _TIE
+    return above, reach & ~above
+
+
+def _count(mask: torch.Tensor) -> np.ndarray:
+    """(n,) how many of each row are true; numpy counts them ten times as fast."""
+    return np.count_nonzero(mask.numpy(), axis=1)
+
+
+class _Prepared:
+    """A table made ready for many queries, without a copy of it; scores are larger the nearer."""
+
+    def __init__(self, table: torch.Tensor, metric: str):
+        self.metric = metric
+        self.rows = table
+        norms = table.norm(dim=1)
+        self.inverse_norms = torch.where(norms > 0, 1.0 / norms, 0.0)
+        self.half_squares = norms.square() / 2
+        self._buffer: torch.Tensor | None = None
+
+    def scores(self, vectors: torch.Tensor) -> torch.Tensor:
+        """(n, D) -> (n, V), overwritten by the next call: fresh memory for each piece would cost more than the product."""
+        if self._buffer is None or len(self._buffer) < len(vectors):
+            self._buffer = torch.empty(len(vectors), len(self.rows))
+        out = self._buffer[: len(vectors)]
+        if self.metric == "cosine":
+            return torch.mm(_unit(vectors), self.rows.T, out=out).mul_(self.inverse_norms)
+        # ||q - w||^2 = ||q||^2 - 2 (q.w - ||w||^2 / 2): the order of the bracket is the order of nearness
+        return torch.addmm(-self.half_squares, vectors, self.rows.T, out=out)
+
+
+def _unit(vectors: torch.Tensor) -> torch.Tensor:
+    """Rows of length 1; zero rows stay zero."""
+    norms = vectors.norm(dim=1, keepdim=True)
+    return vectors / torch.where(norms > 0, norms, 1.0)
+
+
+def _exact_distances(table: torch.Tensor, vectors: torch.Tensor, ids: np.ndarray) -> np.ndarray:
+    """(n, k) Euclidean distances, without the rounding of the expanded square."""
+    out = np.empty(ids.shape, dtype=np.float32)
+    for start, end in pieces(len(ids), ids.shape[1] * table.shape[1]):
+        rows = table[torch.from_numpy(ids[start:end])]
+        out[start:end] = (rows - vectors[start:end, None]).norm(dim=2).numpy()
+    return out
+
+
+def _queries(queries, table: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor]:
+    """(ids or None, vectors) of what was asked."""
+    if isinstance(queries, np.ndarray | torch.Tensor) and queries.ndim == 2:
+        vectors = as_table(queries, "queries")
+        if vectors.shape[1] != table.shape[1]:
+            raise InputError(f"queries of {vectors.shape[1]} dimensions do not fit a table of {table.shape[1]}")
+        return None, vectors
+    ids = torch.as_tensor(np.atleast_1d(np.asarray(queries)))
+    if ids.ndim != 1 or ids.is_floating_point() or ids.dtype == torch.bool:
+        raise InputError("queries must be token ids (whole numbers) or a matrix of vectors")
+    ids = ids.long()
+    outside = ids[(ids < 0) | (ids >= len(table))]
+    if len(outside):
+        raise InputError(f"token id {int(outside[0])} is not in this table; ids go from 0 to {len(table) - 1}")
+    return ids, table[ids]
+
+
+def _checked_k(k: int) -> int:
+    if k < 1:
+        raise InputError(f"{k} neighbours cannot be found; ask for at least 1")
+    return k
+
+
+def _sample(vocabulary: int, sample: int | None, seed: int) -> torch.Tensor:
+    if sample is not None and sample < 1:
+        raise InputError(f"a sample of {sample} tokens is too small; ask for at least 1")
+    if sample is None or sample >= vocabulary:
+        return torch.arange(vocabulary)
+    return torch.from_numpy(np.sort(np.random.default_rng(seed).choice(vocabulary, sample, replace=False)))
