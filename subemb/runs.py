@@ -1,0 +1,221 @@
+"""One whole run: load a model, weigh its tokens, compress, measure. The pages and the command line both call this.
+
+A finished run is kept on disk, so that a link opened tomorrow, or by somebody else on the same server, shows it at once.
+What the cards show is plain JSON (:class:`Run`) and is read without importing torch; codes and codebooks lie beside it in
+the same form that :func:`subemb.codec.storage.save` writes for everybody.
+"""
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import __version__
+from .codec.settings import CompressionSettings
+from .codec.sizes import Size
+from .errors import InputError
+from .paths import cache_folder, keep_newest, publish
+from .progress import ProgressCallback, part_of, report
+
+if TYPE_CHECKING:
+    from .codec.result import Compressed
+    from .pretrained import PretrainedModel
+
+FORMAT = 1
+KEPT_RUNS = 40
+NEIGHBOURS = 10
+NEIGHBOUR_SAMPLE = 2000
+NEIGHBOUR_SAMPLE_LARGE = 500  # of tables over 100,000 tokens, where each query costs more
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything the cards and tables show about one finished run. Plain types only.
+
+    model: ``name``, ``revision``, ``source``, ``identity``, ``vocabulary`` (V), ``dim`` (D), ``parameters``,
+        ``tokenizer_size``.
+    settings: resolved settings.
+    size: what the compressed table stores.
+    quality: ``relative_error``, ``weighted_error`` (or None), ``mean_cosine``, ``cosine_quantiles`` ({"0.05": ..., ...}),
+        ``per_subspace``, ``neighbours_kept`` (share of the 10 nearest), ``neighbours_sample`` (tokens asked),
+        ``distinct_tuples`` and ``colliding_tokens`` (or None without codes).
+    history: one dict per iteration: ``iteration``, ``error``, ``per_subspace``.
+    seconds: ``load``, ``compress``, ``measure``.
+    """
+
+    key: str
+    model: dict[str, Any]
+    settings: CompressionSettings
+    size: Size
+    quality: dict[str, Any]
+    history: list[dict[str, Any]] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    version: str = __version__
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types."""
+        return {**asdict(self), "format": FORMAT}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Run":
+        """The inverse of :meth:`to_dict`; raises InputError for another format."""
+        values = dict(values)
+        if values.pop("format", None) != FORMAT:
+            raise InputError("this run was written by another version of subemb; run it again")
+        values["settings"] = CompressionSettings.from_dict(values["settings"])
+        values["size"] = Size(**values["size"])
+        return cls(**values)
+
+
+def run_key(identity: str, settings: CompressionSettings) -> str:
+    """Key of one run: the model's content and every setting. Equal keys mean equal results."""
+    text = json.dumps([FORMAT, identity, settings.to_dict()], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def run(
+    model: "PretrainedModel",
+    settings: CompressionSettings,
+    text: str | None = None,
+    progress: ProgressCallback | None = None,
+) -> tuple[Run, "Compressed"]:
+    """Compress a model's table and measure the result.
+
+    text: for the weights ``counts`` and ``sqrt_counts``: the text whose tokens are counted.
+    Raises InputError if settings and table do not fit, Cancelled if the callback says so.
+    """
+    from .codec import compress
+    from .codec.weights import model_weights
+
+    started = time.perf_counter()
+    settings = settings.resolve(model.num_tokens, model.dim)
+    report(progress, "reading the table", 0.0)
+    table = model.table
+    weights = model_weights(model, settings.weights, text=text, progress=part_of(progress, 0.0, 0.05))
+    loaded = time.perf_counter()
+    compressed = compress(table, settings=settings, weights=weights, progress=part_of(progress, 0.05, 0.8))
+    finished = time.perf_counter()
+    quality = measure(table, compressed, weights, part_of(progress, 0.8, 1.0), seed=settings.seed)
+    summary = Run(
+        key=run_key(model.identity, settings),
+        model=describe(model),
+        settings=settings,
+        size=compressed.size(model.parameters),
+        quality=quality,
+        history=compressed.history,
+        seconds={
+            "load": loaded - started,
+            "compress": finished - loaded,
+            "measure": time.perf_counter() - finished,
+        },
+    )
+    report(progress, "done", 1.0)
+    return summary, compressed
+
+
+def describe(model: "PretrainedModel") -> dict[str, Any]:
+    """What identifies a model, in JSON types."""
+    return {
+        "name": model.name,
+        "revision": model.revision,
+        "source": model.source,
+        "identity": model.identity,
+        "vocabulary": model.num_tokens,
+        "dim": model.dim,
+        "parameters": model.parameters,
+        "tokenizer_size": model.tokenizer_size,
+    }
+
+
+def measure(
+    table, compressed: "Compressed", weights=None, progress: ProgressCallback | None = None, seed: int = 0
+) -> dict[str, Any]:
+    """The numbers of the quality card; see :class:`Run`."""
+    from .analysis import neighbours_kept, reconstruction_error
+
+    report(progress, "measuring the reconstruction", 0.0)
+    reconstruction = compressed.reconstruct()
+    error = reconstruction_error(table, compressed, weights=weights)
+    sample = NEIGHBOUR_SAMPLE if len(table) <= 100_000 else NEIGHBOUR_SAMPLE_LARGE
+    kept = neighbours_kept(table, reconstruction, k=NEIGHBOURS, sample=sample, seed=seed, progress=part_of(progress, 0.2, 1.0))
+    return {
+        "relative_error": error.relative,
+        "weighted_error": error.weighted,
+        "mean_cosine": error.mean_cosine,
+        "cosine_quantiles": {str(quantile): value for quantile, value in error.cosine_quantiles.items()},
+        "per_subspace": [float(value) for value in error.per_subspace],
+        "neighbours_kept": kept.mean,
+        "neighbours_sample": len(kept.ids),
+        "distinct_tuples": getattr(compressed, "distinct_tuples", None),
+        "colliding_tokens": getattr(compressed, "colliding_tokens", None),
+    }
+
+
+def run_and_keep(
+    name: str,
+    revision: str | None,
+    settings: dict[str, Any],
+    text: str | None = None,
+    progress: ProgressCallback | None = None,
+) -> dict[str, Any]:
+    """The job behind the Run button: :func:`run` by names, kept on disk. Returns ``Run.to_dict()``."""
+    from .pretrained import load_listed
+
+    model = load_listed(name, revision)
+    wanted = CompressionSettings.from_dict(settings).resolve(model.num_tokens, model.dim)
+    kept = kept_run(run_key(model.identity, wanted))
+    if kept is not None:
+        return kept.to_dict()
+    summary, compressed = run(model, wanted, text, progress)
+    keep(summary, compressed)
+    return summary.to_dict()
+
+
+def keep(summary: Run, compressed: "Compressed") -> Path:
+    """Write a run into the cache, and drop the oldest beyond KEPT_RUNS."""
+    folder = cache_folder("runs")
+
+    def write(path: Path) -> None:
+        compressed.save_pretrained(path, model=summary.model)
+        (path / "run.json").write_text(json.dumps(summary.to_dict()), encoding="utf-8")
+
+    target = publish(folder, summary.key, write)
+    keep_newest(folder, KEPT_RUNS)
+    return target
+
+
+def kept_run(key: str) -> Run | None:
+    """A run from the cache, or None if it is not there (or not readable: then it is computed again)."""
+    folder = cache_folder("runs") / key
+    try:
+        summary = Run.from_dict(json.loads((folder / "run.json").read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        log.warning("the kept run %s cannot be read (%s); it will be computed again", key, error)
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+    with contextlib.suppress(OSError):  # another process may just have dropped it
+        os.utime(folder)  # used now: the last to be dropped
+    return summary
+
+
+def kept_compressed(key: str) -> "Compressed":
+    """Codes and codebooks of a run in the cache. Raises InputError if they are gone or inconsistent, and drops the run then."""
+    from .codec.storage import load
+
+    folder = cache_folder("runs") / key
+    try:
+        return load(folder)
+    except InputError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise InputError(
+            f"the kept result of this run cannot be read any more ({error}); press Run to compute it again"
+        ) from error

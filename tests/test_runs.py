@@ -1,0 +1,141 @@
+"""One whole run, its key, and what is kept of it."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from checkpoints import SPECIAL, make_bert
+from scipy.spatial.distance import cdist
+
+from subemb import runs
+from subemb.codec.settings import METHODS, CompressionSettings
+from subemb.errors import Cancelled, InputError
+from subemb.paths import cache_folder, keep_newest
+from subemb.pretrained import load_listed
+
+WORDS = [f"word{number}" for number in range(120)]
+
+
+@pytest.fixture
+def model(tmp_path, monkeypatch):
+    make_bert(tmp_path / "models" / "small", [*SPECIAL, *WORDS], dim=12)
+    monkeypatch.setenv("SUBEMB_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("SUBEMB_CACHE", str(tmp_path / "cache"))
+    return load_listed("small")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_gives_the_same_kind_of_run(model, method):
+    summary, compressed = runs.run(model, CompressionSettings(method, subspaces=3, iterations=3))
+    assert summary.settings.method == method
+    assert summary.size == compressed.size(model.parameters)
+    assert 0 <= summary.quality["relative_error"] < 1.2
+    assert -1 <= summary.quality["mean_cosine"] <= 1
+    assert 0 <= summary.quality["neighbours_kept"] <= 1
+    assert (summary.quality["distinct_tuples"] is None) == (not METHODS[method].uses_codebooks)
+    assert runs.Run.from_dict(json.loads(json.dumps(summary.to_dict()))) == summary
+
+
+def test_the_numbers_are_those_of_an_independent_computation(model):
+    """Error, cosine and neighbours with numpy and scipy alone."""
+    summary, compressed = runs.run(model, CompressionSettings("product", subspaces=2, codebook_size=8, iterations=4))
+    table, rebuilt = model.table.double().numpy(), compressed.reconstruct().double().numpy()
+    error = ((table - rebuilt) ** 2).sum() / ((table - table.mean(0)) ** 2).sum()
+    assert not table[0].any(), "a padding token is the zero vector: its cosine counts 0 unless it is rebuilt exactly"
+    cosine = 1 - np.array([cdist(a[None], b[None], "cosine")[0, 0] for a, b in zip(table, rebuilt, strict=True)][1:])
+    cosine = np.append(cosine, 0.0)
+    assert summary.quality["relative_error"] == pytest.approx(error, rel=1e-5)
+    assert summary.quality["mean_cosine"] == pytest.approx(cosine.mean(), rel=1e-5)
+    assert summary.quality["neighbours_sample"] == len(table)
+    assert summary.quality["distinct_tuples"] == len({tuple(row) for row in compressed.codes.tolist()})
+
+
+def test_a_run_is_kept_and_found_again(model):
+    settings = CompressionSettings("cluster", iterations=3)
+    first = runs.run_and_keep("small", None, settings.to_dict())
+    kept = runs.kept_run(first["key"])
+    assert kept.to_dict() == runs.Run.from_dict(first).to_dict()
+    _, fresh = runs.run(model, settings)
+    assert torch.equal(runs.kept_compressed(first["key"]).codes, fresh.codes)
+    seen = []
+    assert runs.run_and_keep("small", None, settings.to_dict(), progress=seen.append) == json.loads(json.dumps(first))
+    assert not seen, "a kept run is not computed again"
+
+
+def test_a_damaged_kept_run_is_computed_again(model):
+    settings = CompressionSettings("arbitrary")
+    key = runs.run_and_keep("small", None, settings.to_dict())["key"]
+    (cache_folder("runs") / key / "run.json").write_text("{ not json")
+    assert runs.kept_run(key) is None
+    again = runs.run_and_keep("small", None, settings.to_dict())
+    assert again["key"] == key
+    assert runs.kept_run(key) is not None
+
+
+def test_damaged_codes_are_dropped_with_their_run(model):
+    key = runs.run_and_keep("small", None, CompressionSettings("product", subspaces=2, codebook_size=4).to_dict())["key"]
+    tensors = next((cache_folder("runs") / key).glob("*.safetensors"))
+    tensors.write_bytes(tensors.read_bytes()[:-7])
+    with pytest.raises(InputError, match="press Run"):
+        runs.kept_compressed(key)
+    assert runs.kept_run(key) is None
+
+
+def test_the_key_tells_models_and_settings_apart():
+    base = CompressionSettings()
+    keys = {
+        runs.run_key("a@1", base),
+        runs.run_key("a@2", base),
+        runs.run_key("a@1", CompressionSettings(seed=1)),
+        runs.run_key("a@1", CompressionSettings(weights="counts", text_digest="x")),
+        runs.run_key("a@1", CompressionSettings(weights="counts", text_digest="y")),
+    }
+    assert len(keys) == 5
+    assert runs.run_key("a@1", base) == runs.run_key("a@1", CompressionSettings())
+
+
+def test_counted_tokens_are_rebuilt_better(model):
+    """Weights by counts must lower the error of the tokens that the text consists of."""
+    text = "word1 word2 word3 " * 500
+    plain = CompressionSettings("product", subspaces=2, codebook_size=4, weights="none")
+    counted = CompressionSettings("product", subspaces=2, codebook_size=4, weights="counts", text_digest="t")
+    often = [model.tokenizer.convert_tokens_to_ids(f"word{number}") for number in (1, 2, 3)]
+
+    def error(settings, **more) -> float:
+        _, compressed = runs.run(model, settings, **more)
+        return float((model.table - compressed.reconstruct())[often].square().sum())
+
+    assert error(counted, text=text) < 0.5 * error(plain)
+
+
+def test_counts_without_a_text_are_refused(model):
+    with pytest.raises(InputError, match=r"'counts' need a text"):
+        runs.run(model, CompressionSettings("product", subspaces=2, codebook_size=4, weights="counts"), text="  \n ")
+
+
+def test_the_callback_can_stop_a_run(model):
+    with pytest.raises(Cancelled):
+        runs.run(model, CompressionSettings("cluster"), progress=lambda message: True)
+
+
+def test_another_format_is_refused():
+    with pytest.raises(InputError, match="another version"):
+        runs.Run.from_dict({"format": 99})
+
+
+def test_an_unusable_cache_folder_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SUBEMB_CACHE", str(tmp_path / "file"))
+    with pytest.raises(InputError, match="SUBEMB_CACHE"):
+        cache_folder("runs")
+
+
+def test_only_the_newest_entries_stay(tmp_path):
+    import os
+
+    for age, name in enumerate(("new", "middle", "old")):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (1_000_000 - age, 1_000_000 - age))
+    keep_newest(tmp_path, 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["middle", "new"]
