@@ -16,6 +16,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -24,6 +25,10 @@ BROWSER_ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disab
 SUSPICIOUS = ("traceback", "deprecat", "warning", "exception", "error")
 #: How long a server may take to start, and a page to do what a test waits for; generous, for busy machines.
 PATIENCE_SECONDS = 90
+
+# Properties say what is computed, not how fast a busy machine does it.
+settings.register_profile("subemb", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("subemb")
 
 _scratch = Path(tempfile.mkdtemp(prefix="subemb-tests-"))
 os.environ.update(

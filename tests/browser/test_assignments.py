@@ -1,0 +1,161 @@
+"""The pages Assignments and Reconstruction error in a real browser, on a small model that is compressed beforehand."""
+
+import csv
+import io
+import re
+
+import pytest
+from browsing import is_wider_than_its_place
+from checkpoints import SPECIAL, make_bert
+from playwright.sync_api import expect
+
+from subemb.codec.settings import CompressionSettings
+from subemb.runs import run_and_keep
+
+WORDS = ["king", "queen", "kings", *(f"word{number}" for number in range(300))]
+FEW = CompressionSettings("product", subspaces=3, codebook_size=8, iterations=3)
+MANY = CompressionSettings("product", subspaces=48, codebook_size=8, iterations=2)
+FEW_QUERY = "model=small&method=product&f=3&q=8&iterations=3"
+MANY_QUERY = "model=small&method=product&f=48&q=8&iterations=2"
+VIEWS = ("Token", "Sentence", "Codewords", "Usage", "Collisions", "All+tokens")
+PARTS = ("Overview", "Kinds+and+scripts", "By+id", "Best+and+worst", "Equal+bytes")
+
+
+@pytest.fixture(scope="module")
+def server(start_app, tmp_path_factory):
+    models, cache = tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("cache")
+    make_bert(models / "small", [*SPECIAL, *WORDS], dim=48)
+    environment = {"SUBEMB_MODELS": str(models), "SUBEMB_CACHE": str(cache)}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        for settings in (FEW, MANY):
+            run_and_keep("small", None, settings.to_dict())
+    return start_app(environment)
+
+
+def settled(page):
+    """Wait until the script has run and nothing is being computed."""
+    page.locator("[data-testid=stMain] [role=tabpanel]").first.wait_for(timeout=60_000)
+    page.wait_for_function(
+        "() => !document.querySelector('[data-testid=stStatusWidget], [data-testid=stSpinner]')", timeout=60_000
+    )
+    page.wait_for_timeout(300)
+
+
+def test_equal_codes_have_equal_colours_and_numbers(server, page):
+    page.goto(f"{server.url}/Assignments?{FEW_QUERY}")
+    settled(page)
+    page.get_by_role("textbox", name="Find a token").fill("queen")
+    page.get_by_role("textbox", name="Find a token").press("Enter")
+    expect(page.get_by_text("id 6 · whole word")).to_be_visible(timeout=20_000)
+    assert "token=queen" in page.url
+    seen = page.locator("table .sb-b").evaluate_all(
+        """blocks => blocks.map(block => [block.closest('td').cellIndex, block.firstChild.textContent,
+            getComputedStyle(block).borderTopColor, block.classList.contains('sb-own')])"""
+    )
+    assert len(seen) == 2 * 11 * 3  # two drawings of the token and ten neighbours
+    colours = {}
+    for column, code, colour, _ in seen:
+        assert colours.setdefault((column, code), colour) == colour
+    chosen = {(column, code) for column, code, _, _ in seen[:3]}
+    assert all(((column, code) in chosen) != is_own for column, code, _, is_own in seen)
+
+
+def test_a_link_opens_the_same_codeword(server, new_page):
+    first = new_page()
+    first.goto(f"{server.url}/Assignments?{FEW_QUERY}&view=Codewords")
+    settled(first)
+    first.get_by_label("Code", exact=True).fill("5")
+    first.get_by_label("Code", exact=True).press("Enter")
+    sentence = first.get_by_text(re.compile("of 308 tokens .* use code 5 of subspace 0"))
+    expect(sentence).to_be_visible(timeout=20_000)
+    second = new_page()
+    second.goto(first.url)
+    expect(second.get_by_text(sentence.inner_text())).to_be_visible(timeout=60_000)
+
+
+def test_a_pasted_book_is_cut_and_the_page_goes_on(server, page):
+    page.goto(f"{server.url}/Assignments?{FEW_QUERY}&view=Sentence")
+    settled(page)
+    field = page.get_by_role("textbox", name="Sentence")
+    book = "king queen " * 900_000  # 9.9 MB
+    field.fill(book)
+    field.press("Control+Enter")
+    expect(page.get_by_text("9,900,000 characters were given; the first 2,000 are kept.")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("the first 128 of").first).to_be_visible()
+    assert len(page.url) < 5000
+    field.fill("king")
+    field.press("Control+Enter")
+    expect(page.get_by_text("Drawn: 3 tokens")).to_be_visible(timeout=20_000)
+    assert "sentence=king" in page.url
+    expect(page.get_by_text("characters were given")).not_to_be_visible()
+
+
+def test_views_can_be_reached_by_keyboard(server, page):
+    page.goto(f"{server.url}/Assignments?{FEW_QUERY}")
+    settled(page)
+    page.get_by_role("tab", name="Token", exact=True).focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("textbox", name="Sentence")).to_be_visible(timeout=20_000)
+    drawing = page.get_by_role("region", name="tokens, in order")
+    drawing.focus()
+    assert drawing.evaluate("element => element === document.activeElement")  # arrow keys scroll it then
+
+
+def test_the_whole_table_can_be_downloaded(server, page):
+    page.goto(f"{server.url}/Assignments?{FEW_QUERY}&view=All+tokens")
+    settled(page)
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Download CSV (308 rows)").click()
+    rows = list(csv.DictReader(io.StringIO(started.value.path().read_text(encoding="utf-8-sig"))))
+    assert [row["token"] for row in rows[:6]] == [*SPECIAL, "king"]
+    assert len(rows) == 308
+    assert all(0 <= int(row[f"subspace {i}"]) < 8 for row in rows for i in range(3))
+
+
+def test_settings_of_a_page_stay_when_coming_back(server, page):
+    page.goto(f"{server.url}/Assignments?{FEW_QUERY}&view=Codewords&subspace=1&code=2")
+    settled(page)
+    page.get_by_role("link", name="Reconstruction error").click()
+    expect(page.get_by_role("heading", name="Reconstruction error")).to_be_visible(timeout=20_000)
+    assert "method=product" in page.url
+    settled(page)
+    page.get_by_role("link", name="Assignments").click()
+    expect(page.get_by_role("heading", name="Assignments")).to_be_visible(timeout=20_000)
+    settled(page)
+    page.get_by_role("tab", name="Codewords").click()
+    expect(page.get_by_text(re.compile("use code 2 of subspace 1"))).to_be_visible(timeout=20_000)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_is_wider_than_the_page(server, new_page, width, scheme):
+    page = new_page(width=width, height=900, color_scheme=scheme)
+    for path in [f"Assignments?{MANY_QUERY}&view={view}" for view in VIEWS] + [
+        f"Reconstruction_error?{MANY_QUERY}&part={part}" for part in PARTS
+    ]:
+        page.goto(f"{server.url}/{path}")
+        settled(page)
+        assert not is_wider_than_its_place(page), path
+        assert page.get_by_test_id("stException").count() == 0, path
+        assert page.get_by_test_id("stAlertContentError").count() == 0, path
+
+
+def test_a_comparison_runs_and_opens_a_run(server, page):
+    page.goto(f"{server.url}/Reconstruction_error?{FEW_QUERY}&part=Equal+bytes")
+    settled(page)
+    page.get_by_role("button", name="Compare at equal bytes").click()
+    expect(page.get_by_text("Select a row to show that run on all pages.")).to_be_visible(timeout=120_000)
+    settled(page)
+    chart = page.get_by_test_id("stPlotlyChart")
+    for method in ("Cluster (unique)", "Residual", "Low rank (SVD)", "int8", "int4"):
+        expect(chart.get_by_text(method, exact=True)).to_be_visible()
+    # The first column of the table selects rows; the second row is the first method after the run's own.
+    rows = page.get_by_test_id("stDataFrame").last
+    rows.scroll_into_view_if_needed()
+    box = rows.bounding_box()
+    page.mouse.click(box["x"] + 20, box["y"] + 38 + 35 + 17)
+    expect(page.locator("p", has_text="small · Cluster (unique), f = 3, Q = 8")).to_be_visible(timeout=20_000)
+    assert "method=cluster" in page.url

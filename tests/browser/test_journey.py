@@ -1,0 +1,130 @@
+"""What a first visitor does, on the real bundled model, in a real browser."""
+
+import re
+
+import pytest
+from browsing import LEFT, RIGHT, downloaded_rows, is_wider_than_its_place, lasso, maps_are_drawn, selected_ids, wait_for
+
+from subemb.runs import Run
+
+LONG = 180_000  # ms: compressing 30,522 tokens on a busy machine
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def server(start_app, cache):
+    """A server that has never run anything."""
+    return start_app({"SUBEMB_CACHE": str(cache)})
+
+
+def metric(page, label: str) -> str:
+    """The number under a label of a card."""
+    card = page.get_by_test_id("stMetric").filter(has=page.get_by_text(label, exact=True))
+    return card.get_by_test_id("stMetricValue").inner_text().strip()
+
+
+def cards_of(page) -> dict[str, str]:
+    page.get_by_text("Neighbours kept at 10", exact=True).wait_for(timeout=LONG)
+    labels = (
+        "Original table",
+        "Compressed, in total",
+        "Codebooks",
+        "Codes",
+        "Relative error",
+        "Mean cosine",
+        "Distinct tuples",
+    )
+    return {label: metric(page, label) for label in labels}
+
+
+def kept_runs(cache) -> list[Run]:
+    import json
+
+    return [Run.from_dict(json.loads(path.read_text())) for path in (cache / "runs").glob("*/run.json")]
+
+
+def test_a_first_visit_watches_the_example_and_then_sees_it(page, server, cache):
+    page.goto(server.url)
+    page.get_by_text("Computing the example that first-time visitors see").wait_for(timeout=60_000)
+    page.get_by_text(re.compile(r"Step \d+: relative error 0\.\d{4}")).wait_for(timeout=LONG)  # the live curve
+    cards = cards_of(page)
+    assert page.get_by_text("This is an example").count() == 1
+    assert cards["Original table"] == "46.9 MB"
+    assert cards["Codebooks"] == "49.2 kB"  # 32 x 384 floats x 4 bytes
+    assert cards["Codes"] == "57.2 kB"  # 30,522 x 3 codes x 5 bits
+    assert cards["Distinct tuples"] == "30,522"
+    assert float(cards["Relative error"]) <= 0.935
+    (run,) = kept_runs(cache)
+    assert cards["Relative error"] == f"{run.quality['relative_error']:.3f}"
+    assert cards["Mean cosine"] == f"{run.quality['mean_cosine']:.3f}"
+
+
+def test_run_then_map_then_lasso_then_table(page, server, cache, tmp_path):
+    page.goto(server.url)
+    cards_of(page)
+    page.get_by_role("spinbutton", name="Subspaces f").fill("4")
+    page.get_by_role("spinbutton", name="Subspaces f").press("Enter")
+    page.get_by_text("Q = 14", exact=False).wait_for()
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_role("button", name="Cancel").wait_for(timeout=30_000)
+    page.get_by_text("Your run", exact=True).wait_for(timeout=LONG)
+    wait_for(page, lambda: metric(page, "Codebooks") == "21.5 kB")  # 14 x 384 floats x 4 bytes
+    assert cards_of(page)["Distinct tuples"] == "30,522"
+    assert "f=4" in page.url
+
+    page.get_by_role("link", name="Token map").click()
+    maps_are_drawn(page)
+    assert "f=4" in page.url, "the run goes along to the next page"
+    lasso(page, LEFT, radius=25)
+    ids = wait_for(page, lambda: selected_ids(page, LEFT), 30)
+    wait_for(page, lambda: selected_ids(page, RIGHT) == ids, 30)
+    page.locator(".st-key-map_selected_download button").wait_for()
+    rows = downloaded_rows(page, "map_selected_download", tmp_path / "selected.csv")
+    assert sorted(int(row["id"]) for row in rows) == ids
+    assert {"code 0", "code 1", "code 2", "code 3"} <= set(rows[0])
+
+
+def test_a_link_shows_another_visitor_the_same(new_page, server):
+    link = f"{server.url}/?model=all-MiniLM-L6-v2&method=arbitrary&f=3"
+    first = new_page()
+    first.goto(link)
+    first.get_by_text("has not been computed on this server yet").wait_for(timeout=60_000)
+    first.get_by_role("button", name="Run", exact=True).click()
+    first.get_by_text("Your run", exact=True).wait_for(timeout=LONG)
+    second = new_page()
+    wait_for(first, lambda: metric(first, "Codes") == "0 B")
+    second.goto(first.url)
+    second.get_by_text("Your run", exact=True).wait_for(timeout=LONG)
+    assert cards_of(second) == cards_of(first)
+    assert second.get_by_text("Arbitrary", exact=False).count() > 0
+
+
+def test_a_run_can_be_cancelled_and_the_page_keeps_what_it_had(page, server):
+    page.goto(server.url)
+    before = cards_of(page)
+    page.get_by_role("spinbutton", name="Subspaces f").fill("6")
+    page.get_by_role("spinbutton", name="Subspaces f").press("Enter")
+    page.get_by_text("Q = 6", exact=False).wait_for()
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_role("button", name="Cancel").click(timeout=30_000)
+    page.get_by_text("Stopped. What was computed before is still here.").wait_for(timeout=30_000)
+    assert cards_of(page) == before
+    assert page.get_by_role("button", name="Run", exact=True).is_enabled()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_home_fits_wide_and_narrow(server, new_page, width, scheme):
+    page = new_page(width=width, height=900, color_scheme=scheme)
+    page.goto(server.url)
+    cards_of(page)
+    assert not is_wider_than_its_place(page)
+    cut = page.evaluate(
+        """() => [...document.querySelectorAll('[data-testid=stMetricValue] > div')]
+        .filter((value) => value.scrollWidth > value.clientWidth + 1).map((value) => value.textContent)"""
+    )
+    assert not cut, f"numbers that do not fit their card: {cut}"

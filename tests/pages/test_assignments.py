@@ -1,0 +1,185 @@
+"""The page Assignments, without a browser."""
+
+import pytest
+from checkpoints import SPECIAL, make_bert
+from streamlit.testing.v1 import AppTest
+
+from subemb.codec.settings import CompressionSettings
+from subemb.runs import run_and_keep
+from subemb.ui.state import Request, to_query
+
+PAGE = "pages/2_Assignments.py"
+WORDS = ["king", "queen", "kings", *(f"word{number}" for number in range(300))]
+RUNS = {
+    "cluster": CompressionSettings("cluster", iterations=3),
+    "product": CompressionSettings("product", subspaces=2, codebook_size=4, iterations=3),
+    "wide": CompressionSettings("product", subspaces=12, codebook_size=4, iterations=2),
+    "residual": CompressionSettings("residual", subspaces=2, codebook_size=8, iterations=2),
+    "int8": CompressionSettings("int8"),
+}
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    make_bert(folder / "small", [*SPECIAL, *WORDS], dim=12)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SUBEMB_MODELS", str(folder))
+        patch.setenv("SUBEMB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        for settings in RUNS.values():
+            run_and_keep("small", None, settings.to_dict())
+        yield folder
+
+
+@pytest.fixture
+def open_page(models):
+    def opened(run: str = "cluster", **query: str) -> AppTest:
+        test = AppTest.from_file("../../app.py", default_timeout=60)
+        test.switch_page(PAGE)
+        test.query_params.update(to_query(Request("small", None, RUNS[run])) | query)
+        test.run()
+        assert not test.exception
+        assert not test.error, [box.value for box in test.error]
+        return test
+
+    return opened
+
+
+def html_of(test: AppTest) -> str:
+    return " ".join(element.proto.body for element in test.get("html"))
+
+
+def texts(test: AppTest) -> str:
+    return " ".join(str(element.value) for element in [*test.markdown, *test.caption, *test.info, *test.success, *test.warning])
+
+
+def table_with(test: AppTest, *columns: str):
+    """The first table with these columns; AppTest knows keys of widgets only."""
+    return next(element.value for element in test.dataframe if set(columns) <= set(element.value.columns))
+
+
+def test_a_token_with_its_neighbours_and_sharers(open_page):
+    test = open_page(token="queen")
+    html = html_of(test)
+    assert "the chosen token" in html
+    assert "Original table: the 10 nearest tokens" in html
+    assert "After compression: the 10 nearest tokens" in html
+    sharers = table_with(test, "nearest")
+    assert sharers["subspace"].tolist() == [0, 1, 2]
+    assert (sharers["tokens"] >= 0).all()
+    assert "id 6 · whole word" in texts(test)  # after five special tokens and "king"
+
+
+def test_the_first_token_is_a_common_word(open_page):
+    assert "**king**" in texts(open_page())
+
+
+def test_a_row_number_names_a_token(open_page):
+    assert "id 7 ·" in texts(open_page(token="#7"))
+
+
+def test_a_word_that_is_no_token_points_to_the_sentence(open_page):
+    assert "No token of this model contains" in texts(open_page(token="zebra**"))
+
+
+def test_typing_another_token(open_page):
+    test = open_page(token="king")
+    assert test.selectbox(key="match").options[:2] == ["king  ·  #5", "kings  ·  #7"]
+    test.text_input(key="token").set_value("word12").run()
+    assert "**word12**" in texts(test)
+    assert not test.exception
+
+
+def test_many_subspaces_are_drawn_under_each_other(open_page):
+    html = html_of(open_page("wide", token="queen"))
+    assert "sb-wrap" in html
+    assert html.count('scope="col">11<') == 2  # the last subspace, in both drawings
+
+
+def test_a_sentence_token_by_token(open_page):
+    test = open_page(view="Sentence", sentence="king queen zebra king")
+    assert "Drawn: **6 tokens**" in texts(test)
+    table = table_with(test, "position")
+    assert table["token"].tolist() == ["[CLS]", "king", "queen", "[UNK]", "king", "[SEP]"]
+    codes = table[["subspace 0", "subspace 1", "subspace 2"]].to_numpy()
+    assert (codes[1] == codes[4]).all()  # the same token, the same codes
+
+
+def test_a_long_sentence_is_cut_and_says_so(open_page):
+    test = open_page(view="Sentence")
+    test.text_area(key="sentence_text").set_value("king " * 100_000).run()
+    assert len(test.text_area(key="sentence_text").value) == 2000
+    assert "500,000 characters were given; the first 2,000 are kept." in texts(test)
+    assert "the first 128 of 402 tokens" in texts(test)
+    assert len(test.query_params["sentence"]) <= 2000 or len(test.query_params["sentence"][0]) <= 2000
+    assert not test.exception
+
+
+def test_an_empty_sentence_says_what_to_do(open_page):
+    test = open_page(view="Sentence")
+    test.text_area(key="sentence_text").set_value("   ").run()
+    assert "Type a sentence" in texts(test)
+
+
+def test_a_codeword_with_all_its_tokens(open_page):
+    test = open_page("product", view="Codewords", subspace="1", code="2")
+    members = table_with(test, "distance")
+    assert members["distance"].is_monotonic_increasing
+    assert f"**{len(members)}** of 308 tokens" in texts(test)
+
+
+def test_a_link_to_a_code_beyond_this_run_still_opens(open_page):
+    test = open_page("product", view="Codewords", subspace="77", code="400")
+    assert test.number_input(key="subspace").value <= 1
+    assert test.number_input(key="code").value <= 3
+
+
+def test_usage_of_every_subspace(open_page):
+    test = open_page("product", view="Usage")
+    table = table_with(test, "entropy, bits")
+    assert len(table) == 2
+    assert (table["entropy, bits"] <= 2).all()
+    counts = table_with(test, "rank")
+    assert counts["tokens"].sum() == 308
+
+
+def test_collisions_are_listed_with_their_distance(open_page):
+    test = open_page("product", view="Collisions")
+    table = table_with(test, "mean distance")
+    assert (table["size"] >= 2).all()
+    assert table["size"].is_monotonic_decreasing
+    assert (table["mean distance"] <= table["largest distance"] + 1e-6).all()
+    assert "share their whole tuple" in texts(test)
+
+
+def test_no_collisions_is_said(open_page):
+    assert "all 308 tokens have a tuple of their own" in texts(open_page(view="Collisions"))
+
+
+def test_the_whole_table_and_its_search(open_page):
+    test = open_page(view="All tokens")
+    assert len(table_with(test, "spelling")) == 308
+    test.text_input(key="search").set_value("king").run()
+    assert table_with(test, "spelling")["token"].tolist() == ["king", "kings"]
+    test.text_input(key="search").set_value("zebra").run()
+    assert "No token contains" in texts(test)
+
+
+def test_residual_speaks_of_stages(open_page):
+    assert "token \\ stage" in html_of(open_page("residual"))
+
+
+def test_methods_without_codes_say_what_to_do(open_page):
+    test = open_page("int8")
+    assert "keeps no codes" in texts(test)
+    assert "**Cluster (unique)**" in texts(test)
+    assert not test.get("html")
+
+
+def test_a_link_that_was_not_computed_says_what_to_do(models):
+    test = AppTest.from_file("../../app.py", default_timeout=60)
+    test.switch_page(PAGE)
+    test.query_params.update(to_query(Request("small", None, CompressionSettings("product", subspaces=5, codebook_size=3))))
+    test.run()
+    assert not test.exception
+    assert "has not been computed on this server yet" in texts(test)

@@ -1,0 +1,152 @@
+"""The first page, without a browser."""
+
+import time
+
+import pytest
+from checkpoints import SPECIAL, make_bert
+from streamlit.testing.v1 import AppTest
+
+from subemb.codec.settings import METHODS, CompressionSettings
+from subemb.jobs import manager
+from subemb.runs import Run, run_and_keep
+from subemb.ui.state import Request, to_query
+
+WORDS = [f"word{number}" for number in range(200)]
+QUICK = CompressionSettings("product", subspaces=2, codebook_size=16, iterations=2)
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    make_bert(tmp_path / "models" / "small", [*SPECIAL, *WORDS], dim=12)
+    monkeypatch.setenv("SUBEMB_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("SUBEMB_CACHE", str(tmp_path / "cache"))
+    manager().close()  # a worker has the environment that it was started with
+    yield tmp_path / "models"
+    manager().close()
+
+
+def opened(request: Request | None = None, **query: str) -> AppTest:
+    test = AppTest.from_file("../../app.py", default_timeout=60)
+    test.query_params.update((to_query(request) if request else {}) | query)
+    test.run()
+    assert not test.exception
+    return test
+
+
+def kept(settings: CompressionSettings) -> Run:
+    return Run.from_dict(run_and_keep("small", None, settings.to_dict()))
+
+
+def metrics(test: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in test.metric}
+
+
+def wait_for_the_run(test: AppTest, seconds: float = 60) -> None:
+    """Rerun, as the polling fragment does, until the Run button can be pressed again."""
+    deadline = time.monotonic() + seconds
+    while test.button(key="run_button").disabled and time.monotonic() < deadline:
+        time.sleep(0.2)
+        test.run()
+    assert not test.button(key="run_button").disabled, "the run did not end"
+
+
+def test_a_link_to_a_kept_run_shows_its_cards(models):
+    run = kept(QUICK)
+    test = opened(Request("small", None, QUICK))
+    shown = metrics(test)
+    assert shown["Relative error"] == f"{run.quality['relative_error']:.3f}"
+    assert shown["Mean cosine"] == f"{run.quality['mean_cosine']:.3f}"
+    assert shown["Distinct tuples"] == str(run.quality["distinct_tuples"])
+    assert shown["Original table"] == "9.84 kB"  # 205 tokens x 12 floats x 4 bytes
+    assert shown["Codebooks"] == "768 B"  # 16 x 12 floats x 4 bytes
+    assert shown["Codes"] == "205 B"  # 205 tokens x 2 codes x 4 bits
+    assert shown["Compressed, in total"] == "973 B"
+    table = test.dataframe[-1].value
+    assert list(table["error"]) == [run.quality["relative_error"]]
+
+
+def test_a_link_to_a_run_that_is_not_there_asks_for_run(models):
+    test = opened(Request("small", None, QUICK))
+    assert "has not been computed on this server yet" in test.info[0].value
+    assert test.number_input(key="form_f_product").value == 2
+    assert test.number_input(key="form_q_product").value == 16
+    assert not metrics(test)
+
+
+def test_run_computes_in_a_worker_and_shows_the_result(models):
+    test = opened(Request("small", None, QUICK))
+    test.button(key="run_button").click().run()
+    wait_for_the_run(test)
+    assert metrics(test)["Relative error"] == f"{kept(QUICK).quality['relative_error']:.3f}"
+    assert test.query_params["f"] == "2"
+    test.number_input(key="form_f_product").set_value(3).run()
+    test.button(key="run_button").click().run()
+    wait_for_the_run(test)
+    assert test.query_params["f"] == "3"
+    assert len(test.dataframe[-1].value) == 2, "both runs of the visit stand in the table"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_can_be_shown_and_chosen(models, method):
+    settings = CompressionSettings(method, subspaces=3, iterations=2)
+    run = kept(settings)
+    test = opened(Request("small", None, settings))
+    assert metrics(test)["Relative error"] == f"{run.quality['relative_error']:.3f}"
+    assert test.selectbox(key="form_method").value == method
+    assert not test.error, [box.value for box in test.error]
+    assert not test.button(key="run_button").disabled
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("form_f_product", 13, "13 subspaces do not fit a table of 12 dimensions"),
+        ("form_q_product", 206, "a codebook size of 206 cannot be used with 205 tokens"),
+    ],
+)
+def test_settings_that_do_not_fit_are_named_and_cannot_be_run(models, field, value, said):
+    kept(QUICK)
+    test = opened(Request("small", None, QUICK))
+    test.number_input(key=field).set_value(value).run()
+    assert said in test.sidebar.error[0].value
+    assert test.button(key="run_button").disabled
+    assert metrics(test), "the result computed before stays"
+
+
+def test_unique_tuples_that_cannot_exist_are_named_before_running(models):
+    test = opened(Request("small", None, QUICK))
+    test.toggle(key="form_unique_product").set_value(True).run()
+    test.number_input(key="form_q_product").set_value(4).run()
+    assert "too few for 205 tokens" in test.sidebar.error[0].value
+    assert test.button(key="run_button").disabled
+
+
+@pytest.mark.parametrize("query", [{"f": "three"}, {"method": "magic"}, {"q": "-5"}])
+def test_a_damaged_link_says_so_and_shows_the_example(models, query):
+    test = opened(model="small", **query)
+    assert "The example is shown instead" in test.error[0].value
+    assert next(iter(query.values())) in test.error[0].value
+
+
+def test_a_link_to_a_model_that_is_not_there_says_so(models):
+    test = opened(Request("nobody/nothing", None, QUICK))
+    assert any("nobody" in box.value and "nothing" in box.value for box in test.error)
+
+
+def test_a_link_cannot_name_a_folder_outside(models):
+    test = opened(Request("../../etc", None, QUICK))
+    assert any("etc" in box.value for box in test.error)
+    assert not metrics(test)
+
+
+def test_a_broken_model_is_listed_with_its_reason(models):
+    (models / "broken").mkdir()
+    (models / "broken" / "config.json").write_text('{"model_type": "bert"}')
+    (models / "broken" / "pytorch_model.bin").write_bytes(b"not a checkpoint")
+    from subemb.ui.data import listed_models
+
+    listed_models.clear()
+    kept(QUICK)
+    test = opened(Request("small", None, QUICK))
+    assert "1 model(s) cannot be used" in [box.label for box in test.expander]
+    assert "broken" not in test.selectbox(key="form_model").options

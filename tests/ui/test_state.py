@@ -1,0 +1,72 @@
+"""Requests and their form in the URL and on the command line."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from subemb.cli import parser
+from subemb.codec.settings import METHODS, WEIGHTS, CompressionSettings
+from subemb.errors import InputError
+from subemb.ui.state import Request, command_line, from_query, to_query
+
+settings = st.builds(
+    CompressionSettings,
+    method=st.sampled_from([name for name, method in METHODS.items() if method.can_be_unique]),
+    subspaces=st.integers(1, 400),
+    codebook_size=st.none() | st.integers(1, 65536),
+    unique=st.none() | st.booleans(),
+    weights=st.sampled_from(WEIGHTS),
+    iterations=st.integers(1, 1000),
+    tolerance=st.floats(0, 0.5),
+    seed=st.integers(0, 2**32 - 1),
+    text_digest=st.none() | st.text("0123456789abcdef", min_size=16, max_size=16),
+)
+requests = st.builds(Request, st.text(min_size=1, max_size=30), st.none() | st.text(min_size=1, max_size=10), settings)
+
+
+@given(requests)
+def test_a_link_says_the_same_as_the_request(request):
+    assert from_query(to_query(request)) == request
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_survives_its_link(method):
+    request = Request(settings=CompressionSettings(method))
+    assert from_query(to_query(request)) == request
+
+
+def test_no_parameters_mean_no_request():
+    assert from_query({}) is None
+    assert from_query({"colour": "norm"}) is None
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"f": "three"}, "f='three'"),
+        ({"q": ""}, "q=''"),
+        ({"unique": "yes"}, "unique='yes'"),
+        ({"method": "magic"}, "unknown method 'magic'"),
+        ({"f": "0"}, "subspaces is 0"),
+        ({"seed": "-1"}, "seed is -1"),
+        ({"tolerance": "nan"}, "tolerance is nan"),
+    ],
+)
+def test_a_damaged_link_says_what_is_wrong(query, said):
+    with pytest.raises(InputError, match=said):
+        from_query({"model": "x", **query})
+
+
+@given(requests)
+def test_the_command_line_is_understood_by_the_command(request):
+    """What the page offers to copy must be accepted by ``subemb compress`` and mean the same settings."""
+    import shlex
+
+    if request.model.startswith("-") or (request.revision or "").startswith("-"):
+        return
+    words = shlex.split(command_line(request))
+    parsed = parser().parse_args(words[1:])
+    assert parsed.model == request.model
+    assert parsed.method == request.settings.method
+    assert (parsed.subspaces, parsed.codebook_size) == (request.settings.subspaces, request.settings.codebook_size)
+    assert (parsed.seed, parsed.iterations) == (request.settings.seed, request.settings.iterations)
