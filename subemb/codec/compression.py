@@ -11,9 +11,9 @@ from .assignment import WEIGHT_FLOOR, exact_codebooks, require_enough_tuples
 from .monitor import share
 from .quantizers import Problem, quantize
 from .result import Compressed, SubspaceCompressed
-from .settings import METHODS, CompressionSettings
+from .settings import GIVEN, METHODS, CompressionSettings
 from .subspaces import subspace_widths
-from .weights import token_weights
+from .weights import model_weights, token_weights
 
 
 def compress(
@@ -34,8 +34,10 @@ def compress(
 ) -> Compressed:
     """Compress a token table.
 
-    table: (V, D) torch tensor or numpy array of any float type, finite, at least 2 tokens.
-    weights: None, (V,) non-negative numbers, or the names ``none`` and ``zipf``; the weighted error is then what is minimised.
+    table: (V, D) torch tensor or numpy array of any float type, finite, at least 2 tokens; or a PretrainedModel, whose table
+        is taken and whose vocabulary then says how tokens count.
+    weights: None, (V,) non-negative numbers, or a name; the weighted error is then what is minimised. Of a table alone, only
+        ``none`` (its default) and ``zipf`` can be told; of a model also ``vocabulary`` (its default).
     settings: takes the place of all arguments before it, except ``weights`` given as numbers.
     progress: called with every iteration's error; answers True to stop.
     device: where to compute, such as ``cuda``; None is where the table lies.
@@ -45,14 +47,18 @@ def compress(
     the callback asked to stop.
     """
     started = time.perf_counter()
-    table = checked_table(table, device)
+    model = table if hasattr(table, "vocabulary") and hasattr(table, "table") else None
+    table = checked_table(table if model is None else model.table, device)
     if settings is None:
+        named = weights if isinstance(weights, str) else "none" if model is None else "vocabulary"
         settings = CompressionSettings(
             method=method, subspaces=subspaces, codebook_size=codebook_size, unique=unique, iterations=iterations,
-            tolerance=tolerance, rank=rank, seed=seed, weights=weights if isinstance(weights, str) else "none",
+            tolerance=tolerance, rank=rank, seed=seed, weights=named if weights is None or isinstance(weights, str) else GIVEN,
         )  # fmt: skip
     settings = settings.resolve(*table.shape)
-    weights = checked_weights(settings.weights if weights is None or isinstance(weights, str) else weights, len(table))
+    if weights is None or isinstance(weights, str):
+        weights = settings.weights if model is None else model_weights(model, settings.weights)
+    weights = checked_weights(weights, len(table))
     report(progress, "preparing the table", 0.0)
     if METHODS[settings.method].is_baseline:
         compressed = _baseline(table, settings, progress)

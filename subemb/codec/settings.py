@@ -85,8 +85,9 @@ METHODS: dict[str, Method] = {
     )
 }
 
-#: How tokens are weighted; see subemb.codec.weights.
+#: How tokens can be asked to be weighted; see subemb.codec.weights. ``given``: by numbers that the caller passed.
 WEIGHTS = ("vocabulary", "none", "zipf", "counts", "sqrt_counts")
+GIVEN = "given"
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class CompressionSettings:
     subspaces: f, from 1 to D (for ``residual``: the number of stages).
     codebook_size: Q, or None for the automatic ceil(V ** (1/f)).
     unique: distinct tuples; None takes the method's own default.
-    weights: one of WEIGHTS; ``counts`` and ``sqrt_counts`` need a text (or the counts themselves).
+    weights: one of WEIGHTS (or ``given``, on the result of a call that passed numbers); ``counts`` and ``sqrt_counts`` need a text (or the counts themselves).
     iterations, tolerance: k-means stops after so many iterations, or when the error shrinks by less than this share.
     rank: of ``low_rank`` only.
     seed: of everything random.
@@ -110,7 +111,7 @@ class CompressionSettings:
     subspaces: int = 3
     codebook_size: int | None = None
     unique: bool | None = None
-    weights: str = "none"
+    weights: str = "vocabulary"
     iterations: int = 25
     tolerance: float = 1e-4
     rank: int | None = None
@@ -133,7 +134,7 @@ class CompressionSettings:
                 raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
         if not 0 <= self.tolerance < 1:
             raise InputError(f"tolerance is {self.tolerance}; it must be at least 0 and below 1")
-        if self.weights not in WEIGHTS:
+        if self.weights not in (*WEIGHTS, GIVEN):
             raise InputError(f"unknown weights {self.weights!r}; choose one of {', '.join(WEIGHTS)}")
         if self.unique and not (method.can_be_unique or method.is_unique):
             raise InputError(f"{self.method} cannot be asked for unique tuples; use cluster or product")
@@ -152,13 +153,14 @@ class CompressionSettings:
                 subspace_widths(dim, self.subspaces)
             size = checked_codebook_size(self.codebook_size, vocabulary, self.subspaces)
             return replace(self, codebook_size=size, unique=self.wants_unique, rank=None)
+        plain = replace(self, unique=False, codebook_size=None, weights="none", text_digest=None)  # what baselines ignore
         if self.method == "low_rank":
             limit = min(vocabulary, dim)
             rank = self.rank if self.rank is not None else max(1, dim // 8)
             if rank > limit:
                 raise InputError(f"rank {rank} is more than this table of {vocabulary} x {dim} allows; choose 1 to {limit}")
-            return replace(self, rank=rank, unique=False, codebook_size=None)
-        return replace(self, unique=False, codebook_size=None, rank=None)
+            return replace(plain, rank=rank)
+        return replace(plain, rank=None)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""

@@ -67,17 +67,18 @@ def settings_text(settings: CompressionSettings) -> str:
             parts.append("unique tuples" if settings.wants_unique else "collisions allowed")
     if settings.method == "low_rank" and settings.rank is not None:
         parts.append(f"rank {settings.rank}")
-    if settings.weights != "none" and method.uses_codebooks:
-        parts.append(f"weights: {WEIGHT_NAMES[settings.weights]}")
+    if method.uses_codebooks:
+        parts.append(f"weights {WEIGHT_NAMES[settings.weights]}" if settings.weights != "none" else "every token alike")
     if method.uses_codebooks:
         parts.append(f"seed {settings.seed}")
     return ", ".join(parts)
 
 
 WEIGHT_NAMES = {
-    "none": "every token alike",
     "vocabulary": "estimated from the vocabulary",
+    "none": "every token alike",
     "zipf": "Zipf by token id",
     "counts": "token counts of a text",
     "sqrt_counts": "square root of token counts",
+    "given": "given as numbers",
 }

@@ -5,7 +5,7 @@ import os
 
 import streamlit as st
 
-from ..codec.settings import METHODS, CompressionSettings
+from ..codec.settings import METHODS, WEIGHTS, CompressionSettings
 from ..errors import InputError
 from ..jobs import Job, manager
 from ..tokens import escape_markdown
@@ -215,14 +215,15 @@ def _codebook_widgets(key: str, shown: CompressionSettings) -> dict:
 
 
 def _weights_widgets(values: dict, shown: CompressionSettings) -> str | None:
-    _initial("form_weights", shown.weights)
+    _initial("form_weights", shown.weights if shown.weights in WEIGHTS else "none")
     weights = st.selectbox(
         "Token weights",
-        list(WEIGHT_NAMES),
+        WEIGHTS,
         format_func=WEIGHT_NAMES.get,
         key="form_weights",
         persist_state="session",
-        help="Frequent tokens can be made to count more: codes and codebooks then minimise the weighted error.",
+        help="How much each token counts: codes and codebooks minimise the weighted error. Frequency is estimated from the "
+        "vocabulary; a text like those that the model will read tells it better.",
     )
     values["weights"] = weights
     if not weights.endswith("counts"):

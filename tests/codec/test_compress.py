@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 import subemb
 from subemb.codec import CompressionSettings, SubspaceCompressed, compress
+from subemb.codec.weights import token_weights
 from subemb.errors import Cancelled, InputError
+from subemb.pretrained import PretrainedModel
 
 CODEBOOK_METHODS = ["cluster", "arbitrary", "random", "product", "optimized_product", "residual"]
 
@@ -36,7 +38,7 @@ def relative_error(table, compressed, weights=None):
 def test_every_method_gives_what_it_promises(table, method):
     compressed = compress(table, method, 3, 8)
     assert isinstance(compressed, SubspaceCompressed)
-    assert compressed.settings == CompressionSettings(method, 3, 8).resolve(300, 12)
+    assert compressed.settings == CompressionSettings(method, 3, 8, weights="none").resolve(300, 12)
     assert compressed.codes.shape == (300, 3)
     assert compressed.codes.dtype == torch.uint8
     assert int(compressed.codes.max()) < 8
@@ -258,3 +260,23 @@ def test_cluster_on_a_real_table_keeps_all_tuples_distinct_at_little_error(minil
     assert compressed.distinct_tuples == len(minilm)
     assert compressed.info["error"] < 0.928
     assert compress(minilm, "arbitrary", 3).info["error"] == pytest.approx(0.9939, abs=1e-3)
+
+
+def test_numbers_given_as_weights_are_named_so(table):
+    assert compress(table, "product", 3, 8, weights=torch.ones(300)).settings.weights == "given"
+    assert compress(table, "product", 3, 8).settings.weights == "none"
+
+
+def test_a_model_brings_its_table_and_its_vocabulary(table):
+    """Ids of a word list stand for frequency ranks, so the first words count more than the last."""
+    model = PretrainedModel.from_table(table, [f"word{number}" for number in range(300)])
+    by_vocabulary = compress(model, "product", 3, 8)
+    assert by_vocabulary.settings.weights == "vocabulary"
+    by_hand = compress(table, "product", 3, 8, weights=token_weights("vocabulary", 300, vocabulary=model.vocabulary))
+    assert torch.equal(by_vocabulary.codes, by_hand.codes)
+    alike = compress(model, "product", 3, 8, weights="none")
+    assert torch.equal(alike.codes, compress(table, "product", 3, 8).codes)
+    first = slice(0, 30)
+    rebuilt, plain = by_vocabulary.reconstruct()[first], alike.reconstruct()[first]
+    original = torch.as_tensor(table).float()[first]
+    assert (original - rebuilt).square().sum() < (original - plain).square().sum()

