@@ -13,14 +13,13 @@ from .codec.settings import METHODS, CompressionSettings
 from .errors import InputError
 from .paths import cache_folder, keep_newest, publish
 from .progress import Progress, ProgressCallback, part_of, report
-from .runs import Run, keep, kept_run, run, run_key
+from .runs import Run, estimate_run_seconds, keep, kept_run, run, run_key
 
 if TYPE_CHECKING:
     from .pretrained import PretrainedModel
 
 FORMAT = 1
 KEPT_COMPARISONS = 40
-MEASURING_SECONDS = 1.5e-7  # for each number of the table, on two cores; mostly the neighbours
 log = logging.getLogger(__name__)
 
 
@@ -136,11 +135,8 @@ def compare_and_keep(
 
 def seconds_of(entries: list[Compared], vocabulary: int, dim: int, identity: str) -> list[float]:
     """Rough seconds that compressing and measuring takes for each method; 0 for those that were run before."""
-    from .analysis.equal_bytes import estimate_seconds
-
-    measuring = MEASURING_SECONDS * vocabulary * dim
     return [
-        0.0 if kept_run(run_key(identity, entry.settings)) else estimate_seconds(entry.settings, vocabulary, dim) + measuring
+        0.0 if kept_run(run_key(identity, entry.settings)) else estimate_run_seconds(entry.settings, vocabulary, dim)
         for entry in entries
     ]
 

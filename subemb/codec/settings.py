@@ -88,6 +88,7 @@ METHODS: dict[str, Method] = {
 #: How tokens can be asked to be weighted; see subemb.codec.weights. ``given``: by numbers that the caller passed.
 WEIGHTS = ("vocabulary", "none", "zipf", "counts", "sqrt_counts")
 GIVEN = "given"
+MOST_STAGES = 256  # of residual; each is a k-means of the whole table
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,8 @@ class CompressionSettings:
         if METHODS[self.method].uses_codebooks:
             if self.method != "residual":
                 subspace_widths(dim, self.subspaces)
+            elif self.subspaces > MOST_STAGES:
+                raise InputError(f"{self.subspaces} stages are more than the {MOST_STAGES} that can be computed; use fewer")
             size = checked_codebook_size(self.codebook_size, vocabulary, self.subspaces)
             return replace(self, codebook_size=size, unique=self.wants_unique, rank=None)
         plain = replace(self, unique=False, codebook_size=None, weights="none", text_digest=None)  # what baselines ignore

@@ -56,7 +56,11 @@ def seconds_text(seconds: float) -> str:
 
 
 def settings_text(settings: CompressionSettings) -> str:
-    """Method and settings in one line: ``Cluster (unique), f = 3, Q = 32, seed 0``."""
+    """Method and settings in one line.
+
+    >>> settings_text(CompressionSettings("cluster", codebook_size=32, weights="none"))
+    'Cluster (unique), f = 3, Q = 32, equal weights, seed 0'
+    """
     method = METHODS[settings.method]
     parts = [method.title]
     if method.uses_codebooks:
@@ -68,8 +72,7 @@ def settings_text(settings: CompressionSettings) -> str:
     if settings.method == "low_rank" and settings.rank is not None:
         parts.append(f"rank {settings.rank}")
     if method.uses_codebooks:
-        parts.append(f"weights {WEIGHT_NAMES[settings.weights]}" if settings.weights != "none" else "every token alike")
-    if method.uses_codebooks:
+        parts.append(_SHORT_WEIGHT_NAMES[settings.weights])
         parts.append(f"seed {settings.seed}")
     return ", ".join(parts)
 
@@ -81,4 +84,12 @@ WEIGHT_NAMES = {
     "counts": "token counts of a text",
     "sqrt_counts": "square root of token counts",
     "given": "given as numbers",
+}
+_SHORT_WEIGHT_NAMES = {
+    "vocabulary": "vocabulary weights",
+    "none": "equal weights",
+    "zipf": "Zipf weights",
+    "counts": "count weights",
+    "sqrt_counts": "√count weights",
+    "given": "given weights",
 }

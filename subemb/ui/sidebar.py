@@ -1,6 +1,5 @@
 """The sidebar that every page shows: where to go, which model, which settings, what it will cost, Run and Cancel."""
 
-import hashlib
 import os
 
 import streamlit as st
@@ -240,27 +239,31 @@ def _weights_widgets(values: dict, shown: CompressionSettings) -> str | None:
     if len(text) > LONGEST_TEXT:
         show_error(f"the text has {len(text):,} characters; at most {LONGEST_TEXT:,} are counted: upload a shorter one")
         text = ""
-    values["text_digest"] = hashlib.sha256(text.encode()).hexdigest()[:16] if text.strip() else None
-    return text if text.strip() else None
+    if not text.strip():
+        return None
+    from ..codec.weights import text_digest
+
+    values["text_digest"] = text_digest(text)
+    return text
 
 
 def _stopping_widgets(method, shown: CompressionSettings) -> dict:
     _initial("form_seed", shown.seed)
     _initial("form_iterations", shown.iterations)
     seed = st.number_input("Seed", min_value=0, max_value=2**32 - 1, step=1, key="form_seed", persist_state="session")
-    values = {"seed": int(seed)}
+    values = {"seed": int(seed or 0)}
     if method.is_iterative:
         iterations = st.number_input(
             "Iterations at most", min_value=1, max_value=1000, step=1, key="form_iterations", persist_state="session"
         )
-        values["iterations"] = int(iterations)
+        values["iterations"] = int(iterations or 1)
     return values
 
 
 def estimate(settings: CompressionSettings, model) -> CompressionSettings | None:
     """Say what a run will store and how long it may take; returns the resolved settings, or None with the reason shown."""
-    from ..analysis.equal_bytes import estimate_seconds
     from ..codec.sizes import predicted_size
+    from ..runs import estimate_run_seconds
 
     try:
         resolved = settings.resolve(model.num_tokens, model.dim)
@@ -276,7 +279,7 @@ def estimate(settings: CompressionSettings, model) -> CompressionSettings | None
     automatic = f", Q = {resolved.codebook_size}" if settings.codebook_size is None and resolved.codebook_size else ""
     st.caption(
         f"Will store **{size_text(size.total_bytes)}** ({percent_text(size.total_share)} of the table){automatic}; "
-        f"takes about {seconds_text(estimate_seconds(resolved, model.num_tokens, model.dim))}, a rough estimate."
+        f"takes about {seconds_text(estimate_run_seconds(resolved, model.num_tokens, model.dim))}, a rough estimate."
     )
     return resolved
 

@@ -42,6 +42,8 @@ def test_resolve_checks_what_only_the_table_can_tell():
     with pytest.raises(InputError, match="rank 9 is more than this table of 100 x 8 allows"):
         CompressionSettings("low_rank", rank=9).resolve(100, 8)
     assert CompressionSettings("residual", subspaces=9, codebook_size=4).resolve(100, 8).subspaces == 9
+    with pytest.raises(InputError, match="257 stages are more than the 256"):
+        CompressionSettings("residual", subspaces=257, codebook_size=4).resolve(100, 8)
 
 
 @pytest.mark.parametrize("method", METHODS)
