@@ -33,6 +33,8 @@ def validate_id(name: str) -> str:
     shown = repr(name)[:120]
     name = name.strip() if isinstance(name, str) else ""
     try:
+        if not name.isascii():  # older versions of the library let letters of any script pass
+            raise HFValidationError("not ASCII")
         validate_repo_id(name)
     except HFValidationError as error:
         raise ModelError(

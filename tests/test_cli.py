@@ -56,7 +56,8 @@ def model(tmp_path_factory) -> str:
 @pytest.fixture(scope="module")
 def saved(model, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("saved") / "out"
-    assert main(["compress", model, "-f", "2", "-q", "30", "-o", str(folder), "--quiet"]) == 0
+    options = ["-f", "2", "-q", "30", "--weights", "none", "--quiet"]
+    assert main(["compress", model, *options, "-o", str(folder)]) == 0
     return folder
 
 
@@ -84,7 +85,7 @@ def test_compress_saves_what_it_reports(model, saved):
     from subemb.codec.storage import load
 
     from_disk = load(saved)
-    computed = subemb.compress(subemb.load(model).table, "cluster", 2, 30)
+    computed = subemb.compress(subemb.load(model).table, "cluster", 2, 30, weights="none")
     assert torch.equal(from_disk.codes, computed.codes)
     assert all(torch.equal(a, b) for a, b in zip(from_disk.codebooks, computed.codebooks, strict=True))
     assert json.loads((saved / "config.json").read_text())["model"]["name"] == model
@@ -158,6 +159,7 @@ BAD = {
     "rank over D": (["MODEL", "--method", "low_rank", "--rank", str(D + 1)], f"choose 1 to {D}"),
     "rank without low_rank": (["MODEL", "--rank", "3"], "does not use --rank"),
     "f with int8": (["MODEL", "--method", "int8", "-f", "3"], "does not use --subspaces"),
+    "weights with int4": (["MODEL", "--method", "int4", "--weights", "zipf"], "does not use --weights"),
     "unknown method": (["MODEL", "--method", "magic"], "invalid choice: 'magic'"),
     "tolerance over 1": (["MODEL", "--tolerance", "2"], "below 1"),
     "unknown model": (["nobody/nothing-here"], "nobody/nothing-here"),
@@ -385,9 +387,9 @@ def test_version_and_help_by_module():
 def test_ctrl_c_ends_compress_cleanly(tmp_path):
     import pty
 
-    folder = save_model(tmp_path / "larger", count=3000, dim=64)
+    folder = save_model(tmp_path / "larger", count=20000, dim=64)
     ours, theirs = pty.openpty()
-    endless = ["--method", "product", "-f", "64", "-q", "2000", "--iterations", "1000", "--tolerance", "0"]
+    endless = ["--method", "product", "-f", "4", "-q", "2000", "--iterations", "1000", "--tolerance", "0"]
     process = subprocess.Popen(
         command("compress", str(folder), *endless, "-o", str(tmp_path / "out")), stdout=subprocess.PIPE, stderr=theirs
     )

@@ -2,7 +2,7 @@
 
 The terms of each model are what the algorithm does; the nanoseconds in front of them were fitted to runs on
 all-MiniLM-L6-v2 (30,522 x 384) with f from 1 to 184 and Q from 4 to 256, one thread of an ordinary server core. There the
-models come within 30 % of almost every run. Two threads take about two thirds of it, which is what is told. A faster or a
+models come within 40 % of most runs. Two threads take about two thirds of it, which is what is told. A faster or a
 busy machine, and k-means that stops early, make it wrong by a factor of two or three.
 """
 
@@ -29,6 +29,7 @@ class _Cost(NamedTuple):
     extra_rounds: int = 0
 
 
+EXCHANGES = 80_000.0  # nanoseconds a token: making tuples distinct
 _PRODUCT = _Cost(once=50, multiply=0.011, compare=1.15, read=2.8, gather=52)
 _UNIQUE = _Cost(once=46, multiply=0.028, compare=1.5, read=3.2, gather=203, extra_rounds=8)
 _ROTATED = _Cost(once=40, multiply=0.011, compare=0.9, gather=31, extra_rounds=8)
@@ -67,4 +68,5 @@ def _k_means(settings: CompressionSettings, vocabulary: int, dim: int) -> float:
         + codes * (cost.compare * settings.codebook_size + cost.gather)
         + (_ROTATION * numbers * dim if is_rotated else 0)
     )
-    return cost.once * numbers + (settings.iterations + cost.extra_rounds) * one_round
+    exchanges = EXCHANGES * vocabulary if settings.wants_unique else 0.0
+    return cost.once * numbers + (settings.iterations + cost.extra_rounds) * one_round + exchanges

@@ -92,7 +92,7 @@ def make_unique(
     """Distinct tuples from (V, f) codes with one (g, Q, d) codebook a group: codes (V, f), and why it stopped.
 
     iterations: rounds of exchanges at most; it goes from lines to wide boxes, and then stops, when a round lowers the error
-        by less than 3 (lines) or 2 (boxes) times ``tolerance`` of itself: a round costs several iterations of k-means.
+        by less than 6 (lines) or 4 (boxes) times ``tolerance`` of itself: a round costs several iterations of k-means.
 
     Raises InputError if there are fewer tuples than tokens; Cancelled.
     """
@@ -114,7 +114,7 @@ def make_unique(
         moved = state.move_codebooks()
         fraction = share[0] + (share[1] - share[0]) * iteration / iterations
         error = monitor.record("exchanging tuples", fraction, *blocks.squared_errors(moved, state.books))
-        if settled(previous, error, (2 if wide else 3) * tolerance):
+        if settled(previous, error, (4 if wide else 6) * tolerance):
             if wide or blocks.subspaces == 1:
                 return moved, "tolerance"
             wide = True

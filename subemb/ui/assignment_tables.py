@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from ..format import count_text, percent_text
 from ..tokens import escape_markdown
 from .assignments import Assignment, code_columns
 from .charts import download_csv
-from .format import count_text, percent_text
 
 LISTED_COLLISIONS = 200
 LISTED_TOKENS = 12

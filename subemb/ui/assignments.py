@@ -9,9 +9,9 @@ import streamlit as st
 
 from ..codec.result import SubspaceCompressed
 from ..codec.settings import METHODS
+from ..format import count_text
 from ..tokens import escape_markdown
 from .blocks import COLORS, Row, rows_that_fit, table_html
-from .format import count_text
 from .frame import Frame
 
 PAGE_COLOR = "var(--st-background-color, transparent)"

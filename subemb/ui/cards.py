@@ -5,8 +5,8 @@ import streamlit as st
 
 from ..codec.settings import METHODS
 from ..codec.sizes import FLOAT_BYTES
+from ..format import WEIGHT_NAMES, count_text, percent_text, seconds_text, settings_text, size_text
 from ..runs import NEIGHBOURS, Run
-from .format import WEIGHT_NAMES, count_text, percent_text, seconds_text, settings_text, size_text
 
 PLAIN = {"delta_color": "off", "delta_arrow": "off"}  # the small line below a number is a remark, not a change
 FLOATS_HELP = "Factors, means and scales."

@@ -5,9 +5,9 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from ..format import count_text, percent_text
 from .assignments import Assignment, block_legend
 from .charts import NEUTRAL, PALETTE, download_csv, layout, show
-from .format import count_text, percent_text
 
 DRAWN_MEMBERS = 12
 MOST_BARS = 512

@@ -7,13 +7,13 @@ import streamlit as st
 
 from ..codec.settings import METHODS, CompressionSettings
 from ..comparison import Compared, comparison_key, kept_comparison, plan, seconds_of
+from ..format import count_text, percent_text, seconds_text, settings_text, size_text
 from ..jobs import Job, manager
 from ..runs import Run
 from ..tokens import escape_markdown
 from .charts import download_csv
 from .error_charts import MEASURES, comparison_chart
 from .error_page import Measured
-from .format import count_text, percent_text, seconds_text, settings_text, size_text
 from .state import Request
 from .text import show_error
 

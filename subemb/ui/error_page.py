@@ -9,10 +9,10 @@ import streamlit as st
 
 from ..codec.settings import METHODS
 from ..codec.subspaces import subspace_widths
+from ..format import count_text, percent_text
 from ..tokens import KINDS
 from . import error_charts as charts
 from .charts import show
-from .format import count_text, percent_text
 from .frame import Frame
 
 MOST_SCRIPTS = 25

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import streamlit as st
 
+from ..format import seconds_text, settings_text
 from ..runs import Run
 from ..tokens import escape_markdown
 from . import sidebar
 from .charts import error_curve
 from .data import compressed_of, key_of, open_model, reconstruction_of
-from .format import seconds_text, settings_text
 from .state import EXAMPLE
 from .text import errors_shown, show_error
 from .visit import Visit, submit_run, this_visit, write_url

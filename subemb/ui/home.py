@@ -2,12 +2,12 @@
 
 import streamlit as st
 
+from ..format import settings_text
 from ..runs import Run
 from ..tokens import escape_markdown
 from .cards import RUNS_COLUMNS, runs_table
 from .charts import download_csv, error_curve, show
 from .data import finished_run
-from .format import settings_text
 from .frame import Frame, heading
 from .state import Request, command_line
 

@@ -4,9 +4,9 @@ import numpy as np
 import streamlit as st
 
 from ..analysis.layout import Layout, UmapSettings, kept_umap_layout, sample_tokens
+from ..format import count_text, seconds_text
 from ..jobs import Job, manager
 from . import map_job
-from .format import count_text, seconds_text
 from .frame import Frame
 from .map_controls import View
 from .text import errors_shown, show_error

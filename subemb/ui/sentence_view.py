@@ -5,10 +5,10 @@ import threading
 import numpy as np
 import streamlit as st
 
+from ..format import count_text
 from .assignments import Assignment, block_legend
 from .blocks import rows_that_fit
 from .charts import download_csv
-from .format import count_text
 
 LONGEST_SENTENCE = 2000  # characters
 MOST_ROWS = 128  # tokens of a sentence that are drawn

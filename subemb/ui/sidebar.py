@@ -6,10 +6,10 @@ import streamlit as st
 
 from ..codec.settings import METHODS, WEIGHTS, CompressionSettings
 from ..errors import InputError
+from ..format import WEIGHT_NAMES, count_text, percent_text, seconds_text, size_text
 from ..jobs import Job, manager
 from ..tokens import escape_markdown
 from .data import listed_models, open_model
-from .format import WEIGHT_NAMES, count_text, percent_text, seconds_text, size_text
 from .state import Request, to_query
 from .text import errors_shown, show_error
 from .visit import Visit

@@ -4,12 +4,12 @@ import numpy as np
 import streamlit as st
 
 from ..analysis.layout import Layout, layout_displacement, pca_layout, sample_tokens
+from ..format import count_text, percent_text
 from ..jobs import manager
 from ..runs import NEIGHBOURS
 from ..tokens import escape_markdown
 from . import map_job
 from .charts import download_csv
-from .format import count_text, percent_text
 from .frame import Frame
 from .map_charts import map_figure
 from .map_controls import View, controls

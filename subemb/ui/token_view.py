@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from ..format import count_text
 from ..tokens import escape_markdown
 from .assignments import Assignment, block_legend
 from .blocks import wrapped_html
 from .charts import download_csv
-from .format import count_text
 
 WIDE = 6  # from so many subspaces on, two drawings do not fit beside each other
 SHARERS_SHOWN = 8

@@ -159,5 +159,4 @@ def test_error_agrees_with_faiss_product_quantization():
     other.train(table)
     theirs = np.square(table - other.decode(other.compute_codes(table))).sum() / np.square(table).sum()
     _, history = run(table, 3, 32, tolerance=0.0)
-    assert history[-1]["error"] <= theirs * 1.01
-    assert history[-1]["error"] == pytest.approx(theirs, rel=0.03)
+    assert history[-1]["error"] == pytest.approx(theirs, rel=0.01)

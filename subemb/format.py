@@ -1,6 +1,6 @@
 """Numbers as people read them: sizes, shares, durations."""
 
-from ..codec.settings import METHODS, CompressionSettings
+from .codec.settings import METHODS, CompressionSettings
 
 
 def size_text(size: float) -> str:

@@ -1,0 +1,179 @@
+"""What the command line shows: a progress bar, and reports as plain text."""
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+from ..format import count_text, percent_text, seconds_text, settings_text, size_text
+from ..progress import Progress
+from ..runs import NEIGHBOURS, Run
+from ..safetext import visible_character
+
+BAR = 24
+REDRAW_SECONDS = 0.1
+
+
+class ProgressLine:
+    """A progress callback that redraws one line of a terminal, and draws nothing where there is none.
+
+    >>> with ProgressLine(enabled=False) as progress:
+    ...     progress(Progress("k-means", 0.5))
+    """
+
+    def __init__(self, enabled: bool = True, stream: TextIO | None = None):
+        self._stream = sys.stderr if stream is None else stream
+        self._enabled = enabled and self._stream.isatty()
+        self._drawn = 0.0
+        self._stage = ""
+
+    def __enter__(self) -> "ProgressLine":
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._enabled and self._stage:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+    def __call__(self, message: Progress) -> None:
+        now = time.monotonic()
+        if not self._enabled or (message.stage == self._stage and now - self._drawn < REDRAW_SECONDS):
+            return
+        self._drawn, self._stage = now, message.stage
+        import shutil
+
+        line = progress_text(message)[: shutil.get_terminal_size().columns - 1]
+        self._stream.write(f"\r\x1b[K{line}")
+        self._stream.flush()
+
+
+def progress_text(message: Progress) -> str:
+    """One message as one line.
+
+    >>> progress_text(Progress("k-means", 0.5, {"iteration": 3, "error": 0.9312}))
+    '[############............]  50 %  k-means, iteration 3, error 0.931'
+    >>> progress_text(Progress("loading"))
+    '[........................]        loading'
+    """
+    filled = 0 if message.fraction is None else round(BAR * min(1.0, max(0.0, message.fraction)))
+    share = "     " if message.fraction is None else f"{message.fraction * 100:3.0f} %"
+    parts = [message.stage]
+    if "iteration" in message.values:
+        parts.append(f"iteration {message.values['iteration']}")
+    if "error" in message.values:
+        parts.append(f"error {message.values['error']:.3f}")
+    return f"[{'#' * filled}{'.' * (BAR - filled)}] {share}  {', '.join(parts)}"
+
+
+def columns_text(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """Rows as columns two spaces apart; the columns numbered in ``right`` are flush right.
+
+    >>> print(columns_text([["a", "1"], ["bcd", "20"]], right=[1]))
+    a     1
+    bcd  20
+    """
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def one_line(text: str) -> str:
+    """Text of a stranger on one line of a terminal: spaces stay, whatever else moves the cursor or the text is written out.
+
+    >>> one_line("a b\\x1b[31m")
+    'a b⟨U+001B⟩[31m'
+    """
+    return "".join(c if c == " " else visible_character(c) for c in text)
+
+
+def models_text(entries) -> str:
+    """The list of models, and below it what is wrong with those that cannot be used."""
+    rows = [["MODEL", "SOURCE", "TOKENS", "DIM", "PARAMETERS", "TABLE"]]
+    problems = []
+    for entry in entries:
+        if entry.error is not None:
+            problems.append(f"{one_line(entry.name)}: {one_line(entry.error)}")
+            continue
+        share = "" if not entry.parameters else percent_text(entry.vocabulary * entry.dim / entry.parameters)
+        parameters = "" if entry.parameters is None else count_text(entry.parameters)
+        rows.append([one_line(entry.name), entry.source, count_text(entry.vocabulary), str(entry.dim), parameters, share])
+    text = columns_text(rows, right=(2, 3, 4, 5))
+    return text + ("\n\ncannot be used:\n" + "\n".join(problems) if problems else "")
+
+
+def run_text(run: Run) -> str:
+    """The size card and the quality card of a run."""
+    return "\n\n".join((_heading(run), _size(run), _quality(run)))
+
+
+def _heading(run: Run) -> str:
+    revision = f" ({one_line(run.model['revision'])})" if run.model.get("revision") else ""
+    return f"{one_line(run.model['name'])}{revision}\n{settings_text(run.settings)}"
+
+
+def _size(run: Run) -> str:
+    size = run.size
+    rows = [
+        ["original table", size_text(size.original_bytes), f"{count_text(size.vocabulary)} tokens x {size.dim}, float32"],
+        ["codebooks", size_text(size.codebook_parameters * 4), f"{count_text(size.codebook_parameters)} floats"],
+        ["other floats", size_text(size.other_parameters * 4), f"{count_text(size.other_parameters)} floats"],
+        ["codes", size_text(size.code_bytes), f"{count_text(size.code_bits)} bits"],
+        ["total", size_text(size.total_bytes), f"{percent_text(size.total_share)} of the table, everything counted"],
+        ["floats only", "", f"{percent_text(size.parameter_share)} of the table's floats (the paper's measure)"],
+    ]
+    if not size.other_parameters:
+        del rows[2]
+    if size.share_of_model is not None:
+        before, after = percent_text(size.original_share_of_model), percent_text(size.share_of_model)
+        bytes_ = f"{size_text(size.model_bytes)} before, {size_text(size.compressed_model_bytes)} after"
+        rows.append(["whole model", "", f"{bytes_}; the table is {before} of it before, {after} after"])
+    return "SIZE\n" + columns_text(rows, right=(1,))
+
+
+def _quality(run: Run) -> str:
+    quality = run.quality
+    rows = [["relative error", f"{quality['relative_error']:.3f}", "0 is perfect, 1 is the mean vector for every token"]]
+    if quality["weighted_error"] is not None:
+        rows.append(["weighted error", f"{quality['weighted_error']:.3f}", "each token counted by its weight"])
+    rows.append(["mean cosine", f"{quality['mean_cosine']:.3f}", "between a token's vector and its reconstruction"])
+    asked = f"of the {NEIGHBOURS} nearest, asked of {count_text(quality['neighbours_sample'])} tokens"
+    rows.append(["neighbours kept", percent_text(quality["neighbours_kept"]), asked])
+    if quality["distinct_tuples"] is not None:
+        colliding = f"{count_text(quality['colliding_tokens'])} tokens share theirs with another"
+        rows.append(["distinct tuples", count_text(quality["distinct_tuples"]), colliding])
+    seconds = f"compressed in {seconds_text(run.seconds['compress'])}, measured in {seconds_text(run.seconds['measure'])}"
+    return "QUALITY\n" + columns_text(rows, right=(1,)) + f"\n\n{seconds}"
+
+
+def inspection_text(facts: dict[str, Any], tokens: Sequence[dict[str, Any]]) -> str:
+    """What :class:`subemb.inspection.Inspector` found, as text."""
+    head = f"{one_line(str(facts['model']))}: {facts['settings']}"
+    if facts["note"]:
+        head += f"\n{one_line(facts['note'])}"
+    return "\n\n".join([head, *(_token(token) for token in tokens)])
+
+
+def _token(token: dict[str, Any]) -> str:
+    lines = [f"{_name(token)}  {token['kind'] or ''}".rstrip()]
+    if token["error"] is not None:
+        lines.append(f"  relative error {token['error']:.3f}, cosine {token['cosine']:.3f}")
+    if token["codes"] is None:
+        return "\n".join(lines)
+    rows = []
+    for i, (code, sharing) in enumerate(zip(token["codes"], token["sharing"], strict=True)):
+        listed = ", ".join(_name(other) for other in sharing["tokens"])
+        rows.append([f"  subspace {i}", f"code {code}", f"{count_text(sharing['count'])} more tokens", listed])
+    lines.append(columns_text(rows, right=(2,)))
+    if token["same_tuple"]["count"]:
+        names = ", ".join(_name(other) for other in token["same_tuple"]["tokens"])
+        lines.append(f"  same tuple (identical after compression): {count_text(token['same_tuple']['count'])}: {names}")
+    nearest = ", ".join(f"{_name(other)} {other['shared']}/{len(token['codes'])}" for other in token["nearest"])
+    lines.append(f"  nearest by tuple: {nearest or 'no token shares a code'}")
+    return "\n".join(lines)
+
+
+def _name(token: dict[str, Any]) -> str:
+    return f"#{token['id']}" if token["token"] is None else f"{token['token']} #{token['id']}"
