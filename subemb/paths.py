@@ -1,4 +1,4 @@
-"""Where subemb keeps what it has computed: ``SUBEMB_CACHE``, or the platform's own cache folder."""
+"""Where things lie: the pages and their assets, and what has been computed (``SUBEMB_CACHE``, or the platform's cache folder)."""
 
 import os
 import shutil
@@ -6,6 +6,18 @@ import tempfile
 from pathlib import Path
 
 from .errors import InputError
+
+
+def app_folder() -> Path:
+    """The folder of ``app.py``: inside the package when installed from a wheel, above it in a checkout.
+
+    Raises InputError if it is in neither.
+    """
+    package = Path(__file__).resolve().parent
+    for folder in (package / "_app", package.parent):
+        if (folder / "app.py").is_file() and (folder / "pages").is_dir():
+            return folder
+    raise InputError(f"the pages are missing from this installation ({package}); install subemb again")
 
 
 def cache_folder(part: str) -> Path:

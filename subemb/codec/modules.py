@@ -3,7 +3,6 @@
 The layers themselves are in subemb.codec.subspace_layers and subemb.codec.layers, and can be imported from here.
 """
 
-import copy
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 
 from ..errors import InputError
+from ..network import share_weights
 from .layers import CompressedEmbedding, CompressedLinear, TableLayer, TiedLinear
 from .result import Compressed, SubspaceCompressed
 from .subspace_layers import SubspaceEmbedding, SubspaceLinear
@@ -74,7 +74,7 @@ def attach(model, compressed: Compressed, input: bool = True, output: bool = Tru
         return model.with_embeddings(_Layers(compressed, table).table, compressed)
     table = _input_table(model)
     _check_fits(compressed, table)
-    network = _copy_sharing_weights(model)
+    network = share_weights(model)
     inputs, outputs = _uses_of(network, table)
     layers = _Layers(compressed, table)
     if input:
@@ -105,7 +105,7 @@ class _Layers:
         padding_idx, scale = getattr(old, "padding_idx", None), _output_scale(old)
         if (padding_idx, scale) == (self.table.padding_idx, self.table.scale):
             return self.table
-        layer = copy.deepcopy(self.table, _memo_of_tensors(self.table))
+        layer = share_weights(self.table)
         layer.padding_idx, layer.scale = padding_idx, scale
         return layer
 
@@ -150,16 +150,6 @@ def _output_scale(old: nn.Module) -> float | None:
     if scale is None:
         raise InputError(f"{type(old).__name__} does more than look rows up; subemb cannot stand in for it")
     return float(scale)
-
-
-def _copy_sharing_weights(network: nn.Module) -> nn.Module:
-    """A copy with its own modules and the same parameter and buffer objects."""
-    return copy.deepcopy(network, _memo_of_tensors(network))
-
-
-def _memo_of_tensors(module: nn.Module) -> dict[int, torch.Tensor]:
-    """What to hand to deepcopy so that it takes tensors as already copied."""
-    return {id(tensor): tensor for tensors in (module.parameters(), module.buffers()) for tensor in tensors}
 
 
 def _uses_of(network: nn.Module, table: nn.Module):

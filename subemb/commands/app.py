@@ -3,9 +3,9 @@
 import argparse
 import os
 import socket
-from pathlib import Path
 
 from ..errors import InputError
+from ..paths import app_folder
 
 DEFAULT_PORT = 8501
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -39,18 +39,6 @@ def run(given: argparse.Namespace) -> int:
         # the variable.
         flags += [f"--server.allowedHosts={name}" for name in LOOPBACK]
     return streamlit(["run", str(script), *flags], prog_name="streamlit", standalone_mode=False) or 0
-
-
-def app_folder() -> Path:
-    """The folder of ``app.py``: inside the package when installed from a wheel, above it in a checkout.
-
-    Raises InputError if it is in neither.
-    """
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "_app", package.parent):
-        if (folder / "app.py").is_file() and (folder / "pages").is_dir():
-            return folder
-    raise InputError(f"the pages are missing from this installation ({package}); install subemb again")
 
 
 def free_port(host: str, port: int | None) -> int:

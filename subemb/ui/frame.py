@@ -10,11 +10,11 @@ and the rest reads ``frame.run`` (a finished Run, or None), ``frame.model``, ``f
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
 
 import streamlit as st
 
 from ..format import seconds_text, settings_text
+from ..paths import app_folder
 from ..runs import Run
 from ..tokens import escape_markdown
 from . import sidebar
@@ -23,12 +23,6 @@ from .data import compressed_of, key_of, open_model, reconstruction_of
 from .state import EXAMPLE
 from .text import errors_shown, show_error
 from .visit import Visit, submit_run, this_visit, write_url
-
-
-def assets_folder() -> Path:
-    """Where logo and other files lie: beside the pages in a checkout, inside the package when installed."""
-    packaged = Path(__file__).resolve().parents[1] / "_app" / "assets"
-    return packaged if packaged.is_dir() else Path(__file__).resolve().parents[2] / "assets"
 
 
 class Frame:
@@ -77,7 +71,7 @@ class Frame:
 
 def page(title: str, lead: str | None = None) -> Frame:
     """Set the page up, draw the sidebar, and find out what is to be shown."""
-    assets = assets_folder()
+    assets = app_folder() / "assets"
     st.set_page_config(
         page_title=f"{title} · subemb" if title != "Home" else "subemb",
         page_icon=str(assets / "icon.png"),
