@@ -1,20 +1,31 @@
-"""``subemb bench``: speed against a peer on this machine."""
+"""``subemb bench``: speed against a peer on this machine, and what token weights are worth."""
 
 import argparse
 import json
+from pathlib import Path
 
 from ..bench import BENCHMARKS
+from ..errors import InputError
+
+WEIGHTS = "weights"
 
 
 def add(commands) -> None:
     command = commands.add_parser(
         "bench",
-        help="measure speed against faiss",
-        description="Measure speed as a ratio to faiss, alternating both in one run. " + bench_names(BENCHMARKS),
+        help="measure speed against faiss, or what token weights are worth",
+        description="Measure speed as a ratio to faiss, alternating both in one run. "
+        + bench_names(BENCHMARKS)
+        + " weights: STS benchmark scores on compressed tables, by kind of token weights.",
     )
-    command.add_argument("name", nargs="?", metavar="NAME", choices=list(BENCHMARKS), help="one of them (default: all)")
+    command.add_argument(
+        "name", nargs="?", metavar="NAME", choices=[*BENCHMARKS, WEIGHTS], help="one of them (default: all of speed)"
+    )
     command.add_argument("--repeats", type=int, default=3, help="of each side (default 3); medians are compared")
     command.add_argument("--model", default="all-MiniLM-L6-v2", help="whose table is compressed (default all-MiniLM-L6-v2)")
+    command.add_argument("--data", type=Path, metavar="FILE", help="of weights: an STS benchmark file, such as sts-dev.csv")
+    command.add_argument("--text", type=Path, metavar="FILE", help="of weights: a UTF-8 text whose tokens are counted")
+    command.add_argument("--seeds", type=int, default=3, help="of weights: seeds of each setting (default 3)")
     command.add_argument("--json", action="store_true", help="for programs")
     command.add_argument("--quiet", action="store_true", help="no progress bar")
     command.set_defaults(function=run)
@@ -26,6 +37,8 @@ def bench_names(benchmarks) -> str:
 
 def run(given: argparse.Namespace) -> int:
     """Compare with a peer on this machine."""
+    if given.name == WEIGHTS:
+        return run_weights(given)
     from ..bench import bench_text, run_benchmarks
     from .text import ProgressLine
 
@@ -33,4 +46,17 @@ def run(given: argparse.Namespace) -> int:
     with ProgressLine(enabled=not given.quiet) as progress:
         report = run_benchmarks(names, given.model, given.repeats, progress)
     print(json.dumps(report, indent=2) if given.json else bench_text(report))
+    return 0
+
+
+def run_weights(given: argparse.Namespace) -> int:
+    """Score compressed tables by kind of weights."""
+    from ..bench_weights import run_weights_benchmark, weights_text
+    from .text import ProgressLine
+
+    if given.data is None:
+        raise InputError("bench weights needs an STS benchmark file; give --data sts-dev.csv")
+    with ProgressLine(enabled=not given.quiet) as progress:
+        report = run_weights_benchmark(given.model, given.data, given.text, given.seeds, progress)
+    print(json.dumps(report, indent=2) if given.json else weights_text(report))
     return 0

@@ -57,7 +57,7 @@ def test_a_first_visit_watches_the_example_and_then_sees_it(page, server, cache)
     assert cards["Codebooks"] == "49.2 kB"  # 32 x 384 floats x 4 bytes
     assert cards["Codes"] == "57.2 kB"  # 30,522 x 3 codes x 5 bits
     assert cards["Distinct tuples"] == "30,522"
-    assert float(cards["Relative error"]) <= 0.935
+    assert float(cards["Relative error"]) < 0.95
     (run,) = kept_runs(cache)
     assert cards["Relative error"] == f"{run.quality['relative_error']:.3f}"
     assert cards["Mean cosine"] == f"{run.quality['mean_cosine']:.3f}"
