@@ -1,6 +1,8 @@
 """What the command line shows: a progress bar, and reports as plain text."""
 
+import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any, TextIO
@@ -17,8 +19,12 @@ REDRAW_SECONDS = 0.1
 class ProgressLine:
     """A progress callback that redraws one line of a terminal, and draws nothing where there is none.
 
+    While it is open, Ctrl-C is also remembered and told to the work at its next message: an interrupt that arrives inside
+    a callback of compiled code is otherwise lost.
+
     >>> with ProgressLine(enabled=False) as progress:
     ...     progress(Progress("k-means", 0.5))
+    False
     """
 
     def __init__(self, enabled: bool = True, stream: TextIO | None = None):
@@ -26,19 +32,33 @@ class ProgressLine:
         self._enabled = enabled and self._stream.isatty()
         self._drawn = 0.0
         self._stage = ""
+        self._interrupted = False
+        self._previous_handler = None
 
     def __enter__(self) -> "ProgressLine":
+        if threading.current_thread() is threading.main_thread():  # only there can signals be handled
+            self._previous_handler = signal.signal(signal.SIGINT, self._interrupt)
         return self
 
+    def _interrupt(self, *_) -> None:
+        self._interrupted = True
+        raise KeyboardInterrupt
+
     def __exit__(self, *_) -> None:
+        if self._previous_handler is not None:
+            signal.signal(signal.SIGINT, self._previous_handler)
         if self._enabled and self._stage:
             self._stream.write("\r\x1b[K")
             self._stream.flush()
 
-    def __call__(self, message: Progress) -> None:
+    def __call__(self, message: Progress) -> bool:
+        """Draw a message; True asks to stop."""
         now = time.monotonic()
-        if not self._enabled or (message.stage == self._stage and now - self._drawn < REDRAW_SECONDS):
-            return
+        if self._enabled and (message.stage != self._stage or now - self._drawn >= REDRAW_SECONDS):
+            self._draw(message, now)
+        return self._interrupted
+
+    def _draw(self, message: Progress, now: float) -> None:
         self._drawn, self._stage = now, message.stage
         import shutil
 
