@@ -13,7 +13,7 @@ from .codec.settings import METHODS, CompressionSettings
 from .errors import InputError
 from .paths import cache_folder, keep_newest, publish
 from .progress import Progress, ProgressCallback, part_of, report
-from .runs import Run, estimate_run_seconds, keep, kept_run, run, run_key
+from .runs import Run, estimate_run_seconds, keep, kept_run, resolved, run, run_key
 
 if TYPE_CHECKING:
     from .pretrained import PretrainedModel
@@ -118,7 +118,7 @@ def compare_and_keep(
     from .pretrained import load_listed
 
     model = load_listed(name, revision)
-    wanted = CompressionSettings.from_dict(settings).resolve(model.num_tokens, model.dim)
+    wanted = resolved(CompressionSettings.from_dict(settings), model, text)
     base = _kept_or_new(model, wanted, text, part_of(progress, 0.0, 0.05))
     entries = plan(base)
     costs = [max(0.1, cost) for cost in seconds_of(entries, model.num_tokens, model.dim, model.identity)]

@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +96,7 @@ def run(
     from .codec.weights import model_weights
 
     started = time.perf_counter()
-    settings = settings.resolve(model.num_tokens, model.dim)
+    settings = resolved(settings, model, text)
     report(progress, "reading the table", 0.0)
     table = model.table
     weights = model_weights(model, settings.weights, text=text, progress=part_of(progress, 0.0, 0.05))
@@ -119,6 +119,15 @@ def run(
     )
     report(progress, "done", 1.0)
     return summary, compressed
+
+
+def resolved(settings: CompressionSettings, model: "PretrainedModel", text: str | None) -> CompressionSettings:
+    """Settings with every automatic value, the digest of a counted text included: two texts must not share a key."""
+    if settings.weights in ("counts", "sqrt_counts") and settings.text_digest is None and text:
+        from .codec.weights import text_digest
+
+        settings = replace(settings, text_digest=text_digest(text))
+    return settings.resolve(model.num_tokens, model.dim)
 
 
 def estimate_run_seconds(settings: CompressionSettings, vocabulary: int, dim: int) -> float:
@@ -183,7 +192,7 @@ def run_and_keep(
     from .pretrained import load_listed
 
     model = load_listed(name, revision)
-    wanted = CompressionSettings.from_dict(settings).resolve(model.num_tokens, model.dim)
+    wanted = resolved(CompressionSettings.from_dict(settings), model, text)
     kept = kept_run(run_key(model.identity, wanted))
     if kept is not None:
         return kept.to_dict()

@@ -109,6 +109,15 @@ def test_counted_tokens_are_rebuilt_better(model):
     assert error(counted, text=text) < 0.5 * error(plain)
 
 
+def test_two_texts_are_two_runs(model):
+    """Also where nobody gave their digest: a kept run must not be shown for another text."""
+    settings = CompressionSettings("product", subspaces=2, codebook_size=4, weights="counts").to_dict()
+    first, second = (runs.run_and_keep("small", None, settings, text=f"{word} " * 500) for word in ("word1", "word2"))
+    assert first["key"] != second["key"]
+    assert first["quality"]["weighted_error"] != second["quality"]["weighted_error"]
+    assert runs.kept_run(first["key"]).to_dict() == runs.Run.from_dict(first).to_dict()
+
+
 def test_counts_without_a_text_are_refused(model):
     with pytest.raises(InputError, match=r"'counts' need a text"):
         runs.run(model, CompressionSettings("product", subspaces=2, codebook_size=4, weights="counts"), text="  \n ")

@@ -36,7 +36,7 @@ class ReconstructionError:
     """Errors of one reconstruction; definitions in :mod:`subemb.analysis.error`. Arrays are read-only.
 
     relative: relative squared error. weighted: the weighted one, or None without weights.
-    squared: (V,) float32 squared error of every token.
+    squared: (V,) float64 squared error of every token.
     per_token: (V,) float32 relative error of every token; its mean is ``relative``.
     cosine: (V,) float32. mean_cosine: its mean. cosine_quantiles: {0.05: ..., 0.25: ..., 0.5: ..., 0.75: ..., 0.95: ...}.
     per_subspace: (f,) float64 relative errors; empty if the method has no subspaces (residual, low_rank, int8, int4).
@@ -100,7 +100,7 @@ def reconstruction_error(
     return ReconstructionError(
         relative=_ratio(sums.squared.sum(), variance, sums.rounding),
         weighted=None if weight is None else _ratio(sums.weighted_squared, sums.weighted_variance, sums.rounding),
-        squared=_frozen(sums.squared),
+        squared=_frozen(sums.squared, np.float64),
         per_token=_frozen(per_token),
         cosine=_frozen(sums.cosine),
         mean_cosine=float(sums.cosine.mean()),
@@ -197,7 +197,9 @@ def _per_subspace(sums: _Sums, widths: list[int]) -> np.ndarray:
 def _checked_weights(weights, vocabulary: int) -> torch.Tensor | None:
     if weights is None:
         return None
-    weight = torch.as_tensor(weights, dtype=torch.float64)
+    if not isinstance(weights, torch.Tensor):
+        weights = torch.from_numpy(np.array(weights, np.float64))
+    weight = weights.detach().to("cpu", torch.float64)
     if weight.shape != (vocabulary,):
         raise InputError(f"weights of shape {tuple(weight.shape)} do not fit {vocabulary} tokens; give one weight a token")
     if not bool(torch.isfinite(weight).all()) or bool((weight < 0).any()) or float(weight.sum()) <= 0:

@@ -146,15 +146,15 @@ class _Prepared:
     def __init__(self, table: torch.Tensor, metric: str):
         self.metric = metric
         self.rows = table
-        norms = table.norm(dim=1)
-        self.inverse_norms = torch.where(norms > 0, 1.0 / norms, 0.0)
-        self.half_squares = norms.square() / 2
+        norms = _norms(table)
+        self.inverse_norms = torch.where(norms > 0, 1.0 / norms, 0.0).float()
+        self.half_squares = (norms.square() / 2).float()
         self._buffer: torch.Tensor | None = None
 
     def scores(self, vectors: torch.Tensor) -> torch.Tensor:
         """(n, D) -> (n, V), overwritten by the next call: fresh memory for each piece would cost more than the product."""
         if self._buffer is None or len(self._buffer) < len(vectors):
-            self._buffer = torch.empty(len(vectors), len(self.rows))
+            self._buffer = torch.empty(len(vectors), len(self.rows), dtype=torch.float32)
         out = self._buffer[: len(vectors)]
         if self.metric == "cosine":
             return torch.mm(_unit(vectors), self.rows.T, out=out).mul_(self.inverse_norms)
@@ -164,8 +164,13 @@ class _Prepared:
 
 def _unit(vectors: torch.Tensor) -> torch.Tensor:
     """Rows of length 1; zero rows stay zero."""
-    norms = vectors.norm(dim=1, keepdim=True)
-    return vectors / torch.where(norms > 0, norms, 1.0)
+    norms = _norms(vectors)[:, None]
+    return vectors / torch.where(norms > 0, norms, 1.0).float()
+
+
+def _norms(vectors: torch.Tensor) -> torch.Tensor:
+    """(n,) float64: in float32 the squares of numbers beyond 1e19 or below 1e-22 are infinite or 0."""
+    return torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float64)
 
 
 def _exact_distances(table: torch.Tensor, vectors: torch.Tensor, ids: np.ndarray) -> np.ndarray:

@@ -14,9 +14,8 @@ CHUNK_FLOATS = 2**22  # 16 MB a piece
 def as_table(value: torch.Tensor | np.ndarray, name: str = "table") -> torch.Tensor:
     """A (V, D) float32 tensor on the CPU, without a copy where that is possible. Raises InputError for other shapes."""
     if isinstance(value, np.ndarray):
-        if not value.flags.writeable:
-            value = value.copy()  # torch warns about read-only memory
-        value = torch.from_numpy(value)
+        # torch warns about read-only memory, and takes no reversed or byte-swapped arrays
+        value = torch.from_numpy(np.require(value, value.dtype.newbyteorder("="), ["C", "W"]))
     if not isinstance(value, torch.Tensor) or value.ndim != 2 or 0 in value.shape:
         shape = tuple(getattr(value, "shape", ())) or type(value).__name__
         raise InputError(f"the {name} must be a matrix of tokens x dimensions, not {shape}")

@@ -146,7 +146,7 @@ def nearest_codes(
     budget = chunk_elements or CHUNK_ELEMENTS[x.device.type]
     step = max(16, budget // (g * codebooks.shape[1]))
     codes = torch.empty(g, vocabulary, dtype=torch.int64, device=x.device)
-    distances = torch.empty(g, vocabulary, device=x.device)
+    distances = torch.empty(g, vocabulary, dtype=x.dtype, device=x.device)
     squares = codebooks.square().sum(-1).unsqueeze(1)  # (g, 1, Q)
     for start in range(0, vocabulary, step):
         piece = x[:, start : start + step]

@@ -162,7 +162,7 @@ def compress_low_rank(
         report(progress, "measuring directions", 0.6 * min(1.0, (start + CHUNK_ROWS) / vocabulary))
     vectors = torch.linalg.eigh(gram)[1].flip(1)[:, : settings.rank].T  # eigh sorts upwards
     components = (vectors * _signs(vectors)).contiguous()
-    coefficients = torch.empty(vocabulary, settings.rank)
+    coefficients = torch.empty(vocabulary, settings.rank, dtype=torch.float32)
     for start in range(0, vocabulary, CHUNK_ROWS):
         rows = table[start : start + CHUNK_ROWS].double() - mean
         coefficients[start : start + CHUNK_ROWS] = rows @ components.T
@@ -181,7 +181,7 @@ def compress_int8(
     started = time.perf_counter()
     vocabulary, dim = table.shape
     values = torch.empty(vocabulary, dim, dtype=torch.int8)
-    scale = torch.empty(vocabulary)
+    scale = torch.empty(vocabulary, dtype=torch.float32)
     for start in range(0, vocabulary, CHUNK_ROWS):
         part = slice(start, start + CHUNK_ROWS)
         rows = table[part].float()

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..errors import InputError
@@ -37,10 +38,13 @@ def compress(
     table: (V, D) torch tensor or numpy array of any float type, finite, at least 2 tokens; or a PretrainedModel, whose table
         is taken and whose vocabulary then says how tokens count.
     weights: None, (V,) non-negative numbers, or a name; the weighted error is then what is minimised. Of a table alone, only
-        ``none`` (its default) and ``zipf`` can be told; of a model also ``vocabulary`` (its default).
+        ``none`` (its default) and ``zipf`` can be told; of a model also ``vocabulary`` (its default). Weights below 1e-9 of
+        their mean count as that much.
     settings: takes the place of all arguments before it, except ``weights`` given as numbers.
     progress: called with every iteration's error; answers True to stop.
     device: where to compute, such as ``cuda``; None is where the table lies.
+    seed: equal seeds give equal results; with another number of threads or on another device, sums are rounded otherwise,
+        which the rotation of ``optimized_product`` magnifies.
     The other arguments are those of :class:`CompressionSettings`.
 
     Raises InputError for settings that do not fit the table, and for a table or weights that cannot be used; Cancelled if
@@ -84,7 +88,8 @@ def _quantized(
     weights = None if weights is None else weights.to(table.device)
     mean = column_means(table, weights)
     centred = (table.double() - mean).float()
-    scale = float(centred.square().mean(dtype=torch.float64).sqrt()) or 1.0
+    # squared in float64: in float32 the squares of numbers beyond 1e19 or below 1e-22 are infinite or 0
+    scale = float(torch.linalg.vector_norm(centred, dtype=torch.float64)) / centred.numel() ** 0.5 or 1.0
     generator = torch.Generator().manual_seed(settings.seed)
     found = quantize(Problem(centred.div_(scale), weights, settings, generator, progress))
     if found.codebooks is not None:  # additive: the first stage carries the mean
@@ -142,10 +147,7 @@ def measured(table: torch.Tensor, compressed: Compressed, weights: torch.Tensor 
 
 def checked_table(table: Any, device: str | torch.device | None = None) -> torch.Tensor:
     """A (V, D) float32 tensor without gradient. Raises InputError for anything else, saying where."""
-    try:
-        rows = torch.as_tensor(table).detach()
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"the table must be a 2-D array of numbers: {error}") from error
+    rows = _as_tensor(table, "the table must be a 2-D array of numbers")
     if rows.ndim != 2:
         raise InputError(f"the table must have 2 axes, tokens and dimensions; this one has shape {tuple(rows.shape)}")
     if not rows.is_floating_point():
@@ -165,6 +167,16 @@ def checked_table(table: Any, device: str | torch.device | None = None) -> torch
     return rows
 
 
+def _as_tensor(values: Any, wanted: str) -> torch.Tensor:
+    """Numbers of any kind as a tensor without gradient; torch by itself takes no reversed or byte-swapped numpy array."""
+    try:
+        if isinstance(values, np.ndarray):
+            values = np.require(values, values.dtype.newbyteorder("="), ["C", "W"])
+        return torch.as_tensor(values).detach()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{wanted}: {error}") from error
+
+
 def checked_weights(weights: Any, vocabulary: int) -> torch.Tensor | None:
     """(V,) float32 of mean 1, or None. Raises InputError for a wrong shape, a negative or NaN weight, or nothing but zeros."""
     if isinstance(weights, str):
@@ -176,7 +188,7 @@ def checked_weights(weights: Any, vocabulary: int) -> torch.Tensor | None:
         weights = token_weights(weights, vocabulary)
     if weights is None:
         return None
-    weights = torch.as_tensor(weights).detach().double().cpu()
+    weights = _as_tensor(weights, "weights must be an array of numbers, one a token").double().cpu()
     if weights.shape != (vocabulary,):
         raise InputError(f"weights have shape {tuple(weights.shape)}; a table of {vocabulary} tokens needs ({vocabulary},)")
     bad = torch.nonzero(~torch.isfinite(weights) | (weights < 0)).flatten()
@@ -184,5 +196,6 @@ def checked_weights(weights: Any, vocabulary: int) -> torch.Tensor | None:
         raise InputError(f"weight {weights[bad[0]].item()} of token {bad[0].item()} is not a number from 0 up")
     if not (weights > 0).any():
         raise InputError("all weights are 0; at least one token must count")
+    weights = weights / weights.max()  # the sum of the largest floats would be infinite
     weights = weights / weights.mean()
     return weights.clamp(min=WEIGHT_FLOOR).float()

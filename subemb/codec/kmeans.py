@@ -73,7 +73,7 @@ def sampled_start(
     """
     g, vocabulary, width = x.shape
     # the Q smallest of exponential waiting times at rates w: drawing without replacement in one step
-    waits = torch.empty(g, vocabulary).exponential_(generator=generator).to(x.device)
+    waits = torch.empty(g, vocabulary, dtype=torch.float32).exponential_(generator=generator).to(x.device)
     if weights is not None:
         waits = waits / weights
     chosen = waits.topk(codebook_size, dim=1, largest=False).indices
@@ -100,7 +100,7 @@ def _moved(
         empty = torch.nonzero(totals[i] == 0).flatten()
         cost = distances[i] if weights is None else distances[i] * weights
         # drawn in proportion to the error, as k-means++ does: the worst tokens alone are often copies of each other
-        waits = torch.empty(len(cost)).exponential_(generator=generator).to(x.device)
+        waits = torch.empty(len(cost), dtype=torch.float32).exponential_(generator=generator).to(x.device)
         chosen = (cost / waits).topk(len(empty)).indices
         useful = cost[chosen] > 0
         # half way from the codeword that serves it badly, for the same reason as at the start

@@ -71,7 +71,7 @@ class CompressedEmbedding(TableLayer):
             raise InputError(f"{compressed.settings.method} has codebooks; use SubspaceEmbedding")
         for name, tensor in compressed.tensors().items():
             self.register_buffer(name, tensor.detach().clone())
-        self.register_buffer("type_marker", torch.empty(0), persistent=False)
+        self.register_buffer("type_marker", torch.empty(0, dtype=torch.float32), persistent=False)
         self._template = compressed.with_tensors(dict.fromkeys(compressed.stored))
 
     @property

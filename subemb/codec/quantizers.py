@@ -93,9 +93,10 @@ def optimized_product(problem: Problem) -> Found:
     """
     settings, x = problem.settings, problem.centred
     weighted = x if problem.weights is None else x * problem.weights[:, None]
-    rotation = torch.eye(x.shape[1], device=x.device)
+    rotation = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
     books, turns = None, settings.iterations
     monitor = Monitor(Blocks.cut(x, settings.subspaces, problem.weights), problem.progress)
+    scatters = [_scatter(x, weights) for weights in (None, problem.weights)]
     for turn in range(turns):
         blocks = Blocks.cut(x @ rotation, settings.subspaces, problem.weights)
         step = kmeans(
@@ -107,9 +108,24 @@ def optimized_product(problem: Problem) -> Found:
         rebuilt = torch.cat([book[step.codes[:, i]] for i, book in enumerate(flat)], dim=1)
         left, _, right = torch.linalg.svd(weighted.T @ rebuilt)
         rotation = left @ right
+        monitor.plain_variance, monitor.weighted_variance = (
+            _turned_variances(scatter, rotation, blocks.widths) for scatter in scatters
+        )
     blocks = Blocks.cut(x @ rotation, settings.subspaces, problem.weights)
     codes, stop = _clustered(problem, blocks, monitor, books, 0.6)
     return Found(codes, monitor, stop, rotation)
+
+
+def _scatter(x: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    """Sum of w_t (x_t - mean) (x_t - mean)^T over the tokens: (V, D) -> (D, D) float64."""
+    rows = x - (x.mean(0) if weights is None else weights @ x / weights.sum())
+    return (rows.T @ (rows if weights is None else rows * weights[:, None])).double()
+
+
+def _turned_variances(scatter: torch.Tensor, rotation: torch.Tensor, widths: list[int]) -> torch.Tensor:
+    """What :meth:`Blocks.variances` tells of the turned table, without going through it: (f,) float64."""
+    turned = rotation.double()
+    return torch.stack([part.sum() for part in ((scatter @ turned) * turned).sum(0).split(widths)])
 
 
 def residual(problem: Problem) -> Found:
@@ -118,7 +134,7 @@ def residual(problem: Problem) -> Found:
     stages, size = settings.subspaces, settings.codebook_size
     monitor = Monitor(Blocks.cut(left, 1, problem.weights), problem.progress)
     codes = torch.empty(len(left), stages, dtype=torch.int64, device=left.device)
-    books = torch.zeros(stages, size, left.shape[1], device=left.device)
+    books = torch.zeros(stages, size, left.shape[1], dtype=left.dtype, device=left.device)
     for stage in range(stages):
         blocks = Blocks.cut(left, 1, problem.weights)
         result = kmeans(

@@ -70,7 +70,7 @@ class SubspaceCompressed(Compressed):
         return [book.shape[1] for book in self.codebooks]
 
     def lookup(self, ids: torch.Tensor) -> torch.Tensor:
-        rows = self.codes[ids].long()
+        rows = self.codes[ids.long()].long()  # torch takes uint8 ids for a mask
         # naive: for i in range(f): out[..., start_i:end_i] = codebooks[i][codes[ids, i]]
         parts = [book[rows[..., i]] for i, book in enumerate(self.codebooks)]
         vectors = torch.stack(parts).sum(0) if self.is_additive else torch.cat(parts, dim=-1)

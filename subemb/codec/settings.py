@@ -133,6 +133,10 @@ class CompressionSettings:
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
+        if self.unique is not None and not isinstance(self.unique, bool):
+            raise InputError(f"unique must be True, False or None (the method's own default), not {self.unique!r}")
+        if isinstance(self.tolerance, bool) or not isinstance(self.tolerance, int | float):
+            raise InputError(f"tolerance must be a number, not {self.tolerance!r}")
         if not 0 <= self.tolerance < 1:
             raise InputError(f"tolerance is {self.tolerance}; it must be at least 0 and below 1")
         if self.weights not in (*WEIGHTS, GIVEN):

@@ -14,7 +14,7 @@ int4           ``values`` (V, ceil(D / 2)) uint8, two a byte; ``minimum``, ``ste
 =============  ===================================================================================================
 
 ``config.json`` holds ``subemb_format`` (the format number), ``subemb_version``, ``vocabulary`` (V), ``dim`` (D), ``widths``
-(of the codebooks; empty for baselines), ``settings``, ``size``, ``tensors_sha256`` (of the other file), ``info``,
+(of the codebooks; empty for baselines), ``settings``, ``size`` (checked against them), ``tensors_sha256`` (of the other file), ``info``,
 ``history``, and the facts given to :func:`save`, such as ``model``.
 
 Both files are written beside their place and then renamed. Loading refuses whatever does not fit together; nothing is ever
@@ -42,6 +42,7 @@ from .baselines import BASELINES
 from .result import Compressed, SubspaceCompressed
 from .saved_tensors import check_tensors, tensors_of, widths_of
 from .settings import METHODS, CompressionSettings
+from .sizes import Size, predicted_size
 
 FORMAT = 1
 TENSORS_FILE = "subspace_embedding.safetensors"
@@ -68,7 +69,7 @@ def save(compressed: Compressed, folder: str | os.PathLike, **facts: Any) -> Pat
     tensors = tensors_of(compressed)
     check_tensors(compressed.settings, compressed.num_embeddings, compressed.embedding_dim, tensors)
     content = bytes_from_tensors({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, {"format": "pt"})
-    size = compressed.size()
+    _check_computable(compressed.settings, compressed.num_embeddings)
     config = {
         "subemb_format": FORMAT,
         "subemb_version": __version__,
@@ -76,12 +77,7 @@ def save(compressed: Compressed, folder: str | os.PathLike, **facts: Any) -> Pat
         "dim": compressed.embedding_dim,
         "widths": compressed.widths if isinstance(compressed, SubspaceCompressed) else [],
         "settings": compressed.settings.to_dict(),
-        "size": {
-            "codebook_parameters": size.codebook_parameters,
-            "other_parameters": size.other_parameters,
-            "code_bits": size.code_bits,
-            "total_bytes": size.total_bytes,
-        },
+        "size": _size_facts(compressed.size()),
         "tensors_sha256": hashlib.sha256(content).hexdigest(),
         "info": compressed.info,
         "history": compressed.history,
@@ -110,6 +106,9 @@ def load(folder: str | os.PathLike) -> Compressed:
         raise InputError(f"{folder / TENSORS_FILE} is cut off or damaged ({error}); save the result again") from error
     try:
         check_tensors(settings, vocabulary, dim, tensors)
+        size = _size_facts(predicted_size(settings, vocabulary, dim))
+        if config.get("size") != size:
+            raise InputError(f"size is {config.get('size')} in {CONFIG_FILE}; such a result has {size}")
     except InputError as error:
         raise InputError(f"{folder} is inconsistent: {error}") from error
     if hashlib.sha256(content).hexdigest() != config.get("tensors_sha256"):
@@ -159,8 +158,7 @@ def _checked_header(folder: Path, config: dict[str, Any]) -> tuple[int, int, Com
         settings = CompressionSettings.from_dict(config["settings"])
         if settings != settings.resolve(vocabulary, dim):
             raise InputError(f"the settings {config['settings']} are not complete for a {vocabulary} x {dim} table")
-        if vocabulary * settings.subspaces > MOST_CODES:
-            raise InputError(f"{vocabulary} tokens with {settings.subspaces} codes each are more than subemb can read")
+        _check_computable(settings, vocabulary)
         widths = [] if METHODS[settings.method].is_baseline else widths_of(settings, dim)
         if config["widths"] != widths:
             raise InputError(f"widths are {config['widths']}; {settings.method} of {dim} dimensions has {widths}")
@@ -171,6 +169,19 @@ def _checked_header(folder: Path, config: dict[str, Any]) -> tuple[int, int, Com
     except (TypeError, InputError) as error:
         raise InputError(f"{folder / CONFIG_FILE} is inconsistent: {error}") from error
     return vocabulary, dim, settings
+
+
+def _size_facts(size: Size) -> dict[str, int]:
+    return {name: getattr(size, name) for name in ("codebook_parameters", "other_parameters", "code_bits", "total_bytes")}
+
+
+def _check_computable(settings: CompressionSettings, vocabulary: int) -> None:
+    """Raises InputError if codes that no file holds would be too many; those in a file are bounded by its size."""
+    if settings.method == "arbitrary" and vocabulary * settings.subspaces > MOST_CODES:
+        raise InputError(
+            f"{vocabulary} tokens with {settings.subspaces} codes each are more than the {MOST_CODES} that subemb computes; "
+            "use fewer subspaces"
+        )
 
 
 def _about_pickles(folder: Path) -> str:

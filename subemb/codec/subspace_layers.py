@@ -59,7 +59,9 @@ class SubspaceEmbedding(TableLayer):
     ) -> "SubspaceEmbedding":
         """A layer with copies of a result's codebooks; raises InputError for a baseline's result."""
         if not isinstance(compressed, SubspaceCompressed):
-            raise InputError(f"{compressed.settings.method} has no codebooks; use subemb.codec.modules.CompressedEmbedding")
+            raise InputError(
+                f"{compressed.settings.method} has no codebooks; use CompressedEmbedding on what subemb.codec.load reads"
+            )
         layer = cls(
             compressed.codes,
             compressed.codebooks,

@@ -142,3 +142,11 @@ def test_id_bins_are_in_order_and_nearly_equal(num_tokens, bins):
 def test_what_does_not_fit_is_refused(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+@pytest.mark.parametrize("factor", [1e-28, 1e28])
+def test_squares_that_do_not_fit_float32_are_told(factor):
+    error = reconstruction_error(TABLE.double() * factor, REBUILT.double() * factor)
+    np.testing.assert_allclose(error.squared, np.array([0, 1, 1, 4]) * factor**2, rtol=1e-6)
+    np.testing.assert_allclose(error.by_group(["a", "a", "b", "b"])["share_of_error"].loc[["a", "b"]], [1 / 6, 5 / 6])
+    assert error.relative == pytest.approx(0.6)

@@ -139,3 +139,13 @@ def test_progress_can_cancel():
 def test_kept_refuses(arguments, message):
     with pytest.raises(InputError, match=message):
         neighbours_kept(*arguments)
+
+
+@pytest.mark.parametrize("factor", [1e-28, 1e28])  # squares of such numbers do not fit float32
+def test_scale_does_not_matter(factor):
+    table, rebuilt = torch.randn(2, 60, 5, generator=torch.Generator().manual_seed(0)).double()
+    expected = neighbours_kept(table, rebuilt, k=5)
+    assert 0 < expected.mean < 1
+    np.testing.assert_array_equal(neighbours_kept(table * factor, rebuilt * factor, k=5).per_token, expected.per_token)
+    found = nearest(table * factor, np.arange(60), 5)
+    np.testing.assert_array_equal(found.ids, nearest(table, np.arange(60), 5).ids)

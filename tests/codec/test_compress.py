@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import subemb
-from subemb.codec import CompressionSettings, SubspaceCompressed, compress
+from subemb.analysis import neighbours_kept, reconstruction_error
+from subemb.codec import METHODS, CompressionSettings, SubspaceCompressed, compress, load
 from subemb.codec.weights import token_weights
 from subemb.errors import Cancelled, InputError
 from subemb.pretrained import PretrainedModel
@@ -151,6 +154,24 @@ def test_a_rotation_is_orthogonal_and_pays(table):
     assert compressed.info["error"] < compress(table, "product", 3, 8).info["error"]
 
 
+@pytest.mark.parametrize("method", ["cluster", "product", "optimized_product"])
+def test_errors_of_the_subspaces_told_on_the_way_are_those_of_the_result(table, method):
+    """For a rotation both are of the turned axes."""
+    compressed = compress(table, method, 3, 8)
+    told = compressed.history[-1]["per_subspace"]
+    np.testing.assert_allclose(told, reconstruction_error(table, compressed).per_subspace, rtol=0.01)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_every_turn_of_the_rotation_lowers_the_error(table, weighted):
+    """Codes, codebooks and rotation are each the best given the others, so what is minimised can only fall."""
+    weights = np.random.default_rng(3).exponential(size=300) ** 4 + 0.01 if weighted else None
+    history = compress(table, "optimized_product", 3, 8, weights=weights).history
+    errors = [step["weighted_error" if weighted else "error"] for step in history if step["stage"] == "rotating"]
+    assert len(errors) == 25
+    assert all(after <= before * (1 + 1e-5) for before, after in pairwise(errors))
+
+
 def test_weights_lower_the_weighted_error_and_both_are_told(table):
     weights = torch.ones(300)
     weights[:30] = 100.0
@@ -163,11 +184,46 @@ def test_weights_lower_the_weighted_error_and_both_are_told(table):
         assert "weighted_error" not in plain.info
 
 
+@pytest.mark.parametrize("method", ["cluster", "arbitrary", "random", "product", "optimized_product"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_codewords_are_the_means_of_their_members(table, method, weighted):
+    """The least-squares solution given the codes, by numpy."""
+    weights = np.random.default_rng(3).exponential(size=300) ** 3 + 0.01
+    compressed = compress(table, method, 3, 8, weights=weights if weighted else None)
+    rows, used = table.double().numpy(), 0
+    if compressed.rotation is not None:
+        rows = rows @ compressed.rotation.double().numpy()
+    for i, book in enumerate(compressed.codebooks):
+        for code, word in enumerate(book):
+            mine = np.flatnonzero(compressed.codes[:, i].numpy() == code)
+            if len(mine):
+                mean = np.average(rows[mine, 4 * i : 4 * i + 4], axis=0, weights=weights[mine] if weighted else None)
+                np.testing.assert_allclose(word, mean, rtol=1e-5, atol=1e-5)
+                used += 1
+    assert used > 20
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_residual_codebooks_cannot_be_bettered_given_the_codes(table, weighted):
+    """The error of numpy's least-squares solution for all stages at once."""
+    weights = np.random.default_rng(3).exponential(size=300) + 0.01 if weighted else np.ones(300)
+    compressed = compress(table, "residual", 3, 8, weights=weights)
+    chosen = np.concatenate([np.eye(8)[compressed.codes[:, stage].numpy()] for stage in range(3)], axis=1)  # (V, f * Q)
+    rows, root = table.double().numpy(), np.sqrt(weights)[:, None]
+    best = chosen @ np.linalg.lstsq(root * chosen, root * rows, rcond=None)[0]
+    least = weights @ np.square(rows - best).sum(1)
+    assert weights @ np.square(rows - compressed.reconstruct().double().numpy()).sum(1) == pytest.approx(least, rel=1e-5)
+
+
 def test_weights_by_name_and_weights_of_zero(table):
     zipf = compress(table, "product", 3, 8, weights="zipf")
     numbers = compress(table, "product", 3, 8, weights=1 / (torch.arange(300.0) + 2.7))
     assert zipf.settings.weights == "zipf"
     torch.testing.assert_close(zipf.reconstruct(), numbers.reconstruct(), rtol=1e-4, atol=1e-4)
+    largest = torch.full((300,), 1.7e308, dtype=torch.float64)
+    largest[:30] /= 1e4
+    smaller = compress(table, "product", 3, 8, weights=largest / 1e300)
+    assert torch.equal(compress(table, "product", 3, 8, weights=largest).codes, smaller.codes)
     half = torch.ones(300)
     half[150:] = 0
     assert torch.isfinite(compress(table, "cluster", 3, 8, weights=half).reconstruct()).all()
@@ -180,10 +236,52 @@ def test_every_float_type_is_taken(table, kind):
     assert compressed.info["error"] == pytest.approx(compress(table, "product", 3, 8).info["error"], rel=0.05)
 
 
-@pytest.mark.parametrize("factor", [1e-12, 1e12])
-def test_scale_does_not_matter(table, factor):
-    scaled = compress(table.double() * factor, "cluster", 3, 8)
-    assert scaled.info["error"] == pytest.approx(compress(table, "cluster", 3, 8).info["error"], rel=1e-2)
+@pytest.mark.parametrize("method", ["cluster", "optimized_product", "residual", "low_rank", "int8", "int4"])
+@pytest.mark.parametrize("factor", [1e-12, 1e12, 1e-28, 1e28])  # the squares of the last two do not fit float32
+def test_scale_does_not_matter(table, method, factor):
+    size = 8 if METHODS[method].uses_codebooks else None
+    scaled, plain = compress(table.double() * factor, method, 3, size), compress(table, method, 3, size)
+    assert relative_error(table.double() * factor, scaled) == pytest.approx(relative_error(table, plain), rel=1e-2)
+
+
+@pytest.fixture
+def float64_by_default():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_callers_default_type_changes_nothing(table, method, tmp_path, request):
+    size = 8 if METHODS[method].uses_codebooks else None
+    expected = compress(table, method, 3, size).reconstruct()
+    request.getfixturevalue("float64_by_default")
+    compressed = compress(table, method, 3, size)
+    assert torch.equal(compressed.reconstruct(), expected)
+    assert compressed.reconstruct().dtype == torch.float32
+    compressed.save_pretrained(tmp_path)
+    assert torch.equal(load(tmp_path).reconstruct(), expected)
+    assert neighbours_kept(table, compressed, k=5).mean == neighbours_kept(table, expected, k=5).mean
+
+
+@pytest.mark.filterwarnings("error")
+def test_numpy_arrays_of_any_layout_are_taken(table):
+    rows, weights = table.numpy(), np.arange(300) + 1.0
+    expected = compress(rows, "product", 3, 8, weights=weights)
+    read_only = rows.copy()
+    read_only.setflags(write=False)
+    for same in (
+        rows[::-1].copy()[::-1],
+        np.asfortranarray(rows),
+        rows.astype(">f4"),
+        np.repeat(rows, 2, 1)[:, ::2],
+        read_only,
+    ):
+        for numbers in (weights, weights[::-1].copy()[::-1], weights.astype(">f8"), weights.tolist()):
+            compressed = compress(same, "product", 3, 8, weights=numbers)
+            assert torch.equal(compressed.reconstruct(), expected.reconstruct())
+            error = reconstruction_error(same, compressed, weights=numbers)
+            assert error.weighted == pytest.approx(expected.info["weighted_error"], rel=1e-6)
 
 
 def with_value(value):
@@ -220,6 +318,7 @@ def test_unusable_tables_are_refused_with_the_place(bad, message):
         ("counts", "token_weights"),
         ("vocabulary", "token_weights"),
         ("heavy", "unknown weights 'heavy'"),
+        (["a"] * 300, "one a token: "),
     ],
 )
 def test_unusable_weights_are_refused(table, weights, message):

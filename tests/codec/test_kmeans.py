@@ -160,3 +160,12 @@ def test_error_agrees_with_faiss_product_quantization():
     theirs = np.square(table - other.decode(other.compute_codes(table))).sum() / np.square(table).sum()
     _, history = run(table, 3, 32, tolerance=0.0)
     assert history[-1]["error"] == pytest.approx(theirs, rel=0.01)
+
+
+def test_the_error_that_decides_when_to_stop_is_the_one_that_is_minimised():
+    x = torch.tensor([[-1.0], [0.0], [1.0]])
+    for weights, expected in ((None, 0.5), (torch.tensor([0.5, 0.5, 2.0]), 0.2)):
+        monitor = Monitor(Blocks.cut(x, 1, weights))
+        weighted = monitor.weighted_variance * 0.2
+        assert monitor.record("k-means", 0.5, monitor.plain_variance * 0.5, weighted) == pytest.approx(expected)
+        assert monitor.history[0]["error"] == pytest.approx(0.5)

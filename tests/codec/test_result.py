@@ -81,6 +81,14 @@ def test_a_row_made_of_codewords_is_rebuilt_exactly(result, seed):
     assert torch.allclose(row, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int16, torch.int32])
+def test_ids_of_any_integer_type_name_rows(method, kind):
+    """torch would take uint8 ids for a mask."""
+    result = made_result(method)
+    assert torch.equal(result.lookup(torch.tensor([1, 0, 1], dtype=kind)), result.lookup(torch.tensor([1, 0, 1])))
+
+
 def test_sizes_by_hand():
     size = made_result("product", vocabulary=100, dim=10, subspaces=3, codebook_size=20).size(model_parameters=5000)
     assert (size.codebook_parameters, size.other_parameters, size.code_bits) == (20 * 10, 0, 100 * 3 * 5)

@@ -240,6 +240,8 @@ def test_tensors_that_do_not_fit_are_refused(saved, message, drop, tensors):
         ("3 subspaces do not fit a table of 2 dimensions", {"dim": 2}),
         (r"codes is \(50, 3\) .* must be \(51, 3\)", {"vocabulary": 51}),
         (r"widths are \[4, 4, 3\]", {"widths": [4, 4, 3]}),
+        ("size is None in config.json; such a result has", {"size": ...}),
+        ("size is {'total_bytes': 1} in config.json; such a result has .*'total_bytes': 230}", {"size": {"total_bytes": 1}}),
         ("settings are 'all'", {"settings": "all"}),
         ("unknown setting.* speed", {"settings": {"method": "product", "speed": 3}}),
         ("unknown method 'magic'", {"settings": {"method": "magic"}}),
@@ -283,6 +285,15 @@ def test_a_vocabulary_too_large_to_compute_is_refused(tmp_path):
     change_config(folder, vocabulary=10**12, settings=config["settings"] | {"codebook_size": 10_000})
     with pytest.raises(InputError, match=r"1000000000000 tokens with 3 codes each are more"):
         load(folder)
+
+
+def test_what_cannot_be_read_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(storage, "MOST_CODES", 100)
+    with pytest.raises(InputError, match="50 tokens with 3 codes each are more than the 100"):
+        save(made_result("arbitrary"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    stored = made_result("random")  # these codes are in the file, whose size bounds them
+    assert_same(load(save(stored, tmp_path / "out")), stored)
 
 
 def test_places_that_hold_no_result(tmp_path, saved):

@@ -13,7 +13,7 @@ from subemb.codec.kmeans import kmeans
 from subemb.codec.monitor import Monitor
 from subemb.codec.subspaces import automatic_codebook_size
 from subemb.codec.tuples import codes_with_room, groups_of, linear_hash
-from subemb.codec.unique import _State, axis_sets, exchange, make_unique
+from subemb.codec.unique import SMALL_BOX, _State, axis_sets, exchange, give_room, make_unique
 from subemb.errors import Cancelled, InputError
 
 
@@ -169,3 +169,17 @@ def test_hashes_tell_tuples_apart_and_ignore_what_is_left_out():
 def test_it_can_be_stopped():
     with pytest.raises(Cancelled):
         made_unique(np.zeros((27, 6)), 3, 3, progress=lambda message: message.stage == "exchanging tuples")
+
+
+@pytest.mark.parametrize(("weights", "expected"), [(None, [0, 1]), ([0.5, 1.5], [1, 0])])
+def test_the_token_with_more_to_lose_keeps_its_code(weights, expected):
+    """Both want codeword 0. Leaving it costs token 0 one unit and token 1 .81 - .01 = .8 units, times their weights."""
+    weights = None if weights is None else torch.tensor(weights)
+    blocks = Blocks.cut(torch.tensor([[0.0], [0.1]]), 1, weights)
+    books = [torch.tensor([[[0.0], [1.0]]])]
+    for codes in ([[0], [0]], [[1], [0]], [[0], [1]]):
+        state = _State(blocks, np.array(codes), books)
+        if codes == [[0], [0]]:
+            give_room(state)
+        exchange(state, [0], SMALL_BOX, np.random.default_rng(0))
+        assert state.codes.ravel().tolist() == expected
