@@ -1,6 +1,7 @@
 """Single tokens of a saved result: codes, who shares them, and what was lost."""
 
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +68,15 @@ class Inspector:
         return {"id": token_id, "token": None if self.model is None else self.model.vocabulary.display[token_id]}
 
     def _loss(self, token_id: int) -> tuple[float, float]:
-        """Squared error over the table's mean squared distance from its mean vector, and cosine."""
-        table = self.model.table
-        vector, rebuilt = table[token_id], self.compressed.lookup(torch.tensor(token_id))
-        spread = (table - table.mean(0)).square().sum(1).mean()
-        error = (vector - rebuilt).square().sum() / spread.clamp_min(torch.finfo(table.dtype).tiny)
-        return float(error), float(torch.cosine_similarity(vector, rebuilt, dim=0))
+        """Relative error and cosine of one token, as subemb.analysis.error defines them."""
+        return float(self.errors.per_token[token_id]), float(self.errors.cosine[token_id])
+
+    @cached_property
+    def errors(self):
+        """The ReconstructionError of the whole table; the model must be there."""
+        from .analysis import reconstruction_error
+
+        return reconstruction_error(self.model.table, self.compressed)
 
     def _codes(self, token_id: int, limit: int) -> dict[str, Any]:
         same = self.codes == self.codes[token_id]  # (V, f)

@@ -68,6 +68,8 @@ def compress(
         compressed = _baseline(table, settings, progress)
     else:
         compressed = _quantized(table, settings, weights, progress)
+    if "error" not in compressed.info:
+        compressed.info.update(measured(table, compressed, None))
     compressed.info["seconds"] = time.perf_counter() - started
     return compressed
 
