@@ -17,9 +17,9 @@ with frame.errors():
     if frame.run is None:
         explain_empty(frame)
     else:
-        example_note(frame)
         if frame.visit.running is not None:
             live_view(frame.visit)
+        example_note(frame)  # right above the cards that it is about
         left, right = st.columns(2, gap="medium")
         with left:
             size_card(frame.run)

@@ -10,6 +10,7 @@ from ..format import count_text, percent_text
 from ..tokens import escape_markdown
 from .assignments import Assignment, code_columns
 from .charts import download_csv
+from .text import counted
 
 LISTED_COLLISIONS = 200
 LISTED_TOKENS = 12
@@ -150,7 +151,7 @@ def table_view(assignment: Assignment) -> None:
     st.markdown(
         f"**{count_text(len(shown))}** of {count_text(len(table))} tokens"
         + (", best match first" if query.strip() else "")
-        + f", with their {assignment.subspaces} code(s) each"
+        + f", with their {counted(assignment.subspaces, 'code')} each"
     )
     st.dataframe(
         shown,

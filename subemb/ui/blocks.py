@@ -108,7 +108,7 @@ _STYLE = """
 .sb-t { position: sticky; left: 0; z-index: 1; background: var(--sb-page); padding-right: .5rem !important; }
 .sb-t span.sb-w { display: block; max-width: 11rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .sb-t small { display: block; font-size: .72rem; opacity: .8; white-space: nowrap; }
-.sb-b { display: block; position: relative; min-width: 2.9rem; padding: .25rem .3rem; border-radius: .3rem; text-align: center;
+.sb-b { display: block; position: relative; min-width: 2.4rem; padding: .25rem .3rem; border-radius: .3rem; text-align: center;
   font-variant-numeric: tabular-nums; border: 2px solid transparent; background: var(--c); border-color: var(--c);
   color: var(--t); box-sizing: border-box; }
 .sb-own { background: transparent; color: inherit; }
@@ -119,7 +119,6 @@ _STYLE = """
 .sb-v { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @media (max-width: 640px) {
   .sb-t span.sb-w { max-width: 7rem; } .sb-t small { white-space: normal; max-width: 7rem; line-height: 1.15; }
-  .sb-b { min-width: 2.5rem; }
 }
 """
 

@@ -70,7 +70,8 @@ def _parts(run: Run, left, right) -> None:
         return
     left.metric("Codebooks", size_text(size.codebook_parameters * FLOAT_BYTES), floats, **PLAIN)
     if size.code_bits:
-        bits = f"{size.code_bits / size.vocabulary:g} bits a token"
+        bits = size.code_bits / size.vocabulary
+        bits = f"{bits:g} {'bit' if bits == 1 else 'bits'} a token"
         right.metric("Codes", size_text(size.code_bytes), bits, help="V × f × ceil(log2 Q) bits, packed.", **PLAIN)
     else:
         right.metric("Codes", "0 B", "computed from the id", help="The digits of the token id are its codes.", **PLAIN)
@@ -132,13 +133,13 @@ def quality_card(run: Run) -> None:
         )
 
 
-def runs_table(runs: list[Run]) -> pd.DataFrame:
-    """One row a run, everything comparable side by side."""
+def runs_table(runs: list[Run], shown: str) -> pd.DataFrame:
+    """One row a run, everything comparable side by side. shown: key of the run on the page."""
     rows = []
     for run in runs:
         rows.append(
             {
-                "model": run.model["name"],
+                "shown": "✓" if run.key == shown else "",
                 "run": settings_text(run.settings),
                 "total": run.size.total_bytes / 1000,
                 "of table": run.size.total_share * 100,
@@ -148,20 +149,30 @@ def runs_table(runs: list[Run]) -> pd.DataFrame:
                 "neighbours": run.quality["neighbours_kept"] * 100,
                 "distinct": run.quality["distinct_tuples"],
                 "seconds": run.seconds.get("compress"),
+                "model": run.model["name"],
             }
         )
     return pd.DataFrame(rows)
 
 
 RUNS_COLUMNS = {
+    "shown": st.column_config.TextColumn("✓", width=28, help="The run that this page is about"),
+    "run": st.column_config.TextColumn("Method and settings", width=230),
+    "total": st.column_config.NumberColumn(
+        "Total kB", width=62, format="%.1f", help="Everything stored, in units of 1000 bytes"
+    ),
+    "of table": st.column_config.NumberColumn(
+        "Bytes %", width=62, format="%.3f", help="Everything stored, % of the table's bytes"
+    ),
+    "floats": st.column_config.NumberColumn(
+        "Floats %", width=62, format="%.3f", help="Floats stored, % of V × D: the paper's measure"
+    ),
+    "error": st.column_config.NumberColumn("Error", width=62, format="%.3f", help=ERROR_HELP),
+    "cosine": st.column_config.NumberColumn("Cosine", width=62, format="%.3f", help="Mean over all tokens"),
+    "neighbours": st.column_config.NumberColumn("10-NN %", width=62, format="%.1f", help="Neighbours kept at 10"),
+    "distinct": st.column_config.NumberColumn("Distinct", width=62, format="localized", help="Distinct tuples"),
+    "seconds": st.column_config.NumberColumn(
+        "Seconds", width=62, format="%.1f", help="To compute the codes, without measuring"
+    ),
     "model": st.column_config.TextColumn("Model"),
-    "run": st.column_config.TextColumn("Method and settings"),
-    "total": st.column_config.NumberColumn("Total kB", format="%.1f", help="Everything stored, in units of 1000 bytes"),
-    "of table": st.column_config.NumberColumn("Bytes %", format="%.3f", help="Everything stored, % of the table's bytes"),
-    "floats": st.column_config.NumberColumn("Floats %", format="%.3f", help="Floats stored, % of V × D: the paper's measure"),
-    "error": st.column_config.NumberColumn("Error", format="%.3f", help=ERROR_HELP),
-    "cosine": st.column_config.NumberColumn("Cosine", format="%.3f", help="Mean over all tokens"),
-    "neighbours": st.column_config.NumberColumn("10-NN %", format="%.1f", help="Neighbours kept at 10"),
-    "distinct": st.column_config.NumberColumn("Distinct", format="localized", help="Distinct tuples"),
-    "seconds": st.column_config.NumberColumn("Seconds", format="%.1f", help="To compute the codes, without measuring"),
 }

@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from ..tokens import plotly_text
+from .text import counted
 
 #: Colours that stay apart for colour-blind readers and on both themes (after Okabe and Ito);
 #: the same as chartCategoricalColors in .streamlit/config.toml.
@@ -20,7 +21,8 @@ def layout(figure: go.Figure, title: str, x: str, y: str, height: int = 360, **m
         title={"text": title, "font": {"size": 15}, "x": 0, "xanchor": "left", "y": 0.98, "yanchor": "top"},
         height=height,
         margin={"l": 10, "r": 10, "t": 56, "b": 10},
-        legend={"orientation": "h", "y": -0.22, "x": 0, "title": {"text": ""}},
+        # Placed from the bottom up: in a low or narrow chart it would lie on the axis title otherwise.
+        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "title": {"text": ""}},
         hoverlabel={"namelength": -1},
         **more,
     )
@@ -43,7 +45,7 @@ def show(
     """
     config = {"displaylogo": False, "scrollZoom": False}
     event = st.plotly_chart(figure, key=key, alt=alt, config=config, **options)
-    with st.expander(f"Table behind this chart ({len(table):,} rows)"):
+    with st.expander(f"Table behind this chart ({counted(len(table), 'row')})"):
         st.dataframe(table, hide_index=True, height=min(320, 38 + 35 * max(1, len(table))), key=f"{key}_table", alt=alt)
         download_csv(table, file_name or f"{key}.csv", key=f"{key}_download")
     return event

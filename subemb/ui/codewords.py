@@ -8,6 +8,7 @@ import streamlit as st
 from ..format import count_text, percent_text
 from .assignments import Assignment, block_legend
 from .charts import NEUTRAL, PALETTE, download_csv, layout, show
+from .text import counted
 
 DRAWN_MEMBERS = 12
 MOST_BARS = 512
@@ -71,9 +72,13 @@ def codewords_view(assignment: Assignment) -> None:
     block_legend(assignment, compared=False)
     drawn = min(DRAWN_MEMBERS, len(ids))
     notes = [f"#{i} · distance {distance:.3f}" for i, distance in zip(ids[:drawn], distances[:drawn], strict=True)]
-    assignment.draw(assignment.rows(ids[:drawn].tolist(), notes), f"The {drawn} tokens nearest to this codeword")
+    assignment.draw(assignment.rows(ids[:drawn].tolist(), notes), f"The {counted(drawn, 'token')} nearest to this codeword")
     table = members_table(key, subspace, code, ids, distances, assignment)
-    st.markdown(f"**All {count_text(len(ids))} tokens that use it, nearest first**")
+    st.markdown(
+        "**The only token that uses it**"
+        if len(ids) == 1
+        else f"**All {count_text(len(ids))} tokens that use it, nearest first**"
+    )
     st.dataframe(
         table,
         hide_index=True,

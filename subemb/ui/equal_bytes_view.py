@@ -64,7 +64,7 @@ def offer(measured: Measured) -> None:
         height=38 + 35 * len(table),
         alt="Methods that the comparison would run, with their bytes and a rough time",
         column_config={
-            "method": st.column_config.TextColumn("Method and settings", width="medium"),
+            "method": st.column_config.TextColumn("Method and settings", width="large"),
             "bytes": st.column_config.NumberColumn("Bytes", format="localized"),
             "seconds": st.column_config.NumberColumn("Rough seconds", format="%.0f", help="0: was run before"),
             "note": st.column_config.TextColumn("Against this run"),

@@ -7,6 +7,7 @@ import streamlit as st
 from ..tokens import KINDS, escape_html
 from .charts import download_csv
 from .error_page import Measured
+from .text import counted
 
 COUNTS = (5, 10, 20, 50)
 NEIGHBOURS_LISTED = 6
@@ -52,7 +53,7 @@ def extremes_view(measured: Measured) -> None:
     for ids, title, key in ((worst, f"Worst {what}: {high}", "worst"), (best, f"Best {what}: {low}", "best")):
         table = extremes_table(measured, ids)
         st.html(extremes_html(table, title))
-        with st.expander(f"Table behind this list ({len(table)} rows)"):
+        with st.expander(f"Table behind this list ({counted(len(table), 'row')})"):
             st.dataframe(table, hide_index=True, key=f"{key}_table", alt=title)
             download_csv(table, f"subemb-{key}-tokens.csv", key=f"{key}_download")
 

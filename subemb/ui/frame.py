@@ -129,6 +129,9 @@ def explain_empty(frame: Frame) -> None:
             visit.running = (key, EXAMPLE)
             st.rerun()
         return
+    if visit.shown_key is None:  # what is wrong with it has been said already
+        st.caption("In the sidebar you can download this model, or choose another model or other settings.")
+        return
     st.info(
         f"{escape_markdown(visit.request.model)} with {escape_markdown(settings_text(visit.request.settings))} has not been "
         "computed on this server yet. Its settings are in the sidebar: press **Run** there.",

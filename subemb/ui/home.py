@@ -46,7 +46,7 @@ def runs_of_this_visit(frame: Frame) -> None:
     keys = [frame.run.key, *visit.runs] if frame.run.key not in visit.runs else visit.runs
     runs = [run for run in map(finished_run, keys) if run is not None]
     st.subheader("Runs of this visit", anchor=False)
-    table = runs_table(runs)
+    table = runs_table(runs, frame.run.key)
     event = st.dataframe(
         table,
         hide_index=True,
@@ -58,11 +58,12 @@ def runs_of_this_visit(frame: Frame) -> None:
     )
     st.caption("Select a row to show that run. " + ("Run other methods to compare them here." if len(runs) < 2 else ""))
     if len(runs) > 1:
-        download_csv(table, "subemb-runs.csv", key="runs_download")
+        download_csv(table.drop(columns="shown"), "subemb-runs.csv", key="runs_download")
     rows = event.selection.rows if event and event.selection else []
     if rows and rows[0] < len(runs) and runs[rows[0]].key != frame.run.key:
         chosen = runs[rows[0]]
         visit.show(Request.of(chosen.model, chosen.settings), chosen.key)
+        visit.form_follows = True
         st.rerun()
 
 

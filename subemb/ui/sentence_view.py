@@ -9,6 +9,7 @@ from ..format import count_text
 from .assignments import Assignment, block_legend
 from .blocks import rows_that_fit
 from .charts import download_csv
+from .text import counted
 
 LONGEST_SENTENCE = 2000  # characters
 MOST_ROWS = 128  # tokens of a sentence that are drawn
@@ -75,7 +76,10 @@ def sentence_view(assignment: Assignment) -> None:
         st.info("The tokenizer makes no token of this text.", icon=":material/info:")
         return
     if len(known) < len(ids):
-        st.warning(f"{len(ids) - len(known)} token(s) have no row in the table and are left out.", icon=":material/warning:")
+        st.warning(
+            f"Left out, since the table has no row for them: {counted(len(ids) - len(known), 'token')}.",
+            icon=":material/warning:",
+        )
     part = f"the first {len(shown)} of {count_text(len(known))} tokens" if len(shown) < len(known) else f"{len(shown)} tokens"
     repeated = len(shown) - len(set(shown))
     st.markdown(
@@ -88,7 +92,7 @@ def sentence_view(assignment: Assignment) -> None:
     table = assignment.facts(shown)
     table.insert(0, "position", np.arange(len(shown)))
     table = assignment.with_codes(table)
-    with st.expander(f"Table behind this drawing ({len(table)} rows)"):
+    with st.expander(f"Table behind this drawing ({counted(len(table), 'row')})"):
         st.dataframe(table, hide_index=True, key="sentence_table", alt="Tokens of the sentence with their codes")
         download_csv(table, "subemb-sentence.csv", key="sentence_download")
 

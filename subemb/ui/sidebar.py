@@ -5,13 +5,14 @@ import os
 import streamlit as st
 
 from ..codec.settings import METHODS, WEIGHTS, CompressionSettings
+from ..codec.subspaces import LARGEST_CODEBOOK, automatic_codebook_size
 from ..errors import InputError
-from ..format import WEIGHT_NAMES, count_text, percent_text, seconds_text, size_text
+from ..format import WEIGHT_NAMES, count_text, percent_text, seconds_text, settings_text, size_text
 from ..jobs import Job, manager
 from ..tokens import escape_markdown
 from .data import listed_models, open_model
 from .state import Request, to_query
-from .text import errors_shown, show_error
+from .text import counted, errors_shown, show_error
 from .visit import Visit
 
 PAGES = (
@@ -59,7 +60,7 @@ def model_picker(visit: Visit) -> tuple[str, str | None] | None:
     )
     broken = [entry for entry in entries if entry.error]
     if broken:
-        with st.expander(f"{len(broken)} model(s) cannot be used"):
+        with st.expander(f"{counted(len(broken), 'model')} cannot be used"):
             for entry in broken:
                 st.markdown(f"**{escape_markdown(entry.name)}**: {escape_markdown(entry.error)}")
     if chosen == ANOTHER:
@@ -82,9 +83,10 @@ def _download_form(visit: Visit) -> None:
     job = manager().get(st.session_state.get(_DOWNLOAD))
     busy = job is not None and not job.is_over
     if st.button("Download", icon=":material/download:", disabled=not name or busy, key="download_button"):
+        job = None
         with errors_shown():
             job = _start_download(visit, name, revision or None)
-    if job is None:
+    if job is None or (job.is_over and job.key[1:] != (name, revision or None)):  # or it was about another model
         return
     if job.state == "failed":
         show_error(job.error)
@@ -130,6 +132,13 @@ def _watch_download(visit: Visit) -> None:
         st.rerun(scope="app")
 
 
+def _forget_form() -> None:
+    """Let the form start again from the run that is shown. A text given for counts stays."""
+    for key in list(st.session_state):
+        if str(key).startswith("form_") and not str(key).startswith(("form_text", "form_hub")):
+            del st.session_state[key]
+
+
 def _initial(key: str, value) -> None:
     if key not in st.session_state:
         st.session_state[key] = value
@@ -166,7 +175,7 @@ def settings_widgets(visit: Visit) -> tuple[CompressionSettings | None, str | No
     if key == "low_rank":
         _initial("form_rank", shown.rank)
         values["rank"] = st.number_input(
-            "Rank", min_value=1, key="form_rank", placeholder="automatic: D / 8", persist_state="session"
+            "Rank", value=None, min_value=1, key="form_rank", placeholder="automatic: D / 8", persist_state="session"
         )
     if method.uses_codebooks:
         with st.expander("Seed and stopping"):
@@ -193,6 +202,7 @@ def _codebook_widgets(key: str, shown: CompressionSettings) -> dict:
     )
     size = right.number_input(
         "Codebook Q",
+        value=None,  # what clearing the field gives: automatic again
         min_value=1,
         step=1,
         key=f"form_q_{key}",
@@ -227,7 +237,9 @@ def _weights_widgets(values: dict, shown: CompressionSettings) -> str | None:
     values["weights"] = weights
     if not weights.endswith("counts"):
         return None
-    uploaded = st.file_uploader("Text to count tokens in", type=["txt"], key="form_text_file", help="UTF-8, up to 5 MB.")
+    uploaded = st.file_uploader(
+        "Text to count tokens in", type=["txt"], key="form_text_file", help="UTF-8, up to 5 MB.", max_upload_size=5
+    )
     pasted = st.text_area("or paste it here", key="form_text", height=100, persist_state="session")
     text = pasted
     if uploaded is not None:
@@ -270,7 +282,7 @@ def estimate(settings: CompressionSettings, model) -> CompressionSettings | None
         if resolved.wants_unique and resolved.codebook_size**resolved.subspaces < model.num_tokens:
             raise InputError(
                 f"Q ** f = {resolved.codebook_size} ** {resolved.subspaces} = {resolved.codebook_size**resolved.subspaces:,} tuples "
-                f"are too few for {model.num_tokens:,} tokens; raise Q or f, or allow collisions"
+                f"are too few for {model.num_tokens:,} tokens; {_enough_tuples(resolved, model.num_tokens)}"
             )
     except InputError as error:
         show_error(str(error))
@@ -284,6 +296,13 @@ def estimate(settings: CompressionSettings, model) -> CompressionSettings | None
     return resolved
 
 
+def _enough_tuples(settings: CompressionSettings, vocabulary: int) -> str:
+    """What to change where Q ** f is too small."""
+    enough = automatic_codebook_size(vocabulary, settings.subspaces)
+    remedy = f"raise Q to {enough:,} or leave it empty" if enough <= LARGEST_CODEBOOK else "raise f"
+    return remedy + (", or switch Distinct tuples off" if METHODS[settings.method].can_be_unique else "")
+
+
 @st.fragment
 def settings_form(visit: Visit, name: str, revision: str | None) -> None:
     """Settings, estimate and Run. A fragment: changing a setting redraws only this."""
@@ -294,17 +313,31 @@ def settings_form(visit: Visit, name: str, revision: str | None) -> None:
         needs_text = settings is not None and settings.weights.endswith("counts") and text is None
         if needs_text:
             st.caption("Give a text whose tokens are to be counted.")
+        if visit.running is not None:
+            return  # progress and Cancel stand in the button's place
         pressed = st.button(
             "Run",
             type="primary",
             icon=":material/play_arrow:",
             width="stretch",
             key="run_button",
-            disabled=resolved is None or needs_text or visit.running is not None,
+            disabled=resolved is None or needs_text,
         )
         if pressed:
             visit.start(Request(name, revision, settings), text)
             st.rerun(scope="app")
+        if resolved is not None and not needs_text:
+            _not_run_yet(visit, Request(name, revision, settings))
+
+
+def _not_run_yet(visit: Visit, request: Request) -> None:
+    """Say so while the form is about something else than the page, which changes by Run only."""
+    shown = visit.request
+    if not visit.is_about(request):
+        st.caption(
+            f":material/info: Not run yet. The page is still about **{escape_markdown(shown.model)}**, "
+            f"{escape_markdown(settings_text(shown.settings))}."
+        )
 
 
 @st.fragment(run_every=0.5)
@@ -331,6 +364,9 @@ def draw(visit: Visit) -> None:
     """The whole sidebar."""
     with st.container(gap="xxsmall"):
         navigation(visit)
+    if visit.form_follows:
+        _forget_form()
+        visit.form_follows = False
     if visit.downloaded:
         st.session_state["form_model"], visit.downloaded = visit.downloaded, None
     with errors_shown(), st.container(gap="xsmall"):

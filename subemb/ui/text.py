@@ -17,6 +17,15 @@ def show_error(message: str) -> None:
     st.error(escape_markdown(message), icon=":material/error:")
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "row"), counted(30522, "row")
+    ('1 row', '30,522 rows')
+    """
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 @contextmanager
 def errors_shown() -> Iterator[None]:
     """Turn exceptions of the body into an error box, so that the rest of the page still appears.

@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from ..format import count_text
 from ..tokens import escape_markdown
 from .assignments import Assignment, block_legend
 from .blocks import wrapped_html
 from .charts import download_csv
+from .text import counted
 
-WIDE = 6  # from so many subspaces on, two drawings do not fit beside each other
+WIDE = 5  # from so many subspaces on, two drawings do not fit beside each other
 SHARERS_SHOWN = 8
 DEFAULT_TOKENS = ("king", "water", "the")
 
@@ -80,11 +80,11 @@ def token_view(assignment: Assignment) -> None:
 def _sharing_text(counts: np.ndarray, subspaces: int) -> str:
     """How many other tokens share how many blocks, in words. counts: (f + 1,) other tokens by number of shared blocks."""
     if counts[subspaces]:
-        return f"**{count_text(int(counts[subspaces]))}** other token(s) have the same tuple: a collision"
+        return f"its tuple is also that of **{counted(int(counts[subspaces]), 'other token')}**: a collision"
     most = int(np.flatnonzero(counts).max()) if counts.any() else 0
     if not most:
         return "its tuple is its own, and no other token shares a block with it"
-    return f"its tuple is its own; at most {most} of {subspaces} blocks are shared, by {count_text(int(counts[most]))} token(s)"
+    return f"its tuple is its own; at most {most} of {subspaces} blocks are shared, by {counted(int(counts[most]), 'token')}"
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -141,7 +141,7 @@ def neighbours_side_by_side(assignment: Assignment, chosen: int) -> None:
         facts.insert(0, "list", title)
         tables.append(facts)
     table = assignment.with_codes(pd.concat(tables, ignore_index=True))
-    with st.expander(f"Table behind these drawings ({len(table)} rows)"):
+    with st.expander(f"Table behind these drawings ({counted(len(table), 'row')})"):
         st.dataframe(table, hide_index=True, key="neighbours_table", alt="Nearest tokens before and after with their codes")
         download_csv(table, f"subemb-neighbours-of-{chosen}.csv", key="neighbours_download")
 

@@ -19,7 +19,7 @@ class Visit:
     """token: who this is, for shared jobs. shown: the run on the page, or None for the example. running: key and request of
     the job this visitor waits for. runs: keys of every run seen in this visit, in order. link_problem: what was wrong with
     the link. notice: one message to show once. failure: why the last run failed. text: the one given last for count weights;
-    runs do not keep it. downloaded: a model to choose now. revisions: which revision of a downloaded model was asked for.
+    runs do not keep it. downloaded: a model to choose now. form_follows: whether the form is to take up the run shown. revisions: which revision of a downloaded model was asked for.
     """
 
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -32,6 +32,7 @@ class Visit:
     failure: str | None = None
     text: str | None = None
     downloaded: str | None = None
+    form_follows: bool = False
     revisions: dict[str, str | None] = field(default_factory=dict)
 
     @property
@@ -49,9 +50,16 @@ class Visit:
         if self.shown_key is None:
             self.shown_key, _ = key_of(self.request)
         run = finished_run(self.shown_key)
-        if run is not None and self.shown is not None:
+        if run is not None:  # the example too, to compare with
             self.remember(run.key)
         return run
+
+    def is_about(self, request: Request) -> bool:
+        """Whether the page shows what a request asks for, however it is written (Q given, or automatic and the same)."""
+        try:
+            return key_of(request)[0] == (self.shown_key or key_of(self.request)[0])
+        except InputError:  # what is shown is of a model that is gone, or was never here
+            return request == self.request
 
     def show(self, request: Request, key: str | None = None) -> None:
         """Put another run on the page, and in the URL."""
@@ -62,13 +70,18 @@ class Visit:
         if key not in self.runs:
             self.runs.append(key)
 
-    def start(self, request: Request, text: str | None = None) -> Job:
-        """Start the job of a request, or join it. Raises InputError if it cannot start."""
+    def start(self, request: Request, text: str | None = None) -> None:
+        """Start the job of a request, or join it, or show its result if it is there. Raises InputError if it cannot start."""
         key, settings = key_of(request)
-        job = submit_run(key, request, settings.to_dict(), text, self.token)
-        self.running, self.failure = (key, request), None
+        self.failure = None
         self.text = text or self.text
-        return job
+        if finished_run(key) is not None:
+            self.show(request, key)
+            self.remember(key)
+            self.notice = "Computed before on this server, so the result is here at once."
+            return
+        submit_run(key, request, settings.to_dict(), text, self.token)
+        self.running = (key, request)
 
     def job(self) -> Job | None:
         """The job this visitor waits for."""

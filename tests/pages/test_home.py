@@ -1,6 +1,7 @@
 """The first page, without a browser."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from checkpoints import SPECIAL, make_bert
@@ -42,9 +43,9 @@ def metrics(test: AppTest) -> dict[str, str]:
 
 
 def wait_for_the_run(test: AppTest, seconds: float = 60) -> None:
-    """Rerun, as the polling fragment does, until the Run button can be pressed again."""
+    """Rerun, as the polling fragment does, until the Run button is back in the place of progress and Cancel."""
     deadline = time.monotonic() + seconds
-    while test.button(key="run_button").disabled and time.monotonic() < deadline:
+    while "run_button" not in [button.key for button in test.button] and time.monotonic() < deadline:
         time.sleep(0.2)
         test.run()
     assert not test.button(key="run_button").disabled, "the run did not end"
@@ -86,6 +87,17 @@ def test_run_computes_in_a_worker_and_shows_the_result(models):
     assert len(test.dataframe[-1].value) == 2, "both runs of the visit stand in the table"
 
 
+def test_run_shows_at_once_what_was_computed_before(models):
+    kept(QUICK)
+    test = opened(Request("small", None, replace(QUICK, codebook_size=9)))
+    assert not metrics(test)
+    test.number_input(key="form_q_product").set_value(QUICK.codebook_size).run()
+    test.button(key="run_button").click().run()
+    assert test.query_params["q"] == "16"
+    assert metrics(test)["Codebooks"] == "768 B"
+    assert "Computed before" in test.info[0].value
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_can_be_shown_and_chosen(models, method):
     settings = CompressionSettings(method, subspaces=3, iterations=2)
@@ -113,11 +125,33 @@ def test_settings_that_do_not_fit_are_named_and_cannot_be_run(models, field, val
     assert metrics(test), "the result computed before stays"
 
 
+def notes(test: AppTest) -> str:
+    return " ".join(caption.value for caption in test.sidebar.caption)
+
+
+def test_a_changed_form_says_that_the_page_shows_another_run(models):
+    kept(QUICK)
+    test = opened(Request("small", None, QUICK))
+    assert "Not run yet" not in notes(test)
+    test.number_input(key="form_f_product").set_value(3).run()
+    assert "Not run yet. The page is still about **small**" in notes(test)
+    test.number_input(key="form_f_product").set_value(2).run()
+    assert "Not run yet" not in notes(test)
+
+
+def test_a_codebook_size_that_is_cleared_is_automatic_again(models):
+    test = opened(Request("small", None, CompressionSettings("cluster", subspaces=3, codebook_size=9)))
+    test.number_input(key="form_q_cluster").set_value(None).run()
+    assert test.number_input(key="form_q_cluster").value is None
+    assert "Q = 6" in notes(test)  # 5 ** 3 < 205 <= 6 ** 3
+
+
 def test_unique_tuples_that_cannot_exist_are_named_before_running(models):
     test = opened(Request("small", None, QUICK))
     test.toggle(key="form_unique_product").set_value(True).run()
     test.number_input(key="form_q_product").set_value(4).run()
     assert "too few for 205 tokens" in test.sidebar.error[0].value
+    assert "raise Q to 15 or leave it empty" in test.sidebar.error[0].value
     assert test.button(key="run_button").disabled
 
 
@@ -148,5 +182,5 @@ def test_a_broken_model_is_listed_with_its_reason(models):
     listed_models.clear()
     kept(QUICK)
     test = opened(Request("small", None, QUICK))
-    assert "1 model(s) cannot be used" in [box.label for box in test.expander]
+    assert "1 model cannot be used" in [box.label for box in test.expander]
     assert "broken" not in test.selectbox(key="form_model").options
