@@ -27,7 +27,7 @@ KINDS = ("special", "whole word", "word piece", "number", "punctuation", "unused
 _UNUSED = re.compile(r"[\[<]?\|?(unused|reserved|madeupword|placeholder)[\w-]*\|?[\]>]?", re.IGNORECASE)
 _UNUSED_BARE = re.compile(r"madeupword\d+")
 _LONE_BYTE = re.compile(r"⟨0x[0-9A-F]{2}⟩")
-# Written without spaces between words: a token without a word mark may be a word all the same.
+# Written without spaces between words: where only a word's beginning is marked, a token without a mark may be a word too.
 _UNSPACED = ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar", "Tibetan", "Javanese")
 
 
@@ -109,7 +109,9 @@ class Vocabulary:
         return len(self.raw)
 
     def _kinds(self, facts: TokenizerFacts, filled: np.ndarray, about: TextFacts, lone: np.ndarray) -> np.ndarray:
-        whole = self.is_initial | np.isin(self.scripts, _UNSPACED)
+        whole = self.is_initial
+        if self.scheme != "wordpiece":  # there "##" says that a piece continues a word, in any script
+            whole = whole | np.isin(self.scripts, _UNSPACED)
         of_letters = np.where(whole, "whole word", "word piece")
         kinds = np.where(about.has_letter, of_letters, np.where(about.has_number, "number", "punctuation")).astype("U11")
         kinds[lone] = "word piece"

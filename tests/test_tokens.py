@@ -314,3 +314,10 @@ def test_a_shared_vocabulary_of_many_scripts():
     assert {"Latin", "Cyrillic", "Han", "Arabic", "Hangul", "Common"} <= set(words.scripts)
     assert words.display[words.search("▁the", limit=1)[0]] == "␣the"
     assert all(shown.strip() and shown.isprintable() for shown in words.display)
+
+
+def test_pieces_marked_as_such_are_pieces_in_every_script():
+    marked = Vocabulary.from_tokens(["[CLS]", "葉", "##葉", "##ing"], scheme="wordpiece")
+    assert marked.kinds.tolist()[1:] == ["whole word", "word piece", "word piece"]
+    unmarked = Vocabulary.from_tokens(["<s>", "▁the", "葉", "ing"], scheme="sentencepiece")
+    assert unmarked.kinds.tolist()[1:] == ["whole word", "whole word", "word piece"]
