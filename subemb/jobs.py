@@ -89,6 +89,12 @@ class Job:
             return list(self._history)
 
     @property
+    def fraction(self) -> float:
+        """Share of the work done, from 0 to 1, as a progress bar wants it: 0.0 while it is not known."""
+        known = self.progress.fraction if self.progress else None
+        return min(1.0, max(0.0, known or 0.0))
+
+    @property
     def seconds(self) -> float:
         """How long it has run, or ran; 0.0 before it starts."""
         return 0.0 if self.started is None else (self._ended or time.time()) - self.started

@@ -362,3 +362,13 @@ def test_no_worker_outlives_its_parent(tmp_path, end):
     pids = [int(word) for word in done.stdout.split()]
     assert len(pids) == 2, done.stderr
     until(lambda: not any(is_running(pid) for pid in pids))
+
+
+def test_a_jobs_fraction_is_fit_for_a_progress_bar(shared):
+    job = shared.submit("bar", named("echo"), {"value": 1}, lane="a")
+    assert job.wait(LIMIT)
+    for known, drawn in ((None, 0.0), (-0.5, 0.0), (0.25, 0.25), (1.5, 1.0)):
+        job.progress = Progress("stage", known)
+        assert job.fraction == drawn
+    job.progress = None
+    assert job.fraction == 0.0

@@ -124,9 +124,8 @@ def watch_comparison(measured: Measured) -> None:
     if job.state == "queued":
         st.progress(0.0, text=f"Waiting: number {job.position_in_queue} in the queue")
     else:
-        fraction = (job.progress.fraction if job.progress else None) or 0.0
         stage = job.progress.stage if job.progress else "starting"
-        st.progress(min(1.0, max(0.0, fraction)), text=f"{escape_markdown(stage)} · {seconds_text(job.seconds)}")
+        st.progress(job.fraction, text=f"{escape_markdown(stage)} · {seconds_text(job.seconds)}")
     if st.button("Cancel", icon=":material/stop_circle:", key="compare_cancel"):
         job.cancel(by=token)
         st.rerun(scope="app")

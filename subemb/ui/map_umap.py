@@ -97,9 +97,8 @@ def _watch(frame: Frame, job: Job) -> None:
             st.progress(0.0, text=text)
         else:
             progress = job.progress
-            share = progress.fraction if progress and progress.fraction is not None else 0.0
             stage = progress.stage if progress else "starting"
-            st.progress(min(1.0, max(0.0, share)), text=f"UMAP: {stage} · {seconds_text(job.seconds)}")
+            st.progress(job.fraction, text=f"UMAP: {stage} · {seconds_text(job.seconds)}")
         if st.button("Cancel", icon=":material/stop_circle:", key="map_umap_cancel"):
             job.cancel(by=frame.visit.token)
             st.rerun(scope="app")

@@ -123,10 +123,9 @@ def _watch_download(visit: Visit) -> None:
         st.rerun(scope="app")
     job.watch(visit.token)
     progress = job.progress
-    fraction = progress.fraction if progress and progress.fraction is not None else 0.0
     values = progress.values if progress else {}
     amount = f" · {size_text(values['bytes'])} of {size_text(values['total_bytes'])}" if values.get("total_bytes") else ""
-    st.progress(min(1.0, fraction), text=f"{progress.stage if progress else 'waiting'}{amount}")
+    st.progress(job.fraction, text=f"{progress.stage if progress else 'waiting'}{amount}")
     if st.button("Cancel download", icon=":material/stop_circle:", key="cancel_download_button"):
         job.cancel(by=visit.token)
         st.rerun(scope="app")
@@ -269,6 +268,7 @@ def _stopping_widgets(method, shown: CompressionSettings) -> dict:
             "Iterations at most", min_value=1, max_value=1000, step=1, key="form_iterations", persist_state="session"
         )
         values["iterations"] = int(iterations or 1)
+        values["tolerance"] = shown.tolerance  # has no widget: a link's own must not be lost when it is run
     return values
 
 
@@ -351,10 +351,7 @@ def run_watch(visit: Visit) -> None:
         st.progress(0.0, text=f"Waiting: number {job.position_in_queue} in the queue")
     else:
         progress = job.progress
-        fraction = progress.fraction if progress and progress.fraction is not None else 0.0
-        st.progress(
-            min(1.0, max(0.0, fraction)), text=f"{progress.stage if progress else 'starting'} · {seconds_text(job.seconds)}"
-        )
+        st.progress(job.fraction, text=f"{progress.stage if progress else 'starting'} · {seconds_text(job.seconds)}")
     if st.button("Cancel", icon=":material/stop_circle:", width="stretch", key="cancel_button"):
         visit.cancel()
         st.rerun(scope="app")

@@ -12,6 +12,7 @@ from .data import finished_run, key_of
 from .state import EXAMPLE, RUN_PARAMETERS, Request, from_query, to_query
 
 _KEY = "subemb_visit"
+_STOPPED = "Stopped. What was computed before is still here."
 
 
 @dataclass
@@ -19,7 +20,8 @@ class Visit:
     """token: who this is, for shared jobs. shown: the run on the page, or None for the example. running: key and request of
     the job this visitor waits for. runs: keys of every run seen in this visit, in order. link_problem: what was wrong with
     the link. notice: one message to show once. failure: why the last run failed. text: the one given last for count weights;
-    runs do not keep it. downloaded: a model to choose now. form_follows: whether the form is to take up the run shown. revisions: which revision of a downloaded model was asked for.
+    runs do not keep it. downloaded: a model to choose now. form_follows: whether the form is to take up the run
+    shown. revisions: which revision of a downloaded model was asked for.
     """
 
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -97,7 +99,7 @@ class Visit:
         if job is not None and job.state == "failed":
             self.failure = job.error
         elif job is not None and job.state == "cancelled":
-            self.notice = "Stopped. What was computed before is still here."
+            self.notice = _STOPPED
         elif finished_run(key) is not None:
             if request != EXAMPLE or self.shown is not None:
                 self.show(request, key)
@@ -112,7 +114,7 @@ class Visit:
         if job is not None:
             job.cancel(by=self.token)
         self.running = None
-        self.notice = "Stopped. What was computed before is still here."
+        self.notice = _STOPPED
 
 
 def submit_run(key: str, request: Request, settings: dict, text: str | None, watcher: str) -> Job:

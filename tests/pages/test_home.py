@@ -74,6 +74,15 @@ def test_a_link_to_a_run_that_is_not_there_asks_for_run(models):
     assert not metrics(test)
 
 
+def test_a_links_own_tolerance_is_what_run_computes(models):
+    settings = CompressionSettings("product", subspaces=2, codebook_size=16, iterations=2, tolerance=0.25)
+    test = opened(Request("small", None, settings))
+    test.button(key="run_button").click().run()
+    wait_for_the_run(test)
+    assert test.query_params["tolerance"] == "0.25"
+    assert metrics(test)["Relative error"] == f"{kept(settings).quality['relative_error']:.3f}"
+
+
 def test_run_computes_in_a_worker_and_shows_the_result(models):
     test = opened(Request("small", None, QUICK))
     test.button(key="run_button").click().run()
