@@ -19,7 +19,7 @@ _EXPORTS = {
     "InputError": "subemb.errors",
     "Cancelled": "subemb.errors",
 }
-_SUBPACKAGES = ("analysis", "codec", "errors", "pretrained", "tokens")
+_SUBPACKAGES = ("analysis", "codec", "errors", "evaluate", "pretrained", "tokens")
 
 __all__ = ["__version__", *_EXPORTS, *_SUBPACKAGES]
 

@@ -1,56 +1,24 @@
 """What token weights are worth: the STS benchmark's score of a model on its compressed table, nothing trained."""
 
-import csv
 import statistics
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from .errors import InputError
+from .evaluate.pairs import PairSet
+from .evaluate.readers import read_pairs
 from .progress import ProgressCallback, part_of, report
 
 #: method, f, Q (None: the smallest that keeps tuples distinct)
 CASES = (("cluster", 3, None), ("product", 8, 61), ("product", 24, 61))
-MOST_BYTES = 50_000_000
 
 
-def read_sts(path: Path) -> tuple[list[str], list[str], np.ndarray]:
-    """Sentence pairs and scores of an STS benchmark file as distributed (``sts-dev.csv``).
-
-    Tab-separated, no quoting, no header: the score is field 5, the sentences are fields 6 and 7.
-    Raises InputError naming the line that does not fit.
-    """
-    if path.stat().st_size > MOST_BYTES:
-        raise InputError(f"{path} has more than {MOST_BYTES:,} bytes; an STS benchmark file is far smaller")
-    first, second, scores = [], [], []
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            for number, row in enumerate(csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE), 1):
-                try:
-                    scores.append(float(row[4]))
-                    first.append(row[5])
-                    second.append(row[6])
-                except (IndexError, ValueError):
-                    raise InputError(
-                        f"{path}, line {number}: not a line of the STS benchmark (tab-separated, score in field 5, sentences in 6 and 7)"
-                    ) from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
-    if len(scores) < 2:
-        raise InputError(f"{path} has {len(scores)} pairs; at least 2 are needed")
-    return first, second, np.array(scores)
-
-
-def score(model, pairs: tuple[list[str], list[str], np.ndarray], progress: ProgressCallback | None = None) -> float:
+def score(model, pairs: PairSet, progress: ProgressCallback | None = None) -> float:
     """Spearman's rank correlation x 100 between cosines of sentence embeddings and the given scores."""
-    from scipy.stats import spearmanr
+    from .evaluate.similarity import cosines
+    from .evaluate.statistics import spearman
 
-    first, second, scores = pairs
-    vectors = model.encode([*first, *second], progress=progress)
-    vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    cosines = (vectors[: len(first)] * vectors[len(first) :]).sum(1)
-    return float(spearmanr(cosines, scores).statistic) * 100
+    return spearman(pairs.gold, cosines(model, pairs.first, pairs.second, progress)) * 100
 
 
 def run_weights_benchmark(
@@ -58,6 +26,7 @@ def run_weights_benchmark(
 ) -> dict[str, Any]:
     """Every case with every kind of weights, several seeds each. Returns JSON types: ``original`` and ``results``.
 
+    data: sentence pairs with scores, in any form that :func:`~subemb.evaluate.readers.read_pairs` knows.
     text: UTF-8 text whose tokens are counted for ``sqrt_counts``; without it that kind is left out.
     Raises InputError for files and numbers that cannot be used.
     """
@@ -67,7 +36,8 @@ def run_weights_benchmark(
 
     if seeds < 1:
         raise InputError(f"{seeds} seeds measure nothing; give at least 1")
-    model, pairs = load(name), read_sts(data)
+    pairs = read_pairs(data, task="similarity")  # before the model, which takes seconds
+    model = load(name)
     kinds = ["none", "vocabulary"] + (["sqrt_counts"] if text else [])
     words = text.read_text(encoding="utf-8-sig") if text else None
     weights = {kind: model_weights(model, kind, text=words) for kind in kinds}
@@ -81,7 +51,7 @@ def run_weights_benchmark(
     return {
         "model": name,
         "data": data.name,
-        "pairs": len(pairs[2]),
+        "pairs": len(pairs),
         "metric": "Spearman x 100",
         "original": original,
         "results": [

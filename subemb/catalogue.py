@@ -72,7 +72,10 @@ def stays_inside(folder: Path, root: Path) -> bool:
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One line of the model picker. vocabulary (V), dim (D), parameters: None if the folder is broken; then ``error`` says why."""
+    """One line of the model picker.
+
+    vocabulary (V), dim (D), parameters: None if the folder is broken; then ``error`` says why. heads: as ``Checkpoint.heads``.
+    """
 
     name: str
     source: str
@@ -82,6 +85,7 @@ class ModelEntry:
     dim: int | None = None
     parameters: int | None = None
     error: str | None = None
+    heads: tuple[str, ...] = ()
 
 
 def available_models() -> list[ModelEntry]:
@@ -125,7 +129,7 @@ def _entry(name: str, source: str, folder: Path, revision: str | None, root: Pat
     except (ModelError, OSError) as error:
         return ModelEntry(name, source, str(folder), revision, error=str(error))
     vocabulary, dim = checkpoint.table.shape
-    return ModelEntry(name, source, str(folder), revision, vocabulary, dim, checkpoint.parameters)
+    return ModelEntry(name, source, str(folder), revision, vocabulary, dim, checkpoint.parameters, heads=checkpoint.heads)
 
 
 def _model_folders_in(root: Path) -> list[Path]:

@@ -88,6 +88,14 @@ class Checkpoint:
         return all(same_content(tensor, self.table) for tensor in self.tensors.values() if self._may_copy_table(tensor))
 
     @property
+    def heads(self) -> tuple[str, ...]:
+        """Keys of :data:`subemb.network.HEADS` that ``config.json`` names; whether their weights are there shows when loaded."""
+        from .network import HEADS
+
+        architecture = str((self.config.get("architectures") or [""])[0])
+        return tuple(name for name, head in HEADS.items() if architecture.endswith(head.suffixes))
+
+    @property
     def parameters(self) -> int:
         """Floats of the whole model, by the headers; buffers and stored copies of the table are not counted."""
         return sum(tensor.numel for tensor in self.tensors.values() if self._is_parameter(tensor))

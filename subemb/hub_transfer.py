@@ -92,22 +92,23 @@ def plain_http() -> Iterator[None]:
 
 
 @contextmanager
-def errors_in_words(name: str, revision: str, started: bool) -> Iterator[None]:
-    """Turn what huggingface_hub, its HTTP library and the disk raise into ModelError."""
+def errors_in_words(name: str, revision: str, started: bool, what: str = "model") -> Iterator[None]:
+    """Turn what huggingface_hub, its HTTP library and the disk raise into ModelError. what: ``model`` or ``data set``."""
     try:
         yield
     except (ModelError, Cancelled):
         raise
     except Exception as error:
-        reason, text = _explain(error, name, revision, started)
+        reason, text = _explain(error, name, revision, started, what)
         raise ModelError(text, reason) from error
 
 
-def _explain(error: BaseException, name: str, revision: str, started: bool) -> tuple[str, str]:
+def _explain(error: BaseException, name: str, revision: str, started: bool, what: str) -> tuple[str, str]:
     from huggingface_hub import errors
 
     causes = list(_chain(error))
     again = "try again; files that are whole are kept"
+    page = f"https://huggingface.co/{'' if what == 'model' else 'datasets/'}{name}"
 
     def has(*kinds: type) -> bool:
         return any(isinstance(cause, kinds) for cause in causes)
@@ -117,14 +118,14 @@ def _explain(error: BaseException, name: str, revision: str, started: bool) -> t
         return "offline", f"{name} is not in the local cache, and HF_HUB_OFFLINE forbids downloads; unset it to download"
     if has(errors.GatedRepoError) or status == 403:
         return "gated", (
-            f"{name} is gated: accept its terms at https://huggingface.co/{name}, then log in on this computer with "
+            f"{name} is gated: accept its terms at {page}, then log in on this computer with "
             "`hf auth login` (or set HF_TOKEN) and try again"
         )
     if has(errors.RevisionNotFoundError):
         return "unknown", f"{name} has no revision {revision!r}; leave it empty for main, or look at the list on its page"
     if has(errors.RepositoryNotFoundError) or status in (401, 404):
         return "unknown", (
-            f"the hub has no public model {name}; check the spelling, and for a private one log in with `hf auth login`"
+            f"the hub has no public {what} {name}; check the spelling, and for a private one log in with `hf auth login`"
         )
     disk = next((cause for cause in causes if getattr(cause, "errno", None) in (errno.ENOSPC, errno.EDQUOT)), None)
     if disk is not None:
@@ -138,7 +139,7 @@ def _explain(error: BaseException, name: str, revision: str, started: bool) -> t
         return "interrupted", f"the download of {name} broke off ({_short(error)}); {again}"
     return (
         "offline",
-        f"the hub cannot be reached ({_short(error)}); check the connection, or choose a model that is here already",
+        f"the hub cannot be reached ({_short(error)}); check the connection, or choose a {what} that is here already",
     )
 
 

@@ -25,7 +25,7 @@ from .errors import Cancelled, InputError, ModelError
 from .lanes import Lane, plain_arguments
 from .progress import Progress
 
-LANES = ("compress", "layout", "download")
+LANES = ("compress", "layout", "evaluate", "download")
 WATCHING_SECONDS = 30.0
 HISTORY_LIMIT = 1000
 
@@ -297,3 +297,11 @@ def manager() -> JobManager:
         if _shared is None or _shared.is_closed:
             _shared = JobManager()
         return _shared
+
+
+def close_manager() -> None:
+    """End the workers of :func:`manager`, if it was used; the next call makes new ones."""
+    with _shared_lock:
+        used = _shared
+    if used is not None:
+        used.close()

@@ -1,19 +1,17 @@
-"""The network around a token table: loading it quietly, copying it with shared weights, and encoding sentences with it."""
+"""The network around a token table: loading it quietly, with or without a head, and copying it with shared weights."""
 
 import copy
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from .errors import InputError, ModelError
+from .errors import ModelError
 from .headers import name_of
-from .progress import ProgressCallback, report
 
 if TYPE_CHECKING:
     import torch
@@ -27,8 +25,21 @@ TOKENIZER_FILES = (
     "sentencepiece.bpe.model",
     "tokenizer.model",
 )
-_POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "xmod", "data2vec-text")
-_LONGEST = 512  # tokens, where a model states no limit
+
+
+@dataclass(frozen=True)
+class Head:
+    """What sits on top of a network. title: for messages. auto_class: of transformers. suffixes: of ``architectures``."""
+
+    title: str
+    auto_class: str
+    suffixes: tuple[str, ...]
+
+
+HEADS = {
+    "masked": Head("masked-word head", "AutoModelForMaskedLM", ("ForMaskedLM",)),
+    "classifier": Head("classifier of sentences", "AutoModelForSequenceClassification", ("ForSequenceClassification",)),
+}
 _transformers_lock = threading.Lock()  # transformers' verbosity and default dtype are global while it loads
 
 
@@ -57,18 +68,34 @@ def first_line(error: BaseException) -> str:
     return lines[0][:300] if lines else type(error).__name__
 
 
-def load_network(folder: Path) -> "torch.nn.Module":
-    """``AutoModel`` of a checkpoint folder in float32 and eval mode. Raises ModelError (``unsupported``)."""
-    import torch
-    from transformers import AutoModel
+def load_network(folder: Path, head: str | None = None) -> "torch.nn.Module":
+    """The network of a checkpoint folder in float32 and eval mode: ``AutoModel``, or the one with a ``head`` of HEADS.
 
+    Raises ModelError (``unsupported``) if it cannot be built, or if the checkpoint does not hold that head: transformers would
+    make its weights up.
+    """
+    import torch
+    import transformers
+
+    kind = getattr(transformers, "AutoModel" if head is None else HEADS[head].auto_class)
     with quiet_transformers():
         try:
-            network = AutoModel.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
+            network, loading = kind.from_pretrained(
+                folder,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                dtype=torch.float32,
+                output_loading_info=True,
             )
         except Exception as error:  # a stranger's config can make transformers raise anything
             raise ModelError(f"the network of {name_of(folder)} cannot be built: {first_line(error)}", "unsupported") from error
+    if head is not None and loading["missing_keys"]:
+        raise ModelError(
+            f"{name_of(folder)} has no {HEADS[head].title}: {min(loading['missing_keys'])} is not among its weights; "
+            "choose a model that was saved with one",
+            "unsupported",
+        )
     return network.eval()
 
 
@@ -165,83 +192,6 @@ def exchange_network(sentence_model, network: "torch.nn.Module") -> None:
     # Its versions differ in the attribute that holds the network; ``auto_model`` reads it in all of them.
     name = next(name for name, child in holder.named_children() if child is holder.auto_model)
     setattr(holder, name, network)
-
-
-def checked_sentences(sentences: Sequence[str]) -> list[str]:
-    """Raises InputError unless it is a sequence of strings."""
-    if isinstance(sentences, str):
-        raise InputError("encode takes a list of sentences, not a single string; put it in a list")
-    sentences = list(sentences)
-    for place, sentence in enumerate(sentences):
-        if not isinstance(sentence, str):
-            raise InputError(f"sentence {place} is {sentence!r}, a {type(sentence).__name__} instead of a string")
-    return sentences
-
-
-def encode_by_length(
-    sentences: Sequence[str], encode_batch, width: int, batch_size: int, progress: ProgressCallback | None = None
-) -> np.ndarray:
-    """Vectors of all sentences, (n, width) float32, in batches of similar length; ``encode_batch`` maps m strings to (m, width).
-
-    Raises InputError for a bad argument, Cancelled if the callback says so.
-    """
-    sentences = checked_sentences(sentences)
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise InputError(f"batch_size is {batch_size!r}; it must be a whole number of at least 1")
-    # Longest first: if memory does not suffice, that shows at once. A stable sort, so equal input gives equal batches.
-    order = sorted(range(len(sentences)), key=lambda place: -len(sentences[place]))
-    parts: list[np.ndarray] = []
-    for start in range(0, len(order), batch_size):
-        report(progress, "encoding sentences", start / len(order))
-        parts.append(encode_batch([sentences[place] for place in order[start : start + batch_size]]))
-    report(progress, "encoding sentences", 1.0)
-    if not parts:
-        return np.zeros((0, width), dtype=np.float32)
-    vectors = np.concatenate(parts).astype(np.float32, copy=False)
-    result = np.empty_like(vectors)
-    result[order] = vectors
-    return result
-
-
-def mean_pooled(network: "torch.nn.Module", tokenizer, texts: list[str], limit: int) -> np.ndarray:
-    """Mean of the last hidden states over the real tokens of each text, (m, width) float32; tokens past ``limit`` are cut off.
-
-    Padding is done here, since GPT-2's tokenizer has no padding token; padded places are masked, so their id is of no account.
-    """
-    import torch
-
-    rows = [ids[:limit] for ids in tokenizer(texts, truncation=True, max_length=limit)["input_ids"]]
-    padding = next((number for number in (tokenizer.pad_token_id, network.config.pad_token_id) if number is not None), 0)
-    longest = max(1, *map(len, rows))
-    ids = torch.full((len(rows), longest), padding)
-    mask = torch.zeros((len(rows), longest), dtype=torch.long)
-    for place, row in enumerate(rows):
-        ids[place, : len(row)] = torch.tensor(row, dtype=torch.long)
-        mask[place, : len(row)] = 1
-    # An encoder-decoder's sentence vectors are its encoder's.
-    part = network.get_encoder() if network.config.is_encoder_decoder else network
-    with torch.inference_mode():
-        states = part(input_ids=ids, attention_mask=mask).last_hidden_state
-        weights = mask.unsqueeze(-1).to(states.dtype)
-        return ((states * weights).sum(1) / weights.sum(1).clamp(min=1)).float().numpy()
-
-
-def check_rows(tokenizer, texts: list[str], rows: int) -> None:
-    """Raises ModelError (``broken``) if a text has a token without a row in the table."""
-    largest = max((number for ids in tokenizer(texts)["input_ids"] for number in ids), default=0)
-    if largest >= rows:
-        token = tokenizer.convert_ids_to_tokens(largest)
-        raise ModelError(f"the tokenizer gives {token!r} the id {largest}, but the table has only {rows} rows; leave it out")
-
-
-def longest_input(config: dict[str, Any], tokenizer) -> int:
-    """Tokens that fit the model: the tokenizer's and the position table's limits, or 512."""
-    limits = [number for number in (tokenizer.model_max_length,) if number < 10**6]
-    positions = config.get("max_position_embeddings", config.get("n_positions"))
-    if isinstance(positions, int) and positions > 0:
-        offset = (config.get("pad_token_id") or 1) + 1 if config.get("model_type") in _POSITIONS_AFTER_PADDING else 0
-        limits.append(positions - offset)
-    return max(1, min(limits, default=_LONGEST))
 
 
 def pooling_in_words(folder: Path) -> str:

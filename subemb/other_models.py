@@ -67,7 +67,10 @@ class TableModel(PretrainedModel):
         tokens = self._tokens or [f"id{number}" for number in range(self.num_tokens)]
         return self._once("vocabulary", lambda: Vocabulary.from_tokens(tokens))
 
-    def network(self):
+    def has_head(self, head: str) -> bool:
+        return False
+
+    def network(self, head: str | None = None):
         raise ModelError(f"{self.name} is a table in memory; it has no network", "unsupported")
 
     def _sentence_model(self):
@@ -100,7 +103,7 @@ class AttachedModel(PretrainedModel):
         self.original = original
         self.compressed = compressed
         self.embedding = module
-        self._encode_lock = original._encode_lock  # the tokenizer is shared
+        self.tokenizer_lock = original.tokenizer_lock  # the tokenizer is shared
 
     @property
     def identity(self) -> str:
@@ -124,7 +127,14 @@ class AttachedModel(PretrainedModel):
         new = sum(tensor.numel() for tensor in self.embedding.parameters())
         return self.original.parameters - self.original.num_tokens * self.original.dim + new
 
-    def network(self) -> "torch.nn.Module":
+    def network(self, head: str | None = None) -> "torch.nn.Module":
+        """The original's network on this table; with a ``head``, an output head that shares the table has it too.
+
+        Raises ModelError as the original does, InputError for a ``head`` if the module was given without its ``compressed``.
+        """
+        if head is not None:
+            return self._once(f"network with {head}", lambda: self._network_with(head))
+
         def make():
             from .network import share_weights
 
@@ -133,6 +143,15 @@ class AttachedModel(PretrainedModel):
             return network
 
         return self._once("network", make)
+
+    def _network_with(self, head: str) -> "torch.nn.Module":
+        from .codec.modules import attach
+
+        if self.compressed is None:
+            raise InputError(
+                f"this model's table is a {type(self.embedding).__name__} alone; attach a compressed table instead"
+            )
+        return attach(self.original.network(head), self.compressed)
 
     def _sentence_model(self):
         def make():

@@ -28,6 +28,8 @@ class PretrainedModel:
     revision: package version, commit, or hash of a folder's content. identity: key of the content, for caches and jobs.
     num_tokens (V), dim (D): shape of the table. config: ``config.json``. notes: what a user should know, in sentences.
 
+    tokenizer_lock: to be held by whoever uses ``tokenizer``: fast tokenizers cannot serve two threads at once.
+
     ``table``, ``tokenizer``, ``vocabulary`` and ``network()`` are read on first use. They are shared by everybody who
     holds the model: torch has no read-only tensors, so whoever wants to change one copies it first.
     """
@@ -39,7 +41,7 @@ class PretrainedModel:
         self._revision = revision
         self._lock = threading.RLock()
         self._kept: dict[str, Any] = {}
-        self._encode_lock = threading.RLock()  # fast tokenizers cannot serve two threads at once
+        self.tokenizer_lock = threading.RLock()  # fast tokenizers cannot serve two threads at once
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {self.num_tokens:,} tokens x {self.dim}, {self.source}>"
@@ -62,6 +64,14 @@ class PretrainedModel:
     @property
     def identity(self) -> str:
         return f"{Path(self.name).name if self.source == 'folder' else self.name}@{self.revision}"
+
+    def is_the_one(self, described: dict[str, Any]) -> bool:
+        """Whether it has the content that was described: ``identity``, ``source`` and ``revision``, as :func:`subemb.runs.describe`.
+
+        A folder may have been moved or renamed since, for its revision is a hash of what it holds.
+        """
+        moved = self.source == "folder" == described.get("source") and self.revision == described.get("revision")
+        return moved or self.identity == described.get("identity")
 
     @property
     def num_tokens(self) -> int:
@@ -180,11 +190,19 @@ class PretrainedModel:
             return pooling_in_words(self._checkpoint.folder)
         return "mean of the last hidden states over the tokens of the sentence"
 
-    def network(self) -> "torch.nn.Module":
-        """The transformers model without head, float32, eval mode. Raises ModelError (``unsupported``)."""
+    def has_head(self, head: str) -> bool:
+        """Whether ``config.json`` says that the checkpoint has a ``masked`` head or a sentence ``classifier``."""
+        return head in self._checkpoint.heads
+
+    def network(self, head: str | None = None) -> "torch.nn.Module":
+        """The transformers model, float32, eval mode: without head, or with its ``masked`` head or sentence ``classifier``.
+
+        Raises ModelError (``unsupported``) if it cannot be built, or the checkpoint has no such head.
+        """
         from .network import load_network
 
-        return self._once("network", lambda: load_network(self._checkpoint.weights_folder))
+        key = "network" if head is None else f"network with {head}"
+        return self._once(key, lambda: load_network(self._checkpoint.weights_folder, head))
 
     def _sentence_model(self):
         """The sentence-transformers model around :meth:`network`, or None where the authors give no modules."""
@@ -206,22 +224,80 @@ class PretrainedModel:
 
         Raises InputError for anything but a list of strings, ModelError if there is no network or tokenizer, Cancelled.
         """
-        from .network import check_rows, encode_by_length, longest_input, mean_pooled
+        from .sentences import checked_sentences, encode_by_length
 
         model = self._sentence_model()
-        width = self.network().config.hidden_size if model is None else model.get_embedding_dimension()
 
         def encode_batch(texts: list[str]) -> "np.ndarray":
-            with self._encode_lock:
+            if model is None:
+                return self._vectors(self.token_ids(texts))
+            with self.tokenizer_lock:
                 if self._tokenizer_ids > self.num_tokens:
-                    check_rows(self.tokenizer, texts, self.num_tokens)
-                if model is not None:
-                    return model.encode(texts, batch_size=batch_size, show_progress_bar=False, convert_to_numpy=True)
-                network = self.network()
-                network.eval()
-                return mean_pooled(network, self.tokenizer, texts, longest_input(self.config, self.tokenizer))
+                    self.token_ids(texts)  # checks them
+                return model.encode(texts, batch_size=batch_size, show_progress_bar=False, convert_to_numpy=True)
 
-        return encode_by_length(sentences, encode_batch, width, batch_size, progress)
+        return encode_by_length(checked_sentences(sentences), encode_batch, self._width, batch_size, progress)
+
+    def token_ids(self, sentences: Sequence[str], whole: bool = False) -> list[list[int]]:
+        """The tokens that :meth:`encode` reads: n lists of ids, with special tokens, cut where the model's input ends.
+
+        whole: the tokens of whole sentences instead, to see what would be cut off.
+        Raises InputError for anything but a list of strings, ModelError (``broken``) for a token without a row in the table.
+        """
+        from .sentences import check_ids, checked_sentences, default_prompt, longest_input, sentence_model_ids
+
+        texts = checked_sentences(sentences)
+        if not texts:
+            return []
+        model = self._sentence_model()
+        with self.tokenizer_lock:
+            if whole:
+                prompt = (default_prompt(model) if model is not None else None) or ""
+                rows = self.tokenizer([prompt + text for text in texts], truncation=False, verbose=False)["input_ids"]
+            elif model is not None:
+                rows = sentence_model_ids(model, texts)
+            else:
+                limit = longest_input(self.config, self.tokenizer)
+                rows = [ids[:limit] for ids in self.tokenizer(texts, truncation=True, max_length=limit)["input_ids"]]
+            if self._tokenizer_ids > self.num_tokens:
+                check_ids(self.tokenizer, rows, self.num_tokens)
+        return rows
+
+    def encode_ids(
+        self, rows: Sequence[Sequence[int]], batch_size: int = 64, progress: ProgressCallback | None = None
+    ) -> "np.ndarray":
+        """Sentence vectors (n, width) float32 of rows of token ids; of ``token_ids(sentences)`` the same as of the sentences.
+
+        Raises InputError for rows that are no ids, ModelError if there is no network, Cancelled.
+        """
+        from .sentences import checked_rows, encode_by_length
+
+        return encode_by_length(checked_rows(rows), self._vectors, self._width, batch_size, progress)
+
+    def encode_ids_tensor(self, rows: Sequence[Sequence[int]]) -> "torch.Tensor":
+        """Sentence vectors (n, width) of one batch of rows of token ids, with gradients where torch records them."""
+        from .sentences import checked_rows, mean_pooled, padded, padding_id, sentence_model_vectors
+
+        rows = checked_rows(rows)
+        model = self._sentence_model()
+        if model is not None:
+            model.eval()
+            return sentence_model_vectors(model, rows)
+        network = self.network()
+        network.eval()
+        return mean_pooled(network, *padded(rows, padding_id(self.tokenizer, network.config)))
+
+    def _vectors(self, rows: list[list[int]]) -> "np.ndarray":
+        import torch
+
+        with torch.inference_mode():
+            return self.encode_ids_tensor(rows).numpy()
+
+    @property
+    def _width(self) -> int:
+        """Of sentence vectors."""
+        model = self._sentence_model()
+        return self.network().config.hidden_size if model is None else model.get_embedding_dimension()
 
     def with_embeddings(self, module: "torch.nn.Module", compressed=None) -> "PretrainedModel":
         """The same model with another input embedding module (V tokens to D numbers); all other weights are shared.

@@ -14,7 +14,7 @@ _SELECTED = """(place) => {
 }"""
 
 
-def wait_for(page, condition, seconds: float = 20):
+def wait_for(page, condition, seconds: float = 60):
     """Wait until ``condition()`` is true, and return what it gave."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -4,6 +4,7 @@ The environment is set before anything of subemb or Hugging Face is imported, so
 """
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -23,6 +24,12 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 BROWSER_ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-dev-shm-usage"]
 #: What must never stand in the log of a server under test.
 SUSPICIOUS = ("traceback", "deprecat", "warning", "exception", "error")
+#: Streamlit 1.67 logs this when a browser leaves while the server is busy; nothing of it is subemb's.
+BROWSER_LEFT = re.compile(
+    r"^Exception in ASGI application\nTraceback.*\n  File \".*starlette_websocket\.py\".*\n(?:.*\n)*?"
+    r"starlette\.websockets\.WebSocketDisconnected: Cannot call .*\n",
+    re.MULTILINE,
+)
 #: How long a server may take to start, and a page to do what a test waits for; generous, for busy machines.
 PATIENCE_SECONDS = 90
 
@@ -45,6 +52,15 @@ for _name in ("SUBEMB_MODELS", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKE
 
 def pytest_unconfigure() -> None:
     shutil.rmtree(_scratch, ignore_errors=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _workers_of_its_own() -> Iterator[None]:
+    """A worker process keeps the environment that it was started with: none outlives the module whose jobs it ran."""
+    yield
+    jobs = sys.modules.get("subemb.jobs")
+    if jobs is not None:
+        jobs.close_manager()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -120,7 +136,7 @@ class AppServer:
         """Log lines that tell of a defect, except those containing one of ``allowed``."""
         return [
             line
-            for line in self.log.splitlines()
+            for line in BROWSER_LEFT.sub("", self.log).splitlines()
             if any(word in line.lower() for word in SUSPICIOUS) and not any(text in line for text in allowed)
         ]
 
@@ -183,8 +199,9 @@ def chromium() -> str | None:
 @pytest.fixture(scope="session")
 def browser(chromium):
     """A headless Chromium for the session."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE_SECONDS * 1000)  # its own 5 seconds are too few where several servers share a machine
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=chromium, args=BROWSER_ARGUMENTS)
         yield running

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from checkpoints import make_bert, make_sentence_model
 from scipy.stats import spearmanr
-from shared import shared_path
 
 from subemb import bench_weights
-from subemb.bench_weights import read_sts, run_weights_benchmark, score, weights_text
+from subemb.bench_weights import run_weights_benchmark, score, weights_text
 from subemb.cli import main
 from subemb.errors import InputError
+from subemb.evaluate.readers import read_pairs
 from subemb.pretrained import load
 
 LINES = [
@@ -28,35 +28,22 @@ def data(tmp_path):
     return path
 
 
-def test_pairs_are_read_without_quoting(data):
-    first, second, scores = read_sts(data)
-    assert first[2] == 'he said "hello'
-    assert second[3] == "the blue house"
-    assert scores.tolist() == [5.0, 0.2, 3.0, 1.5]
-
-
-def test_the_real_file_is_read():
-    first, second, scores = read_sts(shared_path("data/stsb/sts-dev.csv"))
-    assert len(first) == len(second) == len(scores) == 1500
-    assert (scores.min(), scores.max()) == (0.0, 5.0)
-
-
 @pytest.mark.parametrize("bad", [b"one\ttwo\n", b"a\tb\tc\td\tscore\tx\ty\n", b"\xff\xfe\x00", b""])
 def test_other_files_are_refused(tmp_path, bad, capsys):
     path = tmp_path / "bad.csv"
     path.write_bytes(bad)
     with pytest.raises(InputError, match=r"bad\.csv"):
-        read_sts(path)
+        run_weights_benchmark("all-MiniLM-L6-v2", path)
     assert main(["bench", "weights", "--data", str(path), "--quiet"]) == 2
     assert "bad.csv" in capsys.readouterr().err
 
 
 def test_score_is_scipys_correlation(tmp_path, data):
     model = load(str(make_sentence_model(make_bert(tmp_path / "model"))))
-    pairs = read_sts(data)
-    vectors = [model.encode(pairs[i]) for i in (0, 1)]
+    pairs = read_pairs(data)
+    vectors = [model.encode(side) for side in (pairs.first, pairs.second)]
     cosines = [np.dot(a, b) / np.linalg.norm(a) / np.linalg.norm(b) for a, b in zip(*vectors, strict=True)]
-    assert score(model, pairs) == pytest.approx(100 * spearmanr(cosines, pairs[2]).statistic)
+    assert score(model, pairs) == pytest.approx(100 * spearmanr(cosines, pairs.gold).statistic)
 
 
 def test_every_case_and_kind_is_measured(tmp_path, data, monkeypatch):

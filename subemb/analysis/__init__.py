@@ -1,6 +1,6 @@
 """Looking at a result: errors, neighbours, use of codes, 2-D layouts. Every name is imported on first use."""
 
-from importlib import import_module
+from ..lazy import lazy_names
 
 _EXPORTS = {
     "reconstruction_error": "error",
@@ -28,13 +28,4 @@ _EXPORTS = {
 }
 
 __all__ = list(_EXPORTS)
-
-
-def __getattr__(name: str):
-    if name in _EXPORTS:
-        return getattr(import_module(f"{__name__}.{_EXPORTS[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _EXPORTS)

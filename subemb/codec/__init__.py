@@ -4,7 +4,7 @@ Reading order: subspaces, settings, result; assignment, kmeans, unique, quantize
 Every name is imported on first use.
 """
 
-from importlib import import_module
+from ..lazy import lazy_names
 
 _EXPORTS = {
     "compress": "compression",
@@ -23,16 +23,5 @@ _EXPORTS = {
     "load": "storage",
 }
 
-__all__ = [*_EXPORTS]
-
-
-def __getattr__(name: str):
-    if name not in _EXPORTS:
-        raise AttributeError(f"module 'subemb.codec' has no attribute {name!r}")
-    value = getattr(import_module(f"subemb.codec.{_EXPORTS[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__():
-    return sorted(__all__)
+__all__ = list(_EXPORTS)
+__getattr__, __dir__ = lazy_names(__name__, _EXPORTS)

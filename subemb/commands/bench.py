@@ -1,4 +1,4 @@
-"""``subemb bench``: speed against a peer on this machine, and what token weights are worth."""
+"""``subemb bench``: speed against a peer on this machine, what token weights are worth, and what a model still can do."""
 
 import argparse
 import json
@@ -7,25 +7,30 @@ from pathlib import Path
 from ..bench import BENCHMARKS
 from ..errors import InputError
 
-WEIGHTS = "weights"
+WEIGHTS, TASKS = "weights", "tasks"
 
 
 def add(commands) -> None:
     command = commands.add_parser(
         "bench",
-        help="measure speed against faiss, or what token weights are worth",
+        help="measure speed against faiss, what token weights are worth, or what models still can do",
         description="Measure speed as a ratio to faiss, alternating both in one run. "
         + bench_names(BENCHMARKS)
-        + " weights: STS benchmark scores on compressed tables, by kind of token weights.",
+        + " weights: STS benchmark scores on compressed tables, by kind of token weights."
+        + " tasks: similarity and entailment on compressed tables, against their bytes.",
     )
     command.add_argument(
-        "name", nargs="?", metavar="NAME", choices=[*BENCHMARKS, WEIGHTS], help="one of them (default: all of speed)"
+        "name", nargs="?", metavar="NAME", choices=[*BENCHMARKS, WEIGHTS, TASKS], help="one of them (default: all of speed)"
     )
     command.add_argument("--repeats", type=int, default=3, help="of each side (default 3); medians are compared")
     command.add_argument("--model", default="all-MiniLM-L6-v2", help="whose table is compressed (default all-MiniLM-L6-v2)")
-    command.add_argument("--data", type=Path, metavar="FILE", help="of weights: an STS benchmark file, such as sts-dev.csv")
+    command.add_argument(
+        "--data", type=Path, metavar="FILE", help="of weights and tasks: an STS benchmark file, such as sts-dev.csv"
+    )
+    command.add_argument("--nli", type=Path, nargs="+", default=[], metavar="FILE", help="of tasks: entailment files")
+    command.add_argument("--head", type=Path, metavar="DIR", help="of tasks: an entailment head that `subemb train-head` saved")
     command.add_argument("--text", type=Path, metavar="FILE", help="of weights: a UTF-8 text whose tokens are counted")
-    command.add_argument("--seeds", type=int, default=3, help="of weights: seeds of each setting (default 3)")
+    command.add_argument("--seeds", type=int, default=3, help="of weights and tasks: seeds of each setting (default 3)")
     command.add_argument("--json", action="store_true", help="for programs")
     command.add_argument("--quiet", action="store_true", help="no progress bar")
     command.set_defaults(function=run)
@@ -39,6 +44,8 @@ def run(given: argparse.Namespace) -> int:
     """Compare with a peer on this machine."""
     if given.name == WEIGHTS:
         return run_weights(given)
+    if given.name == TASKS:
+        return run_tasks(given)
     from ..bench import bench_text, run_benchmarks
     from .text import ProgressLine
 
@@ -59,4 +66,16 @@ def run_weights(given: argparse.Namespace) -> int:
     with ProgressLine(enabled=not given.quiet) as progress:
         report = run_weights_benchmark(given.model, given.data, given.text, given.seeds, progress)
     print(json.dumps(report, indent=2) if given.json else weights_text(report))
+    return 0
+
+
+def run_tasks(given: argparse.Namespace) -> int:
+    """Score compressed tables on similarity and entailment."""
+    from ..bench_tasks import read_tasks, run_task_benchmark, tasks_text
+    from .text import ProgressLine
+
+    tasks = read_tasks([given.data] if given.data else [], given.nli, given.head)
+    with ProgressLine(enabled=not given.quiet) as progress:
+        report = run_task_benchmark(given.model, tasks, given.seeds, progress=progress)
+    print(json.dumps(report, indent=2) if given.json else tasks_text(report))
     return 0

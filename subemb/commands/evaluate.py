@@ -1,0 +1,16 @@
+"""``subemb evaluate``: what a model still can do on its compressed table."""
+
+from . import evaluate_entailment, evaluate_fill_mask, evaluate_similarity
+
+TASKS = (evaluate_similarity, evaluate_entailment, evaluate_fill_mask)
+
+
+def add(commands) -> None:
+    command = commands.add_parser(
+        "evaluate",
+        help="compare original and compressed on a task",
+        description="Compare a model on its original and on a compressed table: sentence similarity, textual entailment, masked words.",
+    )
+    tasks = command.add_subparsers(metavar="TASK", required=True)
+    for module in TASKS:
+        module.add(tasks)

@@ -1,0 +1,200 @@
+"""``subemb evaluate fill-mask``: what a model puts in the place of a mask, and how well it guesses a text, before and after."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError, ModelError
+from ..progress import ProgressCallback, part_of
+from .evaluation_sides import Compared, add_sides, open_compared, seed_of
+
+if TYPE_CHECKING:
+    from ..evaluate.masked import Filled, FilledMask
+    from ..evaluate.masked_network import MaskedSides
+    from ..evaluate.pseudo_perplexity import PseudoPerplexity
+    from ..pretrained_model import PretrainedModel
+
+TABLES = {"both": (True, True), "input": (True, False), "output": (False, True)}
+DEFAULT_TOKENS = 500
+
+
+def add(tasks) -> None:
+    command = tasks.add_parser(
+        "fill-mask",
+        help="masked words: the best fillings, KL divergence, pseudo-perplexity of a text",
+        description="What a model with a masked-word head puts in the place of a mask, and the pseudo-perplexity of a text. Without "
+        "either, the English sentences of the demonstration set are the text.",
+    )
+    add_sides(command)
+    command.add_argument(
+        "--sentence", action="append", default=[], metavar="SENTENCE", help="with [MASK] or <mask> in it; may be repeated"
+    )
+    command.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="UTF-8 texts, one sentence a line: pseudo-perplexity before and after",
+    )
+    command.add_argument("--top", type=int, default=10, metavar="K", help="fillings of each side (default 10)")
+    command.add_argument("--compress", choices=TABLES, default="both", help="input table, tied output head, or both (default)")
+    command.add_argument(
+        "--tokens",
+        type=int,
+        default=DEFAULT_TOKENS,
+        metavar="N",
+        help=f"of a text, masked at most, drawn with --seed (default {DEFAULT_TOKENS})",
+    )
+    command.add_argument("--quiet", action="store_true", help="no progress bar")
+    command.add_argument("--json", action="store_true", help="the report for programs")
+    command.set_defaults(function=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Read, compress if asked, fill and score, report."""
+    from .fill_mask_text import fill_mask_text
+    from .text import ProgressLine
+
+    _check(given)
+    seed = seed_of(given)
+    with ProgressLine(enabled=not given.quiet) as progress:
+        texts = _texts(given)
+        compared = open_compared(given, part_of(progress, 0.0, 0.3), check=lambda model: check_model(model, given.sentence))
+        report = evaluate(compared, texts, given, seed, part_of(progress, 0.3, 1.0))
+    print(json.dumps(report, indent=2, ensure_ascii=False) if given.json else fill_mask_text(report))
+    return 0
+
+
+def _check(given: argparse.Namespace) -> None:
+    """Raise InputError for what cannot be used, before any work."""
+    from ..evaluate.masked import MOST_FILLINGS
+    from ..evaluate.pseudo_perplexity import MOST_TOKENS
+
+    for name, value, most in (("top", given.top, MOST_FILLINGS), ("tokens", given.tokens, MOST_TOKENS)):
+        if not 1 <= value <= most:
+            raise InputError(f"--{name} is {value}; choose 1 to {most:,}")
+    if given.text is not None and given.weights not in ("counts", "sqrt_counts"):
+        raise InputError(
+            "--text names a file whose tokens are counted for --weights counts or sqrt_counts; give a sentence with a mask as "
+            "--sentence, and a text to score as --data"
+        )
+
+
+def check_model(model: "PretrainedModel", sentences: Sequence[str] = ()) -> None:
+    """Raise ModelError unless a model has a masked-word head, naming some that do; InputError for a sentence without a mask."""
+    from ..evaluate.mask_text import checked_sentence, with_own_masks
+    from ..evaluate.masked_catalogue import HUB_MODELS
+    from ..evaluate.masked_network import MaskedSides
+
+    try:
+        mask = MaskedSides({"original": model}).mask_token
+    except ModelError as error:
+        if error.reason != "unsupported":
+            raise
+        examples = ", ".join(f"{one.name} ({one.languages})" for one in (HUB_MODELS[0], HUB_MODELS[3]))
+        raise ModelError(f"{model.name} cannot fill masks: {error}; models that can: {examples}", error.reason) from error
+    for sentence in sentences:
+        if mask not in with_own_masks(model.tokenizer, checked_sentence(sentence))[0]:
+            raise InputError(f"the sentence {sentence[:80]!r} has no mask; write {mask} where a word is to be found")
+
+
+def _texts(given: argparse.Namespace) -> list[tuple[str, str, bool]]:
+    """(name, text, whether it is the demonstration) of everything to score. Raises InputError as the readers do."""
+    from ..evaluate.file_text import decoded, read_bytes
+    from ..evaluate.pseudo_perplexity import LONGEST_TEXT
+
+    found = []
+    for path in given.data or []:
+        text = decoded(read_bytes(path), path.name)
+        if not text.strip():
+            raise InputError(f"{path.name} is empty; give a text with a sentence a line")
+        if len(text) > LONGEST_TEXT:
+            raise InputError(f"{path.name} has {len(text):,} characters; at most {LONGEST_TEXT:,} are read: give a part of it")
+        found.append((path.name, text, False))
+    if not (found or given.sentence):
+        from ..evaluate.readers import demo_pairs
+
+        pairs = demo_pairs("similarity")
+        english = pairs.by_language().get("en", pairs)
+        found.append((pairs.name, "\n".join(dict.fromkeys(english.first)), True))
+    return found
+
+
+def evaluate(
+    compared: Compared,
+    texts: list[tuple[str, str, bool]],
+    given: argparse.Namespace,
+    seed: int,
+    progress: ProgressCallback | None = None,
+) -> dict[str, Any]:
+    """Everything that a line asks for, JSON types; probabilities in 0..1, divergences and log probabilities in nats."""
+    from ..evaluate.masked import fill
+    from ..evaluate.masked_network import HEAD_TEXTS, MaskedSides
+    from ..evaluate.pseudo_perplexity import pseudo_perplexity
+
+    sides = MaskedSides(compared.sides, *TABLES[given.compress])
+    total = len(given.sentence) + len(texts)
+    parts = (part_of(progress, number / total, (number + 1) / total) for number in range(total))
+    return {
+        "task": "fill-mask",
+        **compared.to_dict(),
+        "mask_token": sides.mask_token,
+        "tables": {
+            side: {"input": "compressed" if tables.input else "original", "head": HEAD_TEXTS[tables.head]}
+            for side, tables in zip(sides.names, sides.tables, strict=True)
+        },
+        "seed": seed,
+        "sentences": [_filled(fill(sides, sentence, k=given.top, progress=next(parts))) for sentence in given.sentence],
+        "texts": [
+            _scored(
+                sides, name, is_demo, pseudo_perplexity(sides, text, most_tokens=given.tokens, seed=seed, progress=next(parts))
+            )
+            for name, text, is_demo in texts
+        ],
+    }
+
+
+def _filled(found: "Filled") -> dict[str, Any]:
+    return {
+        "sentence": found.sentence,
+        "vocabulary": found.vocabulary,
+        "masks": [_mask(found, mask) for mask in found.masks],
+    }
+
+
+def _mask(found: "Filled", mask: "FilledMask") -> dict[str, Any]:
+    sides = found.sides
+    return {
+        "position": mask.position,
+        "kl": dict(zip(sides, mask.kl, strict=True)),
+        "entropy": dict(zip(sides, mask.entropy, strict=True)),
+        "kept_of_top": {side: mask.kept(number) for number, side in enumerate(sides)},
+        "fillings": [
+            {
+                "id": filling.token_id,
+                "token": filling.token,
+                "probabilities": dict(zip(sides, filling.probabilities, strict=True)),
+                "ranks": dict(zip(sides, filling.ranks, strict=True)),
+            }
+            for filling in mask.fillings
+        ],
+    }
+
+
+def _scored(sides: "MaskedSides", name: str, is_demo: bool, found: "PseudoPerplexity") -> dict[str, Any]:
+    intervals = zip(sides.names[1:], found.intervals, strict=True)
+    return {
+        "name": name,
+        "is_demonstration": is_demo,
+        "sentences": len(found.sentences),
+        "sentences_left_out": found.sentences_left_out,
+        "tokens": found.tokens,
+        "tokens_masked": found.masked,
+        "tokens_cut": found.cut,
+        "tokens_unknown": found.unknown,
+        "pseudo_perplexity": {side: found.perplexity(number) for number, side in enumerate(sides.names)},
+        "mean_log_probability": {side: found.mean(number) for number, side in enumerate(sides.names)},
+        "differences": {side: None if interval is None else interval.to_dict() for side, interval in intervals},
+    }

@@ -1,0 +1,132 @@
+"""``subemb train-head``: an entailment head for an encoder that has no NLI classifier, trained on labelled pairs."""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from ..evaluate.head_settings import HeadSettings
+
+#: Options of HeadSettings, and what they are.
+SETTINGS = {
+    "validation_share": (float, "SHARE", "of every file, half to choose the epoch and half to report on"),
+    "seed": (int, "SEED", "of everything random"),
+    "epochs": (int, "E", "at most"),
+    "members": (int, "M", "networks that are averaged"),
+    "projected": (int, "K", "axes that each of them compares by"),
+    "hidden": (int, "H", "hidden units of each of them"),
+    "dropout": (float, "SHARE", "of hidden units"),
+    "feature_dropout": (float, "SHARE", "of features"),
+    "batch_size": (int, "PAIRS", "in a step"),
+    "learning_rate": (float, "RATE", "at its highest"),
+    "weight_decay": (float, "RATE", "of AdamW"),
+    "label_smoothing": (float, "SHARE", "of a label that is spread over all"),
+}
+
+
+def add(commands) -> None:
+    command = commands.add_parser(
+        "train-head",
+        help="train an entailment head on a model's sentence embeddings",
+        description="Train an entailment head, which judges premise and hypothesis by their sentence embeddings, for a model without "
+        "an NLI classifier. A part of every file is set aside; no sentence of it is seen in training.",
+    )
+    command.add_argument(
+        "model", metavar="MODEL", help="a name from `subemb models`, a checkpoint folder, or a Hugging Face id"
+    )
+    command.add_argument("--revision", help="of a Hugging Face model: branch, tag or commit")
+    command.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="labelled premises and hypotheses: SNLI, MNLI, XNLI, SICK, or CSV and TSV with a header",
+    )
+    default = asdict(HeadSettings())
+    for name, (kind, metavar, what) in SETTINGS.items():
+        option, what = f"--{name.replace('_', '-')}", f"{what} (default {default[name]:g})"
+        command.add_argument(option, type=kind, metavar=metavar, help=what)
+    command.add_argument(
+        "--refit",
+        action=argparse.BooleanOptionalAction,
+        help="train the saved head once more on all pairs, with the part set aside (default)",
+    )
+    command.add_argument("--name", help="of the head (default: the model's and a hash of data and settings)")
+    command.add_argument(
+        "--licence", action="append", default=[], metavar="TEXT", help="of the data, for the card; may be repeated"
+    )
+    command.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="where to save it (default: where the pages look for heads)"
+    )
+    command.add_argument("--quiet", action="store_true", help="no progress bar and no report")
+    command.add_argument("--json", action="store_true", help="the report for programs")
+    command.set_defaults(function=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Read, train, save, report."""
+    from .. import load
+    from ..evaluate.head_files import check_folder, save_head
+    from ..evaluate.head_training import train_head
+    from ..evaluate.readers import read_pairs
+    from ..progress import part_of
+    from .text import ProgressLine
+
+    chosen = {name: getattr(given, name) for name in (*SETTINGS, "refit") if getattr(given, name) is not None}
+    settings = HeadSettings(**chosen)
+    if given.output is not None:
+        check_folder(given.output)
+    with ProgressLine(enabled=not given.quiet) as progress:
+        model = load(given.model, given.revision, progress=progress)
+        sets = [read_pairs(path, task="entailment", progress=part_of(progress, 0.0, 0.02)) for path in given.data]
+        facts = {"licences": list(given.licence), "command": command_text(given, chosen)}
+        head, card = train_head(model, sets, settings, part_of(progress, 0.02, 1.0), given.name, facts)
+        if given.name is None:
+            head.name = default_name(head.name, card)
+        folder = save_head(head, given.output)
+    if given.json:
+        print(json.dumps({**card, "saved": str(folder)}, indent=2, ensure_ascii=False))
+    elif not given.quiet:
+        print(head_text(card) + f"\n\nsaved in {folder}")
+    return 0
+
+
+def default_name(model: str, card: dict) -> str:
+    """The model's name and a hash of what the head was made of, so that heads of other data or settings stand beside it."""
+    import hashlib
+
+    made_of = json.dumps([card["model"]["identity"], [data["digest"] for data in card["data"]], card["settings"]])
+    return f"{model}-{hashlib.sha256(made_of.encode()).hexdigest()[:8]}"
+
+
+def command_text(given: argparse.Namespace, chosen: dict) -> str:
+    """The command, with the names of files and folders instead of their paths."""
+    import shlex
+
+    model = Path(given.model).name if Path(given.model).is_dir() else given.model
+    parts = ["subemb", "train-head", model, "--data", *(path.name for path in given.data)]
+    if given.revision:
+        parts += ["--revision", given.revision]
+    for name, value in chosen.items():
+        option = f"--{name.replace('_', '-')}"
+        parts += [option if value else "--no-refit"] if name == "refit" else [option, str(value)]
+    return shlex.join(parts)
+
+
+def head_text(card: dict) -> str:
+    """What was trained, and how well it judges what was set aside."""
+    from ..format import count_text
+    from .text import columns_text, one_line
+
+    rows = [["DATA", "PAIRS", "SKIPPED", "SET ASIDE", "ACCURACY"]]
+    for data, found in zip(card["data"], card["accuracy"], strict=True):
+        share = "-" if found["report_accuracy"] is None else f"{found['report_accuracy'] * 100:.1f} %"
+        counts = [count_text(data["pairs"]), count_text(data["skipped"]), count_text(found["report_pairs"])]
+        rows.append([one_line(data["file"]), *counts, share])
+    about = (
+        f"{one_line(card['model']['name'])} ({one_line(str(card['model']['revision']))}): {count_text(card['pairs'])} pairs, "
+        f"{count_text(card['sentences'])} distinct sentences; epoch {card['epoch']} of {card['settings']['epochs']}"
+    )
+    trained = f"The saved head was trained on {card['trained_on']}."
+    return "\n".join([about, "", columns_text(rows, right=(1, 2, 3, 4)), "", trained])

@@ -1,0 +1,294 @@
+"""How well scores agree with gold, and whether two sides differ by more than chance.
+
+All in natural units (0..1, or -1..1 for correlations); pages show them x 100. A statistic that is undefined (fewer than two
+pairs or a constant side for a correlation, no positive pair for F1 and average precision) is NaN, never a made-up 0.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..progress import ProgressCallback, report
+from . import resampling
+
+#: Counts handled at once by the bootstrap: about 16 MB for each array of them.
+_CHUNK = 2_000_000
+
+_RESAMPLED = {
+    "spearman": resampling.spearman_resampled,
+    "pearson": resampling.pearson_resampled,
+    "accuracy": resampling.accuracy_resampled,
+    "f1": resampling.f1_resampled,
+    "average_precision": resampling.average_precision_resampled,
+    "best_accuracy": resampling.best_accuracy_resampled,
+    "best_f1": resampling.best_f1_resampled,
+}
+STATISTICS = tuple(_RESAMPLED)
+MOST_RESAMPLES = 100_000
+
+
+# What reports share
+
+
+def none_for_nan(value: float | None) -> float | None:
+    """A number as JSON has it, which knows no NaN."""
+    return None if value is None or value != value else value
+
+
+def nan_for_none(value: float | None) -> float:
+    """The reverse of :func:`none_for_nan`."""
+    return math.nan if value is None else value
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """The array, which nobody can change any more."""
+    array.flags.writeable = False
+    return array
+
+
+# One side
+
+
+def spearman(gold, scores) -> float:
+    """Spearman's rank correlation of (n,) gold and (n,) scores, with mid-ranks for ties; NaN if either is constant or n < 2."""
+    gold, scores = _pair(gold, scores)
+    if _constant(gold) or _constant(scores):
+        return math.nan
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(gold, scores).statistic)
+
+
+def pearson(gold, scores) -> float:
+    """Pearson's correlation of (n,) gold and (n,) scores; NaN if either is constant or n < 2."""
+    gold, scores = _pair(gold, scores)
+    if _constant(gold) or _constant(scores):
+        return math.nan
+    from scipy.stats import pearsonr
+
+    return float(pearsonr(gold, scores).statistic)
+
+
+def accuracy(gold, predicted) -> float:
+    """Share of (n,) predictions that equal (n,) gold; NaN if there are none."""
+    gold, predicted = _pair(gold, predicted)
+    return float((gold == predicted).mean()) if len(gold) else math.nan
+
+
+def f1(gold, predicted) -> float:
+    """Harmonic mean of precision and recall of class 1, of (n,) gold and (n,) predictions in 0 and 1.
+
+    0 if nothing is found; NaN if gold has no 1, since there is then nothing to find.
+    """
+    gold, predicted = _pair(gold, predicted)
+    _binary(gold, "gold")
+    _binary(predicted, "predicted")
+    right = float((gold * predicted).sum())
+    return 2 * right / float(gold.sum() + predicted.sum()) if gold.any() else math.nan
+
+
+def average_precision(gold, scores) -> float:
+    """Sum over thresholds k of ``(recall_k - recall_k-1) * precision_k``, from the highest score down; equal scores are one k.
+
+    gold: (n,) in 0 and 1. The definition of scikit-learn's ``average_precision_score``. NaN if gold has no 1.
+    """
+    gold, scores = _pair(gold, scores)
+    _binary(gold, "gold")
+    return _whole("average_precision", gold, scores)
+
+
+def best_threshold(gold, scores, measure: str = "accuracy") -> float:
+    """The threshold t that makes ``scores >= t`` the best prediction of gold (0 or 1), by ``accuracy`` or ``f1``.
+
+    As BinaryClassificationEvaluator of sentence-transformers chooses it: half way between two neighbouring scores, and of
+    several that are equally good the highest; just above the highest score if predicting nothing is best. NaN without pairs.
+    """
+    gold, scores = _pair(gold, scores)
+    _binary(gold, "gold")
+    if measure not in ("accuracy", "f1"):
+        raise InputError(f"there is no threshold by {measure!r}; choose 'accuracy' or 'f1'")
+    if not len(gold):
+        return math.nan
+    groups = resampling.Groups(scores, descending=True)
+    ordered = scores[groups.order]
+    taken = groups.ends + 1
+    right = np.cumsum(gold[groups.order])[groups.ends]
+    values = 2 * right - taken if measure == "accuracy" else 2 * right / (taken + max(gold.sum(), 1))
+    best = int(values.argmax())
+    if values[best] <= 0:
+        return float(np.nextafter(ordered[0], np.inf))
+    lowest = ordered[groups.ends[best]]
+    if groups.ends[best] + 1 == len(ordered):
+        return float(lowest)
+    below = ordered[groups.ends[best] + 1]
+    middle = below + (lowest - below) / 2
+    return float(middle if middle > below else lowest)  # rounded down, it would take the next group in
+
+
+def best_accuracy(gold, scores) -> float:
+    """Accuracy at :func:`best_threshold`, chosen on the same pairs. NaN without pairs."""
+    gold, scores = _pair(gold, scores)
+    _binary(gold, "gold")
+    return _whole("best_accuracy", gold, scores)
+
+
+def best_f1(gold, scores) -> float:
+    """F1 at ``best_threshold(..., "f1")``, chosen on the same pairs. NaN if gold has no 1."""
+    gold, scores = _pair(gold, scores)
+    _binary(gold, "gold")
+    return _whole("best_f1", gold, scores)
+
+
+def confusion(gold, predicted, classes: int) -> np.ndarray:
+    """Counts of pairs, (classes, classes) int64: row gold, column predicted, both (n,) in 0..classes-1."""
+    gold, predicted = _pair(gold, predicted)
+    for name, values in (("gold", gold), ("predicted", predicted)):
+        if np.any((values != np.floor(values)) | (values < 0) | (values >= classes)):
+            raise InputError(f"{name} has a class that is not among 0 to {classes - 1}")
+    return np.bincount((gold * classes + predicted).astype(np.int64), minlength=classes * classes).reshape(classes, classes)
+
+
+# Two sides
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A difference (after - before) and where it lies by the bootstrap.
+
+    low, high: percentiles that leave out (1 - level) / 2 on either side, NaN where there is nothing to measure.
+    undefined: resamples in which the statistic was undefined on either side; they are left out of low and high.
+    """
+
+    difference: float
+    low: float
+    high: float
+    level: float = 0.95
+    resamples: int = 2000
+    seed: int = 0
+    undefined: int = 0
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether chance in the choice of pairs alone hardly explains the difference."""
+        return self.low > 0 or self.high < 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types; NaN becomes None."""
+        return {name: none_for_nan(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Interval":
+        """The reverse of :meth:`to_dict`."""
+        return cls(**{name: nan_for_none(value) for name, value in values.items()})
+
+
+def paired_bootstrap(
+    statistic: str,
+    gold,
+    before,
+    after,
+    resamples: int = 2000,
+    seed: int = 0,
+    progress: ProgressCallback | None = None,
+) -> Interval:
+    """The difference of a statistic between two sides, with its 95 % percentile interval (Efron & Tibshirani 1993, ch. 13).
+
+    Pairs are drawn with replacement, n of n, the same for both sides: ``resamples`` times. gold, before, after: (n,).
+    statistic: one of STATISTICS; ``best_accuracy`` and ``best_f1`` choose the threshold again in every resample.
+    Raises InputError for a statistic or numbers that cannot be used, Cancelled.
+    """
+    if statistic not in _RESAMPLED:
+        raise InputError(f"there is no statistic {statistic!r}; choose one of {', '.join(STATISTICS)}")
+    if isinstance(resamples, bool) or not isinstance(resamples, int) or not 1 <= resamples <= MOST_RESAMPLES:
+        raise InputError(f"{resamples!r} resamples; choose 1 to {MOST_RESAMPLES:,}, 2,000 are usual")
+    gold, before = _pair(gold, before)
+    gold, after = _pair(gold, after)
+    if statistic not in ("spearman", "pearson", "accuracy"):
+        _binary(gold, "gold")
+    compute = globals()[statistic]
+    difference = compute(gold, after) - compute(gold, before)
+    if len(gold) < 2:
+        return Interval(difference, math.nan, math.nan, 0.95, resamples, seed, resamples)
+    of_before, of_after = _RESAMPLED[statistic](gold, [before, after])
+    generator, found = np.random.default_rng(seed), []
+    for start in range(0, resamples, chunk := max(1, _CHUNK // len(gold))):
+        report(progress, "resampling pairs", start / resamples)
+        counts = _drawn(generator, min(chunk, resamples - start), len(gold))
+        found.append(of_after(counts) - of_before(counts))
+    report(progress, "resampling pairs", 1.0)
+    differences = np.concatenate(found)
+    defined = differences[~np.isnan(differences)]
+    low, high = np.quantile(defined, [0.025, 0.975]) if len(defined) else (math.nan, math.nan)
+    return Interval(difference, float(low), float(high), 0.95, resamples, seed, resamples - len(defined))
+
+
+def _drawn(generator: np.random.Generator, resamples: int, pairs: int) -> np.ndarray:
+    """How often each pair is drawn in each resample, (resamples, pairs) float64, rows summing to ``pairs``."""
+    drawn = generator.integers(pairs, size=(resamples, pairs))
+    drawn += np.arange(resamples)[:, None] * pairs
+    return np.bincount(drawn.ravel(), minlength=resamples * pairs).reshape(resamples, pairs).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """McNemar's exact test: of the pairs that only one side gets right, is it half of them for each side?
+
+    p_value: two-sided binomial, 1.0 if there are no such pairs.
+    """
+
+    only_first_right: int
+    only_second_right: int
+    p_value: float
+
+
+def mcnemar(gold, before, after) -> McNemar:
+    """McNemar's exact test of two (n,) predictions of (n,) gold (McNemar 1947, exact binomial form)."""
+    gold, before = _pair(gold, before)
+    gold, after = _pair(gold, after)
+    first = int(((before == gold) & (after != gold)).sum())
+    second = int(((before != gold) & (after == gold)).sum())
+    if first + second == 0:
+        return McNemar(0, 0, 1.0)
+    from scipy.stats import binomtest
+
+    return McNemar(first, second, float(binomtest(first, first + second, 0.5).pvalue))
+
+
+# Checks
+
+
+def _whole(statistic: str, gold: np.ndarray, scores: np.ndarray) -> float:
+    """A statistic of the pairs as they are: the resample that draws each of them once."""
+    if not len(gold):
+        return math.nan
+    return float(_RESAMPLED[statistic](gold, [scores])[0](np.ones((1, len(gold))))[0])
+
+
+def _pair(gold, scores) -> tuple[np.ndarray, np.ndarray]:
+    """Both as (n,) float64. Raises InputError for other shapes, different lengths, NaN and infinity."""
+    arrays = []
+    for name, values in (("gold", gold), ("scores", scores)):
+        array = np.asarray(values, dtype=np.float64)
+        if array.ndim != 1:
+            raise InputError(f"{name} has the shape {array.shape}; it must be one number for each pair")
+        if not np.isfinite(array).all():
+            raise InputError(
+                f"{name} has {int((~np.isfinite(array)).sum())} values that are NaN or infinite; leave those pairs out"
+            )
+        arrays.append(array)
+    if len(arrays[0]) != len(arrays[1]):
+        raise InputError(f"{len(arrays[0])} gold values but {len(arrays[1])} scores; each pair needs one of both")
+    return arrays[0], arrays[1]
+
+
+def _binary(values: np.ndarray, name: str) -> None:
+    others = values[(values != 0) & (values != 1)]
+    if len(others):
+        raise InputError(f"{name} has the value {others[0]:g}; F1, average precision and thresholds need 0 and 1")
+
+
+def _constant(values: np.ndarray) -> bool:
+    return len(values) < 2 or bool((values == values[0]).all())

@@ -1,0 +1,74 @@
+"""The versions of a model that are compared: the original first, then the same model on a compressed table.
+
+A side is a :class:`~subemb.pretrained.PretrainedModel`; all of them share every weight but the table.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from ..progress import ProgressCallback, report
+from .recent import Recent
+
+if TYPE_CHECKING:
+    from ..codec.result import Compressed
+    from ..pretrained import PretrainedModel
+
+ORIGINAL, COMPRESSED = "original", "compressed"
+KEPT_MODELS = 2  # networks that a worker keeps in memory
+KEPT_RUNS = 4
+
+_models = Recent(KEPT_MODELS)
+_attached = Recent(KEPT_RUNS)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is compared, as jobs are told: a model by name, its content's key, and a kept run of it (None: the original only)."""
+
+    name: str
+    revision: str | None
+    identity: str
+    run_key: str | None
+
+    @property
+    def content(self) -> tuple[str, str | None]:
+        """What decides the result, for keys of jobs and of kept results: the same model may have several names."""
+        return (self.identity, self.run_key)
+
+
+def sides_of(model: "PretrainedModel", compressed: "Compressed | None" = None) -> "dict[str, PretrainedModel]":
+    """The sides of a model in memory. Raises InputError if the compressed table is not of its shape."""
+    from ..codec import attach
+
+    return {ORIGINAL: model} if compressed is None else {ORIGINAL: model, COMPRESSED: attach(model, compressed)}
+
+
+def open_sides(subject: Subject, progress: ProgressCallback | None = None) -> "dict[str, PretrainedModel]":
+    """The sides of a subject, by name; kept in the process, so that the next job finds them loaded.
+
+    Raises ModelError if the model cannot be read, InputError if it has changed since the run, or the run is gone.
+    """
+    from ..runs import kept_compressed
+
+    report(progress, "reading the model", 0.0)
+    model = _models.take((subject.name, subject.revision, subject.identity), lambda: _open(subject))
+    opened = set(map(id, _models.values()))
+    for key in [key for key in _attached if key[0] not in opened]:  # would keep the network of a dropped model in memory
+        del _attached[key]
+    if subject.run_key is None:
+        return {ORIGINAL: model}
+
+    def attached() -> "PretrainedModel":
+        return sides_of(model, kept_compressed(subject.run_key))[COMPRESSED]
+
+    return {ORIGINAL: model, COMPRESSED: _attached.take((id(model), subject.run_key), attached)}
+
+
+def _open(subject: Subject) -> "PretrainedModel":
+    from ..pretrained import load_listed
+
+    model = load_listed(subject.name, subject.revision)
+    if model.identity != subject.identity:
+        raise InputError(f"the files of {subject.name} have changed since this run; press Run again")
+    return model

@@ -1,0 +1,57 @@
+"""What tests of pages without a browser share: folders of their own, opening a page by its address, reading what it shows."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from subemb.ui.state import Request, to_query
+
+APP = Path(__file__).resolve().parent.parent / "app.py"
+
+
+@contextmanager
+def own_folders(tmp_path_factory) -> Iterator[Path]:
+    """A new folder that SUBEMB_MODELS names, and a new cache; to be used in a fixture of module scope."""
+    models = tmp_path_factory.mktemp("models")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SUBEMB_MODELS", str(models))
+        patch.setenv("SUBEMB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield models
+
+
+def open_app(page: str, request: Request | None = None, timeout: int = 60, **query: str) -> AppTest:
+    """A page after its first run. request: the run that its address names."""
+    test = AppTest.from_file(str(APP), default_timeout=timeout)
+    test.switch_page(page)
+    test.query_params.update((to_query(request) if request else {}) | query)
+    return test.run()
+
+
+def checked(test: AppTest) -> AppTest:
+    """Fails if the page shows an error."""
+    assert not test.exception
+    assert not test.error, [box.value for box in test.error]
+    return test
+
+
+def html_of(test: AppTest) -> str:
+    """What st.html drew."""
+    return " ".join(element.proto.body for element in test.get("html"))
+
+
+def texts(test: AppTest) -> str:
+    """Texts and boxes, errors aside."""
+    return " ".join(str(element.value) for element in [*test.markdown, *test.caption, *test.info, *test.success, *test.warning])
+
+
+def table_with(test: AppTest, *columns: str):
+    """The first table with these columns; AppTest knows keys of widgets only."""
+    return next(element.value for element in test.dataframe if set(columns) <= set(element.value.columns))
+
+
+def metrics(test: AppTest) -> dict[str, str]:
+    """Label and value of every metric."""
+    return {metric.label: metric.value for metric in test.metric}

@@ -1,0 +1,78 @@
+"""The jobs of the page Masked words, called as a worker calls them."""
+
+import pickle
+import shutil
+
+import masked_models
+import pytest
+from apps import own_folders
+from checkpoints import make_bert
+
+from subemb.codec.settings import CompressionSettings
+from subemb.errors import Cancelled, InputError, ModelError
+from subemb.evaluate.masked import fill
+from subemb.evaluate.masked_network import MaskedSides
+from subemb.evaluate.pseudo_perplexity import pseudo_perplexity as score
+from subemb.runs import run_and_keep
+from subemb.tasks import masked
+from subemb.tasks.sides import Subject, open_sides
+
+SETTINGS = [CompressionSettings("product", subspaces=2, codebook_size=4, iterations=2), CompressionSettings("int8")]
+SENTENCE = "the dog says [MASK] ."
+
+
+@pytest.fixture(scope="module")
+def subjects(tmp_path_factory):
+    with own_folders(tmp_path_factory) as folder:
+        shutil.copytree(masked_models.trained() / "animals", folder / "animals")
+        make_bert(folder / "headless")
+        found = []
+        for name in ("animals", "headless"):
+            for settings in SETTINGS:
+                run = run_and_keep(name, None, settings.to_dict())
+                found.append(Subject(name, None, run["model"]["identity"], run["key"]))
+        yield found
+
+
+def test_a_filled_mask_is_the_librarys(subjects):
+    filled = masked.fill_mask(subjects[0], SENTENCE, input=False)
+    assert filled == fill(open_sides(subjects[0]), SENTENCE, input=False)
+    assert filled.sides == ("original", "compressed")
+    assert filled.masks[0].top(0)[0].token == "woof"
+    assert pickle.loads(pickle.dumps(filled)) == filled  # it crosses processes
+
+
+def test_the_original_alone(subjects):
+    subject = subjects[0]
+    filled = masked.fill_mask(Subject(subject.name, None, subject.identity, None), SENTENCE)
+    assert filled.sides == ("original",)
+
+
+def test_pseudo_perplexity_is_the_librarys_and_is_reported(subjects):
+    seen = []
+    text = "\n".join(masked_models.sentences()[:6])
+    result = masked.pseudo_perplexity(subjects[0], text, most_tokens=20, seed=3, progress=seen.append)
+    assert result == score(open_sides(subjects[0]), text, most_tokens=20, seed=3)
+    assert pickle.loads(pickle.dumps(result)) == result
+    fractions = [message.fraction for message in seen]
+    assert fractions == sorted(fractions)
+    with pytest.raises(Cancelled):
+        masked.pseudo_perplexity(subjects[0], text, progress=lambda message: message.fraction > 0.5)
+
+
+def test_what_is_kept_is_bounded_and_of_one_model(subjects):
+    first = masked.masked_sides(subjects[0], True, True)
+    assert masked.masked_sides(subjects[0], True, True) is first
+    for subject in subjects[:2]:
+        for input, output in ((True, True), (True, False), (False, True)):
+            assert isinstance(masked.masked_sides(subject, input, output), MaskedSides)
+    assert len(masked._prepared) == masked.KEPT
+    with pytest.raises(ModelError, match="masked-word head"):
+        masked.masked_sides(subjects[2], True, True)
+    assert not masked._prepared
+
+
+def test_a_run_that_is_gone_is_said(subjects):
+    subject = subjects[0]
+    with pytest.raises(InputError):
+        masked.fill_mask(Subject(subject.name, None, subject.identity, "0" * 24), SENTENCE)

@@ -1,0 +1,56 @@
+"""The versions of a model that are compared."""
+
+import numpy as np
+import pytest
+from checkpoints import LINES, make_bert
+
+from subemb import InputError, load
+from subemb.codec.settings import CompressionSettings
+from subemb.runs import run_and_keep
+from subemb.tasks import sides
+from subemb.tasks.sides import Subject, open_sides
+
+SETTINGS = CompressionSettings("product", subspaces=2, codebook_size=4, weights="none", iterations=2)
+
+
+@pytest.fixture
+def subject(tmp_path, monkeypatch):
+    monkeypatch.setenv("SUBEMB_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("SUBEMB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(sides, "_models", type(sides._models)(sides.KEPT_MODELS))
+    monkeypatch.setattr(sides, "_attached", type(sides._attached)(sides.KEPT_RUNS))
+    make_bert(tmp_path / "models" / "small")
+    run = run_and_keep("small", None, SETTINGS.to_dict())
+    return Subject("small", None, run["model"]["identity"], run["key"])
+
+
+def test_original_first_then_compressed(subject):
+    opened = open_sides(subject)
+    assert list(opened) == ["original", "compressed"]
+    np.testing.assert_array_equal(opened["original"].encode(LINES), load("small").encode(LINES))
+    assert np.abs(opened["compressed"].encode(LINES) - opened["original"].encode(LINES)).max() > 1e-3
+    assert list(open_sides(Subject(subject.name, None, subject.identity, None))) == ["original"]
+
+
+def test_models_stay_open_and_no_more_than_a_few(subject, tmp_path):
+    first = open_sides(subject)
+    assert open_sides(subject)["original"] is first["original"]
+    assert open_sides(subject)["compressed"] is first["compressed"]
+    for number in range(sides.KEPT_MODELS):
+        make_bert(tmp_path / "models" / f"other{number}", dim=8 + 4 * number)
+        run = run_and_keep(f"other{number}", None, SETTINGS.to_dict())
+        open_sides(Subject(f"other{number}", None, run["model"]["identity"], run["key"]))
+    assert len(sides._models) == sides.KEPT_MODELS
+    assert len(sides._attached) == sides.KEPT_MODELS  # the compressed side of the dropped one went with it
+    assert open_sides(subject)["original"] is not first["original"]
+
+
+def test_files_that_changed_since_the_run(subject, tmp_path):
+    make_bert(tmp_path / "models" / "small", dim=8)
+    with pytest.raises(InputError, match="have changed since this run"):
+        open_sides(subject)
+
+
+def test_a_run_that_is_gone(subject):
+    with pytest.raises(InputError, match="press Run"):
+        open_sides(Subject(subject.name, None, subject.identity, "0" * 24))
