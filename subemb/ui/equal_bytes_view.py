@@ -8,14 +8,14 @@ import streamlit as st
 from ..codec.settings import METHODS, CompressionSettings
 from ..comparison import Compared, comparison_key, kept_comparison, plan, seconds_of
 from ..format import count_text, percent_text, seconds_text, settings_text, size_text
-from ..jobs import Job, manager
+from ..jobs import manager
 from ..runs import Run
-from ..tokens import escape_markdown
 from .charts import download_csv
 from .error_charts import MEASURES, comparison_chart
 from .error_page import Measured
 from .state import Request
 from .text import show_error
+from .work import Work, begin, forget, watch
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
@@ -37,7 +37,7 @@ def equal_bytes_view(measured: Measured) -> None:
     if entries is not None:
         results(measured, entries)
     elif job is not None and not job.is_over:
-        watch_comparison(measured)
+        watch(measured.frame.visit, work_of(measured, None))
     else:
         if job is not None and job.state == "failed":
             show_error(f"The comparison failed: {job.error}")
@@ -81,7 +81,9 @@ def offer(measured: Measured) -> None:
         f"About {seconds_text(sum(seconds))} in total, a rough estimate. Each method is kept as a run that can be opened."
     )
     if st.button("Compare at equal bytes", type="primary", icon=":material/balance:", key="compare_button", disabled=missing):
-        start(measured, text)
+        work = work_of(measured, text)
+        forget(work)  # done once, but its file was dropped from the cache since
+        begin(measured.frame, work)
         st.rerun()
 
 
@@ -95,40 +97,14 @@ def text_of_weights(measured: Measured) -> tuple[str | None, bool]:
     return text, digest != settings.text_digest
 
 
-def start(measured: Measured, text: str | None) -> Job:
-    """Start the comparison, or join it. Raises InputError if the queue is full."""
-    frame = measured.frame
-    request = Request.of(frame.run.model, frame.run.settings)
-    arguments = {
-        "name": request.model,
-        "revision": request.revision,
-        "settings": frame.run.settings.to_dict(),
-        "text": text,
-    }
-    key = comparison_key(frame.run.key)
-    jobs = manager()
-    job = jobs.get(key)
-    if job is not None and job.is_over:
-        jobs.forget(key)  # done once, but its file was dropped from the cache since
-    return jobs.submit(key, "subemb.comparison:compare_and_keep", arguments, lane="compress", watcher=frame.visit.token)
-
-
-@st.fragment(run_every=0.7)
-def watch_comparison(measured: Measured) -> None:
-    """Progress and Cancel; the page is drawn anew when the job is over."""
-    job = manager().get(comparison_key(measured.frame.run.key))
-    if job is None or job.is_over:
-        st.rerun(scope="app")
-    token = measured.frame.visit.token
-    job.watch(token)
-    if job.state == "queued":
-        st.progress(0.0, text=f"Waiting: number {job.position_in_queue} in the queue")
-    else:
-        stage = job.progress.stage if job.progress else "starting"
-        st.progress(job.fraction, text=f"{escape_markdown(stage)} · {seconds_text(job.seconds)}")
-    if st.button("Cancel", icon=":material/stop_circle:", key="compare_cancel"):
-        job.cancel(by=token)
-        st.rerun(scope="app")
+def work_of(measured: Measured, text: str | None) -> Work:
+    """The job that compares. text: whose tokens are counted, if the run's weights are counts."""
+    run = measured.frame.run
+    request = Request.of(run.model, run.settings)
+    arguments = {"name": request.model, "revision": request.revision, "settings": run.settings.to_dict(), "text": text}
+    return Work(
+        comparison_key(run.key), "subemb.comparison:compare_and_keep", arguments, "Comparing the methods", lane="compress"
+    )
 
 
 # Results

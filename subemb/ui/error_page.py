@@ -9,6 +9,7 @@ import streamlit as st
 
 from ..codec.settings import METHODS
 from ..codec.subspaces import subspace_widths
+from ..evaluate.blocks import RUNS_OF_AXES
 from ..format import count_text, percent_text
 from ..tokens import KINDS
 from . import error_charts as charts
@@ -16,7 +17,6 @@ from .charts import show
 from .frame import Frame
 
 MOST_SCRIPTS = 25
-RUNS_OF_AXES = 8  # a method without subspaces is shown by so many runs of axes
 
 
 @dataclass

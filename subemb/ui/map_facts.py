@@ -12,6 +12,7 @@ from ..analysis.layout import Layout
 from ..codec.result import Compressed, SubspaceCompressed
 from ..tokens import Vocabulary, plotly_text
 from .map_charts import Drawn
+from .text import shortened
 
 if TYPE_CHECKING:
     import torch
@@ -65,17 +66,8 @@ def token_facts(table: "torch.Tensor", compressed: Compressed, vocabulary: Vocab
         norm=norm,
         new_norm=new_norm,
         codes=compressed.codes.numpy() if has_codes else None,
-        names=[plotly_text(shortened(text)) for text in vocabulary.display],
+        names=[plotly_text(shortened(text, LONGEST_NAME)) for text in vocabulary.display],
     )
-
-
-def shortened(text: str) -> str:
-    """At most LONGEST_NAME characters.
-
-    >>> shortened("x" * 50)[-3:], len(shortened("x" * 50))
-    ('xx…', 40)
-    """
-    return text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 1] + "…"
 
 
 def token_table(

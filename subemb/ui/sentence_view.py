@@ -1,7 +1,5 @@
 """The page Assignments, a typed sentence: token by token as coloured blocks."""
 
-import threading
-
 import numpy as np
 import streamlit as st
 
@@ -9,53 +7,35 @@ from ..format import count_text
 from .assignments import Assignment, block_legend
 from .blocks import rows_that_fit
 from .charts import download_csv
-from .text import counted
+from .sentence_inputs import cut, say_cut, take_up
+from .text import counted, write_parameter
 
 LONGEST_SENTENCE = 2000  # characters
 MOST_ROWS = 128  # tokens of a sentence that are drawn
 DEFAULT_SENTENCE = "The king drinks water, and the queen drinks wine."
 
-_tokenizing = threading.Lock()  # fast tokenizers cannot serve two threads at once
-
 
 def read_sentence() -> str:
     """The sentence as typed, cut to LONGEST_SENTENCE characters, and written to the URL."""
-
-    def cut() -> None:
-        given = st.session_state["sentence_text"]
-        st.session_state["sentence_text"] = given[:LONGEST_SENTENCE]
-        st.session_state["sentence_length"] = len(given)
-
-    if "sentence_text" not in st.session_state:
-        linked = st.query_params.get("sentence", DEFAULT_SENTENCE)
-        st.session_state["sentence_text"] = linked[:LONGEST_SENTENCE]
-        st.session_state["sentence_length"] = len(linked)
+    take_up({"sentence_text": ("sentence", DEFAULT_SENTENCE)}, LONGEST_SENTENCE)
     # Not bound to the URL by Streamlit: a pasted book would go there before anybody could cut it.
     text = st.text_area(
         "Sentence",
         key="sentence_text",
         height=90,
         on_change=cut,
+        args=("sentence_text", LONGEST_SENTENCE),
         persist_state="session",
         help=f"Up to {count_text(LONGEST_SENTENCE)} characters. Ctrl+Enter draws it.",
     )
-    if text != DEFAULT_SENTENCE:
-        if st.query_params.get("sentence") != text:
-            st.query_params["sentence"] = text
-    elif "sentence" in st.query_params:
-        del st.query_params["sentence"]
-    length = st.session_state.get("sentence_length", len(text))
-    if length > LONGEST_SENTENCE:
-        st.warning(
-            f"{count_text(length)} characters were given; the first {count_text(LONGEST_SENTENCE)} are kept.",
-            icon=":material/content_cut:",
-        )
+    write_parameter("sentence", None if text == DEFAULT_SENTENCE else text)
+    say_cut("sentence_text", LONGEST_SENTENCE)
     return text
 
 
 def sentence_ids(model, text: str) -> list[int]:
     """Token ids of a sentence with the model's special tokens, not cut to the model's longest input."""
-    with _tokenizing:
+    with model.tokenizer_lock:
         return list(model.tokenizer(text, add_special_tokens=True, truncation=False, verbose=False)["input_ids"])
 
 

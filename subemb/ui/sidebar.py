@@ -20,6 +20,9 @@ PAGES = (
     ("pages/1_Token_map.py", "Token map", ":material/scatter_plot:"),
     ("pages/2_Assignments.py", "Assignments", ":material/view_column:"),
     ("pages/3_Reconstruction_error.py", "Reconstruction error", ":material/monitoring:"),
+    ("pages/4_Similarity.py", "Similarity", ":material/compare_arrows:"),
+    ("pages/5_Entailment.py", "Entailment", ":material/rule:"),
+    ("pages/6_Masked_words.py", "Masked words", ":material/visibility_off:"),
 )
 ANOTHER = "Another Hugging Face model …"
 #: Q offered first for methods whose tuples may collide; the automatic Q is made for unique tuples.
@@ -72,6 +75,13 @@ def model_picker(visit: Visit) -> tuple[str, str | None] | None:
         _download_form(visit)
     revision = request.revision if chosen == request.model else None
     return chosen, visit.revisions.get(chosen, revision)
+
+
+def write_hub_id(visit: Visit, name: str) -> None:
+    """Put an id into the download form, for the next run of the page; nothing is fetched before Download is pressed."""
+    st.session_state["form_model"] = ANOTHER
+    st.session_state["form_hub_id"] = name
+    visit.notice = f"{escape_markdown(name)} is in the sidebar now. Press **Download** there, and **Run** when it is here."
 
 
 def _download_form(visit: Visit) -> None:

@@ -1,4 +1,4 @@
-"""Errors on a page: what is wrong, in words, and never a traceback."""
+"""Words on a page and in its address: errors and never a traceback, counts, shortened texts, parameters of the URL."""
 
 import logging
 from collections.abc import Iterator
@@ -24,6 +24,24 @@ def counted(number: int, noun: str) -> str:
     ('1 row', '30,522 rows')
     """
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def shortened(text: str, length: int) -> str:
+    """At most ``length`` characters of a text.
+
+    >>> shortened("abcdef", 4), shortened("abc", 4)
+    ('abc…', 'abc')
+    """
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def write_parameter(name: str, value: str | None) -> None:
+    """Set a parameter of the URL, or take it out (None)."""
+    if value is None:
+        if name in st.query_params:
+            del st.query_params[name]
+    elif st.query_params.get(name) != value:
+        st.query_params[name] = value
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from ..jobs import Job, manager
 from ..runs import Run
 from .data import finished_run, key_of
 from .state import EXAMPLE, RUN_PARAMETERS, Request, from_query, to_query
+from .text import write_parameter
 
 _KEY = "subemb_visit"
 _STOPPED = "Stopped. What was computed before is still here."
@@ -143,8 +144,4 @@ def write_url(visit: Visit) -> None:
     """Make the URL say what the page shows. Parameters of the page itself are left alone."""
     wanted = to_query(visit.shown) if visit.shown else {}
     for name in RUN_PARAMETERS:
-        if name in wanted:
-            if st.query_params.get(name) != wanted[name]:
-                st.query_params[name] = wanted[name]
-        elif name in st.query_params:
-            del st.query_params[name]
+        write_parameter(name, wanted.get(name))

@@ -1,6 +1,7 @@
 """A vocabulary that attacks: every page must show it as text, run nothing, load nothing, insert nothing."""
 
 import pytest
+from browsing import wait_for
 from checkpoints import HOSTILE, SPECIAL, make_hostile
 
 from subemb.codec.settings import CompressionSettings
@@ -95,7 +96,9 @@ def test_every_token_is_drawn_as_itself(server, watched):
     page, events = watched
     opened(page, server, "Assignments?view=Token&neighbours=50", "small")
     expected = set(Vocabulary.from_tokens([*SPECIAL, *HOSTILE], "wordpiece", special=range(len(SPECIAL))).display)
-    assert set(page.locator("tbody .sb-w").all_text_contents()) == expected
+    drawn = page.locator("tbody .sb-w")
+    wait_for(page, lambda: set(drawn.all_text_contents()) >= expected, 60)  # the drawing may come after the rest of the page
+    assert set(drawn.all_text_contents()) == expected
     assert_unharmed(page, events, "token")
 
 
@@ -121,6 +124,5 @@ def test_a_typed_sentence_is_drawn_as_typed(server, watched):
     field.fill("word1 <img src=x onerror=alert(1)> $x$ :smile:")
     field.press("Control+Enter")
     page.get_by_text("Drawn:").wait_for(timeout=20_000)
-    page.wait_for_timeout(1000)
-    assert "word1" in page.locator("tbody .sb-w").all_text_contents()
+    wait_for(page, lambda: "word1" in page.locator("tbody .sb-w").all_text_contents())
     assert_unharmed(page, events, "sentence")

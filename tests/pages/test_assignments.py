@@ -1,6 +1,7 @@
 """The page Assignments, without a browser."""
 
 import pytest
+from apps import html_of, open_app, own_folders, table_with, texts
 from checkpoints import SPECIAL, make_bert
 from streamlit.testing.v1 import AppTest
 
@@ -21,11 +22,8 @@ RUNS = {
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    make_bert(folder / "small", [*SPECIAL, *WORDS], dim=12)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SUBEMB_MODELS", str(folder))
-        patch.setenv("SUBEMB_CACHE", str(tmp_path_factory.mktemp("cache")))
+    with own_folders(tmp_path_factory) as folder:
+        make_bert(folder / "small", [*SPECIAL, *WORDS], dim=12)
         for settings in RUNS.values():
             run_and_keep("small", None, settings.to_dict())
         yield folder
@@ -34,28 +32,12 @@ def models(tmp_path_factory):
 @pytest.fixture
 def open_page(models):
     def opened(run: str = "cluster", **query: str) -> AppTest:
-        test = AppTest.from_file("../../app.py", default_timeout=60)
-        test.switch_page(PAGE)
-        test.query_params.update(to_query(Request("small", None, RUNS[run])) | query)
-        test.run()
+        test = open_app(PAGE, Request("small", None, RUNS[run]), **query)
         assert not test.exception
         assert not test.error, [box.value for box in test.error]
         return test
 
     return opened
-
-
-def html_of(test: AppTest) -> str:
-    return " ".join(element.proto.body for element in test.get("html"))
-
-
-def texts(test: AppTest) -> str:
-    return " ".join(str(element.value) for element in [*test.markdown, *test.caption, *test.info, *test.success, *test.warning])
-
-
-def table_with(test: AppTest, *columns: str):
-    """The first table with these columns; AppTest knows keys of widgets only."""
-    return next(element.value for element in test.dataframe if set(columns) <= set(element.value.columns))
 
 
 def test_a_token_with_its_neighbours_and_sharers(open_page):

@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from apps import metrics
 from checkpoints import SPECIAL, make_bert
 from streamlit.testing.v1 import AppTest
 
@@ -36,10 +37,6 @@ def opened(request: Request | None = None, **query: str) -> AppTest:
 
 def kept(settings: CompressionSettings) -> Run:
     return Run.from_dict(run_and_keep("small", None, settings.to_dict()))
-
-
-def metrics(test: AppTest) -> dict[str, str]:
-    return {metric.label: metric.value for metric in test.metric}
 
 
 def wait_for_the_run(test: AppTest, seconds: float = 60) -> None:

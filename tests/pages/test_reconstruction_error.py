@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from apps import metrics, own_folders, table_with, texts
 from checkpoints import SPECIAL, make_bert
 from streamlit.testing.v1 import AppTest
 
@@ -26,11 +27,8 @@ RUNS = {
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    make_bert(folder / "small", [*SPECIAL, *WORDS], dim=12, rows=310)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SUBEMB_MODELS", str(folder))
-        patch.setenv("SUBEMB_CACHE", str(tmp_path_factory.mktemp("cache")))
+    with own_folders(tmp_path_factory) as folder:
+        make_bert(folder / "small", [*SPECIAL, *WORDS], dim=12, rows=310)
         for settings in RUNS.values():
             run_and_keep("small", None, settings.to_dict())
         yield folder
@@ -49,19 +47,6 @@ def open_page(models):
         return test
 
     return opened
-
-
-def table_with(test: AppTest, *columns: str):
-    """The first table with these columns; AppTest knows keys of widgets only."""
-    return next(element.value for element in test.dataframe if set(columns) <= set(element.value.columns))
-
-
-def texts(test: AppTest) -> str:
-    return " ".join(str(element.value) for element in [*test.markdown, *test.caption, *test.info, *test.success, *test.warning])
-
-
-def metrics(test: AppTest) -> dict[str, str]:
-    return {metric.label: metric.value for metric in test.metric}
 
 
 @pytest.mark.parametrize("run", RUNS)
@@ -164,7 +149,7 @@ def test_the_button_starts_a_job_that_can_be_cancelled(open_page):
     assert not test.exception
     job = manager().get(f"compare-{key}")
     assert job is not None
-    cancel = [button for button in test.button if button.key == "compare_cancel"]
+    cancel = [button for button in test.button if button.label == "Cancel"]
     if not job.is_over:  # a small model may be done by now
         cancel[0].click().run()
         job.wait(60)

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from apps import open_app, own_folders
 from checkpoints import HOSTILE, SPECIAL, make_bert
 from streamlit.testing.v1 import AppTest
 
@@ -34,11 +35,8 @@ RUNS = {
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
     """Run keys by name, of a small model with tokens of every kind."""
-    folder = tmp_path_factory.mktemp("models")
-    make_bert(folder / "small", TOKENS, dim=12)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SUBEMB_MODELS", str(folder))
-        patch.setenv("SUBEMB_CACHE", str(tmp_path_factory.mktemp("cache")))
+    with own_folders(tmp_path_factory) as folder, pytest.MonkeyPatch.context() as patch:
+        make_bert(folder / "small", TOKENS, dim=12)
         # Nothing here is to wait for numba's compiler in another process.
         patch.setattr(manager(), "warm", lambda *_: type("Warm", (), {"is_over": False})())
         yield {name: run_and_keep("small", None, settings.to_dict())["key"] for name, settings in RUNS.items()}
@@ -243,10 +241,7 @@ def test_a_failed_umap_says_so_and_can_be_tried_again(keys):
     key = map_job.job_key(keys["cluster"], np.arange(len(TOKENS)), UmapSettings())
     job = manager().submit(key, "jobs_functions:fail_input", lane=map_job.LANE)
     assert job.wait(60)
-    test = AppTest.from_file("../../app.py", default_timeout=60)
-    test.switch_page(PAGE)
-    test.query_params.update(to_query(Request("small", None, RUNS["cluster"])) | {"map": "UMAP"})
-    test.run()
+    test = open_app(PAGE, Request("small", None, RUNS["cluster"]), **({"map": "UMAP"}))
     manager().forget(key)
     assert "UMAP failed" in " ".join(box.value for box in test.error)
     assert test.button(key="map_umap_start").label == "Try again"

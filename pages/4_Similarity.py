@@ -1,0 +1,23 @@
+"""Similarity: what compression does to the similarity of sentences and words."""
+
+import streamlit as st
+
+from subemb.ui.frame import page
+from subemb.ui.similarity_lists import lists_view
+from subemb.ui.similarity_pair import pair_view
+from subemb.ui.similarity_set import labelled_set_view
+from subemb.ui.word_similarity import words_view
+
+VIEWS = {"A pair": pair_view, "Lists": lists_view, "Labelled set": labelled_set_view, "Words": words_view}
+
+frame = page(
+    "Similarity",
+    "How alike two sentences are, by the original model and on the compressed table: for a pair of your own, for lists, for sets "
+    "with human scores, and for single words.",
+)
+with frame.errors():
+    if frame.run is not None:
+        for tab, draw in zip(st.tabs(list(VIEWS), key="similarity", bind="query-params"), VIEWS.values(), strict=True):
+            if tab.open:
+                with tab, frame.errors():
+                    draw(frame)

@@ -1,0 +1,24 @@
+"""Entailment: does the hypothesis follow from the premise, before and after compression; for a pair and for labelled sets."""
+
+import streamlit as st
+
+from subemb.ui.entailment_engine import choose_engine
+from subemb.ui.entailment_pair import pair_view
+from subemb.ui.entailment_set import set_view
+from subemb.ui.frame import page
+
+VIEWS = {"A pair": pair_view, "Labelled set": set_view}
+
+frame = page(
+    "Entailment",
+    "Does a hypothesis follow from a premise? What the model says with its original table and with the compressed one, for a pair "
+    "of sentences and for labelled sets.",
+)
+with frame.errors():
+    if frame.run is not None:
+        engine = choose_engine(frame)
+        if engine is not None:
+            for tab, draw in zip(st.tabs(list(VIEWS), key="part", bind="query-params"), VIEWS.values(), strict=True):
+                if tab.open:
+                    with tab, frame.errors():
+                        draw(frame, engine)

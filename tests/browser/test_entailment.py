@@ -1,0 +1,93 @@
+"""The page Entailment in a real browser: a typed pair, the demonstration set to its end, a narrow window."""
+
+import csv
+
+import pytest
+from browsing import is_wider_than_its_place, wait_for
+from entailment_models import make_classifier, make_encoder, train_quick_head
+from playwright.sync_api import expect
+
+from subemb import load
+from subemb.codec.settings import CompressionSettings
+from subemb.evaluate.head_files import cards_for
+from subemb.runs import run_and_keep
+
+SMALL = CompressionSettings("product", subspaces=2, codebook_size=2, weights="none", iterations=2)
+SMALL_QUERY = "method=product&f=2&q=2&weights=none&iterations=2"
+BUNDLED = CompressionSettings("product", subspaces=8, codebook_size=16, weights="none", iterations=1)
+BUNDLED_QUERY = "model=all-MiniLM-L6-v2&method=product&f=8&q=16&weights=none&iterations=1"
+BARS = """() => [...document.querySelectorAll('[data-testid=stMain] .js-plotly-plot')].filter(plot => plot.data)
+    .flatMap(plot => plot.data).filter(trace => trace.type === 'bar').map(trace => [trace.name, [...trace.x]])"""
+
+
+@pytest.fixture(scope="module")
+def server(start_app, tmp_path_factory):
+    models, cache = tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("cache")
+    environment = {"SUBEMB_MODELS": str(models), "SUBEMB_CACHE": str(cache)}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        make_classifier(models / "classifier")
+        make_encoder(models / "encoder")
+        train_quick_head(models / "encoder")
+        for name in ("classifier", "encoder"):
+            run_and_keep(name, None, SMALL.to_dict())
+        if cards_for(load("all-MiniLM-L6-v2")):
+            run_and_keep("all-MiniLM-L6-v2", None, BUNDLED.to_dict())
+    return start_app(environment)
+
+
+def bars(page) -> dict[str, list[float]]:
+    return dict(page.evaluate(BARS))
+
+
+def test_a_typed_pair_gets_bars_on_both_sides(server, page):
+    page.goto(f"{server.url}/Entailment?model=classifier&{SMALL_QUERY}")
+    before = wait_for(page, lambda: bars(page), 90)
+    page.get_by_role("textbox", name="Premise").fill("the cat sits on the mat")
+    page.get_by_role("textbox", name="Hypothesis").fill("a dog runs under the tree")
+    page.get_by_role("button", name="Judge").click()
+    after = wait_for(page, lambda: (found := bars(page)) and found != before and found, 90)
+    assert list(after) == ["original", "compressed"]
+    assert all(sum(values) == pytest.approx(100, abs=0.01) for values in after.values())
+    expect(page.get_by_text("Original says")).to_be_visible()
+    expect(page.get_by_text("Compressed says")).to_be_visible()
+    assert "hypothesis=a+dog" in page.url
+    other = page.context.new_page()  # the link shows the same to others
+    other.goto(page.url)
+    assert wait_for(other, lambda: bars(other), 90) == after
+
+
+def test_the_demonstration_set_runs_to_its_end(server, page, new_page, tmp_path):
+    if not cards_for(load("all-MiniLM-L6-v2")):
+        pytest.skip("no entailment head is shipped with the bundled model")
+    page.goto(f"{server.url}/Entailment?{BUNDLED_QUERY}&part=Labelled+set")
+    page.get_by_role("button", name="Evaluate").click()
+    expect(page.get_by_role("heading", name="Flipped pairs")).to_be_visible(timeout=300_000)
+    expect(page.get_by_text("Accuracy, compressed")).to_be_visible()
+    expect(page.get_by_text("McNemar").first).to_be_visible()
+    expect(page.get_by_text("Change by language, largest loss first")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download all pairs as CSV").click()
+    download.value.save_as(tmp_path / "pairs.csv")
+    with (tmp_path / "pairs.csv").open(encoding="utf-8-sig", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) >= 300
+    right = sum(row["original"] == row["labelled"] for row in rows) / len(rows)
+    assert right > 0.4  # guessing gives a third
+    expect(page.get_by_text(f"{100 * right:.1f} %", exact=True).first).to_be_visible()
+    other = new_page(width=390, height=844, color_scheme="dark")
+    other.goto(page.url)
+    expect(other.get_by_role("heading", name="Flipped pairs")).to_be_visible(timeout=90_000)
+    assert not is_wider_than_its_place(other)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_narrow_window_holds_everything(server, new_page, scheme):
+    page = new_page(width=390, height=844, color_scheme=scheme)
+    page.goto(f"{server.url}/Entailment?model=encoder&{SMALL_QUERY}&premise={'cat+' * 200}")
+    wait_for(page, lambda: bars(page), 90)
+    assert not is_wider_than_its_place(page)
+    assert page.get_by_test_id("stAlertContentError").count() == 0
+    for label in ("Premise", "Hypothesis"):
+        expect(page.get_by_role("textbox", name=label)).to_be_visible()

@@ -1,0 +1,86 @@
+"""The page Masked words in a real browser, on a small model that was trained and compressed beforehand."""
+
+import re
+import shutil
+
+import masked_models
+import pytest
+from browsing import is_wider_than_its_place, wait_for
+from checkpoints import make_bert
+from playwright.sync_api import expect
+
+from subemb.codec.settings import CompressionSettings
+from subemb.runs import run_and_keep
+
+SETTINGS = CompressionSettings("product", subspaces=4, codebook_size=12, iterations=3)
+QUERY = "model=animals&method=product&f=4&q=12&iterations=3"
+WORKER = 180_000  # milliseconds; a cold worker first imports torch and transformers
+SENTENCE = "the+dog+says+woof+in+the+garden+."
+
+
+@pytest.fixture(scope="module")
+def server(start_app, tmp_path_factory):
+    models, cache = tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("cache")
+    shutil.copytree(masked_models.trained() / "animals", models / "animals")
+    make_bert(models / "headless")
+    environment = {"SUBEMB_MODELS": str(models), "SUBEMB_CACHE": str(cache)}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        for name in ("animals", "headless"):
+            run_and_keep(name, None, SETTINGS.to_dict())
+    return start_app(environment)
+
+
+def test_a_word_is_clicked_and_both_columns_are_filled(server, new_page):
+    page = new_page()
+    page.goto(f"{server.url}/Masked_words?{QUERY}&masked={SENTENCE}")
+    page.get_by_role("radio", name="woof").click()
+    before, after = page.get_by_role("table", name="original: 10 best"), page.get_by_role("table", name="compressed: 10 best")
+    expect(before).to_be_visible(timeout=WORKER)
+    expect(after).to_be_visible()
+    expect(before.get_by_role("rowheader").first).to_contain_text("woof")
+    expect(before.get_by_role("rowheader").first).to_contain_text("the masked word")
+    expect(page.get_by_text("KL divergence")).to_be_visible()
+    assert "word=3" in page.url
+    # side by side, and bars of one scale: equal probability, equal length
+    assert abs(before.bounding_box()["y"] - after.bounding_box()["y"]) < 2
+    assert before.bounding_box()["x"] + before.bounding_box()["width"] <= after.bounding_box()["x"]
+    drawn = page.locator("table.mw tbody tr").evaluate_all(
+        """rows => rows.map(row => [parseFloat(row.querySelector('.mw-p').textContent),
+            row.querySelector('.mw-b').getBoundingClientRect().width])"""
+    )
+    assert len(drawn) == 20
+    largest = max(drawn)
+    for percent, width in drawn:
+        assert width == pytest.approx(max(2, largest[1] * percent / largest[0]), abs=1.5)
+    # a link shows the same to somebody else, on a phone
+    phone = new_page(width=390, height=844, color_scheme="dark")
+    phone.goto(page.url)
+    expect(phone.get_by_role("table", name="compressed: 10 best")).to_be_visible(timeout=WORKER)
+    wait_for(page, lambda: phone.get_by_role("table").all_inner_texts() == page.get_by_role("table").all_inner_texts())
+    assert not is_wider_than_its_place(phone)
+    kl = page.get_by_test_id("stMetricValue").first.inner_text()
+    page.get_by_test_id("stMain").get_by_text("output", exact=True).click()
+    expect(page.get_by_test_id("stMetricValue").first).not_to_have_text(kl, timeout=WORKER)
+    assert re.search("tables=output", page.url)
+
+
+def test_a_text_is_scored_and_nothing_is_wider_than_the_page(server, page):
+    text = "%0A".join(sentence.replace(" ", "+") for sentence in masked_models.sentences()[:6])
+    page.goto(f"{server.url}/Masked_words?{QUERY}&masked_view=Text&scored={text}")
+    page.get_by_role("button", name="Compute pseudo-perplexity").click()
+    expect(page.get_by_text("paired bootstrap over sentences")).to_be_visible(timeout=WORKER)
+    expect(page.locator(".st-key-sentence_scores_1 .js-plotly-plot")).to_be_visible(timeout=WORKER)
+    assert not is_wider_than_its_place(page)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_timeout(500)
+    assert not is_wider_than_its_place(page)
+
+
+def test_a_model_without_head_offers_others(server, new_page):
+    page = new_page(width=390, height=844)
+    page.goto(f"{server.url}/Masked_words?{QUERY.replace('animals', 'headless')}")
+    page.get_by_role("button", name="Choose").click()
+    expect(page.get_by_text("animals is chosen in the sidebar")).to_be_visible(timeout=WORKER)
+    assert not is_wider_than_its_place(page)

@@ -1,0 +1,125 @@
+"""The tabs "A pair" and "Lists" of the page Similarity in a real browser."""
+
+import re
+from urllib.parse import urlencode
+
+import pytest
+from browsing import is_wider_than_its_place, wait_for
+from checkpoints import SPECIAL, WORDS, make_bert
+from playwright.sync_api import expect
+
+from subemb.codec.settings import CompressionSettings
+from subemb.runs import run_and_keep
+
+SETTINGS = CompressionSettings("product", subspaces=3, codebook_size=4, iterations=2)
+RUN = {"model": "small", "method": "product", "f": 3, "q": 4, "iterations": 2}
+HOSTILE = "<img src=x onerror=alert(1)> $x$ :smile: **b**"
+
+
+@pytest.fixture(scope="module")
+def server(start_app, tmp_path_factory):
+    models, cache = tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("cache")
+    letters = [*"<>=()$:*x", "img", "src", "onerror", "alert", "smile"]
+    make_bert(models / "small", [*SPECIAL, *WORDS, *letters], dim=24, initializer_range=0.3)
+    environment = {"SUBEMB_MODELS": str(models), "SUBEMB_CACHE": str(cache)}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        run_and_keep("small", None, SETTINGS.to_dict())
+    return start_app(environment)
+
+
+def address(server, **query) -> str:
+    return f"{server.url}/Similarity?{urlencode({**RUN, **query})}"
+
+
+def compared(page) -> None:
+    """Wait until the pair's result is drawn, to its end; the browser loads some parts of it later than others."""
+    expect(page.get_by_text("Sentence vector: ")).to_be_visible(timeout=150_000)  # a worker starts for the first
+    page.locator(".te").nth(1).wait_for(timeout=90_000)
+    page.wait_for_function("() => !document.querySelector('[data-testid=stStatusWidget]')", timeout=90_000)
+
+
+def shown(page) -> tuple[list[str], list[str]]:
+    """Both scores, and the tokens with their effects."""
+    scores = page.locator("[data-testid=stMetricValue]").all_inner_texts()
+    return scores, page.locator(".te li").evaluate_all(
+        "items => items.map(item => item.querySelector('bdi').textContent + ' ' + item.querySelector('small').textContent)"
+    )
+
+
+def test_a_typed_pair_and_its_link(server, new_page):
+    page = new_page()
+    page.goto(address(server, first="the cat sits", second="a dog runs"))
+    compared(page)
+    page.get_by_role("textbox", name="First sentence").fill("the small bird sings")
+    page.get_by_role("textbox", name="Second sentence").fill("the old dog sits under the tree")
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator(".te bdi", has_text="bird")).to_be_visible(timeout=60_000)
+    compared(page)
+    bars = page.locator(".te-bar")
+    expect(bars).to_have_count(2)
+    for place, side in enumerate(("original", "compressed")):
+        name = bars.nth(place).get_attribute("aria-label")
+        assert re.fullmatch(rf"{side}: cosine -?\d\.\d{{3}} on a scale from (0|-1) to 1", name)
+        assert bars.nth(place).locator("div").bounding_box()["width"] > 1
+    assert "first=the+small+bird+sings" in page.url or "first=the%20small%20bird%20sings" in page.url
+    # Pointing at a token shows its numbers.
+    token = page.locator(".te li", has_text="bird")
+    details = token.locator(".te-d")
+    expect(details).not_to_be_visible()
+    token.hover()
+    expect(details).to_be_visible()
+    assert "by subspace: 0:" in details.inner_text()
+    # Somebody else opens the link.
+    other = new_page()
+    other.goto(page.url)
+    compared(other)
+    wait_for(page, lambda: shown(other) == shown(page))
+    assert len(shown(page)[1]) == 6 + 9
+
+
+def test_tokens_can_be_read_by_keyboard(server, page):
+    page.goto(address(server, first="the cat sits", second="a dog runs"))
+    compared(page)
+    token = page.locator(".te li").nth(1)
+    token.focus()
+    expect(token.locator(".te-d")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(token.locator(".te-d")).not_to_be_visible()
+    expect(page.locator(".te li").nth(2).locator(".te-d")).to_be_visible()
+
+
+def test_hostile_text_shows_as_itself(server, page):
+    events = []
+    page.on("dialog", lambda dialog: (events.append(dialog.message), dialog.dismiss()))
+    page.goto(address(server, first=HOSTILE, second="the cat sits"))
+    compared(page)
+    assert page.get_by_role("textbox", name="First sentence").input_value() == HOSTILE
+    tokens = page.locator(".te bdi")
+    wait_for(page, lambda: tokens.all_inner_texts()[:5] == ["[CLS]", "<", "img", "src", "="])
+    page.goto(address(server, similarity="Lists", list1=f"{HOSTILE}\nthe cat", list2=HOSTILE))
+    page.get_by_role("button", name="Compare the lists").click()
+    expect(page.get_by_text("Nearest sentences")).to_be_visible(timeout=60_000)
+    labels = page.locator(".js-plotly-plot .yaxislayer-above text")
+    wait_for(page, lambda: any("<img" in label for label in labels.all_text_contents()))
+    assert page.evaluate("() => document.querySelectorAll('[onerror], img[src=x], .katex').length") == 0
+    assert not events
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_is_wider_than_the_page(server, new_page, width, scheme):
+    page = new_page(width=width, height=900, color_scheme=scheme)
+    page.goto(address(server, first="the cat sits on the mat " * 8, second="believable " * 6 + "x" * 200))
+    compared(page)
+    assert not is_wider_than_its_place(page)
+    assert (
+        page.locator(".te li").evaluate_all("items => Math.max(...items.map(item => item.getBoundingClientRect().right))")
+        <= width
+    )
+    page.goto(address(server, similarity="Lists"))
+    page.get_by_role("button", name="Compare the lists").click()
+    expect(page.get_by_text("Nearest sentences")).to_be_visible(timeout=60_000)
+    assert not is_wider_than_its_place(page)
+    assert page.get_by_test_id("stAlertContentError").count() == 0

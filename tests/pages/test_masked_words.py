@@ -1,0 +1,281 @@
+"""The page Masked words, without a browser."""
+
+import re
+import shutil
+
+import masked_models
+import pytest
+from apps import metrics, open_app, own_folders
+from checkpoints import HOSTILE, SPECIAL, make_bert
+from streamlit.testing.v1 import AppTest
+
+from subemb.catalogue import BUNDLED_NAME
+from subemb.codec.settings import CompressionSettings
+from subemb.evaluate.masked import FilledMask, Filling
+from subemb.evaluate.masked_catalogue import HUB_MODELS
+from subemb.runs import run_and_keep
+from subemb.tokens import escape_html
+from subemb.ui.masked_bars import bars_html, change_of
+from subemb.ui.sidebar import ANOTHER
+from subemb.ui.state import Request, to_query
+
+PAGE = "pages/6_Masked_words.py"
+PRODUCT = CompressionSettings("product", subspaces=2, codebook_size=6, iterations=3)
+SENTENCE = "the dog says [MASK] in the garden ."
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    with own_folders(tmp_path_factory) as folder:
+        shutil.copytree(masked_models.trained() / "animals", folder / "animals")
+        make_bert(folder / "headless")
+        make_bert(folder / "hostile", [*SPECIAL, *HOSTILE, "cat", "dog"], masked_lm=True)
+        make_bert(folder / "untied", masked_lm=True, tie_word_embeddings=False)
+        for name in ("animals", "headless", "hostile", "untied"):
+            run_and_keep(name, None, PRODUCT.to_dict())
+        yield folder
+
+
+@pytest.fixture
+def open_page(models):
+    def opened(name: str = "animals", **query: str) -> AppTest:
+        test = AppTest.from_file("../../app.py", default_timeout=90)
+        test.switch_page(PAGE)
+        test.query_params.update(to_query(Request(name, None, PRODUCT)) | query)
+        return run(test)
+
+    return opened
+
+
+def run(test: AppTest) -> AppTest:
+    """Run the script until no job is left to wait for."""
+    test.run()
+    for _ in range(60):
+        assert not test.exception
+        if not any(button.key and button.key.startswith("cancel_") for button in test.button):
+            break
+        test.run()
+    assert not test.error, [box.value for box in test.error]
+    return test
+
+
+def texts(test: AppTest) -> str:
+    return " ".join(str(element.value) for element in [*test.markdown, *test.caption, *test.info, *test.warning])
+
+
+def bars(test: AppTest) -> list[str]:
+    """The HTML of the drawn fillings."""
+    return [element.proto.body for element in test.get("html") if "best fillings" in element.proto.body]
+
+
+def fillings(test: AppTest):
+    return next(element.value for element in test.dataframe if "original, rank" in element.value.columns)
+
+
+# Models without a head
+
+
+def test_a_model_without_head_is_told_and_others_are_offered(open_page):
+    test = open_page("headless")
+    shown = texts(test)
+    assert "has no masked-word head" in shown
+    assert "animals" in shown
+    assert "hostile" in shown
+    assert all(model.name.split("/")[1].split("-")[0] in shown for model in HUB_MODELS)
+    assert not test.tabs
+
+
+def test_a_model_here_is_chosen_with_a_button(open_page):
+    test = open_page("headless")
+    button = next(button for button in test.button if button.key == "masked_choose_0")
+    button.click().run()
+    assert not test.exception
+    assert test.selectbox(key="form_model").value == "animals"
+    assert "is chosen in the sidebar" in texts(test)
+
+
+def test_a_hub_id_is_written_into_the_download_form_and_not_fetched(open_page):
+    from subemb.jobs import manager
+
+    test = open_page("headless")
+    test.button(key="masked_download_1").click().run()
+    assert not test.exception
+    assert test.selectbox(key="form_model").value == ANOTHER
+    assert test.text_input(key="form_hub_id").value == HUB_MODELS[1].name
+    assert manager().get(("download", HUB_MODELS[1].name, None)) is None
+
+
+def test_the_bundled_model_has_no_head():
+    import subemb
+
+    assert not subemb.load(BUNDLED_NAME).has_head("masked")
+
+
+# A sentence
+
+
+def test_a_mask_is_filled_side_by_side(open_page):
+    test = open_page(masked=SENTENCE)
+    before, after = bars(test)
+    assert "original: 10 best fillings" in before
+    assert "compressed: 10 best fillings" in after
+    table = fillings(test)
+    assert table.loc[table["original, rank"] == 1, "token"].item() == "woof"
+    assert (table["original, rank"] <= 10).sum() == (table["compressed, rank"] <= 10).sum() == 10
+    assert float(metrics(test)["KL divergence"].split()[0]) > 0.1
+    assert re.search(r"(Both put|Original puts) \*\*woof\*\*", texts(test))
+
+
+def test_a_word_is_clicked_and_unclicked(open_page):
+    test = open_page(masked="the dog says woof in the garden .")
+    assert "Click a word above to mask it" in texts(test)
+    test.pills(key="masked_word").select(3)
+    run(test)
+    assert "the dog says **\\[MASK\\]** in the garden" in texts(test)
+    assert "The masked word **woof**" in texts(test)
+    assert test.query_params["word"] == "3"
+    again = open_page(masked="the dog says woof in the garden .", word="3")
+    assert bars(again) == bars(test)
+    test.pills(key="masked_word").unselect(3)
+    run(test)
+    assert not bars(test)
+    assert "word" not in test.query_params
+
+
+def test_a_new_sentence_forgets_the_word(open_page):
+    test = open_page(masked="the dog says woof .", word="3")
+    test.text_input(key="masked_text").set_value("the cat says [MASK] .")
+    run(test)
+    assert test.pills(key="masked_word").value is None
+    assert test.query_params["masked"] == "the cat says [MASK] ."
+    assert len(bars(test)) == 2
+
+
+def test_input_output_and_both(open_page):
+    seen = set()
+    test = open_page(masked=SENTENCE)
+    for choice in ("input and output", "input", "output"):
+        test.segmented_control(key="tables").set_value(choice)
+        run(test)
+        seen.add(metrics(test)["KL divergence"])
+    assert len(seen) == 3
+    assert bars(open_page(masked=SENTENCE, tables="output")) == bars(test)
+
+
+def test_several_masks_in_another_spelling(open_page):
+    test = open_page(masked="the <mask> says [MASK] .")
+    assert len(bars(test)) == 4
+    assert "There are 2 masks. Each is filled on its own" in texts(test)
+    assert "was read as this model's own mask" in texts(test)
+
+
+def test_a_head_with_a_table_of_its_own(open_page):
+    test = open_page("untied", masked="the cat [MASK] .")
+    assert "has a table of its own, so only the input is compressed" in texts(test)
+    assert not [control for control in test.segmented_control if control.key == "tables"]
+    assert len(bars(test)) == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ({"masked": " "}, "Type a sentence"),
+        ({"masked": "the cat"}, "Click a word above"),
+        ({"masked": "the cat", "word": "99"}, "Click a word above"),
+        ({"masked": "the cat", "word": "²"}, "Click a word above"),
+        ({"masked": "cat " * 600}, "2,400 characters were given; the first 2,000 are kept"),
+    ],
+)
+def test_links_that_say_too_little_or_too_much(open_page, query, message):
+    assert message in texts(open_page(**query))
+
+
+def test_what_the_model_cannot_read_is_an_error_in_words(open_page, models):
+    test = open_app(PAGE, Request("animals", None, PRODUCT), timeout=90, **({"masked": "[MASK] " + "cat " * 40}))
+    for _ in range(60):
+        if test.error:
+            break
+        test.run()
+    assert not test.exception
+    assert "43 tokens\\, and this model reads 32" in test.error[0].value
+
+
+def test_hostile_tokens_and_sentences_are_shown_as_text(open_page):
+    test = open_page("hostile", masked="<script>alert(1)</script> $x$ [MASK] **b** :smile:")
+    drawn = "".join(bars(test))
+    assert all(markup not in drawn for markup in ("<script", "<img", "<b>", "</script"))
+    assert "<script>" not in texts(test)
+    tokens = fillings(test)["token"]
+    assert set(tokens) & set(HOSTILE)  # some of them are among the best of an untrained model
+    assert all(escape_html(token) in drawn for token in tokens)
+
+
+# Text
+
+
+def test_a_text_is_scored_on_the_button(open_page):
+    text = "\n".join(masked_models.sentences()[:6])
+    test = open_page(masked_view="Text", scored=text)
+    assert "6 sentences, 40 tokens; every one is masked once on each side" in texts(test)
+    assert not test.metric
+    test.button(key="score_button").click()
+    run(test)
+    shown = metrics(test)
+    assert float(shown["Pseudo-perplexity, original"]) < float(shown["Pseudo-perplexity, compressed"].replace(",", ""))
+    assert "paired bootstrap over sentences, 2,000 resamples, seed 0" in texts(test)
+    table = next(element.value for element in test.dataframe if "difference compressed" in element.value.columns)
+    assert len(table) == 6
+    assert table["difference compressed"].is_monotonic_increasing
+
+
+def test_a_long_text_is_sampled_and_said(open_page):
+    test = open_page(masked_view="Text", scored="the cat. the dog. the owl.", most_tokens="4", masked_seed="7")
+    assert "3 sentences, 9 tokens; 4 of them, drawn at random, are masked" in texts(test)
+    test.button(key="score_button").click()
+    run(test)
+    assert "4 of 9 tokens, drawn at random (seed 7), of 3 sentences" in texts(test)
+    assert "it takes at least 5 sentences" in texts(test)
+
+
+@pytest.mark.parametrize(("text", "is_warned"), [("zz yy. xx the cat.", True), ("the cat says meow. the owl.", False)])
+def test_a_text_that_the_tokenizer_does_not_know_is_warned_about(open_page, text, is_warned):
+    test = open_page(masked_view="Text", scored=text)
+    test.button(key="score_button").click()
+    run(test)
+    assert "Pseudo-perplexity, original" in metrics(test)
+    assert any("unknown to this model’s tokenizer" in element.value for element in test.warning) == is_warned
+
+
+def test_an_example_text_is_taken(open_page):
+    test = open_page(masked_view="Text")
+    test.selectbox(key="scored_example").set_value("German").run()
+    assert test.text_area(key="scored_text").value.startswith("Der Markt")
+    test.text_area(key="scored_text").set_value("").run()
+    assert "Paste a text" in texts(test)
+
+
+# Parts
+
+
+def filling(first: int, second: int) -> Filling:
+    return Filling(first, f"t{first}", (0.5, 0.25), (first, second))
+
+
+def test_changes_are_said_in_words():
+    mask = FilledMask(1, (), 10, (0.0, 1.0), (1.0, 1.0))
+    names = ("original", "compressed")
+    assert change_of(filling(1, 1), mask, 1, names) == ("= same", "same")
+    assert change_of(filling(5, 2), mask, 1, names) == ("▲ up from 5", "up")
+    assert change_of(filling(2, 5), mask, 1, names) == ("▼ down from 2", "down")
+    assert change_of(filling(1200, 5), mask, 1, names) == ("+ new, was 1,200", "new")
+    assert change_of(filling(5, 1200), mask, 0, names) == ("− lost, now 1,200", "lost")
+    assert change_of(filling(5, 6), mask, 0, names) == ("", "same")
+    three = Filling(0, "t", (0.5, 0.2, 0.1), (1, 11, 12))
+    assert change_of(three, mask, 0, (*names, "adapted"))[0] == "− lost, now 11 compressed, 12 adapted"
+
+
+def test_bars_share_one_scale():
+    mask = FilledMask(1, (filling(1, 1),), 10, (0.0, 1.0), (1.0, 1.0))
+    names = ("original", "compressed")
+    assert "--mw-w:100.00%" in bars_html(mask, 0, names, 0.5)
+    assert "--mw-w:50.00%" in bars_html(mask, 1, names, 0.5)
