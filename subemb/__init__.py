@@ -12,6 +12,8 @@ _EXPORTS = {
     "PretrainedModel": "subemb.pretrained",
     "compress": "subemb.codec",
     "attach": "subemb.codec",
+    "adapt": "subemb.adaptation",
+    "AdaptationSettings": "subemb.adaptation",
     "Compressed": "subemb.codec",
     "CompressionSettings": "subemb.codec",
     "SubspaceEmbedding": "subemb.codec",
@@ -19,7 +21,7 @@ _EXPORTS = {
     "InputError": "subemb.errors",
     "Cancelled": "subemb.errors",
 }
-_SUBPACKAGES = ("analysis", "codec", "errors", "evaluate", "pretrained", "tokens")
+_SUBPACKAGES = ("adaptation", "analysis", "codec", "errors", "evaluate", "pretrained", "tokens")
 
 __all__ = ["__version__", *_EXPORTS, *_SUBPACKAGES]
 

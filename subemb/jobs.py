@@ -25,7 +25,7 @@ from .errors import Cancelled, InputError, ModelError
 from .lanes import Lane, plain_arguments
 from .progress import Progress
 
-LANES = ("compress", "layout", "evaluate", "download")
+LANES = ("compress", "layout", "evaluate", "adapt", "download")
 WATCHING_SECONDS = 30.0
 HISTORY_LIMIT = 1000
 

@@ -14,6 +14,8 @@ from .errors import ModelError
 from .headers import name_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import torch
 
 TOKENIZER_FILES = (
@@ -184,6 +186,41 @@ def share_weights(module: "torch.nn.Module", *also_shared: Any) -> "torch.nn.Mod
     memo = {id(tensor): tensor for tensor in [*module.parameters(), *module.buffers()]}
     memo.update({id(thing): thing for thing in also_shared if thing is not None})
     return copy.deepcopy(module, memo)
+
+
+def exchange_weights(
+    network: "torch.nn.Module", weights: "Mapping[str, torch.Tensor]", partly: bool = False
+) -> "torch.nn.Module":
+    """A copy of a network in which some weights have other values; it shares all the others.
+
+    weights: name -> tensor. A name may be that of the network without its head: it is found in a network with one, and the
+    other way round. partly: leave out weights of a head that this network does not have.
+    Raises ModelError (``broken``) for a name that belongs to no part of the network, or another shape.
+    """
+    import torch
+
+    prefix = getattr(network, "base_model_prefix", "")
+    copied = share_weights(network)
+    own = dict(copied.named_parameters())
+    for name, value in weights.items():
+        found = next(
+            (spelled for spelled in (name, f"{prefix}.{name}", name.removeprefix(f"{prefix}.")) if spelled in own),
+            None,
+        )
+        if found is None:
+            if partly and not hasattr(copied, name.partition(".")[0]) and not name.startswith(f"{prefix}."):
+                continue  # of the head it was trained with
+            raise ModelError(f"the network has no weight {name!r}; it belongs to another model", "broken")
+        if own[found].shape != value.shape:
+            raise ModelError(
+                f"the weight {name!r} has shape {tuple(value.shape)}; the network's has {tuple(own[found].shape)}", "broken"
+            )
+        path, _, last = found.rpartition(".")
+        owner = copied.get_submodule(path)
+        setattr(
+            owner, last, torch.nn.Parameter(value.detach().clone().to(own[found].dtype), requires_grad=own[found].requires_grad)
+        )
+    return copied.eval()
 
 
 def exchange_network(sentence_model, network: "torch.nn.Module") -> None:

@@ -1,4 +1,4 @@
-"""Models that do not come from a folder: a table in memory, and a model with another input embedding."""
+"""Models that do not come from a checkpoint as it is: a table in memory, another input embedding, and an adapted model."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,6 +9,8 @@ from .errors import InputError, ModelError
 from .pretrained_model import PretrainedModel
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import torch
 
     from .tokens import Vocabulary
@@ -111,7 +113,7 @@ class AttachedModel(PretrainedModel):
         digest = hashlib.sha256()
         for key, tensor in self.embedding.state_dict().items():
             digest.update(f"{key} {tuple(tensor.shape)} {tensor.dtype}".encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(dtype=_bytes_type()).numpy())
+            digest.update(_content(tensor))
         return f"{self.original.identity}+{digest.hexdigest()[:16]}"
 
     @property
@@ -167,7 +169,53 @@ class AttachedModel(PretrainedModel):
         return self._once("sentence_model", make)
 
 
-def _bytes_type():
+class AdaptedModel(AttachedModel):
+    """A model on a compressed table after training: codebooks, codes, and the weights of the network that were changed.
+
+    weights: name in the network -> tensor, as trained; empty if only the table was. facts: how it was adapted, JSON types (as
+    :class:`subemb.adaptation.result.Adaptation`), {} if nothing is known.
+    """
+
+    def __init__(self, original: PretrainedModel, compressed, weights: "Mapping[str, torch.Tensor]", facts: dict[str, Any]):
+        from .codec.modules import attach
+
+        super().__init__(original, attach(original, compressed).embedding, compressed)
+        self.weights = dict(weights)
+        self.facts = dict(facts)
+
+    @property
+    def identity(self) -> str:
+        """The original's, and a hash of the table and of every changed weight."""
+        digest = hashlib.sha256(super().identity.encode())
+        for name in sorted(self.weights):
+            digest.update(name.encode())
+            digest.update(_content(self.weights[name]))
+        return f"{self.original.identity}+{digest.hexdigest()[:16]}"
+
+    @property
+    def changed_parameters(self) -> int:
+        """Floats of the network that were trained besides the table."""
+        return sum(tensor.numel() for tensor in self.weights.values())
+
+    def network(self, head: str | None = None) -> "torch.nn.Module":
+        """The original's network on this table and with the changed weights; see :meth:`AttachedModel.network`."""
+        from .network import HEADS, exchange_weights
+
+        def make():
+            plain = AttachedModel.network(self, head)
+            return exchange_weights(plain, self.weights, partly=head is None and any(map(self.original.has_head, HEADS)))
+
+        return self._once(f"changed network with {head}", make)
+
+    def save_pretrained(self, folder, **facts: Any):
+        """Write the compact folder that :func:`subemb.load` opens again; see subemb.adaptation.saved."""
+        from .adaptation.saved import save
+
+        return save(self, folder, **facts)
+
+
+def _content(tensor: "torch.Tensor"):
+    """The bytes of a tensor, for hashing."""
     import torch
 
-    return torch.uint8
+    return tensor.detach().cpu().contiguous().flatten().view(dtype=torch.uint8).numpy()

@@ -18,7 +18,7 @@ from .catalogue import (
     listed_folder,
 )
 from .checkpoint import Checkpoint, open_checkpoint
-from .errors import ModelError
+from .errors import InputError, ModelError
 from .pretrained_model import PretrainedModel
 from .progress import ProgressCallback
 
@@ -32,6 +32,8 @@ def load(
     local_only: bool = False,
 ) -> PretrainedModel:
     """Open a model: ``all-MiniLM-L6-v2`` (bundled), a folder's path, a name under ``SUBEMB_MODELS``, or a Hugging Face id.
+
+    A folder that ``subemb compress`` or ``subemb adapt`` wrote gives the original with that table and its changed weights.
 
     revision: of a hub model: branch, tag or commit. progress: of a download. local_only: never download.
     Raises ModelError with the reason and the remedy.
@@ -61,7 +63,7 @@ def load_listed(
         return _open_bundled(revision)
     folder = listed_folder(name)
     if folder is not None:
-        return _open_folder(folder, name, revision)
+        return _open_folder(folder, name, revision, is_listed=True)
     name = hub.validate_id(name)
     found = hub.cached_snapshot(name, revision)
     if found is None:
@@ -84,12 +86,21 @@ def download_job(name: str, revision: str | None = None, progress: ProgressCallb
     return {"name": hub.validate_id(name), "revision": folder.name}
 
 
-def _open_folder(folder: Path, name: str, revision: str | None) -> PretrainedModel:
-    if (folder / "subspace_embedding.safetensors").is_file():  # saved by subemb: a compressed table, no whole model yet
-        raise ModelError(
-            f"{folder.name} holds a compressed table, not a model; open it with SubspaceEmbedding.from_pretrained",
-            "unsupported",
-        )
+def _open_folder(folder: Path, name: str, revision: str | None, is_listed: bool = False) -> PretrainedModel:
+    if (folder / "subspace_embedding.safetensors").is_file():  # saved by subemb: a compressed table of another model
+        if is_listed:  # its other weights could be anywhere that its config.json names
+            raise ModelError(
+                f"{folder.name} holds a compressed table, not a whole model; `subemb export` makes a checkpoint of it",
+                "unsupported",
+            )
+        from .adaptation.saved import load as load_adapted
+
+        try:
+            return load_adapted(folder)
+        except ModelError:
+            raise
+        except InputError as error:
+            raise ModelError(str(error), "broken") from error
     checkpoint = open_checkpoint(folder)
     model = PretrainedModel(name, "folder", checkpoint, lambda: _fingerprint(checkpoint))
     if revision is not None and revision != model.revision:

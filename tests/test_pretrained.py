@@ -607,9 +607,16 @@ def test_a_folders_revision_follows_its_content(models):
     assert "content is now" in refused("m", "unknown", revision=first)
 
 
-def test_a_compressed_table_is_not_taken_for_a_model(tmp_path):
+def test_a_damaged_compressed_table_is_not_taken_for_a_model(tmp_path):
     (tmp_path / "subspace_embedding.safetensors").write_bytes(b"")
-    assert "SubspaceEmbedding.from_pretrained" in refused(tmp_path, "unsupported", load)
+    assert "holds no config.json" in refused(tmp_path, "broken", load)
+
+
+def test_a_browser_opens_no_compressed_table(tmp_path, monkeypatch):
+    monkeypatch.setenv("SUBEMB_MODELS", str(tmp_path))
+    saved = subemb.compress(load("all-MiniLM-L6-v2").table[:50], "product", 2, 4)
+    saved.save_pretrained(tmp_path / "saved", model={"name": "/etc", "source": "folder"})
+    assert "not a whole model" in refused("saved", "unsupported")
 
 
 # The hub, without one

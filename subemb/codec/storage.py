@@ -55,9 +55,12 @@ _OWN_KEYS = (
 )  # fmt: skip
 
 
-def save(compressed: Compressed, folder: str | os.PathLike, **facts: Any) -> Path:
+def save(
+    compressed: Compressed, folder: str | os.PathLike, more_files: dict[str, bytes] | None = None, **facts: Any
+) -> Path:
     """Write a result into a folder, made if need be; an older result there is replaced, other files are left alone.
 
+    more_files: name -> content of files that are to be renamed into place together with it.
     facts: JSON values kept beside the result, such as ``model={"name": ..., "revision": ...}``.
     Returns the folder. Raises InputError if the result is inconsistent, the facts are not JSON, the folder belongs to
     something else, or the disk is full or cannot be written.
@@ -87,7 +90,7 @@ def save(compressed: Compressed, folder: str | os.PathLike, **facts: Any) -> Pat
         described = json.dumps(_finite(config), indent=2, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InputError(f"what is to be kept beside the result must be plain JSON values: {error}") from error
-    _write(folder, {TENSORS_FILE: content, CONFIG_FILE: described.encode()})
+    _write(folder, {TENSORS_FILE: content, **(more_files or {}), CONFIG_FILE: described.encode()})
     return folder
 
 

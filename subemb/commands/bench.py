@@ -7,7 +7,7 @@ from pathlib import Path
 from ..bench import BENCHMARKS
 from ..errors import InputError
 
-WEIGHTS, TASKS = "weights", "tasks"
+WEIGHTS, TASKS, ADAPT = "weights", "tasks", "adapt"
 
 
 def add(commands) -> None:
@@ -17,20 +17,30 @@ def add(commands) -> None:
         description="Measure speed as a ratio to faiss, alternating both in one run. "
         + bench_names(BENCHMARKS)
         + " weights: STS benchmark scores on compressed tables, by kind of token weights."
-        + " tasks: similarity and entailment on compressed tables, against their bytes.",
+        + " tasks: similarity and entailment on compressed tables, against their bytes."
+        + " adapt: a labelled set's score before and after adaptation, with the CPU-seconds it took.",
     )
     command.add_argument(
-        "name", nargs="?", metavar="NAME", choices=[*BENCHMARKS, WEIGHTS, TASKS], help="one of them (default: all of speed)"
+        "name",
+        nargs="?",
+        metavar="NAME",
+        choices=[*BENCHMARKS, WEIGHTS, TASKS, ADAPT],
+        help="one of them (default: all of speed)",
     )
     command.add_argument("--repeats", type=int, default=3, help="of each side (default 3); medians are compared")
     command.add_argument("--model", default="all-MiniLM-L6-v2", help="whose table is compressed (default all-MiniLM-L6-v2)")
     command.add_argument(
-        "--data", type=Path, metavar="FILE", help="of weights and tasks: an STS benchmark file, such as sts-dev.csv"
+        "--data", type=Path, metavar="FILE", help="of weights, tasks and adapt: an STS benchmark file, such as sts-dev.csv"
     )
     command.add_argument("--nli", type=Path, nargs="+", default=[], metavar="FILE", help="of tasks: entailment files")
     command.add_argument("--head", type=Path, metavar="DIR", help="of tasks: an entailment head that `subemb train-head` saved")
     command.add_argument("--text", type=Path, metavar="FILE", help="of weights: a UTF-8 text whose tokens are counted")
-    command.add_argument("--seeds", type=int, default=3, help="of weights and tasks: seeds of each setting (default 3)")
+    command.add_argument("--seeds", type=int, default=3, help="of weights, tasks and adapt: seeds of each setting (default 3)")
+    command.add_argument(
+        "--train-text", type=Path, nargs="+", metavar="FILE", help="of adapt: sentences (default: none at all)"
+    )
+    command.add_argument("--seconds", type=float, default=300.0, help="of adapt: time budget of each run (default 300)")
+    command.add_argument("--steps", type=int, help="of adapt: instead of --seconds")
     command.add_argument("--json", action="store_true", help="for programs")
     command.add_argument("--quiet", action="store_true", help="no progress bar")
     command.set_defaults(function=run)
@@ -46,6 +56,8 @@ def run(given: argparse.Namespace) -> int:
         return run_weights(given)
     if given.name == TASKS:
         return run_tasks(given)
+    if given.name == ADAPT:
+        return run_adapt(given)
     from ..bench import bench_text, run_benchmarks
     from .text import ProgressLine
 
@@ -66,6 +78,23 @@ def run_weights(given: argparse.Namespace) -> int:
     with ProgressLine(enabled=not given.quiet) as progress:
         report = run_weights_benchmark(given.model, given.data, given.text, given.seeds, progress)
     print(json.dumps(report, indent=2) if given.json else weights_text(report))
+    return 0
+
+
+def run_adapt(given: argparse.Namespace) -> int:
+    """Score compressed tables before and after adaptation."""
+    from ..adaptation.settings import AdaptationSettings
+    from ..bench_adapt import adapt_text, run_adapt_benchmark
+    from .adapt import read_texts
+    from .text import ProgressLine
+
+    if given.data is None:
+        raise InputError("bench adapt needs labelled pairs; give --data sts-dev.csv")
+    settings = AdaptationSettings(seconds=given.seconds, steps=given.steps)
+    text = read_texts(given.train_text)
+    with ProgressLine(enabled=not given.quiet) as progress:
+        report = run_adapt_benchmark(given.model, given.data, text, settings, given.seeds, progress=progress)
+    print(json.dumps(report, indent=2) if given.json else adapt_text(report))
     return 0
 
 

@@ -1,0 +1,135 @@
+"""What an adaptation minimises: one class a kind of model. All learn from rows of token ids and a teacher, the original model.
+
+Sentence vectors: 1 - cosine of the two vectors of a sentence, plus RELATION times the mean squared difference between the
+cosines of all pairs of sentences of a batch (relational distillation, Park et al., CVPR 2019, arXiv 1904.05068). On STS
+benchmark dev the second term is what brings the order of similarities back; the error of hidden states did not help.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+
+from ..sentences import padded, padding_id
+
+if TYPE_CHECKING:
+    from ..pretrained import PretrainedModel
+
+RELATION = 100.0
+MASKED_SHARE = 0.15
+KEPT_BYTES = 2**28  # of teacher's sentence vectors, kept for the next time round
+
+
+class SentenceVectors:
+    """The teacher's sentence vectors and their cosines. head: None, the network has none."""
+
+    head = None
+
+    def __init__(self, teacher: "PretrainedModel", rows: Sequence[Sequence[int]]):
+        self.teacher, self.rows = teacher, rows
+        self._kept: torch.Tensor | None = None
+        self._known = torch.zeros(len(rows), dtype=torch.bool)
+
+    def loss(self, student: "PretrainedModel", places: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+        """Mean loss of a batch. places: which rows."""
+        rows = [self.rows[place] for place in places]
+        wanted = self._wanted(rows, torch.tensor(places))
+        found = F.normalize(student.encode_ids_tensor(rows))
+        apart = ~torch.eye(len(rows), dtype=torch.bool)
+        relation = (found @ found.T - wanted @ wanted.T)[apart].square().mean()
+        return (1 - (found * wanted).sum(1)).mean() + RELATION * relation
+
+    def _wanted(self, rows: list, places: torch.Tensor) -> torch.Tensor:
+        """Unit vectors of the teacher, (m, width), read once for each row where memory allows."""
+        if self._kept is not None and bool(self._known[places].all()):
+            return self._kept[places]
+        with torch.no_grad():
+            vectors = F.normalize(self.teacher.encode_ids_tensor(rows))
+        if self._kept is None and len(self.rows) * vectors.shape[1] * 4 <= KEPT_BYTES:
+            self._kept = torch.zeros(len(self.rows), vectors.shape[1])
+        if self._kept is not None:
+            self._kept[places], self._known[places] = vectors, True
+        return vectors
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """What a checkpoint holds: the same sentence in another batch has other last digits."""
+        return {} if self._kept is None else {"kept": self._kept, "known": self._known}
+
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Take up what :meth:`tensors` gave."""
+        if tensors:
+            self._kept, self._known = tensors["kept"].clone(), tensors["known"].bool()
+
+
+class _Logits:
+    """Distillation of probabilities: KL divergence at a temperature T, times T squared (Hinton et al. 2015, arXiv 1503.02531)."""
+
+    head: str
+
+    def __init__(self, teacher: "PretrainedModel", rows: Sequence[Sequence[int]], temperature: float):
+        self.teacher, self.rows, self.temperature = teacher, rows, temperature
+        self.padding = padding_id(teacher.tokenizer, teacher.network(self.head).config)
+
+    def divergence(self, found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        """Of (n, classes) logits of student and teacher."""
+        t = self.temperature
+        return (
+            F.kl_div(F.log_softmax(found / t, -1), F.log_softmax(wanted / t, -1), log_target=True, reduction="batchmean")
+            * t
+            * t
+        )
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Nothing to keep."""
+        return {}
+
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Nothing was kept."""
+
+
+class MaskedWords(_Logits):
+    """The teacher's probabilities of fillings at masks, 15 % of a sentence's tokens."""
+
+    head = "masked"
+
+    def loss(self, student: "PretrainedModel", places: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+        """Mean loss of a batch over its masks."""
+        ids, mask = padded([self.rows[place] for place in places], self.padding)
+        special = torch.isin(ids, torch.tensor(self.teacher.tokenizer.all_special_ids))
+        chances = torch.rand(ids.shape, generator=generator).masked_fill(special | (mask == 0), 2.0)
+        masked = (chances < MASKED_SHARE) | (chances == chances.min(1, keepdim=True).values) & (chances < 2.0)  # at least one
+        ids = ids.masked_fill(masked, self.teacher.tokenizer.mask_token_id)
+        with torch.no_grad():
+            wanted = self.teacher.network(self.head)(input_ids=ids, attention_mask=mask).logits[masked]
+        found = student.network(self.head)(input_ids=ids, attention_mask=mask).logits[masked]
+        return self.divergence(found, wanted)
+
+
+class PairClasses(_Logits):
+    """The teacher's probabilities of classes, for pairs made of the batch's sentences."""
+
+    head = "classifier"
+
+    def loss(self, student: "PretrainedModel", places: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+        """Mean loss of a batch: every sentence with the next one, both without their special tokens, joined as pairs are."""
+        tokenizer = self.teacher.tokenizer
+        texts = [tokenizer.decode(self.rows[place], skip_special_tokens=True) for place in places]
+        order = torch.randperm(len(texts), generator=generator).tolist()
+        with self.teacher.tokenizer_lock:
+            inputs = tokenizer(texts, [texts[place] for place in order], padding=True, truncation=True, return_tensors="pt")
+        with torch.no_grad():
+            wanted = self.teacher.network(self.head)(**inputs).logits
+        return self.divergence(student.network(self.head)(**inputs).logits, wanted)
+
+
+Objective = SentenceVectors | MaskedWords | PairClasses
+
+
+def objective_for(teacher: "PretrainedModel", rows: Sequence[Sequence[int]], temperature: float) -> Objective:
+    """What there is to learn from a model: its masked words, its classes, or its sentence vectors."""
+    if teacher.has_head("masked") and teacher.tokenizer.mask_token_id is not None:
+        return MaskedWords(teacher, rows, temperature)
+    if teacher.has_head("classifier"):
+        return PairClasses(teacher, rows, temperature)
+    return SentenceVectors(teacher, rows)

@@ -1,0 +1,73 @@
+"""What is known of one adaptation, in JSON types."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .. import __version__
+from ..errors import InputError
+from .settings import AdaptationSettings
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """One finished adaptation, or one under way.
+
+    key: of what it computes. model: as :func:`subemb.runs.describe`. compression: resolved settings of the table, JSON types.
+    settings: of the adaptation. text: ``name``, ``sentences`` (how many), ``digest``; name is ``vocabulary`` for sampled sequences.
+    scored: the labelled set whose score was followed: ``name``, ``task`` (``similarity`` or ``entailment``), ``pairs``, ``digest``,
+        ``metric``; or None.
+    scores: side -> score x 100, of ``original``, ``compressed`` and ``adapted``;
+        {} without a labelled set.
+    size: ``table_bytes`` (codebooks and codes), ``original_bytes`` (of the dense table), ``changed_parameters`` and
+        ``changed_bytes`` (weights of the network that were trained, float32), ``total_bytes`` (table and changed weights).
+    history: one dict per measured point: ``step``, ``seconds``, ``loss`` (mean since the point before), and with a labelled set
+        ``score`` (x 100) where it was scored; ``reassigned``: codes changed so far.
+    steps: done; planned_steps: when the schedule ends. best_step: whose weights were kept. seconds: of training, all
+        sessions together; cpu_seconds likewise. reassigned: codes that differ from the start.
+    state: ``running`` (or left behind by a crash), ``paused``, ``done``, ``stopped`` (by the visitor, with what there was), ``failed``.
+    message: why it ended early, for a person, or "".
+    """
+
+    key: str
+    model: dict[str, Any]
+    compression: dict[str, Any]
+    settings: AdaptationSettings
+    text: dict[str, Any]
+    scored: dict[str, Any] | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+    size: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    steps: int = 0
+    planned_steps: int = 0
+    best_step: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    reassigned: int = 0
+    state: str = "running"
+    message: str = ""
+    threads: int = 0
+    device: str = "cpu"
+    version: str = __version__
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is an adapted model; one that is paused or broken off can be taken up again."""
+        return self.state in ("done", "stopped")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types."""
+        return {**asdict(self), "format": FORMAT}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Adaptation":
+        """The inverse of :meth:`to_dict`. Raises InputError for another format or values that are none."""
+        values = dict(values)
+        if values.pop("format", None) != FORMAT:
+            raise InputError("this adaptation was written by another version of subemb; run it again")
+        try:
+            values["settings"] = AdaptationSettings.from_dict(values["settings"])
+            return cls(**values)
+        except (KeyError, TypeError) as error:
+            raise InputError(f"the facts of this adaptation are damaged ({error}); run it again") from error

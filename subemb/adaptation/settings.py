@@ -1,0 +1,118 @@
+"""What an adaptation is told: which objective, what is trained, for how long."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import InputError
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One value of a setting. title: for a list. help: what it means, for a person who has not read the paper."""
+
+    title: str
+    help: str
+
+
+OBJECTIVES = {
+    "distill": Choice(
+        "Distillation",
+        "The original model is the teacher: on sentences without labels, the compressed model learns to give the same sentence "
+        "vectors and the same similarities between sentences; a model with a masked-word head or a classifier learns to give the same "
+        "probabilities.",
+    ),
+}
+TRAINED = {
+    "codebooks": Choice("Codebooks only", "The network stays as it is; nothing but the codebooks (and codes) is stored."),
+    "norms": Choice(
+        "Codebooks, LayerNorms and biases", "A few thousand numbers of the network more, stored beside the codebooks."
+    ),
+    "last": Choice("Codebooks and the last layers", "The last layers of the network learn too and have to be stored anew."),
+    "everything": Choice(
+        "Everything", "The whole network learns too and has to be stored anew: as large as the network itself."
+    ),
+}
+LONGEST_SECONDS = 24 * 3600.0
+MOST_STEPS = 10_000_000
+
+
+@dataclass(frozen=True)
+class AdaptationSettings:
+    """Frozen settings of one adaptation; they validate themselves. Raises InputError naming the value and the remedy.
+
+    objective: of OBJECTIVES. train: of TRAINED; last_layers: how many of them for ``last``.
+    reassign: whether codes may change. Needs a method with codes.
+    seconds: time budget, loading and the final scoring apart. The number of steps is planned from the speed of the first ones.
+    steps: instead of seconds: exactly so many steps; then equal settings give equal results on the CPU with equally many threads.
+    batch_size: sentences (or pairs) a step. codebook_rate, network_rate: learning rates of AdamW, at their highest.
+    temperature: of the softmax in distilling the probabilities of masked words and classifiers.
+    sample: without a text: how many token sequences are drawn from the vocabulary.
+    seed: of everything random.
+    """
+
+    objective: str = "distill"
+    train: str = "codebooks"
+    last_layers: int = 1
+    reassign: bool = True
+    seconds: float | None = 180.0
+    steps: int | None = None
+    batch_size: int = 64
+    codebook_rate: float = 5e-4
+    network_rate: float = 5e-5
+    temperature: float = 2.0
+    sample: int = 20_000
+    seed: int = 0
+
+    def __post_init__(self):
+        for name, choices in (("objective", OBJECTIVES), ("train", TRAINED)):
+            if getattr(self, name) not in choices:
+                raise InputError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(choices)}")
+        if self.steps is not None:
+            object.__setattr__(self, "seconds", None)
+        elif self.seconds is None:
+            raise InputError("neither seconds nor steps are given; give one of them")
+        for name, least, most in (
+            ("last_layers", 1, 1000),
+            ("steps", 1, MOST_STEPS),
+            ("batch_size", 2, 4096),
+            ("sample", 2, 10_000_000),
+            ("seed", 0, 2**63 - 1),
+        ):
+            value = getattr(self, name)
+            if name == "steps" and value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+                raise InputError(f"{name} is {value!r}; it must be a whole number from {least} to {most:,}")
+        for name, most in (
+            ("seconds", LONGEST_SECONDS),
+            ("codebook_rate", 10.0),
+            ("network_rate", 10.0),
+            ("temperature", 1000.0),
+        ):
+            value = getattr(self, name)
+            if name == "seconds" and value is None:
+                continue
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int | float)
+                or not math.isfinite(value)
+                or not 0 < value <= most
+            ):
+                raise InputError(f"{name} is {value!r}; it must be a number above 0 and at most {most:g}")
+            object.__setattr__(self, name, float(value))
+        if not isinstance(self.reassign, bool):
+            raise InputError(f"reassign is {self.reassign!r}; it must be true or false")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "AdaptationSettings":
+        """The inverse of :meth:`to_dict`. Raises InputError for names it does not know."""
+        unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
+        if unknown:
+            raise InputError(f"unknown settings of an adaptation: {', '.join(sorted(unknown))}; update subemb")
+        return cls(**values)

@@ -1,0 +1,105 @@
+"""The model under training: the original's network with a trainable compact table, and which of its weights are trained."""
+
+import re
+from typing import TYPE_CHECKING
+
+import torch
+
+from ..codec.modules import SubspaceEmbedding
+from ..errors import InputError
+from ..other_models import AdaptedModel
+from .settings import AdaptationSettings
+
+if TYPE_CHECKING:
+    from ..codec.result import SubspaceCompressed
+    from ..pretrained import PretrainedModel
+
+_LAYER = re.compile(r"(?:^|\.)(?:layers?|h|block)\.(\d+)\.")
+_NORM = re.compile(r"norm|ln_", re.IGNORECASE)
+
+
+class Student:
+    """model: encodes and predicts with what is trained now. layers: where its network looks tokens up, the first holding the
+    codes of all. codebooks, weights: what is trained; weights by their names in ``model.network(head)``."""
+
+    def __init__(
+        self, original: "PretrainedModel", compressed: "SubspaceCompressed", head: str | None, settings: AdaptationSettings
+    ):
+        network = original.network(head)
+        names = trained_names(network, settings)
+        own = dict(network.named_parameters())
+        self.original, self.head, self.compressed = original, head, compressed
+        self.model = AdaptedModel(original, compressed, {name: own[name].detach().clone() for name in names}, {})
+        network = self.model.network(head)
+        self.layers = [module for module in network.modules() if isinstance(module, SubspaceEmbedding)]
+        if not self.layers:
+            raise InputError(f"{original.name} does not look its tokens up in the compressed table; it cannot be adapted")
+        for parameter in network.parameters():
+            parameter.requires_grad_(False)
+        self.codebooks = list(self.layers[0].codebooks)
+        trained = dict(network.named_parameters())
+        self.weights = {name: trained[name] for name in names}
+        for parameter in (*self.codebooks, *self.weights.values()):
+            parameter.requires_grad_(True)
+
+    @property
+    def codes(self) -> torch.Tensor:
+        """(V, f), as they are now; to be changed in place."""
+        return self.layers[0].codes
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """What is trained, as it is now, by name."""
+        books = {f"codebooks.{i}": book.detach() for i, book in enumerate(self.codebooks)}
+        return books | {"codes": self.codes} | {f"weights.{name}": value.detach() for name, value in self.weights.items()}
+
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Take up what :meth:`tensors` gave, in place."""
+        own = self.tensors()
+        with torch.no_grad():
+            for name, value in tensors.items():
+                own[name].copy_(value)
+
+    def adapted(self, facts: dict, tensors: dict[str, torch.Tensor] | None = None) -> AdaptedModel:
+        """A model of its own with what is trained now, or with the ``tensors`` of another moment."""
+        from dataclasses import replace
+
+        found = {name: value.clone() for name, value in (tensors or self.tensors()).items()}
+        codes = found.pop("codes")
+        compressed = replace(
+            self.compressed,
+            codes=codes if codes.dtype == torch.uint8 else codes.int(),
+            codebooks=[found.pop(f"codebooks.{i}").float() for i in range(len(self.codebooks))],
+            history=[],
+            info={},
+        )
+        weights = {name.removeprefix("weights."): value for name, value in found.items()}
+        # A pooler that nothing reads has no gradient: it need not be stored.
+        before = dict(self.original.network(self.head).named_parameters())
+        weights = {name: value for name, value in weights.items() if not torch.equal(value, before[name])}
+        return AdaptedModel(self.original, compressed, weights, facts)
+
+
+def trained_names(network: "torch.nn.Module", settings: AdaptationSettings) -> list[str]:
+    """Which weights of a network are trained besides the table. Raises InputError for more last layers than there are.
+
+    >>> norm, linear = torch.nn.LayerNorm(2), torch.nn.Linear(2, 2)
+    >>> network = torch.nn.Sequential(norm, linear)
+    >>> network.get_input_embeddings = lambda: None
+    >>> trained_names(network, AdaptationSettings(train="norms"))
+    ['0.weight', '0.bias', '1.bias']
+    """
+    if settings.train == "codebooks":
+        return []
+    table = network.get_input_embeddings()
+    shared = {id(parameter) for parameter in table.parameters()} if table is not None else set()
+    names = [name for name, parameter in network.named_parameters() if id(parameter) not in shared]
+    if settings.train == "everything":
+        return names
+    if settings.train == "norms":
+        norms = {path for path, module in network.named_modules() if _NORM.search(type(module).__name__)}
+        return [name for name in names if name.endswith(".bias") or name.rpartition(".")[0] in norms]
+    numbers = {name: int(match[1]) for name in names if (match := _LAYER.search(name))}
+    count = max(numbers.values(), default=-1) + 1
+    if not 1 <= settings.last_layers <= count:
+        raise InputError(f"last_layers is {settings.last_layers}; this network has {count} layers")
+    return [name for name, number in numbers.items() if number >= count - settings.last_layers]

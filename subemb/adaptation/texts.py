@@ -1,0 +1,162 @@
+"""The text that an adaptation reads: sentences that somebody gives, or token sequences drawn from the vocabulary itself."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..evaluate.file_text import decoded, read_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..evaluate.pairs import PairSet
+    from ..pretrained import PretrainedModel
+
+LONGEST = 400  # characters of a line beyond which it is cut into sentences
+FEWEST = 8
+VOCABULARY = "vocabulary"
+_END = re.compile(r"(?<=[.!?…。！？])\s+")
+
+
+@dataclass(frozen=True)
+class Text:
+    """Sentences without labels.
+
+    name: the file's, or what a page calls it. sentences: each once, in their order. skipped: how many were left out because they
+    occurred before. Raises InputError if fewer than FEWEST are left.
+    """
+
+    name: str
+    sentences: tuple[str, ...]
+    skipped: int = field(default=0, compare=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "sentences", tuple(self.sentences))
+        if len(self.sentences) < FEWEST:
+            raise InputError(
+                f"{self.name} has {len(self.sentences)} different sentences; give at least {FEWEST}, one a line, or no text at all"
+            )
+
+    def __len__(self) -> int:
+        return len(self.sentences)
+
+    @cached_property
+    def digest(self) -> str:
+        """16 hexadecimal digits of the sentences."""
+        return hashlib.sha256("\0".join(self.sentences).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+    def without(self, held_out: "PairSet | None") -> "Text":
+        """The same without any sentence of a labelled set: nobody learns what they are asked afterwards."""
+        if held_out is None:
+            return self
+        taken = {_plain(sentence) for part in (held_out.first, held_out.second) for sentence in part}
+        return Text(self.name, tuple(text for text in self.sentences if _plain(text) not in taken), self.skipped)
+
+
+def text_of(sentences: Sequence[str], name: str = "the text") -> Text:
+    """Sentences of a list, each once, blank ones left out. Raises InputError for anything but strings, or too few."""
+    if isinstance(sentences, str):
+        return read_text(sentences, name)
+    kept: dict[str, None] = {}
+    count = 0
+    for place, sentence in enumerate(sentences):
+        if not isinstance(sentence, str):
+            raise InputError(f"sentence {place} of {name} is {sentence!r}, a {type(sentence).__name__} instead of a string")
+        if sentence.strip():
+            count += 1
+            kept[" ".join(sentence.split())] = None
+    return Text(name, tuple(kept), count - len(kept))
+
+
+def read_text(content: str | bytes, name: str) -> Text:
+    """One sentence a line; a line of over LONGEST characters is cut where sentences end.
+
+    Raises InputError for bytes that are no UTF-8 or UTF-16 text, or too few sentences.
+    """
+    text = decoded(content, name) if isinstance(content, bytes) else content
+    lines = text.replace("\0", " ").splitlines()
+    parts = [part for line in lines for part in (_END.split(line) if len(line) > LONGEST else [line])]
+    return text_of([part[i : i + 4 * LONGEST] for part in parts for i in range(0, max(1, len(part)), 4 * LONGEST)], name)
+
+
+def read_text_file(path: "Path") -> Text:
+    """A file of sentences, or a file of labelled pairs, whose labels are not looked at. Raises InputError as the readers do."""
+    from ..evaluate.readers import read_pairs
+
+    if path.suffix.lower() in (".csv", ".tsv", ".jsonl", ".parquet"):
+        return text_of_pairs(read_pairs(path))
+    content = read_bytes(path)
+    try:
+        return text_of_pairs(read_pairs(path))  # SICK and SNLI come as .txt too
+    except InputError:
+        return read_text(content, path.name)
+
+
+def text_of_pairs(pairs: "PairSet") -> Text:
+    """Both columns of a labelled set, without the labels."""
+    return text_of([sentence for pair in zip(pairs.first, pairs.second, strict=True) for sentence in pair], pairs.name)
+
+
+def sampled_rows(model: "PretrainedModel", count: int, seed: int = 0) -> list[list[int]]:
+    """Rows of token ids that read like nothing, but use the vocabulary as texts do: for adapting without any text.
+
+    A row has 4 to 24 tokens between the special tokens that the tokenizer puts around a text. Words come by their estimated
+    frequency to the power 0.75, so that rare ones are seen too; word pieces that continue a word only follow a word or a piece.
+    """
+    import numpy as np
+
+    from ..codec.weights import model_weights
+
+    before, after = _frame(model)
+    vocabulary = model.vocabulary
+    chances = np.asarray(model_weights(model, "vocabulary"), dtype=np.float64) ** 0.75
+    kinds = np.asarray([str(kind) for kind in vocabulary.kinds])
+    chances[np.isin(kinds, ("special", "unused", "padding row"))] = 0.0
+    if not chances.any():
+        raise InputError(f"{model.name} has no ordinary tokens to draw from; give a text")
+    starts = np.where(kinds == "word piece", 0.0, chances)
+    if not starts.any():
+        starts = chances
+    generator = np.random.default_rng([seed, 0x5EED])
+    lengths = generator.integers(4, 25, count)
+    first = generator.choice(len(starts), size=int(lengths.sum()), p=starts / starts.sum())
+    later = generator.choice(len(chances), size=len(first), p=chances / chances.sum())
+    rows, place = [], 0
+    for length in lengths.tolist():
+        own = later[place : place + length].copy()
+        own[0] = first[place]
+        rows.append([*before, *own.tolist(), *after])
+        place += length
+    return rows
+
+
+def _frame(model: "PretrainedModel") -> tuple[list[int], list[int]]:
+    """The special tokens before and after a text."""
+    empty, some = model.token_ids(["", "a"])
+    shared = next((i for i, pair in enumerate(zip(empty, some, strict=False)) if pair[0] != pair[1]), len(empty))
+    return empty[:shared], empty[shared:]
+
+
+def rows_of(model: "PretrainedModel", text: Text | None, sample: int, seed: int) -> list[list[int]]:
+    """What is learned from, as rows of token ids. Raises InputError if nothing of it has a token."""
+    if text is None:
+        return sampled_rows(model, sample, seed)
+    rows = [row for row in model.token_ids(text.sentences) if row]
+    if len(rows) < FEWEST:
+        raise InputError(f"only {len(rows)} sentences of {text.name} have tokens; give at least {FEWEST}")
+    return rows
+
+
+def facts_of(text: Text | None, sample: int) -> dict[str, Any]:
+    """What is kept of a text: JSON types."""
+    if text is None:
+        return {"name": VOCABULARY, "sentences": sample, "digest": None}
+    return {"name": text.name, "sentences": len(text), "digest": text.digest}
+
+
+def _plain(sentence: str) -> str:
+    return " ".join(sentence.casefold().split())

@@ -1,0 +1,249 @@
+"""The training loop: steps, checkpoints, scores on the way, the best weights kept. It can stop anywhere and go on as if it had not."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ..errors import InputError
+from ..progress import ProgressCallback, report
+from .latents import EVERY, Latents
+from .objectives import objective_for
+from .sensitivity import counts_of
+from .settings import AdaptationSettings
+from .students import Student
+
+if TYPE_CHECKING:
+    from ..codec.result import SubspaceCompressed
+    from ..pretrained import PretrainedModel
+
+POINTS = 100  # of the curve
+SCORINGS = 6  # of the labelled set on the way
+TIMED_STEPS = 8  # from whose speed the number of steps is planned; the first is not counted
+WARM_UP = 0.05  # of all steps
+POOL = 20  # batches that are sorted by length together
+FIRST_CHECKPOINT, CHECKPOINT_SECONDS = (
+    1.0,
+    15.0,
+)  # soon, so that it can be stopped soon; then at ever longer intervals up to this
+LONGEST_OVERRUN = 1.25  # of the time budget, where the machine turns out slower than it was
+
+Score = Callable[["PretrainedModel"], float]
+
+
+class Trainer:
+    """One adaptation in memory.
+
+    model: the original, the teacher. compressed: where training starts. rows: token ids to learn from.
+    stretch: (D,) factors of axes in which tokens are re-assigned; None: codes stay.
+    score: gives a labelled set's score x 100 of a model; higher is better, and the best weights are kept by it. None: the last.
+    spent: seconds of the budget that are gone already.
+    """
+
+    def __init__(
+        self,
+        model: "PretrainedModel",
+        compressed: "SubspaceCompressed",
+        rows: Sequence[Sequence[int]],
+        settings: AdaptationSettings,
+        stretch: torch.Tensor | None = None,
+        score: Score | None = None,
+        spent: float = 0.0,
+    ):
+        self.settings, self.rows, self.score = settings, rows, score
+        self.objective = objective_for(model, rows, settings.temperature)
+        self.student = Student(model, compressed, self.objective.head, settings)
+        self.latents = None
+        if stretch is not None:
+            present = torch.from_numpy(np.flatnonzero(counts_of(rows, model.num_tokens)))
+            keep_unique = compressed.distinct_tuples == compressed.num_embeddings
+            self.latents = Latents(self.student.layers, model.table, present, stretch, keep_unique)
+        groups = [{"params": self.student.codebooks, "lr": settings.codebook_rate}]
+        if self.student.weights:
+            groups.append({"params": list(self.student.weights.values()), "lr": settings.network_rate})
+        self.rates = [group["lr"] for group in groups]
+        self.optimizer = torch.optim.AdamW(groups, weight_decay=0.0)
+        self.step, self.planned = 0, settings.steps or 0
+        self.seconds, self.cpu_seconds = spent, 0.0
+        self.history: list[dict[str, Any]] = []
+        self.best: dict[str, torch.Tensor] | None = None
+        self.best_step, self.best_score = 0, -math.inf
+        self._losses: list[float] = []
+        self._order: tuple[int, list[np.ndarray]] | None = None
+        self._lengths = np.array([len(row) for row in rows])
+        self._timed: list[float] = []
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every planned step is done, or the time is."""
+        budget = self.settings.seconds
+        late = budget is not None and self.seconds >= LONGEST_OVERRUN * budget
+        return late or (self.planned > 0 and self.step >= self.planned)
+
+    def run(self, save: Callable[[], None], progress: ProgressCallback | None = None) -> None:
+        """Train to the end. save: called every CHECKPOINT_SECONDS at least and when asked to stop.
+
+        Raises Cancelled when the callback says so, after saving; InputError if the loss is not a number any more.
+        """
+        from ..errors import Cancelled
+
+        if self.step == 0 and not self.history:
+            self._point(None, self._scored(progress))
+        saved, interval = time.perf_counter(), FIRST_CHECKPOINT
+        while not self.is_over:
+            self._one_step()
+            share = self.step / self.planned if self.planned else 0.0
+            values = {}
+            if self.planned and (self.step % max(1, self.planned // POINTS) == 0 or self.is_over):
+                scoring = self.score is not None and (self._is_scoring_point() or self.is_over)
+                values = self._point(float(np.mean(self._losses)), self._scored(progress) if scoring else None)
+                self._losses = []
+            try:
+                report(progress, "training", min(share, 1.0), **values)
+            except Cancelled:
+                save()
+                raise
+            if time.perf_counter() - saved > interval:
+                save()
+                saved, interval = time.perf_counter(), min(2 * interval, CHECKPOINT_SECONDS)
+        if self.score is None:
+            self._keep_best(0.0)
+        save()
+
+    def _is_scoring_point(self) -> bool:
+        every = max(1, self.planned // SCORINGS)
+        point = max(1, self.planned // POINTS)
+        return self.step // every > (self.step - point) // every
+
+    def _one_step(self) -> None:
+        started, cpu = time.perf_counter(), time.process_time()
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * self._factor()
+        generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + self.step)
+        self.optimizer.zero_grad()
+        if self.latents is not None:
+            self.latents.optimizer.zero_grad()
+            self.latents.optimizer.param_groups[0]["lr"] = self.latents.rate * self._factor()
+        loss = self.objective.loss(self.student.model, self._batch(self.step), generator)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise InputError(
+                f"the loss is {value} after {self.step} steps: the learning rate ({self.settings.codebook_rate:g} for codebooks, "
+                f"{self.settings.network_rate:g} for the network) is too high; use a tenth of it. What was saved before is still there"
+            )
+        loss.backward()
+        if self.student.weights:
+            torch.nn.utils.clip_grad_norm_(list(self.student.weights.values()), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        if self.latents is not None:
+            self.latents.optimizer.step()
+            if self.step % EVERY == 0:
+                self.latents.reassign()
+        self._losses.append(value)
+        elapsed = time.perf_counter() - started
+        self.seconds += elapsed
+        self.cpu_seconds += time.process_time() - cpu
+        if not self.planned:
+            self._timed.append(elapsed)
+            if len(self._timed) == TIMED_STEPS or self.seconds >= self.settings.seconds:
+                each = float(np.mean(self._timed[1:] or self._timed))
+                self.planned = self.step + max(0, int((self.settings.seconds - self.seconds) / each))
+
+    def _factor(self) -> float:
+        """Of the learning rates: up over the first steps, then down along a cosine."""
+        if not self.planned:  # not known yet: the beginning
+            return 0.02 * (self.step + 1)
+        done = self.step / self.planned
+        return max(1e-3, min(1.0, done / WARM_UP) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
+
+    def _batch(self, step: int) -> list[int]:
+        """Places of the rows of a step: a new order each time round, sentences of like length together."""
+        size = min(self.settings.batch_size, len(self.rows))
+        each = len(self.rows) // size
+        round_number, place = divmod(step, each)
+        if self._order is None or self._order[0] != round_number:
+            generator = np.random.default_rng([self.settings.seed, round_number])
+            order = generator.permutation(len(self.rows))
+            batches = []
+            for start in range(0, each * size, size * POOL):
+                pool = order[start : min(start + size * POOL, each * size)]
+                pool = pool[np.argsort(self._lengths[pool], kind="stable")]
+                batches += [pool[i : i + size] for i in range(0, len(pool), size)]
+            generator.shuffle(batches)
+            self._order = round_number, batches
+        return self._order[1][place].tolist()
+
+    def _scored(self, progress: ProgressCallback | None) -> float | None:
+        if self.score is None:
+            return None
+        report(progress, "scoring the labelled set", self.step / self.planned if self.planned else 0.0)
+        value = self.score(self.student.adapted({}))
+        if value > self.best_score:
+            self._keep_best(value)
+        return value
+
+    def _keep_best(self, value: float) -> None:
+        self.best = {name: tensor.detach().clone() for name, tensor in self.student.tensors().items()}
+        self.best_step, self.best_score = self.step, value
+
+    def _point(self, loss: float | None, score: float | None) -> dict[str, Any]:
+        point: dict[str, Any] = {"step": self.step, "seconds": self.seconds}
+        point |= {} if loss is None else {"loss": loss}
+        point |= {} if score is None else {"score": score}
+        point |= {} if self.latents is None else {"reassigned": self.latents.reassigned}
+        self.history.append(point)
+        return point
+
+    def checkpoint(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """Tensors and facts from which :meth:`restore` goes on exactly. Raises InputError if a number is not finite."""
+        tensors = {f"student.{name}": value for name, value in self.student.tensors().items()}
+        for name, value in tensors.items():
+            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+                raise InputError(
+                    f"{name} holds NaN or infinity after {self.step} steps; use a lower learning rate. What was saved before is "
+                    "still there"
+                )
+        tensors |= {f"best.{name}": value for name, value in (self.best or {}).items()}
+        tensors |= {f"objective.{name}": value for name, value in self.objective.tensors().items()}
+        if self.latents is not None:
+            tensors |= {f"latents.{name}": value for name, value in self.latents.tensors().items()}
+        for number, values in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in values.items()}
+        facts = {
+            "step": self.step,
+            "planned": self.planned,
+            "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
+            "history": self.history,
+            "best_step": self.best_step,
+            "best_score": None if self.best is None else self.best_score,
+            "losses": self._losses,
+            "timed": self._timed,
+        }
+        return tensors, facts
+
+    def restore(self, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
+        """Take up a checkpoint of the same inputs and settings."""
+        parts: dict[str, dict[str, torch.Tensor]] = {"student": {}, "best": {}, "objective": {}, "latents": {}, "optimizer": {}}
+        for name, value in tensors.items():
+            part, _, rest = name.partition(".")
+            parts[part][rest] = value
+        self.student.load(parts["student"])
+        self.best = parts["best"] or None
+        self.objective.load(parts["objective"])
+        if self.latents is not None:
+            self.latents.load(parts["latents"])
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for name, value in parts["optimizer"].items():
+            number, _, key = name.partition(".")
+            state.setdefault(int(number), {})[key] = value.clone()
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+        self.step, self.planned = facts["step"], facts["planned"]
+        self.seconds, self.cpu_seconds = facts["seconds"], facts["cpu_seconds"]
+        self.history, self._losses, self._timed = facts["history"], facts["losses"], facts["timed"]
+        self.best_step = facts["best_step"]
+        self.best_score = -math.inf if facts["best_score"] is None else facts["best_score"]

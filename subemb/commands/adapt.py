@@ -1,0 +1,174 @@
+"""``subemb adapt``: train a compressed table until the model does again what the original does, and save the model."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..adaptation.settings import OBJECTIVES, TRAINED, AdaptationSettings
+from ..errors import InputError
+from .evaluation_sides import add_sides, open_compared
+
+if TYPE_CHECKING:
+    from ..adaptation.result import Adaptation
+    from ..adaptation.texts import Text
+
+DEFAULT = AdaptationSettings()
+
+
+def add(commands) -> None:
+    command = commands.add_parser(
+        "adapt",
+        help="train a compressed table until the model is itself again",
+        description="Train the codebooks of a compressed table, the original model being the teacher, and save the adapted model. "
+        "What `subemb compress -o DIR` wrote is taken up; of a model, the table is compressed first.",
+    )
+    add_sides(command)
+    source = command.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--train-text",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="sentences, one a line, or files of labelled pairs (labels unread)",
+    )
+    source.add_argument(
+        "--no-text", action="store_true", help="no text at all: token sequences are drawn from the vocabulary itself"
+    )
+    add_adaptation(command)
+    command.add_argument(
+        "--scored", type=Path, metavar="FILE", help="labelled pairs whose score is followed; best weights are kept"
+    )
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where to save the adapted model")
+    command.add_argument(
+        "--resume", type=Path, metavar="DIR", help="a folder for checkpoints: the same command goes on where it was stopped"
+    )
+    command.add_argument("--quiet", action="store_true", help="no progress bar and no report")
+    command.add_argument("--json", action="store_true", help="the report for programs")
+    command.set_defaults(function=run)
+
+
+def add_adaptation(command: argparse.ArgumentParser) -> None:
+    """Declare the settings of an adaptation; :func:`adaptation_of` reads them."""
+    command.add_argument("--objective", choices=OBJECTIVES, default=DEFAULT.objective, help=f"(default {DEFAULT.objective})")
+    command.add_argument(
+        "--train",
+        choices=TRAINED,
+        default=DEFAULT.train,
+        help=f"what is trained (default {DEFAULT.train}); it counts in the size",
+    )
+    command.add_argument("--last-layers", type=int, default=DEFAULT.last_layers, help="how many, of --train last (default 1)")
+    command.add_argument(
+        "--reassign", action=argparse.BooleanOptionalAction, default=DEFAULT.reassign, help="codes may change (default: yes)"
+    )
+    command.add_argument("--seconds", type=float, help=f"time budget (default {DEFAULT.seconds:g})")
+    command.add_argument("--steps", type=int, help="instead of --seconds: so many steps, the same result every time")
+    command.add_argument("--batch-size", type=int, default=DEFAULT.batch_size, help=f"(default {DEFAULT.batch_size})")
+    command.add_argument(
+        "--codebook-rate", type=float, default=DEFAULT.codebook_rate, help=f"learning rate (default {DEFAULT.codebook_rate:g})"
+    )
+    command.add_argument(
+        "--network-rate", type=float, default=DEFAULT.network_rate, help=f"learning rate (default {DEFAULT.network_rate:g})"
+    )
+    command.add_argument(
+        "--temperature", type=float, default=DEFAULT.temperature, help=f"of probabilities (default {DEFAULT.temperature:g})"
+    )
+    command.add_argument(
+        "--sample", type=int, default=DEFAULT.sample, help=f"sequences of --no-text (default {DEFAULT.sample:,})"
+    )
+
+
+def adaptation_of(given: argparse.Namespace) -> AdaptationSettings:
+    """The settings of a line. Raises InputError."""
+    if given.seconds is not None and given.steps is not None:
+        raise InputError("--seconds and --steps exclude each other; give one of them")
+    names = (
+        "objective",
+        "train",
+        "last_layers",
+        "reassign",
+        "batch_size",
+        "codebook_rate",
+        "network_rate",
+        "temperature",
+        "sample",
+    )
+    values = {name: getattr(given, name) for name in names}
+    seconds = DEFAULT.seconds if given.seconds is None else given.seconds
+    return AdaptationSettings(**values, seconds=seconds, steps=given.steps, seed=given.seed or 0)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Load, compress if need be, train, save, report."""
+    from ..adaptation import adapt
+    from ..adaptation.result import Adaptation
+    from ..adaptation.session import check_adaptable
+    from ..evaluate.readers import read_pairs
+    from .compress import check_output
+    from .text import ProgressLine
+
+    settings = adaptation_of(given)
+    check_output(given.output)
+    text = read_texts(given.train_text)
+    scored = None if given.scored is None else read_pairs(given.scored)
+    if given.resume is not None:
+        given.resume.mkdir(parents=True, exist_ok=True)
+    with ProgressLine(enabled=not given.quiet) as progress:
+        found = open_compared(given, progress)
+        if found.compressed is None:
+            raise InputError(
+                f"{given.model} is a model that is not compressed; say how to compress it, such as --method cluster, or give what "
+                "`subemb compress -o DIR` wrote"
+            )
+        check_adaptable(found.model, found.compressed)
+        adapted = adapt(
+            found.model, found.compressed, text, settings=settings, scored=scored, folder=given.resume, progress=progress
+        )
+        adapted.save_pretrained(given.output)
+    facts = Adaptation.from_dict(adapted.facts)
+    if given.json:
+        print(json.dumps({**facts.to_dict(), "saved": str(given.output)}, indent=2))
+    elif not given.quiet:
+        print(adaptation_text(facts))
+        print(f"saved in {given.output}")
+    return 0
+
+
+def read_texts(files: list[Path] | None) -> "Text | None":
+    """The sentences of all files together; None for no text. Raises InputError as the readers do."""
+    from ..adaptation.texts import read_text_file, text_of
+
+    if not files:
+        return None
+    parts = [read_text_file(path) for path in files]
+    if len(parts) == 1:
+        return parts[0]
+    return text_of([sentence for part in parts for sentence in part.sentences], ", ".join(part.name for part in parts))
+
+
+def adaptation_text(facts: "Adaptation") -> str:
+    """The report as text."""
+    from ..format import percent_text, size_text
+    from .text import columns_text
+
+    size = facts.size
+    rows = [
+        ["model", facts.model["name"]],
+        ["trained", TRAINED[facts.settings.train].title],
+        ["text", f"{facts.text['name']}, {facts.text['sentences']:,} sentences"],
+        ["steps", f"{facts.steps:,} in {facts.seconds:.0f} s ({facts.cpu_seconds:.0f} CPU-seconds, {facts.threads} threads)"],
+        ["codes changed", f"{facts.reassigned:,}"],
+        [
+            "table",
+            f"{size_text(size['table_bytes'])}, {percent_text(size['table_bytes'] / size['original_bytes'])} of the original",
+        ],
+        ["changed weights", f"{size_text(size['changed_bytes'])} ({size['changed_parameters']:,} numbers)"],
+    ]
+    losses = [point["loss"] for point in facts.history if "loss" in point]
+    if losses:
+        rows.insert(4, ["loss", f"{losses[0]:.4f} -> {losses[-1]:.4f}"])
+    if facts.scores:
+        scored = facts.scored
+        scores = ", ".join(f"{side} {score:.1f}" for side, score in facts.scores.items())
+        rows.append([f"{scored['metric']} x 100", f"{scores} ({scored['name']}, {scored['pairs']:,} pairs)"])
+    return columns_text(rows)

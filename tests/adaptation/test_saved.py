@@ -1,0 +1,140 @@
+"""The compact folder of an adapted model: it comes back equal, and nothing damaged or foreign is opened."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+import torch
+from checkpoints import SPECIAL, WORDS, make_bert
+from safetensors.torch import load_file, save_file
+
+import subemb
+from subemb.adaptation.saved import WEIGHTS_FILE, load
+from subemb.errors import InputError, ModelError
+
+SENTENCES = ["the cat sits on the mat", "a dog runs", "two birds sing under the tree"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return subemb.load(make_bert(tmp_path_factory.mktemp("models") / "small", [*SPECIAL, *WORDS]))
+
+
+@pytest.fixture
+def adapted(model):
+    texts = [f"{first} {second}" for first in WORDS[:5] for second in WORDS[5:10]]
+    return subemb.adapt(model, subemb.compress(model.table, "product", 2, 8), texts, steps=5, train="norms")
+
+
+@pytest.fixture
+def folder(adapted, tmp_path):
+    adapted.save_pretrained(tmp_path / "out", note="mine")
+    return tmp_path / "out"
+
+
+def test_it_comes_back_equal(adapted, folder):
+    again = subemb.load(folder)
+    assert np.abs(again.encode(SENTENCES) - adapted.encode(SENTENCES)).max() < 1e-6
+    assert again.facts == adapted.facts
+    assert again.identity == adapted.identity
+    assert sorted(path.name for path in folder.iterdir()) == [WEIGHTS_FILE, "config.json", "subspace_embedding.safetensors"]
+    assert json.loads((folder / "config.json").read_text())["note"] == "mine"
+    embedding = subemb.SubspaceEmbedding.from_pretrained(folder)
+    assert torch.equal(embedding.weight, again.table)
+
+
+def test_a_compressed_table_that_was_not_trained_opens_too(model, tmp_path):
+    from subemb.runs import describe
+
+    compressed = subemb.compress(model.table, "cluster", 2)
+    compressed.save_pretrained(tmp_path, model=describe(model))
+    expected = subemb.attach(model, compressed).encode(SENTENCES)
+    assert np.abs(subemb.load(tmp_path).encode(SENTENCES) - expected).max() < 1e-6
+
+
+def test_without_changed_weights_there_is_no_file_of_them(model, adapted, folder):
+    texts = [" ".join(pair) for pair in itertools.pairwise(WORDS)]
+    only_table = subemb.adapt(model, adapted.compressed, texts, steps=2)
+    only_table.save_pretrained(folder)
+    assert not (folder / WEIGHTS_FILE).exists()
+    assert subemb.load(folder).weights == {}
+
+
+def test_a_table_of_nobody_needs_its_model(model, tmp_path):
+    subemb.compress(model.table, "product", 2, 8).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="does not say of which model"):
+        subemb.load(tmp_path)
+    assert load(tmp_path, model).original is model
+
+
+def test_another_original_is_refused(adapted, folder, model, tmp_path):
+    other = subemb.load(make_bert(tmp_path / "small", [*SPECIAL, *WORDS], initializer_range=0.3))
+    with pytest.raises(ModelError, match="what is there now is"):
+        load(folder, other)
+
+
+def test_an_original_that_is_gone_is_said(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["model"]["name"] = "/nowhere/small"
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="needs the other weights of /nowhere/small"):
+        subemb.load(folder)
+
+
+def cut(folder):
+    content = (folder / WEIGHTS_FILE).read_bytes()
+    (folder / WEIGHTS_FILE).write_bytes(content[: len(content) // 2])
+
+
+def gone(folder):
+    (folder / WEIGHTS_FILE).unlink()
+
+
+def not_finite(folder):
+    rewrite(folder, lambda name, tensor: tensor * float("nan"))
+
+
+def other_shape(folder):
+    rewrite(folder, lambda name, tensor: tensor.repeat(2))
+
+
+def other_name(folder):
+    weights = load_file(folder / WEIGHTS_FILE)
+    rewrite(folder, None, {f"{name}.x": tensor for name, tensor in weights.items()})
+
+
+def other_content(folder):
+    weights = {name: tensor + 1 for name, tensor in load_file(folder / WEIGHTS_FILE).items()}
+    save_file(weights, folder / WEIGHTS_FILE)  # config.json is not told
+
+
+def rewrite(folder, change, weights=None):
+    """Other weights, with a config.json that agrees with them."""
+    import hashlib
+
+    weights = weights or {name: change(name, tensor) for name, tensor in load_file(folder / WEIGHTS_FILE).items()}
+    save_file(weights, folder / WEIGHTS_FILE)
+    config = json.loads((folder / "config.json").read_text())
+    config["changed_weights"] = {
+        "sha256": hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest(),
+        "shapes": {name: list(tensor.shape) for name, tensor in weights.items()},
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (cut, "cut off or damaged"),
+        (gone, "cannot be read"),
+        (not_finite, "must hold finite float32 numbers"),
+        (other_shape, "has shape"),
+        (other_name, "belongs to another model"),
+        (other_content, "is not the file that config.json was written for"),
+    ],
+)
+def test_what_is_damaged_is_refused(folder, damage, message):
+    damage(folder)
+    with pytest.raises(InputError, match=message):
+        subemb.load(folder).encode(SENTENCES)

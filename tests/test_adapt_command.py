@@ -1,0 +1,174 @@
+"""``subemb adapt`` and ``subemb bench adapt``: the same as the library, and clear words for what cannot be used."""
+
+import json
+
+import numpy as np
+import pytest
+from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model
+
+import subemb
+from subemb.bench_adapt import Case, adapt_text, run_adapt_benchmark
+from subemb.cli import main
+from subemb.codec.settings import CompressionSettings
+
+NAMES = [word for word in WORDS if word.isalpha()]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("adapt")
+
+
+@pytest.fixture(scope="module")
+def model(folder) -> str:
+    return str(make_sentence_model(make_bert(folder / "small", [*SPECIAL, *WORDS])))
+
+
+@pytest.fixture(scope="module")
+def saved(folder, model) -> str:
+    assert main(["compress", model, "-f", "2", "-q", "8", "-o", str(folder / "out"), "--quiet"]) == 0
+    return str(folder / "out")
+
+
+@pytest.fixture(scope="module")
+def text(folder):
+    generator = np.random.default_rng(0)
+    path = folder / "text.txt"
+    path.write_text("\n".join(" ".join(generator.choice(NAMES, 6)) for _ in range(120)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def pairs(folder):
+    generator = np.random.default_rng(1)
+    path = folder / "pairs.csv"
+    rows = [f"{' '.join(generator.choice(NAMES, 5))},{' '.join(generator.choice(NAMES, 5))},{n % 6}" for n in range(30)]
+    path.write_text("\n".join(["sentence1,sentence2,score", *rows]), encoding="utf-8")
+    return path
+
+
+def test_it_saves_what_the_library_gives(model, saved, text, pairs, folder, capsys):
+    out = folder / "adapted"
+    line = ["adapt", saved, "--train-text", str(text), "--scored", str(pairs), "--steps", "30", "-o", str(out), "--json"]
+    assert main(line) == 0
+    report = json.loads(capsys.readouterr().out)
+    original = subemb.load(model)
+    alone = subemb.adapt(
+        original,
+        subemb.codec.load(saved),
+        text.read_text().splitlines(),
+        steps=30,
+        scored=subemb.evaluate.read_pairs(pairs),
+    )
+    loaded = subemb.load(out)
+    assert loaded.identity == alone.identity
+    assert np.abs(loaded.encode(["the cat sits"]) - alone.encode(["the cat sits"])).max() < 1e-6
+    assert report["scores"] == pytest.approx(alone.facts["scores"])
+    assert report["steps"] == 30
+    assert report["scored"]["pairs"] == 30
+
+
+def test_a_model_is_compressed_first_and_no_text_is_needed(model, folder, capsys):
+    out = folder / "without"
+    line = [
+        "adapt",
+        model,
+        "-f",
+        "2",
+        "-q",
+        "8",
+        "--no-text",
+        "--sample",
+        "50",
+        "--steps",
+        "5",
+        "--train",
+        "norms",
+        "-o",
+        str(out),
+    ]
+    assert main(line) == 0
+    said = capsys.readouterr().out
+    assert "vocabulary, 50 sentences" in said
+    loaded = subemb.load(out)
+    assert f"({loaded.changed_parameters:,} numbers)" in said
+    assert loaded.changed_parameters > 0
+
+
+def test_ctrl_c_and_the_same_line_again(model, saved, text, folder, monkeypatch, capsys):
+    from subemb.adaptation import trainer
+
+    line = ["adapt", saved, "--train-text", str(text), "--steps", "40", "--resume", str(folder / "state"), "--quiet", "-o"]
+    step = trainer.Trainer._one_step
+
+    def interrupted(self):
+        if self.step == 20:
+            raise KeyboardInterrupt
+        step(self)
+
+    monkeypatch.setattr(trainer, "FIRST_CHECKPOINT", 0.0)
+    monkeypatch.setattr(trainer.Trainer, "_one_step", interrupted)
+    assert main([*line, str(folder / "a")]) == 130
+    monkeypatch.undo()
+    assert (folder / "state" / "state.safetensors").is_file()
+    assert main([*line, str(folder / "a")]) == 0
+    whole = [entry for entry in line if entry not in ("--resume", str(folder / "state"))]
+    assert main([*whole, str(folder / "b")]) == 0
+    assert subemb.load(folder / "a").identity == subemb.load(folder / "b").identity
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--no-text", "--seconds", "1", "--steps", "2"], "exclude each other"),
+        (["--no-text", "--steps", "0"], "steps is 0"),
+        (["--no-text", "--train", "last", "--last-layers", "7", "--steps", "2"], "last_layers is 7"),
+        (["--train-text", "/nowhere/at all.txt", "--steps", "2"], "at all.txt"),
+        ([], "one of the arguments --train-text --no-text is required"),
+    ],
+)
+def test_what_cannot_be_used_is_said(saved, folder, options, message, capsys):
+    try:
+        code = main(["adapt", saved, *options, "-o", str(folder / "never"), "--quiet"])
+    except SystemExit as ended:
+        code = ended.code
+    assert code == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+    assert not (folder / "never").exists()
+
+
+def test_a_model_that_is_not_compressed_is_refused(model, folder, capsys):
+    assert main(["adapt", model, "--no-text", "--steps", "2", "-o", str(folder / "never"), "--quiet"]) == 2
+    assert "not compressed; say how to compress it" in capsys.readouterr().err
+
+
+def test_the_benchmark_measures_every_seed(model, text, pairs):
+    from subemb.adaptation import AdaptationSettings, read_text
+
+    cases = (
+        Case(CompressionSettings("cluster", subspaces=2, codebook_size=8)),
+        Case(CompressionSettings("arbitrary", subspaces=2), train="everything"),
+    )
+    source = read_text(text.read_bytes(), text.name)
+    measured = run_adapt_benchmark(model, pairs, source, AdaptationSettings(steps=10), seeds=2, cases=cases)
+    assert [len(result["runs"]) for result in measured["results"]] == [2, 2]
+    first, second = measured["results"]
+    assert all(run["steps"] == 10 and run["cpu_seconds"] > 0 for run in first["runs"] + second["runs"])
+    assert first["runs"][0]["size"]["changed_bytes"] == 0 < second["runs"][0]["size"]["changed_bytes"]
+    original = subemb.load(model)
+    table = subemb.compress(original, "arbitrary", 2, seed=1)
+    from subemb.adaptation.session import score_of
+    from subemb.evaluate import read_pairs
+
+    assert second["runs"][1]["before"] == pytest.approx(score_of(subemb.attach(original, table), read_pairs(pairs)))
+    shown = adapt_text(json.loads(json.dumps(measured)))
+    assert "everything" in shown
+    assert "+-" in shown
+    assert f"{measured['original']:.1f}" in shown
+
+
+def test_the_benchmark_needs_pairs(capsys):
+    assert main(["bench", "adapt", "--quiet"]) == 2
+    assert "give --data sts-dev.csv" in capsys.readouterr().err
