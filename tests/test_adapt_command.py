@@ -172,3 +172,21 @@ def test_the_benchmark_measures_every_seed(model, text, pairs):
 def test_the_benchmark_needs_pairs(capsys):
     assert main(["bench", "adapt", "--quiet"]) == 2
     assert "give --data sts-dev.csv" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("train", ["codebooks", "everything"])
+def test_what_it_saved_is_evaluated_as_adapted(model, saved, text, pairs, folder, train, capsys):
+    out = str(folder / f"evaluated-{train}")
+    assert main(["adapt", saved, "--train-text", str(text), "--steps", "20", "--train", train, "-o", out, "--quiet"]) == 0
+    assert main(["evaluate", "similarity", out, "--data", str(pairs), "--resamples", "50", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    from subemb.adaptation.session import score_of
+    from subemb.evaluate import read_pairs
+
+    expected = score_of(subemb.load(out), read_pairs(pairs)) / 100
+    assert report["sides"] == ["original", "adapted"]
+    assert report["compression"]["changed_bytes"] == 4 * subemb.load(out).changed_parameters
+    found = report["sets"][0]["scores"]["adapted"]["values"]["spearman"]
+    assert found == pytest.approx(expected, abs=1e-6)
+    assert main(["evaluate", "similarity", out, "--pair", "the cat sits", "a dog runs"]) == 0
+    assert "adapted" in capsys.readouterr().out

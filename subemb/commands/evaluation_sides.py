@@ -32,9 +32,11 @@ class Compared:
         found = {"model": describe(self.model), "compression": None, "sides": list(self.sides)}
         if self.compressed is not None:
             size = self.compressed.size(self.model.parameters)
+            changed = max(getattr(side, "changed_parameters", 0) for side in self.sides.values())
             found["compression"] = {
                 "settings": self.compressed.settings.to_dict(),
                 "total_bytes": size.total_bytes,
+                "changed_bytes": 4 * changed,
                 "original_bytes": size.original_bytes,
             }
         return found
@@ -45,7 +47,7 @@ def add_sides(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "model",
         metavar="MODEL_OR_DIR",
-        help="what `subemb compress -o DIR` wrote: original and compressed are compared; or a model as `subemb compress` takes it: "
+        help="what `subemb compress -o DIR` or `subemb adapt -o DIR` wrote: it is compared with its original; or a model as `subemb compress` takes it: "
         "compressed now and compared if there is an option of compression, such as --method, else the original alone",
     )
     command.add_argument("--model", dest="original", metavar="MODEL", help="of DIR: where its original model now lies")
@@ -79,7 +81,7 @@ def open_compared(
         model, compressed = _saved(folder, given, progress)
         if check is not None:
             check(model)
-        return Compared(model, compressed, sides_of(model, compressed))
+        return Compared(model, compressed, _sides_of_saved(folder, model, compressed))
     if given.original is not None:
         raise InputError(
             f"--model says where the original of a saved result lies, and {given.model} is none; leave --model out, "
@@ -93,6 +95,15 @@ def open_compared(
         check(model)
     compressed = None if settings is None else _compressed(model, settings, text, progress)
     return Compared(model, compressed, sides_of(model, compressed))
+
+
+def _sides_of_saved(folder: Path, model: "PretrainedModel", compressed: "Compressed") -> "dict[str, PretrainedModel]":
+    """Original and compressed; of what `subemb adapt` wrote, original and adapted: the table it began with is not kept."""
+    from ..adaptation.saved import load as load_adapted
+    from ..tasks.sides import ADAPTED, ORIGINAL, sides_of
+
+    adapted = load_adapted(folder, model)
+    return {ORIGINAL: model, ADAPTED: adapted} if adapted.facts else sides_of(model, compressed)
 
 
 def _compressed(model: "PretrainedModel", settings, text: str | None, progress: ProgressCallback | None) -> "Compressed":

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, ModelError
-from ..network import share_weights
+from ..network import exchange_weights, share_weights
 from ..sentences import check_ids, longest_input, padded, padding_id
 from .mask_text import mask_token_of
 
@@ -94,6 +94,9 @@ def _network_of(side, input: bool, output: bool, is_first: bool) -> "tuple[torch
         return side.network("masked"), SideTables(False, "original")
     original = side.original.network("masked")
     network = attach(original, compressed, input=input, output=output)
+    changed = getattr(side, "weights", None)
+    if changed:
+        network = exchange_weights(network, changed)
     head = network.attachment.head
     if head == "dense":
         head = "input table" if not _has_table_outside(original) else "own table" if output else "kept"

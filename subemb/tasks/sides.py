@@ -1,6 +1,7 @@
-"""The versions of a model that are compared: the original first, then the same model on a compressed table.
+"""The versions of a model that are compared: the original first, then the same model on a compressed table, then adapted.
 
-A side is a :class:`~subemb.pretrained.PretrainedModel`; all of them share every weight but the table.
+A side is a :class:`~subemb.pretrained.PretrainedModel`; all of them share every weight but the table, and those that an adaptation
+changed.
 """
 
 from dataclasses import dataclass
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
     from ..codec.result import Compressed
     from ..pretrained import PretrainedModel
 
-ORIGINAL, COMPRESSED = "original", "compressed"
+ORIGINAL, COMPRESSED, ADAPTED = "original", "compressed", "adapted"
 KEPT_MODELS = 2  # networks that a worker keeps in memory
-KEPT_RUNS = 4
+KEPT_RUNS = 4  # tables, and adaptations
 
 _models = Recent(KEPT_MODELS)
 _attached = Recent(KEPT_RUNS)
@@ -24,17 +25,19 @@ _attached = Recent(KEPT_RUNS)
 
 @dataclass(frozen=True)
 class Subject:
-    """What is compared, as jobs are told: a model by name, its content's key, and a kept run of it (None: the original only)."""
+    """What is compared, as jobs are told: a model by name, its content's key, a kept run of it (None: the original only), and an
+    adaptation that began with that run (None: none)."""
 
     name: str
     revision: str | None
     identity: str
     run_key: str | None
+    adapted_key: str | None = None
 
     @property
-    def content(self) -> tuple[str, str | None]:
+    def content(self) -> tuple[str | None, ...]:
         """What decides the result, for keys of jobs and of kept results: the same model may have several names."""
-        return (self.identity, self.run_key)
+        return (self.identity, self.run_key, *([self.adapted_key] if self.adapted_key else []))
 
 
 def sides_of(model: "PretrainedModel", compressed: "Compressed | None" = None) -> "dict[str, PretrainedModel]":
@@ -62,7 +65,13 @@ def open_sides(subject: Subject, progress: ProgressCallback | None = None) -> "d
     def attached() -> "PretrainedModel":
         return sides_of(model, kept_compressed(subject.run_key))[COMPRESSED]
 
-    return {ORIGINAL: model, COMPRESSED: _attached.take((id(model), subject.run_key), attached)}
+    sides = {ORIGINAL: model, COMPRESSED: _attached.take((id(model), subject.run_key), attached)}
+    if subject.adapted_key is not None:
+        from .adaptation import open_adapted
+
+        key = subject.adapted_key
+        sides[ADAPTED] = _attached.take((id(model), key), lambda: open_adapted(key, model))
+    return sides
 
 
 def _open(subject: Subject) -> "PretrainedModel":

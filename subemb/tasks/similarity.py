@@ -21,7 +21,8 @@ class PairComparison:
     """Two sentences on every side.
 
     cosines: side -> cosine; the first side is the reference. sentences: how the model reads the two.
-    attributions: side -> what moved its cosine, for every side but the first. pooling: how sentence vectors are made.
+    attributions: side -> what moved its cosine, for every side but the first whose table is all that differs: what a changed network
+    did is not the doing of single tokens. pooling: how sentence vectors are made.
     """
 
     cosines: dict[str, float]
@@ -68,6 +69,8 @@ def pair_on_sides(
         found[side] = float(cosines(vectors[0], vectors[1]))
     attributions = {}
     for number, side in enumerate(others):
+        if getattr(sides[side], "weights", None):
+            continue
         part = part_of(progress, 0.1 + 0.9 * number / len(others), 0.1 + 0.9 * (number + 1) / len(others))
         attributions[side] = attribute(sides[reference], sides[side], *rows, settings=settings, progress=part)
     return PairComparison(found, tuple(sentences), attributions, sides[reference].pooling)

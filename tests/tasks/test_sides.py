@@ -54,3 +54,37 @@ def test_files_that_changed_since_the_run(subject, tmp_path):
 def test_a_run_that_is_gone(subject):
     with pytest.raises(InputError, match="press Run"):
         open_sides(Subject(subject.name, None, subject.identity, "0" * 24))
+
+
+def test_an_adaptation_is_the_third_side(subject):
+    from subemb.adaptation import AdaptationSettings, text_of
+    from subemb.tasks import adaptation
+    from subemb.tasks.similarity import pair_on_sides
+
+    text = text_of([f"{first} {second}" for first in LINES[:4] for second in LINES[:4]])
+    key = adaptation.begin_adaptation(subject, AdaptationSettings(steps=5, train="norms"), text)
+    adapted = Subject(subject.name, None, subject.identity, subject.run_key, key)
+    assert adapted.content != subject.content
+    with pytest.raises(InputError, match="is not over"):
+        open_sides(adapted)
+    adaptation.run_adaptation(key)
+    opened = open_sides(adapted)
+    assert list(opened) == ["original", "compressed", "adapted"]
+    assert opened["compressed"] is open_sides(subject)["compressed"]
+    assert opened["adapted"].identity == adaptation.open_adapted(key).identity
+    pair = pair_on_sides(opened, LINES[0], LINES[1])
+    assert pair.sides == ["original", "compressed", "adapted"]
+    assert list(pair.attributions) == ["compressed"]  # the network of the other is another one
+
+
+def test_an_adaptation_of_the_codebooks_alone_is_explained_by_tokens(subject):
+    from subemb.adaptation import AdaptationSettings, text_of
+    from subemb.tasks import adaptation
+    from subemb.tasks.similarity import pair_on_sides
+
+    text = text_of([f"{first} {second}" for first in LINES[:4] for second in LINES[:4]])
+    key = adaptation.begin_adaptation(subject, AdaptationSettings(steps=5), text)
+    adaptation.run_adaptation(key)
+    opened = open_sides(Subject(subject.name, None, subject.identity, subject.run_key, key))
+    pair = pair_on_sides(opened, LINES[0], LINES[1])
+    assert list(pair.attributions) == ["compressed", "adapted"]
