@@ -96,6 +96,13 @@ class Checkpoint:
         return tuple(name for name, head in HEADS.items() if architecture.endswith(head.suffixes))
 
     @property
+    def tied_names(self) -> list[str]:
+        """Names of tensors that hold the table a second time."""
+        return [
+            tensor.name for tensor in self.tensors.values() if self._may_copy_table(tensor) and same_content(tensor, self.table)
+        ]
+
+    @property
     def parameters(self) -> int:
         """Floats of the whole model, by the headers; buffers and stored copies of the table are not counted."""
         return sum(tensor.numel for tensor in self.tensors.values() if self._is_parameter(tensor))

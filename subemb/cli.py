@@ -13,10 +13,10 @@ import sys
 from typing import NoReturn
 
 from . import __version__
-from .commands import adapt, app, bench, compress, evaluate, inspect, models, train_head
+from .commands import adapt, app, bench, compress, evaluate, export, inspect, models, train_head
 from .errors import Cancelled, InputError
 
-COMMANDS = (app, models, compress, adapt, evaluate, train_head, inspect, bench)
+COMMANDS = (app, models, compress, adapt, evaluate, export, train_head, inspect, bench)
 BAD_INPUT, INTERRUPTED, READER_GONE = 2, 130, 141
 
 

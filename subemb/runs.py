@@ -121,6 +121,21 @@ def run(
     return summary, compressed
 
 
+def measured_run(model: "PretrainedModel", compressed: "Compressed", progress: ProgressCallback | None = None) -> Run:
+    """The summary of a compressed table that lies somewhere else, such as a saved folder: measured anew, all tokens alike."""
+    started = time.perf_counter()
+    quality = measure(model.table, compressed, None, progress, seed=compressed.settings.seed)
+    return Run(
+        key=run_key(model.identity, compressed.settings),
+        model=describe(model),
+        settings=compressed.settings,
+        size=compressed.size(model.parameters),
+        quality=quality,
+        history=compressed.history,
+        seconds={"load": 0.0, "compress": 0.0, "measure": time.perf_counter() - started},
+    )
+
+
 def resolved(settings: CompressionSettings, model: "PretrainedModel", text: str | None) -> CompressionSettings:
     """Settings with every automatic value, the digest of a counted text included: two texts must not share a key."""
     if settings.weights in ("counts", "sqrt_counts") and settings.text_digest is None and text:

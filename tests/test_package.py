@@ -84,15 +84,20 @@ def test_version_is_the_same_everywhere():
     assert f"## [{subemb.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
+#: Modules that may import what only an extra installs, and say so where it is missing.
+OPTIONAL = {"subemb/bench.py": "test", "subemb/export/onnx_file.py": "onnx"}
+
+
 def test_every_import_is_a_declared_dependency():
     declared = {_plain(requirement) for requirement in PYPROJECT["project"]["dependencies"]}
-    optional = {_plain(requirement) for requirement in PYPROJECT["project"]["optional-dependencies"]["test"]}
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    optional = {name: {_plain(requirement) for requirement in extras[extra]} for name, extra in OPTIONAL.items()}
     owners = packages_distributions()
     undeclared = {}
     for path in [*(ROOT / "subemb").rglob("*.py"), ROOT / "app.py", *(ROOT / "pages").glob("*.py")]:
         for module in _imported(path) - set(sys.stdlib_module_names) - {"subemb"}:
             distributions = {_plain(name) for name in owners.get(module, [module])}
-            allowed = declared | optional if path == ROOT / "subemb" / "bench.py" else declared
+            allowed = declared | optional.get(path.relative_to(ROOT).as_posix(), set())
             if not distributions & allowed:
                 undeclared.setdefault(module, []).append(str(path.relative_to(ROOT)))
     assert not undeclared

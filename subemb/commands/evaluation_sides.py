@@ -12,6 +12,7 @@ from .compression import add_compression, given_options, settings_of
 
 if TYPE_CHECKING:
     from ..codec.result import Compressed
+    from ..other_models import AdaptedModel
     from ..pretrained import PretrainedModel
 
 _RESULT_FILE = "subspace_embedding.safetensors"
@@ -78,7 +79,7 @@ def open_compared(
     if (folder / _RESULT_FILE).is_file():
         if options:
             raise InputError(f"{folder} holds a compressed table already; leave {options[0]} out, or give the model's name")
-        model, compressed = _saved(folder, given, progress)
+        model, compressed = _saved(folder, given.original, given.revision, progress)
         if check is not None:
             check(model)
         return Compared(model, compressed, _sides_of_saved(folder, model, compressed))
@@ -117,7 +118,22 @@ def _compressed(model: "PretrainedModel", settings, text: str | None, progress: 
     return compress(model.table, settings=settings, weights=weights, progress=part_of(progress, 0.05, 1.0))
 
 
-def _saved(folder: Path, given: argparse.Namespace, progress: ProgressCallback | None) -> "tuple[PretrainedModel, Compressed]":
+def open_saved(
+    folder: Path, original: str | None = None, revision: str | None = None, progress: ProgressCallback | None = None
+) -> "AdaptedModel":
+    """What `subemb compress` or `subemb adapt` saved, as a model. original: where its original lies now, if not where it did.
+
+    Raises InputError, ModelError.
+    """
+    from ..adaptation.saved import load as load_adapted
+
+    model, _ = _saved(folder, original, revision, progress)
+    return load_adapted(folder, model)
+
+
+def _saved(
+    folder: Path, name: str | None, revision: str | None, progress: ProgressCallback | None
+) -> "tuple[PretrainedModel, Compressed]":
     """A saved result and its original model, checked to be the one that it was made of."""
     from .. import load
     from ..codec.storage import load as load_result
@@ -125,7 +141,6 @@ def _saved(folder: Path, given: argparse.Namespace, progress: ProgressCallback |
 
     compressed = load_result(folder)
     described = saved_model(folder)
-    name, revision = given.original, given.revision
     if name is None:
         name = described.get("name")
         # The revision of a folder is a hash of what it holds: only compared, below.

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from ..codec.settings import METHODS, CompressionSettings
+from ..command_lines import compress_command
 from ..errors import InputError
 
 BUNDLED = "all-MiniLM-L6-v2"
@@ -84,26 +85,4 @@ def from_query(query: Mapping[str, str]) -> Request | None:
 
 def command_line(request: Request) -> str:
     """The command that computes the same on the command line."""
-    import shlex
-
-    settings = request.settings
-    method = METHODS[settings.method]
-    words = ["subemb", "compress", request.model, "--method", settings.method]
-    if request.revision:
-        words += ["--revision", request.revision]
-    if method.uses_codebooks:
-        words += ["-f", str(settings.subspaces)]
-        if settings.codebook_size is not None:
-            words += ["-q", str(settings.codebook_size)]
-        if settings.unique is not None and settings.unique != method.is_unique:
-            words += ["--unique" if settings.unique else "--no-unique"]
-        words += ["--weights", settings.weights]
-        if settings.weights.endswith("counts"):
-            words += ["--text", "FILE"]
-        for name in ("iterations", "tolerance"):
-            if getattr(settings, name) != _DEFAULTS[name]:
-                words += [f"--{name}", str(getattr(settings, name))]
-        words += ["--seed", str(settings.seed)]
-    if settings.method == "low_rank" and settings.rank is not None:
-        words += ["--rank", str(settings.rank)]
-    return shlex.join([*words, "-o", "out"])
+    return compress_command(request.model, request.revision, request.settings)

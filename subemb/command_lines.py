@@ -1,0 +1,77 @@
+"""The commands that do again what has been done: for pages, reports and model cards."""
+
+import shlex
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from .codec.settings import GIVEN, METHODS, CompressionSettings
+
+if TYPE_CHECKING:
+    from .adaptation.settings import AdaptationSettings
+
+_DEFAULTS = {item.name: item.default for item in fields(CompressionSettings)}
+
+
+def compress_command(model: str, revision: str | None, settings: CompressionSettings, output: str = "out") -> str:
+    """``subemb compress`` with these settings. revision: of a Hugging Face model.
+
+    A counted text stands as FILE; weights that were given as numbers have no option, and are left out.
+
+    >>> compress_command("all-MiniLM-L6-v2", None, CompressionSettings("product", subspaces=8, codebook_size=61))
+    'subemb compress all-MiniLM-L6-v2 --method product -f 8 -q 61 --weights vocabulary --seed 0 -o out'
+    """
+    method = METHODS[settings.method]
+    words = ["subemb", "compress", model, "--method", settings.method]
+    if revision:
+        words += ["--revision", revision]
+    if method.uses_codebooks:
+        words += ["-f", str(settings.subspaces)]
+        if settings.codebook_size is not None:
+            words += ["-q", str(settings.codebook_size)]
+        if settings.unique is not None and settings.unique != method.is_unique:
+            words += ["--unique" if settings.unique else "--no-unique"]
+        if settings.weights != GIVEN:
+            words += ["--weights", settings.weights]
+        if settings.weights.endswith("counts"):
+            words += ["--text", "FILE"]
+        for name in ("iterations", "tolerance"):
+            if method.is_iterative and getattr(settings, name) != _DEFAULTS[name]:
+                words += [f"--{name}", str(getattr(settings, name))]
+        words += ["--seed", str(settings.seed)]
+    if settings.method == "low_rank" and settings.rank is not None:
+        words += ["--rank", str(settings.rank)]
+    return shlex.join([*words, "-o", output])
+
+
+def adapt_command(
+    settings: "AdaptationSettings",
+    compressed: str = "out",
+    text: str | None = None,
+    scored: str | None = None,
+    steps: int | None = None,
+    output: str = "adapted",
+) -> str:
+    """``subemb adapt`` with these settings. compressed: the folder that ``subemb compress`` wrote.
+
+    text: a file, None for none. scored: a file of labelled pairs. steps: instead of the time budget, for the same training again.
+
+    >>> from subemb.adaptation.settings import AdaptationSettings
+    >>> adapt_command(AdaptationSettings(), text="train.txt", steps=600)
+    'subemb adapt out --train-text train.txt --train codebooks --steps 600 --seed 0 -o adapted'
+    """
+    defaults = type(settings)()
+    words: list[Any] = ["subemb", "adapt", compressed]
+    words += ["--no-text"] if text is None else ["--train-text", text]
+    words += ["--train", settings.train]
+    if settings.train == "last":
+        words += ["--last-layers", settings.last_layers]
+    if settings.reassign != defaults.reassign:
+        words += ["--reassign" if settings.reassign else "--no-reassign"]
+    steps = steps or settings.steps
+    words += ["--seconds", f"{settings.seconds:g}"] if steps is None else ["--steps", steps]
+    for name in ("objective", "batch_size", "codebook_rate", "network_rate", "temperature", "sample"):
+        if getattr(settings, name) != getattr(defaults, name):
+            words += [f"--{name.replace('_', '-')}", getattr(settings, name)]
+    if scored is not None:
+        words += ["--scored", scored]
+    return shlex.join([*map(str, words), "--seed", str(settings.seed), "-o", output])

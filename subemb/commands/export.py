@@ -1,0 +1,102 @@
+"""``subemb export``: take away what ``subemb compress`` or ``subemb adapt`` saved, in a form that others can use."""
+
+import argparse
+import json
+from pathlib import Path
+
+from ..errors import InputError
+from .evaluation_sides import open_saved
+
+FORMS = ("compact", "dense", "onnx", "report")
+
+
+def add(commands) -> None:
+    command = commands.add_parser(
+        "export",
+        help="take a saved result away: compact folder, dense checkpoint, ONNX, report",
+        description="Write what `subemb compress -o DIR` or `subemb adapt -o DIR` saved in other forms; any number of them at once.",
+    )
+    command.add_argument("folder", metavar="DIR", help="what `subemb compress -o DIR` or `subemb adapt -o DIR` wrote")
+    command.add_argument("--model", dest="original", metavar="MODEL", help="where its original model now lies")
+    command.add_argument("--revision", help="of a Hugging Face model: branch, tag or commit")
+    command.add_argument(
+        "--compact", type=Path, metavar="OUT", help="a folder with codes, codebooks, changed weights and a model card"
+    )
+    command.add_argument(
+        "--dense", type=Path, metavar="OUT", help="an ordinary checkpoint folder, for tools that know nothing of subemb"
+    )
+    command.add_argument("--onnx", type=Path, metavar="FILE", help="the compact table as ONNX, checked with onnxruntime")
+    command.add_argument(
+        "--report", type=Path, metavar="FILE", help="one self-contained HTML page: settings, sizes, charts, scores"
+    )
+    command.add_argument("--json", action="store_true", help="what was written, for programs")
+    command.add_argument("--quiet", action="store_true", help="no progress bar and no report")
+    command.set_defaults(function=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Write every form that was asked for."""
+    from .. import export
+    from .text import ProgressLine
+
+    if not any(getattr(given, form) for form in FORMS):
+        raise InputError(f"say what to write: {', '.join(f'--{form}' for form in FORMS)}")
+    written: dict[str, dict] = {}
+    with ProgressLine(enabled=not given.quiet) as progress:
+        model = open_saved(Path(given.folder), given.original, given.revision, progress)
+        if given.compact is not None:
+            if given.compact.exists() and given.compact.resolve() == Path(given.folder).resolve():
+                raise InputError(f"{given.compact} is the folder itself; give another one for the compact folder")
+            export.compact(model, given.compact)
+            written["compact"] = {"path": str(given.compact), "bytes": _bytes(given.compact)}
+        if given.dense is not None:
+            export.dense(model, given.dense, progress)
+            written["dense"] = {"path": str(given.dense), "bytes": _bytes(given.dense)}
+        if given.onnx is not None:
+            check = export.onnx_table(model.compressed, given.onnx)
+            written["onnx"] = {
+                "path": str(given.onnx),
+                "bytes": check.bytes,
+                "largest_difference": check.largest_difference,
+                "tokens_compared": check.tokens,
+            }
+        if given.report is not None:
+            written["report"] = _report(model, given.report)
+    if given.json:
+        print(json.dumps(written, indent=2))
+    elif not given.quiet:
+        print(written_text(written))
+    return 0
+
+
+def _report(model, path: Path) -> dict:
+    """The HTML report of a saved result; its quality is measured anew, since the folder holds none."""
+    from ..adaptation.result import Adaptation
+    from ..export import html_report
+    from ..export.compact_folder import write_file
+    from ..runs import measured_run
+
+    facts = getattr(model, "facts", None)
+    adaptation = Adaptation.from_dict(facts) if facts else None
+    measured = "compressed" if adaptation is None else "adapted"  # the folder holds one table
+    page = html_report(measured_run(model.original, model.compressed), adaptation, measured=measured)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(path, page)
+    return {"path": str(path), "bytes": path.stat().st_size}
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def written_text(written: dict[str, dict]) -> str:
+    """What was written, as text."""
+    from ..format import size_text
+    from .text import columns_text
+
+    rows = [[form, size_text(facts["bytes"]), facts["path"]] for form, facts in written.items()]
+    text = columns_text(rows, right=(1,))
+    if "onnx" in written:
+        check = written["onnx"]
+        text += f"\nonnxruntime and torch agree to {check['largest_difference']:.1g} on {check['tokens_compared']:,} tokens"
+    return text

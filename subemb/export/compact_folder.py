@@ -1,0 +1,148 @@
+"""The compact folder: what :func:`subemb.load` opens, with a model card in the form of the Hugging Face hub."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from ..format import percent_text, settings_text, size_text
+
+if TYPE_CHECKING:
+    from ..adaptation.result import Adaptation
+    from ..other_models import AttachedModel
+
+CARD_FILE = "README.md"
+
+
+def compact(model: "AttachedModel", folder: Path, adaptation: "Adaptation | None" = None) -> Path:
+    """Write codes, codebooks, changed weights, config and a model card into a folder, made if need be. Returns the folder.
+
+    model: compressed or adapted. adaptation: what is known of it; by default what an adapted model says itself.
+    Raises InputError if the disk is full or the folder holds something else.
+    """
+    from ..other_models import AdaptedModel
+    from ..runs import describe
+
+    folder = Path(folder)
+    if isinstance(model, AdaptedModel):
+        model.save_pretrained(folder)
+    else:
+        model.compressed.save_pretrained(folder, model=describe(model.original))
+    write_file(folder / CARD_FILE, model_card(model, adaptation))
+    return folder
+
+
+def model_card(model: "AttachedModel", adaptation: "Adaptation | None" = None) -> str:
+    """The card: metadata that the hub reads, sizes, settings, measured scores, and how to load the folder.
+
+    Only what was measured is in it: without a scored set there are no scores.
+    """
+    from huggingface_hub import EvalResult, ModelCardData
+
+    from ..adaptation.result import Adaptation
+
+    facts = getattr(model, "facts", {})
+    if adaptation is None and facts:
+        adaptation = Adaptation.from_dict(facts)
+    base = _base_model(model)
+    results = []
+    if adaptation is not None and adaptation.scored and "adapted" in adaptation.scores:
+        scored = adaptation.scored
+        results.append(
+            EvalResult(
+                task_type="text-classification" if scored["task"] == "entailment" else "sentence-similarity",
+                dataset_type="labelled-pairs",
+                dataset_name=scored["name"],
+                metric_type=scored["metric"].lower(),
+                metric_name=f"{scored['metric']} x 100, {scored['pairs']:,} pairs",
+                metric_value=round(adaptation.scores["adapted"], 2),
+            )
+        )
+    name = f"{model.name.rstrip('/').rsplit('/', 1)[-1]}-subspace"
+    data = ModelCardData(
+        library_name="subemb",
+        base_model=base,
+        tags=["subspace-embedding", "embedding-compression"],
+        **({"model_name": name, "eval_results": results} if results else {}),
+    )
+    return f"---\n{data.to_yaml()}\n---\n\n# {name}\n\n{_text(model, adaptation)}"
+
+
+def _base_model(model: "AttachedModel") -> str | None:
+    """The original's hub id, where it has one."""
+    from ..catalogue import BUNDLED_HUB_ID
+
+    original = model.original
+    return {"hub": original.name, "bundled": BUNDLED_HUB_ID}.get(original.source)
+
+
+def _text(model: "AttachedModel", adaptation: "Adaptation | None") -> str:
+    size = model.compressed.size()
+    changed = getattr(model, "changed_parameters", 0)
+    total = size.total_bytes + 4 * changed
+    lines = [
+        f"`{model.name}` with its token table ({size.vocabulary:,} x {size.dim}) replaced by codes and codebooks: subspace embedding "
+        "(Jaiswal and Liu, CIKM 2023, doi 10.1145/3583780.3615269).",
+        "",
+        "## Sizes",
+        "",
+        "| | bytes |",
+        "|---|---|",
+        f"| original table, float32 | {size.original_bytes:,} |",
+        f"| codebooks and codes | {size.total_bytes:,} ({percent_text(size.total_share)}) |",
+        f"| changed weights of the network | {4 * changed:,} |",
+        f"| stored, together | {total:,} ({size_text(total)}) |",
+        "",
+        "## Settings",
+        "",
+        f"Compressed with: {settings_text(model.compressed.settings)}.",
+    ]
+    if adaptation is not None:
+        lines += _adaptation_lines(adaptation)
+    return "\n".join([*lines, "", *_how_to_load(model)]) + "\n"
+
+
+def _adaptation_lines(adaptation: "Adaptation") -> list[str]:
+    settings, text = adaptation.settings, adaptation.text
+    lines = [
+        "",
+        f"Adapted by distillation from the original ({settings.train}; {adaptation.steps:,} steps, {adaptation.seconds:.0f} s, seed "
+        f"{settings.seed}) on {text['sentences']:,} "
+        + ("token sequences drawn from the vocabulary." if text["name"] == "vocabulary" else "sentences without labels."),
+    ]
+    if adaptation.scores and adaptation.scored:
+        scored = adaptation.scored
+        lines += [
+            "",
+            "## Scores",
+            "",
+            f"{scored['metric']} x 100 on {scored['name'].replace('|', ' ')} ({scored['pairs']:,} pairs). The set chose which step's "
+            "weights were kept, so the last number is a little too good.",
+            "",
+            "| model | score |",
+            "|---|---|",
+            *(f"| {side} | {score:.2f} |" for side, score in adaptation.scores.items()),
+        ]
+    return lines
+
+
+def _how_to_load(model: "AttachedModel") -> list[str]:
+    return [
+        "## Use",
+        "",
+        "```python",
+        "import subemb",
+        "",
+        'model = subemb.load("this-folder")      # the other weights come from the original model',
+        'model.encode(["a sentence"])',
+        "```",
+    ]
+
+
+def write_file(path: Path, content: str) -> None:
+    """Raises InputError if it cannot be written."""
+    try:
+        path.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"{path} could not be written ({error.strerror}); free some space, or give a folder that can be written"
+        ) from error

@@ -1,0 +1,125 @@
+"""The compact table as ONNX: gather codewords by the tokens' codes, and concatenate; checked with onnxruntime against torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .. import __version__
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from ..codec.result import Compressed, SubspaceCompressed
+
+OPSET, IR_VERSION = 17, 9  # read by onnxruntime from 1.15 on
+CHECKED = 4096  # tokens compared; all of a smaller vocabulary
+
+
+@dataclass(frozen=True)
+class OnnxCheck:
+    """What the check found. largest_difference: over all numbers of ``tokens`` tokens. bytes: of the file."""
+
+    tokens: int
+    largest_difference: float
+    bytes: int
+    opset: int = OPSET
+
+
+def onnx_table(compressed: "Compressed", path: Path) -> OnnxCheck:
+    """Write a table as ONNX: ``ids`` (batch, length) int64 -> ``embeddings`` (batch, length, D) float32.
+
+    For methods with codebooks. The file is run with onnxruntime before it gets its name.
+    Raises InputError for a baseline, if onnx or onnxruntime are not installed, if the result differs, or the disk is full.
+    """
+    from ..codec.result import SubspaceCompressed
+
+    if not isinstance(compressed, SubspaceCompressed):
+        raise InputError(
+            f"{compressed.settings.method} has no codebooks to gather from; export a table of a method with codebooks, such as "
+            "cluster or product, or the dense checkpoint"
+        )
+    try:
+        import onnx
+        import onnxruntime  # noqa: F401 - used by the check
+    except ImportError as error:
+        raise InputError(f'{error.name} is not installed; run: pip install "subemb[onnx]"') from error
+    path = Path(path)
+    content = _model(compressed).SerializeToString()
+    onnx.checker.check_model(onnx.load_from_string(content))
+    check = _checked(compressed, content)
+    staging = path.with_name(f".{path.name}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staging.write_bytes(content)
+        staging.replace(path)
+    except OSError as error:
+        raise InputError(
+            f"{path} could not be written ({error.strerror}); free some space, or give a file that can be written"
+        ) from error
+    finally:
+        if path.parent.is_dir():
+            staging.unlink(missing_ok=True)
+    return check
+
+
+def _model(compressed: "SubspaceCompressed"):
+    """The graph. Codes are stored in their smallest type and widened after the gather."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    codes = compressed.codes.numpy()
+    subspaces = codes.shape[1]
+    codes = codes.astype(np.uint8 if codes.max(initial=0) < 256 else np.int32)
+    constants = [numpy_helper.from_array(codes, "codes")]
+    nodes = [
+        helper.make_node("Gather", ["codes", "ids"], ["tuple_small"], axis=0),
+        helper.make_node("Cast", ["tuple_small"], ["tuple"], to=TensorProto.INT64),
+    ]
+    parts = []
+    for i, book in enumerate(compressed.codebooks):
+        constants.append(numpy_helper.from_array(book.float().numpy(), f"codebook_{i}"))
+        constants.append(numpy_helper.from_array(np.array(i, dtype=np.int64), f"subspace_{i}"))
+        nodes.append(helper.make_node("Gather", ["tuple", f"subspace_{i}"], [f"code_{i}"], axis=2))
+        nodes.append(helper.make_node("Gather", [f"codebook_{i}", f"code_{i}"], [f"part_{i}"], axis=0))
+        parts.append(f"part_{i}")
+    last = "embeddings" if compressed.rotation is None else "joined"
+    if compressed.is_additive:
+        nodes.append(helper.make_node("Sum", parts, [last]))
+    else:
+        nodes.append(helper.make_node("Concat", parts, [last], axis=-1))
+    if compressed.rotation is not None:
+        constants.append(numpy_helper.from_array(compressed.rotation.T.contiguous().float().numpy(), "rotation"))
+        nodes.append(helper.make_node("MatMul", ["joined", "rotation"], ["embeddings"]))
+    graph = helper.make_graph(
+        nodes,
+        "subspace_embedding",
+        [helper.make_tensor_value_info("ids", TensorProto.INT64, ["batch", "length"])],
+        [helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, ["batch", "length", compressed.embedding_dim])],
+        constants,
+        doc_string=f"{compressed.settings.method}: {compressed.num_embeddings} tokens, {subspaces} codes each",
+    )
+    return helper.make_model(
+        graph,
+        producer_name="subemb",
+        producer_version=__version__,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+    )
+
+
+def _checked(compressed: "SubspaceCompressed", content: bytes) -> OnnxCheck:
+    """Run the file and compare with torch. Raises InputError for a difference beyond rounding."""
+    import onnxruntime
+    import torch
+
+    count = compressed.num_embeddings
+    ids = np.unique(np.linspace(0, count - 1, min(CHECKED, count)).astype(np.int64))
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"ids": ids[None]})
+    wanted = compressed.lookup(torch.from_numpy(ids)).numpy()
+    difference = float(np.abs(found[0] - wanted).max(initial=0.0))
+    if not difference <= 1e-5 * max(1.0, float(np.abs(wanted).max(initial=0.0))):
+        raise InputError(f"the ONNX table differs from torch by {difference:g}; please report this, with the versions of both")
+    return OnnxCheck(len(ids), difference, len(content))
