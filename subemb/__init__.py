@@ -21,7 +21,7 @@ _EXPORTS = {
     "InputError": "subemb.errors",
     "Cancelled": "subemb.errors",
 }
-_SUBPACKAGES = ("adaptation", "analysis", "codec", "errors", "evaluate", "pretrained", "tokens")
+_SUBPACKAGES = ("adaptation", "analysis", "codec", "errors", "evaluate", "export", "pretrained", "tokens")
 
 __all__ = ["__version__", *_EXPORTS, *_SUBPACKAGES]
 

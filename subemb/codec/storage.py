@@ -55,9 +55,7 @@ _OWN_KEYS = (
 )  # fmt: skip
 
 
-def save(
-    compressed: Compressed, folder: str | os.PathLike, more_files: dict[str, bytes] | None = None, **facts: Any
-) -> Path:
+def save(compressed: Compressed, folder: str | os.PathLike, more_files: dict[str, bytes] | None = None, **facts: Any) -> Path:
     """Write a result into a folder, made if need be; an older result there is replaced, other files are left alone.
 
     more_files: name -> content of files that are to be renamed into place together with it.

@@ -148,7 +148,7 @@ def open_adapted(key: str, original: "PretrainedModel | None" = None) -> "Adapte
 
     known = kept_adaptation(key)
     if known is None or not known.is_over:
-        raise InputError("this adaptation is not kept on this server, or is not over; run it on the page Adapt")
+        raise InputError("this adaptation is not kept on this server, or is not over; let it go on to its end")
     folder = _folder(key)
     with contextlib.suppress(OSError):
         os.utime(folder)  # used now: the last to be dropped
@@ -237,7 +237,7 @@ def _failed(key: str, session: "Session", message: str) -> Adaptation | None:
 def _folder(key: str) -> Path:
     folder = cache_folder("adaptations") / key
     if not known_key(key) or not folder.is_dir():
-        raise InputError(f"there is no adaptation {key[:40]!r} on this server; begin it on the page Adapt")
+        raise InputError(f"there is no adaptation {key[:40]!r} on this server; begin it again")
     return folder
 
 
