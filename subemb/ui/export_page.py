@@ -35,7 +35,9 @@ def what_is_taken(shown: WhatIsShown) -> None:
     """One line: the table as compressed, or the model as adapted."""
     if shown.adaptation is None:
         st.markdown("What is taken away: the model with its table **as compressed**, nothing trained.")
-        st.caption("The command `subemb adapt` trains the compact table first; `subemb export` takes what it saved away in the same forms.")
+        st.caption(
+            "The command `subemb adapt` trains the compact table first; `subemb export` takes what it saved away in the same forms."
+        )
         return
     adaptation = shown.adaptation
     scores = ""
