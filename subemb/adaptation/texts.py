@@ -84,16 +84,20 @@ def read_text(content: str | bytes, name: str) -> Text:
 
 
 def read_text_file(path: "Path") -> Text:
-    """A file of sentences, or a file of labelled pairs, whose labels are not looked at. Raises InputError as the readers do."""
+    """A file of sentences, or of labelled pairs; see :func:`read_text_bytes`. Raises InputError as the readers do."""
+    return read_text_bytes(read_bytes(path), path.name)
+
+
+def read_text_bytes(content: bytes, name: str) -> Text:
+    """The content of a file of sentences, or of labelled pairs, whose labels are not looked at. Raises InputError."""
     from ..evaluate.readers import read_pairs
 
-    if path.suffix.lower() in (".csv", ".tsv", ".jsonl", ".parquet"):
-        return text_of_pairs(read_pairs(path))
-    content = read_bytes(path)
+    if name.lower().endswith((".csv", ".tsv", ".jsonl", ".parquet")):
+        return text_of_pairs(read_pairs(content, name))
     try:
-        return text_of_pairs(read_pairs(path))  # SICK and SNLI come as .txt too
+        return text_of_pairs(read_pairs(content, name))  # SICK and SNLI come as .txt too
     except InputError:
-        return read_text(content, path.name)
+        return read_text(content, name)
 
 
 def text_of_pairs(pairs: "PairSet") -> Text:

@@ -23,6 +23,7 @@ PAGES = (
     ("pages/4_Similarity.py", "Similarity", ":material/compare_arrows:"),
     ("pages/5_Entailment.py", "Entailment", ":material/rule:"),
     ("pages/6_Masked_words.py", "Masked words", ":material/visibility_off:"),
+    ("pages/7_Adapt.py", "Adapt", ":material/model_training:"),
     ("pages/8_Export.py", "Export", ":material/ios_share:"),
 )
 ANOTHER = "Another Hugging Face model …"

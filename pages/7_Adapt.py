@@ -1,0 +1,13 @@
+"""Adapt: train the compact table until the model is itself again."""
+
+from subemb.ui.adapt_page import adapt_page
+from subemb.ui.frame import page
+
+frame = page(
+    "Adapt",
+    "Codes and codebooks were found by looking at the table alone. Here the original model becomes a teacher: the codebooks are trained "
+    "until the model answers as it did. Nothing but sentences without labels is needed, or not even those.",
+)
+with frame.errors():
+    if frame.run is not None:
+        adapt_page(frame)

@@ -1,0 +1,157 @@
+"""The form of the page Adapt: what to learn from, what to train, for how long."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from ..adaptation.settings import TRAINED, AdaptationSettings
+from ..errors import InputError
+from ..format import seconds_text, size_text
+from ..tokens import escape_markdown
+from .frame import Frame
+from .text import errors_shown
+from .work import subject_of
+
+SOURCES = {
+    "Paste": "Sentences, one a line.",
+    "Upload": "A text file with one sentence a line, or labelled pairs (CSV, TSV, JSON lines, Parquet), whose labels are not read.",
+    "None": "No text at all: token sequences are drawn from the vocabulary itself. It works, but less well than sentences.",
+}
+MINUTES = {"30 seconds": 30.0, "1 minute": 60.0, "3 minutes": 180.0, "5 minutes": 300.0, "10 minutes": 600.0}
+SCORED = {"The demonstration pairs": "demo", "A file of mine": "file", "Nothing": None}
+DEFAULT = AdaptationSettings()
+
+
+def adapt_form(frame: Frame, start: Callable[[Frame, str], None]) -> None:
+    """Draw the form; on Start write the inputs down and call ``start(frame, key)``."""
+    from ..tasks.adaptation import begin_adaptation
+
+    st.subheader("A new adaptation", anchor=False)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        source, given, sample = text_inputs()
+        scored = scored_inputs()
+    with right:
+        settings = settings_inputs(frame, sample)
+    if settings is None:
+        return
+    st.caption(
+        f"Takes about {seconds_text(settings.seconds)} and some seconds to load and to score."
+        if settings.seconds
+        else f"Runs {settings.steps:,} steps."
+    )
+    if st.button("Start", type="primary", icon=":material/model_training:", key="adapt_start"):
+        with errors_shown():
+            text, pairs = read_text_inputs(source, given), read_scored(scored)
+            start(frame, begin_adaptation(subject_of(frame), settings, text, pairs))
+
+
+def text_inputs() -> tuple[str, object, int]:
+    """What to learn from: its kind, what was given, and how many sequences to draw without a text."""
+    source = st.segmented_control("Text to learn from", list(SOURCES), default="Paste", key="adapt_source", required=True)
+    st.caption(SOURCES[source])
+    given, sample = None, DEFAULT.sample
+    if source == "Paste":
+        given = st.text_area(
+            "Sentences", key="adapt_text", height=180, placeholder="A man is playing a guitar.\nTwo dogs run in the snow."
+        )
+    elif source == "Upload":
+        given = st.file_uploader("Files", key="adapt_files", accept_multiple_files=True)
+    else:
+        sample = st.number_input("Sequences", 100, 1_000_000, DEFAULT.sample, step=1000, key="adapt_sample")
+    return source, given, sample
+
+
+def scored_inputs() -> tuple[str | None, object]:
+    """Labelled pairs whose score is followed."""
+    chosen = st.selectbox(
+        "Score to follow",
+        list(SCORED),
+        key="adapt_scored",
+        help="Labelled pairs that the model is asked every so often. The weights that answer best are kept, so this score is a little too "
+        "good in the end. Sentences that occur in the pairs are taken out of the text.",
+    )
+    file = st.file_uploader("Labelled pairs", key="adapt_scored_file") if SCORED[chosen] == "file" else None
+    return SCORED[chosen], file
+
+
+def settings_inputs(frame: Frame, sample: int) -> AdaptationSettings | None:
+    """What is trained, and how; None, with the reason shown, if the values do not go together."""
+    titles = {choice.title: name for name, choice in TRAINED.items()}
+    train = titles[st.selectbox("What is trained", list(titles), key="adapt_train")]
+    stored = frame.run.size.total_bytes
+    st.caption(f"{TRAINED[train].help} The table itself takes {size_text(stored)}, as before.")
+    last = st.number_input("Last layers", 1, 100, 1, key="adapt_last") if train == "last" else 1
+    budget = st.select_slider("Time", list(MINUTES), value="3 minutes", key="adapt_time")
+    reassign = st.toggle(
+        "Codes may change",
+        value=True,
+        key="adapt_reassign",
+        help="Before the training, codes are found anew: tokens count by how often the text has them, axes by how much the network's "
+        "output moves with them. During the training, tokens may go to another codeword. For the methods cluster and product.",
+    )
+    with st.expander("Advanced"):
+        steps = st.number_input(
+            "Steps instead of time",
+            0,
+            1_000_000,
+            0,
+            key="adapt_steps",
+            help="0: by time. The same number gives the same result every time.",
+        )
+        batch = st.number_input("Sentences a step", 2, 1024, DEFAULT.batch_size, key="adapt_batch")
+        books = st.number_input(
+            "Learning rate of codebooks", 1e-6, 1.0, DEFAULT.codebook_rate, format="%.5f", key="adapt_books"
+        )
+        network = st.number_input(
+            "Learning rate of the network", 1e-7, 1.0, DEFAULT.network_rate, format="%.6f", key="adapt_network"
+        )
+        seed = st.number_input("Seed", 0, 10**9, 0, key="adapt_seed")
+    try:
+        return AdaptationSettings(
+            train=train,
+            last_layers=int(last),
+            reassign=reassign,
+            seconds=MINUTES[budget],
+            steps=int(steps) or None,
+            batch_size=int(batch),
+            codebook_rate=float(books),
+            network_rate=float(network),
+            sample=int(sample),
+            seed=int(seed),
+        )
+    except InputError as error:
+        st.error(escape_markdown(str(error)))
+        return None
+
+
+def read_text_inputs(source: str, given):
+    """The text, or None for none. Raises InputError as the readers do."""
+    from ..adaptation.texts import read_text, read_text_bytes, text_of
+
+    if source == "None":
+        return None
+    if source == "Paste":
+        if not (given or "").strip():
+            raise InputError("there is no text yet: write or paste sentences, upload a file, or choose None")
+        return read_text(given, "pasted")
+    if not given:
+        raise InputError("there is no file yet: upload one, or paste sentences, or choose None")
+    parts = [read_text_bytes(file.getvalue(), file.name) for file in given]
+    if len(parts) == 1:
+        return parts[0]
+    return text_of([sentence for part in parts for sentence in part.sentences], ", ".join(part.name for part in parts))
+
+
+def read_scored(scored: tuple[str | None, object]):
+    """The labelled pairs, or None. Raises InputError as the readers do."""
+    from ..evaluate.readers import demo_pairs, read_pairs
+
+    kind, file = scored
+    if kind is None:
+        return None
+    if kind == "demo":
+        return demo_pairs("similarity")
+    if file is None:
+        raise InputError("there is no file of labelled pairs yet: upload one, or follow another score")
+    return read_pairs(file.getvalue(), file.name)

@@ -1,0 +1,145 @@
+"""The page Adapt: one adaptation, from the form to its result, and those before it."""
+
+import streamlit as st
+
+from ..codec.settings import METHODS
+from ..jobs import Job, manager
+from ..tasks import adaptation as tasks
+from ..tokens import escape_markdown
+from .adapt_form import adapt_form
+from .adapt_results import curves, history_view, result_view
+from .frame import Frame
+from .text import errors_shown, show_error, write_parameter
+
+PARAMETER = "adaptation"
+_POLL = 1.0
+
+
+def adapt_page(frame: Frame) -> None:
+    """The form, the adaptation that the address names, and the history of this model's."""
+    if not METHODS[frame.run.settings.method].uses_codebooks:
+        st.info(
+            f"**{escape_markdown(METHODS[frame.run.settings.method].title)}** has no codebooks to train. Choose a method with codebooks in "
+            "the sidebar, such as **Cluster**, and press **Run**.",
+            icon=":material/model_training:",
+        )
+        return
+    if not frame.model.has_tokenizer:
+        st.info(
+            f"**{escape_markdown(frame.model.name)}** comes without a tokenizer, so it reads no sentences to learn from. Choose a whole "
+            "model in the sidebar, such as **all-MiniLM-L6-v2**, and press **Run**.",
+            icon=":material/model_training:",
+        )
+        return
+    key = current_key(frame)
+    job = None if key is None else manager().get(job_key(key))
+    if job is not None and not job.is_over:
+        live_view(frame, key)
+    else:
+        if key is not None:
+            over_view(frame, key, job)
+        adapt_form(frame, start)
+    history_view(frame, key)
+
+
+def current_key(frame: Frame) -> str | None:
+    """The adaptation of this run that the address names; None, with a word about it, if there is none of that name here."""
+    key = st.query_params.get(PARAMETER)
+    if key is None:
+        return None
+    if not tasks.known_key(key) or tasks.run_key_of(key) is None:
+        st.warning(
+            "The adaptation in this link is not kept on this server any more; begin a new one below.",
+            icon=":material/link_off:",
+        )
+        return None
+    if tasks.run_key_of(key) != frame.run.key:  # another run has been chosen in the sidebar since
+        write_parameter(PARAMETER, None)
+        return None
+    return key
+
+
+def job_key(key: str) -> tuple[str, str]:
+    """Key of an adaptation's job."""
+    return ("adaptation", key)
+
+
+def start(frame: Frame, key: str) -> None:
+    """Run an adaptation, or take it up again, and show it."""
+    submit(frame, key, "run_adaptation")
+    write_parameter(PARAMETER, key)
+    st.rerun()
+
+
+def submit(frame: Frame, key: str, function: str) -> Job:
+    """The job of an adaptation. Raises InputError if too many are waiting."""
+    manager().forget(job_key(key))
+    return manager().submit(
+        job_key(key), f"subemb.tasks.adaptation:{function}", {"key": key}, lane=tasks.LANE, watcher=frame.visit.token
+    )
+
+
+@st.fragment(run_every=_POLL)
+def live_view(frame: Frame, key: str) -> None:
+    """Curves that move, and Pause and Stop."""
+    job = manager().get(job_key(key))
+    if job is None or job.is_over:
+        st.rerun(scope="app")
+    job.watch(frame.visit.token)
+    st.subheader("Training now", anchor=False)
+    if job.state == "queued":
+        st.progress(0.0, text=f"Number {job.position_in_queue} in the queue: others are being adapted on this server")
+    else:
+        stage = job.progress.stage if job.progress else "starting"
+        st.progress(job.fraction, text=f"{escape_markdown(stage)} · {job.seconds:.0f} s")
+    known = tasks.kept_adaptation(key)
+    points = [message.values for message in job.history if "step" in message.values]
+    if known is not None:
+        later = points[0]["step"] if points else None
+        points = [point for point in known.history if later is None or point["step"] < later] + points
+    if points:
+        curves(points, {} if known is None else known.scores, "adapt_live")
+    with st.container(horizontal=True):
+        if st.button(
+            "Pause", icon=":material/pause_circle:", key="adapt_pause", help="What has been learned is saved; go on later."
+        ):
+            job.cancel(by=frame.visit.token)
+            st.rerun(scope="app")
+        if st.button(
+            "Stop and keep the best",
+            icon=":material/stop_circle:",
+            key="adapt_stop",
+            help="End here, with the best weights so far.",
+        ):
+            job.cancel()
+            st.session_state["adapt_stop_at"] = key
+            st.rerun(scope="app")
+
+
+def over_view(frame: Frame, key: str, job: Job | None) -> None:
+    """A result; or an adaptation that is paused, failed or was broken off, and how to go on."""
+    if st.session_state.pop("adapt_stop_at", None) == key:
+        job.left_worker.wait(10) if job is not None else None
+        submit(frame, key, "stop_adaptation")
+        st.rerun()
+    known = tasks.kept_adaptation(key)
+    if job is not None and job.state == "failed":
+        show_error(job.error)
+    elif known is not None and known.state == "failed":
+        show_error(known.message)
+    if known is not None and known.is_over:
+        result_view(frame, known)
+        return
+    st.subheader("Not over yet", anchor=False)
+    if known is None:
+        st.info("This adaptation has not saved anything yet.", icon=":material/pause_circle:")
+    else:
+        share = f"step {known.steps:,} of {known.planned_steps:,}" if known.planned_steps else f"step {known.steps:,}"
+        st.info(f"Saved at {share}. It can go on from there.", icon=":material/pause_circle:")
+        curves(known.history, known.scores, "adapt_paused")
+    with st.container(horizontal=True), errors_shown():
+        if st.button("Go on", icon=":material/play_arrow:", key="adapt_resume", type="primary"):
+            start(frame, key)
+        if known is not None and st.button("Stop here and keep the best", icon=":material/stop_circle:", key="adapt_stop_here"):
+            submit(frame, key, "stop_adaptation")
+            st.rerun()

@@ -1,0 +1,169 @@
+"""What an adaptation gave: curves, scores of the three sides, sizes, and those before it to compare."""
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from ..adaptation.result import Adaptation
+from ..adaptation.settings import TRAINED
+from ..format import percent_text, seconds_text, size_text
+from ..tasks import adaptation as tasks
+from ..tokens import escape_markdown
+from .charts import NEUTRAL, PALETTE, download_csv, layout, show
+from .frame import Frame
+from .text import counted, write_parameter
+
+STATES = {"running": "broken off", "paused": "paused", "done": "done", "stopped": "stopped early", "failed": "failed"}
+
+
+def loss_curve(points: list[dict]) -> tuple[go.Figure, pd.DataFrame]:
+    """Loss against seconds. points: of ``Adaptation.history``."""
+    rows = [point for point in points if point.get("loss") is not None]
+    table = pd.DataFrame(
+        {
+            "seconds": [row["seconds"] for row in rows],
+            "step": [row["step"] for row in rows],
+            "loss": [row["loss"] for row in rows],
+        }
+    )
+    figure = go.Figure()
+    figure.add_scatter(
+        x=table["seconds"].tolist(),
+        y=table["loss"].tolist(),
+        mode="lines+markers",
+        line={"color": PALETTE[0], "width": 2.5},
+        marker={"size": 4},
+        hovertemplate="%{x:.0f} s: loss %{y:.4f}<extra></extra>",
+    )
+    layout(figure, "Loss: how far from the teacher", "seconds of training", "loss", height=300)
+    figure.update_layout(showlegend=False)
+    return figure, table
+
+
+def score_curve(runs: dict[str, list[dict]], references: dict[str, float]) -> tuple[go.Figure, pd.DataFrame]:
+    """Score against seconds. runs: name -> history; references: side -> score, drawn as lines across."""
+    figure, parts = go.Figure(), []
+    for number, (name, points) in enumerate(runs.items()):
+        rows = [point for point in points if point.get("score") is not None]
+        figure.add_scatter(
+            x=[row["seconds"] for row in rows],
+            y=[row["score"] for row in rows],
+            mode="lines+markers",
+            name=name,
+            line={"color": PALETTE[(number + 2) % len(PALETTE)], "width": 2.5},
+            hovertemplate="%{x:.0f} s: %{y:.1f}<extra></extra>",
+        )
+        parts += [{"run": name, "seconds": row["seconds"], "step": row["step"], "score": row["score"]} for row in rows]
+    for side, score in references.items():
+        figure.add_hline(score, line={"color": NEUTRAL, "dash": "dash"}, annotation={"text": f"{side} {score:.1f}"})
+    layout(figure, "Score of the labelled pairs: higher is better", "seconds of training", "score x 100", height=300)
+    figure.update_layout(showlegend=len(runs) > 1)
+    return figure, pd.DataFrame(parts, columns=["run", "seconds", "step", "score"])
+
+
+def curves(points: list[dict], scores: dict[str, float], key: str) -> None:
+    """Loss and score side by side."""
+    columns = st.columns(2 if scores else 1, gap="medium")
+    losses, table = loss_curve(points)
+    with columns[0]:
+        said = f"Loss at {len(table)} points" + (f"; now {table['loss'].iloc[-1]:.4f}" if len(table) else "")
+        show(losses, said, table, key=f"{key}_loss", file_name="subemb-adapt-loss.csv")
+    if scores:
+        references = {side: score for side, score in scores.items() if side in ("original", "compressed")}
+        figure, table = score_curve({"adapted": points}, references)
+        with columns[1]:
+            last = f"; now {table['score'].iloc[-1]:.1f}" if len(table) else ""
+            show(figure, f"Score at {len(table)} points{last}", table, key=f"{key}_score", file_name="subemb-adapt-score.csv")
+
+
+def result_view(frame: Frame, known: Adaptation) -> None:
+    """Scores of the sides, sizes, curves."""
+    st.subheader("Adapted", anchor=False)
+    how = "stopped early" if known.state == "stopped" else "done"
+    text = "sequences drawn from the vocabulary" if known.text["name"] == "vocabulary" else "sentences without labels"
+    st.markdown(
+        f"**{TRAINED[known.settings.train].title}**, {how}: {counted(known.steps, 'step')} in {seconds_text(known.seconds)} on "
+        f"{known.text['sentences']:,} {text}; {known.reassigned:,} codes are other ones than before."
+    )
+    if known.scores:
+        scored = known.scored
+        for column, (side, score) in zip(st.columns(len(known.scores)), known.scores.items(), strict=True):
+            change = None if side == "original" else f"{score - known.scores['original']:+.1f} to the original"
+            column.metric(f"{scored['metric']} x 100, {side}", f"{score:.1f}", change, border=True)
+        st.caption(
+            f"On {escape_markdown(scored['name'])}, {counted(scored['pairs'], 'pair')}, none of whose sentences was learned from. They chose "
+            "which weights were kept, so the last score is a little too good."
+        )
+    size = known.size
+    columns = st.columns(3)
+    columns[0].metric("Codebooks and codes", size_text(size["table_bytes"]), border=True)
+    columns[1].metric("Changed weights", size_text(size["changed_bytes"]), border=True)
+    columns[2].metric(
+        "Stored, together", size_text(size["total_bytes"]), f"{percent_text(size['total_bytes'] / size['original_bytes'])} of the table",
+        delta_color="off", delta_arrow="off", border=True,
+    )  # fmt: skip
+    curves(known.history, known.scores, "adapt_done")
+
+
+def history_view(frame: Frame, current: str | None) -> None:
+    """Every adaptation of this model on this server; those selected are drawn in one chart."""
+    found = [
+        known
+        for known in tasks.kept_adaptations(frame.run.model["identity"])
+        if known.state != "running" or known.key != current
+    ]
+    if not found:
+        return
+    st.subheader("Adaptations of this model", anchor=False)
+    table = pd.DataFrame([_row(known) for known in found])
+    event = st.dataframe(
+        table,
+        hide_index=True,
+        key=f"adapt_history_{len(found)}",
+        on_select="rerun",
+        selection_mode="multi-row",
+        alt="Adaptations of this model with settings, sizes and scores",
+    )
+    chosen = [found[place] for place in event.selection.rows if place < len(found)]
+    if not chosen:
+        st.caption("Select one to show or delete it, several to compare their scores.")
+    elif len(chosen) == 1:
+        with st.container(horizontal=True):
+            if st.button("Show", icon=":material/visibility:", key="adapt_show"):
+                write_parameter("adaptation", chosen[0].key)
+                st.rerun()
+            if st.button("Delete", icon=":material/delete:", key="adapt_delete"):
+                tasks.forget_adaptation(chosen[0].key)
+                if chosen[0].key == current:
+                    write_parameter("adaptation", None)
+                st.rerun()
+    else:
+        runs = {
+            f"{place + 1}: {_row(known)['table']}, {known.settings.train}": known.history for place, known in enumerate(chosen)
+        }
+        figure, points = score_curve(runs, {})
+        show(figure, f"Scores of {len(runs)} adaptations", points, key="adapt_compared", file_name="subemb-adaptations.csv")
+    download_csv(table, "subemb-adaptations.csv", key="adapt_history_download")
+
+
+def _row(known: Adaptation) -> dict:
+    settings = known.compression
+    return {
+        "table": f"{settings['method']} f={settings['subspaces']} Q={settings['codebook_size']}",
+        "trained": known.settings.train,
+        "text": known.text["name"],
+        "sentences": known.text["sentences"],
+        "state": STATES.get(known.state, known.state),
+        "steps": known.steps,
+        "seconds": round(known.seconds),
+        "bytes": known.size.get("total_bytes"),
+        "original": _score(known, "original"),
+        "compressed": _score(known, "compressed"),
+        "adapted": _score(known, "adapted"),
+        "scored on": known.scored["name"] if known.scored else None,
+    }
+
+
+def _score(known: Adaptation, side: str) -> float | None:
+    score = known.scores.get(side)
+    return None if score is None else round(score, 1)

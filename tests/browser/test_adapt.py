@@ -1,0 +1,59 @@
+"""The page Adapt in a real browser: start, watch the curve move, pause, go on, stop, and see the three sides."""
+
+import re
+
+import pytest
+from browsing import is_wider_than_its_place, wait_for
+from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model
+from playwright.sync_api import expect
+
+from subemb.codec.settings import CompressionSettings
+from subemb.runs import run_and_keep
+
+RUN = CompressionSettings("cluster", subspaces=2, codebook_size=8)
+QUERY = "model=small&method=cluster&f=2&q=8"
+POINTS = """() => { const plot = document.querySelector('.st-key-adapt_live_loss .js-plotly-plot');
+  return plot && plot.data ? plot.data[0].x.length : 0; }"""
+
+
+@pytest.fixture(scope="module")
+def server(start_app, tmp_path_factory):
+    models, cache = tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("cache")
+    make_sentence_model(make_bert(models / "small", [*SPECIAL, *WORDS]))
+    environment = {"SUBEMB_MODELS": str(models), "SUBEMB_CACHE": str(cache)}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        run_and_keep("small", None, RUN.to_dict())
+    return start_app(environment)
+
+
+def test_start_watch_pause_go_on_stop(server, new_page):
+    page = new_page()
+    page.goto(f"{server.url}/Adapt?{QUERY}")
+    page.get_by_role("textbox", name="Sentences").fill(
+        "\n".join(f"{first} {second}" for first in WORDS[:8] for second in WORDS[8:16])
+    )
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.get_by_role("button", name="Pause").wait_for()
+    first = wait_for(page, lambda: page.evaluate(POINTS), 120)
+    wait_for(page, lambda: page.evaluate(POINTS) > first, 120)  # the curve moves
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Go on").wait_for()
+    expect(page.get_by_text(re.compile(r"Saved at step [\d,]+ of [\d,]+"))).to_be_visible()
+    link = page.url
+    assert "adaptation=" in link
+
+    other = new_page(width=390, height=844, color_scheme="dark")  # a closed tab, opened again on a phone
+    other.goto(link)
+    other.get_by_role("button", name="Go on").click()
+    other.get_by_role("button", name="Stop and keep the best").click()
+    expect(other.get_by_text("Stored, together")).to_be_visible()
+    for side in ("original", "compressed", "adapted"):
+        expect(other.get_by_text(f"Spearman x 100, {side}")).to_be_visible()
+    assert not is_wider_than_its_place(other)
+
+    page.goto(link)
+    expect(page.get_by_text("Stored, together")).to_be_visible()
+    expect(page.get_by_text("stopped early", exact=False).first).to_be_visible()
+    assert not is_wider_than_its_place(page)

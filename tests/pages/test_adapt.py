@@ -1,0 +1,171 @@
+"""The page Adapt without a browser: every state that it can be in."""
+
+import time
+
+import pytest
+from apps import checked, metrics, open_app, own_folders, table_with, texts
+from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model, make_table
+
+from subemb.adaptation import AdaptationSettings, text_of
+from subemb.codec.settings import CompressionSettings
+from subemb.errors import Cancelled
+from subemb.jobs import manager
+from subemb.runs import run_and_keep
+from subemb.tasks import adaptation as tasks
+from subemb.tasks.sides import Subject
+from subemb.ui.adapt_results import loss_curve, score_curve
+from subemb.ui.state import Request
+
+PAGE = "pages/7_Adapt.py"
+RUN = CompressionSettings("cluster", subspaces=2, codebook_size=8)
+TEXTS = [f"{first} {second}" for first in WORDS[:8] for second in WORDS[8:16]]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    with own_folders(tmp_path_factory) as folder:
+        make_sentence_model(make_bert(folder / "small", [*SPECIAL, *WORDS]))
+        import torch
+
+        make_table(folder / "table", torch.randn(40, 8, generator=torch.Generator().manual_seed(0)))
+        yield folder
+
+
+@pytest.fixture
+def subject(models) -> Subject:
+    run = run_and_keep("small", None, RUN.to_dict())
+    return Subject("small", None, run["model"]["identity"], run["key"])
+
+
+REQUEST = Request("small", None, RUN)
+
+
+def labels(test) -> set[str]:
+    return {button.label for button in test.button}
+
+
+def finished(test, seconds: float = 90):
+    deadline = time.monotonic() + seconds
+    while "Stored, together" not in metrics(test) and time.monotonic() < deadline:
+        time.sleep(0.3)
+        test.run()
+    return checked(test)
+
+
+def stopped_after(subject, count: int, **settings) -> str:
+    key = tasks.begin_adaptation(subject, AdaptationSettings(**settings), text_of(TEXTS))
+    left = [count]
+
+    def ask(message) -> bool:
+        left[0] -= message.stage == "training"
+        return left[0] < 0
+
+    with pytest.raises(Cancelled):
+        tasks.run_adaptation(key, ask)
+    return key
+
+
+def test_nothing_starts_by_itself_and_a_pasted_text_is_learned_from(subject):
+    test = checked(open_app(PAGE, REQUEST))
+    assert manager().get(("adaptation", "x")) is None
+    assert "Start" in labels(test)
+    assert not any("Stored" in label for label in metrics(test))
+    test.text_area(key="adapt_text").set_value("\n".join(TEXTS))
+    test.number_input(key="adapt_steps").set_value(12)
+    test.button(key="adapt_start").click().run()
+    finished(test)
+    shown = metrics(test)
+    assert {f"Spearman x 100, {side}" for side in ("original", "compressed", "adapted")} <= set(shown)
+    key = test.query_params["adaptation"]
+    known = tasks.kept_adaptation(key[0] if isinstance(key, list) else key)
+    assert known.steps == 12
+    assert shown["Spearman x 100, adapted"] == f"{known.scores['adapted']:.1f}"
+    table = table_with(test, "trained", "adapted")
+    assert list(table["steps"]) == [known.steps for known in tasks.kept_adaptations(subject.identity)]
+
+
+def test_without_text_the_page_says_what_to_give(subject):
+    test = open_app(PAGE, REQUEST)
+    test.button(key="adapt_start").click().run()
+    assert "there is no text yet" in test.error[0].value
+    test.text_area(key="adapt_text").set_value("one\ntwo\n").run()
+    test.button(key="adapt_start").click().run()
+    assert "give at least 8" in test.error[0].value
+
+
+def test_a_paused_one_is_found_by_its_link_and_goes_on(subject):
+    key = stopped_after(subject, 20, steps=60)
+    test = checked(open_app(PAGE, REQUEST, adaptation=key))
+    assert "Saved at step 21 of 60" in texts(test)
+    assert {"Go on", "Stop here and keep the best"} <= labels(test)
+    test.button(key="adapt_resume").click().run()
+    finished(test)
+    assert tasks.kept_adaptation(key).state == "done"
+
+
+def test_a_paused_one_can_be_ended(subject):
+    key = stopped_after(subject, 20, steps=61)
+    test = checked(open_app(PAGE, REQUEST, adaptation=key))
+    test.button(key="adapt_stop_here").click().run()
+    finished(test)
+    assert tasks.kept_adaptation(key).state == "stopped"
+    assert "stopped early" in texts(test)
+
+
+def test_a_failure_is_said_and_what_was_saved_stays(subject, monkeypatch):
+    from subemb.adaptation import objectives
+    from subemb.errors import InputError
+
+    key = stopped_after(subject, 20, steps=62)
+    monkeypatch.setattr(objectives, "RELATION", float("nan"))
+    with pytest.raises(InputError):
+        tasks.run_adaptation(key)
+    monkeypatch.undo()
+    test = open_app(PAGE, REQUEST, adaptation=key)
+    assert "learning rate" in test.error[0].value
+    assert "Saved at step 21 of 62" in texts(test)
+    assert "Go on" in labels(test)
+
+
+def test_a_link_to_one_that_is_gone_says_so(subject):
+    for key in ("f" * 24, "../../x"):
+        test = checked(open_app(PAGE, REQUEST, adaptation=key))
+        assert "not kept on this server any more" in texts(test)
+        assert "Start" in labels(test)
+
+
+def test_an_adaptation_of_another_run_is_not_shown_with_this_one(subject):
+    key = stopped_after(subject, 5, steps=63)
+    other = CompressionSettings("product", subspaces=2, codebook_size=8)
+    run_and_keep("small", None, other.to_dict())
+    test = checked(open_app(PAGE, Request("small", None, other), adaptation=key))
+    assert "Go on" not in labels(test)
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (Request("small", None, CompressionSettings("int8")), "has no codebooks to train"),
+        (Request("table", None, RUN), "comes without a tokenizer"),
+    ],
+    ids=["int8", "table"],
+)
+def test_what_cannot_be_adapted_is_said(models, request_, message):
+    run_and_keep(request_.model, None, request_.settings.to_dict())
+    test = checked(open_app(PAGE, request_))
+    assert message in texts(test)
+    assert "Start" not in labels(test)
+
+
+def test_curves_hold_what_was_measured():
+    history = [
+        {"step": 0, "seconds": 1.0, "score": 40.0},
+        {"step": 5, "seconds": 2.0, "loss": 3.0},
+        {"step": 10, "seconds": 4.0, "loss": 2.0, "score": 50.0},
+    ]
+    figure, table = loss_curve(history)
+    assert list(figure.data[0].y) == list(table["loss"]) == [3.0, 2.0]
+    figure, table = score_curve({"a": history, "b": history[:1]}, {"original": 90.0})
+    assert [list(trace.y) for trace in figure.data] == [[40.0, 50.0], [40.0]]
+    assert list(table["run"]) == ["a", "a", "b"]
+    assert figure.layout.shapes[0].y0 == 90.0
