@@ -52,8 +52,19 @@ def lasso(page, place, radius: float = 60, keys: str = "") -> None:
         page.keyboard.up(keys)
 
 
+def settled(page, seconds: float = 60) -> None:
+    """Wait until the script has not run for half a second: whatever runs again gives new files to its download buttons."""
+    script = page.locator("[data-testid=stApp]")
+    deadline, quiet = time.monotonic() + seconds, 0
+    while quiet < 5:
+        assert time.monotonic() < deadline, f"the page was not at rest within {seconds} s"
+        quiet = quiet + 1 if script.get_attribute("data-test-script-state") == "notRunning" else 0
+        page.wait_for_timeout(100)
+
+
 def downloaded_rows(page, button: str, path) -> list[dict]:
     """The rows of the CSV that a button saves; ``button`` is its key."""
+    settled(page)
     with page.expect_download() as download:
         page.locator(f".st-key-{button} button").click()
     download.value.save_as(path)

@@ -137,9 +137,10 @@ def test_a_polite_function_is_cancelled_and_its_worker_lives_on(shared, tmp_path
     assert again.outcome(LIMIT) == 0
 
 
-def test_a_stuck_function_is_ended_with_its_process(manager):
-    job = manager.submit("stuck", named("stuck"), lane="a")
-    until(lambda: job.progress)
+def test_a_stuck_function_is_ended_with_its_process(manager, tmp_path):
+    hangs = tmp_path / "hangs"
+    job = manager.submit("stuck", named("stuck"), {"path": str(hangs)}, lane="a")
+    until(hangs.exists)
     before = manager.worker_pid("a")
     assert job.cancel()
     assert manager.submit("next", named("pid"), lane="a").outcome(LIMIT) != before
@@ -344,9 +345,9 @@ PARENT = """
     if __name__ != "__main__":
         raise SystemExit("a worker must not import the parent's script")
     manager = JobManager(lanes=("a", "b"))
-    stuck = manager.submit(1, "jobs_functions:stuck", lane="a")
+    manager.submit(1, "jobs_functions:stuck", {{"path": {hangs!r}}}, lane="a")
     idle = manager.submit(2, "jobs_functions:pid", lane="b").outcome(60)
-    while stuck.progress is None:
+    while not os.path.exists({hangs!r}):
         time.sleep(0.01)
     print(manager.worker_pid("a"), idle, flush=True)
     {end}
@@ -357,7 +358,7 @@ PARENT = """
 @pytest.mark.parametrize("end", ["sys.exit()", "os._exit(1)", "os.kill(os.getpid(), 9)", "raise KeyError"])
 def test_no_worker_outlives_its_parent(tmp_path, end):
     script = tmp_path / "parent.py"
-    script.write_text(textwrap.dedent(PARENT).format(tests=str(Path(__file__).parent), end=end))
+    script.write_text(textwrap.dedent(PARENT).format(tests=str(Path(__file__).parent), hangs=str(tmp_path / "hangs"), end=end))
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=LIMIT, check=False)
     pids = [int(word) for word in done.stdout.split()]
     assert len(pids) == 2, done.stderr

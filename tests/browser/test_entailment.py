@@ -3,7 +3,7 @@
 import csv
 
 import pytest
-from browsing import is_wider_than_its_place, wait_for
+from browsing import is_wider_than_its_place, settled, wait_for
 from entailment_models import make_classifier, make_encoder, train_quick_head
 from playwright.sync_api import expect
 
@@ -67,6 +67,7 @@ def test_the_demonstration_set_runs_to_its_end(server, page, new_page, tmp_path)
     expect(page.get_by_text("Accuracy, compressed")).to_be_visible()
     expect(page.get_by_text("McNemar").first).to_be_visible()
     expect(page.get_by_text("Change by language, largest loss first")).to_be_visible()
+    settled(page)
     with page.expect_download() as download:
         page.get_by_role("button", name="Download all pairs as CSV").click()
     download.value.save_as(tmp_path / "pairs.csv")

@@ -8,7 +8,7 @@ import zipfile
 from urllib.parse import urlencode
 
 import pytest
-from browsing import is_wider_than_its_place, wait_for
+from browsing import is_wider_than_its_place, settled, wait_for
 from checkpoints import SPECIAL, WORDS, make_bert
 from playwright.sync_api import expect
 
@@ -51,6 +51,7 @@ def server(start_app, environment, kept):
 
 def downloaded(page, key: str, folder):
     """Press a download button and save what comes."""
+    settled(page)
     with page.expect_download() as download:
         page.locator(f".st-key-{key} button").click()
     path = folder / download.value.suggested_filename
