@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from subemb.ui.adapted_side import adapted_side
 from subemb.ui.frame import page
 from subemb.ui.similarity_lists import lists_view
 from subemb.ui.similarity_pair import pair_view
@@ -17,6 +18,7 @@ frame = page(
 )
 with frame.errors():
     if frame.run is not None:
+        adapted_side(frame)
         for tab, draw in zip(st.tabs(list(VIEWS), key="similarity", bind="query-params"), VIEWS.values(), strict=True):
             if tab.open:
                 with tab, frame.errors():

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from subemb.ui.adapted_side import adapted_side
 from subemb.ui.entailment_engine import choose_engine
 from subemb.ui.entailment_pair import pair_view
 from subemb.ui.entailment_set import set_view
@@ -16,6 +17,7 @@ frame = page(
 )
 with frame.errors():
     if frame.run is not None:
+        adapted_side(frame)
         engine = choose_engine(frame)
         if engine is not None:
             for tab, draw in zip(st.tabs(list(VIEWS), key="part", bind="query-params"), VIEWS.values(), strict=True):

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from subemb.ui.adapted_side import adapted_side
 from subemb.ui.frame import page
 from subemb.ui.masked import choose_tables
 from subemb.ui.masked_offer import explain_no_head
@@ -19,6 +20,7 @@ with frame.errors():
     if frame.run is not None and not frame.model.has_head("masked"):
         explain_no_head(frame)
     elif frame.run is not None:
+        adapted_side(frame)
         masked = choose_tables(frame)
         for tab, draw in zip(st.tabs(list(VIEWS), key="masked_view", bind="query-params"), VIEWS.values(), strict=True):
             if tab.open:

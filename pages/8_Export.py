@@ -1,5 +1,6 @@
 """Export: take the compressed or adapted model away, as something that can be used without this app."""
 
+from subemb.ui.adapted_side import adapted_side
 from subemb.ui.export_page import export_view
 from subemb.ui.frame import page
 
@@ -10,4 +11,5 @@ frame = page(
 )
 with frame.errors():
     if frame.run is not None:
+        adapted_side(frame)
         export_view(frame)

@@ -47,7 +47,8 @@ def run_adapt_benchmark(
     """
     from .adaptation import adapt
     from .adaptation.result import Adaptation
-    from .adaptation.session import score_of, scored_facts, sizes
+    from .adaptation.scoring import score_of, scored_facts
+    from .adaptation.session import sizes
     from .bench import machine
     from .codec import attach, compress
     from .codec.weights import model_weights

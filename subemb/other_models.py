@@ -214,6 +214,28 @@ class AdaptedModel(AttachedModel):
         return save(self, folder, **facts)
 
 
+class TunedModel(AttachedModel):
+    """The original with a network of its own, dense table included, to be trained without touching the original.
+
+    head: the network is the one with that head; without it, it is that network's base.
+    """
+
+    def __init__(self, original: PretrainedModel, head: str | None = None):
+        import copy
+
+        network = copy.deepcopy(original.network(head))
+        super().__init__(original, network.get_input_embeddings(), None)
+        self._own, self._head = network, head
+
+    def network(self, head: str | None = None) -> "torch.nn.Module":
+        """Its own. Raises InputError for another head than the one it was made with."""
+        if head == self._head:
+            return self._own
+        if head is None:
+            return self._own.base_model
+        raise InputError(f"this copy of {self.name} was made with {self._head or 'no head'}, not with {head}")
+
+
 def _content(tensor: "torch.Tensor"):
     """The bytes of a tensor, for hashing."""
     import torch

@@ -159,7 +159,7 @@ def test_the_benchmark_measures_every_seed(model, text, pairs):
     assert first["runs"][0]["size"]["changed_bytes"] == 0 < second["runs"][0]["size"]["changed_bytes"]
     original = subemb.load(model)
     table = subemb.compress(original, "arbitrary", 2, seed=1)
-    from subemb.adaptation.session import score_of
+    from subemb.adaptation.scoring import score_of
     from subemb.evaluate import read_pairs
 
     assert second["runs"][1]["before"] == pytest.approx(score_of(subemb.attach(original, table), read_pairs(pairs)))
@@ -180,7 +180,7 @@ def test_what_it_saved_is_evaluated_as_adapted(model, saved, text, pairs, folder
     assert main(["adapt", saved, "--train-text", str(text), "--steps", "20", "--train", train, "-o", out, "--quiet"]) == 0
     assert main(["evaluate", "similarity", out, "--data", str(pairs), "--resamples", "50", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    from subemb.adaptation.session import score_of
+    from subemb.adaptation.scoring import score_of
     from subemb.evaluate import read_pairs
 
     expected = score_of(subemb.load(out), read_pairs(pairs)) / 100

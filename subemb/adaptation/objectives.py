@@ -1,12 +1,13 @@
-"""What an adaptation minimises: one class a kind of model. All learn from rows of token ids and a teacher, the original model.
+"""What distillation minimises: one class a kind of model. All learn from rows of token ids and a teacher, the original model.
 
 Sentence vectors: 1 - cosine of the two vectors of a sentence, plus RELATION times the mean squared difference between the
 cosines of all pairs of sentences of a batch (relational distillation, Park et al., CVPR 2019, arXiv 1904.05068). On STS
-benchmark dev the second term is what brings the order of similarities back; the error of hidden states did not help.
+benchmark dev the second term is what brings the order of similarities back. The error of the last hidden states can be added; there
+it did not help.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -21,22 +22,52 @@ MASKED_SHARE = 0.15
 KEPT_BYTES = 2**28  # of teacher's sentence vectors, kept for the next time round
 
 
+class Objective(Protocol):
+    """What a student minimises. head: of its network, of :data:`subemb.network.HEADS`, or None."""
+
+    head: str | None
+
+    def loss(self, student: "PretrainedModel", places: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+        """Mean loss of a batch. places: which of the rows or pairs. generator: of all that is random in it."""
+        ...
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """What a checkpoint holds."""
+        ...
+
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Take up what :meth:`tensors` gave."""
+        ...
+
+
 class SentenceVectors:
-    """The teacher's sentence vectors and their cosines. head: None, the network has none."""
+    """The teacher's sentence vectors and their cosines. head: None, the network has none.
+
+    hidden_weight: of the squared error of the last hidden states over the teacher's squared length, 0 for none.
+    """
 
     head = None
 
-    def __init__(self, teacher: "PretrainedModel", rows: Sequence[Sequence[int]]):
-        self.teacher, self.rows = teacher, rows
+    def __init__(self, teacher: "PretrainedModel", rows: Sequence[Sequence[int]], hidden_weight: float = 0.0):
+        self.teacher, self.rows, self.hidden_weight = teacher, rows, hidden_weight
         self._kept: torch.Tensor | None = None
         self._known = torch.zeros(len(rows), dtype=torch.bool)
 
     def loss(self, student: "PretrainedModel", places: Sequence[int], generator: torch.Generator) -> torch.Tensor:
         """Mean loss of a batch. places: which rows."""
         rows = [self.rows[place] for place in places]
-        wanted = self._wanted(rows, torch.tensor(places))
-        found = F.normalize(student.encode_ids_tensor(rows))
-        apart = ~torch.eye(len(rows), dtype=torch.bool)
+        if self.hidden_weight:
+            with torch.no_grad():
+                wanted, wanted_states = encoded_with_states(self.teacher, rows)
+            found, states = encoded_with_states(student, rows)
+            error = (states - wanted_states).square().sum() / wanted_states.square().sum().clamp(min=1e-12)
+            return self._of_vectors(found, F.normalize(wanted)) + self.hidden_weight * error
+        return self._of_vectors(student.encode_ids_tensor(rows), self._wanted(rows, torch.tensor(places)))
+
+    @staticmethod
+    def _of_vectors(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        found = F.normalize(found)
+        apart = ~torch.eye(len(found), dtype=torch.bool)
         relation = (found @ found.T - wanted @ wanted.T)[apart].square().mean()
         return (1 - (found * wanted).sum(1)).mean() + RELATION * relation
 
@@ -60,6 +91,30 @@ class SentenceVectors:
         """Take up what :meth:`tensors` gave."""
         if tensors:
             self._kept, self._known = tensors["kept"].clone(), tensors["known"].bool()
+
+
+def encoded_with_states(model: "PretrainedModel", rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sentence vectors (n, width), and the last hidden states of all tokens that are no padding, (tokens, H)."""
+    seen: list[torch.Tensor] = []
+
+    def watch(module, arguments, named, output):
+        if isinstance(output, dict) and "token_embeddings" in output:  # of the first module of sentence-transformers
+            states, mask = output["token_embeddings"], output["attention_mask"]
+        else:
+            states, mask = output.last_hidden_state, named["attention_mask"]
+        seen.append(states[mask.bool()])
+
+    sentence_model = model._sentence_model()
+    if sentence_model is not None:
+        part = sentence_model[0]
+    else:
+        network = model.network()
+        part = network.get_encoder() if network.config.is_encoder_decoder else network
+    hook = part.register_forward_hook(watch, with_kwargs=True)
+    try:
+        return model.encode_ids_tensor(rows), seen[-1]
+    finally:
+        hook.remove()
 
 
 class _Logits:
@@ -96,9 +151,7 @@ class MaskedWords(_Logits):
     def loss(self, student: "PretrainedModel", places: Sequence[int], generator: torch.Generator) -> torch.Tensor:
         """Mean loss of a batch over its masks."""
         ids, mask = padded([self.rows[place] for place in places], self.padding)
-        special = torch.isin(ids, torch.tensor(self.teacher.tokenizer.all_special_ids))
-        chances = torch.rand(ids.shape, generator=generator).masked_fill(special | (mask == 0), 2.0)
-        masked = (chances < MASKED_SHARE) | (chances == chances.min(1, keepdim=True).values) & (chances < 2.0)  # at least one
+        masked = drawn_masks(ids, mask, self.teacher.tokenizer.all_special_ids, generator)
         ids = ids.masked_fill(masked, self.teacher.tokenizer.mask_token_id)
         with torch.no_grad():
             wanted = self.teacher.network(self.head)(input_ids=ids, attention_mask=mask).logits[masked]
@@ -123,13 +176,22 @@ class PairClasses(_Logits):
         return self.divergence(student.network(self.head)(**inputs).logits, wanted)
 
 
-Objective = SentenceVectors | MaskedWords | PairClasses
+def drawn_masks(ids: torch.Tensor, mask: torch.Tensor, special: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+    """Which of (n, length) tokens are masked, bool: each with probability MASKED_SHARE, at least one in a row that has any.
+
+    mask: 1 where a token is no padding. special: ids that never are.
+    """
+    never = torch.isin(ids, torch.tensor(special)) | (mask == 0)
+    chances = torch.rand(ids.shape, generator=generator).masked_fill(never, 2.0)
+    return (chances < MASKED_SHARE) | (chances == chances.min(1, keepdim=True).values) & (chances < 2.0)
 
 
-def objective_for(teacher: "PretrainedModel", rows: Sequence[Sequence[int]], temperature: float) -> Objective:
+def distillation_for(
+    teacher: "PretrainedModel", rows: Sequence[Sequence[int]], temperature: float, hidden_weight: float = 0.0
+) -> Objective:
     """What there is to learn from a model: its masked words, its classes, or its sentence vectors."""
     if teacher.has_head("masked") and teacher.tokenizer.mask_token_id is not None:
         return MaskedWords(teacher, rows, temperature)
     if teacher.has_head("classifier"):
         return PairClasses(teacher, rows, temperature)
-    return SentenceVectors(teacher, rows)
+    return SentenceVectors(teacher, rows, hidden_weight)

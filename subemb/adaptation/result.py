@@ -8,6 +8,7 @@ from ..errors import InputError
 from .settings import AdaptationSettings
 
 FORMAT = 1
+ORIGINAL, TUNED, COMPRESSED, ADAPTED = "original", "fine-tuned original", "compressed", "adapted"
 
 
 @dataclass(frozen=True)
@@ -15,17 +16,19 @@ class Adaptation:
     """One finished adaptation, or one under way.
 
     key: of what it computes. model: as :func:`subemb.runs.describe`. compression: resolved settings of the table, JSON types.
-    settings: of the adaptation. text: ``name``, ``sentences`` (how many), ``digest``; name is ``vocabulary`` for sampled sequences.
-    scored: the labelled set whose score was followed: ``name``, ``task`` (``similarity`` or ``entailment``), ``pairs``, ``digest``,
-        ``metric``; or None.
-    scores: side -> score x 100, of ``original``, ``compressed`` and ``adapted``;
-        {} without a labelled set.
+    settings: of the adaptation. text: ``name``, ``sentences`` (how many), ``digest``; name is ``vocabulary`` for sampled sequences;
+        of labelled pairs ``pairs`` too.
+    scored: what was scored on the way: ``name``, ``task`` (``similarity``, ``paraphrase``, ``entailment``, or ``masked`` for words held
+        out), ``pairs`` (how many; ``unit`` says of what), ``digest``, ``metric``; or None.
+    scores: side -> score x 100, of ``original``, ``fine-tuned original`` (after fine-tuning to the end), ``compressed`` and
+        ``adapted``; {} without a labelled set.
     size: ``table_bytes`` (codebooks and codes), ``original_bytes`` (of the dense table), ``changed_parameters`` and
         ``changed_bytes`` (weights of the network that were trained, float32), ``total_bytes`` (table and changed weights).
     history: one dict per measured point: ``step``, ``seconds``, ``loss`` (mean since the point before), and with a labelled set
         ``score`` (x 100) where it was scored; ``reassigned``: codes changed so far.
     steps: done; planned_steps: when the schedule ends. best_step: whose weights were kept. seconds: of training, all
         sessions together; cpu_seconds likewise. reassigned: codes that differ from the start.
+    original_history: in fine-tuning, that of the original, which was trained alike.
     state: ``running`` (or left behind by a crash), ``paused``, ``done``, ``stopped`` (by the visitor, with what there was), ``failed``.
     message: why it ended early, for a person, or "".
     """
@@ -50,6 +53,24 @@ class Adaptation:
     threads: int = 0
     device: str = "cpu"
     version: str = __version__
+    original_history: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def learned_from(self) -> str:
+        """What it learned from, in words: ``1,200 sentences without labels``."""
+        if self.text["name"] == "vocabulary":
+            return f"{self.text['sentences']:,} token sequences drawn from the vocabulary"
+        if "pairs" in self.text:
+            return f"{self.text['pairs']:,} labelled pairs"
+        return f"{self.text['sentences']:,} sentences without labels"
+
+    @property
+    def scored_count(self) -> str:
+        """How many things were scored: ``1,500 pairs``; "" if nothing was."""
+        if self.scored is None:
+            return ""
+        count, unit = self.scored["pairs"], self.scored.get("unit", "pair")
+        return f"{count:,} {unit}{'' if count == 1 else 's'}"
 
     @property
     def is_over(self) -> bool:

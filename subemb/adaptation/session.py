@@ -1,20 +1,24 @@
 """One adaptation from its inputs to its result, with or without a folder that its checkpoints go to."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from ..errors import InputError
 from ..progress import ProgressCallback, part_of, report
-from .result import Adaptation
-from .sensitivity import sensitive_codes_and_stretch
+from .latents import Latents
+from .material import Material, check_given, material_of
+from .result import ADAPTED, COMPRESSED, ORIGINAL, TUNED, Adaptation
+from .sensitivity import counts_of, sensitive_codes_and_stretch
 from .settings import AdaptationSettings
 from .state import read_state, write_state
-from .texts import Text, facts_of, rows_of, text_of
+from .students import OriginalStudent, Student
+from .texts import Text, text_of
 from .trainer import Trainer
 
 if TYPE_CHECKING:
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 
 #: Methods whose codes are the nearest codewords in each subspace, so that they can be found anew.
 REASSIGNED = ("cluster", "product")
-ORIGINAL, COMPRESSED, ADAPTED = "original", "compressed", "adapted"
+_ALIKE = "alike."  # in front of the names of the original's training in a checkpoint
 
 
 def adapt(
@@ -33,6 +37,7 @@ def adapt(
     compressed: "Compressed",
     text: "Sequence[str] | Text | None" = None,
     *,
+    labelled: "PairSet | None" = None,
     settings: AdaptationSettings | None = None,
     scored: "PairSet | None" = None,
     folder: Path | None = None,
@@ -41,10 +46,15 @@ def adapt(
 ) -> "AdaptedModel":
     """Train a compressed table, and more of the model if asked to, until the model does again what the original does.
 
+    With ``objective="masked"``, ``"similarity"`` or ``"entailment"`` it is fine-tuned instead, and so is a copy of the original, for as
+    many steps on the same batches: ``facts["scores"]`` has both.
+
     model: the original, which is the teacher and is not changed. compressed: of its table, by a method with codebooks.
     text: sentences to learn from, without labels; None draws token sequences from the vocabulary.
+    labelled: pairs to learn from, for the objectives similarity and entailment.
     settings: or its fields by name, such as ``seconds=300, seed=0``; see :class:`AdaptationSettings`.
-    scored: a labelled set whose score is followed, and by which the best weights are kept. Its sentences are taken out of the text.
+    scored: a labelled set whose score is followed, and by which the best weights are kept. Its sentences are taken out of the text,
+        and pairs with one of them out of ``labelled``. Fine-tuning without one holds a tenth of what it is given out, and scores that.
     folder: for checkpoints: the same call with the same folder goes on where the last one stopped.
 
     Returns a model with the new table, changed weights and ``facts`` (an :class:`Adaptation` as a dictionary).
@@ -56,9 +66,7 @@ def adapt(
     check_adaptable(model, compressed)
     if text is not None and not isinstance(text, Text):
         text = text_of(text)
-    if text is not None:
-        text = text.without(scored)
-    session = Session(model, compressed, text, settings, scored, folder)
+    session = Session(model, compressed, text, settings, scored, folder, labelled=labelled)
     session.run(progress)
     return session.result("done")
 
@@ -82,7 +90,10 @@ def check_adaptable(model: "PretrainedModel", compressed: "Compressed") -> None:
 
 
 class Session:
-    """The state of one adaptation: a Trainer and what is known about its start. See :func:`adapt`."""
+    """The state of one adaptation: a Trainer, in fine-tuning one of the original too, and what is known about the start.
+
+    See :func:`adapt`.
+    """
 
     def __init__(
         self,
@@ -93,13 +104,16 @@ class Session:
         scored: "PairSet | None" = None,
         folder: Path | None = None,
         key: str = "",
+        labelled: "PairSet | None" = None,
     ):
+        check_given(model, text, labelled, settings)
         self.model, self.start, self.text, self.settings = model, compressed, text, settings
-        self.scored, self.folder, self.key = scored, folder, key
+        self.given_scored, self.folder, self.key, self.labelled = scored, folder, key, labelled
         self.trainer: Trainer | None = None
+        self.alike: Trainer | None = None  # of the original
         self.scores: dict[str, float] = {}
+        self._material: Material | None = None
         self._stretch: torch.Tensor | None = None
-        self._begun: SubspaceCompressed | None = None
 
     @property
     def reassigns(self) -> bool:
@@ -109,69 +123,113 @@ class Session:
     def run(self, progress: ProgressCallback | None = None) -> None:
         """From the last checkpoint, or from the start, to the end. Raises Cancelled after saving, InputError, ModelError."""
         self.open(progress)
-        self.trainer.run(self.save, part_of(progress, 0.1, 1.0))
+        self.train(self.save, part_of(progress, 0.1, 1.0))
 
     def open(self, progress: ProgressCallback | None = None) -> None:
-        """Build the trainer, and take up the last checkpoint if there is one."""
+        """Build the trainers, and take up the last checkpoint if there is one."""
         report(progress, "reading the text", 0.0)
-        rows = rows_of(self.model, self.text, self.settings.sample, self.settings.seed)
+        material = self._material = material_of(self.model, self.text, self.labelled, self.settings, self.given_scored)
         kept = None if self.folder is None else read_state(self.folder)
         started = time.perf_counter()
         if kept is not None:
             tensors, facts = kept
             self._stretch = tensors.pop("stretch", None)
-            self._begun = self._start_of(tensors)
+            begun = self._start_of(tensors)
             self.scores = facts["scores"]
         elif self.reassigns:
-            self._begun, self._stretch = sensitive_codes_and_stretch(
-                self.model, self.start, rows, self.settings.seed, part_of(progress, 0.0, 0.1)
+            begun, self._stretch = sensitive_codes_and_stretch(
+                self.model, self.start, material.rows, self.settings.seed, part_of(progress, 0.0, 0.1)
             )
         else:
-            self._begun = self.start
+            begun = self.start
         spent = time.perf_counter() - started
-        if kept is None and self.scored is not None:
+        if kept is None and material.scored is not None:
             from ..codec import attach
 
             report(progress, "scoring the labelled set", 0.1)
             self.scores = {
-                ORIGINAL: self._score(self.model),
-                COMPRESSED: self._score(attach(self.model, self.start)),
+                ORIGINAL: material.scored.score(self.model),
+                COMPRESSED: material.scored.score(attach(self.model, self.start)),
             }
-        score = None if self.scored is None else self._score
-        self.trainer = Trainer(self.model, self._begun, rows, self.settings, self._stretch, score, spent)
+        self._build(begun, spent)
         if kept is not None:
-            self.trainer.restore(tensors, facts["trainer"])
+            self._restore(tensors, facts)
+
+    def _build(self, begun: "SubspaceCompressed", spent: float) -> None:
+        material, settings = self._material, self.settings
+        if settings.is_fine_tuning and settings.seconds is not None:
+            settings = replace(settings, seconds=settings.seconds / 2)  # the other half is the original's
+        student = Student(self.model, begun, material.objective.head, settings)
+        latents = None
+        if self._stretch is not None:
+            present = torch.from_numpy(np.flatnonzero(counts_of(material.rows, self.model.num_tokens)))
+            keep_unique = begun.distinct_tuples == begun.num_embeddings
+            latents = Latents(student.layers, self.model.table, present, self._stretch, keep_unique)
+        score = None if material.scored is None else material.scored.score
+        self.trainer = Trainer(material.objective, student, material.lengths, settings, latents, score, spent=spent)
+
+    def _build_alike(self) -> None:
+        material = self._material
+        settings = replace(self.settings, steps=self.trainer.step)
+        self.alike = Trainer(
+            material.objective,
+            OriginalStudent(self.model, material.objective.head, settings),
+            material.lengths,
+            settings,
+            score=material.scored.score,
+            table_rate=settings.network_rate,
+            series=ORIGINAL,
+        )
+
+    def _restore(self, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
+        alike = {name.removeprefix(_ALIKE): value for name, value in tensors.items() if name.startswith(_ALIKE)}
+        self.trainer.restore({name: value for name, value in tensors.items() if not name.startswith(_ALIKE)}, facts["trainer"])
+        if facts.get("alike") is not None:
+            self._build_alike()
+            self.alike.restore(alike, facts["alike"])
+
+    def train(self, save: Callable[[], None], progress: ProgressCallback | None = None) -> None:
+        """Every step that is left, in fine-tuning those of the original too. save: called again and again; see Trainer.run.
+
+        Raises Cancelled after saving, InputError.
+        """
+        if not self.settings.is_fine_tuning:
+            self.trainer.run(save, progress)
+            return
+        if self.alike is None:
+            self.trainer.run(save, part_of(progress, 0.0, 0.5))
+            self._build_alike()
+        self.alike.run(save, part_of(progress, 0.5, 1.0))
 
     def _start_of(self, tensors: dict[str, torch.Tensor]) -> "SubspaceCompressed":
         """Where training began, for tuples that are to stay distinct: the codes of the checkpoint are as good."""
         codes = tensors["student.codes"]
         return replace(self.start, codes=codes if codes.dtype == torch.uint8 else codes.int(), history=[], info={})
 
-    def _score(self, side: "PretrainedModel") -> float:
-        return score_of(side, self.scored)
-
     def save(self) -> None:
         """Write a checkpoint, if there is a folder for it."""
         if self.folder is None:
             return
         tensors, facts = self.trainer.checkpoint()
+        more, alike = ({}, None) if self.alike is None else self.alike.checkpoint()
+        tensors |= {f"{_ALIKE}{name}": value for name, value in more.items()}
         if self._stretch is not None:
             tensors["stretch"] = self._stretch
-        write_state(self.folder, tensors, {"trainer": facts, "scores": self.scores})
+        write_state(self.folder, tensors, {"trainer": facts, "alike": alike, "scores": self.scores})
 
     def summary(self, state: str, message: str = "", size: dict[str, Any] | None = None) -> Adaptation:
         """What is known now."""
         from ..runs import describe
 
-        trainer = self.trainer
+        trainer, alike = self.trainer, self.alike
         changed = int((trainer.student.codes.long() != self.start.codes.long()).sum())
         return Adaptation(
             key=self.key,
             model=describe(self.model),
             compression=self.start.settings.to_dict(),
             settings=self.settings,
-            text=facts_of(self.text, self.settings.sample),
-            scored=None if self.scored is None else scored_facts(self.scored),
+            text=self._material.learned,
+            scored=None if self._material.scored is None else self._material.scored.facts,
             scores=self.scores,
             size=size or {},
             history=trainer.history,
@@ -184,14 +242,19 @@ class Session:
             state=state,
             message=message,
             threads=torch.get_num_threads(),
+            original_history=[] if alike is None else alike.history,
         )
 
     def result(self, state: str, message: str = "") -> "AdaptedModel":
         """The model with the best weights. state: ``done`` or ``stopped``."""
         student, best = self.trainer.student, self.trainer.best
         adapted = student.adapted({}, best)
-        if self.scored is not None:
-            self.scores = self.scores | {ADAPTED: self._score(adapted)}
+        if self._material.scored is not None:
+            found = dict(self.scores)
+            if self.alike is not None and self.alike.is_over:
+                found[TUNED] = self.alike.best_score
+            found[ADAPTED] = self._material.scored.score(adapted)
+            self.scores = {side: found[side] for side in (ORIGINAL, TUNED, COMPRESSED, ADAPTED) if side in found}
         adapted.facts = self.summary(state, message, sizes(adapted)).to_dict()
         return adapted
 
@@ -207,22 +270,3 @@ def sizes(adapted: "AdaptedModel") -> dict[str, int]:
         "changed_bytes": 4 * changed,
         "total_bytes": size.total_bytes + 4 * changed,
     }
-
-
-def score_of(side: "PretrainedModel", pairs: "PairSet") -> float:
-    """A labelled set's score x 100: Spearman for graded similarity, average precision for paraphrases, accuracy for entailment."""
-    from ..evaluate.entailment import engine_for
-    from ..evaluate.similarity import cosines
-    from ..evaluate.statistics import accuracy, average_precision, spearman
-
-    if pairs.task == "entailment":
-        judged = engine_for(side).probabilities(pairs.first, pairs.second)
-        return 100 * accuracy(pairs.gold, judged.argmax(1))
-    measure = spearman if pairs.task == "similarity" else average_precision
-    return 100 * measure(pairs.gold, cosines(side, pairs.first, pairs.second))
-
-
-def scored_facts(pairs: "PairSet") -> dict[str, Any]:
-    """What is kept of a labelled set: JSON types."""
-    metric = {"similarity": "Spearman", "paraphrase": "average precision", "entailment": "accuracy"}[pairs.task]
-    return {"name": pairs.name, "task": pairs.task, "pairs": len(pairs), "digest": pairs.digest, "metric": metric}

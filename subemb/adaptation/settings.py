@@ -23,7 +23,27 @@ OBJECTIVES = {
         "vectors and the same similarities between sentences; a model with a masked-word head or a classifier learns to give the same "
         "probabilities.",
     ),
+    "masked": Choice(
+        "Fine-tuning on masked words",
+        "15 % of the tokens of a sentence are masked, and the model learns to fill in what stood there. No teacher: the "
+        "original is trained alike, for as many steps on the same batches, so that the comparison is fair. For models with a "
+        "masked-word head.",
+    ),
+    "similarity": Choice(
+        "Fine-tuning on similarity",
+        "Labelled pairs of sentences: the model learns to put them into the order of their scores. No teacher: the original is "
+        "trained alike, for as many steps on the same batches, so that the comparison is fair.",
+    ),
+    "entailment": Choice(
+        "Fine-tuning on entailment",
+        "Labelled pairs of premise and hypothesis: the model learns their labels, by its own classifier or under the entailment "
+        "head that there is for its sentence vectors, which stays as it is. No teacher: the original is trained alike, for as "
+        "many steps on the same batches, so that the comparison is fair.",
+    ),
 }
+#: Objectives without a teacher; the original is trained alike. Those of pairs read labels.
+FINE_TUNING = ("masked", "similarity", "entailment")
+LABELLED = ("similarity", "entailment")
 TRAINED = {
     "codebooks": Choice("Codebooks only", "The network stays as it is; nothing but the codebooks (and codes) is stored."),
     "norms": Choice(
@@ -42,12 +62,16 @@ MOST_STEPS = 10_000_000
 class AdaptationSettings:
     """Frozen settings of one adaptation; they validate themselves. Raises InputError naming the value and the remedy.
 
-    objective: of OBJECTIVES. train: of TRAINED; last_layers: how many of them for ``last``.
+    objective: of OBJECTIVES. train: of TRAINED; last_layers: how many of them for ``last``. In fine-tuning the original is trained
+    alike: its whole table in place of the codebooks, at ``network_rate``.
     reassign: whether codes may change. Needs a method with codes.
-    seconds: time budget, loading and the final scoring apart. The number of steps is planned from the speed of the first ones.
+    seconds: time budget, loading and the final scoring apart. The number of steps is planned from the speed of the first ones;
+        in fine-tuning half of it is for the original, which takes as many steps.
     steps: instead of seconds: exactly so many steps; then equal settings give equal results on the CPU with equally many threads.
     batch_size: sentences (or pairs) a step. codebook_rate, network_rate: learning rates of AdamW, at their highest.
     temperature: of the softmax in distilling the probabilities of masked words and classifiers.
+    hidden_weight: in distilling sentence vectors, of the relative squared error of the last hidden states beside their loss. It
+        did not pay on STS benchmark dev, therefore 0.
     sample: without a text: how many token sequences are drawn from the vocabulary.
     seed: of everything random.
     """
@@ -62,6 +86,7 @@ class AdaptationSettings:
     codebook_rate: float = 5e-4
     network_rate: float = 5e-5
     temperature: float = 2.0
+    hidden_weight: float = 0.0
     sample: int = 20_000
     seed: int = 0
 
@@ -102,8 +127,17 @@ class AdaptationSettings:
             ):
                 raise InputError(f"{name} is {value!r}; it must be a number above 0 and at most {most:g}")
             object.__setattr__(self, name, float(value))
+        weight = self.hidden_weight
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1000:
+            raise InputError(f"hidden_weight is {weight!r}; it must be a number from 0 to 1,000")
+        object.__setattr__(self, "hidden_weight", float(weight))
         if not isinstance(self.reassign, bool):
             raise InputError(f"reassign is {self.reassign!r}; it must be true or false")
+
+    @property
+    def is_fine_tuning(self) -> bool:
+        """Whether labels or masked words are learned, by the original too, rather than what the original does."""
+        return self.objective in FINE_TUNING
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types."""

@@ -7,7 +7,7 @@ import torch
 
 from ..codec.modules import SubspaceEmbedding
 from ..errors import InputError
-from ..other_models import AdaptedModel
+from ..other_models import AdaptedModel, TunedModel
 from .settings import AdaptationSettings
 
 if TYPE_CHECKING:
@@ -19,7 +19,9 @@ _NORM = re.compile(r"norm|ln_", re.IGNORECASE)
 
 
 class Student:
-    """model: encodes and predicts with what is trained now. layers: where its network looks tokens up, the first holding the
+    """The compressed model under training.
+
+    model: encodes and predicts with what is trained now. layers: where its network looks tokens up, the first holding the
     codes of all. codebooks, weights: what is trained; weights by their names in ``model.network(head)``."""
 
     def __init__(
@@ -59,6 +61,10 @@ class Student:
             for name, value in tensors.items():
                 own[name].copy_(value)
 
+    def as_model(self) -> AdaptedModel:
+        """As it is now, for scoring."""
+        return self.adapted({})
+
     def adapted(self, facts: dict, tensors: dict[str, torch.Tensor] | None = None) -> AdaptedModel:
         """A model of its own with what is trained now, or with the ``tensors`` of another moment."""
         from dataclasses import replace
@@ -77,6 +83,39 @@ class Student:
         before = dict(self.original.network(self.head).named_parameters())
         weights = {name: value for name, value in weights.items() if not torch.equal(value, before[name])}
         return AdaptedModel(self.original, compressed, weights, facts)
+
+
+class OriginalStudent:
+    """The original under training, to be compared with: its whole table where the other has codebooks, the same other weights."""
+
+    def __init__(self, original: "PretrainedModel", head: str | None, settings: AdaptationSettings):
+        self.head = head
+        self.model = TunedModel(original, head)
+        network = self.model.network(head)
+        own = dict(network.named_parameters())
+        names = trained_names(network, settings)
+        for parameter in network.parameters():
+            parameter.requires_grad_(False)
+        self.codebooks = [self.model.embedding.weight]
+        self.weights = {name: own[name] for name in names}
+        for parameter in (*self.codebooks, *self.weights.values()):
+            parameter.requires_grad_(True)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """What is trained, as it is now, by name."""
+        table = {"table": self.codebooks[0].detach()}
+        return table | {f"weights.{name}": value.detach() for name, value in self.weights.items()}
+
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Take up what :meth:`tensors` gave, in place."""
+        own = self.tensors()
+        with torch.no_grad():
+            for name, value in tensors.items():
+                own[name].copy_(value)
+
+    def as_model(self) -> TunedModel:
+        """As it is now; not a copy."""
+        return self.model
 
 
 def trained_names(network: "torch.nn.Module", settings: AdaptationSettings) -> list[str]:

@@ -53,8 +53,8 @@ class Text:
         """The same without any sentence of a labelled set: nobody learns what they are asked afterwards."""
         if held_out is None:
             return self
-        taken = {_plain(sentence) for part in (held_out.first, held_out.second) for sentence in part}
-        return Text(self.name, tuple(text for text in self.sentences if _plain(text) not in taken), self.skipped)
+        taken = {plain(sentence) for part in (held_out.first, held_out.second) for sentence in part}
+        return Text(self.name, tuple(text for text in self.sentences if plain(text) not in taken), self.skipped)
 
 
 def text_of(sentences: Sequence[str], name: str = "the text") -> Text:
@@ -162,5 +162,6 @@ def facts_of(text: Text | None, sample: int) -> dict[str, Any]:
     return {"name": text.name, "sentences": len(text), "digest": text.digest}
 
 
-def _plain(sentence: str) -> str:
+def plain(sentence: str) -> str:
+    """A sentence as it is compared with others: case and blanks do not count."""
     return " ".join(sentence.casefold().split())

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,14 +11,12 @@ import torch
 from ..errors import InputError
 from ..progress import ProgressCallback, report
 from .latents import EVERY, Latents
-from .objectives import objective_for
-from .sensitivity import counts_of
 from .settings import AdaptationSettings
-from .students import Student
+from .students import OriginalStudent, Student
 
 if TYPE_CHECKING:
-    from ..codec.result import SubspaceCompressed
     from ..pretrained import PretrainedModel
+    from .objectives import Objective
 
 POINTS = 100  # of the curve
 SCORINGS = 6  # of the labelled set on the way
@@ -29,6 +27,7 @@ FIRST_CHECKPOINT, CHECKPOINT_SECONDS = (
     1.0,
     15.0,
 )  # soon, so that it can be stopped soon; then at ever longer intervals up to this
+SAVING_SHARE = 10.0  # least seconds between two checkpoints, for every second that one takes
 LONGEST_OVERRUN = 1.25  # of the time budget, where the machine turns out slower than it was
 
 Score = Callable[["PretrainedModel"], float]
@@ -37,33 +36,31 @@ Score = Callable[["PretrainedModel"], float]
 class Trainer:
     """One adaptation in memory.
 
-    model: the original, the teacher. compressed: where training starts. rows: token ids to learn from.
-    stretch: (D,) factors of axes in which tokens are re-assigned; None: codes stay.
+    student: what is trained; its network has the head of the ``objective``. lengths: (n,) tokens of each thing that the objective
+    reads, to put those of like length together.
+    latents: of tokens that may take other codes; None: codes stay.
     score: gives a labelled set's score x 100 of a model; higher is better, and the best weights are kept by it. None: the last.
-    spent: seconds of the budget that are gone already.
+    table_rate: highest learning rate of the table. spent: seconds of the budget that are gone already.
+    series: put in front of the names of the values that are reported, to tell two trainings apart.
     """
 
     def __init__(
         self,
-        model: "PretrainedModel",
-        compressed: "SubspaceCompressed",
-        rows: Sequence[Sequence[int]],
+        objective: "Objective",
+        student: Student | OriginalStudent,
+        lengths: np.ndarray,
         settings: AdaptationSettings,
-        stretch: torch.Tensor | None = None,
+        latents: Latents | None = None,
         score: Score | None = None,
+        table_rate: float | None = None,
         spent: float = 0.0,
+        series: str = "",
     ):
-        self.settings, self.rows, self.score = settings, rows, score
-        self.objective = objective_for(model, rows, settings.temperature)
-        self.student = Student(model, compressed, self.objective.head, settings)
-        self.latents = None
-        if stretch is not None:
-            present = torch.from_numpy(np.flatnonzero(counts_of(rows, model.num_tokens)))
-            keep_unique = compressed.distinct_tuples == compressed.num_embeddings
-            self.latents = Latents(self.student.layers, model.table, present, stretch, keep_unique)
-        groups = [{"params": self.student.codebooks, "lr": settings.codebook_rate}]
-        if self.student.weights:
-            groups.append({"params": list(self.student.weights.values()), "lr": settings.network_rate})
+        self.settings, self.score, self.series = settings, score, series
+        self.objective, self.student, self.latents = objective, student, latents
+        groups = [{"params": student.codebooks, "lr": settings.codebook_rate if table_rate is None else table_rate}]
+        if student.weights:
+            groups.append({"params": list(student.weights.values()), "lr": settings.network_rate})
         self.rates = [group["lr"] for group in groups]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=0.0)
         self.step, self.planned = 0, settings.steps or 0
@@ -73,7 +70,7 @@ class Trainer:
         self.best_step, self.best_score = 0, -math.inf
         self._losses: list[float] = []
         self._order: tuple[int, list[np.ndarray]] | None = None
-        self._lengths = np.array([len(row) for row in rows])
+        self._lengths = lengths
         self._timed: list[float] = []
 
     @property
@@ -92,6 +89,7 @@ class Trainer:
 
         if self.step == 0 and not self.history:
             self._point(None, self._scored(progress))
+        stage = f"training the {self.series}" if self.series else "training"
         saved, interval = time.perf_counter(), FIRST_CHECKPOINT
         while not self.is_over:
             self._one_step()
@@ -102,13 +100,17 @@ class Trainer:
                 values = self._point(float(np.mean(self._losses)), self._scored(progress) if scoring else None)
                 self._losses = []
             try:
-                report(progress, "training", min(share, 1.0), **values)
+                named = {f"{self.series}_{name}" if self.series else name: value for name, value in values.items()}
+                report(progress, stage, min(share, 1.0), **named)
             except Cancelled:
                 save()
                 raise
             if time.perf_counter() - saved > interval:
+                saving = time.perf_counter()
                 save()
-                saved, interval = time.perf_counter(), min(2 * interval, CHECKPOINT_SECONDS)
+                saved = time.perf_counter()
+                # A large table on a slow disk is not saved all the time.
+                interval = max(min(2 * interval, CHECKPOINT_SECONDS), SAVING_SHARE * (saved - saving))
         if self.score is None:
             self._keep_best(0.0)
         save()
@@ -162,12 +164,12 @@ class Trainer:
 
     def _batch(self, step: int) -> list[int]:
         """Places of the rows of a step: a new order each time round, sentences of like length together."""
-        size = min(self.settings.batch_size, len(self.rows))
-        each = len(self.rows) // size
+        size = min(self.settings.batch_size, len(self._lengths))
+        each = len(self._lengths) // size
         round_number, place = divmod(step, each)
         if self._order is None or self._order[0] != round_number:
             generator = np.random.default_rng([self.settings.seed, round_number])
-            order = generator.permutation(len(self.rows))
+            order = generator.permutation(len(self._lengths))
             batches = []
             for start in range(0, each * size, size * POOL):
                 pool = order[start : min(start + size * POOL, each * size)]
@@ -181,7 +183,7 @@ class Trainer:
         if self.score is None:
             return None
         report(progress, "scoring the labelled set", self.step / self.planned if self.planned else 0.0)
-        value = self.score(self.student.adapted({}))
+        value = self.score(self.student.as_model())
         if value > self.best_score:
             self._keep_best(value)
         return value
@@ -199,7 +201,10 @@ class Trainer:
         return point
 
     def checkpoint(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """Tensors and facts from which :meth:`restore` goes on exactly. Raises InputError if a number is not finite."""
+        """Tensors and facts from which :meth:`restore` goes on exactly; once it is over, only what was learned.
+
+        Raises InputError if a number is not finite.
+        """
         tensors = {f"student.{name}": value for name, value in self.student.tensors().items()}
         for name, value in tensors.items():
             if value.is_floating_point() and not bool(torch.isfinite(value).all()):
@@ -208,11 +213,12 @@ class Trainer:
                     "still there"
                 )
         tensors |= {f"best.{name}": value for name, value in (self.best or {}).items()}
-        tensors |= {f"objective.{name}": value for name, value in self.objective.tensors().items()}
-        if self.latents is not None:
-            tensors |= {f"latents.{name}": value for name, value in self.latents.tensors().items()}
-        for number, values in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in values.items()}
+        if not self.is_over:
+            tensors |= {f"objective.{name}": value for name, value in self.objective.tensors().items()}
+            if self.latents is not None:
+                tensors |= {f"latents.{name}": value for name, value in self.latents.tensors().items()}
+            for number, values in self.optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in values.items()}
         facts = {
             "step": self.step,
             "planned": self.planned,
@@ -235,7 +241,7 @@ class Trainer:
         self.student.load(parts["student"])
         self.best = parts["best"] or None
         self.objective.load(parts["objective"])
-        if self.latents is not None:
+        if self.latents is not None and parts["latents"]:
             self.latents.load(parts["latents"])
         state: dict[int, dict[str, torch.Tensor]] = {}
         for name, value in parts["optimizer"].items():

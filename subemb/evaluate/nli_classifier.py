@@ -111,17 +111,26 @@ class ClassifierEngine:
         for start in range(0, len(distinct), size):
             report(progress, "classifying pairs", start / len(distinct))
             batch = distinct[start : start + size]
-            rows.update(zip(batch, self._classify(network, batch), strict=True))
+            rows.update(zip(batch, self._classify(batch), strict=True))
         report(progress, "classifying pairs", 1.0)
         if not rows:
             return np.zeros((0, len(self.labels)), np.float32)
         return np.stack([rows[pair] for pair in zip(premises, hypotheses, strict=True)])
 
-    def _classify(self, network: "torch.nn.Module", batch: list[tuple[str, str]]) -> np.ndarray:
+    def _classify(self, batch: list[tuple[str, str]]) -> np.ndarray:
         import torch
 
+        with torch.inference_mode():
+            return self.logits(batch).softmax(1).numpy()
+
+    def logits(self, batch: Sequence[tuple[str, str]]) -> "torch.Tensor":
+        """(n, len(labels)) of n pairs read at once, in the order of ``labels``, with gradients where torch records them.
+
+        Raises ModelError if the classifier gives another number of them.
+        """
         from ..sentences import check_ids, padded
 
+        network = self.model.network("classifier")
         with self.model.tokenizer_lock:  # fast tokenizers cannot serve two threads at once
             read = self.model.tokenizer(
                 [first for first, _ in batch],
@@ -136,13 +145,12 @@ class ClassifierEngine:
         inputs = {"input_ids": ids, "attention_mask": mask}
         if "token_type_ids" in read and (getattr(network.config, "type_vocab_size", None) or 0) > 1:
             inputs["token_type_ids"] = padded(read["token_type_ids"], 0, left)[0]
-        with torch.inference_mode():
-            logits = network(**inputs).logits.float()
+        logits = network(**inputs).logits.float()
         if logits.shape[1] != len(self.labels):
             raise ModelError(
                 f"the classifier of {self.model.name} gives {logits.shape[1]} numbers for {len(self.labels)} labels", "broken"
             )
-        return logits[:, self._columns].softmax(1).numpy()
+        return logits[:, self._columns]
 
 
 def check_pairs(premises: Sequence[str], hypotheses: Sequence[str]) -> tuple[list[str], list[str]]:

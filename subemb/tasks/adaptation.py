@@ -37,11 +37,16 @@ log = logging.getLogger(__name__)
 
 
 def begin_adaptation(
-    subject: Subject, settings: AdaptationSettings, text: "Text | None" = None, scored: "PairSet | None" = None
+    subject: Subject,
+    settings: AdaptationSettings,
+    text: "Text | None" = None,
+    scored: "PairSet | None" = None,
+    labelled: "PairSet | None" = None,
 ) -> str:
     """Write down what is to be computed, and return its key; equal inputs have an equal key, and what is kept of it stays.
 
     text: None draws from the vocabulary. scored: a labelled set whose score is followed; its sentences are taken out of the text.
+    labelled: pairs to learn from.
     Raises InputError for what does not go together, or if the cache cannot be written.
     """
     from ..evaluate.similarity_report import pairs_to_dict
@@ -56,6 +61,7 @@ def begin_adaptation(
         settings=settings.to_dict(),
         text=None if text is None else text.digest,
         scored=None if scored is None else scored.digest,
+        **({} if labelled is None else {"labelled": labelled.digest}),
     )
     folder = cache_folder("adaptations")
     if (folder / key / _INPUTS).is_file():
@@ -66,6 +72,7 @@ def begin_adaptation(
         "settings": settings.to_dict(),
         "text": None if text is None else {"name": text.name, "sentences": list(text.sentences), "skipped": text.skipped},
         "scored": None if scored is None else pairs_to_dict(scored),
+        "labelled": None if labelled is None else pairs_to_dict(labelled),
     }
     publish(folder, key, lambda path: (path / _INPUTS).write_text(json.dumps(inputs), encoding="utf-8"))
     keep_newest(folder, KEPT)
@@ -86,7 +93,7 @@ def run_adaptation(key: str, progress: ProgressCallback | None = None) -> str:
     try:
         session.open(watched)
         _note(key, session.summary("running"))
-        session.trainer.run(watched.save, part_of(watched, 0.1, 0.98))
+        session.train(watched.save, part_of(watched, 0.1, 0.98))
         _finish(key, session, "done")
     except Cancelled:
         if session.trainer is not None:
@@ -203,8 +210,7 @@ def _session(key: str) -> "Session":
     model = open_sides(Subject(name, revision, identity, None))["original"]
     compressed = kept_compressed(run_key)
     check_adaptable(model, compressed)
-    text = inputs["text"]
-    scored = inputs["scored"]
+    text, scored, labelled = inputs["text"], inputs["scored"], inputs.get("labelled")
     return Session(
         model,
         compressed,
@@ -213,6 +219,7 @@ def _session(key: str) -> "Session":
         None if scored is None else pairs_from_dict(scored),
         _folder(key),
         key,
+        None if labelled is None else pairs_from_dict(labelled),
     )
 
 

@@ -21,15 +21,14 @@ _FORMAT = 1  # of the kept reports; another number when they change
 
 @dataclass(frozen=True)
 class Kept:
-    """A kept result. identity, run_key: what was evaluated, as Subject has it. report: what was found."""
+    """A kept result. content: what was evaluated, as ``Subject.content``. report: what was found."""
 
-    identity: str
-    run_key: str | None
+    content: tuple[str | None, ...]
     report: Any
 
     def is_of(self, subject: Subject) -> bool:
-        """Whether it is about this model and run."""
-        return (self.identity, self.run_key) == subject.content
+        """Whether it is about this model, run and adaptation."""
+        return self.content == subject.content
 
 
 def set_key(subject: Subject, digest: str, resamples: int = RESAMPLES, seed: int = SEED) -> str:
@@ -111,7 +110,6 @@ def _kept(kind: str, key: str, read) -> Kept | None:
     if values is None:
         return None
     try:
-        identity, run_key = values["subject"]
-        return Kept(identity, run_key, read(values["report"]))
+        return Kept(tuple(values["subject"]), read(values["report"]))
     except (InputError, KeyError, TypeError, ValueError):
         return None  # of an older version, or damaged: it can be computed again

@@ -11,8 +11,12 @@ from ..tasks import adaptation as tasks
 from ..tokens import escape_markdown
 from .charts import NEUTRAL, PALETTE, download_csv, layout, show
 from .frame import Frame
+from .sidebar import PAGES
+from .state import to_query
 from .text import counted, write_parameter
+from .visit import ADAPTED
 
+THREE_COLUMNS = ("Similarity", "Entailment", "Masked words", "Export")  # pages that show an adaptation as a third side
 STATES = {"running": "broken off", "paused": "paused", "done": "done", "stopped": "stopped early", "failed": "failed"}
 
 
@@ -103,6 +107,11 @@ def result_view(frame: Frame, known: Adaptation) -> None:
         delta_color="off", delta_arrow="off", border=True,
     )  # fmt: skip
     curves(known.history, known.scores, "adapt_done")
+    st.markdown("**Three columns:** original, compressed and adapted side by side, on your own sentences and on labelled sets.")
+    query = to_query(frame.visit.request) | {ADAPTED: known.key}
+    with st.container(horizontal=True):
+        for path, label, icon in (page for page in PAGES if page[1] in THREE_COLUMNS):
+            st.page_link(path, label=label, icon=icon, query_params=query)
 
 
 def history_view(frame: Frame, current: str | None) -> None:

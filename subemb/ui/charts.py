@@ -64,6 +64,14 @@ def download_csv(table: pd.DataFrame, file_name: str, key: str, label: str = "Do
     )
 
 
+def chart_places(count: int) -> list:
+    """Containers for ``count`` charts, two beside each other: three would be too narrow for their labels."""
+    places: list = []
+    while len(places) < count:
+        places += st.columns(min(2, count), gap="medium")
+    return places[:count]
+
+
 def error_curve(history: list[dict], name: str = "error") -> tuple[go.Figure, pd.DataFrame]:
     """Relative squared error after each iteration: the whole table, and every subspace.
 

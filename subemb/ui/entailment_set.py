@@ -47,7 +47,9 @@ def computed(frame: Frame, subject: Subject, engine: EngineOption, pairs: PairSe
     work = Work(("entailment set", key), SET, arguments, f"Judging {counted(len(pairs), 'pair')}")
 
     def offer() -> None:
-        seconds, what = estimate(frame, engine, pairs, 1 if subject.run_key is None else 2)
+        seconds, what = estimate(
+            frame, engine, pairs, 1 if subject.run_key is None else 2 if subject.adapted_key is None else 3
+        )
         offer_set(frame, work, pairs, MOST_PAIRS, "judged", what, seconds, "entailment_set_run")
 
     return kept_or_job(frame, kept_set, key, work, offer)

@@ -36,7 +36,8 @@ def what_is_taken(shown: WhatIsShown) -> None:
     if shown.adaptation is None:
         st.markdown("What is taken away: the model with its table **as compressed**, nothing trained.")
         st.caption(
-            "The command `subemb adapt` trains the compact table first; `subemb export` takes what it saved away in the same forms."
+            "The page **Adapt** trains the compact table first; an adaptation of this run can then be chosen here. On the command line: "
+            "`subemb adapt` and `subemb export`."
         )
         return
     adaptation = shown.adaptation

@@ -42,6 +42,17 @@ class Frame:
         """The PretrainedModel of the run."""
         return open_model(self.run.model["name"], self.visit.request.revision)
 
+    @cached_property
+    def adaptation(self):
+        """The finished Adaptation of this run that is shown as a third side, or None."""
+        from ..tasks.adaptation import kept_adaptation, run_key_of
+
+        key = self.visit.adapted
+        if key is None or self.run is None or run_key_of(key) != self.run.key:
+            return None
+        known = kept_adaptation(key)
+        return known if known is not None and known.is_over else None
+
     @property
     def table(self):
         """The original table, (V, D) float32 tensor; not to be changed."""

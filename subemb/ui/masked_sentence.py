@@ -148,11 +148,11 @@ def mask_view(filled: Filled, mask: FilledMask, number: int) -> None:
         with column:
             st.html(bars_html(mask, side, filled.sides, largest))
     st.caption(
-        f"Bars have one scale on both sides: the longest is {percent_text(largest)}. Striped bars: only in this side's best "
-        f"{mask.k}, with the rank on the other. Choice of {count_text(filled.vocabulary)} tokens."
+        f"Bars have one scale on every side: the longest is {percent_text(largest)}. Striped bars: only in this side's best "
+        f"{mask.k}, with the rank elsewhere. Choice of {count_text(filled.vocabulary)} tokens."
     )
     table = fillings_table(filled, mask)
-    with st.expander(f"Table of both ({counted(len(table), 'token')})"):
+    with st.expander(f"Table of all sides ({counted(len(table), 'token')})"):
         st.dataframe(
             table, hide_index=True, key=f"fillings_{number}", alt="Fillings of the mask with every side's probability and rank"
         )

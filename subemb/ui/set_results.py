@@ -11,7 +11,7 @@ import streamlit as st
 from ..evaluate.pairs import Skipped
 from ..evaluate.statistics import Interval, McNemar
 from ..tokens import escape_markdown
-from .charts import COMPRESSED, ORIGINAL, PALETTE, download_csv
+from .charts import COMPRESSED, ORIGINAL, PALETTE, chart_places, download_csv
 from .text import counted
 
 #: Colour of a side by its place: the original's and the compressed one's on all pages, then others.
@@ -238,7 +238,7 @@ def side_columns(
     figures: Mapping[str, go.Figure], alts: Mapping[str, str], table: pd.DataFrame, key: str, file_name: str | None = None
 ) -> None:
     """One chart a side, side by side (on a narrow page one below the other), and one table behind all of them."""
-    for place, (column, (side, figure)) in enumerate(zip(st.columns(len(figures)), figures.items(), strict=True)):
+    for place, (column, (side, figure)) in enumerate(zip(chart_places(len(figures)), figures.items(), strict=True)):
         column.plotly_chart(
             figure, key=f"{key}_{place}", alt=alts[side], config={"displaylogo": False, "displayModeBar": False}
         )

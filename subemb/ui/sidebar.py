@@ -13,7 +13,7 @@ from ..tokens import escape_markdown
 from .data import listed_models, open_model
 from .state import Request, to_query
 from .text import counted, errors_shown, show_error
-from .visit import Visit
+from .visit import ADAPTED, Visit
 
 PAGES = (
     ("app.py", "Home", ":material/home:"),
@@ -42,9 +42,10 @@ _DOWNLOAD = "subemb_download"  # session state: key of the download that this vi
 
 def navigation(visit: Visit) -> None:
     """Links to the pages; they carry the run that is shown."""
-    query = to_query(visit.shown) if visit.shown else None
+    query = to_query(visit.shown) if visit.shown else {}
+    query |= {ADAPTED: visit.adapted} if visit.adapted else {}
     for path, label, icon in PAGES:
-        st.page_link(path, label=label, icon=icon, query_params=query, width="stretch")
+        st.page_link(path, label=label, icon=icon, query_params=query or None, width="stretch")
 
 
 def model_picker(visit: Visit) -> tuple[str, str | None] | None:

@@ -117,7 +117,7 @@ def cosine_scatter(
         )
     layout(
         figure,
-        "Before and after: below the line it fell",
+        f"{sides[1].capitalize()} against {sides[0]}: below the line it fell",
         f"cosine, {plotly_text(sides[0])}",
         f"cosine, {plotly_text(sides[1])}",
         height=height,

@@ -6,7 +6,7 @@ import streamlit as st
 from ..evaluate.lists import MOST_SENTENCES, ListComparison, checked_list
 from ..format import count_text
 from ..tasks.sides import Subject
-from .charts import download_csv, show
+from .charts import chart_places, download_csv, show
 from .frame import Frame
 from .list_charts import (
     MOST_MOVED,
@@ -103,7 +103,7 @@ def lines_of(text: str, what: str) -> list[str]:
 def lists_result(found: ListComparison) -> None:
     """Heat maps, nearest sentences and ranks."""
     scale = common_scale(found)
-    for column, (side, matrix) in zip(st.columns(len(found.sides)), found.matrices.items(), strict=True):
+    for column, (side, matrix) in zip(chart_places(len(found.sides)), found.matrices.items(), strict=True):
         with column:
             show(
                 heat_map(found, matrix, f"Cosines, {side}", scale),

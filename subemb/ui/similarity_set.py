@@ -67,7 +67,7 @@ def computed(frame: Frame, subject: Subject, pairs: PairSet) -> SimilarityReport
     def offer() -> None:
         sentences = [*pairs.first, *pairs.second]
         what = f"{counted(len(set(sentences)), 'distinct sentence')}, encoded"
-        seconds = encoding_seconds(frame.model, sentences, 2)
+        seconds = encoding_seconds(frame.model, sentences, 2 if frame.adaptation is None else 3)
         offer_set(frame, work, pairs, MOST_PAIRS, "evaluated", what, seconds, "similarity_set_run")
 
     return kept_or_job(frame, kept_result, key, work, offer)

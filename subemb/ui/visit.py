@@ -13,6 +13,7 @@ from .state import EXAMPLE, RUN_PARAMETERS, Request, from_query, to_query
 from .text import write_parameter
 
 _KEY = "subemb_visit"
+ADAPTED = "adapted"  # URL parameter: key of the adaptation that is shown as a third side
 _STOPPED = "Stopped. What was computed before is still here."
 
 
@@ -22,7 +23,7 @@ class Visit:
     the job this visitor waits for. runs: keys of every run seen in this visit, in order. link_problem: what was wrong with
     the link. notice: one message to show once. failure: why the last run failed. text: the one given last for count weights;
     runs do not keep it. downloaded: a model to choose now. form_follows: whether the form is to take up the run
-    shown. revisions: which revision of a downloaded model was asked for.
+    shown. revisions: which revision of a downloaded model was asked for. adapted: key of the adaptation shown as a third side.
     """
 
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -37,6 +38,7 @@ class Visit:
     downloaded: str | None = None
     form_follows: bool = False
     revisions: dict[str, str | None] = field(default_factory=dict)
+    adapted: str | None = None
 
     @property
     def request(self) -> Request:
@@ -137,7 +139,9 @@ def this_visit() -> Visit:
         except InputError as error:
             visit.link_problem = str(error)
         st.session_state[_KEY] = visit
-    return st.session_state[_KEY]
+    visit = st.session_state[_KEY]
+    visit.adapted = st.query_params.get(ADAPTED) or visit.adapted  # a link on the page Adapt names it, in the same visit
+    return visit
 
 
 def write_url(visit: Visit) -> None:
@@ -145,3 +149,4 @@ def write_url(visit: Visit) -> None:
     wanted = to_query(visit.shown) if visit.shown else {}
     for name in RUN_PARAMETERS:
         write_parameter(name, wanted.get(name))
+    write_parameter(ADAPTED, visit.adapted)

@@ -48,8 +48,9 @@ class Work:
 
 
 def subject_of(frame: Frame) -> Subject:
-    """The model and the run on the page, as jobs are told."""
-    return Subject(frame.run.model["name"], frame.visit.request.revision, frame.run.model["identity"], frame.run.key)
+    """The model, the run and the adaptation on the page, as jobs are told."""
+    adapted = None if frame.adaptation is None else frame.adaptation.key
+    return Subject(frame.run.model["name"], frame.visit.request.revision, frame.run.model["identity"], frame.run.key, adapted)
 
 
 def begin(frame: Frame, work: Work) -> Job:

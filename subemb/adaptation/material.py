@@ -1,0 +1,146 @@
+"""What an adaptation learns from and is scored on, made of what was given: rows of token ids, an objective, a score."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..evaluate.pairs import PairSet
+from .scoring import MaskedWordScore, PairScore, Scored
+from .settings import LABELLED, OBJECTIVES, AdaptationSettings
+from .texts import FEWEST, Text, facts_of, plain, rows_of
+
+if TYPE_CHECKING:
+    from ..pretrained import PretrainedModel
+    from .objectives import Objective
+
+HELD_OUT_SHARE = 0.1  # of what fine-tuning is given, where nothing else is to be scored
+MOST_HELD_OUT = 1000
+
+
+@dataclass(frozen=True)
+class Material:
+    """objective: what is minimised. rows: all token ids that it reads, for counting tokens. lengths: (n,) tokens of each of the n
+    things that make up batches. scored: what is asked on the way, or None. learned: facts of what is learned from, JSON types."""
+
+    objective: "Objective"
+    rows: list[list[int]]
+    lengths: np.ndarray
+    scored: Scored | None
+    learned: dict[str, Any]
+
+
+def material_of(
+    model: "PretrainedModel",
+    text: Text | None,
+    labelled: PairSet | None,
+    settings: AdaptationSettings,
+    scored: PairSet | None,
+) -> Material:
+    """Put together what belongs together. Nothing of what is scored is learned from; without a set to score, fine-tuning
+    holds a tenth of what it is given out. Raises InputError, ModelError as :func:`check_given` does, or if too little is left."""
+    check_given(model, text, labelled, settings)
+    if settings.objective in LABELLED:
+        return _of_pairs(model, labelled, settings, scored)
+    text = None if text is None else text.without(scored)
+    if settings.objective == "masked":
+        return _of_masked_text(model, text, settings, scored)
+    from .objectives import distillation_for
+
+    rows = rows_of(model, text, settings.sample, settings.seed)
+    objective = distillation_for(model, rows, settings.temperature, settings.hidden_weight)
+    asked = None if scored is None else PairScore(scored)
+    return Material(objective, rows, _lengths(rows), asked, facts_of(text, settings.sample))
+
+
+def check_given(model: "PretrainedModel", text: Text | None, labelled: PairSet | None, settings: AdaptationSettings) -> None:
+    """Raises InputError for data that an objective does not learn from, ModelError for a model that it is not for."""
+    title = OBJECTIVES[settings.objective].title
+    if settings.objective in LABELLED:
+        if labelled is None:
+            raise InputError(f"{title} learns from labelled pairs; give a file of them")
+        allowed = ("entailment",) if settings.objective == "entailment" else ("similarity", "paraphrase")
+        if labelled.task not in allowed:
+            raise InputError(f"{labelled.name} has pairs for {labelled.task}; {title} needs them for {' or '.join(allowed)}")
+        if settings.objective == "entailment":
+            from ..evaluate.entailment import engine_for
+
+            engine_for(model)  # says what is missing
+        return
+    if labelled is not None:
+        raise InputError(f"{title} reads no labels; choose another objective, or give the sentences as text")
+    if settings.objective == "masked":
+        if not model.has_head("masked") or model.tokenizer.mask_token_id is None:
+            raise InputError(
+                f"{model.name} has no masked-word head; choose another objective, or a model with one, such as BERT"
+            )
+        if text is None:
+            raise InputError(f"{title} needs a text: sequences drawn from the vocabulary have no words to guess")
+
+
+def _of_masked_text(model: "PretrainedModel", text: Text, settings: AdaptationSettings, scored: PairSet | None) -> Material:
+    from .fine_tuning import MaskedText
+
+    asked: Scored
+    if scored is not None:
+        asked = PairScore(scored)
+    else:
+        held = _held_out(len(text), settings.seed)
+        out = tuple(sentence for sentence, is_out in zip(text.sentences, held, strict=True) if is_out)
+        text = replace(text, sentences=tuple(s for s, is_out in zip(text.sentences, held, strict=True) if not is_out))
+        asked = MaskedWordScore(
+            model, model.token_ids(out), f"{len(out):,} sentences of {text.name}, held out", text.digest, settings.seed
+        )
+    rows = rows_of(model, text, settings.sample, settings.seed)
+    return Material(MaskedText(model, rows), rows, _lengths(rows), asked, facts_of(text, settings.sample))
+
+
+def _of_pairs(model: "PretrainedModel", labelled: PairSet, settings: AdaptationSettings, scored: PairSet | None) -> Material:
+    from .fine_tuning import GradedPairs, LabelledPairs
+
+    if scored is None:
+        held = _held_out(len(labelled), settings.seed)
+        scored = labelled.select(held)
+        scored = replace(scored, name=f"{len(scored):,} pairs of {labelled.name}, held out")
+        labelled = labelled.select(~held)
+    learned = pairs_without(labelled, scored)
+    rows = model.token_ids([*learned.first, *learned.second])
+    if settings.objective == "similarity":
+        objective = GradedPairs(learned, rows)
+    else:
+        from ..evaluate.entailment import engine_for
+        from ..evaluate.head import HeadEngine
+
+        engine = engine_for(model)
+        objective = LabelledPairs(learned, rows, engine.head if isinstance(engine, HeadEngine) else None)
+    lengths = _lengths(rows)
+    facts = {"name": learned.name, "sentences": 2 * len(learned), "digest": learned.digest, "pairs": len(learned)}
+    return Material(objective, rows, lengths[: len(learned)] + lengths[len(learned) :], PairScore(scored), facts)
+
+
+def pairs_without(pairs: PairSet, held_out: PairSet) -> PairSet:
+    """The pairs none of whose sentences occurs in another set. Raises InputError if fewer than FEWEST are left."""
+    taken = {plain(sentence) for part in (held_out.first, held_out.second) for sentence in part}
+    free = [plain(a) not in taken and plain(b) not in taken for a, b in zip(pairs.first, pairs.second, strict=True)]
+    if sum(free) < FEWEST:
+        raise InputError(
+            f"{sum(free)} of the {len(pairs):,} pairs of {pairs.name} have no sentence in common with the {len(held_out):,} that are "
+            f"scored; give at least {FEWEST} more, or another set to score"
+        )
+    return pairs.select(np.array(free))
+
+
+def _held_out(count: int, seed: int) -> np.ndarray:
+    """Which of ``count`` are held out, bool. Raises InputError if too few would be left."""
+    out = min(MOST_HELD_OUT, max(2, round(HELD_OUT_SHARE * count)))
+    if count - out < FEWEST:
+        raise InputError(f"{count} are too few to learn from and to hold some out for the score; give at least {FEWEST + 2}")
+    held = np.zeros(count, dtype=bool)
+    held[np.random.default_rng([seed, 0x0D]).choice(count, out, replace=False)] = True
+    return held
+
+
+def _lengths(rows: Sequence[Sequence[int]]) -> np.ndarray:
+    return np.array([len(row) for row in rows])

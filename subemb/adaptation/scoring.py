@@ -1,0 +1,102 @@
+"""The score that an adaptation is followed by: of labelled pairs, or of words masked in a part of the text that is held out."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+
+from ..sentences import padded, padding_id
+from .objectives import drawn_masks
+
+if TYPE_CHECKING:
+    from ..evaluate.pairs import PairSet
+    from ..pretrained import PretrainedModel
+
+_BATCH = 64
+
+
+class Scored(Protocol):
+    """Something that models are asked. facts: JSON types; see :attr:`Adaptation.scored`."""
+
+    facts: dict[str, Any]
+
+    def score(self, side: "PretrainedModel") -> float:
+        """x 100; higher is better."""
+        ...
+
+
+class PairScore:
+    """The score of labelled pairs; see :func:`score_of`."""
+
+    def __init__(self, pairs: "PairSet"):
+        self.pairs, self.facts = pairs, scored_facts(pairs)
+
+    def score(self, side: "PretrainedModel") -> float:
+        """x 100; higher is better."""
+        return score_of(side, self.pairs)
+
+
+class MaskedWordScore:
+    """How many of the masked tokens are filled in as they stood there, x 100: the same masks for every model.
+
+    rows: token ids of sentences that nobody learns from. name: what they are, in words. digest: of their text.
+    """
+
+    head = "masked"
+
+    def __init__(self, model: "PretrainedModel", rows: Sequence[Sequence[int]], name: str, digest: str | None, seed: int):
+        self._mask = model.tokenizer.mask_token_id
+        self._batches = []
+        padding = padding_id(model.tokenizer, model.network(self.head).config)
+        generator = torch.Generator().manual_seed(seed)
+        for start in range(0, len(rows), _BATCH):
+            ids, mask = padded([list(row) for row in rows[start : start + _BATCH]], padding)
+            self._batches.append((ids, mask, drawn_masks(ids, mask, model.tokenizer.all_special_ids, generator)))
+        count = sum(int(chosen.sum()) for _, _, chosen in self._batches)
+        self.facts = {
+            "name": name,
+            "task": "masked",
+            "pairs": count,
+            "unit": "masked token",
+            "digest": digest,
+            "metric": "masked tokens right",
+        }
+
+    @torch.no_grad()
+    def score(self, side: "PretrainedModel") -> float:
+        """x 100; higher is better."""
+        network, right = side.network(self.head), 0
+        for ids, mask, chosen in self._batches:
+            logits = network(input_ids=ids.masked_fill(chosen, self._mask), attention_mask=mask).logits
+            right += int((logits[chosen].argmax(-1) == ids[chosen]).sum())
+        return 100 * right / max(1, self.facts["pairs"])
+
+
+def score_of(side: "PretrainedModel", pairs: "PairSet") -> float:
+    """A labelled set's score x 100: Spearman for graded similarity, average precision for paraphrases, accuracy for entailment."""
+    import numpy as np
+
+    from ..evaluate.entailment import engine_for
+    from ..evaluate.entailment_report import judged
+    from ..evaluate.similarity import cosines
+    from ..evaluate.statistics import accuracy, average_precision, spearman
+
+    if pairs.task == "entailment":
+        found = engine_for(side).probabilities(pairs.first, pairs.second)
+        labels = min(found.shape[1], len(pairs.labels))
+        return 100 * accuracy(np.minimum(pairs.gold, labels - 1), judged(found, labels))
+    measure = spearman if pairs.task == "similarity" else average_precision
+    return 100 * measure(pairs.gold, cosines(side, pairs.first, pairs.second))
+
+
+def scored_facts(pairs: "PairSet") -> dict[str, Any]:
+    """What is kept of a labelled set: JSON types."""
+    metric = {"similarity": "Spearman", "paraphrase": "average precision", "entailment": "accuracy"}[pairs.task]
+    return {
+        "name": pairs.name,
+        "task": pairs.task,
+        "pairs": len(pairs),
+        "unit": "pair",
+        "digest": pairs.digest,
+        "metric": metric,
+    }

@@ -1,0 +1,147 @@
+"""Three columns: an adaptation of the run shown stands beside original and compressed on every page that compares them."""
+
+import json
+import shutil
+import time
+
+import numpy as np
+import pytest
+import torch
+from apps import checked, html_of, metrics, open_app, own_folders, texts
+from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model
+from masked_models import sentences, trained
+
+import subemb
+from subemb.adaptation import AdaptationSettings, text_of
+from subemb.codec.settings import CompressionSettings
+from subemb.pretrained import load_listed
+from subemb.runs import kept_compressed, run_and_keep
+from subemb.tasks import adaptation as tasks
+from subemb.tasks.sides import Subject
+from subemb.ui.state import Request
+
+RUN = CompressionSettings("cluster", subspaces=2, codebook_size=8)
+OTHER = CompressionSettings("product", subspaces=2, codebook_size=8)
+TEXTS = [f"{first} {second}" for first in WORDS[:8] for second in WORDS[8:16]]
+SIMILARITY, ENTAILMENT, MASKED, ADAPT, EXPORT = (
+    f"pages/{name}.py" for name in ("4_Similarity", "5_Entailment", "6_Masked_words", "7_Adapt", "8_Export")
+)
+REQUEST = Request("small", None, RUN)
+
+
+def adapted(name: str, sentences, **settings) -> str:
+    run = run_and_keep(name, None, RUN.to_dict())
+    subject = Subject(name, None, run["model"]["identity"], run["key"])
+    return tasks.run_adaptation(tasks.begin_adaptation(subject, AdaptationSettings(**settings), text_of(sentences)))
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory):
+    """Of an adaptation of ``small``; ``animals``, with a masked-word head, lies beside it."""
+    with own_folders(tmp_path_factory) as folder:
+        make_sentence_model(make_bert(folder / "small", [*SPECIAL, *WORDS]))
+        shutil.copytree(trained() / "animals", folder / "animals")
+        yield adapted("small", TEXTS, steps=40, codebook_rate=5e-2)
+
+
+def sides(key: str) -> dict:
+    model = load_listed("small")
+    compressed = kept_compressed(tasks.run_key_of(key))
+    return {"original": model, "compressed": subemb.attach(model, compressed), "adapted": tasks.open_adapted(key)}
+
+
+def wait(test, done, seconds: float = 60):
+    deadline = time.monotonic() + seconds
+    while not done(test) and time.monotonic() < deadline:
+        time.sleep(0.3)
+        test.run()
+    assert done(test)
+    return checked(test)
+
+
+def cosine(side, first: str, second: str) -> float:
+    a, b = side.encode([first, second])
+    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+def test_a_pair_has_the_cosine_of_each_side(key):
+    query = {"adapted": key, "first": "the cat", "second": "dog is"}
+    test = open_app(SIMILARITY, REQUEST, **query)
+    wait(test, lambda test: "Cosine, adapted" in metrics(test))
+    shown = metrics(test)
+    for name, side in sides(key).items():
+        assert shown[f"Cosine, {name}"] == f"{cosine(side, 'the cat', 'dog is'):.3f}"
+    assert shown["Cosine, adapted"] != shown["Cosine, compressed"]
+    assert test.query_params["adapted"] in (key, [key])
+
+
+def test_lists_have_a_heat_map_for_each_side(key):
+    test = open_app(SIMILARITY, REQUEST, adapted=key, similarity="Lists")
+    next(button for button in test.button if button.label == "Compare the lists").click().run()
+    wait(test, lambda test: "adapted side" in texts(test))
+    titles = [json.loads(chart.proto.spec)["layout"]["title"]["text"] for chart in test.get("plotly_chart")]
+    assert {"Cosines, original", "Cosines, compressed", "Cosines, adapted"} <= set(titles)
+    assert {"Difference: compressed minus original", "Difference: adapted minus original"} <= set(titles)
+
+
+def test_a_labelled_set_has_a_card_for_each_side(key):
+    test = open_app(SIMILARITY, REQUEST, adapted=key, similarity="Labelled set")
+    run = [button for button in test.button if button.key == "similarity_set_run"]
+    if run:
+        run[0].click().run()
+    wait(test, lambda test: "Spearman, adapted" in metrics(test))
+    from subemb.adaptation.scoring import score_of
+    from subemb.evaluate.readers import demo_pairs
+
+    shown = metrics(test)
+    for name, side in sides(key).items():
+        assert shown[f"Spearman, {name}"] == f"{score_of(side, demo_pairs('similarity')):.1f}"
+
+
+def test_a_masked_word_has_the_fillings_of_each_side(key):
+    own = adapted("animals", sentences(), steps=40, codebook_rate=5e-2)
+    test = open_app(MASKED, Request("animals", None, RUN), adapted=own, masked="the cat says [MASK] .")
+    wait(test, lambda test: "adapted" in html_of(test).lower())
+    drawn = html_of(test)
+    side = tasks.open_adapted(own)
+    ids = side.tokenizer("the cat says [MASK] .", return_tensors="pt")
+    with torch.no_grad():
+        logits = side.network("masked")(**ids).logits[ids["input_ids"] == side.tokenizer.mask_token_id][0]
+    best = side.tokenizer.convert_ids_to_tokens(int(logits.argmax()))
+    assert best in drawn.lower().rpartition("adapted")[2]
+
+
+def test_the_choice_is_in_the_list_and_can_be_taken_back(key):
+    test = checked(open_app(SIMILARITY, REQUEST))
+    box = next(box for box in test.selectbox if box.label == "Adapted side")
+    assert box.value == "none"
+    assert "adapted" not in test.query_params
+    box.select(key).run()
+    assert test.query_params["adapted"] in (key, [key])
+    box = next(box for box in test.selectbox if box.label == "Adapted side")
+    assert box.value == key
+    box.select("none").run()
+    checked(test)
+    assert "adapted" not in test.query_params
+
+
+def test_an_unknown_one_is_said_and_one_of_another_run_is_left_out(key):
+    test = checked(open_app(SIMILARITY, REQUEST, adapted="f" * 24))
+    assert "not kept on this server any more" in texts(test)
+    run_and_keep("small", None, OTHER.to_dict())
+    test = checked(open_app(SIMILARITY, Request("small", None, OTHER), adapted=key))
+    assert "not kept" not in texts(test)
+    assert not [box for box in test.selectbox if box.label == "Adapted side"]
+    assert "adapted" not in test.query_params
+
+
+def test_the_page_adapt_leads_to_the_other_pages_and_they_take_it_away(key):
+    test = checked(open_app(ADAPT, REQUEST, adaptation=key))
+    links = {
+        link.proto.label: link.proto.query_string for link in test.get("page_link") if "adapted" in link.proto.query_string
+    }
+    assert {"Similarity", "Entailment", "Masked words", "Export"} <= set(links)
+    assert all(f"adapted={key}" in query for query in links.values())
+    test = checked(open_app(EXPORT, REQUEST, adapted=key))
+    assert "as adapted" in texts(test)
+    assert "page **Adapt**" in texts(checked(open_app(EXPORT, REQUEST)))
