@@ -6,7 +6,8 @@ from subemb.ui.frame import page
 frame = page(
     "Adapt",
     "Codes and codebooks were found by looking at the table alone. Here the original model becomes a teacher: the codebooks are trained "
-    "until the model answers as it did. Nothing but sentences without labels is needed, or not even those.",
+    "until the model answers as it did. Nothing but sentences without labels is needed, or not even those. "
+    "Or fine-tune it on masked words or labelled pairs, and the original alike.",
 )
 with frame.errors():
     if frame.run is not None:

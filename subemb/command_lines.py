@@ -4,6 +4,7 @@ import shlex
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from .adaptation.settings import LABELLED
 from .codec.settings import GIVEN, METHODS, CompressionSettings
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def adapt_command(
     """
     defaults = type(settings)()
     words: list[Any] = ["subemb", "adapt", compressed]
-    words += ["--no-text"] if text is None else ["--train-text", text]
+    source = "--labelled" if settings.objective in LABELLED else "--train-text"
+    words += ["--no-text"] if text is None else [source, text]
     words += ["--train", settings.train]
     if settings.train == "last":
         words += ["--last-layers", settings.last_layers]
@@ -69,7 +71,7 @@ def adapt_command(
         words += ["--reassign" if settings.reassign else "--no-reassign"]
     steps = steps or settings.steps
     words += ["--seconds", f"{settings.seconds:g}"] if steps is None else ["--steps", steps]
-    for name in ("objective", "batch_size", "codebook_rate", "network_rate", "temperature", "sample"):
+    for name in ("objective", "batch_size", "codebook_rate", "network_rate", "temperature", "hidden_weight", "sample"):
         if getattr(settings, name) != getattr(defaults, name):
             words += [f"--{name.replace('_', '-')}", getattr(settings, name)]
     if scored is not None:

@@ -89,7 +89,7 @@ def test_a_model_is_compressed_first_and_no_text_is_needed(model, folder, capsys
     ]
     assert main(line) == 0
     said = capsys.readouterr().out
-    assert "vocabulary, 50 sentences" in said
+    assert "50 token sequences drawn from the vocabulary" in said
     loaded = subemb.load(out)
     assert f"({loaded.changed_parameters:,} numbers)" in said
     assert loaded.changed_parameters > 0
@@ -117,14 +117,31 @@ def test_ctrl_c_and_the_same_line_again(model, saved, text, folder, monkeypatch,
     assert subemb.load(folder / "a").identity == subemb.load(folder / "b").identity
 
 
+def test_fine_tuning_from_labelled_pairs(saved, pairs, folder, capsys):
+    line = ["adapt", saved, "--objective", "similarity", "--labelled", str(pairs), "--steps", "5", "-o", str(folder / "tuned")]
+    assert main([*line, "--quiet", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert list(report["scores"]) == ["original", "fine-tuned original", "compressed", "adapted"]
+    assert (report["text"]["pairs"], report["scored"]["pairs"]) == (27, 3)
+    assert main([*line, "--quiet"]) == 0
+    assert subemb.load(folder / "tuned").facts["settings"]["objective"] == "similarity"
+    assert main(line) == 0
+    said = capsys.readouterr().out
+    assert "Fine-tuning on similarity" in said
+    assert "27 labelled pairs" in said
+    assert "fine-tuned original" in said
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--no-text", "--objective", "similarity", "--steps", "2"], "learns from labelled pairs; give a file"),
+        (["--no-text", "--objective", "masked", "--steps", "2"], "has no masked-word head"),
         (["--no-text", "--seconds", "1", "--steps", "2"], "exclude each other"),
         (["--no-text", "--steps", "0"], "steps is 0"),
         (["--no-text", "--train", "last", "--last-layers", "7", "--steps", "2"], "last_layers is 7"),
         (["--train-text", "/nowhere/at all.txt", "--steps", "2"], "at all.txt"),
-        ([], "one of the arguments --train-text --no-text is required"),
+        ([], "one of the arguments --train-text --labelled --no-text is required"),
     ],
 )
 def test_what_cannot_be_used_is_said(saved, folder, options, message, capsys):

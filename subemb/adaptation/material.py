@@ -105,7 +105,12 @@ def _of_pairs(model: "PretrainedModel", labelled: PairSet, settings: AdaptationS
         scored = labelled.select(held)
         scored = replace(scored, name=f"{len(scored):,} pairs of {labelled.name}, held out")
         labelled = labelled.select(~held)
+        is_held_out = True
+    else:
+        is_held_out = False
     learned = pairs_without(labelled, scored)
+    asked = PairScore(scored)
+    asked.facts["held_out"] = is_held_out
     rows = model.token_ids([*learned.first, *learned.second])
     if settings.objective == "similarity":
         objective = GradedPairs(learned, rows)
@@ -117,7 +122,7 @@ def _of_pairs(model: "PretrainedModel", labelled: PairSet, settings: AdaptationS
         objective = LabelledPairs(learned, rows, engine.head if isinstance(engine, HeadEngine) else None)
     lengths = _lengths(rows)
     facts = {"name": learned.name, "sentences": 2 * len(learned), "digest": learned.digest, "pairs": len(learned)}
-    return Material(objective, rows, lengths[: len(learned)] + lengths[len(learned) :], PairScore(scored), facts)
+    return Material(objective, rows, lengths[: len(learned)] + lengths[len(learned) :], asked, facts)
 
 
 def pairs_without(pairs: PairSet, held_out: PairSet) -> PairSet:

@@ -60,6 +60,7 @@ class MaskedWordScore:
             "unit": "masked token",
             "digest": digest,
             "metric": "masked tokens right",
+            "held_out": True,
         }
 
     @torch.no_grad()

@@ -21,7 +21,8 @@ def add(commands) -> None:
         "adapt",
         help="train a compressed table until the model is itself again",
         description="Train the codebooks of a compressed table, the original model being the teacher, and save the adapted model. "
-        "What `subemb compress -o DIR` wrote is taken up; of a model, the table is compressed first.",
+        "What `subemb compress -o DIR` wrote is taken up; of a model, the table is compressed first. With --objective masked, similarity or "
+        "entailment it is fine-tuned instead, and the original alike.",
     )
     add_sides(command)
     source = command.add_mutually_exclusive_group(required=True)
@@ -31,6 +32,13 @@ def add(commands) -> None:
         nargs="+",
         metavar="FILE",
         help="sentences, one a line, or files of labelled pairs (labels unread)",
+    )
+    source.add_argument(
+        "--labelled",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="labelled pairs, for --objective similarity and entailment",
     )
     source.add_argument(
         "--no-text", action="store_true", help="no text at all: token sequences are drawn from the vocabulary itself"
@@ -50,7 +58,12 @@ def add(commands) -> None:
 
 def add_adaptation(command: argparse.ArgumentParser) -> None:
     """Declare the settings of an adaptation; :func:`adaptation_of` reads them."""
-    command.add_argument("--objective", choices=OBJECTIVES, default=DEFAULT.objective, help=f"(default {DEFAULT.objective})")
+    command.add_argument(
+        "--objective",
+        choices=OBJECTIVES,
+        default=DEFAULT.objective,
+        help=f"what is learned (default {DEFAULT.objective}); in the others the original is trained alike, to compare",
+    )
     command.add_argument(
         "--train",
         choices=TRAINED,
@@ -74,6 +87,12 @@ def add_adaptation(command: argparse.ArgumentParser) -> None:
         "--temperature", type=float, default=DEFAULT.temperature, help=f"of probabilities (default {DEFAULT.temperature:g})"
     )
     command.add_argument(
+        "--hidden-weight",
+        type=float,
+        default=DEFAULT.hidden_weight,
+        help=f"of the error of hidden states beside that of sentence vectors (default {DEFAULT.hidden_weight:g}: it did not pay)",
+    )
+    command.add_argument(
         "--sample", type=int, default=DEFAULT.sample, help=f"sequences of --no-text (default {DEFAULT.sample:,})"
     )
 
@@ -91,6 +110,7 @@ def adaptation_of(given: argparse.Namespace) -> AdaptationSettings:
         "codebook_rate",
         "network_rate",
         "temperature",
+        "hidden_weight",
         "sample",
     )
     values = {name: getattr(given, name) for name in names}
@@ -101,8 +121,10 @@ def adaptation_of(given: argparse.Namespace) -> AdaptationSettings:
 def run(given: argparse.Namespace) -> int:
     """Load, compress if need be, train, save, report."""
     from ..adaptation import adapt
+    from ..adaptation.material import check_given
     from ..adaptation.result import Adaptation
     from ..adaptation.session import check_adaptable
+    from ..evaluate.pairs import combine
     from ..evaluate.readers import read_pairs
     from .compress import check_output
     from .text import ProgressLine
@@ -110,6 +132,7 @@ def run(given: argparse.Namespace) -> int:
     settings = adaptation_of(given)
     check_output(given.output)
     text = read_texts(given.train_text)
+    labelled = None if given.labelled is None else combine([read_pairs(path) for path in given.labelled])
     scored = None if given.scored is None else read_pairs(given.scored)
     if given.resume is not None:
         given.resume.mkdir(parents=True, exist_ok=True)
@@ -121,9 +144,11 @@ def run(given: argparse.Namespace) -> int:
                 "`subemb compress -o DIR` wrote"
             )
         check_adaptable(found.model, found.compressed)
+        check_given(found.model, text, labelled, settings)
         adapted = adapt(
-            found.model, found.compressed, text, settings=settings, scored=scored, folder=given.resume, progress=progress
-        )
+            found.model, found.compressed, text, labelled=labelled, settings=settings, scored=scored, folder=given.resume,
+            progress=progress,
+        )  # fmt: skip
         adapted.save_pretrained(given.output)
     facts = Adaptation.from_dict(adapted.facts)
     if given.json:
@@ -154,8 +179,9 @@ def adaptation_text(facts: "Adaptation") -> str:
     size = facts.size
     rows = [
         ["model", facts.model["name"]],
+        ["objective", OBJECTIVES[facts.settings.objective].title],
         ["trained", TRAINED[facts.settings.train].title],
-        ["text", f"{facts.text['name']}, {facts.text['sentences']:,} sentences"],
+        ["learned from", f"{facts.text['name']}: {facts.learned_from}"],
         ["steps", f"{facts.steps:,} in {facts.seconds:.0f} s ({facts.cpu_seconds:.0f} CPU-seconds, {facts.threads} threads)"],
         ["codes changed", f"{facts.reassigned:,}"],
         [
@@ -166,9 +192,9 @@ def adaptation_text(facts: "Adaptation") -> str:
     ]
     losses = [point["loss"] for point in facts.history if "loss" in point]
     if losses:
-        rows.insert(4, ["loss", f"{losses[0]:.4f} -> {losses[-1]:.4f}"])
+        rows.insert(5, ["loss", f"{losses[0]:.4f} -> {losses[-1]:.4f}"])
     if facts.scores:
         scored = facts.scored
         scores = ", ".join(f"{side} {score:.1f}" for side, score in facts.scores.items())
-        rows.append([f"{scored['metric']} x 100", f"{scores} ({scored['name']}, {scored['pairs']:,} pairs)"])
+        rows.append([f"{scored['metric']} x 100", f"{scores} ({scored['name']}: {facts.scored_count})"])
     return columns_text(rows)

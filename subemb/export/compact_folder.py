@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..adaptation.settings import OBJECTIVES
 from ..errors import InputError
 from ..format import percent_text, settings_text, size_text
 
@@ -49,11 +50,13 @@ def model_card(model: "AttachedModel", adaptation: "Adaptation | None" = None) -
         scored = adaptation.scored
         results.append(
             EvalResult(
-                task_type="text-classification" if scored["task"] == "entailment" else "sentence-similarity",
+                task_type={"entailment": "text-classification", "masked": "fill-mask"}.get(
+                    scored["task"], "sentence-similarity"
+                ),
                 dataset_type="labelled-pairs",
                 dataset_name=scored["name"],
                 metric_type=scored["metric"].lower(),
-                metric_name=f"{scored['metric']} x 100, {scored['pairs']:,} pairs",
+                metric_name=f"{scored['metric']} x 100, {adaptation.scored_count}",
                 metric_value=round(adaptation.scores["adapted"], 2),
             )
         )
@@ -102,12 +105,11 @@ def _text(model: "AttachedModel", adaptation: "Adaptation | None") -> str:
 
 
 def _adaptation_lines(adaptation: "Adaptation") -> list[str]:
-    settings, text = adaptation.settings, adaptation.text
+    settings = adaptation.settings
     lines = [
         "",
-        f"Adapted by distillation from the original ({settings.train}; {adaptation.steps:,} steps, {adaptation.seconds:.0f} s, seed "
-        f"{settings.seed}) on {text['sentences']:,} "
-        + ("token sequences drawn from the vocabulary." if text["name"] == "vocabulary" else "sentences without labels."),
+        f"Adapted ({OBJECTIVES[settings.objective].title.lower()}; trained: {settings.train}; {adaptation.steps:,} steps, {adaptation.seconds:.0f} s, seed "
+        f"{settings.seed}) on {adaptation.learned_from}.",
     ]
     if adaptation.scores and adaptation.scored:
         scored = adaptation.scored
@@ -115,7 +117,7 @@ def _adaptation_lines(adaptation: "Adaptation") -> list[str]:
             "",
             "## Scores",
             "",
-            f"{scored['metric']} x 100 on {scored['name'].replace('|', ' ')} ({scored['pairs']:,} pairs). The set chose which step's "
+            f"{scored['metric']} x 100 on {scored['name'].replace('|', ' ')} ({adaptation.scored_count}). The set chose which step's "
             "weights were kept, so the last number is a little too good.",
             "",
             "| model | score |",

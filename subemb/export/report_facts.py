@@ -77,8 +77,7 @@ def _adaptation(adaptation: Adaptation) -> Markup:
     settings, text, scored = adaptation.settings, adaptation.text, adaptation.scored
     objective, trained = OBJECTIVES[settings.objective], TRAINED[settings.train]
     layers = f" ({settings.last_layers})" if settings.train == "last" else ""
-    sentences = f"{count_text(text['sentences'])} {'sequences' if text['name'] == 'vocabulary' else 'sentences'}"
-    source = "no text: token sequences drawn from the vocabulary" if text["name"] == "vocabulary" else text["name"]
+    source = "no text" if text["name"] == "vocabulary" else text["name"]
     reassigned = f"; {count_text(adaptation.reassigned)} codes changed" if settings.reassign else ""
     rates = f"{settings.codebook_rate:g} of the codebooks"
     if settings.train != "codebooks":
@@ -87,9 +86,9 @@ def _adaptation(adaptation: Adaptation) -> Markup:
         ("Objective", f"{objective.title}: {objective.help}"),
         ("Trained", f"{trained.title}{layers}: {trained.help}"),
         ("Codes", ("may change" if settings.reassign else "stay as they are") + reassigned),
-        ("Text", f"{source}, {sentences}"),
+        ("Learned from", f"{source}: {adaptation.learned_from}"),
         ("Time", _time(adaptation)),
-        ("Batch", f"{settings.batch_size} sentences a step"),
+        ("Batch", f"{settings.batch_size} {'pairs' if 'pairs' in text else 'sentences'} a step"),
         ("Learning rates", rates),
         ("Temperature", f"{settings.temperature:g}"),
         ("Seed", str(settings.seed)),
@@ -97,7 +96,7 @@ def _adaptation(adaptation: Adaptation) -> Markup:
         ("Ended", _ending(adaptation)),
     ]
     if scored is not None:
-        items.insert(4, ("Followed on", f"{scored['name']}, {count_text(scored['pairs'])} pairs"))
+        items.insert(4, ("Followed on", f"{scored['name']}: {adaptation.scored_count}"))
     return facts(items)
 
 
@@ -151,7 +150,7 @@ def commands_section(model: dict, settings: CompressionSettings, adaptation: Ada
 def _adapt_line(adaptation: Adaptation) -> str:
     text, settings = adaptation.text, adaptation.settings
     name = None if text["name"] == "vocabulary" else text["name"]
-    scored = None if adaptation.scored is None else adaptation.scored["name"]
+    scored = adaptation.scored["name"] if adaptation.scored is not None and not adaptation.scored.get("held_out") else None
     return adapt_command(settings, text=name, scored=scored, steps=adaptation.planned_steps or None)
 
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from ..adaptation.settings import TRAINED, AdaptationSettings
+from ..adaptation.settings import LABELLED, OBJECTIVES, TRAINED, AdaptationSettings
 from ..errors import InputError
-from ..format import seconds_text, size_text
+from ..format import size_text
 from ..tokens import escape_markdown
 from .frame import Frame
 from .text import errors_shown
@@ -18,37 +18,72 @@ SOURCES = {
     "None": "No text at all: token sequences are drawn from the vocabulary itself. It works, but less well than sentences.",
 }
 MINUTES = {"30 seconds": 30.0, "1 minute": 60.0, "3 minutes": 180.0, "5 minutes": 300.0, "10 minutes": 600.0}
+LABELLED_SOURCES = {
+    "Demonstration pairs": "Written for this project: enough to see how it works, too few to learn much from.",
+    "Upload": "Labelled pairs: STS benchmark, SICK, SNLI, MNLI, XNLI, GLUE or plain CSV, TSV, JSON lines, Parquet.",
+}
 SCORED = {"The demonstration pairs": "demo", "A file of mine": "file", "Nothing": None}
+HELD_OUT = {"A tenth, held out": None, "A file of mine": "file"}
 DEFAULT = AdaptationSettings()
 
 
 def adapt_form(frame: Frame, start: Callable[[Frame, str], None]) -> None:
     """Draw the form; on Start write the inputs down and call ``start(frame, key)``."""
+    from ..adaptation.material import check_given
     from ..tasks.adaptation import begin_adaptation
 
     st.subheader("A new adaptation", anchor=False)
+    objective = objective_input(frame)
     left, right = st.columns(2, gap="medium")
     with left:
-        source, given, sample = text_inputs()
-        scored = scored_inputs()
+        if objective in LABELLED:
+            source, given, sample = labelled_inputs()
+        else:
+            source, given, sample = text_inputs(objective)
+        scored = scored_inputs(objective)
     with right:
-        settings = settings_inputs(frame, sample)
+        settings = settings_inputs(frame, objective, sample)
     if settings is None:
         return
+    each = "Trains the compressed model, then the original alike: " if settings.is_fine_tuning else "Takes "
     st.caption(
-        f"Takes about {seconds_text(settings.seconds)} and some seconds to load and to score."
+        f"{each}about {next(name for name, seconds in MINUTES.items() if seconds == settings.seconds)}, and some seconds to load and to score."
         if settings.seconds
-        else f"Runs {settings.steps:,} steps."
+        else f"Runs {settings.steps:,} steps{', twice: the original is trained alike' if settings.is_fine_tuning else ''}."
     )
     if st.button("Start", type="primary", icon=":material/model_training:", key="adapt_start"):
         with errors_shown():
-            text, pairs = read_text_inputs(source, given), read_scored(scored)
-            start(frame, begin_adaptation(subject_of(frame), settings, text, pairs))
+            labelled = read_labelled(objective, source, given) if objective in LABELLED else None
+            text = None if objective in LABELLED else read_text_inputs(source, given)
+            pairs = read_scored(scored)
+            check_given(frame.model, text, labelled, settings)
+            start(frame, begin_adaptation(subject_of(frame), settings, text, pairs, labelled))
 
 
-def text_inputs() -> tuple[str, object, int]:
+def objective_input(frame: Frame) -> str:
+    """What is learned."""
+    titles = {choice.title: name for name, choice in OBJECTIVES.items() if name != "masked" or frame.model.has_head("masked")}
+    objective = titles[st.selectbox("What is learned", list(titles), key="adapt_objective")]
+    st.caption(OBJECTIVES[objective].help)
+    return objective
+
+
+def labelled_inputs() -> tuple[str, object, int]:
+    """Labelled pairs to learn from, as :func:`text_inputs`."""
+    source = st.segmented_control(
+        "Labelled pairs to learn from", list(LABELLED_SOURCES), default="Upload", key="adapt_labelled_source", required=True
+    )
+    st.caption(LABELLED_SOURCES[source])
+    given = st.file_uploader("Files", key="adapt_labelled", accept_multiple_files=True) if source == "Upload" else None
+    return source, given, DEFAULT.sample
+
+
+def text_inputs(objective: str) -> tuple[str, object, int]:
     """What to learn from: its kind, what was given, and how many sequences to draw without a text."""
-    source = st.segmented_control("Text to learn from", list(SOURCES), default="Paste", key="adapt_source", required=True)
+    sources = [name for name in SOURCES if name != "None" or objective == "distill"]
+    source = st.segmented_control(
+        "Text to learn from", sources, default="Paste", key=f"adapt_source_{len(sources)}", required=True
+    )
     st.caption(SOURCES[source])
     given, sample = None, DEFAULT.sample
     if source == "Paste":
@@ -62,20 +97,21 @@ def text_inputs() -> tuple[str, object, int]:
     return source, given, sample
 
 
-def scored_inputs() -> tuple[str | None, object]:
+def scored_inputs(objective: str) -> tuple[str | None, object]:
     """Labelled pairs whose score is followed."""
+    choices = SCORED if objective == "distill" else HELD_OUT
     chosen = st.selectbox(
         "Score to follow",
-        list(SCORED),
-        key="adapt_scored",
+        list(choices),
+        key=f"adapt_scored_{len(choices)}",
         help="Labelled pairs that the model is asked every so often. The weights that answer best are kept, so this score is a little too "
         "good in the end. Sentences that occur in the pairs are taken out of the text.",
     )
-    file = st.file_uploader("Labelled pairs", key="adapt_scored_file") if SCORED[chosen] == "file" else None
-    return SCORED[chosen], file
+    file = st.file_uploader("Labelled pairs", key="adapt_scored_file") if choices[chosen] == "file" else None
+    return choices[chosen], file
 
 
-def settings_inputs(frame: Frame, sample: int) -> AdaptationSettings | None:
+def settings_inputs(frame: Frame, objective: str, sample: int) -> AdaptationSettings | None:
     """What is trained, and how; None, with the reason shown, if the values do not go together."""
     titles = {choice.title: name for name, choice in TRAINED.items()}
     train = titles[st.selectbox("What is trained", list(titles), key="adapt_train")]
@@ -106,9 +142,17 @@ def settings_inputs(frame: Frame, sample: int) -> AdaptationSettings | None:
         network = st.number_input(
             "Learning rate of the network", 1e-7, 1.0, DEFAULT.network_rate, format="%.6f", key="adapt_network"
         )
+        hidden = 0.0
+        if objective == "distill" and not (frame.model.has_head("masked") or frame.model.has_head("classifier")):
+            hidden = st.number_input(
+                "Weight of hidden states", 0.0, 100.0, DEFAULT.hidden_weight, key="adapt_hidden",
+                help="Of the error of the last hidden states beside that of the sentence vectors. On STS benchmark it did not pay.",
+            )  # fmt: skip
         seed = st.number_input("Seed", 0, 10**9, 0, key="adapt_seed")
     try:
         return AdaptationSettings(
+            objective=objective,
+            hidden_weight=float(hidden),
             train=train,
             last_layers=int(last),
             reassign=reassign,
@@ -141,6 +185,18 @@ def read_text_inputs(source: str, given):
     if len(parts) == 1:
         return parts[0]
     return text_of([sentence for part in parts for sentence in part.sentences], ", ".join(part.name for part in parts))
+
+
+def read_labelled(objective: str, source: str, given):
+    """The pairs to learn from. Raises InputError as the readers do."""
+    from ..evaluate.pairs import combine
+    from ..evaluate.readers import demo_pairs, read_pairs
+
+    if source != "Upload":
+        return demo_pairs(objective)
+    if not given:
+        raise InputError("there is no file yet: upload labelled pairs, or choose the demonstration pairs")
+    return combine([read_pairs(file.getvalue(), file.name) for file in given])
 
 
 def read_scored(scored: tuple[str | None, object]):

@@ -93,12 +93,20 @@ def live_view(frame: Frame, key: str) -> None:
         stage = job.progress.stage if job.progress else "starting"
         st.progress(job.fraction, text=f"{escape_markdown(stage)} · {job.seconds:.0f} s")
     known = tasks.kept_adaptation(key)
+    original = [
+        {name.removeprefix("original_"): value for name, value in message.values.items()}
+        for message in job.history
+        if "original_step" in message.values
+    ]
     points = [message.values for message in job.history if "step" in message.values]
     if known is not None:
         later = points[0]["step"] if points else None
         points = [point for point in known.history if later is None or point["step"] < later] + points
     if points:
-        curves(points, {} if known is None else known.scores, "adapt_live")
+        if known is not None and known.original_history:
+            later = original[0]["step"] if original else None
+            original = [point for point in known.original_history if later is None or point["step"] < later] + original
+        curves(points, {} if known is None else known.scores, "adapt_live", original)
     with st.container(horizontal=True):
         if st.button(
             "Pause", icon=":material/pause_circle:", key="adapt_pause", help="What has been learned is saved; go on later."
@@ -135,8 +143,10 @@ def over_view(frame: Frame, key: str, job: Job | None) -> None:
         st.info("This adaptation has not saved anything yet.", icon=":material/pause_circle:")
     else:
         share = f"step {known.steps:,} of {known.planned_steps:,}" if known.planned_steps else f"step {known.steps:,}"
+        if known.original_history:
+            share = f"step {known.original_history[-1]['step']:,} of {known.steps:,} of the original, which is trained alike"
         st.info(f"Saved at {share}. It can go on from there.", icon=":material/pause_circle:")
-        curves(known.history, known.scores, "adapt_paused")
+        curves(known.history, known.scores, "adapt_paused", known.original_history)
     with st.container(horizontal=True), errors_shown():
         if st.button("Go on", icon=":material/play_arrow:", key="adapt_resume", type="primary"):
             start(frame, key)

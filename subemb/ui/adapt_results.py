@@ -1,15 +1,17 @@
 """What an adaptation gave: curves, scores of the three sides, sizes, and those before it to compare."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from ..adaptation.result import Adaptation
-from ..adaptation.settings import TRAINED
+from ..adaptation.result import TUNED, Adaptation
+from ..adaptation.settings import OBJECTIVES, TRAINED
 from ..format import percent_text, seconds_text, size_text
 from ..tasks import adaptation as tasks
 from ..tokens import escape_markdown
-from .charts import NEUTRAL, PALETTE, download_csv, layout, show
+from .charts import NEUTRAL, PALETTE, chart_places, download_csv, layout, show
 from .frame import Frame
 from .sidebar import PAGES
 from .state import to_query
@@ -20,28 +22,26 @@ THREE_COLUMNS = ("Similarity", "Entailment", "Masked words", "Export")  # pages 
 STATES = {"running": "broken off", "paused": "paused", "done": "done", "stopped": "stopped early", "failed": "failed"}
 
 
-def loss_curve(points: list[dict]) -> tuple[go.Figure, pd.DataFrame]:
-    """Loss against seconds. points: of ``Adaptation.history``."""
-    rows = [point for point in points if point.get("loss") is not None]
-    table = pd.DataFrame(
-        {
-            "seconds": [row["seconds"] for row in rows],
-            "step": [row["step"] for row in rows],
-            "loss": [row["loss"] for row in rows],
-        }
-    )
-    figure = go.Figure()
-    figure.add_scatter(
-        x=table["seconds"].tolist(),
-        y=table["loss"].tolist(),
-        mode="lines+markers",
-        line={"color": PALETTE[0], "width": 2.5},
-        marker={"size": 4},
-        hovertemplate="%{x:.0f} s: loss %{y:.4f}<extra></extra>",
-    )
-    layout(figure, "Loss: how far from the teacher", "seconds of training", "loss", height=300)
-    figure.update_layout(showlegend=False)
-    return figure, table
+def loss_curve(points: list[dict], original: Sequence[dict] = ()) -> tuple[go.Figure, pd.DataFrame]:
+    """Loss against seconds. points: of ``Adaptation.history``; original: of ``original_history``."""
+    figure, parts = go.Figure(), []
+    for number, (name, history) in enumerate({"adapted": points, TUNED: original}.items()):
+        rows = [point for point in history if point.get("loss") is not None]
+        if number and not rows:
+            continue
+        figure.add_scatter(
+            x=[row["seconds"] for row in rows],
+            y=[row["loss"] for row in rows],
+            mode="lines+markers",
+            name=name,
+            line={"color": PALETTE[number + 2], "width": 2.5},
+            marker={"size": 4},
+            hovertemplate="%{x:.0f} s: loss %{y:.4f}<extra></extra>",
+        )
+        parts += [{"run": name, "seconds": row["seconds"], "step": row["step"], "loss": row["loss"]} for row in rows]
+    layout(figure, "Loss: lower is better", "seconds of training", "loss", height=300)
+    figure.update_layout(showlegend=len(figure.data) > 1)
+    return figure, pd.DataFrame(parts, columns=["run", "seconds", "step", "loss"])
 
 
 def score_curve(runs: dict[str, list[dict]], references: dict[str, float]) -> tuple[go.Figure, pd.DataFrame]:
@@ -65,16 +65,16 @@ def score_curve(runs: dict[str, list[dict]], references: dict[str, float]) -> tu
     return figure, pd.DataFrame(parts, columns=["run", "seconds", "step", "score"])
 
 
-def curves(points: list[dict], scores: dict[str, float], key: str) -> None:
-    """Loss and score side by side."""
+def curves(points: list[dict], scores: dict[str, float], key: str, original: Sequence[dict] = ()) -> None:
+    """Loss and score side by side. original: points of the original, where it is trained alike."""
     columns = st.columns(2 if scores else 1, gap="medium")
-    losses, table = loss_curve(points)
+    losses, table = loss_curve(points, original)
     with columns[0]:
         said = f"Loss at {len(table)} points" + (f"; now {table['loss'].iloc[-1]:.4f}" if len(table) else "")
         show(losses, said, table, key=f"{key}_loss", file_name="subemb-adapt-loss.csv")
     if scores:
         references = {side: score for side, score in scores.items() if side in ("original", "compressed")}
-        figure, table = score_curve({"adapted": points}, references)
+        figure, table = score_curve({"adapted": points} | ({TUNED: list(original)} if original else {}), references)
         with columns[1]:
             last = f"; now {table['score'].iloc[-1]:.1f}" if len(table) else ""
             show(figure, f"Score at {len(table)} points{last}", table, key=f"{key}_score", file_name="subemb-adapt-score.csv")
@@ -84,20 +84,28 @@ def result_view(frame: Frame, known: Adaptation) -> None:
     """Scores of the sides, sizes, curves."""
     st.subheader("Adapted", anchor=False)
     how = "stopped early" if known.state == "stopped" else "done"
-    text = "sequences drawn from the vocabulary" if known.text["name"] == "vocabulary" else "sentences without labels"
     st.markdown(
-        f"**{TRAINED[known.settings.train].title}**, {how}: {counted(known.steps, 'step')} in {seconds_text(known.seconds)} on "
-        f"{known.text['sentences']:,} {text}; {known.reassigned:,} codes are other ones than before."
+        f"{OBJECTIVES[known.settings.objective].title}, **{TRAINED[known.settings.train].title}**, {how}: {counted(known.steps, 'step')} in "
+        f"{seconds_text(known.seconds)} on {known.learned_from}; {known.reassigned:,} codes are other ones than before."
     )
     if known.scores:
         scored = known.scored
-        for column, (side, score) in zip(st.columns(len(known.scores)), known.scores.items(), strict=True):
-            change = None if side == "original" else f"{score - known.scores['original']:+.1f} to the original"
+        places = st.columns(len(known.scores)) if len(known.scores) <= 3 else chart_places(len(known.scores))
+        for column, (side, score) in zip(places, known.scores.items(), strict=True):
+            reference = TUNED if side == "adapted" and TUNED in known.scores else "original"
+            change = None if side == reference else f"{score - known.scores[reference]:+.1f} to the {reference}"
             column.metric(f"{scored['metric']} x 100, {side}", f"{score:.1f}", change, border=True)
         st.caption(
-            f"On {escape_markdown(scored['name'])}, {counted(scored['pairs'], 'pair')}, none of whose sentences was learned from. They chose "
-            "which weights were kept, so the last score is a little too good."
+            f"On {escape_markdown(scored['name'])}{'' if scored.get('held_out') else f' ({known.scored_count})'}, none of whose sentences was learned from. They chose which weights "
+            "were kept, so the score after training is a little too good."
         )
+        if TUNED in known.scores:
+            st.caption(
+                "The fine-tuned original was trained alike, for as many steps on the same batches, its whole table in place of the codebooks: "
+                "what compression costs is the distance of adapted to it, not to the original as it came."
+            )
+        elif known.settings.is_fine_tuning:
+            st.caption("It was stopped before the original had been trained as long, so there is no fair comparison.")
     size = known.size
     columns = st.columns(3)
     columns[0].metric("Codebooks and codes", size_text(size["table_bytes"]), border=True)
@@ -106,7 +114,7 @@ def result_view(frame: Frame, known: Adaptation) -> None:
         "Stored, together", size_text(size["total_bytes"]), f"{percent_text(size['total_bytes'] / size['original_bytes'])} of the table",
         delta_color="off", delta_arrow="off", border=True,
     )  # fmt: skip
-    curves(known.history, known.scores, "adapt_done")
+    curves(known.history, known.scores, "adapt_done", known.original_history)
     st.markdown("**Three columns:** original, compressed and adapted side by side, on your own sentences and on labelled sets.")
     query = to_query(frame.visit.request) | {ADAPTED: known.key}
     with st.container(horizontal=True):
@@ -159,6 +167,7 @@ def _row(known: Adaptation) -> dict:
     settings = known.compression
     return {
         "table": f"{settings['method']} f={settings['subspaces']} Q={settings['codebook_size']}",
+        "objective": known.settings.objective,
         "trained": known.settings.train,
         "text": known.text["name"],
         "sentences": known.text["sentences"],
@@ -167,6 +176,7 @@ def _row(known: Adaptation) -> dict:
         "seconds": round(known.seconds),
         "bytes": known.size.get("total_bytes"),
         "original": _score(known, "original"),
+        TUNED: _score(known, TUNED),
         "compressed": _score(known, "compressed"),
         "adapted": _score(known, "adapted"),
         "scored on": known.scored["name"] if known.scored else None,

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from ..adaptation.result import Adaptation
-from ..adaptation.settings import TRAINED
+from ..adaptation.settings import OBJECTIVES, TRAINED
 from ..format import seconds_text
 from .frame import Frame
 from .text import write_parameter
@@ -49,13 +49,13 @@ def adaptation_label(known: Adaptation) -> str:
     >>> from subemb.adaptation import AdaptationSettings
     >>> text = {"name": "news.txt", "sentences": 1200, "digest": "x"}
     >>> adaptation_label(Adaptation("k", {}, {}, AdaptationSettings(), text, steps=300, seconds=61.0))
-    'Codebooks only, 300 steps in 1 min 1 s on 1,200 sentences'
+    'Codebooks only, 300 steps in 1 min 1 s on 1,200 sentences without labels'
     """
-    text = "sequences from the vocabulary" if known.text["name"] == "vocabulary" else "sentences"
     label = (
-        f"{TRAINED[known.settings.train].title}, {known.steps:,} steps in {seconds_text(known.seconds)} on "
-        f"{known.text['sentences']:,} {text}"
+        f"{TRAINED[known.settings.train].title}, {known.steps:,} steps in {seconds_text(known.seconds)} on {known.learned_from}"
     )
+    if known.settings.is_fine_tuning:
+        label = f"{OBJECTIVES[known.settings.objective].title}: {label}"
     if {"adapted", "compressed"} <= set(known.scores):
         label += f", {known.scores['adapted'] - known.scores['compressed']:+.1f} points"
     return label

@@ -1,14 +1,19 @@
 """The page Adapt in a real browser: start, watch the curve move, pause, go on, stop, and see the three sides."""
 
 import re
+from urllib.parse import parse_qs, urlparse
 
+import numpy as np
 import pytest
 from browsing import is_wider_than_its_place, wait_for
 from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model
 from playwright.sync_api import expect
 
+import subemb
 from subemb.codec.settings import CompressionSettings
-from subemb.runs import run_and_keep
+from subemb.pretrained import load_listed
+from subemb.runs import kept_compressed, run_and_keep
+from subemb.tasks import adaptation as tasks
 
 RUN = CompressionSettings("cluster", subspaces=2, codebook_size=8)
 QUERY = "model=small&method=cluster&f=2&q=8"
@@ -25,7 +30,13 @@ def server(start_app, tmp_path_factory):
         for name, value in environment.items():
             patch.setenv(name, value)
         run_and_keep("small", None, RUN.to_dict())
-    return start_app(environment)
+        yield start_app(environment)
+
+
+def sides(key: str) -> dict:
+    compressed = kept_compressed(tasks.run_key_of(key))
+    model = load_listed("small")
+    return {"original": model, "compressed": subemb.attach(model, compressed), "adapted": tasks.open_adapted(key)}
 
 
 def test_start_watch_pause_go_on_stop(server, new_page):
@@ -57,3 +68,18 @@ def test_start_watch_pause_go_on_stop(server, new_page):
     expect(page.get_by_text("Stored, together")).to_be_visible()
     expect(page.get_by_text("stopped early", exact=False).first).to_be_visible()
     assert not is_wider_than_its_place(page)
+
+    main = page.get_by_test_id("stMain")  # the sidebar has links of the same names
+    main.get_by_role("link", name="Similarity").click()
+    expect(page.get_by_text("Cosine, adapted")).to_be_visible()
+    (key,) = parse_qs(urlparse(page.url).query)["adapted"]
+    for name, side in sides(key).items():
+        a, b = side.encode(
+            [page.get_by_role("textbox", name=label).input_value() for label in ("First sentence", "Second sentence")]
+        )
+        value = float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+        card = page.get_by_test_id("stMetric").filter(has_text=f"Cosine, {name}")
+        expect(card.get_by_test_id("stMetricValue")).to_have_text(f"{value:.3f}".replace("-", "−"))
+    assert not is_wider_than_its_place(page)
+    page.get_by_test_id("stSidebar").get_by_role("link", name="Export").click()
+    expect(page.get_by_text("as adapted")).to_be_visible()  # the third side goes along

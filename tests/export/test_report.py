@@ -204,7 +204,13 @@ def test_settings_are_said_in_words(finished):
     text = Page(html_report(finished, adaptation)).text
     assert OBJECTIVES["distill"].help in text
     assert TRAINED["norms"].help in text
-    for words in ("Product quantization", "3: every token", "4 shared sub-vectors", "lines.txt, 4,321 sentences", "987 pairs"):
+    for words in (
+        "Product quantization",
+        "3: every token",
+        "4 shared sub-vectors",
+        "lines.txt: 4,321 sentences without labels",
+        "987 pairs",
+    ):
         assert words in text
     assert "17 codes changed" in text
     assert "the weights of step 10 were kept" in text
@@ -241,7 +247,7 @@ def test_without_a_text_the_command_says_so(finished):
     page = Page(html_report(finished, adaptation))
     line = next(line for line in page.words if line.startswith("subemb adapt"))
     assert command_line().parse_args(shlex.split(line)[1:]).no_text
-    assert "drawn from the vocabulary, 20,000 sequences" in page.text
+    assert "no text: 20,000 token sequences drawn from the vocabulary" in page.text
 
 
 def test_versions_are_those_given_or_installed(finished):

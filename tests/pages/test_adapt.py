@@ -93,6 +93,41 @@ def test_without_text_the_page_says_what_to_give(subject):
     assert "give at least 8" in test.error[0].value
 
 
+def test_fine_tuning_trains_the_original_alike(subject):
+    test = checked(open_app(PAGE, REQUEST))
+    objective = test.selectbox(key="adapt_objective")
+    assert objective.options == [
+        "Distillation",
+        "Fine-tuning on similarity",
+        "Fine-tuning on entailment",
+    ]  # it has no masked-word head
+    objective.select("Fine-tuning on similarity").run()
+    test.button(key="adapt_start").click().run()
+    assert "upload labelled pairs" in test.error[0].value
+    next(group for group in test.button_group if group.label == "Labelled pairs to learn from").set_value("Demonstration pairs")
+    test.number_input(key="adapt_steps").set_value(6).run()
+    assert "the original is trained alike" in texts(test)
+    test.button(key="adapt_start").click().run()
+    finished(test)
+    shown = metrics(test)
+    key = test.query_params["adaptation"]
+    known = tasks.kept_adaptation(key[0] if isinstance(key, list) else key)
+    for side in ("original", "fine-tuned original", "compressed", "adapted"):
+        assert shown[f"Spearman x 100, {side}"] == f"{known.scores[side]:.1f}"
+    assert known.original_history[-1]["step"] == known.steps == 6
+    assert known.settings.objective == "similarity"
+
+
+def test_fine_tuning_on_entailment_says_what_is_missing(subject):
+    test = checked(open_app(PAGE, REQUEST))
+    test.selectbox(key="adapt_objective").select("Fine-tuning on entailment").run()
+    next(group for group in test.button_group if group.label == "Labelled pairs to learn from").set_value(
+        "Demonstration pairs"
+    ).run()
+    test.button(key="adapt_start").click().run()
+    assert "no NLI classifier" in test.error[0].value
+
+
 def test_a_paused_one_is_found_by_its_link_and_goes_on(subject):
     key = stopped_after(subject, 20, steps=60)
     test = checked(open_app(PAGE, REQUEST, adaptation=key))
