@@ -59,6 +59,8 @@ def adapt_command(
     >>> from subemb.adaptation.settings import AdaptationSettings
     >>> adapt_command(AdaptationSettings(), text="train.txt", steps=600)
     'subemb adapt out --train-text train.txt --train codebooks --steps 600 --seed 0 -o adapted'
+    >>> adapt_command(AdaptationSettings("similarity"), text="sts-train.csv", scored="sts-dev.csv", steps=9).partition(" --train ")[0]
+    'subemb adapt out --labelled sts-train.csv'
     """
     defaults = type(settings)()
     words: list[Any] = ["subemb", "adapt", compressed]

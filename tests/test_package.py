@@ -140,6 +140,35 @@ def test_only_pages_import_streamlit():
     assert outside == {"subemb/commands/app.py"}  # it starts the server
 
 
+WITHOUT_THE_APP = """
+import sys
+for name in ("streamlit", "plotly", "pandas", "pyarrow", "umap", "numba", "altair", "pydeck"):
+    sys.modules[name] = None  # importing it fails, as if it was not installed
+import numpy as np
+import subemb
+from subemb.cli import main
+
+folder = sys.argv[1]
+model = subemb.load("all-MiniLM-L6-v2")
+compressed = subemb.compress(model, "product", 8, 16)
+texts = [f"the number {place} of many" for place in range(16)]
+adapted = subemb.adapt(model, compressed, texts, steps=2)
+adapted.save_pretrained(folder + "/adapted")
+again = subemb.load(folder + "/adapted")
+assert np.abs(again.encode(texts) - adapted.encode(texts)).max() < 1e-6
+pairs = subemb.evaluate.demo_pairs("similarity").select(range(20))
+subemb.evaluate.evaluate_pairs({"original": model, "adapted": again}, pairs)
+subemb.export.dense(again, folder + "/dense")
+raise SystemExit(main(["inspect", folder + "/adapted", "king"]))
+"""
+
+
+def test_the_library_does_without_what_only_the_pages_need(tmp_path):
+    done = subprocess.run([sys.executable, "-c", WITHOUT_THE_APP, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "king" in done.stdout
+
+
 def test_every_setting_of_the_app_is_one_that_streamlit_knows():
     shown = subprocess.run([sys.executable, "-m", "streamlit", "config", "show"], cwd=ROOT, capture_output=True, text=True)
     assert shown.returncode == 0

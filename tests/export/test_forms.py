@@ -226,3 +226,20 @@ def test_what_cannot_be_written_is_said(saved, options, message, capsys):
 def test_a_folder_that_is_no_result_is_refused(tmp_path, capsys):
     assert main(["export", str(tmp_path), "--onnx", str(tmp_path / "t.onnx"), "--quiet"]) == 2
     assert "config.json" in capsys.readouterr().err
+
+
+def test_what_was_fine_tuned_can_be_taken_away_and_says_so(model, tmp_path, capsys):
+    first, second = TEXTS[:20], TEXTS[5:]
+    pairs = subemb.evaluate.PairSet("graded.csv", "similarity", "made", first, second, [float(n % 6) for n in range(20)])
+    compressed = subemb.compress(model.table, "cluster", 2)
+    tuned = subemb.adapt(model, compressed, labelled=pairs, scored=pairs.select([0, 1, 2, 3]), objective="similarity", steps=3)
+    card = ModelCard(export.model_card(tuned)).text
+    assert "fine-tuning on similarity" in card
+    assert f"{tuned.facts['text']['pairs']} labelled pairs" in card
+    assert "| fine-tuned original |" in card
+    tuned.save_pretrained(tmp_path / "tuned")
+    assert main(["export", str(tmp_path / "tuned"), "--report", str(tmp_path / "report.html"), "--quiet"]) == 0
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "--objective similarity" in page
+    assert "--labelled graded.csv" in page
+    assert "Fine-tuned original" in page or "fine-tuned original" in page
