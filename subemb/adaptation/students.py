@@ -1,6 +1,7 @@
 """The model under training: the original's network with a trainable compact table, and which of its weights are trained."""
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,7 +19,33 @@ _LAYER = re.compile(r"(?:^|\.)(?:layers?|h|block)\.(\d+)\.")
 _NORM = re.compile(r"norm|ln_", re.IGNORECASE)
 
 
-class Student:
+class _Student:
+    """What both students have: ``model``, and what of it is trained. codebooks: of the table, or the table itself; weights: by
+    their names in ``model.network(head)``."""
+
+    model: AdaptedModel | TunedModel
+    head: str | None
+    codebooks: list[torch.nn.Parameter]
+    weights: dict[str, torch.nn.Parameter]
+
+    def _train(self, codebooks: Iterable[torch.nn.Parameter], names: Iterable[str]) -> None:
+        """Freeze the network, these apart."""
+        network = self.model.network(self.head)
+        network.requires_grad_(False)
+        own = dict(network.named_parameters())
+        self.codebooks, self.weights = list(codebooks), {name: own[name] for name in names}
+        for parameter in (*self.codebooks, *self.weights.values()):
+            parameter.requires_grad_(True)
+
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Take up what ``tensors`` gave, in place."""
+        own = self.tensors()
+        with torch.no_grad():
+            for name, value in tensors.items():
+                own[name].copy_(value)
+
+
+class Student(_Student):
     """The compressed model under training.
 
     model: encodes and predicts with what is trained now. layers: where its network looks tokens up, the first holding the
@@ -36,13 +63,7 @@ class Student:
         self.layers = [module for module in network.modules() if isinstance(module, SubspaceEmbedding)]
         if not self.layers:
             raise InputError(f"{original.name} does not look its tokens up in the compressed table; it cannot be adapted")
-        for parameter in network.parameters():
-            parameter.requires_grad_(False)
-        self.codebooks = list(self.layers[0].codebooks)
-        trained = dict(network.named_parameters())
-        self.weights = {name: trained[name] for name in names}
-        for parameter in (*self.codebooks, *self.weights.values()):
-            parameter.requires_grad_(True)
+        self._train(self.layers[0].codebooks, names)
 
     @property
     def codes(self) -> torch.Tensor:
@@ -53,13 +74,6 @@ class Student:
         """What is trained, as it is now, by name."""
         books = {f"codebooks.{i}": book.detach() for i, book in enumerate(self.codebooks)}
         return books | {"codes": self.codes} | {f"weights.{name}": value.detach() for name, value in self.weights.items()}
-
-    def load(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Take up what :meth:`tensors` gave, in place."""
-        own = self.tensors()
-        with torch.no_grad():
-            for name, value in tensors.items():
-                own[name].copy_(value)
 
     def as_model(self) -> AdaptedModel:
         """As it is now, for scoring."""
@@ -85,33 +99,18 @@ class Student:
         return AdaptedModel(self.original, compressed, weights, facts)
 
 
-class OriginalStudent:
+class OriginalStudent(_Student):
     """The original under training, to be compared with: its whole table where the other has codebooks, the same other weights."""
 
     def __init__(self, original: "PretrainedModel", head: str | None, settings: AdaptationSettings):
         self.head = head
         self.model = TunedModel(original, head)
-        network = self.model.network(head)
-        own = dict(network.named_parameters())
-        names = trained_names(network, settings)
-        for parameter in network.parameters():
-            parameter.requires_grad_(False)
-        self.codebooks = [self.model.embedding.weight]
-        self.weights = {name: own[name] for name in names}
-        for parameter in (*self.codebooks, *self.weights.values()):
-            parameter.requires_grad_(True)
+        self._train([self.model.embedding.weight], trained_names(self.model.network(head), settings))
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """What is trained, as it is now, by name."""
         table = {"table": self.codebooks[0].detach()}
         return table | {f"weights.{name}": value.detach() for name, value in self.weights.items()}
-
-    def load(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Take up what :meth:`tensors` gave, in place."""
-        own = self.tensors()
-        with torch.no_grad():
-            for name, value in tensors.items():
-                own[name].copy_(value)
 
     def as_model(self) -> TunedModel:
         """As it is now; not a copy."""

@@ -129,8 +129,7 @@ def test_settings_of_a_page_stay_when_coming_back(server, page):
     expect(page.get_by_text(re.compile("use code 2 of subspace 1"))).to_be_visible(timeout=20_000)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_nothing_is_wider_than_the_page(server, new_page, width, scheme):
     page = new_page(width=width, height=900, color_scheme=scheme)
     for path in [f"Assignments?{MANY_QUERY}&view={view}" for view in VIEWS] + [
