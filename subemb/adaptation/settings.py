@@ -65,7 +65,7 @@ class AdaptationSettings:
     objective: of OBJECTIVES. train: of TRAINED; last_layers: how many of them for ``last``. In fine-tuning the original is trained
     alike: its whole table in place of the codebooks, at ``network_rate``.
     reassign: whether codes may change. Needs a method with codes.
-    seconds: time budget, loading and the final scoring apart. The number of steps is planned from the speed of the first ones;
+    seconds: time budget, loading and the final scoring apart. The number of steps is planned from their speed, again and again;
         in fine-tuning half of it is for the original, which takes as many steps.
     steps: instead of seconds: exactly so many steps; then equal settings give equal results on the CPU with equally many threads.
     batch_size: sentences (or pairs) a step. codebook_rate, network_rate: learning rates of AdamW, at their highest.

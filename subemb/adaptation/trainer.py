@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 POINTS = 100  # of the curve
 SCORINGS = 6  # of the labelled set on the way
-TIMED_STEPS = 8  # from whose speed the number of steps is planned; the first is not counted
+TIMED_STEPS = 8  # from whose speed the number of steps is planned first; the first is not counted
+PLANNINGS = 20  # how often that is done again
 WARM_UP = 0.05  # of all steps
 POOL = 20  # batches that are sorted by length together
 FIRST_CHECKPOINT, CHECKPOINT_SECONDS = (
@@ -93,7 +94,6 @@ class Trainer:
         saved, interval = time.perf_counter(), FIRST_CHECKPOINT
         while not self.is_over:
             self._one_step()
-            share = self.step / self.planned if self.planned else 0.0
             values = {}
             if self.planned and (self.step % max(1, self.planned // POINTS) == 0 or self.is_over):
                 scoring = self.score is not None and (self._is_scoring_point() or self.is_over)
@@ -101,7 +101,7 @@ class Trainer:
                 self._losses = []
             try:
                 named = {f"{self.series}_{name}" if self.series else name: value for name, value in values.items()}
-                report(progress, stage, min(share, 1.0), **named)
+                report(progress, stage, self._share(), **named)
             except Cancelled:
                 save()
                 raise
@@ -114,6 +114,11 @@ class Trainer:
         if self.score is None:
             self._keep_best(0.0)
         save()
+
+    def _share(self) -> float:
+        """Of the work that is done, 0 to 1."""
+        budget = self.settings.seconds
+        return min(1.0, self.seconds / budget if budget else self.step / self.planned)
 
     def _is_scoring_point(self) -> bool:
         every = max(1, self.planned // SCORINGS)
@@ -149,11 +154,17 @@ class Trainer:
         elapsed = time.perf_counter() - started
         self.seconds += elapsed
         self.cpu_seconds += time.process_time() - cpu
-        if not self.planned:
+        if self.settings.seconds is not None:
             self._timed.append(elapsed)
-            if len(self._timed) == TIMED_STEPS or self.seconds >= self.settings.seconds:
-                each = float(np.mean(self._timed[1:] or self._timed))
-                self.planned = self.step + max(0, int((self.settings.seconds - self.seconds) / each))
+            self._plan(self.settings.seconds - self.seconds)
+
+    def _plan(self, seconds_left: float) -> None:
+        """How many steps there will be, from the speed of the latest ones; now and then anew, since others use the machine too."""
+        enough = max(TIMED_STEPS, self.planned // PLANNINGS)
+        if len(self._timed) >= enough or (not self.planned and seconds_left <= 0):
+            each = float(np.mean(self._timed[1:] or self._timed))
+            self.planned = self.step + max(0, int(seconds_left / each))
+            self._timed = []
 
     def _factor(self) -> float:
         """Of the learning rates: up over the first steps, then down along a cosine."""
@@ -182,7 +193,7 @@ class Trainer:
     def _scored(self, progress: ProgressCallback | None) -> float | None:
         if self.score is None:
             return None
-        report(progress, "scoring the labelled set", self.step / self.planned if self.planned else 0.0)
+        report(progress, "scoring the labelled set", self._share())
         value = self.score(self.student.as_model())
         if value > self.best_score:
             self._keep_best(value)

@@ -1,6 +1,7 @@
 """Adapting: what is learned, what is stored, that it can stop anywhere, and what it says when something goes wrong."""
 
 import errno
+import time
 
 import masked_models
 import numpy as np
@@ -123,6 +124,22 @@ def test_a_time_budget_is_kept(model, compressed):
     facts = Adaptation.from_dict(subemb.adapt(model, compressed, sentences(), seconds=2.0).facts)
     assert facts.steps > 10
     assert facts.seconds < 2 * 1.25 + 1
+
+
+def test_a_machine_that_becomes_free_is_used(model, compressed, monkeypatch):
+    from subemb.adaptation.objectives import SentenceVectors
+
+    loss, calls = SentenceVectors.loss, []
+
+    def slow_at_first(self, *arguments):
+        calls.append(1)
+        time.sleep(0.1 if len(calls) <= 10 else 0)
+        return loss(self, *arguments)
+
+    monkeypatch.setattr(SentenceVectors, "loss", slow_at_first)
+    facts = Adaptation.from_dict(subemb.adapt(model, compressed, sentences(), seconds=3.0).facts)
+    assert facts.steps == facts.planned_steps > 60  # as planned at first: about 30
+    assert 2.5 < facts.seconds < 3 * 1.25 + 1
 
 
 def test_without_any_text_rows_are_drawn_from_the_vocabulary(model, compressed):
