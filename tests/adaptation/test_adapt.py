@@ -1,7 +1,6 @@
 """Adapting: what is learned, what is stored, that it can stop anywhere, and what it says when something goes wrong."""
 
 import errno
-import time
 
 import masked_models
 import numpy as np
@@ -126,20 +125,23 @@ def test_a_time_budget_is_kept(model, compressed):
     assert facts.seconds < 2 * 1.25 + 1
 
 
-def test_a_machine_that_becomes_free_is_used(model, compressed, monkeypatch):
-    from subemb.adaptation.objectives import SentenceVectors
-
-    loss, calls = SentenceVectors.loss, []
-
-    def slow_at_first(self, *arguments):
-        calls.append(1)
-        time.sleep(0.1 if len(calls) <= 10 else 0)
-        return loss(self, *arguments)
-
-    monkeypatch.setattr(SentenceVectors, "loss", slow_at_first)
-    facts = Adaptation.from_dict(subemb.adapt(model, compressed, sentences(), seconds=3.0).facts)
-    assert facts.steps == facts.planned_steps > 60  # as planned at first: about 30
-    assert 2.5 < facts.seconds < 3 * 1.25 + 1
+def test_a_machine_that_becomes_free_is_used(model, compressed):
+    session = Session(model, compressed, text_of(sentences()), AdaptationSettings(seconds=20.0, reassign=False))
+    session.open()
+    trainer = session.trainer
+    trainer.step, trainer._timed = 8, [5.0, *[1.0] * 7]  # the first step is not counted
+    trainer._plan(10.0)
+    assert trainer.planned == 8 + 10
+    trainer.step, trainer._timed = 15, [0.125] * 7
+    trainer._plan(8.0)
+    assert trainer.planned == 8 + 10  # too few to tell
+    trainer.step, trainer._timed = 16, [0.125] * 8
+    trainer._plan(8.0)
+    assert trainer.planned == 16 + 64
+    trainer.step, trainer._timed = 24, [2.0] * 8
+    trainer._plan(-1.0)
+    assert trainer.planned == 24
+    assert trainer.is_over
 
 
 def test_without_any_text_rows_are_drawn_from_the_vocabulary(model, compressed):
