@@ -217,9 +217,7 @@ def exchange_weights(
             )
         path, _, last = found.rpartition(".")
         owner = copied.get_submodule(path)
-        setattr(
-            owner, last, torch.nn.Parameter(value.detach().clone().to(own[found].dtype), requires_grad=own[found].requires_grad)
-        )
+        setattr(owner, last, torch.nn.Parameter(value.detach().clone().to(own[found]), requires_grad=own[found].requires_grad))
     return copied.eval()
 
 

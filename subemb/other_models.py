@@ -83,8 +83,8 @@ def _originals(name: str) -> property:
     return property(lambda self: getattr(self.original, name))
 
 
-class AttachedModel(PretrainedModel):
-    """Another model's network with an input embedding of its own."""
+class _OfAnother(PretrainedModel):
+    """A model that is another one but for its network; the tokenizer is shared."""
 
     folder = _originals("folder")
     num_tokens = _originals("num_tokens")
@@ -99,13 +99,21 @@ class AttachedModel(PretrainedModel):
     notes = _originals("notes")
     vocabulary = _originals("vocabulary")
     pooling = _originals("pooling")
+    device = _originals("device")
 
-    def __init__(self, original: PretrainedModel, module: "torch.nn.Module", compressed):
+    def __init__(self, original: PretrainedModel):
         super().__init__(original.name, original.source, original._checkpoint, lambda: original.revision)
         self.original = original
+        self.tokenizer_lock = original.tokenizer_lock
+
+
+class AttachedModel(_OfAnother):
+    """Another model's network with an input embedding of its own."""
+
+    def __init__(self, original: PretrainedModel, module: "torch.nn.Module", compressed):
+        super().__init__(original)
         self.compressed = compressed
         self.embedding = module
-        self.tokenizer_lock = original.tokenizer_lock  # the tokenizer is shared
 
     @property
     def identity(self) -> str:
@@ -165,6 +173,44 @@ class AttachedModel(PretrainedModel):
             copied = share_weights(source, source.tokenizer, source[0].processor, source[0].auto_model)
             exchange_network(copied, self.network())
             return copied
+
+        return self._once("sentence_model", make)
+
+
+class MovedModel(_OfAnother):
+    """A copy of a model whose networks lie on another device; its table and tokenizer are the original's, on the CPU."""
+
+    table = _originals("table")
+    parameters = _originals("parameters")
+    identity = _originals("identity")
+    device = property(lambda self: self._device)
+
+    def __init__(self, original: PretrainedModel, device: "torch.device | str"):
+        import torch
+
+        super().__init__(original)
+        self._device = torch.device(device)
+
+    def network(self, head: str | None = None) -> "torch.nn.Module":
+        """A copy of the original's, on the device."""
+        import copy
+
+        return self._once(f"network with {head}", lambda: copy.deepcopy(self.original.network(head)).to(self._device))
+
+    def _sentence_model(self):
+        def make():
+            import copy
+
+            from .network import exchange_network
+
+            source = self.original._sentence_model()
+            if source is None:
+                return None
+            network = source[0].auto_model
+            shared = (source.tokenizer, source[0].processor, network)
+            copied = copy.deepcopy(source, {id(part): part for part in shared})
+            exchange_network(copied, self.network())
+            return copied.to(self._device)
 
         return self._once("sentence_model", make)
 

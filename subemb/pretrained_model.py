@@ -54,6 +54,13 @@ class PretrainedModel:
         return self._kept[key]
 
     @property
+    def device(self) -> "torch.device":
+        """Where its networks compute."""
+        import torch
+
+        return torch.device("cpu")
+
+    @property
     def folder(self) -> Path | None:
         return self._checkpoint.folder
 
@@ -282,16 +289,16 @@ class PretrainedModel:
         model = self._sentence_model()
         if model is not None:
             model.eval()
-            return sentence_model_vectors(model, rows)
+            return sentence_model_vectors(model, rows, self.device)
         network = self.network()
         network.eval()
-        return mean_pooled(network, *padded(rows, padding_id(self.tokenizer, network.config)))
+        return mean_pooled(network, *padded(rows, padding_id(self.tokenizer, network.config), device=self.device))
 
     def _vectors(self, rows: list[list[int]]) -> "np.ndarray":
         import torch
 
         with torch.inference_mode():
-            return self.encode_ids_tensor(rows).numpy()
+            return self.encode_ids_tensor(rows).cpu().numpy()
 
     @property
     def _width(self) -> int:

@@ -65,8 +65,10 @@ def checked_rows(rows: Sequence[Sequence[int]]) -> list[list[int]]:
     return result
 
 
-def padded(rows: list[list[int]], padding: int, left: bool = False) -> tuple["torch.Tensor", "torch.Tensor"]:
-    """Rows of ids as one (m, longest) int64 tensor, and the mask that is 1 where there is a token."""
+def padded(
+    rows: list[list[int]], padding: int, left: bool = False, device: "torch.device | str" = "cpu"
+) -> tuple["torch.Tensor", "torch.Tensor"]:
+    """Rows of ids as one (m, longest) int64 tensor, and the mask that is 1 where there is a token, both on a device."""
     import torch
 
     longest = max(1, *map(len, rows)) if rows else 1
@@ -76,7 +78,7 @@ def padded(rows: list[list[int]], padding: int, left: bool = False) -> tuple["to
         where = slice(longest - len(row), longest) if left else slice(len(row))
         ids[place, where] = torch.tensor(row, dtype=torch.long)
         mask[place, where] = 1
-    return ids, mask
+    return ids.to(device), mask.to(device)
 
 
 def padding_id(tokenizer, config) -> int:
@@ -104,10 +106,11 @@ def sentence_model_ids(sentence_model, texts: list[str]) -> list[list[int]]:
     return [ids[mask.bool()].tolist() for ids, mask in zip(features["input_ids"], features["attention_mask"], strict=True)]
 
 
-def sentence_model_vectors(sentence_model, rows: list[list[int]]) -> "torch.Tensor":
-    """(m, width) of rows of token ids, through all modules of a sentence-transformers model."""
+def sentence_model_vectors(sentence_model, rows: list[list[int]], device: "torch.device | str" = "cpu") -> "torch.Tensor":
+    """(m, width) of rows of token ids, through all modules of a sentence-transformers model, which lies on the device."""
     tokenizer = sentence_model.tokenizer
-    ids, mask = padded(rows, padding_id(tokenizer, sentence_model[0].auto_model.config), tokenizer.padding_side == "left")
+    padding = padding_id(tokenizer, sentence_model[0].auto_model.config)
+    ids, mask = padded(rows, padding, tokenizer.padding_side == "left", device)
     features = {"input_ids": ids, "attention_mask": mask}
     prompt = default_prompt(sentence_model)
     if prompt:  # pooling may leave the prompt out

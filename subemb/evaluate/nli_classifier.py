@@ -121,7 +121,7 @@ class ClassifierEngine:
         import torch
 
         with torch.inference_mode():
-            return self.logits(batch).softmax(1).numpy()
+            return self.logits(batch).softmax(1).cpu().numpy()
 
     def logits(self, batch: Sequence[tuple[str, str]]) -> "torch.Tensor":
         """(n, len(labels)) of n pairs read at once, in the order of ``labels``, with gradients where torch records them.
@@ -141,10 +141,10 @@ class ClassifierEngine:
             )
         check_ids(self.model.tokenizer, read["input_ids"], self.model.num_tokens)
         left = self.model.tokenizer.padding_side == "left"
-        ids, mask = padded(read["input_ids"], network.config.pad_token_id or 0, left)
+        ids, mask = padded(read["input_ids"], network.config.pad_token_id or 0, left, self.model.device)
         inputs = {"input_ids": ids, "attention_mask": mask}
         if "token_type_ids" in read and (getattr(network.config, "type_vocab_size", None) or 0) > 1:
-            inputs["token_type_ids"] = padded(read["token_type_ids"], 0, left)[0]
+            inputs["token_type_ids"] = padded(read["token_type_ids"], 0, left, self.model.device)[0]
         logits = network(**inputs).logits.float()
         if logits.shape[1] != len(self.labels):
             raise ModelError(
