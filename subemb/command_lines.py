@@ -73,7 +73,16 @@ def adapt_command(
         words += ["--reassign" if settings.reassign else "--no-reassign"]
     steps = steps or settings.steps
     words += ["--seconds", f"{settings.seconds:g}"] if steps is None else ["--steps", steps]
-    for name in ("objective", "batch_size", "codebook_rate", "network_rate", "temperature", "hidden_weight", "sample"):
+    for name in (
+        "objective",
+        "batch_size",
+        "codebook_rate",
+        "network_rate",
+        "temperature",
+        "hidden_weight",
+        "replaced",
+        "sample",
+    ):
         if getattr(settings, name) != getattr(defaults, name):
             words += [f"--{name.replace('_', '-')}", getattr(settings, name)]
     if scored is not None:

@@ -49,6 +49,7 @@ class MaskedText(_Stateless):
         others = torch.randint(len(self.tokenizer), ids.shape, generator=generator)
         seen = ids.masked_fill(masked & (kind < AS_MASK), self.tokenizer.mask_token_id)
         seen = torch.where(masked & (kind >= AS_MASK) & (kind < AS_MASK + AS_ANOTHER), others, seen)
+        seen, mask, masked, wanted = (part.to(student.device) for part in (seen, mask, masked, wanted))
         return F.cross_entropy(student.network(self.head)(input_ids=seen, attention_mask=mask).logits[masked], wanted)
 
 
@@ -71,7 +72,9 @@ class GradedPairs(_Stateless):
         count = len(self.gold)
         rows = [self.rows[place] for place in places] + [self.rows[count + place] for place in places]
         vectors = F.normalize(student.encode_ids_tensor(rows))
-        return order_loss((vectors[: len(places)] * vectors[len(places) :]).sum(1), self.gold[torch.tensor(places)])
+        return order_loss(
+            (vectors[: len(places)] * vectors[len(places) :]).sum(1), self.gold[torch.tensor(places)].to(vectors.device)
+        )
 
 
 def order_loss(cosines: torch.Tensor, gold: torch.Tensor) -> torch.Tensor:
@@ -92,13 +95,24 @@ class LabelledPairs(_Stateless):
         self.head = "classifier" if entailment_head is None else None
         self.entailment_head = entailment_head
         self.pairs, self.rows = pairs, rows
+        self._moved_head: EntailmentHead | None = None
         if entailment_head is not None:
             entailment_head.requires_grad_(False)
 
     def loss(self, student: "PretrainedModel", places: Sequence[int], generator: torch.Generator) -> torch.Tensor:
         """Mean over the pairs of a batch, in nats."""
-        gold = torch.from_numpy(self.pairs.gold[list(places)])
-        return label_loss(self._logits(student, places), gold, len(self.pairs.labels))
+        logits = self._logits(student, places)
+        gold = torch.from_numpy(self.pairs.gold[list(places)]).to(logits.device)
+        return label_loss(logits, gold, len(self.pairs.labels))
+
+    def _head_on(self, device: torch.device) -> "EntailmentHead":
+        if self._moved_head is None:
+            import copy
+
+            # The head that is given is the one that everybody scores with, on the CPU.
+            head = self.entailment_head
+            self._moved_head = head if device.type == "cpu" else copy.deepcopy(head).to(device)
+        return self._moved_head
 
     def _logits(self, student: "PretrainedModel", places: Sequence[int]) -> torch.Tensor:
         if self.entailment_head is None:
@@ -108,7 +122,7 @@ class LabelledPairs(_Stateless):
         count = len(self.pairs)
         rows = [self.rows[place] for place in places] + [self.rows[count + place] for place in places]
         vectors = student.encode_ids_tensor(rows)
-        return self.entailment_head(vectors[: len(places)], vectors[len(places) :])
+        return self._head_on(vectors.device)(vectors[: len(places)], vectors[len(places) :])
 
 
 def label_loss(logits: torch.Tensor, gold: torch.Tensor, labels: int) -> torch.Tensor:

@@ -50,7 +50,7 @@ def material_of(
     from .objectives import distillation_for
 
     rows = rows_of(model, text, settings.sample, settings.seed)
-    objective = distillation_for(model, rows, settings.temperature, settings.hidden_weight)
+    objective = distillation_for(model, rows, settings)
     asked = None if scored is None else PairScore(scored)
     return Material(objective, rows, _lengths(rows), asked, facts_of(text, settings.sample))
 

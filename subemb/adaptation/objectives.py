@@ -13,9 +13,11 @@ import torch
 import torch.nn.functional as F
 
 from ..sentences import padded, padding_id
+from .texts import drawing_chances
 
 if TYPE_CHECKING:
     from ..pretrained import PretrainedModel
+    from .settings import AdaptationSettings
 
 RELATION = 100.0
 MASKED_SHARE = 0.15
@@ -44,30 +46,54 @@ class SentenceVectors:
     """The teacher's sentence vectors and their cosines. head: None, the network has none.
 
     hidden_weight: of the squared error of the last hidden states over the teacher's squared length, 0 for none.
+    replaced: share of the tokens in whose place another one is put, drawn by ``chances``, (V,): the teacher knows the vector of any
+    sequence, and tokens that the text has seldom are learned too. None: none are.
     """
 
     head = None
 
-    def __init__(self, teacher: "PretrainedModel", rows: Sequence[Sequence[int]], hidden_weight: float = 0.0):
+    def __init__(
+        self,
+        teacher: "PretrainedModel",
+        rows: Sequence[Sequence[int]],
+        hidden_weight: float = 0.0,
+        replaced: float = 0.0,
+        chances: torch.Tensor | None = None,
+    ):
         self.teacher, self.rows, self.hidden_weight = teacher, rows, hidden_weight
+        self.replaced, self.chances = (0.0 if chances is None or not bool(chances.any()) else replaced), chances
         self._kept: torch.Tensor | None = None
         self._known = torch.zeros(len(rows), dtype=torch.bool)
 
     def loss(self, student: "PretrainedModel", places: Sequence[int], generator: torch.Generator) -> torch.Tensor:
         """Mean loss of a batch. places: which rows."""
         rows = [self.rows[place] for place in places]
+        if self.replaced:
+            rows = self._with_others(rows, generator)
         if self.hidden_weight:
             with torch.no_grad():
                 wanted, wanted_states = encoded_with_states(self.teacher, rows)
             found, states = encoded_with_states(student, rows)
             error = (states - wanted_states).square().sum() / wanted_states.square().sum().clamp(min=1e-12)
             return self._of_vectors(found, F.normalize(wanted)) + self.hidden_weight * error
-        return self._of_vectors(student.encode_ids_tensor(rows), self._wanted(rows, torch.tensor(places)))
+        wanted = self._read(rows) if self.replaced else self._wanted(rows, torch.tensor(places))
+        return self._of_vectors(student.encode_ids_tensor(rows), wanted)
+
+    def _with_others(self, rows: list[Sequence[int]], generator: torch.Generator) -> list[list[int]]:
+        """The rows with some tokens exchanged; only tokens that can be drawn are."""
+        ids = torch.tensor([number for row in rows for number in row])
+        others = torch.multinomial(self.chances, len(ids), replacement=True, generator=generator)
+        go = (torch.rand(len(ids), generator=generator) < self.replaced) & (self.chances[ids] > 0)
+        return [part.tolist() for part in torch.where(go, others, ids).split([len(row) for row in rows])]
+
+    @torch.no_grad()
+    def _read(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
+        return F.normalize(self.teacher.encode_ids_tensor(rows))
 
     @staticmethod
     def _of_vectors(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
         found = F.normalize(found)
-        apart = ~torch.eye(len(found), dtype=torch.bool)
+        apart = ~torch.eye(len(found), dtype=torch.bool, device=found.device)
         relation = (found @ found.T - wanted @ wanted.T)[apart].square().mean()
         return (1 - (found * wanted).sum(1)).mean() + RELATION * relation
 
@@ -75,10 +101,9 @@ class SentenceVectors:
         """Unit vectors of the teacher, (m, width), read once for each row where memory allows."""
         if self._kept is not None and bool(self._known[places].all()):
             return self._kept[places]
-        with torch.no_grad():
-            vectors = F.normalize(self.teacher.encode_ids_tensor(rows))
+        vectors = self._read(rows)
         if self._kept is None and len(self.rows) * vectors.shape[1] * 4 <= KEPT_BYTES:
-            self._kept = torch.zeros(len(self.rows), vectors.shape[1])
+            self._kept = torch.zeros(len(self.rows), vectors.shape[1], device=vectors.device)
         if self._kept is not None:
             self._kept[places], self._known[places] = vectors, True
         return vectors
@@ -90,7 +115,7 @@ class SentenceVectors:
     def load(self, tensors: dict[str, torch.Tensor]) -> None:
         """Take up what :meth:`tensors` gave."""
         if tensors:
-            self._kept, self._known = tensors["kept"].clone(), tensors["known"].bool()
+            self._kept, self._known = tensors["kept"].to(self.teacher.device, copy=True), tensors["known"].bool()
 
 
 def encoded_with_states(model: "PretrainedModel", rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -153,6 +178,7 @@ class MaskedWords(_Logits):
         ids, mask = padded([self.rows[place] for place in places], self.padding)
         masked = drawn_masks(ids, mask, self.teacher.tokenizer.all_special_ids, generator)
         ids = ids.masked_fill(masked, self.teacher.tokenizer.mask_token_id)
+        ids, mask, masked = (part.to(self.teacher.device) for part in (ids, mask, masked))
         with torch.no_grad():
             wanted = self.teacher.network(self.head)(input_ids=ids, attention_mask=mask).logits[masked]
         found = student.network(self.head)(input_ids=ids, attention_mask=mask).logits[masked]
@@ -171,6 +197,7 @@ class PairClasses(_Logits):
         order = torch.randperm(len(texts), generator=generator).tolist()
         with self.teacher.tokenizer_lock:
             inputs = tokenizer(texts, [texts[place] for place in order], padding=True, truncation=True, return_tensors="pt")
+        inputs = inputs.to(self.teacher.device)
         with torch.no_grad():
             wanted = self.teacher.network(self.head)(**inputs).logits
         return self.divergence(student.network(self.head)(**inputs).logits, wanted)
@@ -186,12 +213,11 @@ def drawn_masks(ids: torch.Tensor, mask: torch.Tensor, special: Sequence[int], g
     return (chances < MASKED_SHARE) | (chances == chances.min(1, keepdim=True).values) & (chances < 2.0)
 
 
-def distillation_for(
-    teacher: "PretrainedModel", rows: Sequence[Sequence[int]], temperature: float, hidden_weight: float = 0.0
-) -> Objective:
+def distillation_for(teacher: "PretrainedModel", rows: Sequence[Sequence[int]], settings: "AdaptationSettings") -> Objective:
     """What there is to learn from a model: its masked words, its classes, or its sentence vectors."""
     if teacher.has_head("masked") and teacher.tokenizer.mask_token_id is not None:
-        return MaskedWords(teacher, rows, temperature)
+        return MaskedWords(teacher, rows, settings.temperature)
     if teacher.has_head("classifier"):
-        return PairClasses(teacher, rows, temperature)
-    return SentenceVectors(teacher, rows, hidden_weight)
+        return PairClasses(teacher, rows, settings.temperature)
+    chances = drawing_chances(teacher, rows) if settings.replaced else None
+    return SentenceVectors(teacher, rows, settings.hidden_weight, settings.replaced, chances)

@@ -25,7 +25,7 @@ class Adaptation:
     size: ``table_bytes`` (codebooks and codes), ``original_bytes`` (of the dense table), ``changed_parameters`` and
         ``changed_bytes`` (weights of the network that were trained, float32), ``total_bytes`` (table and changed weights).
     history: one dict per measured point: ``step``, ``seconds``, ``loss`` (mean since the point before), and with a labelled set
-        ``score`` (x 100) where it was scored; ``reassigned``: codes changed so far.
+        ``score`` (x 100) where it was scored.
     steps: done; planned_steps: when the schedule ends. best_step: whose weights were kept. seconds: of training, all
         sessions together; cpu_seconds likewise. reassigned: codes that differ from the start.
     original_history: in fine-tuning, that of the original, which was trained alike.

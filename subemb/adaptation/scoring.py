@@ -68,8 +68,9 @@ class MaskedWordScore:
         """x 100; higher is better."""
         network, right = side.network(self.head), 0
         for ids, mask, chosen in self._batches:
-            logits = network(input_ids=ids.masked_fill(chosen, self._mask), attention_mask=mask).logits
-            right += int((logits[chosen].argmax(-1) == ids[chosen]).sum())
+            seen = ids.masked_fill(chosen, self._mask).to(side.device)
+            logits = network(input_ids=seen, attention_mask=mask.to(side.device)).logits
+            right += int((logits.cpu()[chosen].argmax(-1) == ids[chosen]).sum())
         return 100 * right / max(1, self.facts["pairs"])
 
 

@@ -1,11 +1,14 @@
-"""Codes where the network looks: k-means by the text's token counts, in axes stretched by how much the output moves with them.
+"""Codes where the network looks: found by the text's token counts, and by how much the output moves with each axis.
 
-Plain k-means takes all axes for equal, and so minimises an error that the network may not notice. Here axis d counts by
-s_d = E[(d(v . r) / d e_d)^2], the mean squared derivative of the sentence vector v, along random directions r, by the axis of
-one token's embedding e: the diagonal of a Fisher information, as in weighted low-rank factorisation (Hsu et al., ICLR 2022,
-arXiv 2207.00112). Codewords are weighted means, which are the same in stretched axes as in plain ones.
+Plain k-means takes all axes for equal, and so minimises an error that the network may not notice. Here an error r of one token's
+embedding counts as r^T S r, S = E[g g^T], g being the derivative of v . z by that embedding for the sentence vector v along a random
+direction z: a Fisher information (its diagonal alone: weighted low-rank factorisation, Hsu et al., ICLR 2022, arXiv 2207.00112).
+The diagonal gives the axes in which k-means starts; the whole matrix lets subspaces make up for each other
+(:mod:`subemb.adaptation.joint_codes`). The network notices other things once the table is compressed, so S is measured again
+there, and codes go on from where they are.
 """
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,6 +16,7 @@ import numpy as np
 import torch
 
 from ..progress import ProgressCallback, part_of, report
+from .joint_codes import Metric, joint_codes, looked_up
 
 if TYPE_CHECKING:
     from ..codec.result import SubspaceCompressed
@@ -20,17 +24,20 @@ if TYPE_CHECKING:
 
 ROWS = 2000  # sentences that sensitivities are measured on
 COUNT_POWER = 0.75
+BETWEEN_AXES = 0.9  # share of what lies off the diagonal of S that counts
+ROUNDS = 2  # of measuring S anew, with the compressed table in the network, and choosing codes by that
 _BATCH = 64
 
 
-def axis_sensitivity(
+def sensitivity(
     model: "PretrainedModel", rows: Sequence[Sequence[int]], seed: int = 0, progress: ProgressCallback | None = None
 ) -> torch.Tensor:
-    """s, (D,) float32 of mean 1, measured on at most ROWS of the rows of token ids. All 1 where nothing moves the output."""
+    """S, (D, D) float32 with a diagonal of mean 1, measured on at most ROWS of the rows of token ids. The identity where nothing
+    moves the output."""
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(rows), generator=generator)[:ROWS].tolist()
     chosen.sort(key=lambda place: len(rows[place]))
-    table = torch.nn.Embedding.from_pretrained(model.table, freeze=True)
+    table = torch.nn.Embedding.from_pretrained(model.table, freeze=True).to(model.device)
     probe = model.with_embeddings(table)
     seen: list[torch.Tensor] = []
 
@@ -39,22 +46,30 @@ def axis_sensitivity(
         return seen[-1]
 
     table.register_forward_hook(watch)
-    total = torch.zeros(model.dim, dtype=torch.float64)
+    total = torch.zeros(model.dim, model.dim, device=model.device)
     for start in range(0, len(chosen), _BATCH):
         report(progress, "measuring which axes matter", start / len(chosen))
         seen.clear()
         vectors = torch.nn.functional.normalize(
             probe.encode_ids_tensor([rows[place] for place in chosen[start : start + _BATCH]])
         )
-        directions = torch.randn(vectors.shape, generator=generator)
+        directions = torch.randn(vectors.shape, generator=generator).to(vectors.device)
         found = torch.autograd.grad((vectors * directions).sum(), seen, allow_unused=True)
         for gradient in found:
             if gradient is not None:
-                total += gradient.double().square().sum(tuple(range(gradient.ndim - 1)))
-    mean = float(total.mean())
+                flat = gradient.float().flatten(0, -2)
+                total += flat.T @ flat
+    total = total.cpu()
+    mean = float(total.diagonal().mean())
     if not np.isfinite(mean) or mean <= 0:
-        return torch.ones(model.dim)
-    return (total / mean).float()
+        return torch.eye(model.dim)
+    return total / mean
+
+
+def metric_of(matrix: torch.Tensor, widths: Sequence[int]) -> Metric:
+    """S with what lies off the diagonal at BETWEEN_AXES of it, and no axis without any weight, which makes it definite."""
+    diagonal = torch.diag(matrix.diagonal().clamp(min=1e-3))
+    return Metric(BETWEEN_AXES * matrix + (1 - BETWEEN_AXES) * diagonal, widths)
 
 
 def counts_of(rows: Sequence[Sequence[int]], vocabulary: int) -> np.ndarray:
@@ -62,28 +77,48 @@ def counts_of(rows: Sequence[Sequence[int]], vocabulary: int) -> np.ndarray:
     return np.bincount(np.fromiter((number for row in rows for number in row), dtype=np.int64), minlength=vocabulary)
 
 
-def sensitive_codes_and_stretch(
+def sensitive_codes(
     model: "PretrainedModel",
     compressed: "SubspaceCompressed",
     rows: Sequence[Sequence[int]],
     seed: int = 0,
     progress: ProgressCallback | None = None,
-) -> "tuple[SubspaceCompressed, torch.Tensor]":
-    """The table compressed anew with the same settings: tokens weigh (count + 1) ** COUNT_POWER, axes by their sensitivity.
+    seconds: float | None = None,
+) -> "SubspaceCompressed":
+    """The table compressed anew with the same settings: tokens weigh (count + 1) ** COUNT_POWER, errors by what the output
+    notices of them.
 
     compressed: of the method ``cluster`` or ``product``. The result keeps its settings and what is stored; unique tuples stay
-    unique. Also returns the factors by which the axes were stretched, (D,).
+    unique. seconds: after a quarter of them S is not measured again.
     """
     from dataclasses import replace
 
     from ..codec import compress
 
-    stretch = axis_sensitivity(model, rows, seed, part_of(progress, 0.0, 0.6)).clamp(min=1e-3).sqrt()
+    started = time.perf_counter()
+    matrix = sensitivity(model, rows, seed, part_of(progress, 0.0, 0.2))
+    stretch = matrix.diagonal().clamp(min=1e-3).sqrt()
     weights = (counts_of(rows, model.num_tokens) + 1.0) ** COUNT_POWER
     settings = replace(compressed.settings, weights="vocabulary", text_digest=None)  # the numbers below are what counts
-    found = compress(model.table * stretch, settings=settings, weights=weights, progress=part_of(progress, 0.6, 1.0))
-    start, books = 0, []
-    for book in found.codebooks:
-        books.append((book / stretch[start : start + book.shape[1]]).contiguous())
-        start += book.shape[1]
-    return replace(compressed, codes=found.codes, codebooks=books, history=[], info={}), stretch
+    found = compress(model.table * stretch, settings=settings, weights=weights, progress=part_of(progress, 0.2, 0.4))
+    widths = [book.shape[1] for book in found.codebooks]
+    codes, books = found.codes, [book / part for book, part in zip(found.codebooks, stretch.split(widths), strict=True)]
+    for measured in range(ROUNDS + 1):
+        if measured and seconds is not None and time.perf_counter() - started > seconds / 4:
+            break
+        start, end = (0.4 + 0.6 * k / (ROUNDS + 1) for k in (measured, measured + 1))
+        between = (start + end) / 2
+        if measured:
+            here = torch.nn.Embedding.from_pretrained(looked_up(codes, books)).to(model.device)
+            matrix = sensitivity(model.with_embeddings(here), rows, seed + measured, part_of(progress, start, between))
+        codes, books, _ = joint_codes(
+            model.table,
+            codes,
+            books,
+            torch.from_numpy(weights).float(),
+            metric_of(matrix, widths),
+            unique=found.distinct_tuples == found.num_embeddings,
+            seed=seed + measured,
+            progress=part_of(progress, between if measured else start, end),
+        )
+    return replace(compressed, codes=codes.to(found.codes.dtype), codebooks=books, history=[], info={})

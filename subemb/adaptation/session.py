@@ -1,20 +1,21 @@
 """One adaptation from its inputs to its result, with or without a folder that its checkpoints go to."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
+from ..devices import device_for
 from ..errors import InputError
+from ..other_models import MovedModel
 from ..progress import ProgressCallback, part_of, report
-from .latents import Latents
 from .material import Material, check_given, material_of
 from .result import ADAPTED, COMPRESSED, ORIGINAL, TUNED, Adaptation
-from .sensitivity import counts_of, sensitive_codes_and_stretch
+from .sensitivity import sensitive_codes
 from .settings import AdaptationSettings
 from .state import read_state, write_state
 from .students import OriginalStudent, Student
@@ -113,7 +114,7 @@ class Session:
         self.alike: Trainer | None = None  # of the original
         self.scores: dict[str, float] = {}
         self._material: Material | None = None
-        self._stretch: torch.Tensor | None = None
+        self._placed = model  # where it is computed
 
     @property
     def reassigns(self) -> bool:
@@ -125,20 +126,34 @@ class Session:
         self.open(progress)
         self.train(self.save, part_of(progress, 0.1, 1.0))
 
+    def _place(self) -> None:
+        device = device_for(self.settings.device)
+        if device != self.model.device:
+            self._placed = MovedModel(self.model, device)
+
     def open(self, progress: ProgressCallback | None = None) -> None:
         """Build the trainers, and take up the last checkpoint if there is one."""
+        with enough_memory(self.settings):
+            self._open(progress)
+
+    def _open(self, progress: ProgressCallback | None) -> None:
+        self._place()
         report(progress, "reading the text", 0.0)
-        material = self._material = material_of(self.model, self.text, self.labelled, self.settings, self.given_scored)
+        material = self._material = material_of(self._placed, self.text, self.labelled, self.settings, self.given_scored)
         kept = None if self.folder is None else read_state(self.folder)
         started = time.perf_counter()
         if kept is not None:
             tensors, facts = kept
-            self._stretch = tensors.pop("stretch", None)
             begun = self._start_of(tensors)
             self.scores = facts["scores"]
         elif self.reassigns:
-            begun, self._stretch = sensitive_codes_and_stretch(
-                self.model, self.start, material.rows, self.settings.seed, part_of(progress, 0.0, 0.1)
+            begun = sensitive_codes(
+                self._placed,
+                self.start,
+                material.rows,
+                self.settings.seed,
+                part_of(progress, 0.0, 0.1),
+                self.settings.seconds,
             )
         else:
             begun = self.start
@@ -148,8 +163,8 @@ class Session:
 
             report(progress, "scoring the labelled set", 0.1)
             self.scores = {
-                ORIGINAL: material.scored.score(self.model),
-                COMPRESSED: material.scored.score(attach(self.model, self.start)),
+                ORIGINAL: material.scored.score(self._placed),
+                COMPRESSED: material.scored.score(attach(self._placed, self.start)),
             }
         self._build(begun, spent)
         if kept is not None:
@@ -159,21 +174,16 @@ class Session:
         material, settings = self._material, self.settings
         if settings.is_fine_tuning and settings.seconds is not None:
             settings = replace(settings, seconds=settings.seconds / 2)  # the other half is the original's
-        student = Student(self.model, begun, material.objective.head, settings)
-        latents = None
-        if self._stretch is not None:
-            present = torch.from_numpy(np.flatnonzero(counts_of(material.rows, self.model.num_tokens)))
-            keep_unique = begun.distinct_tuples == begun.num_embeddings
-            latents = Latents(student.layers, self.model.table, present, self._stretch, keep_unique)
+        student = Student(self._placed, begun, material.objective.head, settings)
         score = None if material.scored is None else material.scored.score
-        self.trainer = Trainer(material.objective, student, material.lengths, settings, latents, score, spent=spent)
+        self.trainer = Trainer(material.objective, student, material.lengths, settings, score, spent=spent)
 
     def _build_alike(self) -> None:
         material = self._material
         settings = replace(self.settings, steps=self.trainer.step)
         self.alike = Trainer(
             material.objective,
-            OriginalStudent(self.model, material.objective.head, settings),
+            OriginalStudent(self._placed, material.objective.head, settings),
             material.lengths,
             settings,
             score=material.scored.score,
@@ -193,6 +203,10 @@ class Session:
 
         Raises Cancelled after saving, InputError.
         """
+        with enough_memory(self.settings):
+            self._train(save, progress)
+
+    def _train(self, save: Callable[[], None], progress: ProgressCallback | None) -> None:
         if not self.settings.is_fine_tuning:
             self.trainer.run(save, progress)
             return
@@ -213,8 +227,6 @@ class Session:
         tensors, facts = self.trainer.checkpoint()
         more, alike = ({}, None) if self.alike is None else self.alike.checkpoint()
         tensors |= {f"{_ALIKE}{name}": value for name, value in more.items()}
-        if self._stretch is not None:
-            tensors["stretch"] = self._stretch
         write_state(self.folder, tensors, {"trainer": facts, "alike": alike, "scores": self.scores})
 
     def summary(self, state: str, message: str = "", size: dict[str, Any] | None = None) -> Adaptation:
@@ -222,7 +234,7 @@ class Session:
         from ..runs import describe
 
         trainer, alike = self.trainer, self.alike
-        changed = int((trainer.student.codes.long() != self.start.codes.long()).sum())
+        changed = int((trainer.student.codes.cpu().long() != self.start.codes.long()).sum())
         return Adaptation(
             key=self.key,
             model=describe(self.model),
@@ -242,13 +254,14 @@ class Session:
             state=state,
             message=message,
             threads=torch.get_num_threads(),
+            device=self._placed.device.type,
             original_history=[] if alike is None else alike.history,
         )
 
     def result(self, state: str, message: str = "") -> "AdaptedModel":
         """The model with the best weights. state: ``done`` or ``stopped``."""
         student, best = self.trainer.student, self.trainer.best
-        adapted = student.adapted({}, best)
+        adapted = student.adapted(self.model, best)
         if self._material.scored is not None:
             found = dict(self.scores)
             if self.alike is not None and self.alike.is_over:
@@ -257,6 +270,18 @@ class Session:
             self.scores = {side: found[side] for side in (ORIGINAL, TUNED, COMPRESSED, ADAPTED) if side in found}
         adapted.facts = self.summary(state, message, sizes(adapted)).to_dict()
         return adapted
+
+
+@contextmanager
+def enough_memory(settings: AdaptationSettings) -> Iterator[None]:
+    """Raises InputError where a CUDA device runs out of memory."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            f"the GPU has too little memory for batches of {settings.batch_size}; use a smaller batch_size, or device cpu. What was "
+            "saved before is still there"
+        ) from error
 
 
 def sizes(adapted: "AdaptedModel") -> dict[str, int]:

@@ -11,7 +11,7 @@ import torch
 from ..errors import InputError
 
 STATE_FILE = "state.safetensors"
-FORMAT = 1
+FORMAT = 2
 
 
 def write_state(folder: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:

@@ -77,13 +77,15 @@ class Student(_Student):
 
     def as_model(self) -> AdaptedModel:
         """As it is now, for scoring."""
-        return self.adapted({})
+        return self.adapted(self.original)
 
-    def adapted(self, facts: dict, tensors: dict[str, torch.Tensor] | None = None) -> AdaptedModel:
-        """A model of its own with what is trained now, or with the ``tensors`` of another moment."""
+    def adapted(self, original: "PretrainedModel", tensors: dict[str, torch.Tensor] | None = None) -> AdaptedModel:
+        """A model of its own with what is trained now, or with the ``tensors`` of another moment.
+
+        original: the one that was given, or that model on another device, where the result then computes."""
         from dataclasses import replace
 
-        found = {name: value.clone() for name, value in (tensors or self.tensors()).items()}
+        found = {name: value.to("cpu", copy=True) for name, value in (tensors or self.tensors()).items()}
         codes = found.pop("codes")
         compressed = replace(
             self.compressed,
@@ -95,8 +97,8 @@ class Student(_Student):
         weights = {name.removeprefix("weights."): value for name, value in found.items()}
         # A pooler that nothing reads has no gradient: it need not be stored.
         before = dict(self.original.network(self.head).named_parameters())
-        weights = {name: value for name, value in weights.items() if not torch.equal(value, before[name])}
-        return AdaptedModel(self.original, compressed, weights, facts)
+        weights = {name: value for name, value in weights.items() if not torch.equal(value, before[name].cpu())}
+        return AdaptedModel(original, compressed, weights, {})
 
 
 class OriginalStudent(_Student):

@@ -13,12 +13,15 @@ from ..evaluate.file_text import decoded, read_bytes
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import torch
+
     from ..evaluate.pairs import PairSet
     from ..pretrained import PretrainedModel
 
 LONGEST = 400  # characters of a line beyond which it is cut into sentences
 FEWEST = 8
 VOCABULARY = "vocabulary"
+_NEVER_DRAWN = ("special", "unused", "padding row")  # kinds of tokens
 _END = re.compile(r"(?<=[.!?…。！？])\s+")
 
 
@@ -119,7 +122,7 @@ def sampled_rows(model: "PretrainedModel", count: int, seed: int = 0) -> list[li
     vocabulary = model.vocabulary
     chances = np.asarray(model_weights(model, "vocabulary"), dtype=np.float64) ** 0.75
     kinds = np.asarray([str(kind) for kind in vocabulary.kinds])
-    chances[np.isin(kinds, ("special", "unused", "padding row"))] = 0.0
+    chances[np.isin(kinds, _NEVER_DRAWN)] = 0.0
     if not chances.any():
         raise InputError(f"{model.name} has no ordinary tokens to draw from; give a text")
     starts = np.where(kinds == "word piece", 0.0, chances)
@@ -136,6 +139,19 @@ def sampled_rows(model: "PretrainedModel", count: int, seed: int = 0) -> list[li
         rows.append([*before, *own.tolist(), *after])
         place += length
     return rows
+
+
+def drawing_chances(model: "PretrainedModel", rows: Sequence[Sequence[int]]) -> "torch.Tensor":
+    """(V,) float64: how likely each token is put in place of another one of these rows of token ids, up to a factor: the root of how
+    often the rows have it, plus one. Special tokens and ids that stand for nothing never are; all 0 if there are no others."""
+    import numpy as np
+    import torch
+
+    counts = np.bincount(np.fromiter((number for row in rows for number in row), dtype=np.int64), minlength=model.num_tokens)
+    chances = np.sqrt(counts + 1.0)
+    chances[np.isin(np.asarray([str(kind) for kind in model.vocabulary.kinds]), _NEVER_DRAWN)] = 0.0
+    chances[[number for number in model.tokenizer.all_special_ids if number < len(chances)]] = 0.0
+    return torch.from_numpy(chances)
 
 
 def _frame(model: "PretrainedModel") -> tuple[list[int], list[int]]:

@@ -10,7 +10,6 @@ import torch
 
 from ..errors import InputError
 from ..progress import ProgressCallback, report
-from .latents import EVERY, Latents
 from .settings import AdaptationSettings
 from .students import OriginalStudent, Student
 
@@ -39,7 +38,6 @@ class Trainer:
 
     student: what is trained; its network has the head of the ``objective``. lengths: (n,) tokens of each thing that the objective
     reads, to put those of like length together.
-    latents: of tokens that may take other codes; None: codes stay.
     score: gives a labelled set's score x 100 of a model; higher is better, and the best weights are kept by it. None: the last.
     table_rate: highest learning rate of the table. spent: seconds of the budget that are gone already.
     series: put in front of the names of the values that are reported, to tell two trainings apart.
@@ -51,14 +49,13 @@ class Trainer:
         student: Student | OriginalStudent,
         lengths: np.ndarray,
         settings: AdaptationSettings,
-        latents: Latents | None = None,
         score: Score | None = None,
         table_rate: float | None = None,
         spent: float = 0.0,
         series: str = "",
     ):
         self.settings, self.score, self.series = settings, score, series
-        self.objective, self.student, self.latents = objective, student, latents
+        self.objective, self.student = objective, student
         groups = [{"params": student.codebooks, "lr": settings.codebook_rate if table_rate is None else table_rate}]
         if student.weights:
             groups.append({"params": list(student.weights.values()), "lr": settings.network_rate})
@@ -131,9 +128,6 @@ class Trainer:
             group["lr"] = rate * self._factor()
         generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + self.step)
         self.optimizer.zero_grad()
-        if self.latents is not None:
-            self.latents.optimizer.zero_grad()
-            self.latents.optimizer.param_groups[0]["lr"] = self.latents.rate * self._factor()
         loss = self.objective.loss(self.student.model, self._batch(self.step), generator)
         value = float(loss.detach())
         if not math.isfinite(value):
@@ -146,10 +140,6 @@ class Trainer:
             torch.nn.utils.clip_grad_norm_(list(self.student.weights.values()), 1.0)
         self.optimizer.step()
         self.step += 1
-        if self.latents is not None:
-            self.latents.optimizer.step()
-            if self.step % EVERY == 0:
-                self.latents.reassign()
         self._losses.append(value)
         elapsed = time.perf_counter() - started
         self.seconds += elapsed
@@ -207,7 +197,6 @@ class Trainer:
         point: dict[str, Any] = {"step": self.step, "seconds": self.seconds}
         point |= {} if loss is None else {"loss": loss}
         point |= {} if score is None else {"score": score}
-        point |= {} if self.latents is None else {"reassigned": self.latents.reassigned}
         self.history.append(point)
         return point
 
@@ -226,8 +215,6 @@ class Trainer:
         tensors |= {f"best.{name}": value for name, value in (self.best or {}).items()}
         if not self.is_over:
             tensors |= {f"objective.{name}": value for name, value in self.objective.tensors().items()}
-            if self.latents is not None:
-                tensors |= {f"latents.{name}": value for name, value in self.latents.tensors().items()}
             for number, values in self.optimizer.state_dict()["state"].items():
                 tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in values.items()}
         facts = {
@@ -245,15 +232,13 @@ class Trainer:
 
     def restore(self, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
         """Take up a checkpoint of the same inputs and settings."""
-        parts: dict[str, dict[str, torch.Tensor]] = {"student": {}, "best": {}, "objective": {}, "latents": {}, "optimizer": {}}
+        parts: dict[str, dict[str, torch.Tensor]] = {"student": {}, "best": {}, "objective": {}, "optimizer": {}}
         for name, value in tensors.items():
             part, _, rest = name.partition(".")
             parts[part][rest] = value
         self.student.load(parts["student"])
         self.best = parts["best"] or None
         self.objective.load(parts["objective"])
-        if self.latents is not None and parts["latents"]:
-            self.latents.load(parts["latents"])
         state: dict[int, dict[str, torch.Tensor]] = {}
         for name, value in parts["optimizer"].items():
             number, _, key = name.partition(".")

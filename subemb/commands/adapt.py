@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..adaptation.settings import OBJECTIVES, TRAINED, AdaptationSettings
+from ..devices import DEVICES
 from ..errors import InputError
 from .evaluation_sides import add_sides, open_compared
 
@@ -93,6 +94,13 @@ def add_adaptation(command: argparse.ArgumentParser) -> None:
         help=f"of the error of hidden states beside that of sentence vectors (default {DEFAULT.hidden_weight:g}: it did not pay)",
     )
     command.add_argument(
+        "--replaced",
+        type=float,
+        default=DEFAULT.replaced,
+        help=f"share of a sentence's tokens that are exchanged for others, so that rare ones are learned too (default {DEFAULT.replaced:g})",
+    )
+    command.add_argument("--device", choices=DEVICES, default=DEFAULT.device, help="auto: CUDA where there is one (default)")
+    command.add_argument(
         "--sample", type=int, default=DEFAULT.sample, help=f"sequences of --no-text (default {DEFAULT.sample:,})"
     )
 
@@ -111,7 +119,9 @@ def adaptation_of(given: argparse.Namespace) -> AdaptationSettings:
         "network_rate",
         "temperature",
         "hidden_weight",
+        "replaced",
         "sample",
+        "device",
     )
     values = {name: getattr(given, name) for name in names}
     seconds = DEFAULT.seconds if given.seconds is None else given.seconds

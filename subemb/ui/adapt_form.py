@@ -123,8 +123,8 @@ def settings_inputs(frame: Frame, objective: str, sample: int) -> AdaptationSett
         "Codes may change",
         value=True,
         key="adapt_reassign",
-        help="Before the training, codes are found anew: tokens count by how often the text has them, axes by how much the network's "
-        "output moves with them. During the training, tokens may go to another codeword. For the methods cluster and product.",
+        help="Before the training, codes are found anew: tokens count by how often the text has them, and errors by how much the "
+        "network's output moves with them, so that subspaces make up for each other. For the methods cluster and product.",
     )
     with st.expander("Advanced"):
         steps = st.number_input(

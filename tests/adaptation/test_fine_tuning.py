@@ -114,6 +114,8 @@ def test_masks_are_the_share_that_is_said_and_never_special():
 class Watched:
     """A model that notes what its network with a head is shown."""
 
+    device = torch.device("cpu")
+
     def __init__(self, model):
         self.model, self.shown = model, []
 
@@ -151,7 +153,7 @@ def test_similarity_is_learned_and_the_original_learns_alike(model, compressed):
     scored = graded(60, seed=9)
     adapted = subemb.adapt(
         model, compressed, labelled=graded(), objective="similarity", scored=scored, steps=80, codebook_rate=1e-2,
-        network_rate=5e-3, train="norms",
+        network_rate=5e-3, train="norms", reassign=False,
     )  # fmt: skip
     facts = Adaptation.from_dict(adapted.facts)
     assert list(facts.scores) == ["original", "fine-tuned original", "compressed", "adapted"]
