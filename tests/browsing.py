@@ -1,7 +1,13 @@
 """What several browser tests do: wait, read what a map shows, draw a lasso, take a table's download."""
 
 import csv
+import json
+import os
+import subprocess
+import sys
 import time
+import zipfile
+from pathlib import Path
 
 LEFT, RIGHT = "map_original", "map_reconstructed"
 
@@ -12,6 +18,14 @@ _SELECTED = """(place) => {
   const traces = plot.data.filter((trace) => trace.customdata);
   return traces.flatMap((t) => (t.selectedpoints || []).map((i) => t.customdata[i])).sort((a, b) => a - b);
 }"""
+
+_IN_A_FRESH_PROCESS = """
+import json, sys
+import numpy as np
+import subemb
+one, other = np.asarray(subemb.load(sys.argv[1]).encode(json.loads(sys.argv[2])), np.float64)
+print(float(one @ other / np.linalg.norm(one) / np.linalg.norm(other)), "streamlit" in sys.modules)
+"""
 
 
 def wait_for(page, condition, seconds: float = 60):
@@ -62,13 +76,9 @@ def settled(page, seconds: float = 60) -> None:
         page.wait_for_timeout(100)
 
 
-def downloaded_rows(page, button: str, path) -> list[dict]:
+def downloaded_rows(page, button: str, folder: Path) -> list[dict]:
     """The rows of the CSV that a button saves; ``button`` is its key."""
-    settled(page)
-    with page.expect_download() as download:
-        page.locator(f".st-key-{button} button").click()
-    download.value.save_as(path)
-    with path.open(encoding="utf-8-sig", newline="") as stream:
+    with downloaded(page, button, folder).open(encoding="utf-8-sig", newline="") as stream:
         return list(csv.DictReader(stream))
 
 
@@ -78,3 +88,35 @@ def is_wider_than_its_place(page) -> bool:
         """() => [...document.querySelectorAll('[data-testid=stMain]')]
         .some((part) => part.scrollWidth > part.clientWidth + 1)"""
     )
+
+
+def downloaded(page, key: str, folder: Path) -> Path:
+    """Press a download button and save what comes."""
+    settled(page)
+    with page.expect_download() as download:
+        page.locator(f".st-key-{key} button").click()
+    path = folder / download.value.suggested_filename
+    download.value.save_as(path)
+    return path
+
+
+def unpacked(archive: Path) -> Path:
+    """The folder of a compact folder's archive, unpacked beside it."""
+    with zipfile.ZipFile(archive) as file:
+        file.extractall(archive.parent)
+    return archive.parent / archive.stem
+
+
+def cosine_in_a_fresh_process(folder: Path, pair: tuple[str, str], environment: dict[str, str]) -> float:
+    """Cosine of two sentences by a compact folder, in a process that has never seen the app, nor its cache."""
+    done = subprocess.run(
+        [sys.executable, "-c", _IN_A_FRESH_PROCESS, folder.name, json.dumps(pair)],
+        cwd=folder.parent,
+        env={**os.environ, **environment, "SUBEMB_CACHE": str(folder.parent / "another cache")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    cosine, with_streamlit = done.stdout.split()
+    assert with_streamlit == "False"
+    return float(cosine)

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from ..other_models import AdaptedModel
     from ..pretrained import PretrainedModel
 
-#: Methods whose codes are the nearest codewords in each subspace, so that they can be found anew.
-REASSIGNED = ("cluster", "product")
 _ALIKE = "alike."  # in front of the names of the original's training in a checkpoint
 
 
@@ -119,7 +117,7 @@ class Session:
     @property
     def reassigns(self) -> bool:
         """Whether codes are found anew: asked for, and possible with this method."""
-        return self.settings.reassign and self.start.settings.method in REASSIGNED
+        return self.settings.reassigns(self.start.settings.method)
 
     def run(self, progress: ProgressCallback | None = None) -> None:
         """From the last checkpoint, or from the start, to the end. Raises Cancelled after saving, InputError, ModelError."""
@@ -141,7 +139,7 @@ class Session:
         report(progress, "reading the text", 0.0)
         material = self._material = material_of(self._placed, self.text, self.labelled, self.settings, self.given_scored)
         kept = None if self.folder is None else read_state(self.folder)
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time()
         if kept is not None:
             tensors, facts = kept
             begun = self._start_of(tensors)
@@ -157,7 +155,7 @@ class Session:
             )
         else:
             begun = self.start
-        spent = time.perf_counter() - started
+        spent = time.perf_counter() - started, time.process_time() - cpu
         if kept is None and material.scored is not None:
             from ..codec import attach
 
@@ -170,7 +168,7 @@ class Session:
         if kept is not None:
             self._restore(tensors, facts)
 
-    def _build(self, begun: "SubspaceCompressed", spent: float) -> None:
+    def _build(self, begun: "SubspaceCompressed", spent: tuple[float, float]) -> None:
         material, settings = self._material, self.settings
         if settings.is_fine_tuning and settings.seconds is not None:
             settings = replace(settings, seconds=settings.seconds / 2)  # the other half is the original's

@@ -55,6 +55,8 @@ TRAINED = {
         "Everything", "The whole network learns too and has to be stored anew: as large as the network itself."
     ),
 }
+#: Methods whose codes are the nearest codewords in each subspace, so that they can be found anew.
+REASSIGNED = ("cluster", "product")
 LONGEST_SECONDS = 24 * 3600.0
 MOST_STEPS = 10_000_000
 
@@ -149,6 +151,10 @@ class AdaptationSettings:
     def is_fine_tuning(self) -> bool:
         """Whether labels or masked words are learned, by the original too, rather than what the original does."""
         return self.objective in FINE_TUNING
+
+    def reassigns(self, method: str) -> bool:
+        """Whether codes are found anew before training: asked for, and possible with this method of compression."""
+        return self.reassign and method in REASSIGNED
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types."""

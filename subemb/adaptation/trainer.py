@@ -39,7 +39,7 @@ class Trainer:
     student: what is trained; its network has the head of the ``objective``. lengths: (n,) tokens of each thing that the objective
     reads, to put those of like length together.
     score: gives a labelled set's score x 100 of a model; higher is better, and the best weights are kept by it. None: the last.
-    table_rate: highest learning rate of the table. spent: seconds of the budget that are gone already.
+    table_rate: highest learning rate of the table. spent: seconds, and CPU-seconds, of the budget that are gone already.
     series: put in front of the names of the values that are reported, to tell two trainings apart.
     """
 
@@ -51,7 +51,7 @@ class Trainer:
         settings: AdaptationSettings,
         score: Score | None = None,
         table_rate: float | None = None,
-        spent: float = 0.0,
+        spent: tuple[float, float] = (0.0, 0.0),
         series: str = "",
     ):
         self.settings, self.score, self.series = settings, score, series
@@ -62,7 +62,7 @@ class Trainer:
         self.rates = [group["lr"] for group in groups]
         self.optimizer = torch.optim.AdamW(groups, weight_decay=0.0)
         self.step, self.planned = 0, settings.steps or 0
-        self.seconds, self.cpu_seconds = spent, 0.0
+        self.seconds, self.cpu_seconds = spent
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, torch.Tensor] | None = None
         self.best_step, self.best_score = 0, -math.inf

@@ -1,19 +1,22 @@
 """The form of the page Adapt: what to learn from, what to train, for how long."""
 
 from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 import streamlit as st
 
 from ..adaptation.settings import LABELLED, OBJECTIVES, TRAINED, AdaptationSettings
 from ..errors import InputError
-from ..format import size_text
+from ..format import seconds_text, size_text
 from ..tokens import escape_markdown
 from .frame import Frame
 from .text import errors_shown
 from .work import subject_of
 
 SOURCES = {
-    "Paste": "Sentences, one a line.",
+    "Paste": "Sentences, one a line. Those that stand there were written for this project, to see how it works; put the kind of "
+    "sentences in their place that the model is to read.",
     "Upload": "A text file with one sentence a line, or labelled pairs (CSV, TSV, JSON lines, Parquet), whose labels are not read.",
     "None": "No text at all: token sequences are drawn from the vocabulary itself. It works, but less well than sentences.",
 }
@@ -45,12 +48,7 @@ def adapt_form(frame: Frame, start: Callable[[Frame, str], None]) -> None:
         settings = settings_inputs(frame, objective, sample)
     if settings is None:
         return
-    each = "Trains the compressed model, then the original alike: " if settings.is_fine_tuning else "Takes "
-    st.caption(
-        f"{each}about {next(name for name, seconds in MINUTES.items() if seconds == settings.seconds)}, and some seconds to load and to score."
-        if settings.seconds
-        else f"Runs {settings.steps:,} steps{', twice: the original is trained alike' if settings.is_fine_tuning else ''}."
-    )
+    st.caption(what_it_costs(frame, settings))
     if st.button("Start", type="primary", icon=":material/model_training:", key="adapt_start"):
         with errors_shown():
             labelled = read_labelled(objective, source, given) if objective in LABELLED else None
@@ -58,6 +56,20 @@ def adapt_form(frame: Frame, start: Callable[[Frame, str], None]) -> None:
             pairs = read_scored(scored)
             check_given(frame.model, text, labelled, settings)
             start(frame, begin_adaptation(subject_of(frame), settings, text, pairs, labelled))
+
+
+def what_it_costs(frame: Frame, settings: AdaptationSettings) -> str:
+    """The time that it will take, in a sentence."""
+    from ..adaptation.timing import steps_seconds
+
+    alike = "; the original is trained alike" if settings.is_fine_tuning else ""
+    if settings.seconds:
+        budget = next(name for name, seconds in MINUTES.items() if seconds == settings.seconds)
+        return f"Takes about {budget}, and some seconds to load and to score{alike}."
+    model, compression = frame.model, frame.run.settings
+    network = (model.parameters or 0) - model.num_tokens * model.dim
+    seconds = steps_seconds(settings, settings.steps, network, compression, model.num_tokens, model.dim)
+    return f"Takes {settings.steps:,} steps{alike}: about {seconds_text(seconds)}, a rough estimate."
 
 
 def objective_input(frame: Frame) -> str:
@@ -88,13 +100,26 @@ def text_inputs(objective: str) -> tuple[str, object, int]:
     given, sample = None, DEFAULT.sample
     if source == "Paste":
         given = st.text_area(
-            "Sentences", key="adapt_text", height=180, placeholder="A man is playing a guitar.\nTwo dogs run in the snow."
+            "Sentences",
+            demonstration_text(),
+            key="adapt_text",
+            height=180,
+            placeholder="A man is playing a guitar.\nTwo dogs run in the snow.",
         )
     elif source == "Upload":
         given = st.file_uploader("Files", key="adapt_files", accept_multiple_files=True)
     else:
         sample = st.number_input("Sequences", 100, 1_000_000, DEFAULT.sample, step=1000, key="adapt_sample")
     return source, given, sample
+
+
+@cache
+def demonstration_text() -> str:
+    """The sentences of the demonstration pairs for entailment; those for similarity are kept for the score."""
+    from ..adaptation.texts import text_of_pairs
+    from ..evaluate.readers import demo_pairs
+
+    return "\n".join(text_of_pairs(demo_pairs("entailment")).sentences)
 
 
 def scored_inputs(objective: str) -> tuple[str | None, object]:
@@ -118,7 +143,13 @@ def settings_inputs(frame: Frame, objective: str, sample: int) -> AdaptationSett
     stored = frame.run.size.total_bytes
     st.caption(f"{TRAINED[train].help} The table itself takes {size_text(stored)}, as before.")
     last = st.number_input("Last layers", 1, 100, 1, key="adapt_last") if train == "last" else 1
-    budget = st.select_slider("Time", list(MINUTES), value="3 minutes", key="adapt_time")
+    budget = st.select_slider(
+        "Time",
+        list(MINUTES),
+        value="3 minutes",
+        key="adapt_time",
+        help="The training ends by then, however fast this computer is. Most of what comes back comes back in the first minutes.",
+    )
     reassign = st.toggle(
         "Codes may change",
         value=True,
@@ -127,46 +158,92 @@ def settings_inputs(frame: Frame, objective: str, sample: int) -> AdaptationSett
         "network's output moves with them, so that subspaces make up for each other. For the methods cluster and product.",
     )
     with st.expander("Advanced"):
-        steps = st.number_input(
-            "Steps instead of time",
-            0,
-            1_000_000,
-            0,
-            key="adapt_steps",
-            help="0: by time. The same number gives the same result every time.",
-        )
-        batch = st.number_input("Sentences a step", 2, 1024, DEFAULT.batch_size, key="adapt_batch")
-        books = st.number_input(
-            "Learning rate of codebooks", 1e-6, 1.0, DEFAULT.codebook_rate, format="%.5f", key="adapt_books"
-        )
-        network = st.number_input(
-            "Learning rate of the network", 1e-7, 1.0, DEFAULT.network_rate, format="%.6f", key="adapt_network"
-        )
-        hidden = 0.0
-        if objective == "distill" and not (frame.model.has_head("masked") or frame.model.has_head("classifier")):
-            hidden = st.number_input(
-                "Weight of hidden states", 0.0, 100.0, DEFAULT.hidden_weight, key="adapt_hidden",
-                help="Of the error of the last hidden states beside that of the sentence vectors. On STS benchmark it did not pay.",
-            )  # fmt: skip
-        seed = st.number_input("Seed", 0, 10**9, 0, key="adapt_seed")
+        more = advanced_inputs(frame, objective)
     try:
         return AdaptationSettings(
             objective=objective,
-            hidden_weight=float(hidden),
             train=train,
             last_layers=int(last),
             reassign=reassign,
             seconds=MINUTES[budget],
-            steps=int(steps) or None,
-            batch_size=int(batch),
-            codebook_rate=float(books),
-            network_rate=float(network),
             sample=int(sample),
-            seed=int(seed),
+            **more,
         )
     except InputError as error:
         st.error(escape_markdown(str(error)))
         return None
+
+
+def advanced_inputs(frame: Frame, objective: str) -> dict[str, Any]:
+    """Settings that most visitors leave as they are, by their names in AdaptationSettings."""
+    found: dict[str, Any] = {}
+    steps = st.number_input(
+        "Steps instead of time",
+        0,
+        1_000_000,
+        0,
+        key="adapt_steps",
+        help="0: by time. So many steps give the same result every time, but take longer on a slower computer.",
+    )
+    found["steps"] = int(steps) or None
+    found["batch_size"] = st.number_input(
+        "Sentences a step",
+        2,
+        1024,
+        DEFAULT.batch_size,
+        key="adapt_batch",
+        help="What one step of the training looks at. More make each step better and slower, and need more memory.",
+    )
+    found["codebook_rate"] = st.number_input(
+        "Learning rate of codebooks",
+        1e-6,
+        1.0,
+        DEFAULT.codebook_rate,
+        format="%.5f",
+        key="adapt_books",
+        help="How far a step moves the shared sub-vectors. Too high, and what was learned is lost again; too low, and time is.",
+    )
+    found["network_rate"] = st.number_input(
+        "Learning rate of the network",
+        1e-7,
+        1.0,
+        DEFAULT.network_rate,
+        format="%.6f",
+        key="adapt_network",
+        help="The same for the weights of the network, where some are trained; in fine-tuning for the original's table too.",
+    )
+    if objective == "distill" and (frame.model.has_head("masked") or frame.model.has_head("classifier")):
+        found["temperature"] = st.number_input(
+            "Temperature",
+            0.1,
+            100.0,
+            DEFAULT.temperature,
+            key="adapt_temperature",
+            help="Above 1, what the original holds for less likely is learned too; at 1, above all what it holds for most likely.",
+        )
+    elif objective == "distill":
+        found["replaced"] = st.slider(
+            "Share of words exchanged",
+            0.0,
+            1.0,
+            DEFAULT.replaced,
+            key="adapt_replaced",
+            help="In each sentence so many tokens are exchanged for others of the vocabulary, anew every time: the original knows the "
+            "vector of any sequence, and words that the text does not have are learned too.",
+        )
+        found["hidden_weight"] = st.number_input(
+            "Weight of hidden states",
+            0.0,
+            100.0,
+            DEFAULT.hidden_weight,
+            key="adapt_hidden",
+            help="Of the error of the last hidden states, token by token, beside that of the sentence vectors. On STS benchmark it did "
+            "not pay.",
+        )
+    found["seed"] = st.number_input(
+        "Seed", 0, 10**9, 0, key="adapt_seed", help="Of everything random. Another one shows how much of a result is chance."
+    )
+    return found
 
 
 def read_text_inputs(source: str, given):

@@ -1,11 +1,12 @@
-"""The page Adapt in a real browser: start, watch the curve move, pause, go on, stop, and see the three sides."""
+"""The page Adapt in a real browser: start, watch the curve move, pause, go on, stop, see the three sides, take it away."""
 
+import os
 import re
 from urllib.parse import parse_qs, urlparse
 
 import numpy as np
 import pytest
-from browsing import is_wider_than_its_place, wait_for
+from browsing import cosine_in_a_fresh_process, downloaded, is_wider_than_its_place, unpacked, wait_for
 from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model
 from playwright.sync_api import expect
 
@@ -33,13 +34,17 @@ def server(start_app, tmp_path_factory):
         yield start_app(environment)
 
 
+def cosine(one: np.ndarray, other: np.ndarray) -> float:
+    return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+
+
 def sides(key: str) -> dict:
     compressed = kept_compressed(tasks.run_key_of(key))
     model = load_listed("small")
     return {"original": model, "compressed": subemb.attach(model, compressed), "adapted": tasks.open_adapted(key)}
 
 
-def test_start_watch_pause_go_on_stop(server, new_page):
+def test_start_watch_pause_go_on_stop_take_away(server, new_page, tmp_path):
     page = new_page()
     page.goto(f"{server.url}/Adapt?{QUERY}")
     page.get_by_role("textbox", name="Sentences").fill(
@@ -73,13 +78,16 @@ def test_start_watch_pause_go_on_stop(server, new_page):
     main.get_by_role("link", name="Similarity").click()
     expect(page.get_by_text("Cosine, adapted")).to_be_visible()
     (key,) = parse_qs(urlparse(page.url).query)["adapted"]
-    for name, side in sides(key).items():
-        a, b = side.encode(
-            [page.get_by_role("textbox", name=label).input_value() for label in ("First sentence", "Second sentence")]
-        )
-        value = float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+    pair = tuple(page.get_by_role("textbox", name=label).input_value() for label in ("First sentence", "Second sentence"))
+    values = {name: cosine(*side.encode(list(pair)).astype(np.float64)) for name, side in sides(key).items()}
+    for name, value in values.items():
         card = page.get_by_test_id("stMetric").filter(has_text=f"Cosine, {name}")
         expect(card.get_by_test_id("stMetricValue")).to_have_text(f"{value:.3f}".replace("-", "−"))
     assert not is_wider_than_its_place(page)
     page.get_by_test_id("stSidebar").get_by_role("link", name="Export").click()
     expect(page.get_by_text("as adapted")).to_be_visible()  # the third side goes along
+    page.locator(".st-key-export_compact_make button").click()
+    page.locator(".st-key-export_compact_download button").wait_for(timeout=120_000)
+    folder = unpacked(downloaded(page, "export_compact_download", tmp_path))
+    given = {name: os.environ[name] for name in ("SUBEMB_MODELS", "SUBEMB_CACHE")}
+    assert cosine_in_a_fresh_process(folder, pair, given) == pytest.approx(values["adapted"], abs=1e-6)

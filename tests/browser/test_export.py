@@ -1,14 +1,9 @@
 """The page Export in a real browser: what is downloaded there is used by a process that has never seen the app."""
 
-import json
-import os
-import subprocess
-import sys
-import zipfile
 from urllib.parse import urlencode
 
 import pytest
-from browsing import is_wider_than_its_place, settled, wait_for
+from browsing import cosine_in_a_fresh_process, downloaded, is_wider_than_its_place, unpacked, wait_for
 from checkpoints import SPECIAL, WORDS, make_bert
 from playwright.sync_api import expect
 
@@ -19,13 +14,6 @@ from subemb.tasks.sides import Subject, open_sides
 SETTINGS = CompressionSettings("product", subspaces=3, codebook_size=4, iterations=2)
 RUN = {"model": "small", "method": "product", "f": 3, "q": 4, "iterations": 2}
 PAIR = ("the small bird sings", "the old dog sits under the tree")
-IN_A_FRESH_PROCESS = """
-import json, sys
-import numpy as np
-import subemb
-one, other = np.asarray(subemb.load(sys.argv[1]).encode(json.loads(sys.argv[2])), np.float64)
-print(float(one @ other / np.linalg.norm(one) / np.linalg.norm(other)), "streamlit" in sys.modules)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -49,16 +37,6 @@ def server(start_app, environment, kept):
     return start_app(environment)
 
 
-def downloaded(page, key: str, folder):
-    """Press a download button and save what comes."""
-    settled(page)
-    with page.expect_download() as download:
-        page.locator(f".st-key-{key} button").click()
-    path = folder / download.value.suggested_filename
-    download.value.save_as(path)
-    return path
-
-
 def drawn(page) -> None:
     """Wait for the last of the cards."""
     page.locator(".st-key-export_report_download button").wait_for(timeout=90_000)
@@ -72,24 +50,13 @@ def test_the_compact_folder_gives_the_cosine_that_the_page_shows(server, environ
     drawn(page)
     page.locator(".st-key-export_compact_make button").click()
     page.locator(".st-key-export_compact_download button").wait_for(timeout=120_000)
-    path = downloaded(page, "export_compact_download", tmp_path)
-    with zipfile.ZipFile(path) as archive:
-        archive.extractall(tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-c", IN_A_FRESH_PROCESS, path.stem, json.dumps(PAIR)],
-        cwd=tmp_path,
-        env={**os.environ, **environment, "SUBEMB_CACHE": str(tmp_path / "another cache")},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    cosine, with_streamlit = done.stdout.split()
-    assert with_streamlit == "False"
-    assert f"{float(cosine):.3f}" == shown[1].replace("−", "-")
+    folder = unpacked(downloaded(page, "export_compact_download", tmp_path))
+    cosine = cosine_in_a_fresh_process(folder, PAIR, environment)
+    assert f"{cosine:.3f}" == shown[1].replace("−", "-")
     side = open_sides(Subject("small", None, kept.model["identity"], kept.key))["compressed"]
     one, other = side.encode(list(PAIR))
     exact = float(one @ other) / float((one @ one) * (other @ other)) ** 0.5
-    assert float(cosine) == pytest.approx(exact, abs=1e-6)
+    assert cosine == pytest.approx(exact, abs=1e-6)
 
 
 def test_the_report_opens_from_the_disk_and_draws_itself(server, new_page, tmp_path):

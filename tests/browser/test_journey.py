@@ -83,7 +83,7 @@ def test_run_then_map_then_lasso_then_table(page, server, cache, tmp_path):
     ids = wait_for(page, lambda: selected_ids(page, LEFT), 30)
     wait_for(page, lambda: selected_ids(page, RIGHT) == ids, 30)
     page.locator(".st-key-map_selected_download button").wait_for()
-    rows = downloaded_rows(page, "map_selected_download", tmp_path / "selected.csv")
+    rows = downloaded_rows(page, "map_selected_download", tmp_path)
     assert sorted(int(row["id"]) for row in rows) == ids
     assert {"code 0", "code 1", "code 2", "code 3"} <= set(rows[0])
 

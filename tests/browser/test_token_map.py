@@ -76,7 +76,7 @@ def both_show_the_same(page, changed_from=()):
 
 def listed(page, tmp_path) -> list[dict]:
     """The rows of the table below, through its download."""
-    return downloaded_rows(page, "map_selected_download", tmp_path / "selected.csv")
+    return downloaded_rows(page, "map_selected_download", tmp_path)
 
 
 def test_a_lasso_on_one_map_selects_the_same_tokens_on_the_other_and_in_the_table(page, open_map, tmp_path):

@@ -86,11 +86,22 @@ def test_nothing_starts_by_itself_and_a_pasted_text_is_learned_from(subject):
 
 def test_without_text_the_page_says_what_to_give(subject):
     test = open_app(PAGE, REQUEST)
+    assert len(test.text_area(key="adapt_text").value.splitlines()) > 400  # one press does it
+    test.text_area(key="adapt_text").set_value(" ").run()
     test.button(key="adapt_start").click().run()
     assert "there is no text yet" in test.error[0].value
     test.text_area(key="adapt_text").set_value("one\ntwo\n").run()
     test.button(key="adapt_start").click().run()
     assert "give at least 8" in test.error[0].value
+
+
+def test_every_setting_is_explained(subject):
+    test = checked(open_app(PAGE, REQUEST))
+    main = [*test.main.number_input, *test.main.slider, *test.main.select_slider, *test.main.toggle]
+    assert {"Share of words exchanged", "Weight of hidden states", "Time", "Seed", "Codes may change"} <= {
+        part.label for part in main
+    }
+    assert [part.label for part in main if not part.help] == []
 
 
 def test_fine_tuning_trains_the_original_alike(subject):
@@ -105,8 +116,9 @@ def test_fine_tuning_trains_the_original_alike(subject):
     test.button(key="adapt_start").click().run()
     assert "upload labelled pairs" in test.error[0].value
     next(group for group in test.button_group if group.label == "Labelled pairs to learn from").set_value("Demonstration pairs")
+    assert "Takes about 3 minutes, and some seconds to load and to score; the original is trained alike." in texts(test)
     test.number_input(key="adapt_steps").set_value(6).run()
-    assert "the original is trained alike" in texts(test)
+    assert "Takes 6 steps; the original is trained alike: about" in texts(test)
     test.button(key="adapt_start").click().run()
     finished(test)
     shown = metrics(test)
