@@ -3,7 +3,7 @@
 import copy
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -181,10 +181,16 @@ def load_tokenizer(folder: Path):
             raise ModelError(f"the tokenizer of {name_of(folder)} cannot be read: {first_line(error)}") from error
 
 
-def share_weights(module: "torch.nn.Module", *also_shared: Any) -> "torch.nn.Module":
-    """A copy of a module tree that uses the same parameter and buffer tensors, so that parts of it can be exchanged."""
-    memo = {id(tensor): tensor for tensor in [*module.parameters(), *module.buffers()]}
+def share_weights(
+    module: "torch.nn.Module", *also_shared: Any, instead: "Mapping[int, torch.nn.Parameter] | None" = None
+) -> "torch.nn.Module":
+    """A copy of a module tree that uses the same parameter and buffer tensors, so that parts of it can be exchanged.
+
+    instead: ``id`` of a tensor -> what the copy has in its place, wherever the module holds it.
+    """
+    memo: dict[int, Any] = {id(tensor): tensor for tensor in [*module.parameters(), *module.buffers()]}
     memo.update({id(thing): thing for thing in also_shared if thing is not None})
+    memo.update(instead or {})
     return copy.deepcopy(module, memo)
 
 
@@ -194,31 +200,48 @@ def exchange_weights(
     """A copy of a network in which some weights have other values; it shares all the others.
 
     weights: name -> tensor. A name may be that of the network without its head: it is found in a network with one, and the
-    other way round. partly: leave out weights of a head that this network does not have.
+    other way round. A weight with several names, such as the bias of BERT's masked-word head, is exchanged under all of them.
+    partly: leave out weights of a head that this network does not have.
     Raises ModelError (``broken``) for a name that belongs to no part of the network, or another shape.
     """
     import torch
 
     prefix = getattr(network, "base_model_prefix", "")
-    copied = share_weights(network)
-    own = dict(copied.named_parameters())
+    own = dict(network.named_parameters(remove_duplicate=False))
+    instead = {}
     for name, value in weights.items():
         found = next(
             (spelled for spelled in (name, f"{prefix}.{name}", name.removeprefix(f"{prefix}.")) if spelled in own),
             None,
         )
         if found is None:
-            if partly and not hasattr(copied, name.partition(".")[0]) and not name.startswith(f"{prefix}."):
+            if partly and not hasattr(network, name.partition(".")[0]) and not name.startswith(f"{prefix}."):
                 continue  # of the head it was trained with
             raise ModelError(f"the network has no weight {name!r}; it belongs to another model", "broken")
-        if own[found].shape != value.shape:
+        old = own[found]
+        if old.shape != value.shape:
             raise ModelError(
-                f"the weight {name!r} has shape {tuple(value.shape)}; the network's has {tuple(own[found].shape)}", "broken"
+                f"the weight {name!r} has shape {tuple(value.shape)}; the network's has {tuple(old.shape)}", "broken"
             )
-        path, _, last = found.rpartition(".")
-        owner = copied.get_submodule(path)
-        setattr(owner, last, torch.nn.Parameter(value.detach().clone().to(own[found]), requires_grad=own[found].requires_grad))
-    return copied.eval()
+        instead[id(old)] = torch.nn.Parameter(value.detach().clone().to(old), requires_grad=old.requires_grad)
+    return share_weights(network, instead=instead).eval()
+
+
+def freeze(module: "torch.nn.Module", but: Iterable["torch.nn.Parameter"] = ()) -> None:
+    """Let a module tree compute with frozen weights, ``but`` some, which stay the Parameters that they are.
+
+    The frozen ones become Parameters of its own in the same memory, since other networks may hold the old ones and train them.
+    """
+    import torch
+
+    # By the old ones' ids, so that tied weights stay tied; they are kept alive meanwhile, or an id could come twice.
+    old = list(module.named_parameters(remove_duplicate=False))
+    own = {id(parameter): parameter for parameter in but}
+    for name, parameter in old:
+        if id(parameter) not in own:
+            own[id(parameter)] = torch.nn.Parameter(parameter.detach(), requires_grad=False)
+        path, _, last = name.rpartition(".")
+        setattr(module.get_submodule(path), last, own[id(parameter)])
 
 
 def exchange_network(sentence_model, network: "torch.nn.Module") -> None:

@@ -8,6 +8,7 @@ import torch
 
 from ..codec.modules import SubspaceEmbedding
 from ..errors import InputError
+from ..network import freeze
 from ..other_models import AdaptedModel, TunedModel
 from .settings import AdaptationSettings
 
@@ -29,12 +30,15 @@ class _Student:
     weights: dict[str, torch.nn.Parameter]
 
     def _train(self, codebooks: Iterable[torch.nn.Parameter], names: Iterable[str]) -> None:
-        """Freeze the network, these apart."""
+        """Freeze the network, these apart. The original has most of its weights too, and keeps them as they are."""
         network = self.model.network(self.head)
-        network.requires_grad_(False)
-        own = dict(network.named_parameters())
+        own = dict(network.named_parameters(remove_duplicate=False))
         self.codebooks, self.weights = list(codebooks), {name: own[name] for name in names}
-        for parameter in (*self.codebooks, *self.weights.values()):
+        trained = [*self.codebooks, *self.weights.values()]
+        # What makes a sentence vector of the network's output can have weights as well, which are never trained.
+        sentence_model = self.model._sentence_model() if self.head is None else None
+        freeze(network if sentence_model is None else sentence_model, but=trained)
+        for parameter in trained:
             parameter.requires_grad_(True)
 
     def load(self, tensors: dict[str, torch.Tensor]) -> None:
