@@ -7,6 +7,7 @@ that one has no weights (torch's meta device). Pickled weights are never opened.
 import hashlib
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,7 @@ _VOCABULARY_FILES = (
     "tokenizer.model",
 )
 _LANGUAGE_MODEL_HEADS = ("ForMaskedLM", "LMHeadModel", "ForCausalLM", "ForConditionalGeneration", "ForPreTraining")
+_OLD_NAMES = ((".LayerNorm.weight", ".LayerNorm.gamma"), (".LayerNorm.bias", ".LayerNorm.beta"))
 _BUFFERS = re.compile(r"(position_ids|masked_bias|inv_freq)$")
 _PIECE = 1 << 22  # bytes hashed or checked at a time
 
@@ -257,21 +259,13 @@ def table_name_by_network(folder: Path, tensors: dict[str, Tensor]) -> str:
 
     Raises ModelError (``unsupported``) if the architecture is not known, or has no token table.
     """
-    import torch
-    from transformers import AutoConfig, AutoModel
+    from .network import first_line
 
-    from .network import first_line, quiet_transformers
-
-    with quiet_transformers():
-        try:
-            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            with torch.device("meta"):
-                network = AutoModel.from_config(config, trust_remote_code=False, dtype=torch.float32)
-            weight = network.get_input_embeddings().weight
-        except Exception as error:  # whatever a stranger's config makes transformers raise, it is that config's fault
-            raise ModelError(
-                f"the token table of {name_of(folder)} cannot be found: {first_line(error)}", "unsupported"
-            ) from error
+    try:
+        network = _network_without_weights(folder)
+        weight = network.get_input_embeddings().weight
+    except Exception as error:  # whatever a stranger's config makes transformers raise, it is that config's fault
+        raise ModelError(f"the token table of {name_of(folder)} cannot be found: {first_line(error)}", "unsupported") from error
     names = [name for name, parameter in network.named_parameters(remove_duplicate=False) if parameter is weight]
     prefix = getattr(network, "base_model_prefix", "")
     for name in names:
@@ -286,6 +280,53 @@ def table_name_by_network(folder: Path, tensors: dict[str, Tensor]) -> str:
     raise ModelError(
         f"{name_of(folder)} has no tensor {names[0] if names else 'for tokens'!r} in its weights files", "unsupported"
     )
+
+
+def shapes_by_network(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
+    """Shape of every weight by its name in the architecture, without a head and with those that ``config.json`` names.
+
+    {} if the architecture cannot be built.
+    """
+    from .network import HEADS
+
+    found: dict[str, tuple[int, ...]] = {}
+    try:
+        for auto_class in ("AutoModel", *(HEADS[head].auto_class for head in checkpoint.heads)):
+            network = _network_without_weights(checkpoint.weights_folder, auto_class)
+            found |= {name: tuple(value.shape) for name, value in network.named_parameters(remove_duplicate=False)}
+    except Exception:  # a stranger's config can make transformers raise anything; loading the network will say what it is
+        return {}
+    return found
+
+
+def _network_without_weights(folder: Path, auto_class: str = "AutoModel") -> "torch.nn.Module":
+    """The architecture of a folder on torch's meta device. auto_class: of transformers. Raises whatever transformers does."""
+    import torch
+    import transformers
+
+    from .network import quiet_transformers
+
+    with quiet_transformers():
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        with torch.device("meta"):
+            return getattr(transformers, auto_class).from_config(config, trust_remote_code=False, dtype=torch.float32)
+
+
+def spellings(name: str, known: Collection[str], prefix: str | None = None) -> list[str]:
+    """Under which of the ``known`` names a weight may be that a network calls ``name``, the likeliest first; [] if under none.
+
+    A network with a head puts a prefix before the names of its base, and old checkpoints call the weights of a LayerNorm gamma
+    and beta. prefix: the network's ``base_model_prefix``; without it, any single name may stand before.
+
+    >>> spellings("layer.0.LayerNorm.bias", ["bert.layer.0.LayerNorm.beta", "layer.1.LayerNorm.beta"])
+    ['bert.layer.0.LayerNorm.beta']
+    >>> spellings("bert.pooler.bias", ["pooler.bias"], "bert"), spellings("bert.pooler.bias", ["pooler.bias"], "roberta")
+    (['pooler.bias'], [])
+    """
+    prefixes = [prefix] if prefix is not None else dict.fromkeys(other.partition(".")[0] for other in (name, *known))
+    spelled = [name, *(f"{one}.{name}" for one in prefixes), *(name.removeprefix(f"{one}.") for one in prefixes)]
+    spelled += [other.replace(new, old) for other in spelled for new, old in _OLD_NAMES]
+    return [other for other in dict.fromkeys(spelled) if other in known]
 
 
 def check_table_shape(shape: tuple[int, ...], dtype: str, what: str) -> None:

@@ -1,6 +1,8 @@
 """The commands that do again what has been done: for pages, reports and model cards."""
 
+import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,10 @@ from .codec.settings import GIVEN, METHODS, CompressionSettings
 if TYPE_CHECKING:
     from .adaptation.settings import AdaptationSettings
 
+#: Names that texts have which were not in a file: of the page's text area, and of a list in Python.
+_NO_FILES = ("pasted", "the text")
+_FILE = re.compile(r".+\.[A-Za-z0-9]{1,8}")
+_SHORTENED = re.compile(r"(.+) and (\d+) more files")
 _DEFAULTS = {item.name: item.default for item in fields(CompressionSettings)}
 
 
@@ -47,25 +53,29 @@ def compress_command(model: str, revision: str | None, settings: CompressionSett
 def adapt_command(
     settings: "AdaptationSettings",
     compressed: str = "out",
-    text: str | None = None,
+    text: str | Sequence[str] | None = None,
     scored: str | None = None,
     steps: int | None = None,
     output: str = "adapted",
 ) -> str:
     """``subemb adapt`` with these settings. compressed: the folder that ``subemb compress`` wrote.
 
-    text: a file, None for none. scored: a file of labelled pairs. steps: instead of the time budget, for the same training again.
+    text: a file or several, None for none. scored: a file of labelled pairs. steps: instead of the time budget, for the same
+    training again.
 
     >>> from subemb.adaptation.settings import AdaptationSettings
     >>> adapt_command(AdaptationSettings(), text="train.txt", steps=600)
     'subemb adapt out --train-text train.txt --train codebooks --steps 600 --seed 0 -o adapted'
     >>> adapt_command(AdaptationSettings("similarity"), text="sts-train.csv", scored="sts-dev.csv", steps=9).partition(" --train ")[0]
     'subemb adapt out --labelled sts-train.csv'
+    >>> adapt_command(AdaptationSettings(), text=["a b.txt", "c.csv"]).partition(" --train ")[0]
+    "subemb adapt out --train-text 'a b.txt' c.csv"
     """
     defaults = type(settings)()
     words: list[Any] = ["subemb", "adapt", compressed]
     source = "--labelled" if settings.objective in LABELLED else "--train-text"
-    words += ["--no-text"] if text is None else [source, text]
+    files = [text] if isinstance(text, str) else text
+    words += ["--no-text"] if files is None else [source, *files]
     words += ["--train", settings.train]
     if settings.train == "last":
         words += ["--last-layers", settings.last_layers]
@@ -88,3 +98,35 @@ def adapt_command(
     if scored is not None:
         words += ["--scored", scored]
     return shlex.join([*map(str, words), "--seed", str(settings.seed), "-o", output])
+
+
+def given_files(name: str, task: str | None = None) -> tuple[list[str], str]:
+    """What a command names for a text or labelled pairs that go by ``name``: files, and what is to be said of them, or "".
+
+    task: of labelled pairs, ``similarity`` or another; None for a text. What was in no file stands as one that has to be
+    written.
+
+    >>> given_files("a.csv, b.txt")
+    (['a.csv', 'b.txt'], '')
+    >>> given_files("mine, and yours")
+    (['mine, and yours'], '')
+    >>> given_files("Demonstration set", "entailment")[0], given_files("pasted")[0], given_files("the text", "similarity")[0]
+    (['assets/demo_entailment.csv'], ['my-sentences.txt'], ['my-pairs.csv'])
+    """
+    from .evaluate.readers import DEMO_FILES, DEMO_NAME
+
+    if name in _NO_FILES:
+        file, what = ("my-sentences.txt", "the sentences") if task is None else ("my-pairs.csv", "the labelled pairs")
+        note = f"{file} is no file that there was: {what} were not read from one. They are not in this report"
+        return [file], f"{note}; put them into a file of that name" + (", one sentence a line." if task is None else ".")
+    if name == DEMO_NAME:
+        # The page offers the sentences of the entailment pairs as a text.
+        file = f"assets/{DEMO_FILES.get(task or 'entailment', DEMO_FILES['similarity'])}"
+        note = f"The sentences of the demonstration set are not in this report; {file} of subemb is the file that has them."
+        return [file], note
+    shortened = _SHORTENED.fullmatch(name)
+    if shortened:
+        files, count = [shortened[1], "more-files.csv"], shortened[2]
+        return files, f"more-files.csv stands for {count} more files, whose names are not kept; give all of them in its place."
+    parts = name.split(", ")
+    return (parts if all(map(_FILE.fullmatch, parts)) else [name]), ""

@@ -55,7 +55,8 @@ def load(folder: str | os.PathLike, original: "PretrainedModel | None" = None) -
     """Read what :func:`save`, or ``save_pretrained`` of a compressed table, wrote.
 
     original: the model that it was made of, where it does not lie where it did.
-    Raises InputError for a damaged folder, ModelError if the original is not at hand or is another one now.
+    Raises InputError for a damaged folder or weights that the original does not have, ModelError if the original is not at hand
+    or is another one now.
     """
     from ..codec import storage
     from ..other_models import AdaptedModel
@@ -64,8 +65,10 @@ def load(folder: str | os.PathLike, original: "PretrainedModel | None" = None) -
     compressed = storage.load(folder)
     config = storage.read_config(folder)
     model = _original(folder, config, original)
+    weights = _weights(folder, config)
+    _check_belong(folder, model, weights)
     facts = config.get("adaptation")
-    return AdaptedModel(model, compressed, _weights(folder, config), facts if isinstance(facts, dict) else {})
+    return AdaptedModel(model, compressed, weights, facts if isinstance(facts, dict) else {})
 
 
 def _original(folder: Path, config: dict[str, Any], original: "PretrainedModel | None") -> "PretrainedModel":
@@ -122,3 +125,35 @@ def _weights(folder: Path, config: dict[str, Any]) -> "dict[str, torch.Tensor]":
         if tensor.dtype != torch.float32 or not bool(torch.isfinite(tensor).all()):
             raise InputError(f"{folder / WEIGHTS_FILE}: {name} must hold finite float32 numbers; save the result again")
     return weights
+
+
+def _check_belong(folder: Path, model: "PretrainedModel", weights: "dict[str, torch.Tensor]") -> None:
+    """Raises InputError unless every changed weight is one of the original's, of its shape; only headers are read.
+
+    A name that the checkpoint does not have is looked up in the architecture: transformers renames weights of some families, and
+    makes up those that a checkpoint lacks, such as a pooler.
+    """
+    from ..checkpoint import shapes_by_network, spellings
+
+    checkpoint = model._checkpoint
+    if checkpoint is None or not weights:
+        return
+    shapes = {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
+    elsewhere = None
+    for name, tensor in sorted(weights.items()):
+        known, found = shapes, spellings(name, shapes)
+        if not found:
+            known = elsewhere = shapes_by_network(checkpoint) if elsewhere is None else elsewhere
+            found = spellings(name, known)
+        if not known:
+            return  # nobody can tell before the network is loaded
+        if not found:
+            raise InputError(
+                f"{folder / WEIGHTS_FILE}: {model.name} has no weight {name}, here of shape {tuple(tensor.shape)}; it "
+                "belongs to another model, so save the result again"
+            )
+        if all(tuple(known[other]) != tuple(tensor.shape) for other in found):
+            raise InputError(
+                f"{folder / WEIGHTS_FILE}: {name} has shape {tuple(tensor.shape)}, but that of {model.name} has "
+                f"{tuple(known[found[0]])}; save the result again"
+            )

@@ -202,7 +202,7 @@ def _finite(value: Any) -> Any:
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:
     """Write all files beside their places, then rename them: a reader sees whole files only."""
-    _check_may_write(folder)
+    check_may_write(folder)
     staged: list[tuple[Path, Path]] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -226,7 +226,7 @@ def _write(folder: Path, files: dict[str, bytes]) -> None:
                 staging.unlink(missing_ok=True)
 
 
-def _check_may_write(folder: Path) -> None:
+def check_may_write(folder: Path) -> None:
     """Refuse a folder whose files of the same names are not an older result: a model folder has a config.json too."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; give a folder to save to")

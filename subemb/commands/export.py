@@ -37,16 +37,19 @@ def add(commands) -> None:
 def run(given: argparse.Namespace) -> int:
     """Write every form that was asked for."""
     from .. import export
+    from ..export.compact_folder import check_folder
     from .text import ProgressLine
 
     if not any(getattr(given, form) for form in FORMS):
         raise InputError(f"say what to write: {', '.join(f'--{form}' for form in FORMS)}")
+    if given.compact is not None:
+        if given.compact.exists() and given.compact.resolve() == Path(given.folder).resolve():
+            raise InputError(f"{given.compact} is the folder itself; give another one for the compact folder")
+        check_folder(given.compact)
     written: dict[str, dict] = {}
     with ProgressLine(enabled=not given.quiet) as progress:
         model = open_saved(Path(given.folder), given.original, given.revision, progress)
         if given.compact is not None:
-            if given.compact.exists() and given.compact.resolve() == Path(given.folder).resolve():
-                raise InputError(f"{given.compact} is the folder itself; give another one for the compact folder")
             export.compact(model, given.compact)
             written["compact"] = {"path": str(given.compact), "bytes": _bytes(given.compact)}
         if given.dense is not None:

@@ -39,6 +39,7 @@ __all__ = [
 PREVIEW_ROWS = 5
 LONGEST_SHOWN = 300  # characters of a cell in the preview
 #: The demonstration sets that come with subemb: material to try the pages with, not a benchmark.
+DEMO_NAME = "Demonstration set"
 DEMO_FILES = {"similarity": "demo_similarity.csv", "entailment": "demo_entailment.csv"}
 _WHAT = {"similarity": "graded scores", "paraphrase": "0 and 1", "entailment": "labels of entailment"}
 
@@ -165,7 +166,7 @@ def demo_pairs(task: str) -> PairSet:
     if task not in DEMO_FILES:
         raise InputError(f"there is no demonstration set for {task!r}; there are {', '.join(DEMO_FILES)}")
     pairs = read_pairs(app_folder() / "assets" / DEMO_FILES[task], task=task)
-    return replace(pairs, name="Demonstration set", format="not a benchmark")
+    return replace(pairs, name=DEMO_NAME, format="not a benchmark")
 
 
 def _columns_for(found: Recognised, task: str | None) -> Columns | None:

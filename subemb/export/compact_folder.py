@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..adaptation.result import TUNED
 from ..adaptation.settings import OBJECTIVES
 from ..errors import InputError
 from ..format import percent_text, settings_text, size_text
@@ -18,18 +19,30 @@ def compact(model: "AttachedModel", folder: Path, adaptation: "Adaptation | None
     """Write codes, codebooks, changed weights, config and a model card into a folder, made if need be. Returns the folder.
 
     model: compressed or adapted. adaptation: what is known of it; by default what an adapted model says itself.
-    Raises InputError if the disk is full or the folder holds something else.
+    Raises InputError if the disk is full or the folder holds something else, see :func:`check_folder`.
     """
     from ..other_models import AdaptedModel
     from ..runs import describe
 
     folder = Path(folder)
+    check_folder(folder)
     if isinstance(model, AdaptedModel):
         model.save_pretrained(folder)
     else:
         model.compressed.save_pretrained(folder, model=describe(model.original))
     write_file(folder / CARD_FILE, model_card(model, adaptation))
     return folder
+
+
+def check_folder(folder: Path) -> None:
+    """Raises InputError if writing a compact folder here would replace what subemb has not written: better before the work."""
+    from ..codec import storage
+
+    storage.check_may_write(folder)
+    if (folder / CARD_FILE).exists() and not (folder / storage.CONFIG_FILE).exists():
+        raise InputError(
+            f"{folder} holds a {CARD_FILE} of something else, which the model card would replace; give an empty or a new folder"
+        )
 
 
 def model_card(model: "AttachedModel", adaptation: "Adaptation | None" = None) -> str:
@@ -124,6 +137,12 @@ def _adaptation_lines(adaptation: "Adaptation") -> list[str]:
             "|---|---|",
             *(f"| {side} | {score:.2f} |" for side, score in adaptation.scores.items()),
         ]
+        if TUNED in adaptation.scores:
+            lines += [
+                "",
+                f"The {TUNED} was trained alike, for as many steps on the same batches: what compression costs is the distance of "
+                "adapted to it, not to the original as it came.",
+            ]
     return lines
 
 

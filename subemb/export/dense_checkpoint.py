@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..checkpoint import spellings
 from ..errors import InputError, ModelError
 from ..progress import ProgressCallback, report
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 #: Files that hold weights in other forms, or code: none of them is copied.
 _LEFT_OUT = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack", ".ot", ".onnx", ".tflite", ".py", ".gguf")
 _FOLDERS_LEFT_OUT = ("onnx", "openvino", "coreml", ".git", ".cache")
-_OLD_NAMES = ((".LayerNorm.weight", ".LayerNorm.gamma"), (".LayerNorm.bias", ".LayerNorm.beta"))
 
 
 def dense(model: "AttachedModel", folder: Path, progress: ProgressCallback | None = None) -> Path:
@@ -71,16 +71,30 @@ def _by_tensor(checkpoint: "Checkpoint", model: "AttachedModel") -> "dict[str, t
     found |= dict.fromkeys(checkpoint.tied_names, table)
     prefix = getattr(model.original.network(), "base_model_prefix", "")
     for name, value in getattr(model, "weights", {}).items():
-        spellings = [name, f"{prefix}.{name}", name.removeprefix(f"{prefix}.")]
-        spellings += [spelled.replace(new, old) for spelled in spellings for new, old in _OLD_NAMES]
-        own = next((spelled for spelled in spellings if spelled in checkpoint.tensors), None)
-        if own is None or tuple(checkpoint.tensors[own].shape) != tuple(value.shape):
+        spelled = {
+            own
+            for tied in _tied_names(model, name)
+            for own in spellings(tied, checkpoint.tensors, prefix)[:1]
+            if tuple(checkpoint.tensors[own].shape) == tuple(value.shape)
+        }
+        if not spelled:
             raise ModelError(
                 f"the changed weight {name} has no place of its shape in the checkpoint of {model.name}; export the compact folder",
                 "unsupported",
             )
-        found[own] = value
+        found |= dict.fromkeys(spelled, value)
     return found
+
+
+def _tied_names(model: "AttachedModel", name: str) -> list[str]:
+    """Every name that the network has for a weight: checkpoints may hold the bias of a masked-word head under two."""
+    from ..network import HEADS
+
+    for head in (None, *filter(model.original.has_head, HEADS)):
+        own = dict(model.original.network(head).named_parameters(remove_duplicate=False))
+        if name in own:
+            return [other for other, parameter in own.items() if parameter is own[name]]
+    return [name]
 
 
 def _copy_files(checkpoint: "Checkpoint", staging: Path) -> None:

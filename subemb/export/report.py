@@ -11,7 +11,7 @@ from ..runs import Run
 from .report_charts import Chart, error_chart, loss_chart, score_chart
 from .report_facts import commands_section, settings_of, settings_section, versions, versions_section
 from .report_html import Markup, element, folded, joined, section, table
-from .report_numbers import adaptation_set, quality_section, score_cards, scores_section, size_section
+from .report_numbers import adaptation_set, fairness, quality_section, score_cards, scores_section, size_section
 from .report_scores import ScoredSet, scored_set
 from .report_style import SCRIPT, STYLE
 
@@ -56,7 +56,7 @@ def html_report(
     charts = _charts(run, adaptation, followed)
     parts = [
         _head(model["name"], settings, adaptation),
-        *([section("Before and after", score_cards(followed))] if followed is not None else []),
+        *([section("Before and after", score_cards(followed), fairness(adaptation))] if followed is not None else []),
         size_section(run, adaptation),
         *([quality_section(run, measured)] if run is not None and run.quality else []),
         *([section("Charts", *map(_drawn, charts))] if charts else []),

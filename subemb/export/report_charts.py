@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..adaptation.result import TUNED
 from ..format import seconds_text
 from ..safetext import plotly_text
 from .report_scores import score_text
 
 #: The palette of the pages (.streamlit/config.toml): stands out from light and dark backgrounds, safe for colour-blind readers.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#BB8100", "#C870A1", "#1C93D7", "#978E0C", "#8C8C8C")
-SIDE_COLOURS = {"original": PALETTE[0], "compressed": PALETTE[1], "adapted": PALETTE[2]}
+SIDE_COLOURS = {"original": PALETTE[0], "compressed": PALETTE[1], "adapted": PALETTE[2], TUNED: PALETTE[3]}
+_LEVELS = {"original": "dash", TUNED: "longdash", "compressed": "dot"}  # side -> how its score is drawn across
 NEUTRAL = "#8A93A3"
 FEW = 8  # subspaces that get a colour and a place in the legend each
 _DIGITS = 6  # of numbers in tables behind charts
@@ -77,7 +79,7 @@ def loss_chart(history: Sequence[dict[str, Any]]) -> Chart | None:
 def score_chart(
     history: Sequence[dict[str, Any]], scores: dict[str, float], what: str, best_step: int | None = None
 ) -> Chart | None:
-    """Score x 100 against seconds, between those of the original and of the untrained table; None where none was measured.
+    """Score x 100 against seconds, between those of the originals and of the untrained table; None where none was measured.
 
     what: metric and labelled set, for the title. best_step: whose weights were kept; it is marked.
     """
@@ -87,7 +89,7 @@ def score_chart(
     seconds, found = [row["seconds"] for row in rows], [row["score"] for row in rows]
     figure = _figure(f"{what}: higher is better", "seconds of training", "score × 100")
     ends = [min(0.0, seconds[0]), seconds[-1]]
-    for side, dash in (("original", "dash"), ("compressed", "dot")):
+    for side, dash in _LEVELS.items():
         if scores.get(side) is not None:
             _line(
                 figure, ends, [scores[side]] * 2, f"{side}: {score_text(scores[side])}", SIDE_COLOURS[side], width=2, dash=dash
@@ -97,9 +99,7 @@ def score_chart(
     if kept is not None:
         marker = {"size": 13, "symbol": "star", "color": SIDE_COLOURS["adapted"]}
         _line(figure, [kept["seconds"]], [kept["score"]], "kept", SIDE_COLOURS["adapted"], mode="markers", marker=marker)
-    levels = ", ".join(
-        f"{side} {score_text(scores[side])}" for side in ("original", "compressed") if scores.get(side) is not None
-    )
+    levels = ", ".join(f"{side} {score_text(scores[side])}" for side in _LEVELS if scores.get(side) is not None)
     return Chart(
         "score",
         figure,

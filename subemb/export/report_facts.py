@@ -5,9 +5,10 @@ import platform
 
 from .. import __version__
 from ..adaptation.result import Adaptation
-from ..adaptation.settings import OBJECTIVES, TRAINED
+from ..adaptation.settings import LABELLED, OBJECTIVES, TRAINED
+from ..adaptation.texts import VOCABULARY
 from ..codec.settings import GIVEN, METHODS, CompressionSettings
-from ..command_lines import adapt_command, compress_command
+from ..command_lines import adapt_command, compress_command, given_files
 from ..format import WEIGHT_NAMES, count_text, percent_text, seconds_text
 from ..runs import Run
 from .report_html import Markup, command, element, facts, joined, section
@@ -148,21 +149,51 @@ def commands_section(model: dict, settings: CompressionSettings, adaptation: Ada
 
 
 def _adapt_line(adaptation: Adaptation) -> str:
-    text, settings = adaptation.text, adaptation.settings
-    name = None if text["name"] == "vocabulary" else text["name"]
-    scored = adaptation.scored["name"] if adaptation.scored is not None and not adaptation.scored.get("held_out") else None
-    return adapt_command(settings, text=name, scored=scored, steps=adaptation.planned_steps or None)
+    learned, scored = _learned_files(adaptation), _scored_files(adaptation)
+    return adapt_command(
+        adaptation.settings,
+        text=None if learned is None else learned[0],
+        scored=None if scored is None else scored[0][0],
+        steps=adaptation.planned_steps or None,
+    )
+
+
+def _learned_files(adaptation: Adaptation) -> tuple[list[str], str] | None:
+    """As :func:`given_files`; None without a text."""
+    if adaptation.text["name"] == VOCABULARY:
+        return None
+    objective = adaptation.settings.objective
+    return given_files(adaptation.text["name"], objective if objective in LABELLED else None)
+
+
+def _scored_files(adaptation: Adaptation) -> tuple[list[str], str] | None:
+    """As :func:`given_files`, one file; None without a set of its own."""
+    scored = adaptation.scored
+    if scored is None or scored.get("held_out"):
+        return None
+    files, note = given_files(scored["name"], scored["task"])
+    return (files, note) if len(files) == 1 else ([scored["name"]], "")
 
 
 def _adapt_notes(adaptation: Adaptation) -> list[str]:
-    notes = []
-    if adaptation.settings.steps is None and adaptation.planned_steps:
-        notes.append(
-            f"A time budget of {seconds_text(adaptation.settings.seconds)} came to {count_text(adaptation.planned_steps)} steps on "
-            "that computer; the command asks for the steps, so that a faster or slower one does the same."
+    settings, notes = adaptation.settings, []
+    if settings.steps is None:
+        planned = adaptation.planned_steps
+        asked = (
+            f"came to {count_text(planned)} steps on that computer; the command asks for the steps"
+            if planned
+            else "is asked for"
         )
-    if adaptation.text["name"] != "vocabulary" or adaptation.scored is not None:
+        searched = " and the search for codes" if settings.reassigns(adaptation.compression["method"]) else ""
+        notes.append(
+            f"A time budget of {seconds_text(settings.seconds)} {asked}. With a time budget, the learning-rate schedule{searched} "
+            "depended on the speed of that machine, so the command gives nearly, but not exactly, the same. Only a run whose steps "
+            "were given from the start comes out the same again."
+        )
+    given = [found for found in (_learned_files(adaptation), _scored_files(adaptation)) if found is not None]
+    if any(not note for _, note in given):
         notes.append("Texts and labelled sets stand under the names they had; give the files where they lie.")
+    notes += dict.fromkeys(note for _, note in given if note)
     if adaptation.state == "stopped":
         notes.append("It was stopped early; the command goes on to the end.")
     return notes

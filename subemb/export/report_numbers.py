@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from ..adaptation.result import Adaptation
+from ..adaptation.result import ADAPTED, TUNED, Adaptation
 from ..codec.settings import METHODS, CompressionSettings
 from ..codec.sizes import FLOAT_BYTES, Size
 from ..evaluate.similarity_report import METRIC_NAMES
@@ -13,7 +13,6 @@ from .report_html import Markup, cards, element, folded, joined, section, table
 from .report_scores import ScoredSet, points_text, score_text
 
 LONG_TABLE = 16  # rows; longer ones are folded
-ADAPTED = "adapted"
 
 
 def size_section(run: Run | None, adaptation: Adaptation | None) -> Markup:
@@ -191,10 +190,10 @@ def adaptation_set(adaptation: Adaptation) -> ScoredSet | None:
 
 
 def score_cards(found: ScoredSet) -> Markup:
-    """The scores of one set as cards, with the difference to the first side."""
-    reference = next(iter(found.values))
+    """The scores of one set as cards, with the difference to the side that each is compared with."""
     items = []
     for side, value in found.values.items():
+        reference = found.reference_of(side)
         remark = (
             found.metric if side == reference else f"{points_text(value - found.values[reference])} points against {reference}"
         )
@@ -202,8 +201,22 @@ def score_cards(found: ScoredSet) -> Markup:
     return cards(items)
 
 
+def fairness(adaptation: Adaptation) -> Markup | str:
+    """With what an adaptation by fine-tuning is compared, as a note; "" for others."""
+    if TUNED in adaptation.scores:
+        said = (
+            "The fine-tuned original was trained alike, for as many steps on the same batches, its whole table in place of the "
+            "codebooks: what compression costs is the distance of adapted to it, not to the original as it came."
+        )
+    elif adaptation.settings.is_fine_tuning:
+        said = "It was stopped before the original had been trained as long, so there is no fair comparison with an original."
+    else:
+        return ""
+    return element("p", said, class_="note")
+
+
 def scores_section(sets: Sequence[ScoredSet], followed: ScoredSet | None = None) -> Markup:
-    """One row a labelled set, one column a side; differences to the first side with their interval where it is known.
+    """One row a labelled set, one column a side; differences with their interval where it is known.
 
     followed: the set that an adaptation was followed on, one of them.
     """
@@ -216,7 +229,7 @@ def scores_section(sets: Sequence[ScoredSet], followed: ScoredSet | None = None)
         name = joined([found.data, element("small", f"{found.judged_by}") if found.judged_by else ""], " ")
         cells = [_cell(found, side) for side in sides]
         rows.append([name, found.metric, count_text(found.pairs), *cells])
-    note = "Scores × 100. Below a score: its difference to the first side in points"
+    note = "Scores × 100. Below a score: its difference to the first side in points, or to the side that is named there"
     if any(found.differences for found in sets):
         note += ", with the interval that pairs drawn anew give in 95 of 100 draws where it was computed"
     if followed is not None and ADAPTED in followed.values:
@@ -233,12 +246,13 @@ def scores_section(sets: Sequence[ScoredSet], followed: ScoredSet | None = None)
 def _cell(found: ScoredSet, side: str) -> Markup | str:
     if side not in found.values:
         return "–"
-    reference = next(iter(found.values))
+    reference = found.reference_of(side)
     if side == reference:
         return score_text(found.values[side])
     interval = found.differences.get(side)
     if interval is None:
         change = points_text(found.values[side] - found.values[reference])
+        change += f" against {reference}" if reference == TUNED else ""
     elif math.isnan(interval.low):
         change = f"{points_text(100 * interval.difference)}, no interval"
     else:

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..adaptation.result import ADAPTED, TUNED
 from ..errors import InputError
 from ..evaluate.statistics import Interval
 
@@ -17,7 +18,7 @@ class ScoredSet:
     """Sides on one labelled set.
 
     data: its name. pairs: how many. metric: the main one, for a person. values: side -> score x 100, the first side is the
-    reference. differences: side -> against the first, natural units. judged_by: by what, in words, or "".
+    reference, see :meth:`reference_of`. differences: side -> against the first, natural units. judged_by: by what, in words, or "".
     """
 
     data: str
@@ -26,6 +27,12 @@ class ScoredSet:
     values: dict[str, float]
     differences: dict[str, Interval] = field(default_factory=dict)
     judged_by: str = ""
+
+    def reference_of(self, side: str) -> str:
+        """The side that another is compared with: of the adapted one the fine-tuned original, where both were trained alike."""
+        if side == ADAPTED and TUNED in self.values and side not in self.differences:
+            return TUNED
+        return next(iter(self.values))
 
 
 def scored_set(report: "ScoredSet | SimilarityReport | EntailmentReport") -> ScoredSet:

@@ -6,7 +6,21 @@ import json
 import numpy as np
 import pytest
 import torch
-from checkpoints import SPECIAL, WORDS, make_bert
+from checkpoints import (
+    SPECIAL,
+    WORDS,
+    make_albert,
+    make_bert,
+    make_deberta,
+    make_distilbert,
+    make_electra,
+    make_gpt2,
+    make_mpnet,
+    make_roberta,
+    make_sentence_model,
+    make_t5,
+    make_xlmr,
+)
 from safetensors.torch import load_file, save_file
 
 import subemb
@@ -138,3 +152,87 @@ def test_what_is_damaged_is_refused(folder, damage, message):
     damage(folder)
     with pytest.raises(InputError, match=message):
         subemb.load(folder).encode(SENTENCES)
+
+
+def test_weights_of_another_shape_are_refused_when_it_is_opened(folder):
+    name, tensor = min(load_file(folder / WEIGHTS_FILE).items(), key=lambda item: item[0])
+    rewrite(folder, lambda name, tensor: tensor.repeat(2))
+    with pytest.raises(InputError) as error:
+        subemb.load(folder)
+    for part in (name, str((2 * len(tensor),)), str((len(tensor),))):
+        assert part in str(error.value)
+
+
+def test_weights_of_another_model_are_refused_when_it_is_opened(folder):
+    name = min(load_file(folder / WEIGHTS_FILE))
+    other_name(folder)
+    with pytest.raises(InputError, match=rf"small has no weight {name}\.x, .*belongs to another model"):
+        subemb.load(folder)
+
+
+def with_everything(original, folder, head=None):
+    """A saved result in which every weight of the original's network is a changed one."""
+    from subemb.adaptation.settings import AdaptationSettings
+    from subemb.adaptation.students import trained_names
+    from subemb.other_models import AdaptedModel
+
+    network = original.network(head)
+    own = dict(network.named_parameters())
+    weights = {name: own[name].detach() + 0.01 for name in trained_names(network, AdaptationSettings(train="everything"))}
+    model = AdaptedModel(original, subemb.compress(original.table, "product", 2, 4), weights, {})
+    model.save_pretrained(folder)
+    return model
+
+
+MAKERS = [
+    make_albert, make_bert, make_deberta, make_distilbert, make_electra, make_gpt2, make_mpnet, make_roberta, make_t5, make_xlmr,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
+def test_every_family_finds_its_weights_again(make, tmp_path):
+    original = subemb.load(make(tmp_path / "m"))
+    model = with_everything(original, tmp_path / "out")
+    assert set(subemb.load(tmp_path / "out").weights) == set(model.weights)
+
+
+@pytest.mark.parametrize("head", [None, "masked", "classifier"])
+def test_weights_of_heads_are_found_again(head, tmp_path):
+    import entailment_models
+    import masked_models
+
+    if head == "classifier":
+        entailment_models.make_classifier(tmp_path / "m")
+    else:
+        masked_models.train(tmp_path / "m", steps=1)
+    original = subemb.load(tmp_path / "m")
+    model = with_everything(original, tmp_path / "out", head)
+    assert set(subemb.load(tmp_path / "out").weights) == set(model.weights)
+
+
+def test_weights_are_found_in_a_sentence_model_and_under_old_names(tmp_path):
+    folder = make_sentence_model(make_bert(tmp_path / "m", [*SPECIAL, *WORDS]))
+    weights = load_file(folder / "model.safetensors")
+    old = {f"bert.{n}".replace("LayerNorm.weight", "LayerNorm.gamma"): tensor for n, tensor in weights.items()}
+    save_file(old, folder / "model.safetensors", {"format": "pt"})
+    with_everything(subemb.load(folder), tmp_path / "out")
+    again = subemb.load(tmp_path / "out")
+    assert any("LayerNorm.weight" in name for name in again.weights)
+    rewrite(tmp_path / "out", lambda name, tensor: tensor[:1])
+    with pytest.raises(InputError, match="has shape"):
+        subemb.load(tmp_path / "out")
+
+
+def test_the_weights_are_checked_without_building_the_network(folder, monkeypatch):
+    from subemb import checkpoint
+
+    monkeypatch.setattr(checkpoint, "_network_without_weights", None)
+    assert subemb.load(folder).weights
+
+
+def test_names_that_nobody_can_look_up_are_left_to_the_network(folder, monkeypatch):
+    from subemb import checkpoint
+
+    other_name(folder)
+    monkeypatch.setattr(checkpoint, "_network_without_weights", None)  # calling it raises, as strange architectures do
+    assert subemb.load(folder).weights

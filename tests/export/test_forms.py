@@ -54,6 +54,22 @@ def test_the_compact_folder_opens_again_and_its_card_is_read_by_the_hub(adapted,
     assert f"{4 * adapted.changed_parameters:,}" in card.text
 
 
+def test_a_readme_of_something_else_is_not_replaced(adapted, tmp_path):
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(InputError, match=r"holds a README\.md of something else.*give an empty or a new folder"):
+        export.compact(adapted, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+    assert (tmp_path / "README.md").read_text() == "mine"
+
+
+def test_an_earlier_compact_folder_is_written_anew(model, adapted, tmp_path):
+    export.compact(subemb.attach(model, subemb.compress(model.table, "product", 2, 8)), tmp_path / "out")
+    before = (tmp_path / "out" / "README.md").read_text()
+    export.compact(adapted, tmp_path / "out")
+    assert (tmp_path / "out" / "README.md").read_text() != before
+    assert close(subemb.load(tmp_path / "out"), adapted)
+
+
 def test_the_card_names_the_original_of_the_hub_and_the_measured_score():
     from subemb.adaptation.result import Adaptation
     from subemb.other_models import AdaptedModel
@@ -223,6 +239,17 @@ def test_what_cannot_be_written_is_said(saved, options, message, capsys):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["README.md", "config.json"])
+def test_where_no_compact_folder_may_be_is_said_before_the_work(saved, tmp_path, name, capsys, monkeypatch):
+    from subemb.commands import export as command
+
+    (tmp_path / name).write_text("{}")
+    monkeypatch.setattr(command, "open_saved", None)
+    assert main(["export", str(saved), "--compact", str(tmp_path), "--quiet"]) == 2
+    assert f"holds a {name} of something else" in capsys.readouterr().err
+    assert (tmp_path / name).read_text() == "{}"
+
+
 def test_a_folder_that_is_no_result_is_refused(tmp_path, capsys):
     assert main(["export", str(tmp_path), "--onnx", str(tmp_path / "t.onnx"), "--quiet"]) == 2
     assert "config.json" in capsys.readouterr().err
@@ -237,6 +264,7 @@ def test_what_was_fine_tuned_can_be_taken_away_and_says_so(model, tmp_path, caps
     assert "fine-tuning on similarity" in card
     assert f"{tuned.facts['text']['pairs']} labelled pairs" in card
     assert "| fine-tuned original |" in card
+    assert "the distance of adapted to it, not to the original as it came" in card
     tuned.save_pretrained(tmp_path / "tuned")
     assert main(["export", str(tmp_path / "tuned"), "--report", str(tmp_path / "report.html"), "--quiet"]) == 0
     page = (tmp_path / "report.html").read_text(encoding="utf-8")

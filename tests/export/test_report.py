@@ -165,6 +165,29 @@ def test_scores_are_named_with_set_metric_and_pairs(finished):
     assert re.search(r"dev\.csv .*?Spearman 987 86\.7 70\.1 −16\.5 72\.2 −14\.4", row)
 
 
+def test_after_fine_tuning_adapted_is_compared_with_the_fine_tuned_original(finished):
+    settings = AdaptationSettings("similarity", steps=11)
+    scores = {"original": 80.0, "fine-tuned original": 88.5, "compressed": 70.0, "adapted": 86.0}
+    page = Page(html_report(finished, adapted(finished, settings=settings, scores=scores)))
+    before, _, after = page.text.partition("Scores on labelled sets")
+    cards = before[before.index("Before and after") :]
+    assert "Adapted 86.0 −2.5 points against fine-tuned original" in cards
+    assert "Fine-tuned original 88.5 +8.5 points against original" in cards
+    assert "Compressed 70.0 −10.0 points against original" in cards
+    assert "what compression costs is the distance of adapted to it" in cards
+    assert re.search(r"987 80\.0 88\.5 \+8\.5 70\.0 −10\.0 86\.0 −2\.5 against fine-tuned original", after)
+    names = [trace["name"] for figure in page.figures if figure["id"] == "chart-score" for trace in figure["data"]]
+    assert "fine-tuned original: 88.5" in names
+    assert "fine-tuned original 88.5" in page.text[page.text.index("Charts") :]
+
+
+def test_fine_tuning_without_a_fair_comparison_says_so(finished):
+    settings = AdaptationSettings("similarity", steps=11)
+    text = Page(html_report(finished, adapted(finished, settings=settings, state="stopped"))).text
+    assert "there is no fair comparison" in text
+    assert "no fair comparison" not in Page(html_report(finished, adapted(finished))).text
+
+
 def test_evaluations_are_in_the_report(model, made):
     finished, compressed = made
     pairs = demo_pairs("similarity").sample(40)
@@ -248,6 +271,71 @@ def test_without_a_text_the_command_says_so(finished):
     line = next(line for line in page.words if line.startswith("subemb adapt"))
     assert command_line().parse_args(shlex.split(line)[1:]).no_text
     assert "no text: 20,000 token sequences drawn from the vocabulary" in page.text
+
+
+def adapt_line(page: Page):
+    """The command that adapts again, as the command line understands it."""
+    line = next(line for line in page.words if line.startswith("subemb adapt"))
+    return command_line().parse_args(shlex.split(line)[1:])
+
+
+def test_files_that_were_joined_are_given_one_by_one(finished):
+    text = {"name": "sts train.csv, SICK_train.txt, snli.tsv", "sentences": 4321, "digest": "d"}
+    given = adapt_line(Page(html_report(finished, adapted(finished, text=text)))).train_text
+    assert list(map(str, given)) == ["sts train.csv", "SICK_train.txt", "snli.tsv"]
+    text = {"name": "a.csv, b.csv", "sentences": 8, "pairs": 4, "digest": "d"}
+    tuned = adapted(finished, text=text, settings=AdaptationSettings("similarity", steps=11))
+    assert list(map(str, adapt_line(Page(html_report(finished, tuned))).labelled)) == ["a.csv", "b.csv"]
+    page = Page(html_report(finished, adapted(finished, text={**text, "name": "a.csv and 4 more files"})))
+    assert list(map(str, adapt_line(page).train_text)) == ["a.csv", "more-files.csv"]
+    assert "more-files.csv stands for 4 more files, whose names are not kept" in page.text
+
+
+@pytest.mark.parametrize("name", ["my notes, and others.txt", "one, two", "no suffix"])
+def test_a_comma_in_a_name_does_not_make_two_files(finished, name):
+    text = {"name": name, "sentences": 4321, "digest": "d"}
+    given = adapt_line(Page(html_report(finished, adapted(finished, text=text)))).train_text
+    assert list(map(str, given)) == [name]
+
+
+@pytest.mark.parametrize("name", ["pasted", "the text"])
+def test_what_was_in_no_file_has_to_be_written_into_one(finished, name):
+    text = {"name": name, "sentences": 4321, "digest": "d"}
+    page = Page(html_report(finished, adapted(finished, text=text, scored=None, scores={})))
+    assert list(map(str, adapt_line(page).train_text)) == ["my-sentences.txt"]
+    assert "They are not in this report; put them into a file of that name, one sentence a line" in page.text
+    assert "give the files where they lie" not in page.text
+    text = {"name": name, "sentences": 8, "pairs": 4, "digest": "d"}
+    tuned = adapted(finished, text=text, settings=AdaptationSettings("similarity", steps=11))
+    page = Page(html_report(finished, tuned))
+    assert list(map(str, adapt_line(page).labelled)) == ["my-pairs.csv"]
+    assert "They are not in this report; put them into a file of that name" in page.text
+
+
+@pytest.mark.parametrize("task", ["similarity", "entailment"])
+def test_the_demonstration_set_is_a_file_of_subemb(finished, task):
+    from subemb.evaluate import read_pairs
+    from subemb.paths import app_folder
+
+    pairs = demo_pairs(task)
+    text = {"name": pairs.name, "sentences": 2 * len(pairs), "pairs": len(pairs), "digest": pairs.digest}
+    scored = {"name": pairs.name, "task": task, "pairs": len(pairs), "digest": pairs.digest, "metric": "m"}
+    page = Page(html_report(finished, adapted(finished, text=text, scored=scored, settings=AdaptationSettings(task, steps=11))))
+    given = adapt_line(page)
+    assert [str(path) for path in given.labelled] == [str(given.scored)] == [f"assets/demo_{task}.csv"]
+    assert read_pairs(app_folder() / given.scored).digest == pairs.digest
+    said = f"The sentences of the demonstration set are not in this report; assets/demo_{task}.csv of subemb is the file"
+    assert page.text.count(said) == 1
+
+
+def test_a_time_budget_is_said_to_come_out_only_nearly_the_same(finished):
+    page = Page(html_report(finished, adapted(finished, settings=AdaptationSettings(seconds=90))))
+    assert adapt_line(page).steps == 11
+    assert "the learning-rate schedule and the search for codes depended on the speed of that machine" in page.text
+    assert "nearly, but not exactly, the same" in page.text
+    page = Page(html_report(finished, adapted(finished, settings=AdaptationSettings(seconds=90, reassign=False))))
+    assert "the learning-rate schedule depended on the speed of that machine" in page.text
+    assert "not exactly" not in Page(html_report(finished, adapted(finished))).text, "it was asked for in steps"
 
 
 def test_versions_are_those_given_or_installed(finished):
