@@ -15,18 +15,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger("subemb.jobs")
 
 GRACE_SECONDS = 2.0  # how long a function may take to notice a cancel before its process is killed
+LONG_GRACE_SECONDS = {"adapt": 60.0}  # a step or a score is finished, and what was learned is saved
 
 
 class Lane:
     """Fields are guarded by the manager's lock; the worker is read by the lane's thread alone.
 
+    grace: seconds that a function has to notice a cancel.
     queue: jobs waiting. background: warming jobs, run when the queue is empty. warmed: function -> its
     latest warming job, and the arguments.
     current: the job that the worker has, or is still being made to leave.
     """
 
     def __init__(self, manager: "JobManager", name: str):
-        self.name = name
+        self.name, self.grace = name, LONG_GRACE_SECONDS.get(name, GRACE_SECONDS)
         self.queue: deque[Job] = deque()
         self.background: deque[Job] = deque()
         self.warmed: dict[str, tuple[Job, dict[str, Any]]] = {}
@@ -57,7 +59,7 @@ class Lane:
         return waiting.index(job) + 1 if job in waiting else 0
 
     def stop(self, job: "Job") -> None:
-        """Make the worker leave a cancelled job; blocks up to twice GRACE_SECONDS.
+        """Make the worker leave a cancelled job; blocks up to twice ``grace`` seconds.
 
         The function is asked through its progress callback. One that does not answer (compiled code, a blocked read) is
         ended with its process, which is replaced.
@@ -66,7 +68,7 @@ class Lane:
         if worker is None:
             return
         try:
-            if worker.cancel(job.number, GRACE_SECONDS) and job.left_worker.wait(GRACE_SECONDS):
+            if worker.cancel(job.number, self.grace) and job.left_worker.wait(self.grace):
                 return
         except WorkerGone:
             return

@@ -149,6 +149,22 @@ def test_a_stuck_function_is_ended_with_its_process(manager, tmp_path):
     assert job.error is None
 
 
+def test_a_training_may_finish_what_it_has_begun(tmp_path):
+    """A step or a score can take longer than other functions have; then what was learned is saved."""
+    manager = JobManager(lanes=("adapt",))
+    try:
+        begun, saved = tmp_path / "begun", tmp_path / "saved"
+        job = manager.submit("slow", named("save_late"), {"begun": str(begun), "saved": str(saved)}, lane="adapt")
+        until(begun.exists)
+        worker = manager.worker_pid("adapt")
+        assert job.cancel()
+        assert job.left_worker.wait(LIMIT)
+        assert saved.exists()
+        assert manager.submit("next", named("pid"), lane="adapt").outcome(LIMIT) == worker
+    finally:
+        manager.close()
+
+
 def test_one_of_several_watchers_only_leaves(shared, tmp_path, monkeypatch):
     arguments = {"path": str(tmp_path / "never")}
     job = shared.submit("watched", named("wait_for_file"), arguments, lane="a", watcher="anna")
