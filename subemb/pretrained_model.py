@@ -108,6 +108,11 @@ class PretrainedModel:
         return self._checkpoint.parameters
 
     @property
+    def is_sentence_model(self) -> bool:
+        """Whether its authors made it for sentence-transformers."""
+        return self._checkpoint.is_sentence_model
+
+    @property
     def has_tied_head(self) -> bool:
         """Whether the checkpoint is a language model whose output head shares the table."""
         return self._checkpoint.has_tied_head
@@ -193,7 +198,7 @@ class PretrainedModel:
         """How :meth:`encode` makes a sentence vector, in words."""
         from .network import pooling_in_words
 
-        if self._checkpoint.is_sentence_model:
+        if self.is_sentence_model:
             return pooling_in_words(self._checkpoint.folder)
         return "mean of the last hidden states over the tokens of the sentence"
 
@@ -224,7 +229,7 @@ class PretrainedModel:
                 self._kept["network"] = model[0].auto_model
             return model
 
-        return self._once("sentence_model", make) if self._checkpoint.is_sentence_model else None
+        return self._once("sentence_model", make) if self.is_sentence_model else None
 
     def encode(self, sentences: Sequence[str], batch_size: int = 64, progress: ProgressCallback | None = None) -> "np.ndarray":
         """Sentence vectors (n, width) float32, pooled as the model's authors do, else by the mean (see :attr:`pooling`).

@@ -161,6 +161,14 @@ def test_a_model_that_is_not_compressed_is_refused(model, folder, capsys):
     assert "not compressed; say how to compress it" in capsys.readouterr().err
 
 
+def test_a_model_that_is_adapted_already_is_refused(saved, folder, capsys):
+    done = folder / "done"
+    assert main(["adapt", saved, "--no-text", "--sample", "50", "--steps", "2", "-o", str(done), "--quiet"]) == 0
+    assert main(["adapt", str(done), "--no-text", "--steps", "2", "-o", str(folder / "never"), "--quiet"]) == 2
+    assert "is adapted already; give what `subemb compress -o DIR` wrote" in capsys.readouterr().err
+    assert not (folder / "never").exists()
+
+
 def test_the_benchmark_measures_every_seed(model, text, pairs):
     from subemb.adaptation import AdaptationSettings, read_text
 

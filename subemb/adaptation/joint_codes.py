@@ -10,6 +10,7 @@ subspace after the other (block coordinate descent; for codes that add up: itera
 so that c is the nearest codeword to t, and a codeword is the mean of the t of its members. No step raises the error.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -97,17 +98,21 @@ def joint_codes(
     unique: bool,
     sweeps: int = SWEEPS,
     seed: int = 0,
+    deadline: float | None = None,
     progress: ProgressCallback | None = None,
 ) -> tuple[torch.Tensor, list[torch.Tensor], list[float]]:
     """Codes and codebooks with a lower error: (V, f) int64, f tensors (Q, d_i), and the errors, that of the start first.
 
     table: (V, D) float32. codes: (V, f), to begin with. books: f codebooks (Q, d_i). weights: (V,), of the tokens.
-    unique: no two tokens have the same tuple; none have in ``codes``. Raises Cancelled.
+    unique: no two tokens have the same tuple; none have in ``codes``. deadline: by ``time.perf_counter``, after which no sweep is
+    begun, but for the first. Raises Cancelled.
     """
     codes, books = codes.long().clone(), [book.clone() for book in books]
     found, rng = looked_up(codes, books), np.random.default_rng(seed)
     errors = [metric.error(table, found, weights)]
     for sweep in range(sweeps):
+        if sweep and deadline is not None and time.perf_counter() > deadline:
+            break
         for axis, part in enumerate(metric.slices):
             report(progress, "choosing codes together", (sweep + axis / len(books)) / sweeps)
             targets = metric.targets(axis, table, found)

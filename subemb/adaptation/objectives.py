@@ -213,11 +213,20 @@ def drawn_masks(ids: torch.Tensor, mask: torch.Tensor, special: Sequence[int], g
     return (chances < MASKED_SHARE) | (chances == chances.min(1, keepdim=True).values) & (chances < 2.0)
 
 
+def distilled_head(teacher: "PretrainedModel") -> str | None:
+    """Whose probabilities are distilled, ``masked`` or ``classifier``; None for sentence vectors, of encoders and of whatever its
+    authors made for sentence-transformers, even where it began as a masked language model."""
+    if teacher.is_sentence_model:
+        return None
+    if teacher.has_head("masked") and teacher.tokenizer.mask_token_id is not None:
+        return "masked"
+    return "classifier" if teacher.has_head("classifier") else None
+
+
 def distillation_for(teacher: "PretrainedModel", rows: Sequence[Sequence[int]], settings: "AdaptationSettings") -> Objective:
     """What there is to learn from a model: its masked words, its classes, or its sentence vectors."""
-    if teacher.has_head("masked") and teacher.tokenizer.mask_token_id is not None:
-        return MaskedWords(teacher, rows, settings.temperature)
-    if teacher.has_head("classifier"):
-        return PairClasses(teacher, rows, settings.temperature)
+    head = distilled_head(teacher)
+    if head is not None:
+        return (MaskedWords if head == "masked" else PairClasses)(teacher, rows, settings.temperature)
     chances = drawing_chances(teacher, rows) if settings.replaced else None
     return SentenceVectors(teacher, rows, settings.hidden_weight, settings.replaced, chances)

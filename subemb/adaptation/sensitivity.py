@@ -25,18 +25,26 @@ if TYPE_CHECKING:
 ROWS = 2000  # sentences that sensitivities are measured on
 COUNT_POWER = 0.75
 BETWEEN_AXES = 0.9  # share of what lies off the diagonal of S that counts
+LONGEST_MEASURING, LONGEST_SEARCH = 0.1, 0.25  # shares of a time budget: to measure S once, after which no round is begun
 ROUNDS = 2  # of measuring S anew, with the compressed table in the network, and choosing codes by that
 _BATCH = 64
+POOL = 8 * _BATCH  # rows that are sorted by length together
 
 
 def sensitivity(
-    model: "PretrainedModel", rows: Sequence[Sequence[int]], seed: int = 0, progress: ProgressCallback | None = None
+    model: "PretrainedModel",
+    rows: Sequence[Sequence[int]],
+    seed: int = 0,
+    progress: ProgressCallback | None = None,
+    seconds: float | None = None,
 ) -> torch.Tensor:
     """S, (D, D) float32 with a diagonal of mean 1, measured on at most ROWS of the rows of token ids. The identity where nothing
-    moves the output."""
+    moves the output. seconds: after which no further rows are read."""
+    started = time.perf_counter()
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(rows), generator=generator)[:ROWS].tolist()
-    chosen.sort(key=lambda place: len(rows[place]))
+    parts = [chosen[start : start + POOL] for start in range(0, len(chosen), POOL)]
+    chosen = [place for part in parts for place in sorted(part, key=lambda place: len(rows[place]))]  # little padding
     table = torch.nn.Embedding.from_pretrained(model.table, freeze=True).to(model.device)
     probe = model.with_embeddings(table)
     seen: list[torch.Tensor] = []
@@ -48,6 +56,8 @@ def sensitivity(
     table.register_forward_hook(watch)
     total = torch.zeros(model.dim, model.dim, device=model.device)
     for start in range(0, len(chosen), _BATCH):
+        if start and seconds is not None and time.perf_counter() - started > seconds:
+            break
         report(progress, "measuring which axes matter", start / len(chosen))
         seen.clear()
         vectors = torch.nn.functional.normalize(
@@ -89,14 +99,16 @@ def sensitive_codes(
     notices of them.
 
     compressed: of the method ``cluster`` or ``product``. The result keeps its settings and what is stored; unique tuples stay
-    unique. seconds: after a quarter of them S is not measured again.
+    unique. seconds: the time budget, of which the search takes a part: see LONGEST_MEASURING and LONGEST_SEARCH.
     """
     from dataclasses import replace
 
     from ..codec import compress
 
     started = time.perf_counter()
-    matrix = sensitivity(model, rows, seed, part_of(progress, 0.0, 0.2))
+    measuring = None if seconds is None else LONGEST_MEASURING * seconds
+    deadline = None if seconds is None else started + LONGEST_SEARCH * seconds
+    matrix = sensitivity(model, rows, seed, part_of(progress, 0.0, 0.2), measuring)
     stretch = matrix.diagonal().clamp(min=1e-3).sqrt()
     weights = (counts_of(rows, model.num_tokens) + 1.0) ** COUNT_POWER
     settings = replace(compressed.settings, weights="vocabulary", text_digest=None)  # the numbers below are what counts
@@ -104,13 +116,15 @@ def sensitive_codes(
     widths = [book.shape[1] for book in found.codebooks]
     codes, books = found.codes, [book / part for book, part in zip(found.codebooks, stretch.split(widths), strict=True)]
     for measured in range(ROUNDS + 1):
-        if measured and seconds is not None and time.perf_counter() - started > seconds / 4:
+        if measured and deadline is not None and time.perf_counter() > deadline:
             break
         start, end = (0.4 + 0.6 * k / (ROUNDS + 1) for k in (measured, measured + 1))
         between = (start + end) / 2
         if measured:
             here = torch.nn.Embedding.from_pretrained(looked_up(codes, books)).to(model.device)
-            matrix = sensitivity(model.with_embeddings(here), rows, seed + measured, part_of(progress, start, between))
+            matrix = sensitivity(
+                model.with_embeddings(here), rows, seed + measured, part_of(progress, start, between), measuring
+            )
         codes, books, _ = joint_codes(
             model.table,
             codes,
@@ -119,6 +133,7 @@ def sensitive_codes(
             metric_of(matrix, widths),
             unique=found.distinct_tuples == found.num_embeddings,
             seed=seed + measured,
+            deadline=deadline,
             progress=part_of(progress, between if measured else start, end),
         )
     return replace(compressed, codes=codes.to(found.codes.dtype), codebooks=books, history=[], info={})

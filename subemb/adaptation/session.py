@@ -1,14 +1,18 @@
 """One adaptation from its inputs to its result, with or without a folder that its checkpoints go to."""
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..codec import attach
 from ..devices import device_for
 from ..errors import InputError
 from ..other_models import MovedModel
@@ -138,7 +142,7 @@ class Session:
         self._place()
         report(progress, "reading the text", 0.0)
         material = self._material = material_of(self._placed, self.text, self.labelled, self.settings, self.given_scored)
-        kept = None if self.folder is None else read_state(self.folder)
+        kept = None if self.folder is None else self._kept_state(self.folder)
         started, cpu = time.perf_counter(), time.process_time()
         if kept is not None:
             tensors, facts = kept
@@ -151,14 +155,12 @@ class Session:
                 material.rows,
                 self.settings.seed,
                 part_of(progress, 0.0, 0.1),
-                self.settings.seconds,
+                self._own_seconds,
             )
         else:
             begun = self.start
         spent = time.perf_counter() - started, time.process_time() - cpu
         if kept is None and material.scored is not None:
-            from ..codec import attach
-
             report(progress, "scoring the labelled set", 0.1)
             self.scores = {
                 ORIGINAL: material.scored.score(self._placed),
@@ -167,11 +169,38 @@ class Session:
         self._build(begun, spent)
         if kept is not None:
             self._restore(tensors, facts)
+        else:
+            self.save()  # whatever happens next, codes need not be found again
+
+    @property
+    def _own_seconds(self) -> float | None:
+        """The compressed model's part of the time budget: in fine-tuning the other half is the original's."""
+        seconds = self.settings.seconds
+        return seconds / 2 if seconds is not None and self.settings.is_fine_tuning else seconds
+
+    @cached_property
+    def _made_of(self) -> str:
+        """A digest of all that decides the result; a checkpoint of anything else is not gone on with."""
+        settings = self.settings.to_dict()
+        del settings["device"]
+        given = [None if part is None else part.digest for part in (self.text, self.labelled, self.given_scored)]
+        content = json.dumps([self.model.identity, attach(self.model, self.start).identity, settings, given])
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def _kept_state(self, folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
+        """The last checkpoint, or None. Raises InputError for one of another adaptation."""
+        kept = read_state(folder)
+        if kept is not None and kept[1].get("made_of") != self._made_of:
+            raise InputError(
+                f"the checkpoint in {folder} is of another adaptation (other settings, text, table or model); give the same again to go "
+                "on with it, or another folder to begin anew"
+            )
+        return kept
 
     def _build(self, begun: "SubspaceCompressed", spent: tuple[float, float]) -> None:
         material, settings = self._material, self.settings
-        if settings.is_fine_tuning and settings.seconds is not None:
-            settings = replace(settings, seconds=settings.seconds / 2)  # the other half is the original's
+        if settings.seconds is not None:
+            settings = replace(settings, seconds=self._own_seconds)
         student = Student(self._placed, begun, material.objective.head, settings)
         score = None if material.scored is None else material.scored.score
         self.trainer = Trainer(material.objective, student, material.lengths, settings, score, spent=spent)
@@ -225,7 +254,7 @@ class Session:
         tensors, facts = self.trainer.checkpoint()
         more, alike = ({}, None) if self.alike is None else self.alike.checkpoint()
         tensors |= {f"{_ALIKE}{name}": value for name, value in more.items()}
-        write_state(self.folder, tensors, {"trainer": facts, "alike": alike, "scores": self.scores})
+        write_state(self.folder, tensors, {"trainer": facts, "alike": alike, "scores": self.scores, "made_of": self._made_of})
 
     def summary(self, state: str, message: str = "", size: dict[str, Any] | None = None) -> Adaptation:
         """What is known now."""

@@ -12,6 +12,7 @@ from .settings import AdaptationSettings
 
 if TYPE_CHECKING:
     from ..codec.settings import CompressionSettings
+    from ..pretrained import PretrainedModel
 
 FLOPS = 1.3e11  # a second
 TOKENS = 16  # of a sentence
@@ -20,28 +21,22 @@ COMPRESSIONS = 4  # that choosing codes together takes as long as
 _READ, _BACK, _WEIGHTS = 2, 2, 2
 
 
-def steps_seconds(
-    settings: AdaptationSettings,
-    steps: int,
-    network_parameters: int,
-    compression: "CompressionSettings",
-    vocabulary: int,
-    dim: int,
-) -> float:
-    """Seconds that ``steps`` steps take on two cores, roughly, with the search for codes.
+def steps_seconds(settings: AdaptationSettings, model: "PretrainedModel", compression: "CompressionSettings") -> float:
+    """Seconds that ``settings.steps`` steps take on two cores, roughly, with the search for codes.
 
-    network_parameters: without the table of (vocabulary, dim). compression: how the table was compressed.
+    compression: how the table was compressed, resolved.
     """
+    from .objectives import distilled_head
     from .sensitivity import ROUNDS, ROWS
 
     each = _READ + _BACK + (0 if settings.train == "codebooks" else _WEIGHTS)
     if settings.is_fine_tuning:
         each += _READ + _BACK + _WEIGHTS  # the original, whose whole table is trained
-    else:
-        each += _READ  # the teacher
-    token = network_parameters / FLOPS
-    seconds = steps * settings.batch_size * TOKENS * each * token
+    elif settings.replaced or settings.hidden_weight or distilled_head(model) is not None:
+        each += _READ  # the teacher, who else reads a text once
+    token = ((model.parameters or 0) - model.num_tokens * model.dim) / FLOPS
+    seconds = settings.steps * settings.batch_size * TOKENS * each * token
     if settings.reassigns(compression.method):
         seconds += (ROUNDS + 1) * ROWS * TOKENS * (_READ + _BACK) * token
-        seconds += COMPRESSIONS * compression_seconds(compression, vocabulary, dim)
+        seconds += COMPRESSIONS * compression_seconds(compression, model.num_tokens, model.dim)
     return seconds

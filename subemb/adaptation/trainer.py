@@ -3,12 +3,13 @@
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from ..errors import InputError
+from ..errors import Cancelled, InputError
 from ..progress import ProgressCallback, report
 from .settings import AdaptationSettings
 from .students import OriginalStudent, Student
@@ -75,7 +76,7 @@ class Trainer:
     def is_over(self) -> bool:
         """Whether every planned step is done, or the time is."""
         budget = self.settings.seconds
-        late = budget is not None and self.seconds >= LONGEST_OVERRUN * budget
+        late = budget is not None and self.step > 0 and self.seconds >= LONGEST_OVERRUN * budget
         return late or (self.planned > 0 and self.step >= self.planned)
 
     def run(self, save: Callable[[], None], progress: ProgressCallback | None = None) -> None:
@@ -83,13 +84,12 @@ class Trainer:
 
         Raises Cancelled when the callback says so, after saving; InputError if the loss is not a number any more.
         """
-        from ..errors import Cancelled
-
         if self.step == 0 and not self.history:
             self._point(None, self._scored(progress))
         stage = f"training the {self.series}" if self.series else "training"
         saved, interval = time.perf_counter(), FIRST_CHECKPOINT
         while not self.is_over:
+            # What is begun is finished before it stops, so that going on gives the same as no stop.
             self._one_step()
             values = {}
             if self.planned and (self.step % max(1, self.planned // POINTS) == 0 or self.is_over):
@@ -183,7 +183,8 @@ class Trainer:
     def _scored(self, progress: ProgressCallback | None) -> float | None:
         if self.score is None:
             return None
-        report(progress, "scoring the labelled set", self._share())
+        with suppress(Cancelled):  # it is asked again after the score
+            report(progress, "scoring the labelled set", self._share())
         value = self.score(self.student.as_model())
         if value > self.best_score:
             self._keep_best(value)

@@ -25,7 +25,10 @@ def add(commands) -> None:
         "What `subemb compress -o DIR` wrote is taken up; of a model, the table is compressed first. With --objective masked, similarity or "
         "entailment it is fine-tuned instead, and the original alike.",
     )
-    add_sides(command)
+    add_sides(
+        command,
+        "what `subemb compress -o DIR` wrote; or a model as `subemb compress` takes it, with options of compression such as --method",
+    )
     source = command.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--train-text",
@@ -97,7 +100,7 @@ def add_adaptation(command: argparse.ArgumentParser) -> None:
         "--replaced",
         type=float,
         default=DEFAULT.replaced,
-        help=f"share of a sentence's tokens that are exchanged for others, so that rare ones are learned too (default {DEFAULT.replaced:g})",
+        help=f"share of a sentence's tokens that are exchanged for others (default {DEFAULT.replaced:g}: it did not pay)",
     )
     command.add_argument("--device", choices=DEVICES, default=DEFAULT.device, help="auto: CUDA where there is one (default)")
     command.add_argument(
@@ -152,6 +155,11 @@ def run(given: argparse.Namespace) -> int:
             raise InputError(
                 f"{given.model} is a model that is not compressed; say how to compress it, such as --method cluster, or give what "
                 "`subemb compress -o DIR` wrote"
+            )
+        if any(getattr(side, "facts", None) for side in found.sides.values()):
+            raise InputError(
+                f"{given.model} holds a model that is adapted already; give what `subemb compress -o DIR` wrote, or the model's name with "
+                "options such as --method cluster, and more --seconds"
             )
         check_adaptable(found.model, found.compressed)
         check_given(found.model, text, labelled, settings)

@@ -43,14 +43,15 @@ class Compared:
         return found
 
 
-def add_sides(command: argparse.ArgumentParser) -> None:
-    """Declare the model and the options of compression."""
-    command.add_argument(
-        "model",
-        metavar="MODEL_OR_DIR",
-        help="what `subemb compress -o DIR` or `subemb adapt -o DIR` wrote: it is compared with its original; or a model as `subemb compress` takes it: "
-        "compressed now and compared if there is an option of compression, such as --method, else the original alone",
-    )
+COMPARED_HELP = (
+    "what `subemb compress -o DIR` or `subemb adapt -o DIR` wrote: it is compared with its original; or a model as `subemb compress` "
+    "takes it: compressed now and compared if there is an option of compression, such as --method, else the original alone"
+)
+
+
+def add_sides(command: argparse.ArgumentParser, what: str = COMPARED_HELP) -> None:
+    """Declare the model and the options of compression. what: help of the model."""
+    command.add_argument("model", metavar="MODEL_OR_DIR", help=what)
     command.add_argument("--model", dest="original", metavar="MODEL", help="of DIR: where its original model now lies")
     command.add_argument("--revision", help="of a Hugging Face model: branch, tag or commit")
     add_compression(command)

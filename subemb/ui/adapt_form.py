@@ -65,10 +65,8 @@ def what_it_costs(frame: Frame, settings: AdaptationSettings) -> str:
     alike = "; the original is trained alike" if settings.is_fine_tuning else ""
     if settings.seconds:
         budget = next(name for name, seconds in MINUTES.items() if seconds == settings.seconds)
-        return f"Takes about {budget}, and some seconds to load and to score{alike}."
-    model, compression = frame.model, frame.run.settings
-    network = (model.parameters or 0) - model.num_tokens * model.dim
-    seconds = steps_seconds(settings, settings.steps, network, compression, model.num_tokens, model.dim)
+        return f"Takes about {budget}, and the time to load and to score the pairs{alike}."
+    seconds = steps_seconds(settings, frame.model, frame.run.settings)
     return f"Takes {settings.steps:,} steps{alike}: about {seconds_text(seconds)}, a rough estimate."
 
 
@@ -148,7 +146,8 @@ def settings_inputs(frame: Frame, objective: str, sample: int) -> AdaptationSett
         list(MINUTES),
         value="3 minutes",
         key="adapt_time",
-        help="The training ends by then, however fast this computer is. Most of what comes back comes back in the first minutes.",
+        help="For the training, the search for codes included, however fast this computer is; to load, and to score the pairs, comes on "
+        "top. Most of what comes back comes back in the first minute.",
     )
     reassign = st.toggle(
         "Codes may change",
@@ -176,6 +175,8 @@ def settings_inputs(frame: Frame, objective: str, sample: int) -> AdaptationSett
 
 def advanced_inputs(frame: Frame, objective: str) -> dict[str, Any]:
     """Settings that most visitors leave as they are, by their names in AdaptationSettings."""
+    from ..adaptation.objectives import distilled_head
+
     found: dict[str, Any] = {}
     steps = st.number_input(
         "Steps instead of time",
@@ -212,7 +213,7 @@ def advanced_inputs(frame: Frame, objective: str) -> dict[str, Any]:
         key="adapt_network",
         help="The same for the weights of the network, where some are trained; in fine-tuning for the original's table too.",
     )
-    if objective == "distill" and (frame.model.has_head("masked") or frame.model.has_head("classifier")):
+    if objective == "distill" and distilled_head(frame.model) is not None:
         found["temperature"] = st.number_input(
             "Temperature",
             0.1,
@@ -229,7 +230,8 @@ def advanced_inputs(frame: Frame, objective: str) -> dict[str, Any]:
             DEFAULT.replaced,
             key="adapt_replaced",
             help="In each sentence so many tokens are exchanged for others of the vocabulary, anew every time: the original knows the "
-            "vector of any sequence, and words that the text does not have are learned too.",
+            "vector of any sequence, so words can be learned that the text does not have. On STS benchmark it did not pay, and a step "
+            "takes longer.",
         )
         found["hidden_weight"] = st.number_input(
             "Weight of hidden states",

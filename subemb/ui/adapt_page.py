@@ -7,12 +7,14 @@ from ..jobs import Job, manager
 from ..tasks import adaptation as tasks
 from ..tokens import escape_markdown
 from .adapt_form import adapt_form
-from .adapt_results import curves, history_view, result_view
+from .adapt_results import curves, history_view, is_training, job_key, result_view
 from .frame import Frame
 from .text import errors_shown, show_error, write_parameter
 
 PARAMETER = "adaptation"
 _POLL = 1.0
+_SAVING = 60.0  # seconds to wait for the worker to leave a job that was paused or stopped
+_LATEST = "adapt_latest"  # in the session: the adaptation that this visitor began or took up last
 
 
 def adapt_page(frame: Frame) -> None:
@@ -44,7 +46,7 @@ def adapt_page(frame: Frame) -> None:
 
 def current_key(frame: Frame) -> str | None:
     """The adaptation of this run that the address names; None, with a word about it, if there is none of that name here."""
-    key = st.query_params.get(PARAMETER)
+    key = st.query_params.get(PARAMETER) or still_running(frame)
     if key is None:
         return None
     if not tasks.known_key(key) or tasks.run_key_of(key) is None:
@@ -59,14 +61,19 @@ def current_key(frame: Frame) -> str | None:
     return key
 
 
-def job_key(key: str) -> tuple[str, str]:
-    """Key of an adaptation's job."""
-    return ("adaptation", key)
+def still_running(frame: Frame) -> str | None:
+    """This visitor's latest adaptation, if it is under way and of this run: who comes back from another page sees it again."""
+    key = st.session_state.get(_LATEST)
+    if key is None or not is_training(key) or tasks.run_key_of(key) != frame.run.key:
+        return None
+    write_parameter(PARAMETER, key)
+    return key
 
 
 def start(frame: Frame, key: str) -> None:
     """Run an adaptation, or take it up again, and show it."""
     submit(frame, key, "run_adaptation")
+    st.session_state[_LATEST] = key
     write_parameter(PARAMETER, key)
     st.rerun()
 
@@ -111,8 +118,11 @@ def live_view(frame: Frame, key: str) -> None:
         if st.button(
             "Pause", icon=":material/pause_circle:", key="adapt_pause", help="What has been learned is saved; go on later."
         ):
-            job.cancel(by=frame.visit.token)
-            st.rerun(scope="app")
+            if job.cancel(by=frame.visit.token) or job.is_over:
+                st.rerun(scope="app")
+            st.toast(
+                "Somebody else is watching this adaptation, so it goes on; Stop ends it for everybody.", icon=":material/group:"
+            )
         if st.button(
             "Stop and keep the best",
             icon=":material/stop_circle:",
@@ -126,8 +136,10 @@ def live_view(frame: Frame, key: str) -> None:
 
 def over_view(frame: Frame, key: str, job: Job | None) -> None:
     """A result; or an adaptation that is paused, failed or was broken off, and how to go on."""
+    if job is not None and job.state == "cancelled" and job.started is not None:
+        with st.spinner("Saving what was learned"):
+            job.left_worker.wait(_SAVING)
     if st.session_state.pop("adapt_stop_at", None) == key:
-        job.left_worker.wait(10) if job is not None else None
         submit(frame, key, "stop_adaptation")
         st.rerun()
     known = tasks.kept_adaptation(key)

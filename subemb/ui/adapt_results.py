@@ -8,18 +8,32 @@ import streamlit as st
 
 from ..adaptation.result import TUNED, Adaptation
 from ..adaptation.settings import OBJECTIVES, TRAINED
+from ..codec.settings import CompressionSettings
 from ..format import percent_text, seconds_text, size_text
+from ..jobs import manager
 from ..tasks import adaptation as tasks
 from ..tokens import escape_markdown
 from .charts import NEUTRAL, PALETTE, chart_places, download_csv, layout, show
 from .frame import Frame
 from .sidebar import PAGES
-from .state import to_query
+from .state import Request, to_query
 from .text import counted, write_parameter
 from .visit import ADAPTED
 
 THREE_COLUMNS = ("Similarity", "Entailment", "Masked words", "Export")  # pages that show an adaptation as a third side
+TRAINING_NOW = "training now"
 STATES = {"running": "broken off", "paused": "paused", "done": "done", "stopped": "stopped early", "failed": "failed"}
+
+
+def job_key(key: str) -> tuple[str, str]:
+    """Key of an adaptation's job."""
+    return ("adaptation", key)
+
+
+def is_training(key: str) -> bool:
+    """Whether an adaptation is under way, or waits for its turn."""
+    job = manager().get(job_key(key))
+    return job is not None and not job.is_over
 
 
 def loss_curve(points: list[dict], original: Sequence[dict] = ()) -> tuple[go.Figure, pd.DataFrame]:
@@ -127,7 +141,7 @@ def history_view(frame: Frame, current: str | None) -> None:
     found = [
         known
         for known in tasks.kept_adaptations(frame.run.model["identity"])
-        if known.state != "running" or known.key != current
+        if known.key != current or not is_training(known.key)
     ]
     if not found:
         return
@@ -145,11 +159,11 @@ def history_view(frame: Frame, current: str | None) -> None:
     if not chosen:
         st.caption("Select one to show or delete it, several to compare their scores.")
     elif len(chosen) == 1:
+        under_way = is_training(chosen[0].key)
         with st.container(horizontal=True):
             if st.button("Show", icon=":material/visibility:", key="adapt_show"):
-                write_parameter("adaptation", chosen[0].key)
-                st.rerun()
-            if st.button("Delete", icon=":material/delete:", key="adapt_delete"):
+                show_adaptation(frame, chosen[0])
+            if not under_way and st.button("Delete", icon=":material/delete:", key="adapt_delete"):
                 tasks.forget_adaptation(chosen[0].key)
                 if chosen[0].key == current:
                     write_parameter("adaptation", None)
@@ -163,6 +177,16 @@ def history_view(frame: Frame, current: str | None) -> None:
     download_csv(table, "subemb-adaptations.csv", key="adapt_history_download")
 
 
+def show_adaptation(frame: Frame, known: Adaptation) -> None:
+    """Put an adaptation on the page, with the run that it began with."""
+    run_key = tasks.run_key_of(known.key)
+    if run_key != frame.run.key:
+        frame.visit.show(Request.of(known.model, CompressionSettings.from_dict(known.compression)), run_key)
+        frame.visit.form_follows = True
+    write_parameter("adaptation", known.key)
+    st.rerun()
+
+
 def _row(known: Adaptation) -> dict:
     settings = known.compression
     return {
@@ -171,7 +195,7 @@ def _row(known: Adaptation) -> dict:
         "trained": known.settings.train,
         "text": known.text["name"],
         "sentences": known.text["sentences"],
-        "state": STATES.get(known.state, known.state),
+        "state": TRAINING_NOW if is_training(known.key) else STATES.get(known.state, known.state),
         "steps": known.steps,
         "seconds": round(known.seconds),
         "bytes": known.size.get("total_bytes"),

@@ -2,7 +2,6 @@
 
 import importlib.util
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..adaptation.result import Adaptation
@@ -46,12 +45,6 @@ class WhatIsShown:
         if not METHODS[settings.method].uses_codebooks or settings.method == "arbitrary":
             return size.total_bytes
         return size.float_bytes + size.vocabulary * settings.subspaces * (1 if settings.codebook_size <= 256 else 2)
-
-    @property
-    def is_sentence_model(self) -> bool:
-        """Whether its authors made it for sentence-transformers."""
-        folder = self.model.folder
-        return folder is not None and (Path(folder) / "modules.json").is_file()
 
 
 class Offer:
@@ -108,7 +101,7 @@ class DenseCheckpoint(Offer):
     kind, title = DENSE, "Dense checkpoint"
 
     def explanation(self, shown: WhatIsShown) -> str:
-        library = "sentence-transformers and transformers" if shown.is_sentence_model else "transformers"
+        library = "sentence-transformers and transformers" if shown.model.is_sentence_model else "transformers"
         return (
             f"For tools that know nothing of subemb: a whole model in the form that {library} read, with tokenizer, and with the "
             "table written out in full. It behaves as the compressed model does, but is **as large as the original**: nothing is "
@@ -129,7 +122,7 @@ class DenseCheckpoint(Offer):
 
     def usage(self, shown: WhatIsShown, made: Export | None) -> str:
         folder = made.folder if made is not None else "unpacked"
-        if shown.is_sentence_model:
+        if shown.model.is_sentence_model:
             return "\n".join(
                 [
                     "from sentence_transformers import SentenceTransformer",

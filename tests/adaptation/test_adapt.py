@@ -1,6 +1,7 @@
 """Adapting: what is learned, what is stored, that it can stop anywhere, and what it says when something goes wrong."""
 
 import errno
+import shutil
 
 import masked_models
 import numpy as np
@@ -10,7 +11,7 @@ from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model
 
 import subemb
 from subemb.adaptation import AdaptationSettings, text_of, text_of_pairs
-from subemb.adaptation.objectives import SentenceVectors
+from subemb.adaptation.objectives import SentenceVectors, distillation_for
 from subemb.adaptation.result import Adaptation
 from subemb.adaptation.session import Session
 from subemb.adaptation.state import STATE_FILE, read_state
@@ -62,9 +63,7 @@ def test_similarities_between_sentences_come_back(model, method):
 def test_a_tiny_model_can_learn_a_few_sentences_by_heart(model):
     texts = sentences(8)
     compressed = subemb.compress(model.table, "arbitrary", 3)
-    adapted = subemb.adapt(
-        model, compressed, texts, steps=400, train="everything", codebook_rate=1e-2, network_rate=3e-3, replaced=0
-    )
+    adapted = subemb.adapt(model, compressed, texts, steps=400, train="everything", codebook_rate=1e-2, network_rate=3e-3)
     assert mean_cosine(model, adapted, texts) > 0.995 > mean_cosine(model, subemb.attach(model, compressed), texts)
 
 
@@ -177,6 +176,66 @@ def test_stopping_and_going_on_gives_what_no_stop_gives(model, compressed, tmp_p
     assert resumed.identity == whole.identity
     untimed = [{k: v for k, v in point.items() if k != "seconds"} for point in resumed.facts["history"]]
     assert untimed == [{k: v for k, v in point.items() if k != "seconds"} for point in whole.facts["history"]]
+
+
+def test_codes_that_were_found_are_kept_before_the_first_step(model, tmp_path, monkeypatch):
+    from subemb.adaptation import session
+
+    compressed = subemb.compress(model.table, "cluster", 3)
+    settings = AdaptationSettings(steps=20)
+    first = Session(model, compressed, text_of(sentences()), settings, folder=tmp_path)
+    first.open()
+    assert not torch.equal(first.trainer.student.codes.long(), compressed.codes.long())
+    monkeypatch.setattr(session, "sensitive_codes", None)  # not to be called again
+    again = Session(model, compressed, text_of(sentences()), settings, folder=tmp_path)
+    again.open()
+    assert again.trainer.step == 0
+    assert torch.equal(again.trainer.student.codes, first.trainer.student.codes)
+    assert all(map(torch.equal, again.trainer.student.codebooks, first.trainer.student.codebooks))
+
+
+def test_a_checkpoint_of_another_adaptation_is_not_gone_on_with(model, compressed, tmp_path):
+    given = {"text": sentences(), "steps": 20, "seed": 1, "folder": tmp_path}
+    with pytest.raises(Cancelled):
+        subemb.adapt(model, compressed, progress=Stop(3), **given)
+    kept = (tmp_path / STATE_FILE).read_bytes()
+    another = subemb.compress(model.table, "cluster", 3, 16, seed=5)
+    for change, table in (
+        ({"steps": 21}, compressed),
+        ({"seed": 2}, compressed),
+        ({"text": sentences(seed=5)}, compressed),
+        ({"text": None}, compressed),
+        ({"scored": graded_pairs(model)}, compressed),
+        ({"objective": "similarity", "text": None, "labelled": graded_pairs(model)}, compressed),
+        ({}, another),
+    ):
+        with pytest.raises(InputError, match="is of another adaptation"):
+            subemb.adapt(model, table, **(given | change))
+    assert (tmp_path / STATE_FILE).read_bytes() == kept
+    whole = subemb.adapt(model, compressed, **(given | {"folder": None}))
+    assert (
+        subemb.adapt(model, compressed, device="cpu", **given).identity == whole.identity
+    )  # where it computes decides nothing
+
+
+def test_stopping_at_a_score_and_going_on_gives_what_no_stop_gives(model, compressed, tmp_path):
+    given = {"settings": AdaptationSettings(steps=60), "scored": graded_pairs(model)}
+    whole = subemb.adapt(model, compressed, sentences(), **given)
+    asked = []
+
+    def stop_at_the_fourth_score(message: Progress) -> bool:
+        asked.append(message.stage)
+        return asked.count("scoring the labelled set") == 4
+
+    with pytest.raises(Cancelled):
+        subemb.adapt(model, compressed, sentences(), folder=tmp_path, progress=stop_at_the_fourth_score, **given)
+    assert asked.count("training") > 10
+    resumed = subemb.adapt(model, compressed, sentences(), folder=tmp_path, **given)
+    assert resumed.identity == whole.identity
+    assert resumed.facts["best_step"] == whole.facts["best_step"]
+    assert [point.get("score") for point in resumed.facts["history"]] == [
+        point.get("score") for point in whole.facts["history"]
+    ]
 
 
 def graded_pairs(model) -> PairSet:
@@ -314,6 +373,19 @@ def test_a_masked_word_head_gets_its_words_back(tmp_path):
     assert right(subemb.attach(original, compressed)) < right(adapted)
     adapted.save_pretrained(tmp_path / "out")
     assert right(subemb.load(tmp_path / "out")) == right(adapted)
+
+
+def test_a_sentence_model_that_began_as_a_masked_one_learns_sentence_vectors(tmp_path):
+    """Many have a masked-word head by their config.json, which their authors neither trained nor kept."""
+    shutil.copytree(masked_models.trained() / "animals", tmp_path / "animals")
+    original = subemb.load(make_sentence_model(tmp_path / "animals"))
+    assert original.has_head("masked")
+    texts = masked_models.sentences()
+    objective = distillation_for(original, original.token_ids(texts), AdaptationSettings())
+    assert isinstance(objective, SentenceVectors)
+    compressed = subemb.compress(original.table, "product", 2, 6)
+    adapted = subemb.adapt(original, compressed, texts, steps=60, codebook_rate=1e-2)
+    assert mean_cosine(original, adapted, texts) > mean_cosine(original, subemb.attach(original, compressed), texts)
 
 
 def test_a_classifier_gets_its_probabilities_back(tmp_path):

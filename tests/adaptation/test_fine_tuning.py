@@ -272,9 +272,18 @@ def test_stopping_in_either_training_and_going_on_gives_what_no_stop_gives(model
 
 
 def test_half_of_a_time_budget_is_for_the_original(model, compressed):
-    facts = Adaptation.from_dict(subemb.adapt(model, compressed, labelled=graded(), objective="similarity", seconds=3.0).facts)
+    given = {"labelled": graded(), "objective": "similarity", "reassign": False}
+    facts = Adaptation.from_dict(subemb.adapt(model, compressed, seconds=3.0, **given).facts)
     assert facts.seconds < 1.5 * 1.25 + 1
     assert facts.original_history[-1]["step"] == facts.steps > 5
+
+
+def test_a_budget_that_the_search_for_codes_uses_up_still_trains_both(model, compressed):
+    adapted = subemb.adapt(model, compressed, labelled=graded(), objective="similarity", seconds=1e-3)
+    facts = Adaptation.from_dict(adapted.facts)
+    assert facts.original_history[-1]["step"] == facts.steps >= 1
+    assert facts.reassigned > 0
+    assert set(facts.scores) == {"original", "fine-tuned original", "compressed", "adapted"}
 
 
 def test_what_does_not_go_together_is_said(model, compressed, animals):

@@ -54,6 +54,10 @@ def test_start_watch_pause_go_on_stop_take_away(server, new_page, tmp_path):
     page.get_by_role("button", name="Pause").wait_for()
     first = wait_for(page, lambda: page.evaluate(POINTS), 120)
     wait_for(page, lambda: page.evaluate(POINTS) > first, 120)  # the curve moves
+    sidebar = page.get_by_test_id("stSidebar")
+    sidebar.get_by_role("link", name="Similarity").click()
+    page.get_by_role("heading", name="Similarity", level=1).wait_for()
+    sidebar.get_by_role("link", name="Adapt").click()  # who comes back sees it again
     page.get_by_role("button", name="Pause").click()
     page.get_by_role("button", name="Go on").wait_for()
     expect(page.get_by_text(re.compile(r"Saved at step [\d,]+ of [\d,]+"))).to_be_visible()
@@ -84,7 +88,7 @@ def test_start_watch_pause_go_on_stop_take_away(server, new_page, tmp_path):
         card = page.get_by_test_id("stMetric").filter(has_text=f"Cosine, {name}")
         expect(card.get_by_test_id("stMetricValue")).to_have_text(f"{value:.3f}".replace("-", "−"))
     assert not is_wider_than_its_place(page)
-    page.get_by_test_id("stSidebar").get_by_role("link", name="Export").click()
+    sidebar.get_by_role("link", name="Export").click()
     expect(page.get_by_text("as adapted")).to_be_visible()  # the third side goes along
     page.locator(".st-key-export_compact_make button").click()
     page.locator(".st-key-export_compact_download button").wait_for(timeout=120_000)

@@ -116,7 +116,7 @@ def test_fine_tuning_trains_the_original_alike(subject):
     test.button(key="adapt_start").click().run()
     assert "upload labelled pairs" in test.error[0].value
     next(group for group in test.button_group if group.label == "Labelled pairs to learn from").set_value("Demonstration pairs")
-    assert "Takes about 3 minutes, and some seconds to load and to score; the original is trained alike." in texts(test)
+    assert "Takes about 3 minutes, and the time to load and to score the pairs; the original is trained alike." in texts(test)
     test.number_input(key="adapt_steps").set_value(6).run()
     assert "Takes 6 steps; the original is trained alike: about" in texts(test)
     test.button(key="adapt_start").click().run()
