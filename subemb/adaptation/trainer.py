@@ -118,9 +118,9 @@ class Trainer:
         return min(1.0, self.seconds / budget if budget else self.step / self.planned)
 
     def _is_scoring_point(self) -> bool:
-        every = max(1, self.planned // SCORINGS)
-        point = max(1, self.planned // POINTS)
-        return self.step // every > (self.step - point) // every
+        """Counted from the last score, since the plan of a time budget changes on the way."""
+        last = max((point["step"] for point in self.history if "score" in point), default=0)
+        return self.step - last >= max(1, self.planned // SCORINGS)
 
     def _one_step(self) -> None:
         started, cpu = time.perf_counter(), time.process_time()

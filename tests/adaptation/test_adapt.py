@@ -257,6 +257,18 @@ def test_the_best_weights_are_kept(model, compressed):
     assert list(scored.values())[-1] < max(scored.values())
 
 
+def test_scores_go_on_when_more_steps_are_planned_on_the_way(model, compressed):
+    settings = AdaptationSettings(seconds=1000.0, reassign=False)
+    session = Session(model, compressed, text_of(sentences()), settings, scored=graded_pairs(model))
+    session.open()
+    trainer = session.trainer
+    trainer._plan = lambda seconds_left: setattr(trainer, "planned", min(120, trainer.step + 40))  # a machine that becomes free
+    session.train(lambda: None)
+    scored = [point["step"] for point in trainer.history if "score" in point]
+    assert trainer.step == 120
+    assert max(np.diff(scored)) <= 120 // 6 + 1
+
+
 def test_nobody_learns_the_sentences_they_are_asked_afterwards(model):
     pairs = graded_pairs(model)
     text = text_of([*sentences(30), pairs.first[0].upper(), f"  {pairs.second[3]} "])
