@@ -39,12 +39,9 @@ class Metric:
             others[:, part] = 0
             self._pulls.append(torch.linalg.solve(inner, others).T.contiguous())  # (D, d)
 
-    def targets(self, axis: int, wanted: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
-        """t, (n, d), of (n, D) vectors and reconstructions."""
-        parts = [
-            wanted[rows, self.slices[axis]] + (wanted[rows] - found[rows]) @ self._pulls[axis] for rows in _chunks(len(wanted))
-        ]
-        return torch.cat(parts)
+    def targets(self, axis: int, wanted: torch.Tensor, apart: torch.Tensor) -> torch.Tensor:
+        """t, (n, d), of (n, D) vectors; apart: (n, D), the vectors less their reconstructions."""
+        return wanted[:, self.slices[axis]] + apart @ self._pulls[axis]
 
     def costs(self, axis: int, targets: torch.Tensor, book: torch.Tensor) -> torch.Tensor:
         """(n, Q): what each codeword costs, up to a constant of the row."""
@@ -56,14 +53,10 @@ class Metric:
         """(n,) codes."""
         return torch.cat([self.costs(axis, targets[rows], book).argmin(1) for rows in _chunks(len(targets))])
 
-    def error(self, wanted: torch.Tensor, found: torch.Tensor, weights: torch.Tensor) -> float:
-        """Weighted error of the reconstructions over that of zeros."""
-        left = total = 0.0
-        for rows in _chunks(len(wanted)):
-            apart = wanted[rows] - found[rows]
-            left += float((weights[rows] * ((apart @ self.matrix) * apart).sum(1)).sum())
-            total += float((weights[rows] * ((wanted[rows] @ self.matrix) * wanted[rows]).sum(1)).sum())
-        return left / total if total > 0 else 0.0
+    def weight(self, vectors: torch.Tensor, weights: torch.Tensor) -> float:
+        """Sum of w r^T M r over (n, D) vectors r with (n,) weights w."""
+        parts = (weights[rows] * ((vectors[rows] @ self.matrix) * vectors[rows]).sum(1) for rows in _chunks(len(vectors)))
+        return sum(float(part.sum()) for part in parts)
 
 
 def _chunks(count: int) -> Iterator[slice]:
@@ -108,14 +101,19 @@ def joint_codes(
     begun, but for the first. Raises Cancelled.
     """
     codes, books = codes.long().clone(), [book.clone() for book in books]
-    found, rng = looked_up(codes, books), np.random.default_rng(seed)
-    errors = [metric.error(table, found, weights)]
+    apart, rng = table - looked_up(codes, books), np.random.default_rng(seed)
+    of_zeros = metric.weight(table, weights)
+
+    def error() -> float:
+        return metric.weight(apart, weights) / of_zeros if of_zeros > 0 else 0.0
+
+    errors = [error()]
     for sweep in range(sweeps):
         if sweep and deadline is not None and time.perf_counter() > deadline:
             break
         for axis, part in enumerate(metric.slices):
             report(progress, "choosing codes together", (sweep + axis / len(books)) / sweeps)
-            targets = metric.targets(axis, table, found)
+            targets = metric.targets(axis, table, apart)
             if not unique:
                 codes[:, axis] = metric.nearest(axis, targets, books[axis])
             books[axis] = _means(targets, codes[:, axis], weights, books[axis])
@@ -124,8 +122,8 @@ def joint_codes(
                 exchange(line, [axis], LARGE_BOX, rng)
             else:
                 codes[:, axis] = metric.nearest(axis, targets, books[axis])
-            found[:, part] = books[axis][codes[:, axis]]
-        errors.append(metric.error(table, found, weights))
+            apart[:, part] = table[:, part] - books[axis][codes[:, axis]]
+        errors.append(error())
         if errors[-1] > (1 - ENOUGH) * errors[-2]:
             break
     return codes, books, errors

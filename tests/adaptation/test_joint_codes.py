@@ -54,7 +54,7 @@ def test_no_sweep_raises_the_error_and_distinct_tuples_stay_distinct(unique, see
 def test_the_distance_to_a_target_is_the_error_but_for_a_constant():
     table, codes, books, _, metric = drawn(3)
     found = looked_up(codes, books)
-    targets = metric.targets(1, table, found)
+    targets = metric.targets(1, table, table - found)
     costs = metric.costs(1, targets, books[1])
     for token in (0, 7, 31):
         errors = []
@@ -75,7 +75,7 @@ def test_two_subspaces_make_up_for_each_other():
     books = [torch.tensor([[0.0], [1.6]]), torch.tensor([[0.0], [0.4]])]
     metric = Metric(torch.ones(2, 2) + 0.01 * torch.eye(2), (1, 1))
     table, codes = torch.tensor([[1.0, 1.0]]), torch.tensor([[0, 0]])
-    assert float(metric.targets(0, table, looked_up(codes, books))) == pytest.approx(1.990099, abs=1e-5)
+    assert float(metric.targets(0, table, table - looked_up(codes, books))) == pytest.approx(1.990099, abs=1e-5)
     new, new_books, errors = joint_codes(table, codes, books, torch.ones(1), metric, unique=False, sweeps=1)
     assert new.tolist() == [[1, 0]]
     assert torch.allclose(new_books[0], torch.tensor([[0.0], [1.990099]]), atol=1e-5)
@@ -91,7 +91,7 @@ def test_with_a_diagonal_every_subspace_is_on_its_own(seed):
     diagonal = torch.rand(table.shape[1], generator=torch.Generator().manual_seed(seed)) + 0.2
     metric = Metric(torch.diag(diagonal), (3, 2, 3))
     for axis, part in enumerate(metric.slices):
-        assert torch.equal(metric.targets(axis, table, looked_up(codes, books)), table[:, part])
+        assert torch.equal(metric.targets(axis, table, table - looked_up(codes, books)), table[:, part])
         apart = (table[:, None, part] - books[axis][None]).square() * diagonal[part]
         assert torch.equal(metric.nearest(axis, table[:, part], books[axis]), apart.sum(2).argmin(1))
 
@@ -140,4 +140,4 @@ def test_sensitivity_is_what_finite_differences_give(tmp_path):
 
 def test_nothing_that_moves_the_output_counts_alike():
     metric = metric_of(torch.zeros(4, 4), (2, 2))
-    assert torch.equal(metric.targets(0, torch.ones(1, 4), torch.zeros(1, 4)), torch.ones(1, 2))
+    assert torch.equal(metric.targets(0, torch.ones(1, 4), torch.ones(1, 4)), torch.ones(1, 2))
