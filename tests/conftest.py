@@ -21,7 +21,8 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-BROWSER_ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-dev-shm-usage"]
+#: The last: pages of one site share a process, which then need not compile the app's scripts for every page anew.
+BROWSER_ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-dev-shm-usage", "--process-per-site"]
 #: What must never stand in the log of a server under test.
 SUSPICIOUS = ("traceback", "deprecat", "warning", "exception", "error")
 #: Streamlit 1.67 logs this when a browser leaves while the server is busy; nothing of it is subemb's.
@@ -213,13 +214,27 @@ def browser(chromium):
         running.close()
 
 
+@pytest.fixture(scope="session")
+def warm_context(browser):
+    """A context with one idle page, that keeps the process of the site running, and with it the compiled scripts."""
+    context = browser.new_context(accept_downloads=True)
+    context.set_default_timeout(PATIENCE_SECONDS * 1000)
+    idle = context.new_page()
+    idle.route("http://localhost/idle", lambda route: route.fulfill(body="idle"))
+    idle.goto("http://localhost/idle")
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def new_page(browser):
+def new_page(browser, warm_context):
     """Open pages, each a visitor of its own: ``page = new_page(width=390, height=844, color_scheme="dark")``.
+
+    options: of a context of its own for the page.
 
     At the end of the test they must have raised no error in the browser and asked nothing of any other machine.
     """
-    contexts, errors, foreign = [], [], []
+    contexts, pages, errors, foreign = [], [], [], []
 
     def watch(request) -> None:
         scheme, _, rest = request.url.partition("://")
@@ -227,19 +242,28 @@ def new_page(browser):
             foreign.append(request.url)
 
     def open_page(width: int = 1280, height: int = 900, color_scheme: str = "light", **options):
-        context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=color_scheme, accept_downloads=True, **options
-        )
-        context.set_default_timeout(PATIENCE_SECONDS * 1000)
-        contexts.append(context)
-        context.on("request", watch)
+        context = warm_context
+        if options:
+            context = browser.new_context(accept_downloads=True, **options)
+            context.set_default_timeout(PATIENCE_SECONDS * 1000)
+            contexts.append(context)
         page = context.new_page()
+        pages.append(page)
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=color_scheme)
+        page.on("request", watch)
         page.on("pageerror", lambda error: errors.append(str(error)))
         return page
 
     yield open_page
+    for page in pages:
+        if page.is_closed():
+            continue
+        page.evaluate("() => { try { localStorage.clear() } catch {} }")
+        page.close()
     for context in contexts:
         context.close()
+    warm_context.clear_cookies()
     assert not errors, f"errors in the browser: {errors}"
     assert not foreign, f"the browser asked other machines: {foreign}"
 

@@ -150,7 +150,7 @@ from subemb.cli import main
 
 folder = sys.argv[1]
 model = subemb.load("all-MiniLM-L6-v2")
-compressed = subemb.compress(model, "product", 8, 16)
+compressed = subemb.compress(model, "product", 2, 16, iterations=2)
 texts = [f"the number {place} of many" for place in range(16)]
 adapted = subemb.adapt(model, compressed, texts, steps=2)
 adapted.save_pretrained(folder + "/adapted")

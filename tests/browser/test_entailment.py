@@ -41,7 +41,7 @@ def bars(page) -> dict[str, list[float]]:
     return dict(page.evaluate(BARS))
 
 
-def test_a_typed_pair_gets_bars_on_both_sides(server, page):
+def test_a_typed_pair_gets_bars_on_both_sides(server, page, new_page):
     page.goto(f"{server.url}/Entailment?model=classifier&{SMALL_QUERY}")
     before = wait_for(page, lambda: bars(page), 90)
     page.get_by_role("textbox", name="Premise").fill("the cat sits on the mat")
@@ -53,7 +53,7 @@ def test_a_typed_pair_gets_bars_on_both_sides(server, page):
     expect(page.get_by_text("Original says")).to_be_visible()
     expect(page.get_by_text("Compressed says")).to_be_visible()
     assert "hypothesis=a+dog" in page.url
-    other = page.context.new_page()  # the link shows the same to others
+    other = new_page()  # the link shows the same to others
     other.goto(page.url)
     assert wait_for(other, lambda: bars(other), 90) == after
 
@@ -79,7 +79,7 @@ def test_the_demonstration_set_runs_to_its_end(server, page, new_page, tmp_path)
     expect(page.get_by_text(f"{100 * right:.1f} %", exact=True).first).to_be_visible()
     other = new_page(width=390, height=844, color_scheme="dark")
     other.goto(page.url)
-    expect(other.get_by_role("heading", name="Flipped pairs")).to_be_visible(timeout=90_000)
+    expect(other.get_by_role("heading", name="Flipped pairs")).to_be_visible()
     assert not is_wider_than_its_place(other)
 
 

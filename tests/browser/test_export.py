@@ -39,7 +39,7 @@ def server(start_app, environment, kept):
 
 def drawn(page) -> None:
     """Wait for the last of the cards."""
-    page.locator(".st-key-export_report_download button").wait_for(timeout=90_000)
+    page.locator(".st-key-export_report_download button").wait_for()
 
 
 def test_the_compact_folder_gives_the_cosine_that_the_page_shows(server, environment, kept, page, tmp_path):
@@ -69,7 +69,7 @@ def test_the_report_opens_from_the_disk_and_draws_itself(server, new_page, tmp_p
         asked = []
         reader.on("request", lambda request, asked=asked: asked.append(request.url))
         reader.goto(path.as_uri())
-        reader.locator("html[data-drawn=yes]").wait_for(timeout=60_000)
+        reader.locator("html[data-drawn=yes]").wait_for()
         expect(reader.locator("#chart-error .trace.scatter")).to_have_count(1 + SETTINGS.subspaces)
         assert [url for url in asked if not url.startswith(("data:", "blob:"))] == [path.as_uri()]
         assert reader.evaluate("getComputedStyle(document.body).backgroundColor") == back

@@ -36,8 +36,8 @@ def address(server, **query) -> str:
 def compared(page) -> None:
     """Wait until the pair's result is drawn, to its end; the browser loads some parts of it later than others."""
     expect(page.get_by_text("Sentence vector: ")).to_be_visible(timeout=150_000)  # a worker starts for the first
-    page.locator(".te").nth(1).wait_for(timeout=90_000)
-    page.wait_for_function("() => !document.querySelector('[data-testid=stStatusWidget]')", timeout=90_000)
+    page.locator(".te").nth(1).wait_for()
+    page.wait_for_function("() => !document.querySelector('[data-testid=stStatusWidget]')")
 
 
 def shown(page) -> tuple[list[str], list[str]]:
@@ -55,7 +55,7 @@ def test_a_typed_pair_and_its_link(server, new_page):
     page.get_by_role("textbox", name="First sentence").fill("the small bird sings")
     page.get_by_role("textbox", name="Second sentence").fill("the old dog sits under the tree")
     page.get_by_role("button", name="Compare").click()
-    expect(page.locator(".te bdi", has_text="bird")).to_be_visible(timeout=60_000)
+    expect(page.locator(".te bdi", has_text="bird")).to_be_visible()
     compared(page)
     bars = page.locator(".te-bar")
     expect(bars).to_have_count(2)
@@ -100,15 +100,14 @@ def test_hostile_text_shows_as_itself(server, page):
     wait_for(page, lambda: tokens.all_inner_texts()[:5] == ["[CLS]", "<", "img", "src", "="])
     page.goto(address(server, similarity="Lists", list1=f"{HOSTILE}\nthe cat", list2=HOSTILE))
     page.get_by_role("button", name="Compare the lists").click()
-    expect(page.get_by_text("Nearest sentences")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Nearest sentences")).to_be_visible()
     labels = page.locator(".js-plotly-plot .yaxislayer-above text")
     wait_for(page, lambda: any("<img" in label for label in labels.all_text_contents()))
     assert page.evaluate("() => document.querySelectorAll('[onerror], img[src=x], .katex').length") == 0
     assert not events
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (390, "light")])
 def test_nothing_is_wider_than_the_page(server, new_page, width, scheme):
     page = new_page(width=width, height=900, color_scheme=scheme)
     page.goto(address(server, first="the cat sits on the mat " * 8, second="believable " * 6 + "x" * 200))
@@ -120,6 +119,6 @@ def test_nothing_is_wider_than_the_page(server, new_page, width, scheme):
     )
     page.goto(address(server, similarity="Lists"))
     page.get_by_role("button", name="Compare the lists").click()
-    expect(page.get_by_text("Nearest sentences")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Nearest sentences")).to_be_visible()
     assert not is_wider_than_its_place(page)
     assert page.get_by_test_id("stAlertContentError").count() == 0

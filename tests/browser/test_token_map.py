@@ -205,7 +205,7 @@ def test_three_visitors_at_once_all_get_their_umap(new_page, server):
         page.goto(f"{server.url}/Token_map?{urlencode(query)}")
         pages.append(page)
     for page in pages:
-        page.locator(".st-key-map_umap_start button").wait_for(timeout=60_000)
+        page.locator(".st-key-map_umap_start button").wait_for()
     for page in pages:
         page.locator(".st-key-map_umap_start button").click()
     drawn = []
