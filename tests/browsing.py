@@ -82,12 +82,17 @@ def downloaded_rows(page, button: str, folder: Path) -> list[dict]:
         return list(csv.DictReader(stream))
 
 
-def is_wider_than_its_place(page) -> bool:
-    """Whether anything makes the main part of the page scroll sideways."""
-    return page.evaluate(
+def is_wider_than_its_place(page, seconds: float = 5) -> bool:
+    """Whether anything makes the main part of the page scroll sideways, for longer than a chart takes to fit in."""
+    deadline = time.monotonic() + seconds
+    while page.evaluate(
         """() => [...document.querySelectorAll('[data-testid=stMain]')]
         .some((part) => part.scrollWidth > part.clientWidth + 1)"""
-    )
+    ):
+        if time.monotonic() > deadline:
+            return True
+        page.wait_for_timeout(100)
+    return False
 
 
 def downloaded(page, key: str, folder: Path) -> Path:

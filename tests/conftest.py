@@ -56,6 +56,12 @@ for _name in ("SUBEMB_MODELS", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKE
     os.environ.pop(_name, None)
 
 
+def pytest_collection_modifyitems(items) -> None:
+    for item in items:
+        if item.path.parent.name == "browser":
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 def pytest_unconfigure() -> None:
     shutil.rmtree(_scratch, ignore_errors=True)
 

@@ -5,7 +5,7 @@ import io
 import re
 
 import pytest
-from browsing import is_wider_than_its_place
+from browsing import is_wider_than_its_place, wait_for
 from browsing import settled as at_rest
 from checkpoints import SPECIAL, make_bert
 from playwright.sync_api import expect
@@ -48,7 +48,7 @@ def test_equal_codes_have_equal_colours_and_numbers(server, page):
     page.get_by_role("textbox", name="Find a token").fill("queen")
     page.get_by_role("textbox", name="Find a token").press("Enter")
     expect(page.get_by_text("id 6 · whole word")).to_be_visible()
-    assert "token=queen" in page.url
+    wait_for(page, lambda: "token=queen" in page.url)
     seen = page.locator("table .sb-b").evaluate_all(
         """blocks => blocks.map(block => [block.closest('td').cellIndex, block.firstChild.textContent,
             getComputedStyle(block).borderTopColor, block.classList.contains('sb-own')])"""
@@ -89,7 +89,7 @@ def test_a_pasted_book_is_cut_and_the_page_goes_on(server, page):
     field.fill("king")
     field.press("Control+Enter")
     expect(page.get_by_text("Drawn: 3 tokens")).to_be_visible()
-    assert "sentence=king" in page.url
+    wait_for(page, lambda: "sentence=king" in page.url)
     expect(page.get_by_text("characters were given")).not_to_be_visible()
 
 
@@ -121,7 +121,7 @@ def test_settings_of_a_page_stay_when_coming_back(server, page):
     settled(page)
     page.get_by_role("link", name="Reconstruction error").click()
     expect(page.get_by_role("heading", name="Reconstruction error")).to_be_visible()
-    assert "method=product" in page.url
+    wait_for(page, lambda: "method=product" in page.url)
     settled(page)
     page.get_by_role("link", name="Assignments").click()
     expect(page.get_by_role("heading", name="Assignments")).to_be_visible()
@@ -161,4 +161,4 @@ def test_a_comparison_runs_and_opens_a_run(server, page):
     box = rows.bounding_box()
     page.mouse.click(box["x"] + 20, box["y"] + 38 + 35 + 17)
     expect(page.locator("p", has_text="small · Cluster (unique), f = 3, Q = 8")).to_be_visible()
-    assert "method=cluster" in page.url
+    wait_for(page, lambda: "method=cluster" in page.url)

@@ -52,7 +52,7 @@ def test_a_typed_pair_gets_bars_on_both_sides(server, page, new_page):
     assert all(sum(values) == pytest.approx(100, abs=0.01) for values in after.values())
     expect(page.get_by_text("Original says")).to_be_visible()
     expect(page.get_by_text("Compressed says")).to_be_visible()
-    assert "hypothesis=a+dog" in page.url
+    wait_for(page, lambda: "hypothesis=a+dog" in page.url)
     other = new_page()  # the link shows the same to others
     other.goto(page.url)
     assert wait_for(other, lambda: bars(other), 90) == after

@@ -107,11 +107,12 @@ def test_the_chosen_token_is_named_exactly(server, watched, token):
     page, events = watched
     opened(page, server, f"Assignments?view=Token&token={quote(token)}")
     heading = page.locator("[data-testid=stMarkdown] p", has_text=" · id ").first
-    assert heading.inner_text().replace("\u2060", "").startswith(f"{token.replace(' ', '␣')} · id ")
+    named = f"{token.replace(' ', '␣')} · id "
+    wait_for(page, lambda: heading.inner_text().replace("\u2060", "").startswith(named))
     assert_unharmed(page, events, token)
     page.get_by_role("combobox", name="Matches").click()
     page.get_by_role("option").first.wait_for()
-    assert token.replace(" ", "␣") in page.get_by_role("option").first.inner_text()
+    wait_for(page, lambda: token.replace(" ", "␣") in page.get_by_role("option").first.inner_text())
     assert_unharmed(page, events, f"matches of {token}")
 
 

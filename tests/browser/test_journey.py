@@ -54,7 +54,7 @@ def test_a_first_visit_watches_the_example_and_then_sees_it(page, server, cache)
     page.get_by_text("Computing the example that first-time visitors see").wait_for()
     page.get_by_text(re.compile(r"Step \d+: relative error 0\.\d{4}")).wait_for(timeout=LONG)  # the live curve
     cards = cards_of(page)
-    assert page.get_by_text("This is an example").count() == 1
+    wait_for(page, lambda: page.get_by_text("This is an example").count() == 1)
     assert cards["Original table"] == "46.9 MB"
     assert cards["Codebooks"] == "49.2 kB"  # 32 x 384 floats x 4 bytes
     assert cards["Codes"] == "57.2 kB"  # 30,522 x 3 codes x 5 bits
@@ -76,11 +76,11 @@ def test_run_then_map_then_lasso_then_table(page, server, cache, tmp_path):
     page.get_by_text("Your run", exact=True).wait_for(timeout=LONG)
     wait_for(page, lambda: metric(page, "Codebooks") == "21.5 kB")  # 14 x 384 floats x 4 bytes
     assert cards_of(page)["Distinct tuples"] == "30,522"
-    assert "f=4" in page.url
+    wait_for(page, lambda: "f=4" in page.url)
 
     page.get_by_role("link", name="Token map").click()
     maps_are_drawn(page)
-    assert "f=4" in page.url, "the run goes along to the next page"
+    wait_for(page, lambda: "f=4" in page.url)
     lasso(page, LEFT, radius=25)
     ids = wait_for(page, lambda: selected_ids(page, LEFT), 30)
     wait_for(page, lambda: selected_ids(page, RIGHT) == ids, 30)
@@ -102,7 +102,7 @@ def test_a_link_shows_another_visitor_the_same(new_page, server):
     second.goto(first.url)
     second.get_by_text("Your run", exact=True).wait_for(timeout=LONG)
     assert cards_of(second) == cards_of(first)
-    assert second.get_by_text("Arbitrary", exact=False).count() > 0
+    wait_for(second, lambda: second.get_by_text("Arbitrary", exact=False).count() > 0)
 
 
 def test_a_run_can_be_cancelled_and_the_page_keeps_what_it_had(page, server):
@@ -115,7 +115,7 @@ def test_a_run_can_be_cancelled_and_the_page_keeps_what_it_had(page, server):
     page.get_by_role("button", name="Cancel").click()
     page.get_by_text("Stopped. What was computed before is still here.").wait_for()
     assert cards_of(page) == before
-    assert page.get_by_role("button", name="Run", exact=True).is_enabled()
+    wait_for(page, lambda: page.get_by_role("button", name="Run", exact=True).is_enabled())
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])

@@ -1,6 +1,5 @@
 """The page Masked words in a real browser, on a small model that was trained and compressed beforehand."""
 
-import re
 import shutil
 
 import masked_models
@@ -42,7 +41,7 @@ def test_a_word_is_clicked_and_both_columns_are_filled(server, new_page):
     expect(before.get_by_role("rowheader").first).to_contain_text("woof")
     expect(before.get_by_role("rowheader").first).to_contain_text("the masked word")
     expect(page.get_by_text("KL divergence")).to_be_visible()
-    assert "word=3" in page.url
+    wait_for(page, lambda: "word=3" in page.url)
     # side by side, and bars of one scale: equal probability, equal length
     assert abs(before.bounding_box()["y"] - after.bounding_box()["y"]) < 2
     assert before.bounding_box()["x"] + before.bounding_box()["width"] <= after.bounding_box()["x"]
@@ -63,7 +62,7 @@ def test_a_word_is_clicked_and_both_columns_are_filled(server, new_page):
     kl = page.get_by_test_id("stMetricValue").first.inner_text()
     page.get_by_test_id("stMain").get_by_text("output", exact=True).click()
     expect(page.get_by_test_id("stMetricValue").first).not_to_have_text(kl, timeout=WORKER)
-    assert re.search("tables=output", page.url)
+    wait_for(page, lambda: "tables=output" in page.url)
 
 
 def test_a_text_is_scored_and_nothing_is_wider_than_the_page(server, page):

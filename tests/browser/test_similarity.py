@@ -63,14 +63,14 @@ def test_a_typed_pair_and_its_link(server, new_page):
         name = bars.nth(place).get_attribute("aria-label")
         assert re.fullmatch(rf"{side}: cosine -?\d\.\d{{3}} on a scale from (0|-1) to 1", name)
         assert bars.nth(place).locator("div").bounding_box()["width"] > 1
-    assert "first=the+small+bird+sings" in page.url or "first=the%20small%20bird%20sings" in page.url
+    wait_for(page, lambda: "first=the+small+bird+sings" in page.url or "first=the%20small%20bird%20sings" in page.url)
     # Pointing at a token shows its numbers.
     token = page.locator(".te li", has_text="bird")
     details = token.locator(".te-d")
     expect(details).not_to_be_visible()
     token.hover()
     expect(details).to_be_visible()
-    assert "by subspace: 0:" in details.inner_text()
+    wait_for(page, lambda: "by subspace: 0:" in details.inner_text())
     # Somebody else opens the link.
     other = new_page()
     other.goto(page.url)
@@ -95,7 +95,7 @@ def test_hostile_text_shows_as_itself(server, page):
     page.on("dialog", lambda dialog: (events.append(dialog.message), dialog.dismiss()))
     page.goto(address(server, first=HOSTILE, second="the cat sits"))
     compared(page)
-    assert page.get_by_role("textbox", name="First sentence").input_value() == HOSTILE
+    expect(page.get_by_role("textbox", name="First sentence")).to_have_value(HOSTILE)
     tokens = page.locator(".te bdi")
     wait_for(page, lambda: tokens.all_inner_texts()[:5] == ["[CLS]", "<", "img", "src", "="])
     page.goto(address(server, similarity="Lists", list1=f"{HOSTILE}\nthe cat", list2=HOSTILE))

@@ -138,8 +138,8 @@ def test_zoom_and_tool_are_shared_and_survive_selecting_colouring_and_searching(
     for place in (LEFT, RIGHT):
         wait_for(page, lambda place=place: (now := state(page, place)) and now["range"] == zoomed and now["ids"] == ids)
         wait_for(page, lambda place=place: state(page, place)["tool"] == "pan")
-    assert "map_colour=Norm" in page.url
-    assert "map_find=king" in page.url
+    wait_for(page, lambda: "map_colour=Norm" in page.url)
+    wait_for(page, lambda: "map_find=king" in page.url)
 
 
 def test_pointing_at_a_token_points_at_it_on_the_other_map(page, open_map):
