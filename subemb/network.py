@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .checkpoint import spellings
 from .errors import ModelError
 from .headers import name_of
 
@@ -210,10 +211,7 @@ def exchange_weights(
     own = dict(network.named_parameters(remove_duplicate=False))
     instead = {}
     for name, value in weights.items():
-        found = next(
-            (spelled for spelled in (name, f"{prefix}.{name}", name.removeprefix(f"{prefix}.")) if spelled in own),
-            None,
-        )
+        found = next(iter(spellings(name, own, prefix)), None)
         if found is None:
             if partly and not hasattr(network, name.partition(".")[0]) and not name.startswith(f"{prefix}."):
                 continue  # of the head it was trained with

@@ -187,6 +187,16 @@ def app_server(start_app) -> AppServer:
     return start_app()
 
 
+@pytest.fixture(scope="module")
+def animals():
+    """A masked language model that knows what animals say; see masked_models.py."""
+    import masked_models
+
+    import subemb
+
+    return subemb.load(masked_models.trained() / "animals")
+
+
 # A browser
 
 
@@ -220,11 +230,16 @@ def browser(chromium):
         running.close()
 
 
+def _new_context(browser, **options):
+    context = browser.new_context(accept_downloads=True, **options)
+    context.set_default_timeout(PATIENCE_SECONDS * 1000)
+    return context
+
+
 @pytest.fixture(scope="session")
 def warm_context(browser):
     """A context with one idle page, that keeps the process of the site running, and with it the compiled scripts."""
-    context = browser.new_context(accept_downloads=True)
-    context.set_default_timeout(PATIENCE_SECONDS * 1000)
+    context = _new_context(browser)
     idle = context.new_page()
     idle.route("http://localhost/idle", lambda route: route.fulfill(body="idle"))
     idle.goto("http://localhost/idle")
@@ -240,7 +255,7 @@ def new_page(browser, warm_context):
 
     At the end of the test they must have raised no error in the browser and asked nothing of any other machine.
     """
-    contexts, pages, errors, foreign = [], [], [], []
+    contexts, errors, foreign = [], [], []
 
     def watch(request) -> None:
         scheme, _, rest = request.url.partition("://")
@@ -250,26 +265,24 @@ def new_page(browser, warm_context):
     def open_page(width: int = 1280, height: int = 900, color_scheme: str = "light", **options):
         context = warm_context
         if options:
-            context = browser.new_context(accept_downloads=True, **options)
-            context.set_default_timeout(PATIENCE_SECONDS * 1000)
+            context = _new_context(browser, **options)
+            context.on("request", watch)
             contexts.append(context)
         page = context.new_page()
-        pages.append(page)
         page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(color_scheme=color_scheme)
-        page.on("request", watch)
         page.on("pageerror", lambda error: errors.append(str(error)))
         return page
 
+    warm_context.on("request", watch)
     yield open_page
-    for page in pages:
-        if page.is_closed():
-            continue
-        page.evaluate("() => { try { localStorage.clear() } catch {} }")
+    for page in warm_context.pages[1:]:  # the first is the idle one
+        page.evaluate("() => { try { localStorage.clear() } catch {} }")  # a blank page has none
         page.close()
+    warm_context.clear_cookies()
+    warm_context.remove_listener("request", watch)
     for context in contexts:
         context.close()
-    warm_context.clear_cookies()
     assert not errors, f"errors in the browser: {errors}"
     assert not foreign, f"the browser asked other machines: {foreign}"
 

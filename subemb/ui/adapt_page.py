@@ -7,11 +7,10 @@ from ..jobs import Job, manager
 from ..tasks import adaptation as tasks
 from ..tokens import escape_markdown
 from .adapt_form import adapt_form
-from .adapt_results import curves, history_view, is_training, job_key, result_view
+from .adapt_results import PARAMETER, curves, history_view, is_training, job_key, result_view
 from .frame import Frame
 from .text import errors_shown, show_error, write_parameter
 
-PARAMETER = "adaptation"
 _POLL = 1.0
 _SAVING = 60.0  # seconds to wait for the worker to leave a job that was paused or stopped
 _LATEST = "adapt_latest"  # in the session: the adaptation that this visitor began or took up last

@@ -21,6 +21,7 @@ from .text import counted, write_parameter
 from .visit import ADAPTED
 
 THREE_COLUMNS = ("Similarity", "Entailment", "Masked words", "Export")  # pages that show an adaptation as a third side
+PARAMETER = "adaptation"  # of the address
 TRAINING_NOW = "training now"
 STATES = {"running": "broken off", "paused": "paused", "done": "done", "stopped": "stopped early", "failed": "failed"}
 
@@ -166,7 +167,7 @@ def history_view(frame: Frame, current: str | None) -> None:
             if not under_way and st.button("Delete", icon=":material/delete:", key="adapt_delete"):
                 tasks.forget_adaptation(chosen[0].key)
                 if chosen[0].key == current:
-                    write_parameter("adaptation", None)
+                    write_parameter(PARAMETER, None)
                 st.rerun()
     else:
         runs = {
@@ -183,7 +184,7 @@ def show_adaptation(frame: Frame, known: Adaptation) -> None:
     if run_key != frame.run.key:
         frame.visit.show(Request.of(known.model, CompressionSettings.from_dict(known.compression)), run_key)
         frame.visit.form_follows = True
-    write_parameter("adaptation", known.key)
+    write_parameter(PARAMETER, known.key)
     st.rerun()
 
 

@@ -34,11 +34,6 @@ def compressed(model):
     return subemb.compress(model.table, "cluster", 2, 8)
 
 
-@pytest.fixture(scope="module")
-def animals():
-    return subemb.load(masked_models.trained() / "animals")
-
-
 def graded(count: int = 120, seed: int = 0) -> PairSet:
     """Pairs whose score is how many of the five words of one are in the other."""
     generator = np.random.default_rng(seed)

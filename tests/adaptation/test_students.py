@@ -25,11 +25,6 @@ BIAS = "cls.predictions.bias"
 
 
 @pytest.fixture(scope="module")
-def animals():
-    return subemb.load(masked_models.trained() / "animals")
-
-
-@pytest.fixture(scope="module")
 def trained(animals):
     return subemb.adapt(
         animals, subemb.compress(animals.table, "product", 2, 6), masked_models.sentences(), objective="masked", train="norms",

@@ -49,11 +49,6 @@ def families(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def animals():
-    return subemb.load(masked_models.trained() / "animals")
-
-
 def compressed_sides(model, **settings):
     settings = settings or {"method": "product", "subspaces": 2, "codebook_size": 8}
     return sides_of(model, subemb.compress(model.table, **settings))

@@ -23,11 +23,6 @@ TEXT = "the cat says meow in the house.\nthe dog says woof. a cow lives in the b
 
 
 @pytest.fixture(scope="module")
-def animals():
-    return subemb.load(masked_models.trained() / "animals")
-
-
-@pytest.fixture(scope="module")
 def sides(animals):
     return MaskedSides(sides_of(animals, subemb.compress(animals.table, method="arbitrary", subspaces=3)))
 
