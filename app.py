@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from subemb.ui.cards import quality_card, size_card
-from subemb.ui.frame import explain_empty, live_view, page
-from subemb.ui.home import example_note, finished_curve, reproduce, runs_of_this_visit
+from subemb.ui.pages.home.cards import quality_card, size_card
+from subemb.ui.pages.home.page import example_note, finished_curve, reproduce, runs_of_this_visit
+from subemb.ui.shell.frame import explain_empty, live_view, page
 
 frame = page(
     "Home",

@@ -1,6 +1,6 @@
 """Token map: tokens as points, original and reconstructed in the same coordinates, side by side and linked."""
 
-from subemb.ui.frame import page
+from subemb.ui.shell.frame import page
 
 frame = page(
     "Token map",
@@ -9,6 +9,6 @@ frame = page(
 )
 with frame.errors():
     if frame.run is not None:
-        from subemb.ui.token_map import token_map
+        from subemb.ui.pages.token_map.page import token_map
 
         token_map(frame)

@@ -3,11 +3,11 @@
 import streamlit as st
 
 from subemb.codec.settings import METHODS
-from subemb.ui.assignment_tables import collisions_view, table_view
-from subemb.ui.assignments import Assignment, explain_no_codes
 from subemb.ui.codewords import codewords_view, usage_view
-from subemb.ui.frame import page
+from subemb.ui.pages.assignments.tables import collisions_view, table_view
+from subemb.ui.pages.assignments.views import Assignment, explain_no_codes
 from subemb.ui.sentence_view import sentence_view
+from subemb.ui.shell.frame import page
 from subemb.ui.token_view import token_view
 
 VIEWS = {

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from subemb.ui.equal_bytes_view import equal_bytes_view
-from subemb.ui.error_page import Measured, ids_view, kinds_view, overview
 from subemb.ui.extremes import extremes_view
-from subemb.ui.frame import page
+from subemb.ui.pages.error.equal_bytes import equal_bytes_view
+from subemb.ui.pages.error.page import Measured, ids_view, kinds_view, overview
+from subemb.ui.shell.frame import page
 
 VIEWS = {
     "Overview": overview,

@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from subemb.ui.adapted_side import adapted_side
-from subemb.ui.frame import page
-from subemb.ui.similarity_lists import lists_view
-from subemb.ui.similarity_pair import pair_view
-from subemb.ui.similarity_set import labelled_set_view
-from subemb.ui.word_similarity import words_view
+from subemb.ui.pages.similarity.labelled import labelled_set_view
+from subemb.ui.pages.similarity.lists import lists_view
+from subemb.ui.pages.similarity.pair import pair_view
+from subemb.ui.pages.similarity.words import words_view
+from subemb.ui.shell.frame import page
+from subemb.ui.widgets.adapted_side import adapted_side
 
 VIEWS = {"A pair": pair_view, "Lists": lists_view, "Labelled set": labelled_set_view, "Words": words_view}
 

@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from subemb.ui.adapted_side import adapted_side
-from subemb.ui.entailment_engine import choose_engine
-from subemb.ui.entailment_pair import pair_view
-from subemb.ui.entailment_set import set_view
-from subemb.ui.frame import page
+from subemb.ui.pages.entailment.engine import choose_engine
+from subemb.ui.pages.entailment.labelled import set_view
+from subemb.ui.pages.entailment.pair import pair_view
+from subemb.ui.shell.frame import page
+from subemb.ui.widgets.adapted_side import adapted_side
 
 VIEWS = {"A pair": pair_view, "Labelled set": set_view}
 

@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from subemb.ui.adapted_side import adapted_side
-from subemb.ui.frame import page
-from subemb.ui.masked import choose_tables
 from subemb.ui.masked_offer import explain_no_head
-from subemb.ui.masked_sentence import sentence_view
-from subemb.ui.masked_text import text_view
+from subemb.ui.pages.masked.page import choose_tables
+from subemb.ui.pages.masked.sentence import sentence_view
+from subemb.ui.pages.masked.text import text_view
+from subemb.ui.shell.frame import page
+from subemb.ui.widgets.adapted_side import adapted_side
 
 VIEWS = {"A sentence": sentence_view, "Text": text_view}
 

@@ -1,7 +1,7 @@
 """Adapt: train the compact table until the model is itself again."""
 
-from subemb.ui.adapt_page import adapt_page
-from subemb.ui.frame import page
+from subemb.ui.pages.adapt.page import adapt_page
+from subemb.ui.shell.frame import page
 
 frame = page(
     "Adapt",

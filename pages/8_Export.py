@@ -1,8 +1,8 @@
 """Export: take the compressed or adapted model away, as something that can be used without this app."""
 
-from subemb.ui.adapted_side import adapted_side
-from subemb.ui.export_page import export_view
-from subemb.ui.frame import page
+from subemb.ui.pages.export.page import export_view
+from subemb.ui.shell.frame import page
+from subemb.ui.widgets.adapted_side import adapted_side
 
 frame = page(
     "Export",

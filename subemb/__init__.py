@@ -8,8 +8,8 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _EXPORTS = {
-    "load": "subemb.pretrained",
-    "PretrainedModel": "subemb.pretrained",
+    "load": "subemb.models.load",
+    "PretrainedModel": "subemb.models.load",
     "compress": "subemb.codec",
     "attach": "subemb.codec",
     "adapt": "subemb.adaptation",
@@ -18,10 +18,10 @@ _EXPORTS = {
     "CompressionSettings": "subemb.codec",
     "SubspaceEmbedding": "subemb.codec",
     "SubspaceLinear": "subemb.codec",
-    "InputError": "subemb.errors",
-    "Cancelled": "subemb.errors",
+    "InputError": "subemb.base.errors",
+    "Cancelled": "subemb.base.errors",
 }
-_SUBPACKAGES = ("adaptation", "analysis", "codec", "errors", "evaluate", "export", "pretrained", "tokens")
+_SUBPACKAGES = ("adaptation", "analysis", "codec", "evaluate", "export", "models")
 
 __all__ = ["__version__", *_EXPORTS, *_SUBPACKAGES]
 

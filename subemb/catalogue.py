@@ -8,8 +8,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from .checkpoint import open_checkpoint
-from .errors import ModelError
+from .base.errors import ModelError
+from .models.checkpoint import open_checkpoint
 
 BUNDLED_NAME = "all-MiniLM-L6-v2"
 BUNDLED_HUB_ID = f"sentence-transformers/{BUNDLED_NAME}"
@@ -93,7 +93,7 @@ def available_models() -> list[ModelEntry]:
 
     Reads headers only. A folder that cannot be used is listed with its error.
     """
-    from . import hub
+    from .models import hub
 
     entries = []
     try:

@@ -13,8 +13,8 @@ import sys
 from typing import NoReturn
 
 from . import __version__
+from .base.errors import Cancelled, InputError
 from .commands import adapt, app, bench, compress, evaluate, export, inspect, models, train_head
-from .errors import Cancelled, InputError
 
 COMMANDS = (app, models, compress, adapt, evaluate, export, train_head, inspect, bench)
 BAD_INPUT, INTERRUPTED, READER_GONE = 2, 130, 141

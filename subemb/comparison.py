@@ -9,14 +9,14 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from .base.errors import InputError
+from .base.paths import cache_folder, keep_newest, publish
+from .base.progress import Progress, ProgressCallback, part_of, report
 from .codec.settings import METHODS, CompressionSettings
-from .errors import InputError
-from .paths import cache_folder, keep_newest, publish
-from .progress import Progress, ProgressCallback, part_of, report
 from .runs import Run, estimate_run_seconds, keep, kept_run, resolved, run, run_key
 
 if TYPE_CHECKING:
-    from .pretrained import PretrainedModel
+    from .models.load import PretrainedModel
 
 FORMAT = 1
 KEPT_COMPARISONS = 40
@@ -115,7 +115,7 @@ def compare_and_keep(
 
     Raises InputError if the run itself cannot be made, Cancelled if the callback says so: what was finished stays kept.
     """
-    from .pretrained import load_listed
+    from .models.load import load_listed
 
     model = load_listed(name, revision)
     wanted = resolved(CompressionSettings.from_dict(settings), model, text)

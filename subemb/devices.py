@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from .errors import InputError
+from .base.errors import InputError
 
 if TYPE_CHECKING:
     import torch

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import ModelError
+from .base.errors import ModelError
 
 _LARGEST_HEADER = 100_000_000  # the limit of the safetensors format
 _SAMPLED_BLOCKS = 64  # that stand for the rest of a weights file

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .errors import Cancelled, ModelError
-from .progress import ProgressCallback, report
+from .base.errors import Cancelled, ModelError
+from .base.progress import ProgressCallback, report
 
 _plain_http_lock = threading.Lock()
 

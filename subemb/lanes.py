@@ -1,4 +1,4 @@
-"""A lane of :mod:`subemb.jobs`: one queue, one worker process, and the thread that feeds one to the other."""
+"""A lane of :mod:`subemb.jobs.manager`: one queue, one worker process, and the thread that feeds one to the other."""
 
 import logging
 import threading
@@ -6,13 +6,13 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from .worker import describe
+from .jobs.worker import describe
 from .worker_process import WorkerGone, WorkerProcess
 
 if TYPE_CHECKING:
-    from .jobs import Job, JobManager
+    from .jobs.manager import Job, JobManager
 
-logger = logging.getLogger("subemb.jobs")
+logger = logging.getLogger("subemb.jobs.manager")
 
 GRACE_SECONDS = 2.0  # how long a function may take to notice a cancel before its process is killed
 LONG_GRACE_SECONDS = {"adapt": 60.0}  # a step or a score is finished, and what was learned is saved

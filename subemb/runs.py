@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
+from .base.errors import InputError
+from .base.paths import cache_folder, keep_newest, publish
+from .base.progress import ProgressCallback, part_of, report
 from .codec.settings import CompressionSettings
 from .codec.sizes import Size
-from .errors import InputError
-from .paths import cache_folder, keep_newest, publish
-from .progress import ProgressCallback, part_of, report
 
 if TYPE_CHECKING:
-    from .codec.result import Compressed
-    from .pretrained import PretrainedModel
+    from .codec.compressed import Compressed
+    from .models.load import PretrainedModel
 
 FORMAT = 1
 KEPT_RUNS = 40
@@ -204,7 +204,7 @@ def run_and_keep(
     progress: ProgressCallback | None = None,
 ) -> dict[str, Any]:
     """The job behind the Run button: :func:`run` by names, kept on disk. Returns ``Run.to_dict()``."""
-    from .pretrained import load_listed
+    from .models.load import load_listed
 
     model = load_listed(name, revision)
     wanted = resolved(CompressionSettings.from_dict(settings), model, text)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .errors import InputError
+from .base.errors import InputError
 
 SCHEMES = ("wordpiece", "byte_bpe", "sentencepiece", "suffix", "words")
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")

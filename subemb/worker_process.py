@@ -1,4 +1,4 @@
-"""The parent's handle on one worker process; see :mod:`subemb.worker` for the other end and the messages.
+"""The parent's handle on one worker process; see :mod:`subemb.jobs.worker` for the other end and the messages.
 
 Why not ``multiprocessing``: its spawned children first import the parent's ``__main__`` again, and Streamlit puts the page's
 script there while it runs, so a child would run the page. ``fork`` would copy a process full of threads. A plain subprocess
@@ -16,12 +16,12 @@ import threading
 from collections import deque
 from typing import Any
 
-from .worker import packed, read_bytes, write_message
+from .jobs.worker import packed, read_bytes, write_message
 
-logger = logging.getLogger("subemb.jobs")
+logger = logging.getLogger("subemb.jobs.manager")
 
 # -P keeps the current directory off the path until the parent's own path replaces it.
-_BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from subemb.worker import main; main()"
+_BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from subemb.jobs.worker import main; main()"
 _LINES_KEPT = 60
 
 

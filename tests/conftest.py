@@ -70,7 +70,7 @@ def pytest_unconfigure() -> None:
 def _workers_of_its_own() -> Iterator[None]:
     """A worker process keeps the environment that it was started with: none outlives the module whose jobs it ran."""
     yield
-    jobs = sys.modules.get("subemb.jobs")
+    jobs = sys.modules.get("subemb.jobs.manager")
     if jobs is not None:
         jobs.close_manager()
 

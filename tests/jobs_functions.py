@@ -6,9 +6,9 @@ import sys
 import time
 from pathlib import Path
 
-from subemb.errors import InputError, ModelError
+from subemb.base.errors import InputError, ModelError
+from subemb.base.progress import report
 from subemb.lanes import GRACE_SECONDS
-from subemb.progress import report
 
 
 def double(value, progress):

@@ -3,9 +3,9 @@
 import torch
 from hypothesis import strategies as st
 
-from subemb.codec.assignment import arbitrary_codes
 from subemb.codec.baselines import compress_int4, compress_int8, compress_low_rank
-from subemb.codec.result import Compressed, SubspaceCompressed
+from subemb.codec.blocks import arbitrary_codes
+from subemb.codec.compressed import Compressed, SubspaceCompressed
 from subemb.codec.settings import METHODS, CompressionSettings
 from subemb.codec.subspaces import subspace_widths
 

@@ -7,7 +7,7 @@ import pytest
 from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model
 
 import subemb
-from subemb.bench_adapt import Case, adapt_text, run_adapt_benchmark
+from subemb.bench.adapt import Case, adapt_text, run_adapt_benchmark
 from subemb.cli import main
 from subemb.codec.settings import CompressionSettings
 

@@ -7,12 +7,13 @@ import pytest
 from checkpoints import make_bert, make_sentence_model
 from scipy.stats import spearmanr
 
-from subemb import attach, bench_tasks, load
-from subemb.bench_tasks import CASES, Tasks, run_task_benchmark, tasks_text
+from subemb import attach, load
+from subemb.bench import tasks as bench_tasks
+from subemb.bench.tasks import CASES, Tasks, run_task_benchmark, tasks_text
 from subemb.cli import main
 from subemb.codec import compress
 from subemb.codec.settings import CompressionSettings
-from subemb.evaluate.pairs import LABELS, PairSet
+from subemb.evaluate.data.pairs import LABELS, PairSet
 
 FIRST = ("the cat sits on the mat", "the river runs", "he said hello", "a green tree", "two birds sing", "a big dog runs")
 SECOND = ("a cat sits on a mat", "two birds sing", "the dog runs", "the blue house", "the bird sings", "a small dog sits")
@@ -27,8 +28,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def head(folder):
+    from subemb.evaluate.entailment.head_training import train_head
     from subemb.evaluate.head_settings import HeadSettings
-    from subemb.evaluate.head_training import train_head
 
     many = PairSet(
         "nli",

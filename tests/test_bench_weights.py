@@ -5,12 +5,12 @@ import pytest
 from checkpoints import make_bert, make_sentence_model
 from scipy.stats import spearmanr
 
-from subemb import bench_weights
-from subemb.bench_weights import run_weights_benchmark, score, weights_text
+from subemb.base.errors import InputError
+from subemb.bench import weights as bench_weights
+from subemb.bench.weights import run_weights_benchmark, score, weights_text
 from subemb.cli import main
-from subemb.errors import InputError
-from subemb.evaluate.readers import read_pairs
-from subemb.pretrained import load
+from subemb.evaluate.data.read import read_pairs
+from subemb.models.load import load
 
 LINES = [
     ("5.000", "the cat sits on the mat", "a cat sits on a mat"),

@@ -7,8 +7,8 @@ import torch
 from checkpoints import TOKENS, make_albert, make_bert, make_gpt2, make_roberta, make_t5, make_table, shard
 from safetensors.torch import load_file, save_file
 
-from subemb.checkpoint import open_checkpoint, table_name_by_network
-from subemb.errors import Cancelled, ModelError
+from subemb.base.errors import Cancelled, ModelError
+from subemb.models.checkpoint import open_checkpoint, table_name_by_network
 
 TABLE = torch.arange(12, dtype=torch.float32).view(4, 3)
 

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from subemb import __version__
+from subemb.base.progress import Progress
 from subemb.cli import main, parser
 from subemb.commands.text import ProgressLine, models_text, progress_text
-from subemb.progress import Progress
 
 ROOT = Path(__file__).resolve().parent.parent
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -203,7 +203,7 @@ def test_bad_input_is_one_line_and_code_2(arguments, expected, model, tmp_path, 
 
 
 def test_unexpected_disk_trouble_is_no_traceback(model, monkeypatch, tmp_path, capsys):
-    from subemb.codec.result import Compressed
+    from subemb.codec.compressed import Compressed
 
     def full(*_, **__):
         raise OSError(28, "No space left on device", "out")
@@ -331,7 +331,7 @@ def test_models_says_what_is_wrong_with_a_folder(tmp_path, monkeypatch, capsys):
 
 
 def test_models_of_a_hostile_name_stay_on_their_line():
-    from subemb.pretrained import ModelEntry
+    from subemb.models.load import ModelEntry
 
     text = models_text([ModelEntry("a\n\x1b[2Jb", "folder", "x", None, 10, 4, 40)])
     assert text.count("\n") == 1

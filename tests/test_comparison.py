@@ -5,12 +5,12 @@ import json
 import pytest
 from checkpoints import SPECIAL, make_bert
 
+from subemb.base.errors import Cancelled, InputError
+from subemb.base.paths import cache_folder
+from subemb.base.progress import Progress
 from subemb.codec.settings import METHODS, CompressionSettings
 from subemb.comparison import Compared, _finish, compare_and_keep, comparison_key, gap_text, kept_comparison, plan, seconds_of
-from subemb.errors import Cancelled, InputError
-from subemb.paths import cache_folder
-from subemb.pretrained import load_listed
-from subemb.progress import Progress
+from subemb.models.load import load_listed
 from subemb.runs import kept_compressed, kept_run, run_and_keep
 
 WORDS = 400

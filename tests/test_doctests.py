@@ -22,6 +22,6 @@ def test_examples_are_true(name):
 
 def test_examples_are_found():
     found = sum(
-        len(doctest.DocTestFinder().find(importlib.import_module(name))) for name in ("subemb.format", "subemb.progress")
+        len(doctest.DocTestFinder().find(importlib.import_module(name))) for name in ("subemb.format", "subemb.base.progress")
     )
     assert found > 4

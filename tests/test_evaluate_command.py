@@ -11,14 +11,14 @@ from checkpoints import make_bert
 from entailment_models import made_pairs, make_classifier, train_quick_head
 
 import subemb
+from subemb.base.progress import Progress
 from subemb.cli import main, parser
 from subemb.codec.storage import load as load_result
-from subemb.commands.evaluation_data import columns_of
+from subemb.commands.evaluated import columns_of
 from subemb.commands.evaluation_text import scores_table
 from subemb.commands.text import ProgressLine
-from subemb.evaluate.pairs import LABELS
-from subemb.evaluate.readers import read_pairs
-from subemb.progress import Progress
+from subemb.evaluate.data.pairs import LABELS
+from subemb.evaluate.data.read import read_pairs
 from subemb.tasks.sides import sides_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -119,7 +119,7 @@ def sides(model: str, saved: str):
 
 
 def test_similarity_of_a_saved_folder_is_that_of_the_library(model, saved, sts, capsys):
-    from subemb.evaluate.similarity import evaluate_pairs
+    from subemb.evaluate.similarity.pairs import evaluate_pairs
 
     report = run_json(capsys, "similarity", saved, "--data", sts, "--resamples", 200, "--seed", 3, "--moved", 2)
     found = evaluate_pairs(sides(model, saved), read_pairs(sts), 200, 3)
@@ -186,7 +186,7 @@ def test_skipped_rows_are_counted_with_reason_and_line(saved, tmp_path, capsys):
 
 def test_a_limit_draws_the_same_pairs_as_the_library(model, sts, capsys):
     (data,) = run_json(capsys, "similarity", model, "--data", sts, "--limit", 4, "--seed", 5)["sets"]
-    from subemb.evaluate.similarity import evaluate_pairs
+    from subemb.evaluate.similarity.pairs import evaluate_pairs
 
     found = evaluate_pairs({"original": subemb.load(model)}, read_pairs(sts).sample(4, 5))
     assert (data["pairs_read"], data["pairs"]) == (8, 4)
@@ -228,8 +228,8 @@ def test_columns_may_have_commas_and_equal_signs():
 
 
 def test_word_lists_are_measured_on_the_tables(model, saved, tmp_path, capsys):
-    from subemb.evaluate.word_lists import read_words
-    from subemb.evaluate.words import evaluate_words
+    from subemb.evaluate.data.word_lists import read_words
+    from subemb.evaluate.similarity.words import evaluate_words
 
     path = tmp_path / "words.txt"
     path.write_text("cat dog 7\ncat table 1\nhouse tree 3\nriver green 2\nbird 1\nзебра cat 4\n", encoding="utf-8")
@@ -305,7 +305,7 @@ def test_a_table_of_three_sides_compares_each_with_the_first():
 
 
 def test_entailment_is_that_of_the_library(classifier, nli, capsys):
-    from subemb.evaluate.entailment import evaluate_entailment
+    from subemb.evaluate.entailment.pairs import evaluate_entailment
 
     options = ["entailment", classifier, *MILD, "--data", nli, "--resamples", 100, "--flipped", 2]
     report = run_json(capsys, *options)
@@ -343,7 +343,7 @@ def test_entailment_by_language(classifier, tmp_path, capsys):
 
 
 def test_a_pair_is_judged_by_every_side(classifier, capsys):
-    from subemb.evaluate.entailment import engine_for
+    from subemb.evaluate.entailment.pairs import engine_for
 
     report = run_json(capsys, "entailment", classifier, *MILD, "--pair", "the cat sits", "a cat sits")
     (pair,) = report["pairs"]
@@ -371,7 +371,7 @@ def test_a_head_is_named_or_given_as_a_folder(headless, model, nli, tmp_path, ca
 
 
 def test_masks_are_filled_as_by_the_library(model, saved, capsys):
-    from subemb.evaluate.masked import fill
+    from subemb.evaluate.masked.fill import fill
 
     sentence = "the [MASK] sits on the <mask>"
     report = run_json(capsys, "fill-mask", saved, "--sentence", sentence, "--top", 3)
@@ -391,7 +391,7 @@ def test_masks_are_filled_as_by_the_library(model, saved, capsys):
 
 
 def test_pseudo_perplexity_is_that_of_the_library(model, saved, text, capsys):
-    from subemb.evaluate.pseudo_perplexity import pseudo_perplexity
+    from subemb.evaluate.masked.perplexity import pseudo_perplexity
 
     report = run_json(capsys, "fill-mask", saved, "--data", text, "--tokens", 30, "--seed", 2)
     found = pseudo_perplexity(sides(model, saved), text.read_text(encoding="utf-8"), most_tokens=30, seed=2)

@@ -19,10 +19,10 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from checkpoints import make_bert, make_sentence_model, shard
 
-from subemb import hub
-from subemb.errors import Cancelled, ModelError
+from subemb.base.errors import Cancelled, ModelError
 from subemb.hub_transfer import errors_in_words
-from subemb.pretrained import available_models, load_listed
+from subemb.models import hub
+from subemb.models.load import available_models, load_listed
 
 COMMIT = "a" * 40
 OLDER = "b" * 40
@@ -472,7 +472,7 @@ def test_load_downloads_a_model_that_is_not_here(server, tmp_path):
     """The whole way, in a process of its own, since huggingface_hub reads its settings when imported."""
     code = """
 import json, subemb
-from subemb.pretrained import download_job
+from subemb.models.load import download_job
 seen = []
 model = subemb.load("team/small", progress=seen.append)
 assert seen[-1].fraction == 1.0

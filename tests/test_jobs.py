@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from subemb import jobs
-from subemb.codec.result import SubspaceCompressed
+from subemb.base.errors import Cancelled, InputError, ModelError
+from subemb.base.progress import Progress
+from subemb.codec.compressed import SubspaceCompressed
 from subemb.codec.settings import CompressionSettings
-from subemb.errors import Cancelled, InputError, ModelError
-from subemb.jobs import JobFailed, JobManager
-from subemb.progress import Progress
+from subemb.jobs import manager as jobs
+from subemb.jobs.manager import JobFailed, JobManager
 
 LIMIT = 60  # seconds; generous, for a busy machine
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import subemb
-from subemb.paths import app_folder
+from subemb.base.paths import app_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -52,7 +52,7 @@ def test_app_starts_from_the_wheel_in_any_folder(wheel, tmp_path, start_app):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     found = subprocess.run(
-        [sys.executable, "-c", "from subemb.paths import app_folder; print(app_folder())"],
+        [sys.executable, "-c", "from subemb.base.paths import app_folder; print(app_folder())"],
         cwd=elsewhere,
         env=_with_path(tmp_path / "installed"),
         capture_output=True,
@@ -85,7 +85,7 @@ def test_version_is_the_same_everywhere():
 
 
 #: Modules that may import what only an extra installs, and say so where it is missing.
-OPTIONAL = {"subemb/bench.py": "test", "subemb/export/onnx_file.py": "onnx"}
+OPTIONAL = {"subemb/bench/speed.py": "test", "subemb/export/onnx_file.py": "onnx"}
 
 
 def test_every_import_is_a_declared_dependency():

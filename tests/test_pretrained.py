@@ -32,9 +32,9 @@ from checkpoints import (
 from shared import shared_path
 
 import subemb
-from subemb import pretrained
-from subemb.errors import Cancelled, InputError, ModelError
-from subemb.pretrained import PretrainedModel, available_models, load, load_listed
+from subemb.base.errors import Cancelled, InputError, ModelError
+from subemb.models import load as pretrained
+from subemb.models.load import PretrainedModel, available_models, load, load_listed
 
 BUNDLED = "all-MiniLM-L6-v2"
 ARCHITECTURES = {

@@ -9,10 +9,10 @@ from checkpoints import SPECIAL, make_bert
 from scipy.spatial.distance import cdist
 
 from subemb import runs
+from subemb.base.errors import Cancelled, InputError
+from subemb.base.paths import cache_folder, keep_newest
 from subemb.codec.settings import METHODS, CompressionSettings
-from subemb.errors import Cancelled, InputError
-from subemb.paths import cache_folder, keep_newest
-from subemb.pretrained import load_listed
+from subemb.models.load import load_listed
 
 WORDS = [f"word{number}" for number in range(120)]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from subemb.safetext import escape_html, escape_markdown, plotly_text, visible
+from subemb.base.text import escape_html, escape_markdown, plotly_text, visible
 
 JOINT = "\u2060"
 PLAIN = st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\u2028\u2029\u200e\u200f\u061c" + JOINT))

@@ -19,9 +19,9 @@ from checkpoints import (
 )
 
 from subemb import InputError, attach, load
+from subemb.base.errors import ModelError
 from subemb.codec import compress
-from subemb.errors import ModelError
-from subemb.sentences import padded
+from subemb.models.sentences import padded
 
 FAMILIES = [make_bert, make_distilbert, make_mpnet, make_roberta, make_xlmr, make_gpt2, make_t5]
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shared import shared_path
 
-from subemb.characters import script_of, text_facts
-from subemb.errors import InputError
+from subemb.base.errors import InputError
+from subemb.models.characters import script_of, text_facts
+from subemb.models.vocabulary import KINDS, Vocabulary
 from subemb.token_schemes import byte_alphabet, decode_token, scheme_of
-from subemb.tokens import KINDS, Vocabulary
 
 ANY_TOKENS = st.lists(st.text(st.characters(), max_size=8), min_size=1, max_size=12, unique=True)
 
@@ -301,7 +301,7 @@ def test_module_is_light():
     import subprocess
     import sys
 
-    code = "import sys, subemb.tokens; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
+    code = "import sys, subemb.models.vocabulary; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 

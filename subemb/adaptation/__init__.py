@@ -1,6 +1,6 @@
 """Training a compressed table until the model does again what the original does."""
 
-from ..lazy import lazy_names
+from ..base.lazy import lazy_names
 
 _EXPORTS = {
     "adapt": "session",

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from ..evaluate.pairs import LABELS
-from ..sentences import padded, padding_id
+from ..evaluate.data.pairs import LABELS
+from ..models.sentences import padded, padding_id
 from .objectives import drawn_masks
 
 if TYPE_CHECKING:
-    from ..evaluate.head import EntailmentHead
-    from ..evaluate.pairs import PairSet
-    from ..pretrained import PretrainedModel
+    from ..evaluate.data.pairs import PairSet
+    from ..evaluate.entailment.head import EntailmentHead
+    from ..models.load import PretrainedModel
 
 SCALE = 20.0  # of cosines in the order loss, as its author has it
 AS_MASK, AS_ANOTHER = 0.8, 0.1  # shares of the masked tokens that the network sees as the mask, and as a random token
@@ -116,7 +116,7 @@ class LabelledPairs(_Stateless):
 
     def _logits(self, student: "PretrainedModel", places: Sequence[int]) -> torch.Tensor:
         if self.entailment_head is None:
-            from ..evaluate.nli_classifier import ClassifierEngine
+            from ..evaluate.entailment.classifier import ClassifierEngine
 
             return ClassifierEngine(student).logits([(self.pairs.first[place], self.pairs.second[place]) for place in places])
         count = len(self.pairs)

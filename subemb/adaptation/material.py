@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError
-from ..evaluate.pairs import PairSet
+from ..base.errors import InputError
+from ..evaluate.data.pairs import PairSet
 from .scoring import MaskedWordScore, PairScore, Scored
 from .settings import LABELLED, OBJECTIVES, AdaptationSettings
 from .texts import FEWEST, Text, facts_of, plain, rows_of
 
 if TYPE_CHECKING:
-    from ..pretrained import PretrainedModel
+    from ..models.load import PretrainedModel
     from .objectives import Objective
 
 HELD_OUT_SHARE = 0.1  # of what fine-tuning is given, where nothing else is to be scored
@@ -65,7 +65,7 @@ def check_given(model: "PretrainedModel", text: Text | None, labelled: PairSet |
         if labelled.task not in allowed:
             raise InputError(f"{labelled.name} has pairs for {labelled.task}; {title} needs them for {' or '.join(allowed)}")
         if settings.objective == "entailment":
-            from ..evaluate.entailment import engine_for
+            from ..evaluate.entailment.pairs import engine_for
 
             engine_for(model)  # says what is missing
         return
@@ -115,8 +115,8 @@ def _of_pairs(model: "PretrainedModel", labelled: PairSet, settings: AdaptationS
     if settings.objective == "similarity":
         objective = GradedPairs(learned, rows)
     else:
-        from ..evaluate.entailment import engine_for
-        from ..evaluate.head import HeadEngine
+        from ..evaluate.entailment.head import HeadEngine
+        from ..evaluate.entailment.pairs import engine_for
 
         engine = engine_for(model)
         objective = LabelledPairs(learned, rows, engine.head if isinstance(engine, HeadEngine) else None)

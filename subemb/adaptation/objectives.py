@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 import torch.nn.functional as F
 
-from ..sentences import padded, padding_id
+from ..models.sentences import padded, padding_id
 from .texts import drawing_chances
 
 if TYPE_CHECKING:
-    from ..pretrained import PretrainedModel
+    from ..models.load import PretrainedModel
     from .settings import AdaptationSettings
 
 RELATION = 100.0
@@ -25,7 +25,7 @@ KEPT_BYTES = 2**28  # of teacher's sentence vectors, kept for the next time roun
 
 
 class Objective(Protocol):
-    """What a student minimises. head: of its network, of :data:`subemb.network.HEADS`, or None."""
+    """What a student minimises. head: of its network, of :data:`subemb.models.network.HEADS`, or None."""
 
     head: str | None
 

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .. import __version__
-from ..errors import InputError
+from ..base.errors import InputError
 from .settings import AdaptationSettings
 
 FORMAT = 1

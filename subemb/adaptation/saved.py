@@ -11,13 +11,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, ModelError
+from ..base.errors import InputError, ModelError
 
 if TYPE_CHECKING:
     import torch
 
-    from ..other_models import AdaptedModel
-    from ..pretrained import PretrainedModel
+    from ..models.load import PretrainedModel
+    from ..models.variants import AdaptedModel
 
 WEIGHTS_FILE = "changed_weights.safetensors"
 
@@ -59,7 +59,7 @@ def load(folder: str | os.PathLike, original: "PretrainedModel | None" = None) -
     or is another one now.
     """
     from ..codec import storage
-    from ..other_models import AdaptedModel
+    from ..models.variants import AdaptedModel
 
     folder = Path(folder)
     compressed = storage.load(folder)
@@ -72,7 +72,7 @@ def load(folder: str | os.PathLike, original: "PretrainedModel | None" = None) -
 
 
 def _original(folder: Path, config: dict[str, Any], original: "PretrainedModel | None") -> "PretrainedModel":
-    from ..pretrained import load as open_model
+    from ..models.load import load as open_model
 
     described = config.get("model")
     if not isinstance(described, dict) or not isinstance(described.get("name"), str):
@@ -133,7 +133,7 @@ def _check_belong(folder: Path, model: "PretrainedModel", weights: "dict[str, to
     A name that the checkpoint does not have is looked up in the architecture: transformers renames weights of some families, and
     makes up those that a checkpoint lacks, such as a pooler.
     """
-    from ..checkpoint import shapes_by_network, spellings
+    from ..models.checkpoint import shapes_by_network, spellings
 
     checkpoint = model._checkpoint
     if checkpoint is None or not weights:

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from ..sentences import padded, padding_id
+from ..models.sentences import padded, padding_id
 from .objectives import drawn_masks
 
 if TYPE_CHECKING:
-    from ..evaluate.pairs import PairSet
-    from ..pretrained import PretrainedModel
+    from ..evaluate.data.pairs import PairSet
+    from ..models.load import PretrainedModel
 
 _BATCH = 64
 
@@ -78,9 +78,9 @@ def score_of(side: "PretrainedModel", pairs: "PairSet") -> float:
     """A labelled set's score x 100: Spearman for graded similarity, average precision for paraphrases, accuracy for entailment."""
     import numpy as np
 
-    from ..evaluate.entailment import engine_for
+    from ..evaluate.entailment.pairs import engine_for
     from ..evaluate.entailment_report import judged
-    from ..evaluate.similarity import cosines
+    from ..evaluate.similarity.pairs import cosines
     from ..evaluate.statistics import accuracy, average_precision, spearman
 
     if pairs.task == "entailment":

@@ -4,7 +4,7 @@ Plain k-means takes all axes for equal, and so minimises an error that the netwo
 embedding counts as r^T S r, S = E[g g^T], g being the derivative of v . z by that embedding for the sentence vector v along a random
 direction z: a Fisher information (its diagonal alone: weighted low-rank factorisation, Hsu et al., ICLR 2022, arXiv 2207.00112).
 The diagonal gives the axes in which k-means starts; the whole matrix lets subspaces make up for each other
-(:mod:`subemb.adaptation.joint_codes`). The network notices other things once the table is compressed, so S is measured again
+(:mod:`subemb.adaptation.codes`). The network notices other things once the table is compressed, so S is measured again
 there, and codes go on from where they are.
 """
 
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ..progress import ProgressCallback, part_of, report
-from .joint_codes import Metric, joint_codes, looked_up
+from ..base.progress import ProgressCallback, part_of, report
+from .codes import Metric, joint_codes, looked_up
 
 if TYPE_CHECKING:
-    from ..codec.result import SubspaceCompressed
-    from ..pretrained import PretrainedModel
+    from ..codec.compressed import SubspaceCompressed
+    from ..models.load import PretrainedModel
 
 ROWS = 2000  # sentences that sensitivities are measured on
 COUNT_POWER = 0.75

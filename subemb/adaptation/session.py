@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..base.errors import InputError
+from ..base.progress import ProgressCallback, part_of, report
 from ..codec import attach
 from ..devices import device_for
-from ..errors import InputError
-from ..other_models import MovedModel
-from ..progress import ProgressCallback, part_of, report
+from ..models.variants import MovedModel
 from .material import Material, check_given, material_of
 from .result import ADAPTED, COMPRESSED, ORIGINAL, TUNED, Adaptation
 from .sensitivity import sensitive_codes
@@ -27,10 +27,10 @@ from .texts import Text, text_of
 from .trainer import Trainer
 
 if TYPE_CHECKING:
-    from ..codec.result import Compressed, SubspaceCompressed
-    from ..evaluate.pairs import PairSet
-    from ..other_models import AdaptedModel
-    from ..pretrained import PretrainedModel
+    from ..codec.compressed import Compressed, SubspaceCompressed
+    from ..evaluate.data.pairs import PairSet
+    from ..models.load import PretrainedModel
+    from ..models.variants import AdaptedModel
 
 _ALIKE = "alike."  # in front of the names of the original's training in a checkpoint
 
@@ -76,7 +76,7 @@ def adapt(
 
 def check_adaptable(model: "PretrainedModel", compressed: "Compressed") -> None:
     """Raises InputError for a table without codebooks, or of another shape; ModelError without a tokenizer."""
-    from ..codec.result import SubspaceCompressed
+    from ..codec.compressed import SubspaceCompressed
 
     if not isinstance(compressed, SubspaceCompressed):
         raise InputError(

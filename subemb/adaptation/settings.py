@@ -5,8 +5,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from ..base.errors import InputError
 from ..devices import DEVICES
-from ..errors import InputError
 
 
 @dataclass(frozen=True)

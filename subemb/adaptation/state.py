@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..errors import InputError
+from ..base.errors import InputError
 
 STATE_FILE = "state.safetensors"
 FORMAT = 2

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ..base.errors import InputError
 from ..codec.modules import SubspaceEmbedding
-from ..errors import InputError
-from ..network import freeze
-from ..other_models import AdaptedModel, TunedModel
+from ..models.network import freeze
+from ..models.variants import AdaptedModel, TunedModel
 from .settings import AdaptationSettings
 
 if TYPE_CHECKING:
-    from ..codec.result import SubspaceCompressed
-    from ..pretrained import PretrainedModel
+    from ..codec.compressed import SubspaceCompressed
+    from ..models.load import PretrainedModel
 
 _LAYER = re.compile(r"(?:^|\.)(?:layers?|h|block)\.(\d+)\.")
 _NORM = re.compile(r"norm|ln_", re.IGNORECASE)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
+from ..base.errors import InputError
 from ..evaluate.file_text import decoded, read_bytes
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     import torch
 
-    from ..evaluate.pairs import PairSet
-    from ..pretrained import PretrainedModel
+    from ..evaluate.data.pairs import PairSet
+    from ..models.load import PretrainedModel
 
 LONGEST = 400  # characters of a line beyond which it is cut into sentences
 FEWEST = 8
@@ -93,7 +93,7 @@ def read_text_file(path: "Path") -> Text:
 
 def read_text_bytes(content: bytes, name: str) -> Text:
     """The content of a file of sentences, or of labelled pairs, whose labels are not looked at. Raises InputError."""
-    from ..evaluate.readers import read_pairs
+    from ..evaluate.data.read import read_pairs
 
     if name.lower().endswith((".csv", ".tsv", ".jsonl", ".parquet")):
         return text_of_pairs(read_pairs(content, name))

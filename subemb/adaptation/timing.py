@@ -12,7 +12,7 @@ from .settings import AdaptationSettings
 
 if TYPE_CHECKING:
     from ..codec.settings import CompressionSettings
-    from ..pretrained import PretrainedModel
+    from ..models.load import PretrainedModel
 
 FLOPS = 1.3e11  # a second
 TOKENS = 16  # of a sentence

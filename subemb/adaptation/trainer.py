@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ..errors import Cancelled, InputError
-from ..progress import ProgressCallback, report
+from ..base.errors import Cancelled, InputError
+from ..base.progress import ProgressCallback, report
 from .settings import AdaptationSettings
 from .students import OriginalStudent, Student
 
 if TYPE_CHECKING:
-    from ..pretrained import PretrainedModel
+    from ..models.load import PretrainedModel
     from .objectives import Objective
 
 POINTS = 100  # of the curve

@@ -1,6 +1,6 @@
 """Looking at a result: errors, neighbours, use of codes, 2-D layouts. Every name is imported on first use."""
 
-from ..lazy import lazy_names
+from ..base.lazy import lazy_names
 
 _EXPORTS = {
     "reconstruction_error": "error",

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from ..base.errors import InputError
 from ..codec.settings import METHODS, CompressionSettings
 from ..codec.sizes import FLOAT_BYTES, Size, code_bits_each, predicted_size
 from ..codec.subspaces import LARGEST_CODEBOOK
-from ..errors import InputError
 from .timing import estimate_seconds
 
 __all__ = ["EqualBytes", "estimate_seconds", "predicted_size", "settings_at_bytes"]

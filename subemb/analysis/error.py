@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ..codec.result import Compressed, SubspaceCompressed
-from ..errors import InputError
+from ..base.errors import InputError
+from ..codec.compressed import Compressed, SubspaceCompressed
 from .rows import Rows, as_table, pieces
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..codec.result import Compressed
-from ..errors import InputError
-from ..progress import ProgressCallback, part_of, report
+from ..base.errors import InputError
+from ..base.progress import ProgressCallback, part_of, report
+from ..codec.compressed import Compressed
 from .layout_files import keep_layout, kept_layout, layout_key
 from .neighbours import METRICS, neighbours_kept
 from .rows import Rows, as_table, pieces

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ..errors import InputError
-from ..paths import cache_folder, keep_newest, publish
+from ..base.errors import InputError
+from ..base.paths import cache_folder, keep_newest, publish
 
 if TYPE_CHECKING:
     from .layout import UmapSettings

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..codec.result import Compressed
-from ..errors import InputError
-from ..progress import ProgressCallback, report
+from ..base.errors import InputError
+from ..base.progress import ProgressCallback, report
+from ..codec.compressed import Compressed
 from .rows import Rows, as_table, pieces
 
 METRICS = ("cosine", "euclidean")

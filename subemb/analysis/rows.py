@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from ..codec.result import Compressed
-from ..errors import InputError
+from ..base.errors import InputError
+from ..codec.compressed import Compressed
 
 CHUNK_FLOATS = 2**22  # 16 MB a piece
 

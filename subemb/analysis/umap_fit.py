@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ..progress import ProgressCallback, part_of, report
+from ..base.progress import ProgressCallback, part_of, report
 from .neighbours import nearest
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..codec.result import Compressed, SubspaceCompressed
-from ..errors import InputError
+from ..base.errors import InputError
+from ..codec.compressed import Compressed, SubspaceCompressed
 from .rows import as_table
 
 LARGEST_COMPARED = 1000  # members of a collision that are compared pairwise

@@ -4,12 +4,12 @@ Reading order: subspaces, settings, result; assignment, kmeans, unique, quantize
 Every name is imported on first use.
 """
 
-from ..lazy import lazy_names
+from ..base.lazy import lazy_names
 
 _EXPORTS = {
     "compress": "compression",
-    "Compressed": "result",
-    "SubspaceCompressed": "result",
+    "Compressed": "compressed",
+    "SubspaceCompressed": "compressed",
     "CompressionSettings": "settings",
     "METHODS": "settings",
     "Method": "settings",

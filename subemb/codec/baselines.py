@@ -11,8 +11,8 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 
-from ..progress import ProgressCallback, report
-from .result import Compressed
+from ..base.progress import ProgressCallback, report
+from .compressed import Compressed
 from .settings import CompressionSettings
 from .sizes import INT4_GROUP, Size
 

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..errors import InputError
-from ..progress import ProgressCallback, report
-from .assignment import WEIGHT_FLOOR, exact_codebooks, require_enough_tuples
+from ..base.errors import InputError
+from ..base.progress import ProgressCallback, report
+from .blocks import WEIGHT_FLOOR, exact_codebooks, require_enough_tuples
+from .compressed import Compressed, SubspaceCompressed
 from .monitor import share
 from .quantizers import Problem, quantize
-from .result import Compressed, SubspaceCompressed
 from .settings import GIVEN, METHODS, CompressionSettings
 from .subspaces import subspace_widths
 from .weights import model_weights, token_weights

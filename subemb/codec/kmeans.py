@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .assignment import Blocks, codebook_means, nearest_codes
+from .blocks import Blocks, codebook_means, nearest_codes
 from .monitor import Monitor, settled
 
 

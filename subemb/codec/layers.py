@@ -7,7 +7,7 @@ CompressedLinear do so for low rank, int8 and int4, with fixed tensors; for code
 import torch
 from torch import nn
 
-from ..errors import InputError
+from ..base.errors import InputError
 from .baselines import BaselineCompressed
 
 

@@ -9,10 +9,10 @@ from typing import Literal
 import torch
 from torch import nn
 
-from ..errors import InputError
-from ..network import share_weights
+from ..base.errors import InputError
+from ..models.network import share_weights
+from .compressed import Compressed, SubspaceCompressed
 from .layers import CompressedEmbedding, CompressedLinear, TableLayer, TiedLinear
-from .result import Compressed, SubspaceCompressed
 from .subspace_layers import SubspaceEmbedding, SubspaceLinear
 
 __all__ = [

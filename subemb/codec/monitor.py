@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from ..progress import ProgressCallback, report
-from .assignment import Blocks
+from ..base.progress import ProgressCallback, report
+from .blocks import Blocks
 
 
 class Monitor:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from ..progress import ProgressCallback
-from .assignment import Blocks, arbitrary_codes, codebook_means, joint_codebooks
+from ..base.progress import ProgressCallback
+from .blocks import Blocks, arbitrary_codes, codebook_means, joint_codebooks
 from .kmeans import kmeans
 from .monitor import Monitor
 from .settings import CompressionSettings

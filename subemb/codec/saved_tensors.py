@@ -5,10 +5,10 @@ The layout itself is described in subemb.codec.storage.
 
 import torch
 
-from ..errors import InputError
-from .assignment import arbitrary_codes
+from ..base.errors import InputError
 from .baselines import INT4_GROUP
-from .result import Compressed, SubspaceCompressed
+from .blocks import arbitrary_codes
+from .compressed import Compressed, SubspaceCompressed
 from .settings import CompressionSettings
 from .subspaces import subspace_widths
 

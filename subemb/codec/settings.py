@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ..errors import InputError
+from ..base.errors import InputError
 from .subspaces import checked_codebook_size, subspace_widths
 
 

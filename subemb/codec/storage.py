@@ -36,10 +36,10 @@ from safetensors.torch import load as tensors_from_bytes
 from safetensors.torch import save as bytes_from_tensors
 
 from .. import __version__
-from ..errors import InputError
-from .assignment import arbitrary_codes
+from ..base.errors import InputError
 from .baselines import BASELINES
-from .result import Compressed, SubspaceCompressed
+from .blocks import arbitrary_codes
+from .compressed import Compressed, SubspaceCompressed
 from .saved_tensors import check_tensors, tensors_of, widths_of
 from .settings import METHODS, CompressionSettings
 from .sizes import Size, predicted_size

@@ -4,9 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..errors import InputError
+from ..base.errors import InputError
+from .compressed import SubspaceCompressed
 from .layers import TableLayer, TiedLinear
-from .result import SubspaceCompressed
 from .settings import CompressionSettings
 
 # Codes are taken from the table in pieces of about this many, to keep the widened copy of them near 16 MB.

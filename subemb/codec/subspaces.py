@@ -1,6 +1,6 @@
 """Cutting D axes into f subspaces, and how many sub-vectors each needs."""
 
-from ..errors import InputError
+from ..base.errors import InputError
 
 LARGEST_CODEBOOK = 65536  # codes must fit in 16 bits
 

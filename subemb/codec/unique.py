@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from .assignment import Blocks, codebook_means, nearest_codes, require_enough_tuples
+from .blocks import Blocks, codebook_means, nearest_codes, require_enough_tuples
 from .monitor import Monitor, settled
 from .tuples import codes_with_room, groups_of, linear_hash
 

@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ..errors import InputError
-from ..progress import ProgressCallback, report
+from ..base.errors import InputError
+from ..base.progress import ProgressCallback, report
 
 if TYPE_CHECKING:
-    from ..tokens import Vocabulary
+    from ..models.vocabulary import Vocabulary
 
 ZIPF_OFFSET = 2.7  # Mandelbrot's shift of the rank, the usual value for text
 RANK_OFFSET = 30.0

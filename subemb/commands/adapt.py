@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..adaptation.settings import OBJECTIVES, TRAINED, AdaptationSettings
+from ..base.errors import InputError
 from ..devices import DEVICES
-from ..errors import InputError
 from .evaluation_sides import add_sides, open_compared
 
 if TYPE_CHECKING:
@@ -137,8 +137,8 @@ def run(given: argparse.Namespace) -> int:
     from ..adaptation.material import check_given
     from ..adaptation.result import Adaptation
     from ..adaptation.session import check_adaptable
-    from ..evaluate.pairs import combine
-    from ..evaluate.readers import read_pairs
+    from ..evaluate.data.pairs import combine
+    from ..evaluate.data.read import read_pairs
     from .compress import check_output
     from .text import ProgressLine
 

@@ -4,8 +4,8 @@ import argparse
 import os
 import socket
 
-from ..errors import InputError
-from ..paths import app_folder
+from ..base.errors import InputError
+from ..base.paths import app_folder
 
 DEFAULT_PORT = 8501
 LOOPBACK = ("localhost", "127.0.0.1", "::1")

@@ -4,8 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
-from ..bench import BENCHMARKS
-from ..errors import InputError
+from ..base.errors import InputError
+from ..bench.speed import BENCHMARKS
 
 WEIGHTS, TASKS, ADAPT = "weights", "tasks", "adapt"
 
@@ -58,7 +58,7 @@ def run(given: argparse.Namespace) -> int:
         return run_tasks(given)
     if given.name == ADAPT:
         return run_adapt(given)
-    from ..bench import bench_text, run_benchmarks
+    from ..bench.speed import bench_text, run_benchmarks
     from .text import ProgressLine
 
     names = [given.name] if given.name else list(BENCHMARKS)
@@ -70,7 +70,7 @@ def run(given: argparse.Namespace) -> int:
 
 def run_weights(given: argparse.Namespace) -> int:
     """Score compressed tables by kind of weights."""
-    from ..bench_weights import run_weights_benchmark, weights_text
+    from ..bench.weights import run_weights_benchmark, weights_text
     from .text import ProgressLine
 
     if given.data is None:
@@ -84,7 +84,7 @@ def run_weights(given: argparse.Namespace) -> int:
 def run_adapt(given: argparse.Namespace) -> int:
     """Score compressed tables before and after adaptation."""
     from ..adaptation.settings import AdaptationSettings
-    from ..bench_adapt import adapt_text, run_adapt_benchmark
+    from ..bench.adapt import adapt_text, run_adapt_benchmark
     from .adapt import read_texts
     from .text import ProgressLine
 
@@ -100,7 +100,7 @@ def run_adapt(given: argparse.Namespace) -> int:
 
 def run_tasks(given: argparse.Namespace) -> int:
     """Score compressed tables on similarity and entailment."""
-    from ..bench_tasks import read_tasks, run_task_benchmark, tasks_text
+    from ..bench.tasks import read_tasks, run_task_benchmark, tasks_text
     from .text import ProgressLine
 
     tasks = read_tasks([given.data] if given.data else [], given.nli, given.head)

@@ -5,7 +5,7 @@ import json
 import os
 from pathlib import Path
 
-from ..errors import InputError
+from ..base.errors import InputError
 from .compression import add_compression, settings_of
 
 

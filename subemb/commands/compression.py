@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from ..base.errors import InputError
 from ..codec.settings import METHODS, WEIGHTS, CompressionSettings
-from ..errors import InputError
 
 DEFAULT = CompressionSettings()
 LARGEST_TEXT = 1 << 30  # bytes

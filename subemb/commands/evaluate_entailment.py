@@ -4,14 +4,14 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from ..progress import ProgressCallback, part_of
-from .evaluation_data import DataSet, add_data, add_report, check_counts, check_pairs, demo_set, read_sets
+from ..base.progress import ProgressCallback, part_of
+from .evaluated import DataSet, add_data, add_report, check_counts, check_pairs, demo_set, read_sets
 from .evaluation_sides import Compared, add_sides, open_compared, seed_of
 
 if TYPE_CHECKING:
+    from ..evaluate.entailment.head import EntailmentHead
     from ..evaluate.entailment_report import EntailmentReport, Score
-    from ..evaluate.head import EntailmentHead
-    from ..pretrained_model import PretrainedModel
+    from ..models.model import PretrainedModel
 
 
 def add(tasks) -> None:
@@ -49,7 +49,7 @@ def add(tasks) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Read, compress if asked, judge, report."""
-    from ..evaluate.entailment import engine_for
+    from ..evaluate.entailment.pairs import engine_for
     from .entailment_text import entailment_text
     from .text import ProgressLine
 
@@ -81,7 +81,7 @@ def evaluate(
     compared: Compared, sets: list[DataSet], given: argparse.Namespace, seed: int, progress: ProgressCallback | None = None
 ) -> dict[str, Any]:
     """Everything that a line asks for, JSON types; shares and probabilities in 0..1."""
-    from ..evaluate.entailment import engine_for, evaluate_entailment
+    from ..evaluate.entailment.pairs import engine_for, evaluate_entailment
 
     head = _head(given.head, compared.model)
     engines = {side: engine_for(model, head) for side, model in compared.sides.items()}

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, ModelError
-from ..progress import ProgressCallback, part_of
+from ..base.errors import InputError, ModelError
+from ..base.progress import ProgressCallback, part_of
 from .evaluation_sides import Compared, add_sides, open_compared, seed_of
 
 if TYPE_CHECKING:
-    from ..evaluate.masked import Filled, FilledMask
+    from ..evaluate.masked.fill import Filled, FilledMask
+    from ..evaluate.masked.perplexity import PseudoPerplexity
     from ..evaluate.masked_network import MaskedSides
-    from ..evaluate.pseudo_perplexity import PseudoPerplexity
-    from ..pretrained_model import PretrainedModel
+    from ..models.model import PretrainedModel
 
 TABLES = {"both": (True, True), "input": (True, False), "output": (False, True)}
 DEFAULT_TOKENS = 500
@@ -69,8 +69,8 @@ def run(given: argparse.Namespace) -> int:
 
 def _check(given: argparse.Namespace) -> None:
     """Raise InputError for what cannot be used, before any work."""
-    from ..evaluate.masked import MOST_FILLINGS
-    from ..evaluate.pseudo_perplexity import MOST_TOKENS
+    from ..evaluate.masked.fill import MOST_FILLINGS
+    from ..evaluate.masked.perplexity import MOST_TOKENS
 
     for name, value, most in (("top", given.top, MOST_FILLINGS), ("tokens", given.tokens, MOST_TOKENS)):
         if not 1 <= value <= most:
@@ -84,7 +84,7 @@ def _check(given: argparse.Namespace) -> None:
 
 def check_model(model: "PretrainedModel", sentences: Sequence[str] = ()) -> None:
     """Raise ModelError unless a model has a masked-word head, naming some that do; InputError for a sentence without a mask."""
-    from ..evaluate.mask_text import checked_sentence, with_own_masks
+    from ..evaluate.masked.network import checked_sentence, with_own_masks
     from ..evaluate.masked_catalogue import HUB_MODELS
     from ..evaluate.masked_network import MaskedSides
 
@@ -103,7 +103,7 @@ def check_model(model: "PretrainedModel", sentences: Sequence[str] = ()) -> None
 def _texts(given: argparse.Namespace) -> list[tuple[str, str, bool]]:
     """(name, text, whether it is the demonstration) of everything to score. Raises InputError as the readers do."""
     from ..evaluate.file_text import decoded, read_bytes
-    from ..evaluate.pseudo_perplexity import LONGEST_TEXT
+    from ..evaluate.masked.perplexity import LONGEST_TEXT
 
     found = []
     for path in given.data or []:
@@ -114,7 +114,7 @@ def _texts(given: argparse.Namespace) -> list[tuple[str, str, bool]]:
             raise InputError(f"{path.name} has {len(text):,} characters; at most {LONGEST_TEXT:,} are read: give a part of it")
         found.append((path.name, text, False))
     if not (found or given.sentence):
-        from ..evaluate.readers import demo_pairs
+        from ..evaluate.data.read import demo_pairs
 
         pairs = demo_pairs("similarity")
         english = pairs.by_language().get("en", pairs)
@@ -130,9 +130,9 @@ def evaluate(
     progress: ProgressCallback | None = None,
 ) -> dict[str, Any]:
     """Everything that a line asks for, JSON types; probabilities in 0..1, divergences and log probabilities in nats."""
-    from ..evaluate.masked import fill
+    from ..evaluate.masked.fill import fill
+    from ..evaluate.masked.perplexity import pseudo_perplexity
     from ..evaluate.masked_network import HEAD_TEXTS, MaskedSides
-    from ..evaluate.pseudo_perplexity import pseudo_perplexity
 
     sides = MaskedSides(compared.sides, *TABLES[given.compress])
     total = len(given.sentence) + len(texts)

@@ -5,16 +5,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..progress import ProgressCallback, part_of
-from .evaluation_data import DataSet, add_data, add_report, check_counts, check_pairs, demo_set, read_sets
+from ..base.progress import ProgressCallback, part_of
+from .evaluated import DataSet, add_data, add_report, check_counts, check_pairs, demo_set, read_sets
 from .evaluation_sides import Compared, add_sides, open_compared, seed_of
 
 if TYPE_CHECKING:
-    from ..evaluate.attribution import Attribution, SentenceEffects
-    from ..evaluate.pairs import WordSet
+    from ..evaluate.data.pairs import WordSet
     from ..evaluate.reading import ReadSentence
+    from ..evaluate.similarity.attribution import Attribution, SentenceEffects
+    from ..evaluate.similarity.words import WordReport
     from ..evaluate.similarity_report import SimilarityReport
-    from ..evaluate.words import WordReport
     from ..tasks.similarity import PairComparison
 
 
@@ -67,7 +67,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _read(given: argparse.Namespace, seed: int, progress: ProgressCallback | None) -> "tuple[list[DataSet], list[WordSet]]":
-    from ..evaluate.word_lists import read_words
+    from ..evaluate.data.word_lists import read_words
 
     sets = read_sets(given, given.task or "similarity", seed, progress)
     words = [read_words(path) for path in given.words or []]
@@ -85,8 +85,8 @@ def evaluate(
     progress: ProgressCallback | None = None,
 ) -> dict[str, Any]:
     """Everything that a line asks for, JSON types; scores in natural units."""
-    from ..evaluate.similarity import evaluate_pairs
-    from ..evaluate.words import evaluate_words
+    from ..evaluate.similarity.pairs import evaluate_pairs
+    from ..evaluate.similarity.words import evaluate_words
     from ..tasks.similarity import pair_on_sides
 
     total = max(1, len(sets) + len(words) + len(given.pair))
@@ -157,7 +157,7 @@ def _word_report(found: "WordReport") -> dict[str, Any]:
 
 
 def _counts_by_pieces(found: "WordReport") -> dict[str, int]:
-    from ..evaluate.words import ONE_PIECE, SEVERAL_PIECES
+    from ..evaluate.similarity.words import ONE_PIECE, SEVERAL_PIECES
 
     several = int(found.has_several_pieces.sum())
     return {ONE_PIECE: len(found) - several, SEVERAL_PIECES: several}

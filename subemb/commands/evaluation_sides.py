@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, ModelError
-from ..progress import ProgressCallback, part_of
+from ..base.errors import InputError, ModelError
+from ..base.progress import ProgressCallback, part_of
 from .compression import add_compression, given_options, settings_of
 
 if TYPE_CHECKING:
-    from ..codec.result import Compressed
-    from ..other_models import AdaptedModel
-    from ..pretrained import PretrainedModel
+    from ..codec.compressed import Compressed
+    from ..models.load import PretrainedModel
+    from ..models.variants import AdaptedModel
 
 _RESULT_FILE = "subspace_embedding.safetensors"
 
@@ -137,8 +137,8 @@ def _saved(
 ) -> "tuple[PretrainedModel, Compressed]":
     """A saved result and its original model, checked to be the one that it was made of."""
     from .. import load
+    from ..analysis.inspection import saved_model
     from ..codec.storage import load as load_result
-    from ..inspection import saved_model
 
     compressed = load_result(folder)
     described = saved_model(folder)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..codec.settings import CompressionSettings
-from ..evaluate.pairs import Skipped, skipped_text
+from ..evaluate.data.pairs import Skipped, skipped_text
 from ..evaluate.similarity_report import METRIC_NAMES
 from ..evaluate.statistics import Interval
 from ..format import count_text, percent_text, settings_text, size_text

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from ..errors import InputError
+from ..base.errors import InputError
 from .evaluation_sides import open_saved
 
 FORMS = ("compact", "dense", "onnx", "report")

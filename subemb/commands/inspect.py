@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from ..errors import InputError
+from ..base.errors import InputError
 
 
 def add(commands) -> None:
@@ -22,7 +22,7 @@ def add(commands) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Look at single tokens of a saved result."""
-    from ..inspection import Inspector
+    from ..analysis.inspection import Inspector
     from .text import inspection_text
 
     if given.limit < 1:

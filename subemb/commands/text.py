@@ -7,10 +7,10 @@ import time
 from collections.abc import Sequence
 from typing import Any, TextIO
 
+from ..base.progress import Progress
+from ..base.text import visible_character
 from ..format import count_text, percent_text, seconds_text, settings_text, size_text
-from ..progress import Progress
 from ..runs import NEIGHBOURS, Run
-from ..safetext import visible_character
 
 BAR = 24
 REDRAW_SECONDS = 0.1
@@ -169,7 +169,7 @@ def _quality(run: Run) -> str:
 
 
 def inspection_text(facts: dict[str, Any], tokens: Sequence[dict[str, Any]]) -> str:
-    """What :class:`subemb.inspection.Inspector` found, as text."""
+    """What :class:`subemb.analysis.inspection.Inspector` found, as text."""
     head = f"{one_line(str(facts['model']))}: {facts['settings']}"
     if facts["note"]:
         head += f"\n{one_line(facts['note'])}"

@@ -67,10 +67,10 @@ def add(commands) -> None:
 def run(given: argparse.Namespace) -> int:
     """Read, train, save, report."""
     from .. import load
+    from ..base.progress import part_of
+    from ..evaluate.data.read import read_pairs
+    from ..evaluate.entailment.head_training import train_head
     from ..evaluate.head_files import check_folder, save_head
-    from ..evaluate.head_training import train_head
-    from ..evaluate.readers import read_pairs
-    from ..progress import part_of
     from .text import ProgressLine
 
     chosen = {name: getattr(given, name) for name in (*SETTINGS, "refit") if getattr(given, name) is not None}

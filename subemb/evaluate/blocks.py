@@ -5,7 +5,7 @@ from itertools import accumulate
 
 import torch
 
-from ..codec.result import Compressed, SubspaceCompressed
+from ..codec.compressed import Compressed, SubspaceCompressed
 from ..codec.subspaces import subspace_widths
 
 RUNS_OF_AXES = 8  # in which a method without subspaces is shown, here and on the page Reconstruction error

@@ -1,13 +1,13 @@
 """What an attribution says: effects of tokens and of blocks on the cosine of two sentences, as plain numbers.
 
-Computed by :mod:`subemb.evaluate.attribution`; kept apart from it so that a page can read results without importing torch.
+Computed by :mod:`subemb.evaluate.similarity.attribution`; kept apart from it so that a page can read results without importing torch.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import InputError
+from ..base.errors import InputError
 
 
 def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError
-from ..progress import ProgressCallback, part_of
-from .pairs import TWO_WAY_LABELS, PairSet
+from ..base.errors import InputError
+from ..base.progress import ProgressCallback, part_of
+from .data.pairs import TWO_WAY_LABELS, PairSet
 from .statistics import Interval, McNemar, accuracy, confusion, mcnemar, nan_for_none, none_for_nan, paired_bootstrap, read_only
 
 if TYPE_CHECKING:
-    from .entailment import Engine
+    from .entailment.pairs import Engine
 
 _DIGITS = 6  # of kept probabilities
 
@@ -60,7 +60,7 @@ class Flip:
 
 @dataclass(frozen=True, eq=False)
 class EntailmentReport:
-    """The sides of a model on one labelled set. Made by :func:`subemb.evaluate.entailment.evaluate_entailment`.
+    """The sides of a model on one labelled set. Made by :func:`subemb.evaluate.entailment.pairs.evaluate_entailment`.
 
     data, format, digest: of the set. engine, description: who judged. labels: what counts as a label here (two for a two-way
     set or classifier, else three). engine_labels: of the columns of ``probabilities``.

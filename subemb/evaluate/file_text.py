@@ -3,7 +3,7 @@
 import codecs
 from pathlib import Path
 
-from ..errors import InputError
+from ..base.errors import InputError
 from ..format import size_text
 
 MOST_BYTES = 100_000_000

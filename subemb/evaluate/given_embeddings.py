@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..errors import ModelError
-from ..progress import ProgressCallback, report
+from ..base.errors import ModelError
+from ..base.progress import ProgressCallback, report
 
 if TYPE_CHECKING:
-    from ..pretrained_model import PretrainedModel
+    from ..models.model import PretrainedModel
 
 TOKENS_AT_ONCE = 2048  # positions in one batch: a dozen layers then need a few hundred MB with gradients
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from .pairs import LABELS, TWO_WAY_LABELS
+from .data.pairs import LABELS, TWO_WAY_LABELS
 
 NO_LABEL = "no gold label"
 _SAMPLE = 2000

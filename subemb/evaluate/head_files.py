@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
-from ..errors import InputError
-from ..paths import app_folder, cache_folder, keep_newest
-from .pairs import LABELS
+from ..base.errors import InputError
+from ..base.paths import app_folder, cache_folder, keep_newest
+from .data.pairs import LABELS
 
 if TYPE_CHECKING:
     import torch
 
-    from ..pretrained_model import PretrainedModel
-    from .head import EntailmentHead, HeadShape
+    from ..models.model import PretrainedModel
+    from .entailment.head import EntailmentHead, HeadShape
 
 FORMAT = 1
 TENSORS_FILE = "entailment_head.safetensors"
@@ -43,7 +43,7 @@ def own_folder() -> Path:
 def save_head(head: "EntailmentHead", folder: str | os.PathLike | None = None) -> Path:
     """Write a head with its card into a folder, made if need be; None keeps it with one's own heads, under its name.
 
-    The large matrices are stored as float16; :func:`subemb.evaluate.head_training.train_head` rounds them so already.
+    The large matrices are stored as float16; :func:`subemb.evaluate.entailment.head_training.train_head` rounds them so already.
     Returns the folder. Raises InputError if it holds something else or cannot be written, or if the head has NaN.
     """
     import torch
@@ -102,7 +102,7 @@ def load_head(place: str | os.PathLike, model: "PretrainedModel | None" = None) 
     from safetensors import SafetensorError
     from safetensors.torch import load as tensors_from_bytes
 
-    from .head import EntailmentHead, HeadShape
+    from .entailment.head import EntailmentHead, HeadShape
 
     folder = _folder_of(place)
     card = read_card(folder)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..errors import InputError
+from ..base.errors import InputError
 
 _LIMITS = {
     "members": (1, 64, ""),
@@ -26,7 +26,7 @@ _LIMITS = {
 class HeadSettings:
     """How an entailment head is trained.
 
-    members, projected, hidden: M networks with k axes and H units each (see :class:`subemb.evaluate.head.HeadShape`); k is at
+    members, projected, hidden: M networks with k axes and H units each (see :class:`subemb.evaluate.entailment.head.HeadShape`); k is at
     most that of the sentence vectors. dropout, feature_dropout: shares of hidden units and of features that are zero in a step.
     scale: of the inputs, in units of their standard deviation. learning_rate: highest of a cosine schedule; projection_rate:
     that of the projections, as a multiple of it. weight_decay: of AdamW. label_smoothing: share of a label that is spread over

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import InputError
-from .pairs import PairSet
+from ..base.errors import InputError
+from .data.pairs import PairSet
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ..progress import ProgressCallback, part_of, report
+from ..base.progress import ProgressCallback, part_of, report
 from .effects import Integral
 from .given_embeddings import GivenEncoder, rows_at_once
 

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, ModelError
-from ..network import exchange_weights, share_weights
-from ..sentences import check_ids, longest_input, padded, padding_id
-from .mask_text import mask_token_of
+from ..base.errors import InputError, ModelError
+from ..models.network import exchange_weights, share_weights
+from ..models.sentences import check_ids, longest_input, padded, padding_id
+from .masked.network import mask_token_of
 
 if TYPE_CHECKING:
     import torch

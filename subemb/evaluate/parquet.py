@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
-from ..errors import InputError
+from ..base.errors import InputError
+from ..base.progress import ProgressCallback, report
 from ..format import size_text
-from ..progress import ProgressCallback, report
-from .pairs import SkipCounter
-from .tables import MOST_ROWS, Records, check_width
+from .data.pairs import SkipCounter
+from .data.tables import MOST_ROWS, Records, check_width
 
 MOST_UNPACKED_BYTES = 1_000_000_000
 _BATCH_ROWS = 10_000

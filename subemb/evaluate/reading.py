@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
+from ..base.errors import InputError
 
 if TYPE_CHECKING:
-    from ..pretrained_model import PretrainedModel
+    from ..models.model import PretrainedModel
 
 LONGEST_SENTENCE = 2000  # characters
 

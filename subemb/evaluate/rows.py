@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .formats import Recognised
-from .pairs import UNKNOWN_LANGUAGE, SkipCounter
+from .data.pairs import UNKNOWN_LANGUAGE, SkipCounter
+from .data.recognise import Recognised
 
 LONGEST_SENTENCE = 20_000
 

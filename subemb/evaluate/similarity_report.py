@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
-from .pairs import PairSet, Skipped, WordSet
+from ..base.errors import InputError
+from .data.pairs import PairSet, Skipped, WordSet
 from .statistics import Interval, nan_for_none, none_for_nan, read_only
 
 #: What is measured, by task; the first is the one that pages name first.
@@ -52,7 +52,7 @@ class SideScores:
 
 @dataclass(frozen=True)
 class SimilarityReport:
-    """The sides of a model on one labelled set. Made by :func:`subemb.evaluate.similarity.evaluate_pairs`.
+    """The sides of a model on one labelled set. Made by :func:`subemb.evaluate.similarity.pairs.evaluate_pairs`.
 
     pairs: the set. pooling: how sentences were made vectors, in words. sides: names, the first is the reference.
     cosines: side -> (n,) float32, read-only. scores: side -> over all pairs. by_language: language -> side -> scores; empty

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
-from ..progress import ProgressCallback, report
+from ..base.errors import InputError
+from ..base.progress import ProgressCallback, report
 from . import resampling
 
 #: Counts handled at once by the bootstrap: about 16 MB for each array of them.

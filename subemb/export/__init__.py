@@ -1,6 +1,6 @@
 """Taking a compressed or adapted model away: a compact folder, a dense checkpoint, the table as ONNX, a report."""
 
-from ..lazy import lazy_names
+from ..base.lazy import lazy_names
 
 #: Public name -> the module that has it.
 _EXPORTS = {

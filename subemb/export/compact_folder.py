@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 from ..adaptation.result import TUNED
 from ..adaptation.settings import OBJECTIVES
-from ..errors import InputError
+from ..base.errors import InputError
 from ..format import percent_text, settings_text, size_text
 
 if TYPE_CHECKING:
     from ..adaptation.result import Adaptation
-    from ..other_models import AttachedModel
+    from ..models.variants import AttachedModel
 
 CARD_FILE = "README.md"
 
@@ -21,7 +21,7 @@ def compact(model: "AttachedModel", folder: Path, adaptation: "Adaptation | None
     model: compressed or adapted. adaptation: what is known of it; by default what an adapted model says itself.
     Raises InputError if the disk is full or the folder holds something else, see :func:`check_folder`.
     """
-    from ..other_models import AdaptedModel
+    from ..models.variants import AdaptedModel
     from ..runs import describe
 
     folder = Path(folder)

@@ -6,15 +6,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..checkpoint import spellings
-from ..errors import InputError, ModelError
-from ..progress import ProgressCallback, report
+from ..base.errors import InputError, ModelError
+from ..base.progress import ProgressCallback, report
+from ..models.checkpoint import spellings
 
 if TYPE_CHECKING:
     import torch
 
-    from ..checkpoint import Checkpoint
-    from ..other_models import AttachedModel
+    from ..models.checkpoint import Checkpoint
+    from ..models.variants import AttachedModel
 
 #: Files that hold weights in other forms, or code: none of them is copied.
 _LEFT_OUT = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack", ".ot", ".onnx", ".tflite", ".py", ".gguf")
@@ -88,7 +88,7 @@ def _by_tensor(checkpoint: "Checkpoint", model: "AttachedModel") -> "dict[str, t
 
 def _tied_names(model: "AttachedModel", name: str) -> list[str]:
     """Every name that the network has for a weight: checkpoints may hold the bias of a masked-word head under two."""
-    from ..network import HEADS
+    from ..models.network import HEADS
 
     for head in (None, *filter(model.original.has_head, HEADS)):
         own = dict(model.original.network(head).named_parameters(remove_duplicate=False))

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import __version__
-from ..errors import InputError
+from ..base.errors import InputError
 
 if TYPE_CHECKING:
-    from ..codec.result import Compressed, SubspaceCompressed
+    from ..codec.compressed import Compressed, SubspaceCompressed
 
 OPSET, IR_VERSION = 17, 9  # read by onnxruntime from 1.15 on
 CHECKED = 4096  # tokens compared; all of a smaller vocabulary
@@ -32,7 +32,7 @@ def onnx_table(compressed: "Compressed", path: Path) -> OnnxCheck:
     For methods with codebooks. The file is run with onnxruntime before it gets its name.
     Raises InputError for a baseline, if onnx or onnxruntime are not installed, if the result differs, or the disk is full.
     """
-    from ..codec.result import SubspaceCompressed
+    from ..codec.compressed import SubspaceCompressed
 
     if not isinstance(compressed, SubspaceCompressed):
         raise InputError(

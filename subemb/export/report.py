@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..adaptation.result import Adaptation
-from ..errors import InputError
+from ..base.errors import InputError
 from ..format import seconds_text, settings_text
 from ..runs import Run
 from .report_charts import Chart, error_chart, loss_chart, score_chart
-from .report_facts import commands_section, settings_of, settings_section, versions, versions_section
 from .report_html import Markup, element, folded, joined, section, table
 from .report_numbers import adaptation_set, fairness, quality_section, score_cards, scores_section, size_section
+from .report_parts import commands_section, settings_of, settings_section, versions, versions_section
 from .report_scores import ScoredSet, scored_set
 from .report_style import SCRIPT, STYLE
 

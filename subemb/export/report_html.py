@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from ..safetext import escape_html
+from ..base.text import escape_html
 
 
 class Markup(str):

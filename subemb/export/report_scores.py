@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..adaptation.result import ADAPTED, TUNED
-from ..errors import InputError
+from ..base.errors import InputError
 from ..evaluate.statistics import Interval
 
 if TYPE_CHECKING:

@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 from ..adaptation.result import Adaptation
 from ..adaptation.settings import AdaptationSettings
-from ..errors import Cancelled, InputError
-from ..paths import cache_folder, keep_newest, publish
-from ..progress import Progress, ProgressCallback, part_of
+from ..base.errors import Cancelled, InputError
+from ..base.paths import cache_folder, keep_newest, publish
+from ..base.progress import Progress, ProgressCallback, part_of
 from .kept import result_key
 from .sides import Subject
 
 if TYPE_CHECKING:
     from ..adaptation.session import Session
     from ..adaptation.texts import Text
-    from ..evaluate.pairs import PairSet
-    from ..other_models import AdaptedModel
-    from ..pretrained import PretrainedModel
+    from ..evaluate.data.pairs import PairSet
+    from ..models.load import PretrainedModel
+    from ..models.variants import AdaptedModel
 
 LANE = "adapt"
 KEPT = 30

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
+from ..base.errors import InputError
+from ..base.paths import cache_folder
 from ..export.report_scores import ScoredSet, scored_set
-from ..paths import cache_folder
-from . import entailment, similarity_sets
+from . import evaluations as entailment
+from . import similarity_sets
 from .kept import FORMAT
 from .sides import Subject
 
 if TYPE_CHECKING:
-    from ..tasks.entailment import EngineChoice
+    from .evaluations import EngineChoice
 
 SIMILARITY, ENTAILMENT = "similarity-set", entailment.KIND
 

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
-from ..errors import InputError
-from ..paths import cache_folder, keep_newest, publish
-from ..progress import ProgressCallback, part_of, report
+from ..base.errors import InputError
+from ..base.paths import cache_folder, keep_newest, publish
+from ..base.progress import ProgressCallback, part_of, report
 from .kept import result_key
 from .sides import ADAPTED, COMPRESSED, Subject, open_sides
 
 if TYPE_CHECKING:
     from ..adaptation.result import Adaptation
-    from ..pretrained import PretrainedModel
+    from ..models.load import PretrainedModel
 
 JOB = "subemb.tasks.exports:make_export"
 COMPACT, DENSE, ONNX = "compact", "dense", "onnx"

@@ -9,7 +9,7 @@ import os
 import shutil
 from typing import Any
 
-from ..paths import cache_folder, keep_newest, publish
+from ..base.paths import cache_folder, keep_newest, publish
 
 FORMAT = 1
 KEPT_RESULTS = 100

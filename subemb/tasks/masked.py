@@ -1,10 +1,10 @@
 """Jobs about masked words: a mask filled by every side, and the pseudo-perplexity of a text."""
 
-from ..evaluate.masked import Filled, fill
+from ..base.progress import ProgressCallback, part_of, report
+from ..evaluate.masked.fill import Filled, fill
+from ..evaluate.masked.perplexity import DEFAULT_TOKENS, PseudoPerplexity
+from ..evaluate.masked.perplexity import pseudo_perplexity as score
 from ..evaluate.masked_network import MaskedSides
-from ..evaluate.pseudo_perplexity import DEFAULT_TOKENS, PseudoPerplexity
-from ..evaluate.pseudo_perplexity import pseudo_perplexity as score
-from ..progress import ProgressCallback, part_of, report
 from .recent import Recent
 from .sides import Subject, open_sides
 
@@ -37,7 +37,7 @@ def fill_mask(
     k: int = 10,
     progress: ProgressCallback | None = None,
 ) -> Filled:
-    """What every side puts in the place of a sentence's masks; see :func:`subemb.evaluate.masked.fill`."""
+    """What every side puts in the place of a sentence's masks; see :func:`subemb.evaluate.masked.fill.fill`."""
     sides = masked_sides(subject, input, output, part_of(progress, 0.0, 0.7))
     return fill(sides, sentence, k=k, word=word, progress=part_of(progress, 0.7, 1.0))
 
@@ -51,6 +51,6 @@ def pseudo_perplexity(
     seed: int = 0,
     progress: ProgressCallback | None = None,
 ) -> PseudoPerplexity:
-    """The pseudo-perplexity of a text; see :func:`subemb.evaluate.pseudo_perplexity.pseudo_perplexity`."""
+    """The pseudo-perplexity of a text; see :func:`subemb.evaluate.masked.perplexity.pseudo_perplexity`."""
     sides = masked_sides(subject, input, output, part_of(progress, 0.0, 0.05))
     return score(sides, text, most_tokens=most_tokens, seed=seed, progress=part_of(progress, 0.05, 1.0))

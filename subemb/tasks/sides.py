@@ -1,19 +1,19 @@
 """The versions of a model that are compared: the original first, then the same model on a compressed table, then adapted.
 
-A side is a :class:`~subemb.pretrained.PretrainedModel`; all of them share every weight but the table, and those that an adaptation
+A side is a :class:`~subemb.models.load.PretrainedModel`; all of them share every weight but the table, and those that an adaptation
 changed.
 """
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
-from ..progress import ProgressCallback, report
+from ..base.errors import InputError
+from ..base.progress import ProgressCallback, report
 from .recent import Recent
 
 if TYPE_CHECKING:
-    from ..codec.result import Compressed
-    from ..pretrained import PretrainedModel
+    from ..codec.compressed import Compressed
+    from ..models.load import PretrainedModel
 
 ORIGINAL, COMPRESSED, ADAPTED = "original", "compressed", "adapted"
 KEPT_MODELS = 2  # networks that a worker keeps in memory
@@ -75,7 +75,7 @@ def open_sides(subject: Subject, progress: ProgressCallback | None = None) -> "d
 
 
 def _open(subject: Subject) -> "PretrainedModel":
-    from ..pretrained import load_listed
+    from ..models.load import load_listed
 
     model = load_listed(subject.name, subject.revision)
     if model.identity != subject.identity:

@@ -3,17 +3,17 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
+from ..base.errors import InputError
+from ..base.progress import ProgressCallback, part_of, report
 from ..evaluate.effects import Attribution, AttributionSettings, cosines
 from ..evaluate.reading import ReadSentence, checked_text, read_sentences
-from ..progress import ProgressCallback, part_of, report
 from .sides import Subject, open_sides
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..evaluate.lists import ListComparison
-    from ..pretrained_model import PretrainedModel
+    from ..evaluate.similarity.sentences import ListComparison
+    from ..models.model import PretrainedModel
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def pair_on_sides(
 
     Raises InputError for a sentence that is empty or too long (see LONGEST_SENTENCE) or has no tokens, ModelError, Cancelled.
     """
-    from ..evaluate.attribution import attribute
+    from ..evaluate.similarity.attribution import attribute
 
     texts = [checked_text(first, "the first sentence"), checked_text(second, "the second sentence")]
     reference, *others = sides
@@ -90,7 +90,7 @@ def compare_pair(
 def compare_lists(
     subject: Subject, first: list[str], second: list[str] | None = None, progress: ProgressCallback | None = None
 ) -> "ListComparison":
-    """The job: :func:`subemb.evaluate.lists.compare` of a subject."""
-    from ..evaluate.lists import compare
+    """The job: :func:`subemb.evaluate.similarity.sentences.compare` of a subject."""
+    from ..evaluate.similarity.sentences import compare
 
     return compare(open_sides(subject, progress), first, second, progress)

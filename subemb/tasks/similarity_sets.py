@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
-from ..progress import ProgressCallback, part_of
+from ..base.errors import InputError
+from ..base.progress import ProgressCallback, part_of
 from .kept import keep_result, kept_result, result_key
 from .sides import Subject, open_sides
 
 if TYPE_CHECKING:
-    from ..evaluate.pairs import PairSet, WordSet
+    from ..evaluate.data.pairs import PairSet, WordSet
+    from ..evaluate.similarity.words import WordReport
     from ..evaluate.similarity_report import SimilarityReport
-    from ..evaluate.words import WordReport
 
 MOST_PAIRS = 50_000  # of a job: their sentences are kept with the result
 RESAMPLES, SEED = 2000, 0
@@ -50,7 +50,7 @@ def kept_set(key: str) -> "Kept | None":
 
 def kept_words(key: str) -> "Kept | None":
     """The kept result of a word list, its report a WordReport; None if it is not there."""
-    from ..evaluate.words import WordReport
+    from ..evaluate.similarity.words import WordReport
 
     return _kept(_WORDS, key, WordReport.from_dict)
 
@@ -62,11 +62,11 @@ def evaluate_set(
     seed: int = SEED,
     progress: ProgressCallback | None = None,
 ) -> str:
-    """The job: :func:`subemb.evaluate.similarity.evaluate_pairs` of a subject. Returns the key of the kept result.
+    """The job: :func:`subemb.evaluate.similarity.pairs.evaluate_pairs` of a subject. Returns the key of the kept result.
 
     Raises InputError for more than MOST_PAIRS pairs and for sets that cannot be used, ModelError, Cancelled.
     """
-    from ..evaluate.similarity import evaluate_pairs
+    from ..evaluate.similarity.pairs import evaluate_pairs
 
     if len(pairs) > MOST_PAIRS:
         raise InputError(
@@ -87,8 +87,8 @@ def evaluate_words(
     seed: int = SEED,
     progress: ProgressCallback | None = None,
 ) -> str:
-    """The job: :func:`subemb.evaluate.words.evaluate_words` of a subject. Returns the key of the kept result."""
-    from ..evaluate import words as evaluation
+    """The job: :func:`subemb.evaluate.similarity.words.evaluate_words` of a subject. Returns the key of the kept result."""
+    from ..evaluate.similarity import words as evaluation
 
     key = words_key(subject, words.digest, resamples, seed)
     if kept_words(key) is None:

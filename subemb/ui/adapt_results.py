@@ -10,15 +10,15 @@ from ..adaptation.result import TUNED, Adaptation
 from ..adaptation.settings import OBJECTIVES, TRAINED
 from ..codec.settings import CompressionSettings
 from ..format import percent_text, seconds_text, size_text
-from ..jobs import manager
+from ..jobs.manager import manager
+from ..models.vocabulary import escape_markdown
 from ..tasks import adaptation as tasks
-from ..tokens import escape_markdown
-from .charts import NEUTRAL, PALETTE, chart_places, download_csv, layout, show
-from .frame import Frame
-from .sidebar import PAGES
+from .shell.frame import Frame
+from .shell.sidebar import PAGES
+from .shell.text import counted, write_parameter
+from .shell.visit import ADAPTED
 from .state import Request, to_query
-from .text import counted, write_parameter
-from .visit import ADAPTED
+from .widgets.charts import NEUTRAL, PALETTE, chart_places, download_csv, layout, show
 
 THREE_COLUMNS = ("Similarity", "Entailment", "Masked words", "Export")  # pages that show an adaptation as a third side
 PARAMETER = "adaptation"  # of the address

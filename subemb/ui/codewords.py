@@ -6,9 +6,9 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from ..format import count_text, percent_text
-from .assignments import Assignment, block_legend
-from .charts import NEUTRAL, PALETTE, download_csv, layout, show
-from .text import counted
+from .pages.assignments.views import Assignment, block_legend
+from .shell.text import counted
+from .widgets.charts import NEUTRAL, PALETTE, download_csv, layout, show
 
 DRAWN_MEMBERS = 12
 MOST_BARS = 512

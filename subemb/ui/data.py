@@ -12,7 +12,7 @@ from .state import Request
 
 @st.cache_resource(max_entries=6, show_spinner=False)
 def _model(name: str, revision: str | None, identity: str):
-    from ..pretrained import load_listed
+    from ..models.load import load_listed
 
     return load_listed(name, revision)
 
@@ -22,7 +22,7 @@ def open_model(name: str, revision: str | None = None):
 
     Raises ModelError if it is not listed or cannot be read.
     """
-    from ..pretrained import load_listed
+    from ..models.load import load_listed
 
     # Opened afresh each time to see the files as they are now; the loaded one is reused if they are the same.
     fresh = load_listed(name, revision)
@@ -32,7 +32,7 @@ def open_model(name: str, revision: str | None = None):
 @st.cache_data(max_entries=4, ttl=20, show_spinner=False)
 def listed_models(folders: str | None) -> list:
     """Entries for the picker; ``folders`` (SUBEMB_MODELS) is the cache key. Read again after 20 seconds."""
-    from ..pretrained import available_models
+    from ..models.load import available_models
 
     return available_models()
 

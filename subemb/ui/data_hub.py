@@ -2,12 +2,12 @@
 
 import streamlit as st
 
+from ..evaluate.data.pairs import PairSet
+from ..evaluate.data.recognise import Columns
 from ..evaluate.file_text import MOST_BYTES
-from ..evaluate.formats import Columns
-from ..evaluate.pairs import PairSet
 from ..format import size_text
-from .frame import Frame
-from .work import Work, begin, has_begun, outcome
+from .shell.frame import Frame
+from .shell.work import Work, begin, has_begun, outcome
 
 _EXAMPLES = {
     "similarity": "For example sentence-transformers/stsb (validation), or nyu-mll/glue with the configuration mrpc.",
@@ -28,8 +28,8 @@ def hub_pairs(frame: Frame, task: str, key: str) -> PairSet | None:
         return None
     work = hub_work(name, split or "validation", config or None, revision or None, task, columns)
     if not has_begun(work) and st.button("Fetch", icon=":material/download:", key=f"{key}_fetch"):
-        from ..evaluate.hub_data import validate_data_id
-        from ..hub import validate_revision
+        from ..evaluate.data.hub import validate_data_id
+        from ..models.hub import validate_revision
 
         validate_data_id(name)
         validate_revision(revision)
@@ -42,7 +42,7 @@ def hub_work(name: str, split: str, config: str | None, revision: str | None, ta
     """The job that fetches a set and reads it."""
     return Work(
         ("hub_pairs", name, split, config, revision, task, columns),
-        "subemb.evaluate.hub_data:read_hub_pairs",
+        "subemb.evaluate.data.hub:read_hub_pairs",
         {"dataset_id": name, "split": split, "config": config, "revision": revision, "task": task, "columns": columns},
         "Fetching the data set",
         lane="download",

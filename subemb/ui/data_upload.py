@@ -5,13 +5,13 @@ import hashlib
 import pandas as pd
 import streamlit as st
 
-from ..errors import InputError
-from ..evaluate.formats import Columns
-from ..evaluate.pairs import PairSet, combine
-from ..evaluate.readers import Preview, preview, read_pairs
+from ..base.errors import InputError
+from ..evaluate.data.pairs import PairSet, combine
+from ..evaluate.data.read import Preview, preview, read_pairs
+from ..evaluate.data.recognise import Columns
 from ..format import size_text
-from ..tokens import escape_markdown
-from .text import show_error
+from ..models.vocabulary import escape_markdown
+from .shell.text import show_error
 
 TYPES = ["csv", "tsv", "txt", "jsonl", "ndjson", "json", "parquet"]
 MOST_MEGABYTES = 20  # a file; what the server's maxUploadSize allows

@@ -6,11 +6,11 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from ..evaluate.entailment_report import EntailmentReport
-from ..tasks.entailment import SetResult
-from ..tokens import escape_markdown, plotly_text
-from .charts import PALETTE, layout, show
-from .entailment_charts import label_name
-from .set_results import bar_marker, per_cent, signed
+from ..models.vocabulary import escape_markdown, plotly_text
+from ..tasks.evaluations import SetResult
+from .pages.entailment.charts import label_name
+from .widgets.charts import PALETTE, layout, show
+from .widgets.scores import bar_marker, per_cent, signed
 
 LABELLED = "as labelled"
 #: Colours of answers; not those of sides, which mean something else on this page.

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from ..tasks.entailment import SetResult
-from ..tokens import plotly_text
-from .charts import NEUTRAL, layout
-from .set_results import SIDE_COLOURS, SIDE_SYMBOLS, language_name, signed
+from ..models.vocabulary import plotly_text
+from ..tasks.evaluations import SetResult
+from .widgets.charts import NEUTRAL, layout
+from .widgets.scores import SIDE_COLOURS, SIDE_SYMBOLS, language_name, signed
 
 #: Orders of the languages: by the change against the first side, or by the first side's accuracy.
 LARGEST_LOSS, HIGHEST_BEFORE = "largest loss first", "highest before first"

@@ -7,15 +7,15 @@ import streamlit as st
 
 from ..evaluate.entailment_report import EntailmentReport
 from ..format import count_text
-from ..tasks.entailment import SetResult
-from ..tokens import escape_markdown
-from . import entailment_charts as charts
+from ..models.vocabulary import escape_markdown
+from ..tasks.evaluations import SetResult
 from . import entailment_languages as by_language
-from .charts import download_csv, show
 from .entailment_answers import answers_view
-from .entailment_charts import FLIP_NAMES, label_name
-from .set_results import interval_sentence, mcnemar_sentence, metric_cards, per_cent, side_columns, signed, skipped_rows
-from .text import counted
+from .pages.entailment import charts
+from .pages.entailment.charts import FLIP_NAMES, label_name
+from .shell.text import counted
+from .widgets.charts import download_csv, show
+from .widgets.scores import interval_sentence, mcnemar_sentence, metric_cards, per_cent, side_columns, signed, skipped_rows
 
 ALL = "all flipped"
 MOST_FLIPS = 1000  # rows of the table on the page; the download has all pairs

@@ -4,18 +4,18 @@ from pathlib import Path
 
 import streamlit as st
 
-from ..errors import InputError
+from ..base.errors import InputError
 from ..export.report import html_report
 from ..format import count_text, size_text
-from ..tasks.entailment import engine_options
+from ..models.vocabulary import escape_markdown
 from ..tasks.evaluated import Evaluation, evaluations_of, read_evaluation
+from ..tasks.evaluations import engine_options
 from ..tasks.exports import file_stem
 from ..tasks.sides import Subject
-from ..tokens import escape_markdown
-from .export_offers import WhatIsShown
-from .frame import Frame
-from .text import counted
-from .work import subject_of
+from .pages.export.offers import WhatIsShown
+from .shell.frame import Frame
+from .shell.text import counted
+from .shell.work import subject_of
 
 
 @st.cache_resource(max_entries=128, show_spinner=False)

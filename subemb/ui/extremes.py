@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from ..tokens import KINDS, escape_html
-from .charts import download_csv
-from .error_page import Measured
-from .text import counted
+from ..models.vocabulary import KINDS, escape_html
+from .pages.error.page import Measured
+from .shell.text import counted
+from .widgets.charts import download_csv
 
 COUNTS = (5, 10, 20, 50)
 NEIGHBOURS_LISTED = 6

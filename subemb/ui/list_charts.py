@@ -8,11 +8,11 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.colors import get_colorscale, hex_to_rgb
 
-from ..evaluate.lists import ListComparison
-from ..tokens import plotly_text
-from .charts import SEQUENTIAL, layout
-from .sentence_inputs import on_one_line
+from ..evaluate.similarity.sentences import ListComparison
+from ..models.vocabulary import plotly_text
 from .token_effects import LOWERS, RAISES
+from .widgets.charts import SEQUENTIAL, layout
+from .widgets.sentence_inputs import on_one_line
 
 MOST_LABELLED = 30  # sentences up to which an axis names each
 LABEL_LENGTH = 11  # characters: more leaves no room for the cells on a narrow screen

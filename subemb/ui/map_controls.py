@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import streamlit as st
 
 from ..analysis.layout import UmapSettings
-from .frame import Frame
 from .map_facts import TokenFacts
 from .map_key import CODE, ERROR, ID, KIND, NORM
+from .shell.frame import Frame
 
 SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 60_000, 120_000)
 PCA_TOKENS, UMAP_TOKENS = 60_000, 5_000  # drawn by default, if the vocabulary has more

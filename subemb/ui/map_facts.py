@@ -9,10 +9,10 @@ import pandas as pd
 
 from ..analysis.error import reconstruction_error
 from ..analysis.layout import Layout
-from ..codec.result import Compressed, SubspaceCompressed
-from ..tokens import Vocabulary, plotly_text
-from .map_charts import Drawn
-from .text import shortened
+from ..codec.compressed import Compressed, SubspaceCompressed
+from ..models.vocabulary import Vocabulary, plotly_text
+from .pages.token_map.charts import Drawn
+from .shell.text import shortened
 
 if TYPE_CHECKING:
     import torch

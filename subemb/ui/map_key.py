@@ -2,10 +2,21 @@
 
 import numpy as np
 
-from ..errors import InputError
-from ..tokens import KINDS, escape_html
-from .map_charts import GRADIENT, KIND_MARKS, LABELS, Colouring, Drawn, by_code, by_kind, by_value, code_swatches, oklch
+from ..base.errors import InputError
+from ..models.vocabulary import KINDS, escape_html
 from .map_facts import TokenFacts
+from .pages.token_map.charts import (
+    GRADIENT,
+    KIND_MARKS,
+    LABELS,
+    Colouring,
+    Drawn,
+    by_code,
+    by_kind,
+    by_value,
+    code_swatches,
+    oklch,
+)
 
 #: What points can be coloured by.
 KIND, CODE, ERROR, NORM, ID = "Token kind", "Code of a subspace", "Error", "Norm", "Token id"

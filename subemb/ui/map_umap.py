@@ -5,11 +5,11 @@ import streamlit as st
 
 from ..analysis.layout import Layout, UmapSettings, kept_umap_layout, sample_tokens
 from ..format import count_text, seconds_text
-from ..jobs import Job, manager
-from . import map_job
-from .frame import Frame
+from ..jobs.manager import Job, manager
+from ..tasks import layouts as map_job
 from .map_controls import View
-from .text import errors_shown, show_error
+from .shell.frame import Frame
+from .shell.text import errors_shown, show_error
 
 
 def umap_view(frame: Frame, view: View) -> Layout | None:

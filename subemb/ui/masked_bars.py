@@ -1,9 +1,9 @@
 """The best fillings of one mask on one side, as rows of bars. Everything here returns HTML for ``st.html``."""
 
-from ..evaluate.masked import FilledMask, Filling
+from ..evaluate.masked.fill import FilledMask, Filling
 from ..format import percent_text
-from ..tokens import escape_html
-from .charts import PALETTE
+from ..models.vocabulary import escape_html
+from .widgets.charts import PALETTE
 
 _STYLE = """
 .mw { width: 100%; border-collapse: collapse; font-size: .9rem; line-height: 1.25; margin: 0 0 .4rem; table-layout: fixed; }

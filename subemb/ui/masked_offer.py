@@ -6,10 +6,10 @@ import streamlit as st
 
 from ..evaluate.masked_catalogue import HUB_MODELS, models_with_masked_head
 from ..format import count_text
-from ..tokens import escape_markdown
+from ..models.vocabulary import escape_markdown
 from .data import listed_models
-from .frame import Frame
-from .sidebar import write_hub_id
+from .shell.frame import Frame
+from .shell.sidebar import write_hub_id
 
 MOST_LISTED = 20
 

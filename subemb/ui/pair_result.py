@@ -7,12 +7,12 @@ import streamlit as st
 from ..evaluate.effects import Attribution, SentenceEffects
 from ..evaluate.reading import ReadSentence
 from ..format import count_text
+from ..models.vocabulary import escape_markdown
 from ..tasks.similarity import PairComparison
-from ..tokens import escape_markdown
-from .charts import download_csv, layout, show
-from .set_results import SIDE_COLOURS
-from .text import counted
+from .shell.text import counted
 from .token_effects import LOWERS, RAISES, TokenEffect, bar_html, digits_for, legend_html, signed, strip_html
+from .widgets.charts import download_csv, layout, show
+from .widgets.scores import SIDE_COLOURS
 
 WHICH = ("First sentence", "Second sentence")
 MOST_DRAWN = 600  # tokens of a sentence

@@ -5,8 +5,8 @@ import math
 import streamlit as st
 
 from ..evaluate.similarity_report import METRIC_NAMES, SideScores
-from .set_results import metric_delta, signed
 from .similarity_charts import METRIC_HELP, score_text
+from .widgets.scores import metric_delta, signed
 
 
 def score_card(scores: SideScores, metric: str, name: str) -> None:

@@ -4,11 +4,11 @@ import numpy as np
 import streamlit as st
 
 from ..format import count_text
-from .assignments import Assignment, block_legend
-from .blocks import rows_that_fit
-from .charts import download_csv
-from .sentence_inputs import cut, say_cut, take_up
-from .text import counted, write_parameter
+from .pages.assignments.views import Assignment, block_legend
+from .shell.text import counted, write_parameter
+from .widgets.blocks import rows_that_fit
+from .widgets.charts import download_csv
+from .widgets.sentence_inputs import cut, say_cut, take_up
 
 LONGEST_SENTENCE = 2000  # characters
 MOST_ROWS = 128  # tokens of a sentence that are drawn

@@ -8,9 +8,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from ..evaluate.similarity_report import METRIC_NAMES, SimilarityReport, descending_ranks
-from ..tokens import plotly_text
-from .charts import NEUTRAL, PALETTE, SEQUENTIAL, layout
-from .set_results import SIDE_COLOURS, SIDE_SYMBOLS, language_name, signed
+from ..models.vocabulary import plotly_text
+from .widgets.charts import NEUTRAL, PALETTE, SEQUENTIAL, layout
+from .widgets.scores import SIDE_COLOURS, SIDE_SYMBOLS, language_name, signed
 
 MOST_POINTS = 3000  # of a scatter; more would hide each other, and their sentences would make the page slow
 LONGEST_HOVER = 90  # characters of a sentence in a hover

@@ -6,7 +6,7 @@ Token text is escaped here and nowhere else. Colour is never alone: each token c
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..tokens import escape_html
+from ..models.vocabulary import escape_html
 
 #: Green and purple are told apart by colour-blind readers too, and neither looks like the original's or the compressed colour.
 RAISES, LOWERS = "#009E73", "#B05AA8"

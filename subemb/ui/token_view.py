@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from ..tokens import escape_markdown
-from .assignments import Assignment, block_legend
-from .blocks import wrapped_html
-from .charts import download_csv
-from .text import counted
+from ..models.vocabulary import escape_markdown
+from .pages.assignments.views import Assignment, block_legend
+from .shell.text import counted
+from .widgets.blocks import wrapped_html
+from .widgets.charts import download_csv
 
 WIDE = 5  # from so many subspaces on, two drawings do not fit beside each other
 SHARERS_SHOWN = 8

@@ -16,9 +16,9 @@ from subemb.adaptation.result import Adaptation
 from subemb.adaptation.session import Session
 from subemb.adaptation.state import STATE_FILE, read_state
 from subemb.adaptation.texts import drawing_chances
-from subemb.errors import Cancelled, InputError
-from subemb.evaluate.pairs import PairSet
-from subemb.progress import Progress
+from subemb.base.errors import Cancelled, InputError
+from subemb.base.progress import Progress
+from subemb.evaluate.data.pairs import PairSet
 
 NAMES = [word for word in WORDS if word.isalpha()]
 
@@ -341,7 +341,7 @@ def test_what_cannot_be_adapted_is_said(model, compressed):
     with pytest.raises(InputError, match="last_layers is 9"):
         subemb.adapt(model, compressed, sentences(), steps=5, train="last", last_layers=9)
     table = subemb.PretrainedModel.from_table(model.table)
-    with pytest.raises(subemb.errors.ModelError, match="no tokenizer"):
+    with pytest.raises(subemb.base.errors.ModelError, match="no tokenizer"):
         subemb.adapt(table, compressed, sentences(), steps=5)
 
 
@@ -403,7 +403,7 @@ def test_a_sentence_model_that_began_as_a_masked_one_learns_sentence_vectors(tmp
 def test_a_classifier_gets_its_probabilities_back(tmp_path):
     from entailment_models import made_pairs, make_classifier
 
-    from subemb.evaluate.entailment import engine_for
+    from subemb.evaluate.entailment.pairs import engine_for
 
     original = subemb.load(make_classifier(tmp_path / "classifier"))
     compressed = subemb.compress(original.table, "arbitrary", 2)

@@ -17,8 +17,8 @@ from subemb.adaptation.material import material_of, pairs_without
 from subemb.adaptation.objectives import SentenceVectors, drawn_masks
 from subemb.adaptation.result import Adaptation
 from subemb.adaptation.scoring import MaskedWordScore, score_of
-from subemb.errors import Cancelled, InputError, ModelError
-from subemb.evaluate.pairs import TWO_WAY_LABELS, PairSet
+from subemb.base.errors import Cancelled, InputError, ModelError
+from subemb.evaluate.data.pairs import TWO_WAY_LABELS, PairSet
 
 NAMES = [word for word in WORDS if word.isalpha()]
 
@@ -88,7 +88,7 @@ def test_a_two_way_set_is_scored_as_two_ways(tmp_path):
     pairs = made_pairs()
     gold = np.minimum(pairs.gold, 1)
     two = PairSet("two", "entailment", "made", pairs.first, pairs.second, gold, TWO_WAY_LABELS)
-    from subemb.evaluate.entailment import engine_for
+    from subemb.evaluate.entailment.pairs import engine_for
 
     entailed = engine_for(model).probabilities(two.first, two.second)[:, 0] > 0.5
     assert score_of(model, two) == pytest.approx(100 * float((entailed == (gold == 0)).mean()))

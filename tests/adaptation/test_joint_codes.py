@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import subemb
-from subemb.adaptation.joint_codes import Metric, joint_codes, looked_up
+from subemb.adaptation.codes import Metric, joint_codes, looked_up
 from subemb.adaptation.sensitivity import metric_of, sensitivity
 
 

@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save_file
 
 import subemb
 from subemb.adaptation.saved import WEIGHTS_FILE, load
-from subemb.errors import InputError, ModelError
+from subemb.base.errors import InputError, ModelError
 
 SENTENCES = ["the cat sits on the mat", "a dog runs", "two birds sing under the tree"]
 
@@ -174,7 +174,7 @@ def with_everything(original, folder, head=None):
     """A saved result in which every weight of the original's network is a changed one."""
     from subemb.adaptation.settings import AdaptationSettings
     from subemb.adaptation.students import trained_names
-    from subemb.other_models import AdaptedModel
+    from subemb.models.variants import AdaptedModel
 
     network = original.network(head)
     own = dict(network.named_parameters())
@@ -224,14 +224,14 @@ def test_weights_are_found_in_a_sentence_model_and_under_old_names(tmp_path):
 
 
 def test_the_weights_are_checked_without_building_the_network(folder, monkeypatch):
-    from subemb import checkpoint
+    from subemb.models import checkpoint
 
     monkeypatch.setattr(checkpoint, "_network_without_weights", None)
     assert subemb.load(folder).weights
 
 
 def test_names_that_nobody_can_look_up_are_left_to_the_network(folder, monkeypatch):
-    from subemb import checkpoint
+    from subemb.models import checkpoint
 
     other_name(folder)
     monkeypatch.setattr(checkpoint, "_network_without_weights", None)  # calling it raises, as strange architectures do

@@ -16,9 +16,9 @@ from subemb import export
 from subemb.adaptation import AdaptationSettings, text_of_pairs
 from subemb.adaptation.students import OriginalStudent, Student
 from subemb.codec.subspace_layers import SubspaceEmbedding, SubspaceLinear
-from subemb.evaluate.pairs import PairSet
-from subemb.network import exchange_weights, freeze, share_weights
-from subemb.other_models import AdaptedModel
+from subemb.evaluate.data.pairs import PairSet
+from subemb.models.network import exchange_weights, freeze, share_weights
+from subemb.models.variants import AdaptedModel
 
 NAMES = [word for word in WORDS if word.isalpha()]
 BIAS = "cls.predictions.bias"

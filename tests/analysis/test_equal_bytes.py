@@ -9,10 +9,10 @@ from made_results import any_results, made_result
 
 from subemb.analysis import equal_bytes
 from subemb.analysis.equal_bytes import NEAR, TOLERANCE, estimate_seconds, settings_at_bytes
+from subemb.base.errors import InputError
 from subemb.codec import compress, sizes
 from subemb.codec.settings import METHODS, CompressionSettings
 from subemb.codec.sizes import predicted_size
-from subemb.errors import InputError
 
 V, D = 30522, 384
 

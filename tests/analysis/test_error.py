@@ -11,9 +11,9 @@ from sklearn.metrics.pairwise import paired_cosine_distances
 
 from subemb.analysis import id_bins, reconstruction_error
 from subemb.analysis import rows as rows_module
-from subemb.codec.result import SubspaceCompressed
+from subemb.base.errors import InputError
+from subemb.codec.compressed import SubspaceCompressed
 from subemb.codec.settings import CompressionSettings
-from subemb.errors import InputError
 
 # mean row (0, 0); squared distances from it 4, 4, 1, 1: variance 10, 2.5 a token
 TABLE = torch.tensor([[2.0, 0.0], [-2.0, 0.0], [0.0, 1.0], [0.0, -1.0]])

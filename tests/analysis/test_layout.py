@@ -17,10 +17,10 @@ from subemb.analysis import (
     umap_layout,
 )
 from subemb.analysis import layout_files as files
-from subemb.codec.result import SubspaceCompressed
+from subemb.base.errors import Cancelled, InputError
+from subemb.codec.compressed import SubspaceCompressed
 from subemb.codec.settings import CompressionSettings
-from subemb.errors import Cancelled, InputError
-from subemb.jobs import JobManager
+from subemb.jobs.manager import JobManager
 
 LIMIT = 240
 QUICK = UmapSettings(n_neighbors=6, epochs=60)

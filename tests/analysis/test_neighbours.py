@@ -9,7 +9,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from subemb.analysis import nearest, neighbours_kept
 from subemb.analysis import neighbours as module
-from subemb.errors import Cancelled, InputError
+from subemb.base.errors import Cancelled, InputError
 
 
 def angles(*degrees):

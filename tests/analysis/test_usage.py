@@ -10,9 +10,9 @@ from scipy.stats import entropy
 
 from subemb.analysis import code_usage, collision_groups, members, shared_blocks, tokens_by_code
 from subemb.analysis import usage as module
-from subemb.codec.result import SubspaceCompressed
+from subemb.base.errors import InputError
+from subemb.codec.compressed import SubspaceCompressed
 from subemb.codec.settings import CompressionSettings
-from subemb.errors import InputError
 
 CODES = np.array([[0, 1], [0, 0], [1, 0], [0, 1], [0, 1]])
 TABLE = torch.tensor([[0.0, 0.0, 1.0], [3.0, 4.0, 0.0], [1.0, 1.0, 1.0], [0.0, 0.0, 4.0], [0.0, 4.0, 1.0]])

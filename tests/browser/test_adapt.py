@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 import subemb
 from subemb.codec.settings import CompressionSettings
-from subemb.pretrained import load_listed
+from subemb.models.load import load_listed
 from subemb.runs import kept_compressed, run_and_keep
 from subemb.tasks import adaptation as tasks
 

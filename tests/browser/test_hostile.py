@@ -5,8 +5,8 @@ from browsing import wait_for
 from checkpoints import HOSTILE, SPECIAL, make_hostile
 
 from subemb.codec.settings import CompressionSettings
+from subemb.models.vocabulary import Vocabulary
 from subemb.runs import run_and_keep
-from subemb.tokens import Vocabulary
 
 SETTINGS = CompressionSettings("product", subspaces=2, codebook_size=3, iterations=2)  # few tuples: collisions with everybody
 QUERY = "method=product&f=2&q=3&iterations=2"

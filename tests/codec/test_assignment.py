@@ -4,7 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subemb.codec.assignment import (
+from subemb.base.errors import InputError
+from subemb.codec.blocks import (
     Blocks,
     _segment_sums,
     arbitrary_codes,
@@ -14,7 +15,6 @@ from subemb.codec.assignment import (
     joint_codebooks,
     nearest_codes,
 )
-from subemb.errors import InputError
 
 
 def test_arbitrary_codes_are_the_digits_most_significant_first():

@@ -7,9 +7,9 @@ import torch
 from made_results import made_result
 from torch import nn
 
+from subemb.base.errors import InputError
 from subemb.codec.modules import CompressedEmbedding, SubspaceEmbedding, SubspaceLinear, attach
 from subemb.codec.settings import METHODS
-from subemb.errors import InputError
 
 V = 60
 BERT_LIKE = {

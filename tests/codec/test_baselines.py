@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from made_results import BASELINE_FUNCTIONS, made_result
 
+from subemb.base.errors import Cancelled, InputError
 from subemb.codec.baselines import Int4Compressed, compress_int4, compress_int8, compress_low_rank
 from subemb.codec.settings import CompressionSettings
-from subemb.errors import Cancelled, InputError
 
 INT8, INT4 = CompressionSettings("int8"), CompressionSettings("int4")
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 import subemb
 from subemb.analysis import neighbours_kept, reconstruction_error
+from subemb.base.errors import Cancelled, InputError
 from subemb.codec import METHODS, CompressionSettings, SubspaceCompressed, compress, load
 from subemb.codec.weights import token_weights
-from subemb.errors import Cancelled, InputError
-from subemb.pretrained import PretrainedModel
+from subemb.models.load import PretrainedModel
 
 CODEBOOK_METHODS = ["cluster", "arbitrary", "random", "product", "optimized_product", "residual"]
 

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from subemb.codec.assignment import Blocks
+from subemb.base.errors import Cancelled
+from subemb.codec.blocks import Blocks
 from subemb.codec.kmeans import kmeans, sampled_start
 from subemb.codec.monitor import Monitor
-from subemb.errors import Cancelled
 
 
 def run(table, subspaces, size, *, weights=None, seed=0, progress=None, **options):

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from made_results import any_results, made_result
 from torch import nn
 
+from subemb.base.errors import InputError
 from subemb.codec.modules import CompressedEmbedding, SubspaceEmbedding, SubspaceLinear, embedding_layer, output_layer
 from subemb.codec.settings import METHODS
 from subemb.codec.subspace_layers import code_dtype
-from subemb.errors import InputError
 
 WITH_CODES = [name for name, method in METHODS.items() if method.uses_codebooks]
 # One of each way to rebuild a row: joined, joined and turned, added up.

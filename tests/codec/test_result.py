@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_results import any_results, made_result
 
-from subemb.codec.result import SubspaceCompressed
+from subemb.codec.compressed import SubspaceCompressed
 from subemb.codec.settings import METHODS, CompressionSettings
 
 WITH_CODES = tuple(name for name, method in METHODS.items() if method.uses_codebooks)

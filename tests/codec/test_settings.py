@@ -1,7 +1,7 @@
 import pytest
 
+from subemb.base.errors import InputError
 from subemb.codec import METHODS, CompressionSettings
-from subemb.errors import InputError
 
 
 @pytest.mark.parametrize(

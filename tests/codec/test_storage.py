@@ -14,10 +14,10 @@ from made_results import any_results, made_result
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from subemb.base.errors import InputError
 from subemb.codec import storage
 from subemb.codec.settings import METHODS
 from subemb.codec.storage import CONFIG_FILE, FORMAT, TENSORS_FILE, load, read_config, save
-from subemb.errors import InputError
 
 STORED = ("codes", "rotation", "coefficients", "components", "mean", "values", "row_scale", "minimum", "step")
 

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from subemb.base.errors import Cancelled, InputError
 from subemb.codec.weights import (
     FLOOR,
     MOST_SPECIAL,
@@ -25,8 +26,7 @@ from subemb.codec.weights import (
     text_digest,
     token_weights,
 )
-from subemb.errors import Cancelled, InputError
-from subemb.tokens import Vocabulary
+from subemb.models.vocabulary import Vocabulary
 
 
 def zipf(rank: float) -> float:

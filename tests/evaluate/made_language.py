@@ -6,7 +6,7 @@ from pathlib import Path
 from checkpoints import SPECIAL, make_bert, make_sentence_model
 
 import subemb
-from subemb.evaluate.pairs import LABELS, PairSet
+from subemb.evaluate.data.pairs import LABELS, PairSet
 
 ANIMALS = ("cat", "dog", "bird", "fox")
 VERBS = ("sits", "runs", "sings", "sleeps")

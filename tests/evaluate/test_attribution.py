@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_results import made_result
 
+from subemb.base.errors import Cancelled, InputError, ModelError
 from subemb.codec import compress
-from subemb.errors import Cancelled, InputError, ModelError
-from subemb.evaluate.attribution import attribute
 from subemb.evaluate.blocks import RUNS_OF_AXES, Blocks
 from subemb.evaluate.effects import AttributionSettings, cosines
 from subemb.evaluate.given_embeddings import GivenEncoder
 from subemb.evaluate.integrated import LARGEST_GAP, SMALLEST_GAP
-from subemb.pretrained import load
+from subemb.evaluate.similarity.attribution import attribute
+from subemb.models.load import load
 from subemb.tasks.sides import sides_of
 
 FIRST, SECOND = "the cat sits on the old mat", "a small dog runs under the table"

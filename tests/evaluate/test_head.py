@@ -16,15 +16,15 @@ from safetensors.torch import load_file, save_file
 from shared import ROOT, shared_path
 
 import subemb
-from subemb.errors import Cancelled, InputError, ModelError
-from subemb.evaluate.entailment import engine_for, evaluate_entailment
-from subemb.evaluate.head import EntailmentHead, HeadEngine, HeadShape, features, unit_length
+from subemb.base.errors import Cancelled, InputError, ModelError
+from subemb.evaluate.data.pairs import LABELS, PairSet
+from subemb.evaluate.data.read import read_pairs
+from subemb.evaluate.entailment.head import EntailmentHead, HeadEngine, HeadShape, features, unit_length
+from subemb.evaluate.entailment.head_training import train_head
+from subemb.evaluate.entailment.pairs import engine_for, evaluate_entailment
 from subemb.evaluate.head_files import CARD_FILE, TENSORS_FILE, belongs, heads_for, load_head, read_card, save_head
 from subemb.evaluate.head_settings import HeadSettings
 from subemb.evaluate.head_split import same_sentence, sentence_groups, split_pairs
-from subemb.evaluate.head_training import train_head
-from subemb.evaluate.pairs import LABELS, PairSet
-from subemb.evaluate.readers import read_pairs
 
 QUICK = HeadSettings(
     members=2, projected=32, hidden=32, epochs=6, dropout=0.1, feature_dropout=0.0, learning_rate=5e-3, batch_size=32, scale=1.0

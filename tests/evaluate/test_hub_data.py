@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from subemb.errors import Cancelled, InputError, ModelError
-from subemb.evaluate.formats import Columns
-from subemb.evaluate.hub_data import CONVERTED, look_up_data, read_hub_pairs
-from subemb.evaluate.pairs import LABELS, TWO_WAY_LABELS
+from subemb.base.errors import Cancelled, InputError, ModelError
+from subemb.evaluate.data.hub import CONVERTED, look_up_data, read_hub_pairs
+from subemb.evaluate.data.pairs import LABELS, TWO_WAY_LABELS
+from subemb.evaluate.data.recognise import Columns
 
 COMMITS = {"main": "a" * 40, "v1": "b" * 40, CONVERTED: "c" * 40}
 

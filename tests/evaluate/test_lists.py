@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.stats import rankdata
 
+from subemb.base.errors import InputError
 from subemb.codec import compress
-from subemb.errors import InputError
-from subemb.evaluate.lists import MOST_SENTENCES, ListComparison, compare, ranks_of
-from subemb.pretrained import load
+from subemb.evaluate.similarity.sentences import MOST_SENTENCES, ListComparison, compare, ranks_of
+from subemb.models.load import load
 from subemb.tasks.sides import sides_of
 
 TEXTS = ["the cat sits on the mat", "a small dog runs", "the river is green", "one old house", "birds sings ."]

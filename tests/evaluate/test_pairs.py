@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subemb import evaluate
-from subemb.errors import InputError
-from subemb.evaluate.pairs import LABELS, PairSet, SkipCounter, Skipped, WordSet, combine, skipped_text
+from subemb.base.errors import InputError
+from subemb.evaluate.data.pairs import LABELS, PairSet, SkipCounter, Skipped, WordSet, combine, skipped_text
 
 
 def made(count: int = 6, name: str = "made", languages: tuple[str, ...] = (), **changes) -> PairSet:

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 import subemb
-from subemb.errors import Cancelled, InputError
-from subemb.evaluate.masked_network import MaskedSides
-from subemb.evaluate.pseudo_perplexity import (
+from subemb.base.errors import Cancelled, InputError
+from subemb.evaluate.masked.perplexity import (
     FEWEST_SENTENCES,
     MOST_SENTENCES,
     bootstrap_of_means,
@@ -17,6 +16,7 @@ from subemb.evaluate.pseudo_perplexity import (
     pseudo_perplexity,
     split_sentences,
 )
+from subemb.evaluate.masked_network import MaskedSides
 from subemb.tasks.sides import sides_of
 
 TEXT = "the cat says meow in the house.\nthe dog says woof. a cow lives in the barn. the owl says cat! the pig. what, me?"

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shared import shared_path
 
-from subemb.errors import Cancelled, InputError
-from subemb.evaluate import tables
-from subemb.evaluate.pairs import LABELS, TWO_WAY_LABELS
-from subemb.evaluate.readers import MOST_BYTES, Columns, demo_pairs, preview, read_pairs, read_words
+from subemb.base.errors import Cancelled, InputError
+from subemb.evaluate.data import tables
+from subemb.evaluate.data.pairs import LABELS, TWO_WAY_LABELS
+from subemb.evaluate.data.read import MOST_BYTES, Columns, demo_pairs, preview, read_pairs, read_words
 
 
 def tsv(*rows: str, end: str = "\n") -> bytes:

@@ -9,13 +9,13 @@ import torch
 from checkpoints import LINES, WORDS, make_bert, make_sentence_model, make_xlmr
 from scipy import stats
 
+from subemb.base.errors import Cancelled, InputError
 from subemb.codec import attach, compress
-from subemb.errors import Cancelled, InputError
-from subemb.evaluate.pairs import PairSet, Skipped
-from subemb.evaluate.similarity import cosines, encoding_seconds, evaluate_pairs
+from subemb.evaluate.data.pairs import PairSet, Skipped
+from subemb.evaluate.similarity.pairs import cosines, encoding_seconds, evaluate_pairs
 from subemb.evaluate.similarity_report import SimilarityReport
 from subemb.evaluate.statistics import accuracy, f1, paired_bootstrap
-from subemb.pretrained import load
+from subemb.models.load import load
 
 
 def made_set(pairs: int = 60, task: str = "similarity", languages: tuple[str, ...] = (), seed: int = 0) -> PairSet:

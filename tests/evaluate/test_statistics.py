@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from subemb.errors import Cancelled, InputError
+from subemb.base.errors import Cancelled, InputError
 from subemb.evaluate import statistics as ours
 from subemb.evaluate.statistics import STATISTICS, Interval, McNemar, paired_bootstrap
 

@@ -8,12 +8,12 @@ from checkpoints import make_bert, make_gpt2, make_roberta, make_xlmr
 from scipy import stats
 from shared import shared_path
 
+from subemb.base.errors import InputError, ModelError
 from subemb.codec import attach, compress
-from subemb.errors import InputError, ModelError
-from subemb.evaluate.pairs import Skipped, WordSet
-from subemb.evaluate.words import ONE_PIECE, SEVERAL_PIECES, WordReport, evaluate_words, word_pieces, word_vectors
-from subemb.pretrained import load
-from subemb.pretrained_model import PretrainedModel
+from subemb.evaluate.data.pairs import Skipped, WordSet
+from subemb.evaluate.similarity.words import ONE_PIECE, SEVERAL_PIECES, WordReport, evaluate_words, word_pieces, word_vectors
+from subemb.models.load import load
+from subemb.models.model import PretrainedModel
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,8 @@ from huggingface_hub import ModelCard
 
 import subemb
 from subemb import export
+from subemb.base.errors import InputError
 from subemb.cli import main
-from subemb.errors import InputError
 
 SENTENCES = ["the cat sits on the mat", "a dog runs", "two birds sing under the tree"]
 TEXTS = [f"{first} {second}" for first in WORDS[:5] for second in WORDS[5:10]]
@@ -72,7 +72,7 @@ def test_an_earlier_compact_folder_is_written_anew(model, adapted, tmp_path):
 
 def test_the_card_names_the_original_of_the_hub_and_the_measured_score():
     from subemb.adaptation.result import Adaptation
-    from subemb.other_models import AdaptedModel
+    from subemb.models.variants import AdaptedModel
 
     bundled = subemb.load("all-MiniLM-L6-v2")
     compressed = subemb.compress(bundled.table, "arbitrary", 3)

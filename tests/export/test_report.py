@@ -15,12 +15,12 @@ from checkpoints import HOSTILE, TOKENS, make_bert
 import subemb
 from subemb.adaptation.result import Adaptation
 from subemb.adaptation.settings import OBJECTIVES, TRAINED, AdaptationSettings
+from subemb.base.errors import InputError
 from subemb.cli import parser as command_line
 from subemb.codec.settings import CompressionSettings
-from subemb.errors import InputError
 from subemb.evaluate import demo_pairs, evaluate_pairs
+from subemb.evaluate.data.pairs import LABELS, PairSet
 from subemb.evaluate.entailment_report import make_report
-from subemb.evaluate.pairs import LABELS, PairSet
 from subemb.evaluate.statistics import Interval
 from subemb.export.report import html_report, script_json
 from subemb.export.report_charts import error_chart, loss_chart, score_chart
@@ -314,8 +314,8 @@ def test_what_was_in_no_file_has_to_be_written_into_one(finished, name):
 
 @pytest.mark.parametrize("task", ["similarity", "entailment"])
 def test_the_demonstration_set_is_a_file_of_subemb(finished, task):
+    from subemb.base.paths import app_folder
     from subemb.evaluate import read_pairs
-    from subemb.paths import app_folder
 
     pairs = demo_pairs(task)
     text = {"name": pairs.name, "sentences": 2 * len(pairs), "pairs": len(pairs), "digest": pairs.digest}
@@ -370,7 +370,7 @@ def test_charts_draw_the_histories(finished):
 
 def test_the_charts_of_pages_and_reports_agree(finished):
     from subemb.export import report_charts
-    from subemb.ui.charts import PALETTE, error_curve
+    from subemb.ui.widgets.charts import PALETTE, error_curve
 
     assert report_charts.PALETTE == PALETTE
     figure, shown = error_curve(finished.history)

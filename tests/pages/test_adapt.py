@@ -7,9 +7,9 @@ from apps import checked, metrics, open_app, own_folders, table_with, texts
 from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model, make_table
 
 from subemb.adaptation import AdaptationSettings, text_of
+from subemb.base.errors import Cancelled
 from subemb.codec.settings import CompressionSettings
-from subemb.errors import Cancelled
-from subemb.jobs import manager
+from subemb.jobs.manager import manager
 from subemb.runs import run_and_keep
 from subemb.tasks import adaptation as tasks
 from subemb.tasks.sides import Subject
@@ -161,7 +161,7 @@ def test_a_paused_one_can_be_ended(subject):
 
 def test_a_failure_is_said_and_what_was_saved_stays(subject, monkeypatch):
     from subemb.adaptation import objectives
-    from subemb.errors import InputError
+    from subemb.base.errors import InputError
 
     key = stopped_after(subject, 20, steps=62)
     monkeypatch.setattr(objectives, "RELATION", float("nan"))

@@ -14,7 +14,7 @@ from masked_models import sentences, trained
 import subemb
 from subemb.adaptation import AdaptationSettings, text_of
 from subemb.codec.settings import CompressionSettings
-from subemb.pretrained import load_listed
+from subemb.models.load import load_listed
 from subemb.runs import kept_compressed, run_and_keep
 from subemb.tasks import adaptation as tasks
 from subemb.tasks.sides import Subject
@@ -91,7 +91,7 @@ def test_a_labelled_set_has_a_card_for_each_side(key):
         run[0].click().run()
     wait(test, lambda test: "Spearman, adapted" in metrics(test))
     from subemb.adaptation.scoring import score_of
-    from subemb.evaluate.readers import demo_pairs
+    from subemb.evaluate.data.read import demo_pairs
 
     shown = metrics(test)
     for name, side in sides(key).items():

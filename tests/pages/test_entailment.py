@@ -8,18 +8,19 @@ from checkpoints import make_bert
 from entailment_models import made_pairs, make_classifier, make_encoder, train_quick_head
 from streamlit.testing.v1 import AppTest
 
+from subemb.base.errors import InputError
 from subemb.codec.settings import CompressionSettings
-from subemb.errors import InputError
-from subemb.jobs import manager
+from subemb.jobs.manager import manager
 from subemb.runs import run_and_keep
-from subemb.tasks import entailment, sides
-from subemb.tasks.entailment import engine_options, evaluate_set, judge_pair
+from subemb.tasks import evaluations as entailment
+from subemb.tasks import sides
+from subemb.tasks.evaluations import engine_options, evaluate_set, judge_pair
 from subemb.tasks.sides import Subject, open_sides
-from subemb.ui import data_source
-from subemb.ui.entailment_engine import set_aside, train_command
 from subemb.ui.kept_reports import _read
-from subemb.ui.sidebar import ANOTHER
+from subemb.ui.pages.entailment.engine import set_aside, train_command
+from subemb.ui.shell.sidebar import ANOTHER
 from subemb.ui.state import EXAMPLE, Request
+from subemb.ui.widgets import pairs_source as data_source
 
 PAGE = "pages/5_Entailment.py"
 SETTINGS = CompressionSettings("product", subspaces=2, codebook_size=2, weights="none", iterations=2)
@@ -174,7 +175,7 @@ def test_without_an_engine_the_page_says_what_to_do(open_page):
 
 
 def test_the_bundled_model_can_be_chosen(open_page, monkeypatch):
-    from subemb.ui import visit
+    from subemb.ui.shell import visit
 
     asked = []
 
@@ -182,7 +183,7 @@ def test_the_bundled_model_can_be_chosen(open_page, monkeypatch):
         asked.append(request)
         raise InputError("nothing is computed here")
 
-    monkeypatch.setattr("subemb.ui.frame.submit_run", submit)
+    monkeypatch.setattr("subemb.ui.shell.frame.submit_run", submit)
     test = open_page("plain")
     test.button(key="entailment_bundled").click().run()
     assert not test.exception

@@ -9,16 +9,16 @@ from apps import checked, open_app, own_folders, texts
 from checkpoints import HOSTILE, SPECIAL, make_bert
 from streamlit.testing.v1 import AppTest
 
+from subemb.base.paths import cache_folder
 from subemb.codec.settings import CompressionSettings
 from subemb.evaluate import demo_pairs
 from subemb.format import count_text
-from subemb.jobs import manager
-from subemb.paths import cache_folder
+from subemb.jobs.manager import manager
 from subemb.runs import Run, run_and_keep
 from subemb.tasks.exports import COMPACT, KINDS, export_key, kept_export
 from subemb.tasks.sides import Subject
 from subemb.tasks.similarity_sets import evaluate_set
-from subemb.ui.export_offers import OFFERS
+from subemb.ui.pages.export.offers import OFFERS
 from subemb.ui.state import Request
 
 PAGE = "pages/8_Export.py"

@@ -9,7 +9,7 @@ from checkpoints import SPECIAL, make_bert
 from streamlit.testing.v1 import AppTest
 
 from subemb.codec.settings import METHODS, CompressionSettings
-from subemb.jobs import manager
+from subemb.jobs.manager import manager
 from subemb.runs import Run, run_and_keep
 from subemb.ui.state import Request, to_query
 

@@ -11,12 +11,12 @@ from streamlit.testing.v1 import AppTest
 
 from subemb.catalogue import BUNDLED_NAME
 from subemb.codec.settings import CompressionSettings
-from subemb.evaluate.masked import FilledMask, Filling
+from subemb.evaluate.masked.fill import FilledMask, Filling
 from subemb.evaluate.masked_catalogue import HUB_MODELS
+from subemb.models.vocabulary import escape_html
 from subemb.runs import run_and_keep
-from subemb.tokens import escape_html
 from subemb.ui.masked_bars import bars_html, change_of
-from subemb.ui.sidebar import ANOTHER
+from subemb.ui.shell.sidebar import ANOTHER
 from subemb.ui.state import Request, to_query
 
 PAGE = "pages/6_Masked_words.py"
@@ -95,7 +95,7 @@ def test_a_model_here_is_chosen_with_a_button(open_page):
 
 
 def test_a_hub_id_is_written_into_the_download_form_and_not_fetched(open_page):
-    from subemb.jobs import manager
+    from subemb.jobs.manager import manager
 
     test = open_page("headless")
     test.button(key="masked_download_1").click().run()

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from subemb.codec.settings import CompressionSettings
 from subemb.comparison import compare_and_keep
-from subemb.jobs import manager
+from subemb.jobs.manager import manager
 from subemb.runs import kept_run, run_and_keep
 from subemb.ui.state import Request, to_query
 

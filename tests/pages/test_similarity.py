@@ -6,7 +6,7 @@ from checkpoints import HOSTILE, SPECIAL, WORDS, make_bert, make_table
 from streamlit.testing.v1 import AppTest
 
 from subemb.codec.settings import CompressionSettings
-from subemb.pretrained import load_listed
+from subemb.models.load import load_listed
 from subemb.runs import run_and_keep
 from subemb.ui.state import Request
 

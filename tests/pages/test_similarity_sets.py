@@ -9,9 +9,9 @@ from checkpoints import SPECIAL, make_bert
 from streamlit.testing.v1 import AppTest
 
 from subemb.codec.settings import CompressionSettings
-from subemb.evaluate.readers import read_pairs
-from subemb.evaluate.word_lists import read_words
-from subemb.jobs import manager
+from subemb.evaluate.data.read import read_pairs
+from subemb.evaluate.data.word_lists import read_words
+from subemb.jobs.manager import manager
 from subemb.runs import run_and_keep
 from subemb.tasks.sides import Subject
 from subemb.tasks.similarity_sets import evaluate_set, evaluate_words, kept_set, set_key, words_key

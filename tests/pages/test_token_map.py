@@ -11,13 +11,13 @@ from streamlit.testing.v1 import AppTest
 from subemb.analysis.layout import UmapSettings
 from subemb.analysis.layout_files import keep_layout, layout_key
 from subemb.codec.settings import CompressionSettings
-from subemb.jobs import manager
-from subemb.pretrained import load_listed
+from subemb.jobs.manager import manager
+from subemb.models.load import load_listed
 from subemb.runs import kept_compressed, kept_run, run_and_keep
-from subemb.ui import map_job
+from subemb.tasks import layouts as map_job
+from subemb.ui.pages.token_map.page import SELECTED
 from subemb.ui.selection import ORIGINAL, Selection
 from subemb.ui.state import Request, to_query
-from subemb.ui.token_map import SELECTED
 
 PAGE = "pages/1_Token_map.py"
 TOKENS = [*SPECIAL, "king", "kings", "##ing", "1990", *HOSTILE, *(f"word{number}" for number in range(1200))]

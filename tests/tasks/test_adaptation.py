@@ -10,10 +10,10 @@ from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model
 
 import subemb
 from subemb.adaptation import AdaptationSettings, text_of
+from subemb.base.errors import Cancelled, InputError
+from subemb.base.progress import Progress
 from subemb.codec.settings import CompressionSettings
-from subemb.errors import Cancelled, InputError
-from subemb.jobs import manager
-from subemb.progress import Progress
+from subemb.jobs.manager import manager
 from subemb.runs import kept_compressed, run_and_keep
 from subemb.tasks import adaptation as tasks
 from subemb.tasks.sides import Subject

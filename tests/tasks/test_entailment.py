@@ -7,14 +7,15 @@ from checkpoints import make_bert
 from entailment_models import made_pairs, make_classifier, make_encoder, train_quick_head
 
 from subemb import load
+from subemb.base.errors import InputError, ModelError
+from subemb.base.paths import cache_folder
 from subemb.codec.settings import CompressionSettings
-from subemb.errors import InputError, ModelError
-from subemb.evaluate.entailment import engine_for, evaluate_entailment
-from subemb.evaluate.pairs import LABELS, PairSet, Skipped
-from subemb.paths import cache_folder
+from subemb.evaluate.data.pairs import LABELS, PairSet, Skipped
+from subemb.evaluate.entailment.pairs import engine_for, evaluate_entailment
 from subemb.runs import run_and_keep
-from subemb.tasks import entailment, sides
-from subemb.tasks.entailment import (
+from subemb.tasks import evaluations as entailment
+from subemb.tasks import sides
+from subemb.tasks.evaluations import (
     LONGEST,
     EngineChoice,
     SetResult,

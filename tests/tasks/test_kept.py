@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from subemb.paths import cache_folder
+from subemb.base.paths import cache_folder
 from subemb.tasks.kept import KEPT_RESULTS, keep_result, kept_result, result_key
 
 

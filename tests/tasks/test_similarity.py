@@ -7,10 +7,10 @@ import pytest
 from apps import own_folders
 from checkpoints import SPECIAL, make_bert, make_table, make_xlmr
 
+from subemb.base.errors import Cancelled, InputError, ModelError
 from subemb.codec.settings import CompressionSettings
-from subemb.errors import Cancelled, InputError, ModelError
 from subemb.evaluate.effects import AttributionSettings, cosines
-from subemb.pretrained import load_listed
+from subemb.models.load import load_listed
 from subemb.runs import run_and_keep
 from subemb.tasks.sides import Subject, open_sides
 from subemb.tasks.similarity import compare_lists, compare_pair, pair_on_sides

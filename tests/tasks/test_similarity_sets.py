@@ -7,11 +7,11 @@ import pytest
 from apps import own_folders
 from checkpoints import SPECIAL, make_bert
 
+from subemb.base.errors import Cancelled, InputError
+from subemb.base.paths import cache_folder
 from subemb.codec.settings import CompressionSettings
-from subemb.errors import Cancelled, InputError
-from subemb.evaluate.pairs import PairSet, WordSet
-from subemb.evaluate.similarity import evaluate_pairs
-from subemb.paths import cache_folder
+from subemb.evaluate.data.pairs import PairSet, WordSet
+from subemb.evaluate.similarity.pairs import evaluate_pairs
 from subemb.runs import run_and_keep
 from subemb.tasks import similarity_sets
 from subemb.tasks.sides import Subject, open_sides

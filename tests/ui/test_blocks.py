@@ -7,7 +7,7 @@ from checkpoints import HOSTILE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subemb.ui.blocks import (
+from subemb.ui.widgets.blocks import (
     COLORS,
     LARGEST_DRAWING,
     Row,

@@ -9,8 +9,8 @@ import pytest
 from shared import shared_path
 from streamlit.testing.v1 import AppTest
 
-from subemb.evaluate.readers import demo_pairs, read_pairs
-from subemb.jobs import manager
+from subemb.evaluate.data.read import demo_pairs, read_pairs
+from subemb.jobs.manager import manager
 from subemb.ui.data_hub import hub_work
 
 SCORED = b"sentence1\tsentence2\tscore\n" + b"".join(f"A {n}\tB {n}\t{n / 10}\n".encode() for n in range(2500))
@@ -22,9 +22,9 @@ def script(task):
 
     import streamlit as st
 
-    from subemb.ui.data_source import choose_pairs, linked_digest
-    from subemb.ui.text import errors_shown
-    from subemb.ui.visit import this_visit
+    from subemb.ui.shell.text import errors_shown
+    from subemb.ui.shell.visit import this_visit
+    from subemb.ui.widgets.pairs_source import choose_pairs, linked_digest
 
     pairs = choose_pairs(SimpleNamespace(visit=this_visit(), errors=errors_shown), task, "set")
     st.session_state["chosen"], st.session_state["linked"] = pairs, linked_digest("set")

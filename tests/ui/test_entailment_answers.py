@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from subemb.evaluate.data.pairs import LABELS, TWO_WAY_LABELS, PairSet
 from subemb.evaluate.entailment_report import make_report
-from subemb.evaluate.pairs import LABELS, TWO_WAY_LABELS, PairSet
-from subemb.tasks.entailment import SetResult
+from subemb.tasks.evaluations import SetResult
 from subemb.ui import entailment_answers as answers
 from subemb.ui import entailment_languages as by_language
 from subemb.ui.entailment_results import unknown_sentence

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from subemb.evaluate.data.pairs import LABELS, TWO_WAY_LABELS, PairSet
 from subemb.evaluate.entailment_report import Score, make_report
-from subemb.evaluate.pairs import LABELS, TWO_WAY_LABELS, PairSet
 from subemb.evaluate.statistics import Interval, McNemar
-from subemb.tasks.entailment import PairJudgement, SetResult, Writing
-from subemb.ui import entailment_charts as charts
+from subemb.tasks.evaluations import PairJudgement, SetResult, Writing
 from subemb.ui import entailment_languages as by_language
-from subemb.ui.entailment_pair import flip_text, pair_alt
 from subemb.ui.entailment_results import agreement_sentence, confusion_alt, languages_alt, languages_sentence
-from subemb.ui.set_results import interval_sentence, interval_text, mcnemar_sentence, metric_delta
+from subemb.ui.pages.entailment import charts
+from subemb.ui.pages.entailment.pair import flip_text, pair_alt
+from subemb.ui.widgets.scores import interval_sentence, interval_text, mcnemar_sentence, metric_delta
 
 HOSTILE = "<b>x</b> **y** $z$ %{x}"
 TWO = PairJudgement(LABELS, {"original": (0.7, 0.2, 0.1), "compressed": (0.25, 0.35, 0.4)})

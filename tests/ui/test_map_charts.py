@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subemb.analysis.layout import Layout
+from subemb.base.errors import InputError
 from subemb.codec import compress
-from subemb.errors import InputError
-from subemb.tokens import KINDS, Vocabulary
-from subemb.ui.map_charts import (
+from subemb.models.vocabulary import KINDS, Vocabulary
+from subemb.ui.map_facts import kept_on_the_plane, only, token_facts, token_table
+from subemb.ui.map_key import CODE, ERROR, ID, KIND, NORM, colouring_of, key_html
+from subemb.ui.pages.token_map.charts import (
     GRADIENT,
     KIND_MARKS,
     LABELS,
@@ -27,8 +29,6 @@ from subemb.ui.map_charts import (
     map_figure,
     oklch,
 )
-from subemb.ui.map_facts import kept_on_the_plane, only, token_facts, token_table
-from subemb.ui.map_key import CODE, ERROR, ID, KIND, NORM, colouring_of, key_html
 from subemb.ui.selection import ORIGINAL, RECONSTRUCTED
 
 TOKENS = [

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subemb.ui.map_link import heard_of
+from subemb.ui.pages.token_map.link import heard_of
 from subemb.ui.selection import (
     NOTHING,
     ORIGINAL,

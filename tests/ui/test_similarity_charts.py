@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from subemb.evaluate.lists import ListComparison
-from subemb.evaluate.pairs import PairSet
+from subemb.evaluate.data.pairs import PairSet
+from subemb.evaluate.similarity.sentences import ListComparison
 from subemb.evaluate.similarity_report import METRICS, SideScores, SimilarityReport
 from subemb.evaluate.statistics import Interval
 from subemb.ui import similarity_charts as charts

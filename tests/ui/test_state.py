@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from subemb.base.errors import InputError
 from subemb.cli import parser
 from subemb.codec.settings import METHODS, WEIGHTS, CompressionSettings
-from subemb.errors import InputError
 from subemb.ui.state import Request, command_line, from_query, to_query
 
 settings = st.builds(

@@ -5,7 +5,7 @@ import time
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from subemb.jobs import manager
+from subemb.jobs.manager import manager
 
 LIMIT = 60
 
@@ -15,8 +15,8 @@ def page(function: str, arguments: dict, auto: bool, key: str) -> None:
 
     import streamlit as st
 
-    from subemb.ui.visit import Visit
-    from subemb.ui.work import Work, begin, outcome
+    from subemb.ui.shell.visit import Visit
+    from subemb.ui.shell.work import Work, begin, outcome
 
     frame = SimpleNamespace(visit=st.session_state.setdefault("visit", Visit()))
     work = Work(("test_work", key), function, arguments, "Doubling the number")

@@ -1,0 +1,136 @@
+"""Codes chosen together: what one subspace cannot express, the others make up for, as far as the network is concerned.
+
+The error of a token is (x - y)^T M (x - y) for its vector x, its reconstruction y and a (D, D) matrix M that says how much the output
+moves. With M diagonal every subspace is on its own; else its codes and codebook are found with the others as they are, one
+subspace after the other (block coordinate descent; for codes that add up: iterated conditional modes, Martinez et al., ECCV
+2016). For subspace b the error is, up to a constant, (t - c)^T M_bb (t - c) with
+
+    t = x_b + M_bb^-1 M_bo (x_o - y_o),    o: all other axes,
+
+so that c is the nearest codeword to t, and a codeword is the mean of the t of its members. No step raises the error.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from ..base.progress import ProgressCallback, report
+from ..codec.unique import LARGE_BOX, exchange
+
+SWEEPS = 10  # over all subspaces, at most
+ENOUGH = 2e-3  # share of the error by which a sweep has to lower it for another one to follow
+_ROWS = 2**16  # tokens whose vectors are held at once
+
+
+class Metric:
+    """M, taken apart for the subspaces. matrix: (D, D), symmetric, positive definite. widths: d_i, adding up to D."""
+
+    def __init__(self, matrix: torch.Tensor, widths: Sequence[int]):
+        self.matrix = matrix
+        ends = np.cumsum(widths).tolist()
+        self.slices = [slice(end - width, end) for end, width in zip(ends, widths, strict=True)]
+        self.inner = [matrix[part, part] for part in self.slices]
+        self.factors = [torch.linalg.cholesky(inner) for inner in self.inner]
+        self._pulls = []
+        for part, inner in zip(self.slices, self.inner, strict=True):
+            others = matrix[part].clone()
+            others[:, part] = 0
+            self._pulls.append(torch.linalg.solve(inner, others).T.contiguous())  # (D, d)
+
+    def targets(self, axis: int, wanted: torch.Tensor, apart: torch.Tensor) -> torch.Tensor:
+        """t, (n, d), of (n, D) vectors; apart: (n, D), the vectors less their reconstructions."""
+        return wanted[:, self.slices[axis]] + apart @ self._pulls[axis]
+
+    def costs(self, axis: int, targets: torch.Tensor, book: torch.Tensor) -> torch.Tensor:
+        """(n, Q): what each codeword costs, up to a constant of the row."""
+        factor = self.factors[axis]
+        codewords = book @ factor
+        return codewords.square().sum(1) - 2 * (targets @ factor) @ codewords.T
+
+    def nearest(self, axis: int, targets: torch.Tensor, book: torch.Tensor) -> torch.Tensor:
+        """(n,) codes."""
+        return torch.cat([self.costs(axis, targets[rows], book).argmin(1) for rows in _chunks(len(targets))])
+
+    def weight(self, vectors: torch.Tensor, weights: torch.Tensor) -> float:
+        """Sum of w r^T M r over (n, D) vectors r with (n,) weights w."""
+        parts = (weights[rows] * ((vectors[rows] @ self.matrix) * vectors[rows]).sum(1) for rows in _chunks(len(vectors)))
+        return sum(float(part.sum()) for part in parts)
+
+
+def _chunks(count: int) -> Iterator[slice]:
+    return (slice(start, start + _ROWS) for start in range(0, count, _ROWS))
+
+
+def looked_up(codes: torch.Tensor, books: Sequence[torch.Tensor]) -> torch.Tensor:
+    """(n, D) of (n, f) codes."""
+    return torch.cat([book[codes[:, axis]] for axis, book in enumerate(books)], 1)
+
+
+class _Line:
+    """One subspace of codes that are to stay distinct tuples, for :func:`subemb.codec.unique.exchange`."""
+
+    def __init__(self, codes: np.ndarray, axis: int, metric: Metric, targets, book, weights):
+        self.codes, self.codebook_size = codes, len(book)
+        self.wanted = {axis: metric.nearest(axis, targets, book).numpy()}
+        self._costs = lambda tokens: metric.costs(axis, targets[tokens], book) * weights[tokens][:, None]
+
+    def costs(self, axis: int, tokens: np.ndarray) -> np.ndarray:
+        costs = self._costs(torch.from_numpy(tokens))
+        return (costs - costs.amin(1, keepdim=True)).numpy()
+
+
+def joint_codes(
+    table: torch.Tensor,
+    codes: torch.Tensor,
+    books: Sequence[torch.Tensor],
+    weights: torch.Tensor,
+    metric: Metric,
+    *,
+    unique: bool,
+    sweeps: int = SWEEPS,
+    seed: int = 0,
+    deadline: float | None = None,
+    progress: ProgressCallback | None = None,
+) -> tuple[torch.Tensor, list[torch.Tensor], list[float]]:
+    """Codes and codebooks with a lower error: (V, f) int64, f tensors (Q, d_i), and the errors, that of the start first.
+
+    table: (V, D) float32. codes: (V, f), to begin with. books: f codebooks (Q, d_i). weights: (V,), of the tokens.
+    unique: no two tokens have the same tuple; none have in ``codes``. deadline: by ``time.perf_counter``, after which no sweep is
+    begun, but for the first. Raises Cancelled.
+    """
+    codes, books = codes.long().clone(), [book.clone() for book in books]
+    apart, rng = table - looked_up(codes, books), np.random.default_rng(seed)
+    of_zeros = metric.weight(table, weights)
+
+    def error() -> float:
+        return metric.weight(apart, weights) / of_zeros if of_zeros > 0 else 0.0
+
+    errors = [error()]
+    for sweep in range(sweeps):
+        if sweep and deadline is not None and time.perf_counter() > deadline:
+            break
+        for axis, part in enumerate(metric.slices):
+            report(progress, "choosing codes together", (sweep + axis / len(books)) / sweeps)
+            targets = metric.targets(axis, table, apart)
+            if not unique:
+                codes[:, axis] = metric.nearest(axis, targets, books[axis])
+            books[axis] = _means(targets, codes[:, axis], weights, books[axis])
+            if unique:
+                line = _Line(codes.numpy(), axis, metric, targets, books[axis], weights)
+                exchange(line, [axis], LARGE_BOX, rng)
+            else:
+                codes[:, axis] = metric.nearest(axis, targets, books[axis])
+            apart[:, part] = table[:, part] - books[axis][codes[:, axis]]
+        errors.append(error())
+        if errors[-1] > (1 - ENOUGH) * errors[-2]:
+            break
+    return codes, books, errors
+
+
+def _means(targets: torch.Tensor, codes: torch.Tensor, weights: torch.Tensor, book: torch.Tensor) -> torch.Tensor:
+    """Weighted means of the members; a codeword without any stays."""
+    mass = torch.zeros(len(book)).index_add_(0, codes, weights)
+    sums = torch.zeros_like(book).index_add_(0, codes, targets * weights[:, None])
+    return torch.where(mass[:, None] > 0, sums / mass.clamp(min=1e-30)[:, None], book)

@@ -1,0 +1,127 @@
+"""Single tokens of a saved result: codes, who shares them, and what was lost."""
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..base.errors import InputError, ModelError
+from ..format import settings_text
+
+
+class Inspector:
+    """A folder written by ``save_pretrained``, and its model where that is at hand (nothing is downloaded).
+
+    facts: ``model``, ``revision``, ``settings`` (one line), ``note`` (why token texts or errors are missing, or None).
+    Raises InputError if the folder holds no consistent result.
+    """
+
+    def __init__(self, folder: Path):
+        from ..codec.storage import load
+
+        self.compressed = load(folder)
+        self.codes = getattr(self.compressed, "codes", None)
+        described = saved_model(folder)
+        self.model, note = _model_at_hand(described, self.compressed.num_embeddings, self.compressed.embedding_dim)
+        self.facts: dict[str, Any] = {
+            "model": described.get("name"),
+            "revision": described.get("revision"),
+            "settings": settings_text(self.compressed.settings),
+            "note": note,
+        }
+
+    def ids(self, token: str) -> list[int]:
+        """Ids of a token: as the vocabulary spells it, as it reads, or ``#ID``.
+
+        Raises InputError if there is none, with near ones.
+        """
+        count = self.compressed.num_embeddings
+        vocabulary = None if self.model is None else self.model.vocabulary
+        if vocabulary is not None:
+            for spellings in (vocabulary.raw, vocabulary.display, vocabulary.text):
+                found = [i for i, spelling in enumerate(spellings) if spelling and spelling == token]
+                if found:
+                    return found
+        if token.startswith("#") and token[1:].isascii() and token[1:].isdigit():
+            if int(token[1:]) < count:
+                return [int(token[1:])]
+            raise InputError(f"there is no row {token}; the ids of this table go from #0 to #{count - 1}")
+        if vocabulary is None:
+            raise InputError(f"the text of tokens is not known without the model; give {token!r} by its id, as in #1996")
+        near = [f"{vocabulary.display[i]} (#{i})" for i in vocabulary.search(token, 5)]
+        hint = f"near ones: {', '.join(near)}" if near else "give a token as the vocabulary spells it, or an id as in #1996"
+        raise InputError(f"no token {token!r} in this vocabulary; {hint}")
+
+    def token(self, token_id: int, limit: int = 8) -> dict[str, Any]:
+        """Everything about one token, JSON types. ``limit``: tokens listed at most for each code and as nearest."""
+        found = {**self._name(token_id), "kind": None, "error": None, "cosine": None, "codes": None}
+        if self.model is not None:
+            found["kind"] = str(self.model.vocabulary.kinds[token_id])
+            found["error"], found["cosine"] = self._loss(token_id)
+        if self.codes is not None:
+            found |= self._codes(token_id, limit)
+        return found
+
+    def _name(self, token_id: int) -> dict[str, Any]:
+        return {"id": token_id, "token": None if self.model is None else self.model.vocabulary.display[token_id]}
+
+    def _loss(self, token_id: int) -> tuple[float, float]:
+        """Relative error and cosine of one token, as subemb.analysis.error defines them."""
+        return float(self.errors.per_token[token_id]), float(self.errors.cosine[token_id])
+
+    @cached_property
+    def errors(self):
+        """The ReconstructionError of the whole table; the model must be there."""
+        from . import reconstruction_error
+
+        return reconstruction_error(self.model.table, self.compressed)
+
+    def _codes(self, token_id: int, limit: int) -> dict[str, Any]:
+        same = self.codes == self.codes[token_id]  # (V, f)
+        same[token_id] = False
+        shared = same.sum(1)  # (V,) codes shared with the token
+
+        def listed(mask: torch.Tensor) -> dict[str, Any]:
+            ids = mask.nonzero().flatten()
+            # those that share most come first, then small ids
+            ids = ids[torch.argsort(shared[ids], descending=True, stable=True)]
+            return {"count": len(ids), "tokens": [self._name(i) for i in ids[:limit].tolist()]}
+
+        return {
+            "codes": self.codes[token_id].tolist(),
+            "sharing": [listed(same[:, i]) for i in range(same.shape[1])],
+            "same_tuple": listed(shared == same.shape[1]),
+            "nearest": [{**self._name(i), "shared": int(shared[i])} for i in self._nearest(token_id, shared, limit)],
+        }
+
+    def _nearest(self, token_id: int, shared: torch.Tensor, limit: int) -> list[int]:
+        """Ids of the tokens that share most codes; among equals, those whose reconstruction is nearest."""
+        least = shared.topk(min(limit, len(shared))).values[-1].clamp_min(1)
+        ids = (shared >= least).nonzero().flatten()
+        away = (self.compressed.lookup(ids) - self.compressed.lookup(torch.tensor(token_id))).square().sum(1)
+        by_distance = ids[torch.argsort(away, stable=True)]
+        return by_distance[torch.argsort(shared[by_distance], descending=True, stable=True)][:limit].tolist()
+
+
+def saved_model(folder: Path) -> dict[str, Any]:
+    """What a saved result says about its model; empty if it says nothing."""
+    described = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model")
+    return described if isinstance(described, dict) else {}
+
+
+def _model_at_hand(described: dict[str, Any], rows: int, dim: int):
+    """The model that a result was made of, or None; and what to tell the user about it."""
+    from ..models.load import load
+
+    name = described.get("name")
+    if not isinstance(name, str) or described.get("source") == "memory":
+        return None, "The result does not name a model; tokens are shown by their ids."
+    try:
+        model = load(name, revision=described.get("revision"), local_only=True)
+    except ModelError as error:
+        return None, f"The model is not at hand, so tokens are shown by their ids: {error}"
+    if (model.num_tokens, model.dim) != (rows, dim) or described.get("identity") not in (None, model.identity):
+        return None, f"{name} is not the model that this result was made of; tokens are shown by their ids."
+    return model, None

@@ -1,0 +1,52 @@
+"""One way to tell how far long work is, and to stop it.
+
+Every long function takes ``progress: ProgressCallback | None``. It is called with :class:`Progress` and may return
+``True`` to ask for a stop; the function then raises :class:`subemb.base.errors.Cancelled`.
+
+>>> seen = []
+>>> report(seen.append, "k-means", 0.5, error=0.9)
+>>> seen[0].stage, seen[0].fraction, seen[0].values
+('k-means', 0.5, {'error': 0.9})
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import Cancelled
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One message about work under way.
+
+    stage: what is being done, in words a visitor understands.
+    fraction: share of the whole work done, 0..1, or None if it cannot be known.
+    values: measured numbers; iterative methods send ``iteration`` (int), ``error`` (float, relative squared error of the
+        whole table) and ``per_subspace`` (list of f floats). Plain Python types only, so that it can cross processes.
+    """
+
+    stage: str
+    fraction: float | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+ProgressCallback = Callable[[Progress], bool | None]
+
+
+def report(callback: ProgressCallback | None, stage: str, fraction: float | None = None, **values: Any) -> None:
+    """Send one message; raise :class:`~subemb.base.errors.Cancelled` if the callback answers True."""
+    if callback is not None and callback(Progress(stage, fraction, values)) is True:
+        raise Cancelled(f"stopped during: {stage}")
+
+
+def part_of(callback: ProgressCallback | None, start: float, end: float) -> ProgressCallback | None:
+    """A callback for a part of the work: its fractions 0..1 are mapped to ``start..end`` of the whole."""
+    if callback is None:
+        return None
+
+    def inner(message: Progress) -> bool | None:
+        fraction = None if message.fraction is None else start + (end - start) * message.fraction
+        return callback(Progress(message.stage, fraction, message.values))
+
+    return inner

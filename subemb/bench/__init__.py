@@ -1,0 +1,1 @@
+"""Measuring subemb against its peers: speed, token weights, tasks, adaptation."""

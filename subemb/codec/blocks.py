@@ -1,0 +1,239 @@
+"""A table cut into subspaces, and the two halves of every assignment: nearest codes, and codebooks given codes.
+
+Everything here is batched over subspaces of equal width and walks over the tokens in chunks, so that memory stays bounded.
+Axis letters: V tokens, D dimensions, f subspaces, Q codebook size, d_i width of subspace i, g subspaces of equal width.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from ..base.errors import InputError
+from .subspaces import automatic_codebook_size, subspace_widths
+
+CHUNK_ELEMENTS = {"cpu": 2**19, "cuda": 2**26}  # distances held at once: 2 MB stay in a core's cache, 256 MB on a GPU
+WEIGHT_FLOOR = 1e-9  # of the mean weight: a token of weight 0 follows without pulling, and no division by zero
+
+
+def arbitrary_codes(vocabulary: int, subspaces: int, codebook_size: int) -> torch.Tensor:
+    """The digits of every token id in base Q, most significant first: (V, f) int64 (the paper's Algorithm 1).
+
+    Raises InputError if Q ** f < V: then ids would share their digits.
+
+    >>> arbitrary_codes(5, 2, 3).tolist()
+    [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1]]
+    """
+    require_enough_tuples(vocabulary, subspaces, codebook_size, "arbitrary codes")
+    codes = torch.empty(vocabulary, subspaces, dtype=torch.int64)
+    rest = torch.arange(vocabulary)
+    for i in reversed(range(subspaces)):
+        codes[:, i] = rest % codebook_size
+        rest = rest // codebook_size
+    return codes
+
+
+def require_enough_tuples(vocabulary: int, subspaces: int, codebook_size: int, purpose: str) -> None:
+    """Raises InputError, naming the smallest Q and f that work, unless Q ** f >= V."""
+    if codebook_size**subspaces >= vocabulary:
+        return
+    enough = automatic_codebook_size(vocabulary, subspaces)
+    message = (
+        f"{purpose}: {codebook_size} ** {subspaces} = {codebook_size**subspaces} tuples are too few for {vocabulary} tokens; "
+        f"use a codebook size of at least {enough}"
+    )
+    if codebook_size > 1:
+        more = subspaces
+        while codebook_size**more < vocabulary:
+            more += 1
+        message += f", or at least {more} subspaces"
+    raise InputError(message)
+
+
+@dataclass
+class Blocks:
+    """A table about its mean, in units of its root mean square, cut into subspaces.
+
+    groups: one or two (first subspace, (g, V, d) float32) entries: subspaces of equal width lie together.
+    weights: (V,) float32 of mean 1, or None for equal weights.
+    widths: d_1..d_f.
+    """
+
+    groups: list[tuple[int, torch.Tensor]]
+    weights: torch.Tensor | None
+    widths: list[int]
+
+    @classmethod
+    def cut(cls, centred: torch.Tensor, subspaces: int, weights: torch.Tensor | None) -> "Blocks":
+        """Cut a (V, D) table; ``weights`` (V,) of mean 1 or None."""
+        widths = subspace_widths(centred.shape[1], subspaces)
+        wider = sum(width == widths[0] for width in widths)
+        split = wider * widths[0]
+        groups = [(0, _stacked(centred[:, :split], wider))]
+        if wider < subspaces:
+            groups.append((wider, _stacked(centred[:, split:], subspaces - wider)))
+        return cls(groups, weights, widths)
+
+    @property
+    def vocabulary(self) -> int:
+        return self.groups[0][1].shape[1]
+
+    @property
+    def subspaces(self) -> int:
+        return len(self.widths)
+
+    @property
+    def device(self) -> torch.device:
+        return self.groups[0][1].device
+
+    def axis(self, i: int) -> torch.Tensor:
+        """(V, d_i): the vectors of subspace i."""
+        for first, vectors in reversed(self.groups):
+            if i >= first:
+                return vectors[i - first]
+        raise IndexError(i)
+
+    def split_codes(self, codes: torch.Tensor) -> list[torch.Tensor]:
+        """(V, f) codes as one (g, V) tensor a group."""
+        return [codes[:, first : first + len(x)].T for first, x in self.groups]
+
+    def join_codes(self, parts: list[torch.Tensor]) -> torch.Tensor:
+        """The inverse of :meth:`split_codes`: (V, f) int64."""
+        return torch.cat(parts).T.contiguous()
+
+    def variances(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sum of squares about the (weighted) mean per subspace: unweighted and weighted, both (f,) float64."""
+        plain = torch.cat([_spread(x, None) for _, x in self.groups])
+        if self.weights is None:
+            return plain, plain
+        return plain, torch.cat([_spread(x, self.weights) for _, x in self.groups])
+
+    def squared_errors(self, codes: torch.Tensor, codebooks: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Squared error per subspace of codes (V, f) with one (g, Q, d) codebook a group: unweighted and weighted (f,)."""
+        plain, weighted = [], []
+        for (_, x), book, part in zip(self.groups, codebooks, self.split_codes(codes), strict=True):
+            for i in range(len(x)):
+                distance = (x[i] - book[i][part[i]]).square().sum(-1)
+                plain.append(distance.sum(dtype=torch.float64))
+                weighted.append(plain[-1] if self.weights is None else distance.double() @ self.weights.double())
+        return torch.stack(plain), torch.stack(weighted)
+
+
+def _stacked(table: torch.Tensor, pieces: int) -> torch.Tensor:
+    """(V, g * d) -> (g, V, d)."""
+    return table.reshape(len(table), pieces, -1).transpose(0, 1).contiguous()
+
+
+def _spread(x: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    """Sum over tokens of squared distances to the mean: (g, V, d) -> (g,) float64."""
+    total = []
+    for part in x:
+        part = part.double()
+        if weights is None:
+            total.append((part - part.mean(0)).square().sum())
+        else:
+            w = weights.double()
+            total.append(((part - w @ part / w.sum()).square().sum(-1) * w).sum())
+    return torch.stack(total)
+
+
+def nearest_codes(
+    x: torch.Tensor, codebooks: torch.Tensor, chunk_elements: int | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The nearest codeword of every token: (g, V, d), (g, Q, d) -> codes (g, V) int64, squared distances (g, V) float32."""
+    g, vocabulary, width = x.shape
+    if width == 1:
+        return _nearest_on_a_line(x[..., 0], codebooks[..., 0])
+    budget = chunk_elements or CHUNK_ELEMENTS[x.device.type]
+    step = max(16, budget // (g * codebooks.shape[1]))
+    codes = torch.empty(g, vocabulary, dtype=torch.int64, device=x.device)
+    distances = torch.empty(g, vocabulary, dtype=x.dtype, device=x.device)
+    squares = codebooks.square().sum(-1).unsqueeze(1)  # (g, 1, Q)
+    for start in range(0, vocabulary, step):
+        piece = x[:, start : start + step]
+        # naive: ((piece[:, :, None] - codebooks[:, None]) ** 2).sum(-1).min(-1); |x|^2 does not change which is nearest
+        best = torch.baddbmm(squares, piece, codebooks.mT, alpha=-2).min(-1)
+        codes[:, start : start + step] = best.indices
+        distances[:, start : start + step] = best.values + piece.square().sum(-1)
+    return codes, distances.clamp_(min=0)
+
+
+def _nearest_on_a_line(x: torch.Tensor, codebooks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """One axis wide: a binary search between sorted codewords instead of Q products."""
+    ordered, order = codebooks.sort(dim=-1, stable=True)
+    middles = (ordered[:, 1:] + ordered[:, :-1]) / 2
+    codes = order.gather(1, torch.searchsorted(middles.contiguous(), x.contiguous()))
+    return codes, (x - codebooks.gather(1, codes)).square()
+
+
+def codebook_sums(
+    x: torch.Tensor, codes: torch.Tensor, codebook_size: int, weights: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weighted sums of the members of each codeword: (g, V, d), (g, V) -> (g, Q, d), and their total weights (g, Q)."""
+    g, _, width = x.shape
+    sums = torch.zeros(g, codebook_size, width, dtype=x.dtype, device=x.device)
+    totals = torch.zeros(g, codebook_size, dtype=x.dtype, device=x.device)
+    ones = torch.ones(x.shape[1], dtype=x.dtype, device=x.device) if weights is None else weights.to(x.dtype)
+    for i in range(g):
+        values = x[i] if weights is None else x[i] * ones[:, None]
+        if x.is_cuda:  # atomic additions come in any order there; sorted segments make equal seeds give equal results
+            sums[i] = _segment_sums(values, codes[i], codebook_size)
+            totals[i] = _segment_sums(ones[:, None], codes[i], codebook_size)[:, 0]
+        else:
+            sums[i].scatter_add_(0, codes[i][:, None].expand(-1, width), values)
+            totals[i].scatter_add_(0, codes[i], ones)
+    return sums, totals
+
+
+def _segment_sums(values: torch.Tensor, codes: torch.Tensor, codebook_size: int) -> torch.Tensor:
+    """(V, d), (V,) -> (Q, d), added up in the order of the tokens."""
+    lengths = codes.bincount(minlength=codebook_size)
+    return torch.segment_reduce(values[codes.argsort(stable=True)], "sum", lengths=lengths, unsafe=True)
+
+
+def codebook_means(
+    x: torch.Tensor, codes: torch.Tensor, weights: torch.Tensor | None, fallback: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Least-squares codebooks given codes: the (weighted) mean of the members, and ``fallback`` where there are none.
+
+    (g, V, d), (g, V), fallback (g, Q, d) -> codebooks (g, Q, d), total weights (g, Q).
+    """
+    sums, totals = codebook_sums(x, codes, fallback.shape[1], weights)
+    means = torch.where(totals[..., None] > 0, sums / totals.clamp(min=1e-30)[..., None], fallback)
+    return means, totals
+
+
+def joint_codebooks(left: torch.Tensor, codes: torch.Tensor, books: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    """Codebooks of all stages of an additive code at once: the least-squares solution given the codes.
+
+    left: (V, D) what the codebooks ``books`` (f, Q, D) leave over with ``codes`` (V, f). Solves the normal equations
+    B^T B change = B^T left, B being the (V, f * Q) matrix of ones where a token uses a codeword; a small ridge keeps the
+    solvable part, since adding a vector to one stage and taking it from another changes nothing.
+    """
+    stages, size, dim = books.shape
+    w = None if weights is None else weights.double()
+    normal = torch.zeros(stages, size, stages, size, dtype=torch.float64, device=left.device)
+    for i in range(stages):
+        for j in range(stages):
+            normal[i, :, j] = torch.bincount(codes[:, i] * size + codes[:, j], weights=w, minlength=size * size).view(
+                size, size
+            )
+    right = torch.stack([codebook_sums(left.double()[None], codes[:, i][None], size, w)[0][0] for i in range(stages)])
+    normal = normal.view(stages * size, stages * size)
+    normal.diagonal().add_(1e-6 * normal.diagonal().mean())
+    change = torch.cholesky_solve(right.view(stages * size, dim), torch.linalg.cholesky(normal))
+    return (books.double() + change.view(stages, size, dim)).float()
+
+
+def exact_codebooks(
+    table: torch.Tensor, codes: torch.Tensor, widths: list[int], codebook_size: int, weights: torch.Tensor | None
+) -> list[torch.Tensor]:
+    """The codebooks of a (V, D) table given (V, f) codes, summed in float64: f tensors (Q, d_i) float32.
+
+    A codeword with one member equals it exactly. Codewords without members get the mean of their subspace.
+    """
+    books = []
+    for i, part in enumerate(table.split(widths, dim=1)):
+        part = part.double()[None]
+        mean = part.mean(1, keepdim=True).expand(-1, codebook_size, -1)
+        books.append(codebook_means(part, codes[:, i][None], weights, mean)[0][0].float())
+    return books

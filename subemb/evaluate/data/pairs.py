@@ -1,0 +1,250 @@
+"""Labelled sentence pairs and word pairs, as every evaluation takes them, whatever file they came from."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from ...base.errors import InputError
+
+LABELS = ("entailment", "neutral", "contradiction")
+TWO_WAY_LABELS = ("entailment", "not_entailment")
+TASKS = ("similarity", "paraphrase", "entailment")
+LINES_KEPT = 5  # line numbers that are kept as examples of one reason
+UNKNOWN_LANGUAGE = "und"  # ISO 639 for "undetermined"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Rows that were left out for one reason. lines: the first few of their line numbers, from 1."""
+
+    reason: str
+    count: int
+    lines: tuple[int, ...] = ()
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Skipped":
+        """The reverse of ``dataclasses.asdict``, also after JSON."""
+        return cls(values["reason"], values["count"], tuple(values["lines"]))
+
+
+@dataclass(frozen=True, eq=False)
+class PairSet:
+    """n labelled pairs of sentences.
+
+    name: the file's, or what a page calls it.
+    task: ``similarity`` (gold: graded scores), ``paraphrase`` (gold: 0 or 1) or ``entailment`` (gold: index into ``labels``).
+    format: what the file was recognised as, in words.
+    first, second: n sentences each; for entailment the premises and the hypotheses.
+    gold: (n,) float64 scores or int64 labels; read-only.
+    labels: for entailment ``LABELS``, or ``TWO_WAY_LABELS`` for sets with two classes; else empty.
+    languages: one code a pair, or empty.
+    skipped: rows of the file that are not among the pairs.
+    notes: how something ambiguous was understood, in sentences for a person.
+
+    Sets with equal content and name are equal. Raises InputError if the parts do not belong together.
+    """
+
+    name: str
+    task: str
+    format: str
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    gold: np.ndarray
+    labels: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if self.task not in TASKS:
+            raise InputError(f"there is no task {self.task!r}; tasks are {', '.join(TASKS)}")
+        count = len(self.first)
+        if not (len(self.second) == len(self.gold) == count and len(self.languages) in (0, count)):
+            raise InputError(
+                f"{count} first sentences, {len(self.second)} second ones, {len(self.gold)} gold values and "
+                f"{len(self.languages)} languages do not make pairs; give one of each a pair"
+            )
+        gold = np.array(self.gold, dtype=np.float64 if self.task == "similarity" else np.int64)
+        gold.flags.writeable = False
+        object.__setattr__(self, "gold", gold)
+        for part in ("first", "second", "labels", "languages", "skipped", "notes"):
+            object.__setattr__(self, part, tuple(getattr(self, part)))
+
+    def __setstate__(self, state: dict):
+        # A pickled array comes back writeable.
+        self.__dict__.update(state)
+        self.gold.flags.writeable = False
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PairSet) and (self.name, self.digest) == (other.name, other.digest)
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    @cached_property
+    def digest(self) -> str:
+        """16 hexadecimal digits of the content: task, labels, pairs, gold and languages, but not the name."""
+        return _digest(
+            self.task, *(_packed(part) for part in (self.labels, self.first, self.second, self.languages)), self.gold.tobytes()
+        )
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """The lowest and the highest gold value that occurs."""
+        return (float(self.gold.min()), float(self.gold.max())) if len(self) else (0.0, 0.0)
+
+    @property
+    def skipped_count(self) -> int:
+        """Rows left out, for all reasons together."""
+        return sum(entry.count for entry in self.skipped)
+
+    def sample(self, limit: int, seed: int = 0) -> "PairSet":
+        """At most ``limit`` pairs drawn without replacement, in their order here; the set itself if it is small enough.
+
+        Raises InputError for a limit below 1.
+        """
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise InputError(f"a sample of {limit!r} pairs is not possible; give a whole number of at least 1")
+        if limit >= len(self):
+            return self
+        return self.select(np.sort(np.random.default_rng(seed).choice(len(self), limit, replace=False)))
+
+    def select(self, chosen: Sequence[int] | Sequence[bool] | np.ndarray) -> "PairSet":
+        """The pairs of a boolean mask (n,) or of indices, in the order of the indices."""
+        chosen = np.asarray(chosen)
+        if chosen.dtype == bool:
+            if chosen.shape != (len(self),):
+                raise InputError(f"a mask of shape {chosen.shape} does not fit {len(self):,} pairs")
+            chosen = np.flatnonzero(chosen)
+        places = chosen.astype(np.int64).tolist()
+        return replace(
+            self,
+            first=tuple(self.first[place] for place in places),
+            second=tuple(self.second[place] for place in places),
+            gold=self.gold[places],
+            languages=tuple(self.languages[place] for place in places) if self.languages else (),
+        )
+
+    def by_language(self) -> dict[str, "PairSet"]:
+        """One set a language, in the order in which they first occur; empty if no language is known."""
+        places: dict[str, list[int]] = {}
+        for place, language in enumerate(self.languages):
+            places.setdefault(language, []).append(place)
+        return {language: self.select(chosen) for language, chosen in places.items()}
+
+
+def combine(sets: Iterable[PairSet]) -> PairSet:
+    """All pairs of several sets of one task, for example one file a language, in the order given.
+
+    Where only some sets tell their language, the pairs of the others get ``und``.
+    Raises InputError if there is no set, or tasks or labels differ.
+    """
+    sets = tuple(sets)
+    if not sets:
+        raise InputError("there is no set to combine; give at least one")
+    if len(sets) == 1:
+        return sets[0]
+    if len({(part.task, part.labels) for part in sets}) > 1:
+        kinds = ", ".join(
+            f"{part.name}: {part.task}" + (f" ({len(part.labels)} labels)" if part.labels else "") for part in sets
+        )
+        raise InputError(f"these sets cannot be put together: {kinds}; give sets of one kind")
+    several = any(part.languages for part in sets)
+    languages = [code for part in sets for code in (part.languages or (UNKNOWN_LANGUAGE,) * len(part))] if several else []
+    return PairSet(
+        name=_joined([part.name for part in sets]),
+        task=sets[0].task,
+        format=", ".join(dict.fromkeys(part.format for part in sets)),
+        first=tuple(text for part in sets for text in part.first),
+        second=tuple(text for part in sets for text in part.second),
+        gold=np.concatenate([part.gold for part in sets]),
+        labels=sets[0].labels,
+        languages=tuple(languages),
+        skipped=tuple(replace(entry, reason=f"{part.name}: {entry.reason}") for part in sets for entry in part.skipped),
+        notes=tuple(dict.fromkeys(note for part in sets for note in part.notes)),
+    )
+
+
+def _joined(names: list[str]) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{names[0]} and {len(names) - 1} more files"
+
+
+@dataclass(frozen=True, eq=False)
+class WordSet:
+    """n pairs of words with human scores. gold: (n,) float64, read-only. skipped: lines that are not among them."""
+
+    name: str
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    gold: np.ndarray
+    skipped: tuple[Skipped, ...] = ()
+    format: str = ""
+
+    __setstate__ = PairSet.__setstate__
+
+    def __post_init__(self):
+        gold = np.array(self.gold, dtype=np.float64)
+        gold.flags.writeable = False
+        object.__setattr__(self, "gold", gold)
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    @cached_property
+    def digest(self) -> str:
+        """16 hexadecimal digits of the content."""
+        return _digest("words", _packed(self.first), _packed(self.second), self.gold.tobytes())
+
+
+def _packed(texts: Sequence[str]) -> bytes:
+    """Texts as bytes from which they could be read back, so that different lists never look alike."""
+    parts = [text.encode("utf-8", "surrogatepass") for text in texts]
+    return b"".join((np.array([len(parts), *map(len, parts)], dtype="<i8").tobytes(), *parts))
+
+
+def _digest(*parts: str | bytes) -> str:
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part.encode() if isinstance(part, str) else part)
+    return found.hexdigest()[:16]
+
+
+class SkipCounter:
+    """Counts rows that are left out, by reason, with the first few line numbers."""
+
+    def __init__(self):
+        self._found: dict[str, tuple[int, list[int]]] = {}
+
+    def add(self, reason: str, line: int, count: int = 1) -> None:
+        """Note ``count`` rows; ``line`` is the first one's number, from 1."""
+        before, lines = self._found.get(reason, (0, []))
+        if len(lines) < LINES_KEPT:
+            lines.append(line)
+        self._found[reason] = (before + count, lines)
+
+    def result(self) -> tuple[Skipped, ...]:
+        """By reason, the most frequent first."""
+        entries = (Skipped(reason, count, tuple(lines)) for reason, (count, lines) in self._found.items())
+        return tuple(sorted(entries, key=lambda entry: -entry.count))
+
+
+def skipped_text(skipped: Sequence[Skipped]) -> str:
+    """Reasons with counts and examples, in one line; empty if there are none.
+
+    >>> skipped_text([Skipped("blank score", 3, (2, 5, 9)), Skipped("empty sentence", 1, (7,))])
+    'blank score: 3 (lines 2, 5, 9); empty sentence: 1 (line 7)'
+    """
+    return "; ".join(f"{entry.reason}: {entry.count:,}{_lines_text(entry)}" for entry in skipped)
+
+
+def _lines_text(entry: Skipped) -> str:
+    if not entry.lines:
+        return ""
+    more = ", …" if entry.count > len(entry.lines) else ""
+    return f" (line{'s' if len(entry.lines) > 1 or more else ''} {', '.join(f'{line:,}' for line in entry.lines)}{more})"

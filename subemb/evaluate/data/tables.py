@@ -1,0 +1,229 @@
+"""Files as rows of values: encoding, delimiter, quoting, JSON lines. What the columns mean is for :mod:`.formats`.
+
+The content decides what a file is, never its name: an STS benchmark file is called ``.csv`` and is tab-separated.
+"""
+
+import csv
+import io
+import itertools
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...base.errors import InputError
+from ...base.progress import ProgressCallback, report
+from ..file_text import decoded
+from .pairs import SkipCounter
+
+MOST_ROWS = 500_000
+MOST_COLUMNS = 1_000
+_NAMES_SHOWN, _LONGEST_SHOWN = 40, 60  # in a message
+_DELIMITERS = {"\t": "tab-separated", ",": "comma-separated", ";": "semicolon-separated"}
+_SAMPLE = 200  # records looked at to find the delimiter
+
+
+@dataclass
+class Records:
+    """Rows of a file. kind: ``tab-separated``, ``comma-separated``, ``JSON lines``, ``Parquet``, ...
+    rows: sequences of text; of JSON and Parquet also numbers, truth values and None. lines: their numbers from 1.
+    names: the columns where the file itself says so (JSON, Parquet), else None: the first row may be a header.
+    classes: names of the values of integer columns, where the file has them (Parquet written by Hugging Face datasets).
+    left_out: columns that hold neither text nor numbers. skipped: rows that could not be read.
+    """
+
+    kind: str
+    rows: list[Sequence[Any]]
+    lines: Sequence[int]
+    names: tuple[str, ...] | None = None
+    classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    skipped: SkipCounter = field(default_factory=SkipCounter)
+
+
+def read_records(content: bytes, name: str, progress: ProgressCallback | None = None) -> Records:
+    """All rows of a file's content, at most MOST_ROWS. Raises InputError for what is neither text nor Parquet."""
+    if not content.strip():
+        raise InputError(f"{name} is empty; give a file with sentence pairs")
+    if content.startswith(b"PAR1"):
+        from ..parquet import read_parquet
+
+        return read_parquet(content, name, progress)
+    report(progress, f"reading {name}", 0.0)
+    text = decoded(content, name)
+    start = text.lstrip()[:1]
+    if start == "{":
+        return _json_records(text, name, progress)
+    if start == "[" and _is_json(text):
+        raise InputError(f"{name} is one JSON array; write one object a line instead (JSON lines)")
+    return _separated_records(text, name)
+
+
+def check_width(columns: int, name: str) -> None:
+    """Raises InputError for more than MOST_COLUMNS columns."""
+    if columns > MOST_COLUMNS:
+        raise InputError(f"{name} has {columns:,} columns, but at most {MOST_COLUMNS:,} are read; keep those with the pairs")
+
+
+def names_text(names: Sequence[str]) -> str:
+    """Names of columns for a message, long ones and long lists cut."""
+    shown = [name if len(name) <= _LONGEST_SHOWN else name[:_LONGEST_SHOWN] + "…" for name in names[:_NAMES_SHOWN]]
+    return ", ".join(shown) + (f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else "")
+
+
+# JSON lines
+
+
+def _json_records(text: str, name: str, progress: ProgressCallback | None) -> Records:
+    skipped = SkipCounter()
+    objects: list[dict] = []
+    lines: list[int] = []
+    for number, line in enumerate(_lines(text), 1):
+        if not line.strip():
+            continue
+        if len(objects) >= MOST_ROWS:
+            skipped.add(_too_many(), number)
+            continue
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            value = None
+        if isinstance(value, dict):
+            objects.append(value)
+            lines.append(number)
+        else:
+            skipped.add("not a JSON object", number)
+        if number % 50_000 == 0:
+            report(progress, f"reading {name}: line {number:,}", None)
+    if not objects:
+        raise InputError(f"{name} has no line with a whole JSON object; write one object a line (JSON lines)")
+    found = dict.fromkeys(key for entry in objects[:1000] for key in entry)
+    check_width(len(found), name)
+    nested = {key for key in found if any(isinstance(entry.get(key), (dict, list)) for entry in objects[:1000])}
+    names = tuple(key for key in found if key not in nested)
+    rows = [[None if isinstance(value := entry.get(key), (dict, list)) else value for key in names] for entry in objects]
+    return Records("JSON lines", rows, lines, names, left_out=tuple(sorted(nested)), skipped=skipped)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), list)
+    except (ValueError, RecursionError):
+        return False
+
+
+# Delimited text
+
+
+def _separated_records(text: str, name: str) -> Records:
+    lines = _lines(text)
+    delimiter = _delimiter(text, lines)
+    if delimiter is None:
+        shown = lines[0] if len(lines[0]) <= 80 else lines[0][:80] + "…"
+        raise InputError(
+            f"{name} is not a table with at least three columns, two sentences and a score or label: its first line is {shown!r}. "
+            "Give a file separated by tabs, commas or semicolons, JSON lines, or Parquet"
+        )
+    skipped = SkipCounter()
+    rows: list[Sequence[str]] = []
+    numbers: list[int] = []
+    quoted = _is_quoted(text, lines, delimiter)
+    records = _quoted_rows(text, delimiter, name) if quoted else _plain_rows(lines, delimiter)
+    width = 0
+    for number, row, span in records:
+        width = width or len(row)
+        if len(rows) >= MOST_ROWS:
+            skipped.add(_too_many(), number)
+        elif span > 1 and len(row) != width:  # the lines inside it are rows that were swallowed
+            skipped.add("inside quotation marks that are not closed", number, span)
+        else:
+            rows.append(row)
+            numbers.append(number)
+    check_width(len(rows[0]), name)
+    return Records(_DELIMITERS[delimiter] + (", quoted" if quoted else ""), rows, numbers, skipped=skipped)
+
+
+def _too_many() -> str:
+    return f"beyond the first {MOST_ROWS:,} rows"
+
+
+def _lines(text: str) -> list[str]:
+    """Lines without their ends: LF, CRLF, or CR where there is no LF. (str.splitlines would also split inside sentences.)"""
+    if "\n" not in text:
+        return text.split("\r")
+    lines = text.split("\n")
+    return [line.removesuffix("\r") for line in lines] if "\r" in text else lines
+
+
+def _plain_rows(lines: list[str], delimiter: str):
+    """(number, fields, 1) of every line that is not empty."""
+    return ((number, line.split(delimiter), 1) for number, line in enumerate(lines, 1) if line)
+
+
+def _quoted_rows(text: str, delimiter: str, name: str = ""):
+    """(number of the first line, fields, number of lines) of every record that is not empty."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    start = 1
+    while True:
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise InputError(
+                f"{name}, line {start:,}: {error}; most likely a quotation mark that is never closed, so double it or take it out"
+            ) from None
+        if row is None:
+            return
+        if row:
+            yield start, row, reader.line_num + 1 - start
+        start = reader.line_num + 1
+
+
+def _delimiter(text: str, lines: list[str]) -> str | None:
+    """The first of tab, comma, semicolon that cuts most records into equally many parts, three at least."""
+    best, best_share = None, 0.0
+    for delimiter in _DELIMITERS:
+        widths = _sample_widths(text, lines, delimiter)
+        # A tab inside sentences is rare, a comma is not: rows of a tab-separated file need not be equally long.
+        share = sum(width >= 3 for width in widths) / len(widths) if delimiter == "\t" else _evenness(widths)
+        if widths[0] >= 3 and share > max(best_share, 0.5):
+            best, best_share = delimiter, share if delimiter != "\t" else 1.0
+    return best
+
+
+def _sample_widths(text: str, lines: list[str], delimiter: str) -> list[int]:
+    """How many fields the first records have, quotes understood; as plain lines if that does not work."""
+    try:
+        found = [len(row) for _, row, _ in itertools.islice(_quoted_rows(text, delimiter), _SAMPLE)]
+    except InputError:
+        found = []
+    plain = [len(row) for _, row, _ in itertools.islice(_plain_rows(lines, delimiter), _SAMPLE)] or [0]
+    return found if found and _evenness(found) >= _evenness(plain) else plain
+
+
+def _evenness(widths: Sequence[int]) -> float:
+    """Share of records that have the most common number of fields, 0.0 if that is below three."""
+    common = max(set(widths), key=widths.count)
+    return widths.count(common) / len(widths) if common >= 3 else 0.0
+
+
+def _is_quoted(text: str, lines: list[str], delimiter: str) -> bool:
+    """Whether quotation marks enclose fields, or are part of the sentences as in the files of GLUE and STS benchmark."""
+    if '"' not in text:
+        return False
+    # A whole field in quotation marks, those inside doubled. The possessive + keeps this linear.
+    before, after = rf"(?<![^{delimiter}\r\n])", rf"(?=[{delimiter}\r\n]|\Z)"
+    enclosed = re.compile(rf'{before}"([^"]*+(?:""[^"]*+)*+)"{after}')
+    needed = any(mark in match[1] for match in enclosed.finditer(text) for mark in (delimiter, "\n", "\r", '"'))
+    strays = '"' in enclosed.sub("", text)
+    as_plain = _evenness([len(row) for _, row, _ in _plain_rows(lines, delimiter)])
+    try:
+        as_quoted = _evenness([len(row) for _, row, _ in _quoted_rows(text, delimiter)])
+    except InputError:
+        return as_plain < 0.99  # reading it so will say what is wrong
+    if as_quoted != as_plain:
+        return as_quoted > as_plain
+    # Both read equally well. In tab-separated files nobody needs quotes, so they count only if they do something.
+    first_row = [field for _, row, _ in itertools.islice(_plain_rows(lines, delimiter), 1) for field in row]
+    all_of_header = all(len(cell) > 1 and cell[0] == cell[-1] == '"' for cell in first_row)
+    return (needed or all_of_header or delimiter != "\t") and not strays

@@ -1,0 +1,184 @@
+"""An entailment head: a small network that judges a pair by the sentence embeddings of premise and hypothesis.
+
+For encoders that have no NLI classifier. The features are those of InferSent (Conneau et al. 2017): u, v, |u - v|, u * v, here
+of sentence vectors after a linear map, which is learned with the rest.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ...base.errors import InputError, ModelError
+from ...base.progress import ProgressCallback, part_of, report
+from ..data.pairs import LABELS
+from .classifier import check_pairs
+
+if TYPE_CHECKING:
+    from ...models.model import PretrainedModel
+
+Drop = Callable[[torch.Tensor, str], torch.Tensor]
+_ROWS = 4096  # pairs judged at once
+
+
+def features(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """(..., k) and (..., k) -> (..., 4 k): u, v, |u - v|, u * v.
+
+    >>> features(torch.tensor([1.0, 2.0]), torch.tensor([3.0, -1.0])).tolist()
+    [1.0, 2.0, 3.0, -1.0, 2.0, 3.0, 3.0, -2.0]
+    """
+    return torch.cat([first, second, (first - second).abs(), first * second], dim=-1)
+
+
+def unit_length(vectors: torch.Tensor) -> torch.Tensor:
+    """(n, D) rows divided by their lengths; a zero row stays zero."""
+    return vectors / vectors.norm(dim=1, keepdim=True).clamp(min=1e-12)
+
+
+@dataclass(frozen=True)
+class HeadShape:
+    """Sizes of an entailment head. dim: D, of sentence vectors. members: M networks, averaged. projected: k axes that each
+    member compares by. hidden: H units of each member. Raises InputError for sizes that make no head."""
+
+    dim: int
+    members: int = 1
+    projected: int = 1
+    hidden: int = 1
+
+    def __post_init__(self):
+        for name, most in _MOST.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+                raise InputError(f"{name} of an entailment head is {value!r}; it must be a whole number from 1 to {most:,}")
+
+    @property
+    def tensors(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of what is stored."""
+        members, axes, hidden = self.members, self.projected, self.hidden
+        return {
+            "mean": (self.dim,),
+            "scale": (1,),
+            "projection": (members, axes, self.dim),
+            "hidden_weight": (members, hidden, 4 * axes),
+            "hidden_bias": (members, 1, hidden),
+            "output_weight": (members, len(LABELS), hidden),
+            "output_bias": (members, 1, len(LABELS)),
+        }
+
+
+_MOST = {"dim": 65_536, "members": 64, "projected": 8192, "hidden": 8192}
+
+
+class EntailmentHead(torch.nn.Module):
+    """Sentence vectors of premises and hypotheses, (n, D) each -> logits (n, 3) in the order of ``LABELS``.
+
+    Vectors are brought to unit length, the mean of the training sentences is taken off, and the rest is scaled. Then each of
+    M members maps them to k axes by a matrix of its own, forms the features u, v, |u - v|, u * v of those, and has one hidden
+    layer with ReLU. The logits are the mean of the members'.
+
+    name: of the head, for people and settings. card: what is known of its training (see :mod:`subemb.evaluate.head_files`);
+    ``card["model"]`` says whose vectors it reads. A new head has zeros for weights.
+    """
+
+    labels = LABELS
+
+    def __init__(self, shape: HeadShape, name: str = "entailment head", card: dict[str, Any] | None = None):
+        super().__init__()
+        self.shape, self.name, self.card = shape, name, card or {}
+        for tensor, size in shape.tensors.items():
+            if tensor in ("mean", "scale"):
+                self.register_buffer(tensor, torch.zeros(size) if tensor == "mean" else torch.ones(size))
+            else:
+                self.register_parameter(tensor, torch.nn.Parameter(torch.zeros(size)))
+
+    @property
+    def dim(self) -> int:
+        return self.shape.dim
+
+    def inputs(self, vectors: torch.Tensor) -> torch.Tensor:
+        """(n, D) sentence vectors as the members take them: at unit length, minus the mean, scaled."""
+        return (unit_length(vectors) - self.mean) * self.scale
+
+    def member_logits(self, first: torch.Tensor, second: torch.Tensor, drop: Drop | None = None) -> torch.Tensor:
+        """(n, D) and (n, D) of :meth:`inputs` -> (M, n, 3). drop: puts zeros into features and hidden units in training."""
+        drop = drop or (lambda values, of: values)
+        axes = self.projection.transpose(1, 2)  # (M, D, k)
+        compared = drop(features(first @ axes, second @ axes), "features")  # (M, n, 4 k)
+        units = torch.relu(torch.baddbmm(self.hidden_bias, compared, self.hidden_weight.transpose(1, 2)))  # (M, n, H)
+        return torch.baddbmm(self.output_bias, drop(units, "hidden"), self.output_weight.transpose(1, 2))
+
+    def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        return self.member_logits(self.inputs(first), self.inputs(second)).mean(0)
+
+    def judge(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """(n, D) vectors of premises and of hypotheses -> (n, 3) float32 probabilities. Raises InputError for other shapes."""
+        for vectors in (first, second):
+            if vectors.ndim != 2 or vectors.shape[1] != self.dim or len(vectors) != len(first):
+                raise InputError(
+                    f"sentence vectors have the shapes {first.shape} and {second.shape}; the head {self.name} takes two (n, {self.dim})"
+                )
+        parts = [np.zeros((0, len(LABELS)), np.float32)]
+        with torch.inference_mode():
+            for start in range(0, len(first), _ROWS):
+                rows = (
+                    torch.from_numpy(np.ascontiguousarray(part[start : start + _ROWS], np.float32)) for part in (first, second)
+                )
+                parts.append(self(*rows).softmax(1).numpy())
+        return np.concatenate(parts)
+
+
+class HeadEngine:
+    """An entailment head on a model's sentence embeddings, behind the interface of :class:`subemb.evaluate.entailment.pairs.Engine`.
+
+    model: the head's own, or that model with another table. Raises InputError if the head belongs to another model.
+    """
+
+    labels = LABELS
+
+    def __init__(self, model: "PretrainedModel", head: EntailmentHead):
+        from ..head_files import belongs, owner
+
+        if not belongs(head.card, model):
+            raise InputError(
+                f"the entailment head {head.name} was trained on the sentence embeddings of {owner(head.card)}; those of "
+                f"{model.name} ({model.revision}) mean something else. Train one for it: subemb train-head"
+            )
+        self.model = model
+        self.head = head
+
+    @property
+    def name(self) -> str:
+        return f"entailment head {self.head.name}"
+
+    @property
+    def description(self) -> str:
+        card = self.head.card
+        trained = f", trained on {card['pairs']:,} labelled pairs" if isinstance(card.get("pairs"), int) else ""
+        return (
+            "The model has no classifier of pairs: a small network, the entailment head, compares the sentence embeddings u and "
+            f"v of premise and hypothesis, after a linear map, by u, v, |u − v| and u · v, axis by axis{trained}. It was trained on the original "
+            "table's embeddings only."
+        )
+
+    def probabilities(
+        self, premises: Sequence[str], hypotheses: Sequence[str], progress: ProgressCallback | None = None
+    ) -> np.ndarray:
+        """(n, 3) float32 in the order of LABELS, rows adding up to 1; each distinct sentence is encoded once.
+
+        Raises InputError for lists that do not match, ModelError if sentences cannot be encoded, Cancelled.
+        """
+        premises, hypotheses = check_pairs(premises, hypotheses)
+        sentences = list(dict.fromkeys([*premises, *hypotheses]))
+        vectors = self.model.encode(sentences, progress=part_of(progress, 0.0, 0.98))
+        if vectors.shape[1] != self.head.dim:
+            raise ModelError(
+                f"{self.model.name} gives sentence vectors of {vectors.shape[1]} numbers; the head {self.head.name} takes "
+                f"{self.head.dim}",
+                "unsupported",
+            )
+        report(progress, "judging pairs", 0.98)
+        places = {sentence: place for place, sentence in enumerate(sentences)}
+        rows = [vectors[[places[sentence] for sentence in part]] for part in (premises, hypotheses)]
+        return self.head.judge(*rows)

@@ -1,0 +1,261 @@
+"""Training an entailment head on labelled pairs, with an accuracy at the end that was not used for any choice."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ...base.errors import InputError
+from ...base.progress import ProgressCallback, part_of, report
+from ..data.pairs import LABELS, PairSet
+from ..head_files import HALVES
+from ..head_settings import HeadSettings
+from ..head_split import Split, split_pairs
+from .head import EntailmentHead, HeadShape, unit_length
+
+if TYPE_CHECKING:
+    from ...models.model import PretrainedModel
+
+MOST_PAIRS = 1_000_000
+_BATCHES_BETWEEN_MESSAGES = 25
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs as the training reads them. vectors: (s, D) float32 of distinct sentences. first, second: (n,) rows of it.
+    gold: (n,) labels. source: (n,) number of the data set."""
+
+    vectors: torch.Tensor
+    first: torch.Tensor
+    second: torch.Tensor
+    gold: torch.Tensor
+    source: np.ndarray
+
+
+def train_head(
+    model: "PretrainedModel",
+    pair_sets: Sequence[PairSet],
+    settings: HeadSettings | None = None,
+    progress: ProgressCallback | None = None,
+    name: str | None = None,
+    facts: dict[str, Any] | None = None,
+) -> tuple[EntailmentHead, dict[str, Any]]:
+    """Train an entailment head on a model's sentence embeddings; returns it in eval mode, and its card.
+
+    The model's own table only: a compressed side has the head of its original. A part of every set is set aside by groups of
+    shared sentences (:func:`subemb.evaluate.head_split.split_pairs`): half of it chooses the epoch, the other half is
+    only looked at in the end, and its accuracy per data set is in the card. With ``settings.refit`` the head is then trained
+    on all pairs, as many epochs; the accuracy is that of the one before. name: of the head. facts: more for the card.
+
+    Equal arguments give equal heads on one machine. Progress carries ``epoch``, ``loss`` and ``accuracy`` (on the part that chooses).
+    Raises InputError for data that cannot be used, ModelError if sentences cannot be encoded, Cancelled.
+    """
+    settings = settings or HeadSettings()
+    sets = _checked_sets(pair_sets)
+    if hasattr(model, "original"):
+        raise InputError("an entailment head is trained on the original table's embeddings; give the model itself")
+    split = split_pairs(sets, settings.validation_share, settings.seed)
+    pairs = _encoded(model, sets, part_of(progress, 0.0, 0.4))
+    trained_share = 0.7 if settings.refit else 0.99
+    head, epoch = fit(pairs, split.train, split.choose, settings, part_of(progress, 0.4, trained_share))
+    accuracy = [_accuracies(head, pairs, split, place, pair_set) for place, pair_set in enumerate(sets)]
+    if settings.refit:
+        everything = np.arange(len(pairs.gold))
+        head, _ = fit(pairs, everything, split.choose, settings, part_of(progress, trained_share, 0.99), epoch)
+    head.name = name or model.name.rstrip("/").rsplit("/", 1)[-1]
+    head.card = {
+        "model": {key: getattr(model, key) for key in ("name", "source", "revision", "identity")},
+        "data": [_data_facts(pair_set) for pair_set in sets],
+        "pairs": len(pairs.gold),
+        "sentences": len(pairs.vectors),
+        "features": "u, v, |u - v|, u * v of sentence vectors at unit length, minus their mean, scaled",
+        "settings": asdict(settings),
+        "split": {part: len(getattr(split, part)) for part in ("train", "choose", "report")},
+        "epoch": epoch,
+        "accuracy": accuracy,
+        "trained_on": _TRAINED_ON[settings.refit],
+        **(facts or {}),
+    }
+    if model.source == "folder":  # where it lies is nobody else's business
+        head.card["model"]["name"] = model.identity.rsplit("@", 1)[0]
+    report(progress, "entailment head trained", 1.0)
+    return head, head.card
+
+
+_TRAINED_ON = {
+    True: "all pairs, with the settings and epochs of a head that was trained on the train part only; the accuracy is that head's",
+    False: "the train part; the accuracy is on the report part, which was used for nothing else",
+}
+
+
+def fit(
+    pairs: Pairs,
+    train: np.ndarray,
+    choose: np.ndarray,
+    settings: HeadSettings,
+    progress: ProgressCallback | None = None,
+    stop: int | None = None,
+) -> tuple[EntailmentHead, int]:
+    """Train a head on the pairs ``train``: the head in eval mode, and its epoch.
+
+    It is the one with the lowest loss on the pairs ``choose``; with ``stop`` given it is that one, and nothing is chosen.
+    """
+    generator = torch.Generator().manual_seed(settings.seed)
+    head = _new_head(pairs, train, settings, generator)
+    train, choose = torch.as_tensor(train), torch.as_tensor(choose)
+    with torch.no_grad():
+        inputs = head.inputs(pairs.vectors)
+    optimizer, schedule = _optimizer(head, settings, -(-len(train) // settings.batch_size))
+    last, found = stop or settings.epochs, ""
+    best = (float("inf"), 0, {})
+    for epoch in range(1, last + 1):
+        stage = f"training{' on all pairs' if stop else ''}, epoch {epoch} of {last}{found}"
+        batches = train[torch.randperm(len(train), generator=generator)].split(settings.batch_size)
+        for place, batch in enumerate(batches):
+            if place % _BATCHES_BETWEEN_MESSAGES == 0:
+                report(progress, stage, (epoch - 1 + place / len(batches)) / last)
+            optimizer.zero_grad()
+            _loss(head, inputs, pairs, batch, settings, generator).backward()
+            optimizer.step()
+            schedule.step()
+        if stop is None:
+            loss, accuracy = _measure(head, inputs, pairs, choose)
+            found = f"; set aside: loss {loss:.3f}, accuracy {accuracy * 100:.1f} %"
+            report(
+                progress,
+                f"training, epoch {epoch} of {last}{found}",
+                epoch / last,
+                epoch=epoch,
+                loss=loss,
+                accuracy=accuracy,
+            )
+            if loss < best[0]:
+                best = (loss, epoch, {name: tensor.clone() for name, tensor in head.state_dict().items()})
+    if stop is None:
+        head.load_state_dict(best[2])
+    return _rounded(head), stop or best[1]
+
+
+def _loss(
+    head: EntailmentHead, inputs: torch.Tensor, pairs: Pairs, batch: torch.Tensor, settings: HeadSettings, generator
+) -> torch.Tensor:
+    """Cross-entropy of a batch, summed over the members: they learn side by side, and no term is of two of them."""
+    shares = {"features": settings.feature_dropout, "hidden": settings.dropout}
+
+    def drop(values: torch.Tensor, of: str) -> torch.Tensor:
+        if not shares[of]:
+            return values
+        return values * (torch.rand(values.shape, generator=generator) >= shares[of]) / (1 - shares[of])
+
+    logits = head.member_logits(inputs[pairs.first[batch]], inputs[pairs.second[batch]], drop)
+    gold = pairs.gold[batch].repeat(settings.members)
+    mean = torch.nn.functional.cross_entropy(logits.flatten(0, 1), gold, label_smoothing=settings.label_smoothing)
+    return mean * settings.members
+
+
+def _new_head(pairs: Pairs, train: np.ndarray, settings: HeadSettings, generator: torch.Generator) -> EntailmentHead:
+    """A head before its first step: mean and scale of the training sentences, seeded weights."""
+    dim = pairs.vectors.shape[1]
+    head = EntailmentHead(HeadShape(dim, settings.members, min(settings.projected, dim), settings.hidden))
+    seen = unit_length(pairs.vectors[torch.unique(torch.cat([pairs.first[train], pairs.second[train]]))])
+    with torch.no_grad():
+        head.mean.copy_(seen.mean(0))
+        spread = (seen - head.mean).square().mean().sqrt().clamp(min=1e-6)
+        head.scale.fill_(settings.scale / float(spread))
+        # Each member sees the vectors from k directions of its own, at right angles.
+        square = torch.randn(settings.members, dim, dim, generator=generator)
+        head.projection.copy_(torch.linalg.qr(square).Q[:, : head.shape.projected])
+        for name in ("hidden", "output"):
+            weight = getattr(head, f"{name}_weight")
+            bound = weight.shape[-1] ** -0.5  # as torch.nn.Linear starts
+            weight.uniform_(-bound, bound, generator=generator)
+            getattr(head, f"{name}_bias").uniform_(-bound, bound, generator=generator)
+    return head
+
+
+def _optimizer(head: EntailmentHead, settings: HeadSettings, batches: int):
+    """AdamW and its schedule: a short rise, then half a cosine down to zero over all epochs."""
+    rate, steps = settings.learning_rate, settings.epochs * batches
+    rest = [tensor for name, tensor in head.named_parameters() if name != "projection"]
+    groups = [{"params": [head.projection], "lr": rate * settings.projection_rate, "weight_decay": 0.0}, {"params": rest}]
+    optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=settings.weight_decay)
+    rise = min(200, max(1, steps // 10))
+
+    def factor(step: int) -> float:
+        return min(1.0, (step + 1) / rise) * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+
+
+def _measure(head: EntailmentHead, inputs: torch.Tensor, pairs: Pairs, chosen: torch.Tensor) -> tuple[float, float]:
+    """Mean loss and accuracy of the averaged members on some pairs."""
+    with torch.inference_mode():
+        parts = [head.member_logits(inputs[pairs.first[part]], inputs[pairs.second[part]]) for part in chosen.split(4096)]
+    logits, gold = torch.cat([part.mean(0) for part in parts]), pairs.gold[chosen]
+    return float(torch.nn.functional.cross_entropy(logits, gold)), float((logits.argmax(1) == gold).float().mean())
+
+
+def _rounded(head: EntailmentHead) -> EntailmentHead:
+    """The head as it is stored, so that what is measured is what is saved; in eval mode."""
+    with torch.no_grad():
+        for name in HALVES:
+            tensor = getattr(head, name)
+            tensor.copy_(tensor.to(torch.float16))
+    return head.eval().requires_grad_(False)
+
+
+def _checked_sets(pair_sets: Sequence[PairSet]) -> list[PairSet]:
+    sets = [pairs for pairs in pair_sets if len(pairs)]
+    if not sets:
+        raise InputError("there are no pairs to train on; give at least one file of labelled premises and hypotheses")
+    for pairs in sets:
+        if pairs.task != "entailment" or tuple(pairs.labels) != LABELS:
+            what = f"labels {', '.join(pairs.labels)}" if pairs.labels else f"pairs for {pairs.task}"
+            raise InputError(f"{pairs.name} has {what}; an entailment head needs the labels {', '.join(LABELS)}")
+    total = sum(map(len, sets))
+    if total > MOST_PAIRS:
+        raise InputError(f"{total:,} pairs are more than the {MOST_PAIRS:,} that a head is trained on; take a sample of them")
+    missing = [label for number, label in enumerate(LABELS) if not any((pairs.gold == number).any() for pairs in sets)]
+    if missing:
+        raise InputError(f"no pair is labelled {' or '.join(missing)}; an entailment head needs all of {', '.join(LABELS)}")
+    return sets
+
+
+def _encoded(model: "PretrainedModel", sets: Sequence[PairSet], progress: ProgressCallback | None) -> Pairs:
+    sentences = list(dict.fromkeys(text for pairs in sets for part in (pairs.first, pairs.second) for text in part))
+    places = {sentence: place for place, sentence in enumerate(sentences)}
+    vectors = torch.from_numpy(model.encode(sentences, progress=progress))
+    return Pairs(
+        vectors,
+        torch.tensor([places[text] for pairs in sets for text in pairs.first]),
+        torch.tensor([places[text] for pairs in sets for text in pairs.second]),
+        torch.from_numpy(np.concatenate([pairs.gold for pairs in sets]).astype(np.int64)),
+        np.repeat(np.arange(len(sets)), [len(pairs) for pairs in sets]),
+    )
+
+
+def _accuracies(head: EntailmentHead, pairs: Pairs, split: Split, place: int, pair_set: PairSet) -> dict[str, Any]:
+    """Accuracy of a head on the parts of one data set that were set aside."""
+    found: dict[str, Any] = {"data": pair_set.name}
+    for part in ("report", "choose"):
+        chosen = getattr(split, part)
+        chosen = torch.as_tensor(chosen[pairs.source[chosen] == place])
+        rows = (pairs.vectors[side[chosen]].numpy() for side in (pairs.first, pairs.second))
+        right = head.judge(*rows).argmax(1) == pairs.gold[chosen].numpy()
+        found |= {f"{part}_pairs": len(chosen), f"{part}_accuracy": round(float(right.mean()), 4) if len(chosen) else None}
+    return found
+
+
+def _data_facts(pairs: PairSet) -> dict[str, Any]:
+    counts = np.bincount(pairs.gold, minlength=len(LABELS)).tolist()
+    return {
+        "file": pairs.name,
+        "format": pairs.format,
+        "pairs": len(pairs),
+        "labels": dict(zip(LABELS, counts, strict=True)),
+        "skipped": pairs.skipped_count,
+        "digest": pairs.digest,
+    }

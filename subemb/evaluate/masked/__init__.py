@@ -1,0 +1,1 @@
+"""What a masked language model puts in the place of a word."""

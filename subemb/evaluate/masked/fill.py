@@ -1,0 +1,182 @@
+"""Masked words: what each side puts in the place of a mask, and how far their answers are apart.
+
+filled = fill({"original": model, "compressed": small}, "The cat [MASK] on the mat.")
+filled.masks[0].kl[1], [filling.token for filling in filled.masks[0].top(0)]
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...base.errors import InputError
+from ...base.progress import ProgressCallback, report
+from ..masked_network import MaskedSides, SideTables
+from .network import checked_sentence, chosen_word, mask_word, with_own_masks, words_of
+
+if TYPE_CHECKING:
+    import torch
+
+MOST_MASKS = 20
+MOST_FILLINGS = 100
+
+
+@dataclass(frozen=True)
+class Filling:
+    """One token for a mask. token: as read. probabilities, ranks: one for each side; the most probable token has rank 1."""
+
+    token_id: int
+    token: str
+    probabilities: tuple[float, ...]
+    ranks: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class FilledMask:
+    """One mask. position: of its token in the row. fillings: the k best of every side, and the word masked, best first.
+
+    kl: KL(first side || side) in nats over the whole vocabulary, one for each side, the first 0.
+    entropy: of each side's answer, in nats. masked: what stood there, "" if the mask was typed. masked_id: its token, None if it
+    has none or several.
+    """
+
+    position: int
+    fillings: tuple[Filling, ...]
+    k: int
+    kl: tuple[float, ...]
+    entropy: tuple[float, ...]
+    masked: str = ""
+    masked_pieces: int = 0
+    masked_id: int | None = None
+
+    def top(self, side: int) -> tuple[Filling, ...]:
+        """The k best of one side, in its order."""
+        best = (filling for filling in self.fillings if filling.ranks[side] <= self.k)
+        return tuple(sorted(best, key=lambda filling: filling.ranks[side]))
+
+    def kept(self, side: int) -> int:
+        """How many of the first side's k best are among the k best of another."""
+        return sum(filling.ranks[side] <= self.k for filling in self.top(0))
+
+    @property
+    def masked_filling(self) -> Filling | None:
+        """The word that was masked, if it is one token."""
+        return next((filling for filling in self.fillings if filling.token_id == self.masked_id), None)
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A sentence whose masks were filled by every side.
+
+    sides: names, the first is the reference. sentence: as it was read, with the model's own mask. spellings: other spellings
+    of a mask that were replaced. tables: what was compressed on each side. vocabulary: tokens to choose from. tokens: of the row.
+    """
+
+    sides: tuple[str, ...]
+    sentence: str
+    mask_token: str
+    spellings: tuple[str, ...]
+    masks: tuple[FilledMask, ...]
+    tables: tuple[SideTables, ...]
+    vocabulary: int
+    tokens: int
+
+
+def fill(
+    sides: Mapping[str, Any] | MaskedSides,
+    sentence: str,
+    k: int = 10,
+    word: int | None = None,
+    input: bool = True,
+    output: bool = True,
+    progress: ProgressCallback | None = None,
+) -> Filled:
+    """What each side puts in the place of every mask of a sentence.
+
+    sides: name -> PretrainedModel (then ``input`` and ``output`` say what is compressed), or MaskedSides.
+    word: also mask this word of :func:`words_of`: one mask in its place, so its fillings are single tokens.
+    Several masks are filled each on its own: a filling of one knows nothing of those of the others, as the masked-language-model
+    objective has it (Devlin et al. 2019).
+
+    Raises InputError for no mask, more than MOST_MASKS, a bad ``k`` or a sentence that is too long for the model.
+    """
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MOST_FILLINGS:
+        raise InputError(f"k is {k!r}; it must be a whole number from 1 to {MOST_FILLINGS}")
+    report(progress, "reading the model", 0.0)
+    sides = sides if isinstance(sides, MaskedSides) else MaskedSides(sides, input, output)
+    text, spellings = with_own_masks(sides.tokenizer, checked_sentence(sentence))
+    chosen, place = None, None
+    if word is not None:
+        with sides.model.tokenizer_lock:
+            chosen = chosen_word(words_of(sides.tokenizer, text), word)
+            place = text[: chosen.start].count(sides.mask_token)
+            text = mask_word(sides.tokenizer, text, word)
+    row = sides.tokenize([text])[0]
+    positions = _mask_positions(sides, row)
+    answers = []
+    for side in range(len(sides)):
+        report(progress, f"filling the mask: {sides.names[side]}", 0.2 + 0.8 * side / len(sides))
+        answers.append(sides.logits(side, [row], [positions])[0].log_softmax(-1))
+    masks = []
+    for number, position in enumerate(positions):
+        own = chosen if number == place else None
+        masks.append(_filled_mask(sides, position, [answer[number] for answer in answers], k, own))
+    vocabulary = answers[0].shape[-1]
+    return Filled(sides.names, text, sides.mask_token, spellings, tuple(masks), sides.tables, vocabulary, len(row))
+
+
+def _mask_positions(sides: MaskedSides, row: list[int]) -> list[int]:
+    """Where the masks of a row are. Raises InputError for none, too many, or a row longer than the model reads."""
+    positions = [place for place, token in enumerate(row) if token == sides.tokenizer.mask_token_id]
+    if len(row) > sides.longest:
+        raise InputError(f"the sentence has {len(row):,} tokens, and this model reads {sides.longest:,}; shorten it")
+    if not positions:
+        raise InputError(f"the sentence has no mask; write {sides.mask_token} in it, or choose a word to mask")
+    if len(positions) > MOST_MASKS:
+        raise InputError(f"the sentence has {len(positions)} masks; at most {MOST_MASKS} are filled: take some out")
+    return positions
+
+
+def _filled_mask(sides: MaskedSides, position: int, answers: "list[torch.Tensor]", k: int, word) -> FilledMask:
+    """answers: log probabilities (V,) float64 of every side at one mask."""
+    masked_id = word.ids[0] if word is not None and len(word.ids) == 1 else None
+    wanted = {int(token) for answer in answers for token in _best(answer, k)} | ({masked_id} - {None})
+    display = sides.model.vocabulary.display
+    fillings = [
+        Filling(
+            token,
+            display[token] if token < len(display) else f"⟨row {token}⟩",
+            tuple(float(answer[token].exp()) for answer in answers),
+            tuple(rank_of(answer, token) for answer in answers),
+        )
+        for token in wanted
+    ]
+    return FilledMask(
+        position,
+        tuple(sorted(fillings, key=lambda filling: filling.ranks)),
+        k,
+        tuple(kl_divergence(answers[0], answer) for answer in answers),
+        tuple(entropy(answer) for answer in answers),
+        word.text if word is not None else "",
+        len(word.ids) if word is not None else 0,
+        masked_id,
+    )
+
+
+def _best(answer: "torch.Tensor", k: int) -> "torch.Tensor":
+    """Ids of the k most probable tokens; equally probable ones in the order of their ids."""
+    return answer.argsort(descending=True, stable=True)[:k]
+
+
+def rank_of(answer: "torch.Tensor", token: int) -> int:
+    """1 for the most probable token; equally probable ones in the order of their ids."""
+    return 1 + int((answer > answer[token]).sum()) + int((answer[:token] == answer[token]).sum())
+
+
+def kl_divergence(first: "torch.Tensor", second: "torch.Tensor") -> float:
+    """KL(first || second) in nats, both log probabilities (V,): sum p (log p - log q)."""
+    return max(0.0, float((first.exp() * (first - second)).sum()))  # rounding may leave a negative zero
+
+
+def entropy(answer: "torch.Tensor") -> float:
+    """In nats, of log probabilities (V,)."""
+    return max(0.0, float(-(answer.exp() * answer).sum()))

@@ -1,0 +1,1 @@
+"""How alike sentences and words are, on every side of a model."""

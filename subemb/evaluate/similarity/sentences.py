@@ -1,0 +1,135 @@
+"""Two lists of sentences, or one against itself: cosines on every side, nearest sentences, and what changed rank."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...base.errors import InputError
+from ...base.progress import ProgressCallback, part_of
+from ..effects import cosines
+from ..reading import LONGEST_SENTENCE, checked_text
+
+if TYPE_CHECKING:
+    from ...models.model import PretrainedModel
+
+MOST_SENTENCES = 200  # of one list
+TIE = 1e-6  # cosines closer than this are equal: encoding in another batch moves them by about 1e-7
+
+
+@dataclass(frozen=True)
+class ListComparison:
+    """Cosines of n first with m second sentences. Arrays are read-only.
+
+    second is None for a list against itself; then the diagonal is left out of every ranking.
+    matrices: side -> (n, m) float64 cosines; the first side is the reference.
+    """
+
+    first: tuple[str, ...]
+    second: tuple[str, ...] | None
+    matrices: dict[str, np.ndarray]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The sentences that the others are compared with."""
+        return self.first if self.second is None else self.second
+
+    @property
+    def sides(self) -> list[str]:
+        return list(self.matrices)
+
+    def difference(self, side: str) -> np.ndarray:
+        """(n, m) cosines of a side minus those of the first side."""
+        return self.matrices[side] - self.matrices[self.sides[0]]
+
+    @cached_property
+    def ranks(self) -> dict[str, np.ndarray]:
+        """Side -> (n, m) int rank of each second sentence for each first one, from 1; 0 for a sentence against itself.
+
+        Equal cosines (to 1e-6) share the best of their ranks.
+        """
+        return {side: ranks_of(matrix, self.second is None) for side, matrix in self.matrices.items()}
+
+    def nearest(self, side: str) -> np.ndarray:
+        """(n,) index of the nearest second sentence of each first one; -1 if there is none to choose from."""
+        values = self.matrices[side]
+        if self.second is None:
+            values = np.where(np.eye(len(values), dtype=bool), -np.inf, values)
+        best = values.argmax(1)
+        return np.where(np.isfinite(values.max(1)), best, -1)
+
+    def changed(self, side: str) -> np.ndarray:
+        """(n,) bool: whether the sentence that was nearest on the first side is no longer nearest, ties aside."""
+        before = self.nearest(self.sides[0])
+        ranks = self.ranks[side][np.arange(len(before)), before]
+        return (before >= 0) & (ranks > 1)
+
+    def rank_changes(self, side: str) -> np.ndarray:
+        """(n, m) int: rank on this side minus rank on the first side; above 0 means it fell back."""
+        return self.ranks[side] - self.ranks[self.sides[0]]
+
+
+def ranks_of(matrix: np.ndarray, against_itself: bool = False) -> np.ndarray:
+    """Ranks along every row, 1 for the largest; numbers closer than TIE to each other, one by one, share the best rank.
+
+    against_itself: the diagonal gets 0 and does not count.
+
+    >>> ranks_of(np.array([[0.5, 0.9, 0.9, 0.1]])).tolist()
+    [[3, 1, 1, 4]]
+    """
+    values = np.array(matrix, dtype=np.float64)
+    if against_itself:
+        np.fill_diagonal(values, -np.inf)
+    order = np.argsort(-values, axis=1, kind="stable")
+    descending = np.take_along_axis(values, order, axis=1)
+    # naive: for each row: rank = 1 + the number of values that are clearly larger
+    with np.errstate(invalid="ignore"):  # the diagonal, last, is minus infinity
+        is_new = np.diff(descending, axis=1) < -TIE
+    place = np.arange(2, values.shape[1] + 1)
+    starts = np.concatenate([np.ones((len(values), 1), int), np.where(is_new, place, 1)], axis=1)
+    ranks = np.empty(values.shape, int)
+    np.put_along_axis(ranks, order, np.maximum.accumulate(starts, axis=1), axis=1)
+    if against_itself:
+        np.fill_diagonal(ranks, 0)
+    return ranks
+
+
+def checked_list(sentences: Sequence[str], what: str) -> list[str]:
+    """Raises InputError for an empty list, more than MOST_SENTENCES, or a sentence that is empty or too long."""
+    sentences = list(sentences)
+    if not sentences:
+        raise InputError(f"{what} is empty; write one sentence a line")
+    if len(sentences) > MOST_SENTENCES:
+        raise InputError(f"{what} has {len(sentences):,} sentences; at most {MOST_SENTENCES} are compared: leave some out")
+    return [checked_text(text, f"{what}, sentence {number},", LONGEST_SENTENCE) for number, text in enumerate(sentences, 1)]
+
+
+def compare(
+    sides: "Mapping[str, PretrainedModel]",
+    first: Sequence[str],
+    second: Sequence[str] | None = None,
+    progress: ProgressCallback | None = None,
+) -> ListComparison:
+    """Cosines of two lists of sentences, or of one with itself, on every side.
+
+    Raises InputError for lists that are empty or too long (see MOST_SENTENCES), ModelError, Cancelled.
+    """
+    first = checked_list(first, "the first list" if second is not None else "the list")
+    if second is not None:
+        second = checked_list(second, "the second list")
+    elif len(first) < 2:
+        raise InputError("a list against itself needs at least 2 sentences; write more, or a second list")
+    # Every sentence is encoded once, however often it occurs: equal sentences then have equal vectors to the last bit.
+    texts = list(dict.fromkeys([*first, *(second or ())]))
+    place = {text: number for number, text in enumerate(texts)}
+    rows = [place[text] for text in first]
+    columns = rows if second is None else [place[text] for text in second]
+    matrices = {}
+    for number, (side, model) in enumerate(sides.items()):
+        vectors = model.encode(texts, progress=part_of(progress, number / len(sides), (number + 1) / len(sides)))
+        matrix = cosines(vectors[rows][:, None], vectors[columns][None])
+        matrix.setflags(write=False)
+        matrices[side] = matrix
+    return ListComparison(tuple(first), None if second is None else tuple(second), matrices)

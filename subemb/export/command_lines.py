@@ -1,0 +1,132 @@
+"""The commands that do again what has been done: for pages, reports and model cards."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from ..adaptation.settings import LABELLED
+from ..codec.settings import GIVEN, METHODS, CompressionSettings
+
+if TYPE_CHECKING:
+    from ..adaptation.settings import AdaptationSettings
+
+#: Names that texts have which were not in a file: of the page's text area, and of a list in Python.
+_NO_FILES = ("pasted", "the text")
+_FILE = re.compile(r".+\.[A-Za-z0-9]{1,8}")
+_SHORTENED = re.compile(r"(.+) and (\d+) more files")
+_DEFAULTS = {item.name: item.default for item in fields(CompressionSettings)}
+
+
+def compress_command(model: str, revision: str | None, settings: CompressionSettings, output: str = "out") -> str:
+    """``subemb compress`` with these settings. revision: of a Hugging Face model.
+
+    A counted text stands as FILE; weights that were given as numbers have no option, and are left out.
+
+    >>> compress_command("all-MiniLM-L6-v2", None, CompressionSettings("product", subspaces=8, codebook_size=61))
+    'subemb compress all-MiniLM-L6-v2 --method product -f 8 -q 61 --weights vocabulary --seed 0 -o out'
+    """
+    method = METHODS[settings.method]
+    words = ["subemb", "compress", model, "--method", settings.method]
+    if revision:
+        words += ["--revision", revision]
+    if method.uses_codebooks:
+        words += ["-f", str(settings.subspaces)]
+        if settings.codebook_size is not None:
+            words += ["-q", str(settings.codebook_size)]
+        if settings.unique is not None and settings.unique != method.is_unique:
+            words += ["--unique" if settings.unique else "--no-unique"]
+        if settings.weights != GIVEN:
+            words += ["--weights", settings.weights]
+        if settings.weights.endswith("counts"):
+            words += ["--text", "FILE"]
+        for name in ("iterations", "tolerance"):
+            if method.is_iterative and getattr(settings, name) != _DEFAULTS[name]:
+                words += [f"--{name}", str(getattr(settings, name))]
+        words += ["--seed", str(settings.seed)]
+    if settings.method == "low_rank" and settings.rank is not None:
+        words += ["--rank", str(settings.rank)]
+    return shlex.join([*words, "-o", output])
+
+
+def adapt_command(
+    settings: "AdaptationSettings",
+    compressed: str = "out",
+    text: str | Sequence[str] | None = None,
+    scored: str | None = None,
+    steps: int | None = None,
+    output: str = "adapted",
+) -> str:
+    """``subemb adapt`` with these settings. compressed: the folder that ``subemb compress`` wrote.
+
+    text: a file or several, None for none. scored: a file of labelled pairs. steps: instead of the time budget, for the same
+    training again.
+
+    >>> from subemb.adaptation.settings import AdaptationSettings
+    >>> adapt_command(AdaptationSettings(), text="train.txt", steps=600)
+    'subemb adapt out --train-text train.txt --train codebooks --steps 600 --seed 0 -o adapted'
+    >>> adapt_command(AdaptationSettings("similarity"), text="sts-train.csv", scored="sts-dev.csv", steps=9).partition(" --train ")[0]
+    'subemb adapt out --labelled sts-train.csv'
+    >>> adapt_command(AdaptationSettings(), text=["a b.txt", "c.csv"]).partition(" --train ")[0]
+    "subemb adapt out --train-text 'a b.txt' c.csv"
+    """
+    defaults = type(settings)()
+    words: list[Any] = ["subemb", "adapt", compressed]
+    source = "--labelled" if settings.objective in LABELLED else "--train-text"
+    files = [text] if isinstance(text, str) else text
+    words += ["--no-text"] if files is None else [source, *files]
+    words += ["--train", settings.train]
+    if settings.train == "last":
+        words += ["--last-layers", settings.last_layers]
+    if settings.reassign != defaults.reassign:
+        words += ["--reassign" if settings.reassign else "--no-reassign"]
+    steps = steps or settings.steps
+    words += ["--seconds", f"{settings.seconds:g}"] if steps is None else ["--steps", steps]
+    for name in (
+        "objective",
+        "batch_size",
+        "codebook_rate",
+        "network_rate",
+        "temperature",
+        "hidden_weight",
+        "replaced",
+        "sample",
+    ):
+        if getattr(settings, name) != getattr(defaults, name):
+            words += [f"--{name.replace('_', '-')}", getattr(settings, name)]
+    if scored is not None:
+        words += ["--scored", scored]
+    return shlex.join([*map(str, words), "--seed", str(settings.seed), "-o", output])
+
+
+def given_files(name: str, task: str | None = None) -> tuple[list[str], str]:
+    """What a command names for a text or labelled pairs that go by ``name``: files, and what is to be said of them, or "".
+
+    task: of labelled pairs, ``similarity`` or another; None for a text. What was in no file stands as one that has to be
+    written.
+
+    >>> given_files("a.csv, b.txt")
+    (['a.csv', 'b.txt'], '')
+    >>> given_files("mine, and yours")
+    (['mine, and yours'], '')
+    >>> given_files("Demonstration set", "entailment")[0], given_files("pasted")[0], given_files("the text", "similarity")[0]
+    (['assets/demo_entailment.csv'], ['my-sentences.txt'], ['my-pairs.csv'])
+    """
+    from ..evaluate.data.read import DEMO_FILES, DEMO_NAME
+
+    if name in _NO_FILES:
+        file, what = ("my-sentences.txt", "the sentences") if task is None else ("my-pairs.csv", "the labelled pairs")
+        note = f"{file} is no file that there was: {what} were not read from one. They are not in this report"
+        return [file], f"{note}; put them into a file of that name" + (", one sentence a line." if task is None else ".")
+    if name == DEMO_NAME:
+        # The page offers the sentences of the entailment pairs as a text.
+        file = f"assets/{DEMO_FILES.get(task or 'entailment', DEMO_FILES['similarity'])}"
+        note = f"The sentences of the demonstration set are not in this report; {file} of subemb is the file that has them."
+        return [file], note
+    shortened = _SHORTENED.fullmatch(name)
+    if shortened:
+        files, count = [shortened[1], "more-files.csv"], shortened[2]
+        return files, f"more-files.csv stands for {count} more files, whose names are not kept; give all of them in its place."
+    parts = name.split(", ")
+    return (parts if all(map(_FILE.fullmatch, parts)) else [name]), ""

@@ -1,0 +1,1 @@
+"""Long work in worker processes: a manager with lanes, the workers, and tasks by name."""

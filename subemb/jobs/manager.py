@@ -1,0 +1,307 @@
+"""Long work: one job per key, in worker processes; progress, cancel, queue, bounded.
+
+>>> job = manager().submit(("compress", identity, settings), "subemb.runs:run", {...}, lane="compress")   # doctest: +SKIP
+>>> job.state, job.progress.stage, job.position_in_queue                                                  # doctest: +SKIP
+('running', 'k-means', 0)
+
+A lane is one persistent worker process with its own first-in first-out queue, so two jobs of a lane never run at once. The
+function named is called as ``function(**arguments, progress=callback)``. Equal keys share one job and one result, whoever
+asked first; therefore **results are shared and must not be changed**.
+
+Sharing and cancelling: each visitor who shows a job calls ``job.watch(token)`` now and then (a page's polling fragment does).
+``job.cancel(by=token)`` stops the job only if nobody else watched it in the last ``WATCHING_SECONDS``; else it just lets
+this visitor go. ``job.cancel()`` without a token stops it for everybody.
+"""
+
+import atexit
+import itertools
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Hashable
+from typing import Any
+
+from ..base.errors import Cancelled, InputError, ModelError
+from ..base.progress import Progress
+from ..lanes import Lane, plain_arguments
+
+LANES = ("compress", "layout", "evaluate", "adapt", "download")
+WATCHING_SECONDS = 30.0
+HISTORY_LIMIT = 1000
+
+_numbers = itertools.count(1)
+
+
+class JobFailed(RuntimeError):
+    """A job failed through no fault of its input; the text is for a person, the full report is in the log."""
+
+
+class Job:
+    """One piece of work. Attributes are for reading, from any thread at any time.
+
+    key, function, lane: as submitted.
+    state: ``queued``, ``running``, ``done``, ``failed`` or ``cancelled`` (at once when asked, even if the worker needs longer).
+    progress: the last Progress, or None.
+    result: what the function returned, or None. Shared: do not change it. result_bytes: size of the message that brought it.
+    error: for ``failed``, what went wrong, for a person. is_input_error: whether the user can mend it.
+        error_reason: the ``reason`` of a ModelError.
+    started: ``time.time()`` when it began to run, or None.
+    """
+
+    def __init__(self, manager: "JobManager", key: Hashable, function: str, arguments: dict[str, Any], lane: Lane):
+        self.key = key
+        self.function = function
+        self.lane = lane.name
+        self.state = "queued"
+        self.progress: Progress | None = None
+        self.result: Any = None
+        self.result_bytes = 0
+        self.error: str | None = None
+        self.is_input_error = False
+        self.error_reason: str | None = None
+        self.started: float | None = None
+        # For the lane:
+        self.number = next(_numbers)
+        self.arguments: dict[str, Any] | None = arguments
+        self.left_worker = threading.Event()
+        self._manager = manager
+        self._in_lane = lane
+        self._ended: float | None = None
+        self._history: list[Progress] = []
+        self._watchers: dict[Hashable, float] = {}
+        self._over = threading.Event()
+
+    def __repr__(self) -> str:
+        return f"Job({self.key!r}, {self.state})"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is done, failed or cancelled."""
+        return self._over.is_set()
+
+    @property
+    def history(self) -> list[Progress]:
+        """Every Progress with values, in order, so that a late visitor draws the whole curve.
+
+        At most HISTORY_LIMIT of them: beyond that every second one is dropped, but never the last.
+        """
+        with self._manager.lock:
+            return list(self._history)
+
+    @property
+    def fraction(self) -> float:
+        """Share of the work done, from 0 to 1, as a progress bar wants it: 0.0 while it is not known."""
+        known = self.progress.fraction if self.progress else None
+        return min(1.0, max(0.0, known or 0.0))
+
+    @property
+    def seconds(self) -> float:
+        """How long it has run, or ran; 0.0 before it starts."""
+        return 0.0 if self.started is None else (self._ended or time.time()) - self.started
+
+    @property
+    def position_in_queue(self) -> int | None:
+        """0 while running, 1 for the next of its lane and so on; None when over."""
+        with self._manager.lock:
+            return None if self.is_over else self._in_lane.position(self)
+
+    @property
+    def watchers(self) -> set[Hashable]:
+        """Tokens of those who watched it in the last WATCHING_SECONDS."""
+        oldest = time.monotonic() - WATCHING_SECONDS
+        with self._manager.lock:
+            self._watchers = {token: seen for token, seen in self._watchers.items() if seen >= oldest}
+            return set(self._watchers)
+
+    def watch(self, token: Hashable) -> None:
+        """Say that a visitor looks at this job; to be repeated while they do."""
+        with self._manager.lock:
+            self._watchers[token] = time.monotonic()
+
+    def unwatch(self, token: Hashable) -> None:
+        """Say that a visitor no longer looks; the job goes on."""
+        with self._manager.lock:
+            self._watchers.pop(token, None)
+
+    def cancel(self, by: Hashable | None = None) -> bool:
+        """Ask to stop; True if the job is now cancelled, False if others still watch it or it was over already."""
+        with self._manager.lock:
+            if by is not None:
+                self.unwatch(by)
+                if self.watchers:
+                    return False
+            return self._manager.cancel(self)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until it is over; False if ``timeout`` seconds passed first."""
+        return self._over.wait(timeout)
+
+    def outcome(self, timeout: float | None = None) -> Any:
+        """Wait and return the result; raises InputError or ModelError, JobFailed, Cancelled, or TimeoutError."""
+        if not self.wait(timeout):
+            raise TimeoutError(f"{self!r} is not over after {timeout} s")
+        if self.state == "cancelled":
+            raise Cancelled("cancelled")
+        if self.state == "failed":
+            if self.error_reason is not None:
+                raise ModelError(self.error, self.error_reason)
+            raise (InputError if self.is_input_error else JobFailed)(self.error)
+        return self.result
+
+    def note(self, message: Progress) -> None:
+        """Record a message of the worker."""
+        with self._manager.lock:
+            self.progress = message
+            if message.values:
+                self._history.append(message)
+                if len(self._history) > HISTORY_LIMIT:
+                    self._history = self._history[:-1:2] + self._history[-1:]
+
+    def end(self, state: str, **values: Any) -> None:
+        """Record the outcome."""
+        for name, value in values.items():
+            setattr(self, name, value)
+        self.state, self._ended, self.arguments = state, time.time(), None
+        self._over.set()
+
+
+class JobManager:
+    """Named lanes, and the results of what they ran.
+
+    lanes: names; each gets a worker process at its first job.
+    max_queued: jobs that may wait in one lane; one more is refused with InputError.
+    max_entries, max_bytes: finished jobs kept, least recently asked for dropped first; bytes are ``Job.result_bytes``. The
+        newest is always kept, and pages that hold a Job keep its result as long as they hold it.
+    """
+
+    def __init__(self, lanes: tuple[str, ...] = LANES, max_queued: int = 8, max_entries: int = 32, max_bytes: int = 2**30):
+        self.lock = threading.RLock()
+        self.is_closed = False
+        self._lanes = {name: Lane(self, name) for name in lanes}
+        self._jobs: OrderedDict[Hashable, Job] = OrderedDict()
+        self._max_queued, self._max_entries, self._max_bytes = max_queued, max_entries, max_bytes
+        atexit.register(self.close)
+
+    def submit(
+        self,
+        key: Hashable,
+        function: str,
+        arguments: dict[str, Any] | None = None,
+        lane: str = LANES[0],
+        watcher: Hashable | None = None,
+    ) -> Job:
+        """The job of this key: the one that is waiting, running or done, or else (none, failed, cancelled) a new one.
+
+        function: ``"module:function"``, importable in a fresh process. arguments: picklable, without ``progress``.
+        watcher: token of the visitor who asks, as for ``Job.watch``.
+        Raises InputError if the lane's queue is full.
+        """
+        with self.lock:
+            job = self._jobs.get(key)
+            if job is None or job.state in ("failed", "cancelled"):
+                in_lane = self._open_lane(lane)
+                waiting = len(in_lane.queue)
+                if waiting >= self._max_queued:
+                    raise InputError(f"busy: {waiting} jobs are waiting already; try again when some of them are done")
+                job = self._jobs[key] = Job(self, key, function, plain_arguments(arguments), in_lane)
+                in_lane.add(job)
+            self._jobs.move_to_end(key)
+            if watcher is not None:
+                job.watch(watcher)
+            return job
+
+    def get(self, key: Hashable) -> Job | None:
+        """The job of this key if there is one, in whatever state; starts nothing."""
+        with self.lock:
+            if key in self._jobs:
+                self._jobs.move_to_end(key)
+            return self._jobs.get(key)
+
+    def forget(self, key: Hashable) -> None:
+        """Drop what is known of a finished job."""
+        with self.lock:
+            if key in self._jobs and self._jobs[key].is_over:
+                del self._jobs[key]
+
+    def warm(self, lane: str, function: str, arguments: dict[str, Any] | None = None) -> Job:
+        """Run a function whenever the lane has nothing else to do, to have its worker ready.
+
+        Asked again it returns the same job; a worker that replaces a dead one is warmed anew.
+        """
+        with self.lock:
+            in_lane = self._open_lane(lane)
+            job, _ = in_lane.warmed.get(function, (None, None))
+            if job is None or job.state in ("failed", "cancelled"):
+                job = Job(self, ("warm", function), function, plain_arguments(arguments), in_lane)
+                in_lane.warmed[function] = job, job.arguments
+                in_lane.add(job, background=True)
+            return job
+
+    def worker_pid(self, lane: str) -> int | None:
+        """Process id of a lane's worker, or None while it has none."""
+        worker = self._open_lane(lane).worker
+        return worker.pid if worker is not None and worker.is_alive() else None
+
+    def close(self) -> None:
+        """Cancel everything and end the workers; called at exit."""
+        with self.lock:
+            self.is_closed = True
+        for lane in self._lanes.values():
+            lane.close()
+        atexit.unregister(self.close)
+
+    def cancel(self, job: Job) -> bool:
+        """What ``Job.cancel`` does once nobody else watches."""
+        with self.lock:
+            if job.is_over:
+                return False
+            was_running = job.state == "running"
+            self.finish(job, "cancelled")
+            lane = self._lanes[job.lane]
+            if was_running:
+                threading.Thread(target=lane.stop, args=(job,), daemon=True).start()
+            else:
+                lane.remove(job)
+            return True
+
+    def finish(self, job: Job, state: str, **values: Any) -> None:
+        """For lanes: record an outcome, unless the job was cancelled meanwhile, and drop results that are too many."""
+        with self.lock:
+            if job.is_over:
+                return
+            job.end(state, **values)
+            over = [other for other in self._jobs.values() if other.is_over and other is not job]
+            count, size = len(over) + 1, sum(other.result_bytes for other in over) + job.result_bytes
+            for other in over:
+                if count <= self._max_entries and size <= self._max_bytes:
+                    break
+                del self._jobs[other.key]
+                count, size = count - 1, size - other.result_bytes
+
+    def _open_lane(self, name: str) -> Lane:
+        if self.is_closed:
+            raise RuntimeError("this job manager is closed")
+        if name not in self._lanes:
+            raise ValueError(f"there is no lane {name!r}; lanes are {', '.join(self._lanes)}")
+        return self._lanes[name]
+
+
+_shared: JobManager | None = None
+_shared_lock = threading.Lock()
+
+
+def manager() -> JobManager:
+    """The one manager of this process: Streamlit runs pages again and again, but imports this module once."""
+    global _shared
+    with _shared_lock:
+        if _shared is None or _shared.is_closed:
+            _shared = JobManager()
+        return _shared
+
+
+def close_manager() -> None:
+    """End the workers of :func:`manager`, if it was used; the next call makes new ones."""
+    with _shared_lock:
+        used = _shared
+    if used is not None:
+        used.close()

@@ -1,0 +1,1 @@
+"""Where a table comes from: checkpoints, the networks around them, their vocabulary, and models composed of these."""

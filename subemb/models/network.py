@@ -1,0 +1,264 @@
+"""The network around a token table: loading it quietly, with or without a head, and copying it with shared weights."""
+
+import copy
+import json
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..base.errors import ModelError
+from ..headers import name_of
+from .checkpoint import spellings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "spiece.model",
+    "spm.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+)
+
+
+@dataclass(frozen=True)
+class Head:
+    """What sits on top of a network. title: for messages. auto_class: of transformers. suffixes: of ``architectures``."""
+
+    title: str
+    auto_class: str
+    suffixes: tuple[str, ...]
+
+
+HEADS = {
+    "masked": Head("masked-word head", "AutoModelForMaskedLM", ("ForMaskedLM",)),
+    "classifier": Head("classifier of sentences", "AutoModelForSequenceClassification", ("ForSequenceClassification",)),
+}
+_transformers_lock = threading.Lock()  # transformers' verbosity and default dtype are global while it loads
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Load without progress bars and warnings on the terminal; one thread at a time."""
+    from transformers.utils import logging
+
+    with _transformers_lock:
+        verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        try:
+            yield
+        finally:
+            logging.set_verbosity(verbosity)
+            if bars:
+                logging.enable_progress_bar()
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception of another library says, short enough for a message, and never advising what subemb does not do."""
+    if "trust_remote_code" in str(error):
+        return "it needs code of its own, which subemb never runs; choose one whose architecture is part of transformers"
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__
+
+
+def load_network(folder: Path, head: str | None = None) -> "torch.nn.Module":
+    """The network of a checkpoint folder in float32 and eval mode: ``AutoModel``, or the one with a ``head`` of HEADS.
+
+    Raises ModelError (``unsupported``) if it cannot be built, or if the checkpoint does not hold that head: transformers would
+    make its weights up.
+    """
+    import torch
+    import transformers
+
+    kind = getattr(transformers, "AutoModel" if head is None else HEADS[head].auto_class)
+    with quiet_transformers():
+        try:
+            network, loading = kind.from_pretrained(
+                folder,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
+        except Exception as error:  # a stranger's config can make transformers raise anything
+            raise ModelError(f"the network of {name_of(folder)} cannot be built: {first_line(error)}", "unsupported") from error
+    if head is not None and loading["missing_keys"]:
+        raise ModelError(
+            f"{name_of(folder)} has no {HEADS[head].title}: {min(loading['missing_keys'])} is not among its weights; "
+            "choose a model that was saved with one",
+            "unsupported",
+        )
+    return network.eval()
+
+
+def load_sentence_model(folder: Path):
+    """The sentence-transformers model of a folder with ``modules.json``, on the CPU. Raises ModelError (``unsupported``)."""
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise ModelError(
+            f"{name_of(folder)} is a sentence-transformers model; run: pip install sentence-transformers", "unsupported"
+        ) from error
+    import torch
+
+    check_sentence_modules(folder)
+    with quiet_transformers():
+        try:
+            model = SentenceTransformer(
+                str(folder),
+                device="cpu",
+                local_files_only=True,
+                trust_remote_code=False,
+                model_kwargs={"use_safetensors": True, "dtype": torch.float32},
+            )
+        except Exception as error:
+            raise ModelError(f"{name_of(folder)} cannot be loaded for sentences: {first_line(error)}", "unsupported") from error
+    return model.eval()
+
+
+def check_sentence_modules(folder: Path) -> None:
+    """Raises ModelError if ``modules.json`` names code from elsewhere or a module with pickled weights only.
+
+    sentence-transformers before version 6 runs code that lies in a local folder without being asked to trust it, and every
+    version unpickles a module that has no safetensors.
+    """
+    try:
+        steps = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+        parts = [(str(step["type"]), folder / str(step["path"])) for step in steps]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ModelError(
+            f"modules.json of {name_of(folder)} is damaged ({first_line(error)}); download the model again"
+        ) from error
+    for kind, part in parts:
+        if not kind.startswith("sentence_transformers."):
+            raise ModelError(
+                f"{name_of(folder)} needs code of its own ({kind} in modules.json), which subemb never runs", "unsupported"
+            )
+        if (part / "pytorch_model.bin").is_file() and not list(part.glob("*.safetensors")):
+            raise ModelError(
+                f"{name_of(folder)} keeps weights of {part.name} in pytorch_model.bin only; only safetensors files are read, since "
+                "pickled files can run code",
+                "no_safetensors",
+            )
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a folder has any of the files that tokenizers are read from."""
+    return any((folder / name).is_file() for name in TOKENIZER_FILES)
+
+
+def load_tokenizer(folder: Path):
+    """``AutoTokenizer`` of a folder. Raises ModelError (``no_tokenizer``, or ``unsupported`` if a package is missing)."""
+    if not has_tokenizer(folder):
+        raise ModelError(
+            f"{name_of(folder)} has no tokenizer files ({', '.join(TOKENIZER_FILES[:3])}, ...); "
+            "copy them from where the model comes from",
+            "no_tokenizer",
+        )
+    from transformers import AutoTokenizer
+
+    with quiet_transformers():
+        try:
+            return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        except Exception as error:
+            missing = [name for name in ("sentencepiece", "tiktoken") if find_spec(name) is None]
+            if list(folder.glob("*.model")) and missing:
+                raise ModelError(
+                    f"the tokenizer of {name_of(folder)} cannot be read without another package; run: pip install "
+                    f"{' '.join(missing)} protobuf; or use a copy of the model with a tokenizer.json",
+                    "unsupported",
+                ) from error
+            raise ModelError(f"the tokenizer of {name_of(folder)} cannot be read: {first_line(error)}") from error
+
+
+def share_weights(
+    module: "torch.nn.Module", *also_shared: Any, instead: "Mapping[int, torch.nn.Parameter] | None" = None
+) -> "torch.nn.Module":
+    """A copy of a module tree that uses the same parameter and buffer tensors, so that parts of it can be exchanged.
+
+    instead: ``id`` of a tensor -> what the copy has in its place, wherever the module holds it.
+    """
+    memo: dict[int, Any] = {id(tensor): tensor for tensor in [*module.parameters(), *module.buffers()]}
+    memo.update({id(thing): thing for thing in also_shared if thing is not None})
+    memo.update(instead or {})
+    return copy.deepcopy(module, memo)
+
+
+def exchange_weights(
+    network: "torch.nn.Module", weights: "Mapping[str, torch.Tensor]", partly: bool = False
+) -> "torch.nn.Module":
+    """A copy of a network in which some weights have other values; it shares all the others.
+
+    weights: name -> tensor. A name may be that of the network without its head: it is found in a network with one, and the
+    other way round. A weight with several names, such as the bias of BERT's masked-word head, is exchanged under all of them.
+    partly: leave out weights of a head that this network does not have.
+    Raises ModelError (``broken``) for a name that belongs to no part of the network, or another shape.
+    """
+    import torch
+
+    prefix = getattr(network, "base_model_prefix", "")
+    own = dict(network.named_parameters(remove_duplicate=False))
+    instead = {}
+    for name, value in weights.items():
+        found = next(iter(spellings(name, own, prefix)), None)
+        if found is None:
+            if partly and not hasattr(network, name.partition(".")[0]) and not name.startswith(f"{prefix}."):
+                continue  # of the head it was trained with
+            raise ModelError(f"the network has no weight {name!r}; it belongs to another model", "broken")
+        old = own[found]
+        if old.shape != value.shape:
+            raise ModelError(
+                f"the weight {name!r} has shape {tuple(value.shape)}; the network's has {tuple(old.shape)}", "broken"
+            )
+        instead[id(old)] = torch.nn.Parameter(value.detach().clone().to(old), requires_grad=old.requires_grad)
+    return share_weights(network, instead=instead).eval()
+
+
+def freeze(module: "torch.nn.Module", but: Iterable["torch.nn.Parameter"] = ()) -> None:
+    """Let a module tree compute with frozen weights, ``but`` some, which stay the Parameters that they are.
+
+    The frozen ones become Parameters of its own in the same memory, since other networks may hold the old ones and train them.
+    """
+    import torch
+
+    # By the old ones' ids, so that tied weights stay tied; they are kept alive meanwhile, or an id could come twice.
+    old = list(module.named_parameters(remove_duplicate=False))
+    own = {id(parameter): parameter for parameter in but}
+    for name, parameter in old:
+        if id(parameter) not in own:
+            own[id(parameter)] = torch.nn.Parameter(parameter.detach(), requires_grad=False)
+        path, _, last = name.rpartition(".")
+        setattr(module.get_submodule(path), last, own[id(parameter)])
+
+
+def exchange_network(sentence_model, network: "torch.nn.Module") -> None:
+    """Let a sentence-transformers model run on another transformers network."""
+    holder = sentence_model[0]
+    # Its versions differ in the attribute that holds the network; ``auto_model`` reads it in all of them.
+    name = next(name for name, child in holder.named_children() if child is holder.auto_model)
+    setattr(holder, name, network)
+
+
+def pooling_in_words(folder: Path) -> str:
+    """How a sentence-transformers folder makes a sentence vector, read from its JSON."""
+    try:
+        steps = [step["type"].rsplit(".", 1)[-1] for step in json.loads((folder / "modules.json").read_text(encoding="utf-8"))]
+        config = json.loads((folder / "1_Pooling" / "config.json").read_text(encoding="utf-8"))
+        modes = [
+            key.removeprefix("pooling_mode_") for key, on in config.items() if key.startswith("pooling_mode_") and on is True
+        ]
+        mode = " and ".join(modes).replace("_", " ") or str(config.get("pooling_mode", "")) or "pooled"
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return "as its authors set it (sentence-transformers)"
+    return f"{mode}, as its authors set it (sentence-transformers: {', '.join(steps)})"

@@ -1,0 +1,1 @@
+"""Adapt: train the compact table."""

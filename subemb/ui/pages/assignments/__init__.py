@@ -1,0 +1,1 @@
+"""Assignments: which codes each token got."""

@@ -1,0 +1,1 @@
+"""Entailment: does the hypothesis follow."""

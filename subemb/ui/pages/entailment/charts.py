@@ -1,0 +1,188 @@
+"""Charts of the page Entailment: figures and the tables behind them, from plain numbers. Nothing is drawn here.
+
+Those by language are in :mod:`subemb.ui.entailment_languages`.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from ....evaluate.entailment_report import EntailmentReport, Score
+from ....models.vocabulary import plotly_text
+from ....tasks.evaluations import PairJudgement, SetResult
+from ...widgets.charts import NEUTRAL, SEQUENTIAL, layout
+from ...widgets.scores import SIDE_COLOURS, bar_marker, signed
+
+LABEL_NAMES = {"not_entailment": "not entailment"}
+#: Kinds of flipped pairs (``Flip.kind``), in words.
+FLIP_NAMES = {"lost": "right → wrong", "won": "wrong → right", "changed": "wrong both times"}
+
+
+def label_name(label: str) -> str:
+    """A label for people.
+
+    >>> label_name("not_entailment")
+    'not entailment'
+    """
+    return LABEL_NAMES.get(label, label)
+
+
+# A pair
+
+
+def pair_table(judgement: PairJudgement) -> pd.DataFrame:
+    """One row a label: its probability on every side in per cent, and each side's change against the first in points."""
+    table = pd.DataFrame({"label": [label_name(label) for label in judgement.labels]})
+    first = np.array(judgement.probabilities[judgement.sides[0]])
+    for place, side in enumerate(judgement.sides):
+        found = np.array(judgement.probabilities[side])
+        table[f"{side}, %"] = 100 * found
+        if place:
+            table[f"{side}, change in points"] = 100 * (found - first)
+    return table
+
+
+def pair_chart(judgement: PairJudgement) -> go.Figure:
+    """Probabilities of the labels: one bar a side, those of a label together, with numbers and the change in points."""
+    names = [label_name(label).capitalize() for label in judgement.labels]
+    first = judgement.probabilities[judgement.sides[0]]
+    figure = go.Figure()
+    for place, side in enumerate(judgement.sides):
+        found = judgement.probabilities[side]
+        changes = [f" ({signed(value - before)})" if place else "" for value, before in zip(found, first, strict=True)]
+        figure.add_bar(
+            y=names,
+            x=[100 * value for value in found],
+            orientation="h",
+            name=plotly_text(side),
+            marker=bar_marker(SIDE_COLOURS[place % len(SIDE_COLOURS)], place, 0.55),
+            text=[f"{100 * value:.1f}{change}" for value, change in zip(found, changes, strict=True)],
+            textposition="outside",
+            cliponaxis=False,
+            customdata=[change.strip(" ()") or "the reference" for change in changes],
+            hovertemplate=f"{plotly_text(side)}, %{{y}}: %{{x:.2f}} % (%{{customdata}})<extra></extra>",
+        )
+    rows = len(names) * len(judgement.sides)
+    layout(
+        figure, "Does the hypothesis follow from the premise?", "probability, % (change in points)", "", height=130 + 34 * rows
+    )
+    figure.update_xaxes(range=[0, 135], tickvals=[0, 25, 50, 75, 100])  # room for the numbers beside a full bar
+    # Bars and labels from the top down, in the order of the legend.
+    figure.update_yaxes(title=None, autorange="reversed", categoryorder="array", categoryarray=names)
+    figure.update_layout(barmode="group", bargap=0.3, bargroupgap=0.08, legend={"traceorder": "normal"})
+    return figure
+
+
+# A labelled set
+
+
+def confusion_table(report: EntailmentReport) -> pd.DataFrame:
+    """One row a cell: side, gold, judged, pairs, and the share of the pairs with this gold label in per cent."""
+    rows = []
+    for side, score in report.scores.items():
+        for gold, counts in zip(report.labels, score.confusion, strict=True):
+            total = sum(counts)
+            for judged, count in zip(report.labels, counts, strict=True):
+                share = 100 * count / total if total else math.nan
+                rows.append((side, label_name(gold), label_name(judged), count, share))
+    return pd.DataFrame(rows, columns=["side", "labelled", "judged", "pairs", "share of the row, %"])
+
+
+def confusion_chart(labels: Sequence[str], score: Score, side: str) -> go.Figure:
+    """The confusion matrix of one side: rows labelled, columns judged; colour by the share of the row, on 0 to 100 % always."""
+    counts = np.array(score.confusion, dtype=float)
+    totals = counts.sum(1, keepdims=True)
+    shares = 100 * np.divide(counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
+    names = [label_name(label) for label in labels]
+    broken = [name.replace(" ", "<br>") for name in names]
+    figure = go.Figure(
+        go.Heatmap(
+            z=shares,
+            x=broken,
+            y=broken,
+            zmin=0,
+            zmax=100,
+            colorscale=SEQUENTIAL,
+            xgap=2,
+            ygap=2,
+            text=[
+                [
+                    f"{count:,.0f}" + ("" if math.isnan(share) else f"<br>{share:.1f} %")
+                    for count, share in zip(*row, strict=True)
+                ]
+                for row in zip(counts, shares, strict=True)
+            ],
+            colorbar={"title": {"text": "% of<br>row"}, "thickness": 12, "tickvals": [0, 50, 100], "len": 0.9},
+            hovertemplate="labelled %{y}, judged %{x}: %{text}<extra></extra>",
+        )
+    )
+    for y, row in enumerate(figure.data[0].text):
+        for x, text in enumerate(row):
+            figure.add_annotation(x=broken[x], y=broken[y], text=text, showarrow=False, font={"color": _readable(shares[y, x])})
+    layout(figure, f"{plotly_text(side.capitalize())}: labelled against judged", "judged", "labelled", height=360)
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    figure.update_xaxes(showgrid=False, tickfont={"size": 11})
+    return figure
+
+
+def _readable(share: float) -> str:
+    """A colour of text that stands out from a cell of this share in per cent; an empty cell has the page's background."""
+    return NEUTRAL if math.isnan(share) else "#FFFFFF" if share < 50 else "#000000"
+
+
+def commonest_share(gold: np.ndarray) -> float:
+    """Accuracy of giving the most frequent label to every pair.
+
+    >>> commonest_share(np.array([0, 0, 1, 2]))
+    0.5
+    """
+    return float(np.bincount(gold).max() / len(gold)) if len(gold) else math.nan
+
+
+# Pairs one by one
+
+
+def flips_table(result: SetResult, side: str) -> pd.DataFrame:
+    """One row a pair that ``side`` judges differently from the first side, the largest change of probabilities first.
+
+    Columns: premise, hypothesis, language (where known), labelled, the label of both sides, what became of it, every
+    probability of both sides in per cent, change (total variation, in per cent), and the pair's number from 1.
+    """
+    report, first = result.report, result.report.sides[0]
+    rows = []
+    for flip in report.flips(side):
+        row = {"premise": result.pairs.first[flip.place], "hypothesis": result.pairs.second[flip.place]}
+        if report.languages:
+            row["language"] = report.languages[flip.place]
+        row |= {
+            "labelled": label_name(report.labels[flip.gold]),
+            first: label_name(report.labels[flip.before]),
+            side: label_name(report.labels[flip.after]),
+            "what became of it": FLIP_NAMES[flip.kind],
+        }
+        for place, label in enumerate(report.engine_labels):
+            row[f"{label_name(label)}, {first}"] = 100 * flip.probabilities_before[place]
+            row[f"{label_name(label)}, {side}"] = 100 * flip.probabilities_after[place]
+        rows.append(row | {"change": 100 * flip.change, "pair": flip.place + 1})
+    return pd.DataFrame(rows)
+
+
+def pairs_table(result: SetResult) -> pd.DataFrame:
+    """Every pair with the label and the probabilities (0..1) of every side, for a download."""
+    report = result.report
+    columns: dict[str, Sequence] = {"pair": np.arange(1, len(report) + 1)}
+    if report.languages:
+        columns["language"] = report.languages
+    columns |= {
+        "premise": result.pairs.first,
+        "hypothesis": result.pairs.second,
+        "labelled": [report.labels[place] for place in report.gold],
+    }
+    for side, predicted in report.predicted.items():
+        columns[side] = [report.labels[place] for place in predicted]
+        for place, label in enumerate(report.engine_labels):
+            columns[f"{label}, {side}"] = report.probabilities[side][:, place]
+    return pd.DataFrame(columns)

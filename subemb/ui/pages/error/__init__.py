@@ -1,0 +1,1 @@
+"""Reconstruction error: what was lost, where."""

@@ -1,0 +1,221 @@
+"""The page Reconstruction error, view Equal bytes: every method at the bytes of the run on the page, computed by one job."""
+
+import hashlib
+
+import pandas as pd
+import streamlit as st
+
+from ....codec.settings import METHODS, CompressionSettings
+from ....comparison import Compared, comparison_key, kept_comparison, plan, seconds_of
+from ....format import count_text, percent_text, seconds_text, settings_text, size_text
+from ....jobs.manager import manager
+from ....runs import Run
+from ...shell.text import show_error
+from ...shell.work import Work, begin, forget, watch
+from ...state import Request
+from ...widgets.charts import download_csv
+from .charts import MEASURES, comparison_chart
+from .page import Measured
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def plan_of(key: str, _run: Run) -> list[Compared]:
+    """What a comparison with a run would run; some 30,000 settings are looked at."""
+    return plan(_run)
+
+
+def equal_bytes_view(measured: Measured) -> None:
+    """The comparison if there is one, else what it would be, what it costs, and a button."""
+    frame = measured.frame
+    run = frame.run
+    st.markdown(
+        f"The run on this page stores **{size_text(run.size.total_bytes)}** ({count_text(run.size.total_bytes)} bytes, "
+        f"{percent_text(run.size.total_share)} of the table), everything counted. What does every other method do with the same bytes?"
+    )
+    entries = kept_comparison(run.key)
+    job = manager().get(comparison_key(run.key))
+    if entries is not None:
+        results(measured, entries)
+    elif job is not None and not job.is_over:
+        watch(measured.frame.visit, work_of(measured, None))
+    else:
+        if job is not None and job.state == "failed":
+            show_error(f"The comparison failed: {job.error}")
+        offer(measured)
+
+
+def offer(measured: Measured) -> None:
+    """What would be run, how long it may take, and the button."""
+    run = measured.frame.run
+    entries = plan_of(run.key, run)
+    seconds = seconds_of(entries, run.model["vocabulary"], run.model["dim"], run.model["identity"])
+    table = pd.DataFrame(
+        {
+            "method": [settings_text(entry.settings) for entry in entries],
+            "bytes": [entry.total_bytes for entry in entries],
+            "seconds": seconds,
+            "note": [note_text(entry) for entry in entries],
+        }
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        key="plan",
+        height=38 + 35 * len(table),
+        alt="Methods that the comparison would run, with their bytes and a rough time",
+        column_config={
+            "method": st.column_config.TextColumn("Method and settings", width="large"),
+            "bytes": st.column_config.NumberColumn("Bytes", format="localized"),
+            "seconds": st.column_config.NumberColumn("Rough seconds", format="%.0f", help="0: was run before"),
+            "note": st.column_config.TextColumn("Against this run"),
+        },
+    )
+    text, missing = text_of_weights(measured)
+    if missing:
+        st.info(
+            "This run weighs tokens by a text, and the text is not kept with it. Press **Run** with that text in the sidebar again; "
+            "the comparison is then offered here.",
+            icon=":material/description:",
+        )
+    st.caption(
+        f"About {seconds_text(sum(seconds))} in total, a rough estimate. Each method is kept as a run that can be opened."
+    )
+    if st.button("Compare at equal bytes", type="primary", icon=":material/balance:", key="compare_button", disabled=missing):
+        work = work_of(measured, text)
+        forget(work)  # done once, but its file was dropped from the cache since
+        begin(measured.frame, work)
+        st.rerun()
+
+
+def text_of_weights(measured: Measured) -> tuple[str | None, bool]:
+    """The text whose tokens are counted, if the visitor gave it in this visit; and whether it is missing."""
+    settings = measured.frame.run.settings
+    if not settings.weights.endswith("counts"):
+        return None, False
+    text = measured.frame.visit.text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16] if text else None
+    return text, digest != settings.text_digest
+
+
+def work_of(measured: Measured, text: str | None) -> Work:
+    """The job that compares. text: whose tokens are counted, if the run's weights are counts."""
+    run = measured.frame.run
+    request = Request.of(run.model, run.settings)
+    arguments = {"name": request.model, "revision": request.revision, "settings": run.settings.to_dict(), "text": text}
+    return Work(
+        comparison_key(run.key), "subemb.comparison:compare_and_keep", arguments, "Comparing the methods", lane="compress"
+    )
+
+
+# Results
+
+
+def results(measured: Measured, entries: list[Compared]) -> None:
+    """Chart and table of a finished comparison."""
+    run = measured.frame.run
+    table = results_table(entries, run.key)
+    measure = st.segmented_control(
+        "Measure",
+        list(MEASURES),
+        default="Relative error",
+        required=True,
+        key="measure",
+        bind="query-params",
+        persist_state="session",
+    )
+    column = MEASURES[measure][0]
+    finished = table.dropna(subset=["error"])
+    comparable = finished[finished["matches"]]
+    best = comparable.loc[comparable[column].idxmax() if column in ("cosine", "neighbours") else comparable[column].idxmin()]
+    st.plotly_chart(
+        comparison_chart(finished, measure),
+        key=f"comparison_{column}",
+        alt=f"{measure} of {len(finished)} methods at {count_text(run.size.total_bytes)} bytes; best among those that match: "
+        f"{best['label']} with {best[column]:.4g}. The table below has all numbers.",
+        config={"displaylogo": False},
+    )
+    for entry in entries:
+        if entry.problem:
+            show_error(f"{METHODS[entry.settings.method].title} could not be run: {entry.problem}")
+    chosen_row(measured, table, entries)
+    st.caption(_weights_text(run.settings))
+
+
+def _weights_text(settings: CompressionSettings) -> str:
+    text = "Hatched bars belong to methods that cannot be made as small, or as large; their bytes stand in the table. "
+    if settings.weights == "none":
+        return text + "Every token counts alike for all methods."
+    return text + "Methods with codebooks use this run's token weights; low rank, int8 and int4 know none."
+
+
+def note_text(entry: Compared) -> str:
+    """How the bytes of a method compare, and whether they count as equal."""
+    return entry.note if entry.matches else f"not equal: {entry.note}"
+
+
+def results_table(entries: list[Compared], shown: str) -> pd.DataFrame:
+    """One row a method; ``shown`` is the key of the run on the page."""
+    rows = []
+    for entry in entries:
+        quality = entry.run.quality if entry.run else {}
+        share = quality.get("neighbours_kept")
+        rows.append(
+            {
+                "label": METHODS[entry.settings.method].title,
+                "settings": settings_text(entry.settings),
+                "bytes": entry.total_bytes,
+                "error": quality.get("relative_error"),
+                "weighted": quality.get("weighted_error"),
+                "cosine": quality.get("mean_cosine"),
+                "neighbours": None if share is None else 100 * share,
+                "seconds": entry.run.seconds.get("compress") if entry.run else None,
+                "matches": entry.matches,
+                "note": note_text(entry),
+                "shown": entry.run is not None and entry.run.key == shown,
+            }
+        )
+    table = pd.DataFrame(rows)
+    doubled = table["label"].duplicated(keep=False)
+    table.loc[doubled, "label"] = table.loc[doubled, "settings"]
+    return table
+
+
+def download_table(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns a person reads."""
+    return table.drop(columns=["label", "shown"]).dropna(axis=1, how="all")
+
+
+def chosen_row(measured: Measured, table: pd.DataFrame, entries: list[Compared]) -> None:
+    """The table of the comparison; selecting a row opens that run on all pages."""
+    visit = measured.frame.visit
+    weighted = ["weighted"] if table["weighted"].notna().any() else []
+    event = st.dataframe(
+        table,
+        hide_index=True,
+        key=f"comparison_rows_{measured.key}",
+        height=38 + 35 * len(table),
+        on_select="rerun",
+        selection_mode="single-row",
+        alt="Every method with its bytes, error, cosine, neighbours kept and a note",
+        column_order=["label", "bytes", "note", "error", *weighted, "cosine", "neighbours", "seconds", "settings"],
+        column_config={
+            "label": st.column_config.TextColumn("Method", pinned=True),
+            "settings": st.column_config.TextColumn("Settings"),
+            "bytes": st.column_config.NumberColumn("Total bytes", format="localized"),
+            "error": st.column_config.NumberColumn("Relative error", format="%.3f"),
+            "weighted": st.column_config.NumberColumn("Weighted error", format="%.3f"),
+            "cosine": st.column_config.NumberColumn("Mean cosine", format="%.3f"),
+            "neighbours": st.column_config.NumberColumn("Neighbours kept, %", format="%.1f"),
+            "seconds": st.column_config.NumberColumn("Seconds", format="%.1f"),
+            "note": st.column_config.TextColumn("Against this run"),
+        },
+    )
+    st.caption("Select a row to show that run on all pages.")
+    download_csv(download_table(table), "subemb-equal-bytes.csv", key="comparison_download")
+    rows = event.selection.rows if event and event.selection else []
+    if not rows:
+        return
+    chosen = entries[rows[0]].run
+    if chosen is not None and chosen.key != measured.key:
+        visit.show(Request.of(chosen.model, chosen.settings), chosen.key)
+        st.rerun()

@@ -1,0 +1,1 @@
+"""Export: take the result away."""

@@ -1,0 +1,123 @@
+"""The page Export: four things to take away of the run on the page, and of its adaptation."""
+
+import streamlit as st
+
+from ....format import count_text, seconds_text, size_text
+from ....models.vocabulary import escape_markdown
+from ....tasks.exports import JOB, Export, export_key, kept_export
+from ...export_report import report_card
+from ...shell.frame import Frame
+from ...shell.text import counted
+from ...shell.work import Work, begin, forget, has_begun, outcome, subject_of
+from .offers import OFFERS, Offer, WhatIsShown
+
+
+def export_view(frame: Frame) -> None:
+    """The whole page: what is taken away, and four cards."""
+    shown = WhatIsShown(frame.run, frame.model, adaptation_of(frame))
+    what_is_taken(shown)
+    st.caption("What is made stays on this server for a while, for everybody who shows the same.")
+    places = [column for _ in range(2) for column in st.columns(2, gap="medium")]
+    for place, offer in zip(places, OFFERS, strict=False):
+        with place.container(border=True, height="stretch", key=f"export_{offer.kind}"), frame.errors():
+            export_card(frame, shown, offer)
+    with places[-1].container(border=True, height="stretch", key="export_report"), frame.errors():
+        report_card(frame, shown)
+
+
+def adaptation_of(frame: Frame):
+    """The Adaptation shown with the run, or None; one that is not over has no model to take away."""
+    adaptation = getattr(frame, "adaptation", None)
+    return adaptation if adaptation is not None and adaptation.is_over else None
+
+
+def what_is_taken(shown: WhatIsShown) -> None:
+    """One line: the table as compressed, or the model as adapted."""
+    if shown.adaptation is None:
+        st.markdown("What is taken away: the model with its table **as compressed**, nothing trained.")
+        st.caption(
+            "The page **Adapt** trains the compact table first; an adaptation of this run can then be chosen here. On the command line: "
+            "`subemb adapt` and `subemb export`."
+        )
+        return
+    adaptation = shown.adaptation
+    scores = ""
+    if adaptation.scores and adaptation.scored:
+        listed = ", ".join(f"{escape_markdown(side)} {value:.1f}" for side, value in adaptation.scores.items())
+        scores = f" Scores x 100 on {escape_markdown(adaptation.scored['name'])}: {listed}."
+    st.markdown(
+        f"What is taken away: the model **as adapted**, after {counted(adaptation.steps, 'step')} in "
+        f"{seconds_text(adaptation.seconds)} of training.{scores}"
+    )
+
+
+def export_card(frame: Frame, shown: WhatIsShown, offer: Offer) -> None:
+    """What it is, what is in it, how large it is, how to make it, to download it and to use it."""
+    st.subheader(offer.title, anchor=False)
+    st.markdown(offer.explanation(shown))
+    problem = offer.problem(shown)
+    if problem:
+        st.info(problem, icon=":material/info:")
+        return
+    subject = subject_of(frame)
+    made = kept_export(subject, offer.kind)
+    work = Work(
+        ("export", offer.kind, export_key(subject, offer.kind)),
+        JOB,
+        {"subject": subject, "kind": offer.kind},
+        f"Making the {offer.title.lower()}",
+    )
+    if made is None and has_begun(work):
+        if outcome(frame, work) is None:
+            return
+        made = kept_export(subject, offer.kind)
+        if made is None:  # made once, but dropped from the cache since
+            forget(work)
+    if made is None:
+        _make(frame, shown, offer, work)
+    else:
+        _take(made)
+    st.markdown("How to use it")
+    st.code(offer.usage(shown, made), language=offer.language, wrap_lines=True)
+
+
+def _make(frame: Frame, shown: WhatIsShown, offer: Offer, work: Work) -> None:
+    """The button that makes it, and what that will cost."""
+    if st.button("Make", icon=":material/package_2:", key=f"export_{offer.kind}_make", type="primary"):
+        begin(frame, work)
+        st.rerun()
+    size = offer.estimated_bytes(shown)
+    about = "of a size that is not known before" if size is None else f"about {size_text(size)}"
+    st.caption(
+        f"The file will be {about}; to make it takes about {seconds_text(offer.seconds(shown))}, a rough estimate. It can be "
+        "cancelled."
+    )
+
+
+def _take(made: Export) -> None:
+    """The download, its exact size, and what is in it."""
+    st.download_button(
+        "Download",
+        data=made.read,
+        file_name=made.name,
+        mime="application/zip" if made.folder else "application/octet-stream",
+        icon=":material/download:",
+        key=f"export_{made.kind}_download",
+        on_click="ignore",
+        type="primary",
+    )
+    st.caption(f"{escape_markdown(made.name)}: {size_text(made.bytes)} ({count_text(made.bytes)} bytes).")
+    if made.checked:
+        st.caption(
+            f"Checked with onnxruntime against torch on {counted(made.checked['tokens'], 'token')}: the largest difference of a number "
+            f"is {made.checked['largest_difference']:.2g}. ONNX operator set {made.checked['opset']}."
+        )
+    if made.folder:
+        with st.expander(f"What is in it ({counted(len(made.files), 'file')})"):
+            st.dataframe(
+                {"file": [name for name, _ in made.files], "bytes": [size for _, size in made.files]},
+                hide_index=True,
+                column_config={"bytes": st.column_config.NumberColumn(format="localized")},
+                key=f"export_{made.kind}_files",
+                alt="Files of the archive and their sizes",
+            )

@@ -1,0 +1,1 @@
+"""Home: sizes and quality of a run."""

@@ -1,0 +1,178 @@
+"""The size card, the quality card and the table of runs. Every number comes from a Run."""
+
+import pandas as pd
+import streamlit as st
+
+from ....codec.settings import METHODS
+from ....codec.sizes import FLOAT_BYTES
+from ....format import WEIGHT_NAMES, count_text, percent_text, seconds_text, settings_text, size_text
+from ....runs import NEIGHBOURS, Run
+
+PLAIN = {"delta_color": "off", "delta_arrow": "off"}  # the small line below a number is a remark, not a change
+FLOATS_HELP = "Factors, means and scales."
+ERROR_HELP = (
+    "Squared error of the reconstruction over the table's variance about its mean: 0 is perfect, 1 is no better than giving "
+    "every token the mean vector."
+)
+
+
+def size_card(run: Run) -> None:
+    """Original, codebooks, codes, total; the paper's measure next to the honest one; share of the whole model."""
+    size = run.size
+    with st.container(border=True, height="stretch", key="size_card"):
+        st.subheader("Size", anchor=False)
+        left, right = st.columns(2)
+        left.metric(
+            "Original table",
+            size_text(size.original_bytes),
+            f"{count_text(size.vocabulary)} × {size.dim} floats",
+            help="Tokens × dimensions × 4 bytes (float32).",
+            **PLAIN,
+        )
+        right.metric(
+            "Compressed, in total", size_text(size.total_bytes), f"{percent_text(size.total_share)} of the table", **PLAIN
+        )
+        _parts(run, *st.columns(2))
+        paper, honest = st.columns(2)
+        paper.metric(
+            "Fewer floats",
+            percent_text(1 - size.parameter_share, 5),
+            "the paper's measure",
+            help="Floats that are no longer stored, as a share of V × D. Codes are not counted.",
+            **PLAIN,
+        )
+        honest.metric(
+            "Fewer bytes",
+            percent_text(1 - size.total_share, 5),
+            "the honest measure",
+            help="Bytes that are no longer stored, codes and everything else counted.",
+            **PLAIN,
+        )
+        st.caption(
+            "The paper counts only the floats that are left. The codes are integers, but they have to be kept as well, so the "
+            "second number is the one that a file shows."
+        )
+        if size.share_of_model is not None:
+            st.markdown(
+                f"The table is **{percent_text(size.original_share_of_model)}** of the whole model "
+                f"({size_text(size.model_bytes)}) before and **{percent_text(size.share_of_model)}** "
+                f"({size_text(size.compressed_model_bytes)}) after."
+            )
+
+
+def _parts(run: Run, left, right) -> None:
+    """What the total is made of."""
+    size = run.size
+    floats = f"{count_text(size.codebook_parameters)} floats"
+    if not METHODS[run.settings.method].uses_codebooks:
+        left.metric("Floats", size_text(size.float_bytes), f"{count_text(size.parameters)} floats", help=FLOATS_HELP, **PLAIN)
+        right.metric("Rounded numbers", size_text(size.code_bytes), "packed", **PLAIN)
+        return
+    left.metric("Codebooks", size_text(size.codebook_parameters * FLOAT_BYTES), floats, **PLAIN)
+    if size.code_bits:
+        bits = size.code_bits / size.vocabulary
+        bits = f"{bits:g} {'bit' if bits == 1 else 'bits'} a token"
+        right.metric("Codes", size_text(size.code_bytes), bits, help="V × f × ceil(log2 Q) bits, packed.", **PLAIN)
+    else:
+        right.metric("Codes", "0 B", "computed from the id", help="The digits of the token id are its codes.", **PLAIN)
+    if size.other_parameters:
+        st.metric(
+            "Rotation", size_text(size.other_parameters * FLOAT_BYTES), f"{count_text(size.other_parameters)} floats", **PLAIN
+        )
+
+
+def quality_card(run: Run) -> None:
+    """Relative error, mean cosine, neighbours kept at 10, distinct tuples."""
+    quality, size = run.quality, run.size
+    asked = f"{count_text(quality['neighbours_sample'])} of {count_text(size.vocabulary)} tokens, seed {run.settings.seed}"
+    with st.container(border=True, height="stretch", key="quality_card"):
+        st.subheader("Quality", anchor=False)
+        left, right = st.columns(2)
+        left.metric("Relative error", f"{quality['relative_error']:.3f}", "0 is perfect", help=ERROR_HELP, **PLAIN)
+        right.metric(
+            "Mean cosine",
+            f"{quality['mean_cosine']:.3f}",
+            "1 is perfect",
+            help="Cosine between a token's vector and its reconstruction, mean over all tokens.",
+            **PLAIN,
+        )
+        left, right = st.columns(2)
+        left.metric(
+            f"Neighbours kept at {NEIGHBOURS}",
+            percent_text(quality["neighbours_kept"]),
+            "100 % is perfect",
+            help=f"Of the {NEIGHBOURS} nearest tokens (cosine) in the original table, the share that is still among the "
+            f"{NEIGHBOURS} nearest after compression; mean over {asked}.",
+            **PLAIN,
+        )
+        if quality["distinct_tuples"] is None:
+            right.metric("Distinct tuples", "none", "no codes", help="This method stores no codes.", **PLAIN)
+        else:
+            colliding = quality["colliding_tokens"]
+            note = f"{count_text(colliding)} tokens collide" if colliding else f"all {count_text(size.vocabulary)}"
+            right.metric(
+                "Distinct tuples",
+                count_text(quality["distinct_tuples"]),
+                note,
+                help="Tokens with the same tuple of codes collide: they become the same token to the model.",
+                **PLAIN,
+            )
+        if quality["weighted_error"] is not None:
+            st.metric(
+                "Weighted error",
+                f"{quality['weighted_error']:.3f}",
+                f"weights: {WEIGHT_NAMES[run.settings.weights]}",
+                help="The same error with every token counted by its weight: what this run made small.",
+                **PLAIN,
+            )
+        quantiles = sorted(((float(name), value) for name, value in quality["cosine_quantiles"].items()))
+        shares = ", ".join(f"{value:.2f} at {percent_text(share)}" for share, value in quantiles)
+        st.caption(
+            f"Cosine of single tokens, quantiles: {shares}. Neighbours were asked of {asked}. Computed in "
+            f"{seconds_text(run.seconds.get('compress', 0))}, measured in {seconds_text(run.seconds.get('measure', 0))}."
+        )
+
+
+def runs_table(runs: list[Run], shown: str) -> pd.DataFrame:
+    """One row a run, everything comparable side by side. shown: key of the run on the page."""
+    rows = []
+    for run in runs:
+        rows.append(
+            {
+                "shown": "✓" if run.key == shown else "",
+                "run": settings_text(run.settings),
+                "total": run.size.total_bytes / 1000,
+                "of table": run.size.total_share * 100,
+                "floats": run.size.parameter_share * 100,
+                "error": run.quality["relative_error"],
+                "cosine": run.quality["mean_cosine"],
+                "neighbours": run.quality["neighbours_kept"] * 100,
+                "distinct": run.quality["distinct_tuples"],
+                "seconds": run.seconds.get("compress"),
+                "model": run.model["name"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+RUNS_COLUMNS = {
+    "shown": st.column_config.TextColumn("✓", width=28, help="The run that this page is about"),
+    "run": st.column_config.TextColumn("Method and settings", width=230),
+    "total": st.column_config.NumberColumn(
+        "Total kB", width=62, format="%.1f", help="Everything stored, in units of 1000 bytes"
+    ),
+    "of table": st.column_config.NumberColumn(
+        "Bytes %", width=62, format="%.3f", help="Everything stored, % of the table's bytes"
+    ),
+    "floats": st.column_config.NumberColumn(
+        "Floats %", width=62, format="%.3f", help="Floats stored, % of V × D: the paper's measure"
+    ),
+    "error": st.column_config.NumberColumn("Error", width=62, format="%.3f", help=ERROR_HELP),
+    "cosine": st.column_config.NumberColumn("Cosine", width=62, format="%.3f", help="Mean over all tokens"),
+    "neighbours": st.column_config.NumberColumn("10-NN %", width=62, format="%.1f", help="Neighbours kept at 10"),
+    "distinct": st.column_config.NumberColumn("Distinct", width=62, format="localized", help="Distinct tuples"),
+    "seconds": st.column_config.NumberColumn(
+        "Seconds", width=62, format="%.1f", help="To compute the codes, without measuring"
+    ),
+    "model": st.column_config.TextColumn("Model"),
+}

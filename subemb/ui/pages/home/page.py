@@ -1,0 +1,74 @@
+"""Parts of the first page besides the cards."""
+
+import streamlit as st
+
+from ....format import settings_text
+from ....models.vocabulary import escape_markdown
+from ....runs import Run
+from ...data import finished_run
+from ...shell.frame import Frame, heading
+from ...state import Request, command_line
+from ...widgets.charts import download_csv, error_curve, show
+from .cards import RUNS_COLUMNS, runs_table
+
+
+def example_note(frame: Frame) -> None:
+    """Which run the cards are about, and, for the example, that it is one."""
+    if not frame.is_example:
+        heading(frame)
+        return
+    st.info(
+        f"This is an **example**, computed once on this machine and kept: **{escape_markdown(frame.run.model['name'])}**, "
+        f"{escape_markdown(settings_text(frame.run.settings))}. Choose your own settings in the sidebar and press **Run**.",
+        icon=":material/lightbulb:",
+    )
+
+
+def finished_curve(run: Run) -> None:
+    """The error after every step of a finished run."""
+    if not run.history:
+        st.caption("This method needs no iterations, so there is no curve.")
+        return
+    figure, table = error_curve(run.history)
+    show(
+        figure,
+        f"Relative squared error after each of {len(table)} steps, from {table['whole table'].iloc[0]:.3f} to "
+        f"{table['whole table'].iloc[-1]:.3f}",
+        table,
+        key="curve",
+        file_name=f"subemb-error-{run.settings.method}.csv",
+    )
+
+
+def runs_of_this_visit(frame: Frame) -> None:
+    """Every run of this visit side by side; selecting a row shows that run."""
+    visit = frame.visit
+    keys = [frame.run.key, *visit.runs] if frame.run.key not in visit.runs else visit.runs
+    runs = [run for run in map(finished_run, keys) if run is not None]
+    st.subheader("Runs of this visit", anchor=False)
+    table = runs_table(runs, frame.run.key)
+    event = st.dataframe(
+        table,
+        hide_index=True,
+        column_config=RUNS_COLUMNS,
+        key=f"runs_{len(runs)}_{frame.run.key}",
+        on_select="rerun",
+        selection_mode="single-row",
+        alt="Every run of this visit with its size and quality",
+    )
+    st.caption("Select a row to show that run. " + ("Run other methods to compare them here." if len(runs) < 2 else ""))
+    if len(runs) > 1:
+        download_csv(table.drop(columns="shown"), "subemb-runs.csv", key="runs_download")
+    rows = event.selection.rows if event and event.selection else []
+    if rows and rows[0] < len(runs) and runs[rows[0]].key != frame.run.key:
+        chosen = runs[rows[0]]
+        visit.show(Request.of(chosen.model, chosen.settings), chosen.key)
+        visit.form_follows = True
+        st.rerun()
+
+
+def reproduce(frame: Frame) -> None:
+    """The same run on the command line."""
+    with st.expander("The same on the command line"):
+        request = Request.of(frame.run.model, frame.run.settings)
+        st.code(command_line(request), language="bash", wrap_lines=True)

@@ -1,0 +1,233 @@
+"""The page Masked words, a sentence: a mask is filled by every side, with the ten best side by side."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from ....evaluate.masked.fill import Filled, FilledMask
+from ....evaluate.masked.network import LONGEST_SENTENCE, Word, mask_token_of, with_own_masks, words_of
+from ....format import count_text, percent_text
+from ....models.vocabulary import escape_markdown, visible
+from ....tasks.masked import FILL
+from ...masked_bars import bars_html, change_of
+from ...masked_examples import SENTENCES
+from ...shell.text import counted, write_parameter
+from ...shell.work import Work, outcome
+from ...widgets.charts import download_csv
+from ...widgets.sentence_inputs import cut, say_cut, take_up
+from .page import MaskedPage, capitalized
+
+MOST_WORDS = 150  # that can be clicked
+DEFAULT = SENTENCES["English"][0]
+_EXAMPLES = [sentence for sentences in SENTENCES.values() for sentence in sentences]
+_LANGUAGE = {sentence: language for language, sentences in SENTENCES.items() for sentence in sentences}
+
+
+def sentence_view(page: MaskedPage) -> None:
+    """A sentence, its words to click, and what each side puts in the place of its masks."""
+    text = read_sentence()
+    if not text.strip():
+        st.info("Type a sentence, or choose an example.", icon=":material/edit:")
+        return
+    with st.spinner("Reading the tokens …", show_time=False), page.model.tokenizer_lock:
+        tokenizer = page.model.tokenizer
+        own = mask_token_of(tokenizer)
+        words = words_of(tokenizer, text)
+        written, _ = with_own_masks(tokenizer, text)
+    word = choose_word(words)
+    if word is None and own not in written:
+        st.info(
+            f"Click a word above to mask it, or write {escape_markdown(own)} into the sentence.", icon=":material/touch_app:"
+        )
+        return
+    arguments = {**page.settings, "sentence": text, "word": word}
+    work = Work(("fill-mask", *page.content, text, word), FILL, arguments, "Filling the mask")
+    filled = outcome(page.frame, work, auto=True)
+    if filled is not None:
+        results(filled)
+
+
+# Input
+
+
+def read_sentence() -> str:
+    """The sentence as typed, cut to LONGEST_SENTENCE characters, and written to the URL."""
+
+    def changed() -> None:
+        cut("masked_text", LONGEST_SENTENCE)
+        st.session_state["masked_word"] = None  # words are counted anew
+
+    def take_example() -> None:
+        if st.session_state["masked_example"]:
+            st.session_state["masked_text"] = st.session_state["masked_example"]
+            st.session_state["masked_example"] = None  # so that the same one can be taken again
+            changed()
+
+    if "masked_text" not in st.session_state:
+        take_up({"masked_text": ("masked", DEFAULT)}, LONGEST_SENTENCE)
+        number = st.query_params.get("word", "")
+        st.session_state["masked_word"] = int(number) if number.isascii() and number.isdecimal() and len(number) < 5 else None
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    with left:
+        # Not bound to the URL by Streamlit: a pasted book would go there before anybody could cut it.
+        text = st.text_input(
+            "Sentence, with [MASK] for a hidden word",
+            key="masked_text",
+            on_change=changed,
+            persist_state="session",
+            help=f"Up to {count_text(LONGEST_SENTENCE)} characters. [MASK] and \\<mask> both work, whatever the model's own mask is.",
+        )
+    with right:
+        st.selectbox(
+            "Examples",
+            _EXAMPLES,
+            index=None,
+            format_func=lambda sentence: f"{_LANGUAGE[sentence]}: {sentence}",
+            placeholder="Choose an example",
+            key="masked_example",
+            on_change=take_example,
+            help="A model guesses well only in the languages that it was trained on.",
+        )
+    write_parameter("masked", text if text != DEFAULT else None)
+    say_cut("masked_text", LONGEST_SENTENCE)
+    return text
+
+
+def choose_word(words: Sequence[Word]) -> int | None:
+    """The words as buttons; the index of the one to mask, or None."""
+    offered = range(min(len(words), MOST_WORDS))
+    chosen = st.session_state.get("masked_word")
+    if chosen is not None and chosen not in offered:
+        st.session_state["masked_word"] = None
+    if not offered:
+        return None
+    chosen = st.pills(
+        "Click a word to mask it",
+        list(offered),
+        format_func=lambda place: escape_markdown(visible(words[place].text)),
+        key="masked_word",
+        persist_state="session",
+        help="Words as the model's tokenizer cuts them. One mask takes the place of a word, however many tokens it has, so the "
+        "fillings are single tokens. Click it again to unmask it.",
+    )
+    if len(words) > MOST_WORDS:
+        st.caption(f"The first {MOST_WORDS} of {count_text(len(words))} words can be clicked.")
+    write_parameter("word", None if chosen is None else str(chosen))
+    return chosen
+
+
+# Results
+
+
+def results(filled: Filled) -> None:
+    """Every mask of the sentence, one after the other."""
+    shown = escape_markdown(filled.sentence)
+    own = escape_markdown(filled.mask_token)
+    st.markdown(f"Read as: {shown.replace(own, f'**{own}**')}")
+    if filled.spellings:
+        st.caption(f"{escape_markdown(', '.join(filled.spellings))} was read as this model's own mask, {own}.")
+    if len(filled.masks) > 1:
+        st.caption(
+            f"There are {len(filled.masks)} masks. Each is filled on its own, with the others left masked: the fillings need not fit "
+            "together."
+        )
+    for number, mask in enumerate(filled.masks):
+        if len(filled.masks) > 1:
+            st.subheader(f"Mask {number + 1} of {len(filled.masks)}", anchor=False, divider="gray")
+        mask_view(filled, mask, number)
+
+
+def mask_view(filled: Filled, mask: FilledMask, number: int) -> None:
+    """One mask: what changed in words and numbers, the ten best side by side, and the table of both."""
+    for side in range(1, len(filled.sides)):
+        st.markdown(change_text(filled, mask, side))
+    numbers(filled, mask)
+    largest = max((filling.probabilities[side] for side in range(len(filled.sides)) for filling in mask.top(side)), default=1.0)
+    for side, column in enumerate(st.columns(len(filled.sides), gap="medium")):
+        with column:
+            st.html(bars_html(mask, side, filled.sides, largest))
+    st.caption(
+        f"Bars have one scale on every side: the longest is {percent_text(largest)}. Striped bars: only in this side's best "
+        f"{mask.k}, with the rank elsewhere. Choice of {count_text(filled.vocabulary)} tokens."
+    )
+    table = fillings_table(filled, mask)
+    with st.expander(f"Table of all sides ({counted(len(table), 'token')})"):
+        st.dataframe(
+            table, hide_index=True, key=f"fillings_{number}", alt="Fillings of the mask with every side's probability and rank"
+        )
+        download_csv(table, f"subemb-fillings-{number + 1}.csv", key=f"fillings_download_{number}")
+
+
+def change_text(filled: Filled, mask: FilledMask, side: int) -> str:
+    """The first choice before and after, in a sentence."""
+    names = filled.sides
+    before, after = mask.top(0)[0], mask.top(side)[0]
+    first = f"**{escape_markdown(before.token)}** ({percent_text(before.probabilities[0])})"
+    if before.token_id == after.token_id:
+        return f"Both put {first} first; {names[side]} gives it {percent_text(before.probabilities[side])}."
+    return (
+        f"{capitalized(names[0])} puts {first} first, {names[side]} **{escape_markdown(after.token)}** "
+        f"({percent_text(after.probabilities[side])}); there {escape_markdown(before.token)} has rank {before.ranks[side]:,} "
+        f"({percent_text(before.probabilities[side])})."
+    )
+
+
+def numbers(filled: Filled, mask: FilledMask) -> None:
+    """KL divergence, what is kept of the best, entropies, and the masked word."""
+    many = len(filled.sides) > 2
+    with st.container(horizontal=True):
+        for side in range(1, len(filled.sides)):
+            of = f" {filled.sides[side]}" if many else ""
+            st.metric(
+                f"KL divergence{of}",
+                f"{nats_text(mask.kl[side])} nats",
+                help=f"KL({filled.sides[0]} || {filled.sides[side]}) over all {count_text(filled.vocabulary)} tokens: 0 means the same "
+                "probabilities; 0.69 nats (1 bit) means that the side gives half the probability on average.",
+                width=170,
+            )
+            st.metric(f"Best {mask.k} kept{of}", f"{mask.kept(side)} of {len(mask.top(0))}", width=130)
+        for side, name in enumerate(filled.sides):
+            st.metric(
+                f"Entropy, {name}",
+                f"{nats_text(mask.entropy[side])} nats",
+                help="How undecided this side is: 0 is sure of one token; the logarithm of the number of tokens is a blind guess.",
+                width=170,
+            )
+    own = mask.masked_filling
+    if own is not None:
+        each = "; ".join(
+            f"{name} {percent_text(own.probabilities[side])}, rank {own.ranks[side]:,}"
+            for side, name in enumerate(filled.sides)
+        )
+        st.markdown(f"The masked word **{escape_markdown(mask.masked)}**: {each}.")
+    elif mask.masked_pieces > 1:
+        st.markdown(
+            f"The masked word **{escape_markdown(mask.masked)}** has {mask.masked_pieces} tokens, so it is not among the fillings of "
+            "one mask."
+        )
+
+
+def nats_text(value: float) -> str:
+    """Three digits that count.
+
+    >>> nats_text(0.0), nats_text(1.23456), nats_text(0.0000123)
+    ('0', '1.23', '1.2e-05')
+    """
+    return "0" if value == 0 else f"{value:.3g}" if value >= 0.001 else f"{value:.1e}"
+
+
+def fillings_table(filled: Filled, mask: FilledMask) -> pd.DataFrame:
+    """One row a token: probability in per cent and rank on every side, and how its rank changed."""
+    rows = []
+    for filling in mask.fillings:
+        row: dict = {"token": filling.token, "id": filling.token_id}
+        for side, name in enumerate(filled.sides):
+            row[f"{name}, %"] = 100 * filling.probabilities[side]
+            row[f"{name}, rank"] = filling.ranks[side]
+        for side in range(1, len(filled.sides)):
+            kept = filling.ranks[side] <= mask.k
+            text = change_of(filling, mask, side if kept else 0, filled.sides)[0]
+            row[f"change, {filled.sides[side]}"] = text
+        rows.append(row)
+    return pd.DataFrame(rows)

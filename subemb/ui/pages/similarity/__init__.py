@@ -1,0 +1,1 @@
+"""Similarity: how alike sentences and words are."""

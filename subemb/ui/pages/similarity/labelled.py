@@ -1,0 +1,215 @@
+"""The page Similarity, tab Labelled set: choose pairs, evaluate every side on them, read the differences."""
+
+import math
+
+import pandas as pd
+import streamlit as st
+
+from ....evaluate.data.pairs import PairSet
+from ....evaluate.similarity.pairs import encoding_seconds
+from ....evaluate.similarity_report import METRIC_NAMES, SimilarityReport
+from ....format import count_text
+from ....models.vocabulary import escape_markdown, plotly_text
+from ....tasks.sides import Subject
+from ....tasks.similarity_sets import MOST_PAIRS, RESAMPLES, SEED, kept_set, set_key
+from ... import similarity_charts as charts
+from ...kept_reports import kept_or_job, kept_report, offer_set
+from ...score_card import score_card
+from ...shell.frame import Frame
+from ...shell.text import counted, errors_shown, shortened
+from ...shell.work import Work, subject_of
+from ...widgets.charts import download_csv, show
+from ...widgets.pairs_source import choose_pairs, linked_digest
+from ...widgets.scores import interval_sentence, interval_text, skipped_rows
+
+_KEY = "similarity_set"  # of widgets and of the URL's parameters
+MOST_MOVED = 100  # rows of the table
+
+
+def labelled_set_view(frame: Frame) -> None:
+    """The whole tab."""
+    subject = subject_of(frame)
+    st.markdown(
+        "Pairs of sentences with what people said of them: how well does the cosine of their vectors agree, before and after "
+        "compression?"
+    )
+    pairs = choose_pairs(frame, "similarity", key=_KEY)
+    linked = linked_digest(_KEY) if pairs is None else None
+    with errors_shown():
+        if pairs is not None:
+            report = computed(frame, subject, pairs)
+        elif linked:  # a link to results on somebody's file, which are kept here even though the file is not
+            report = kept_report(kept_result, set_key(subject, linked[1]))
+        else:
+            report = None
+        if report is not None:
+            results(report, described=pairs is not None)
+        elif linked:
+            st.caption("Results on that file are not kept on this server for the run above: give the file to compute them.")
+
+
+def kept_result(key: str) -> SimilarityReport | None:
+    """The kept report of a key, or None."""
+    kept = kept_set(key)
+    return None if kept is None else kept.report
+
+
+def computed(frame: Frame, subject: Subject, pairs: PairSet) -> SimilarityReport | None:
+    """The result for the chosen pairs; while there is none, the button, progress or an error is drawn."""
+    key = set_key(subject, pairs.digest)
+    work = Work(
+        ("similarity-set", key),
+        "subemb.tasks.similarity_sets:evaluate_set",
+        {"subject": subject, "pairs": pairs, "resamples": RESAMPLES, "seed": SEED},
+        f"Evaluating {counted(len(pairs), 'pair')}",
+    )
+
+    def offer() -> None:
+        sentences = [*pairs.first, *pairs.second]
+        what = f"{counted(len(set(sentences)), 'distinct sentence')}, encoded"
+        seconds = encoding_seconds(frame.model, sentences, 2 if frame.adaptation is None else 3)
+        offer_set(frame, work, pairs, MOST_PAIRS, "evaluated", what, seconds, "similarity_set_run")
+
+    return kept_or_job(frame, kept_result, key, work, offer)
+
+
+# Results
+
+
+def results(report: SimilarityReport, described: bool) -> None:
+    """Cards, charts and tables of one evaluated set. described: the choice above says what was read and left out."""
+    pairs = report.pairs
+    st.subheader(f"{escape_markdown(pairs.name)}: {counted(len(report), 'pair')}", anchor=False)
+    low, high = pairs.scale
+    gold = f"gold {low:g} to {high:g}" if pairs.task == "similarity" else "gold 0 or 1"
+    st.caption(
+        f"{escape_markdown(pairs.format)} · {gold} · sentence vectors: {escape_markdown(report.pooling)} · scores x 100 · "
+        "this address shows these pairs and results to whoever has it"
+    )
+    if not described:
+        for note in pairs.notes:
+            st.caption(f"{escape_markdown(note)}.")
+        skipped_rows(pairs.skipped, len(pairs))
+    cards(report)
+    reading(report)
+    others = report.sides[1:]
+    for place, side in enumerate(others):
+        left, right = st.columns(2, gap="medium")
+        with left:
+            scatter(report, side, f"labelled_set_scatter_{place}")
+        with right:
+            if place == 0:
+                boxes(report)
+    if not others:
+        boxes(report)
+    if report.by_language:
+        figure, table = charts.language_chart(report)
+        alt = f"{METRIC_NAMES[report.metrics[0]]} of {counted(len(report.by_language), 'language')} on every side"
+        show(figure, alt, table, "labelled_set_languages")
+        st.caption(
+            "Each language apart, its interval in the table; the numbers above take the pairs of all languages together."
+        )
+    if others:
+        moved(report)
+    download_csv(charts.pairs_table(report), "pairs.csv", "labelled_set_pairs", "Download all pairs as CSV")
+
+
+def cards(report: SimilarityReport) -> None:
+    """One row of cards a metric: every side, and its difference to the first with the interval."""
+    for metric in report.metrics:
+        for column, side in zip(st.columns(len(report.sides)), report.sides, strict=True):
+            with column.container(border=True, height="stretch"):
+                score_card(report.scores[side], metric, side)
+
+
+def reading(report: SimilarityReport) -> None:
+    """The numbers in sentences."""
+    reference, main = report.sides[0], report.metrics[0]
+    for side in report.sides[1:]:
+        lines = []
+        for metric in report.metrics:
+            before, after = (report.scores[one].values[metric] for one in (reference, side))
+            interval = report.scores[side].differences[metric]
+            lines.append(f"{METRIC_NAMES[metric]} {charts.change_text(before, after)}, {interval_text(interval)}")
+        st.markdown("; ".join(lines) + ".")
+        st.markdown(interval_sentence(side, report.scores[side].differences[main], METRIC_NAMES[main], reference))
+    if report.pairs.task == "paraphrase":
+        st.caption(
+            "Accuracy and F1 are at the best threshold of each side, chosen on these same pairs as sentence-transformers' "
+            "BinaryClassificationEvaluator does, and so a little too good for both; every bootstrap draw chooses anew."
+        )
+    if any(math.isnan(value) for scores in report.scores.values() for value in scores.values.values()):
+        st.caption(
+            "Undefined: a correlation needs at least two different gold values and two different cosines; F1 and average precision "
+            "need at least one paraphrase."
+        )
+
+
+def scatter(report: SimilarityReport, side: str, key: str) -> None:
+    """Cosine before against after."""
+    reference, pairs = report.sides[0], report.pairs
+    places = charts.sample_of(len(report))
+    texts = [
+        f"{plotly_text(shortened(pairs.first[place], charts.LONGEST_HOVER))}<br>{plotly_text(shortened(pairs.second[place], charts.LONGEST_HOVER))}"
+        for place in places
+    ]
+    before, after = (report.cosines[one][places] for one in (reference, side))
+    figure = charts.cosine_scatter(before, after, pairs.gold[places], texts, (reference, side), pairs.task == "paraphrase")
+    show(figure, charts.change_summary(report, side), charts.pairs_table(report, places), key, "cosines.csv")
+    if len(places) < len(report):
+        st.caption(
+            f"{count_text(len(places))} of {count_text(len(report))} pairs, drawn at random (seed 0); scores and downloads have all."
+        )
+
+
+def boxes(report: SimilarityReport) -> None:
+    """Cosines by gold."""
+    figure, table = charts.gold_boxes(report)
+    medians = "; ".join(
+        f"{side}: " + ", ".join(f"{row.gold}: {row.median:.2f}" for row in table[table["side"] == side].itertuples())
+        for side in report.sides
+    )
+    show(figure, f"Median cosine by gold. {medians}", table, "labelled_set_gold", "cosines_by_gold.csv")
+    st.caption("Box: the middle half of the pairs, line: the median; whiskers: from 5 % to 95 % of them.")
+
+
+def moved(report: SimilarityReport) -> None:
+    """The pairs that changed rank most."""
+    st.subheader("Pairs that moved most", anchor=False)
+    side = report.sides[-1]
+    if len(report.sides) > 2:
+        side = st.segmented_control(
+            "Compared with the original", report.sides[1:], default=side, key="labelled_set_moved_side", required=True
+        )
+    table = charts.pairs_table(report, report.moved(side, MOST_MOVED))
+    st.caption(
+        f"All {count_text(len(report))} pairs ordered by cosine on each side, rank 1 the most similar: by how many places a pair "
+        f"moved. Above 0 it now counts as less similar. The first {count_text(len(table))} are shown."
+    )
+    first = [name for start in ("moved", "gold", "cosine ") for name in table if name.startswith(start)]
+    sentences = [name for name in table if name.startswith("sentence ")]
+    config = number_columns(table) | {name: st.column_config.TextColumn(width=235) for name in sentences}
+    st.dataframe(
+        table,
+        hide_index=True,
+        key="labelled_set_moved",
+        height=min(420, 38 + 35 * len(table)),
+        column_config=config,
+        column_order=[*first, *sentences, *(name for name in table if name not in first and name not in sentences)],
+        alt="Pairs whose cosine changed rank most, with gold, cosines and ranks of every side",
+    )
+
+
+def number_columns(table: pd.DataFrame) -> dict:
+    """How gold, cosines, ranks and moves of a table of pairs are written."""
+    config = {}
+    for name in table:
+        if name == "gold":
+            config[name] = st.column_config.NumberColumn(format="%.4g", width=60)
+        elif name.startswith("cosine "):
+            config[name] = st.column_config.NumberColumn(format="%.3f", width=125)
+        elif name.startswith(("rank ", "moved")):
+            halves = bool((table[name].to_numpy() % 1).any())  # ranks shared by equal cosines
+            sign = "+" if name.startswith("moved") else ""
+            config[name] = st.column_config.NumberColumn(format=f"%{sign}.{int(halves)}f")
+    return config

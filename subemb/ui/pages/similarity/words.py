@@ -1,0 +1,248 @@
+"""The page Similarity, tab Words: lists of word pairs with human scores, measured on the tables themselves."""
+
+import re
+
+import pandas as pd
+import streamlit as st
+
+from ....base.errors import InputError
+from ....evaluate.data.pairs import WordSet
+from ....evaluate.similarity.words import WordReport
+from ....evaluate.similarity_report import descending_ranks
+from ....format import count_text
+from ....models.vocabulary import Vocabulary, escape_markdown, plotly_text
+from ....tasks.sides import Subject
+from ....tasks.similarity_sets import RESAMPLES, SEED, kept_words, words_key
+from ... import similarity_charts as charts
+from ...kept_reports import kept_or_job, kept_report
+from ...score_card import score_card
+from ...shell.frame import Frame
+from ...shell.text import counted, errors_shown, show_error
+from ...shell.work import Work, begin, forget, subject_of
+from ...widgets.charts import show
+from ...widgets.scores import interval_sentence, interval_text, skipped_rows
+from .labelled import number_columns
+
+_LINK = "words"  # URL parameter: digest of the list
+_CHOSEN = "word_similarity_chosen"  # session state: the WordSet that was given last
+_PROBLEM = "word_similarity_problem"
+MOST_BYTES = 5_000_000  # of an uploaded list
+LONGEST_TEXT = 200_000  # characters of a typed one
+PLACEHOLDER = "cup mug 8.5\nriver bridge 4\ndoctor nurse 7.2\nbanana engine 0.3\nhappy cheerful 9"
+
+
+def words_view(frame: Frame) -> None:
+    """The whole tab."""
+    subject = subject_of(frame)
+    st.markdown(
+        "Pairs of words with what people said of how alike they are, such as WordSim-353 or SimLex-999. Here the token tables "
+        "alone are measured, without the network: a word's vector is the mean of the rows of its pieces."
+    )
+    form(frame, subject)
+    if _PROBLEM in st.session_state:
+        show_error(st.session_state[_PROBLEM])
+    words: WordSet | None = st.session_state.get(_CHOSEN)
+    linked = st.query_params.get(_LINK, "")
+    with errors_shown():
+        report = None
+        if words is not None:
+            report = computed(frame, subject, words)
+            st.query_params[_LINK] = words.digest
+        elif re.fullmatch(r"[0-9a-f]{16}", linked):
+            report = kept_report(kept_result, words_key(subject, linked))
+            if report is None:
+                st.info(
+                    "The results of this link are not kept on this server for the run above: give the list of words again.",
+                    icon=":material/link_off:",
+                )
+        if report is not None:
+            results(report, frame.vocabulary)
+
+
+def form(frame: Frame, subject: Subject) -> None:
+    """A list to type or to upload, and the button."""
+    with st.form("word_similarity_form", border=True):
+        left, right = st.columns([3, 2], gap="medium")
+        typed = left.text_area(
+            "Word pairs, one a line: word word score",
+            key="word_similarity_text",
+            placeholder=PLACEHOLDER,
+            height=150,
+            persist_state="session",
+            help="Separated by blanks, tabs, commas or semicolons. Higher scores mean more alike; any scale will do.",
+        )
+        upload = right.file_uploader(
+            "Or a file",
+            type=["txt", "csv", "tsv"],
+            max_upload_size=MOST_BYTES // 1_000_000,
+            key="word_similarity_file",
+            help="WordSim-353 or SimLex-999 as distributed, or lines of word, word, score. The file is taken if both are given.",
+        )
+        pressed = st.form_submit_button("Compare", type="primary", icon=":material/play_arrow:", key="word_similarity_run")
+    if not pressed:
+        return
+    st.session_state.pop(_PROBLEM, None)
+    try:
+        words = st.session_state[_CHOSEN] = _given(typed, upload)
+        work = work_of(subject, words)
+        if kept_report(kept_result, words_key(subject, words.digest)) is None:
+            forget(work)
+            begin(frame, work)
+    except InputError as error:
+        st.session_state.pop(_CHOSEN, None)
+        st.session_state[_PROBLEM] = str(error)
+
+
+def _given(typed: str, upload) -> WordSet:
+    """The list as read. Raises InputError for one that cannot be used."""
+    from ....evaluate.data.word_lists import read_words
+
+    if upload is not None:
+        if upload.size > MOST_BYTES:
+            raise InputError(
+                f"{upload.name} has {count_text(upload.size)} bytes; lists of up to {count_text(MOST_BYTES)} are read"
+            )
+        return read_words(upload.getvalue(), upload.name)
+    if not typed.strip():
+        raise InputError("there is no list yet; type lines of the form: word word score, or choose a file")
+    if len(typed) > LONGEST_TEXT:
+        raise InputError(
+            f"{count_text(len(typed))} characters are more than {count_text(LONGEST_TEXT)}; give the list as a file"
+        )
+    return read_words(typed.encode("utf-8", "replace"), "typed words")
+
+
+def work_of(subject: Subject, words: WordSet) -> Work:
+    """The job of a list."""
+    return Work(
+        ("word-similarity", words_key(subject, words.digest)),
+        "subemb.tasks.similarity_sets:evaluate_words",
+        {"subject": subject, "words": words, "resamples": RESAMPLES, "seed": SEED},
+        f"Comparing {counted(len(words), 'word pair')}",
+    )
+
+
+def kept_result(key: str) -> WordReport | None:
+    """The kept report of a key, or None."""
+    kept = kept_words(key)
+    return None if kept is None else kept.report
+
+
+def computed(frame: Frame, subject: Subject, words: WordSet) -> WordReport | None:
+    """The result; while there is none, progress or an error is drawn. For another run it waits for the button again."""
+
+    def offer() -> None:
+        st.caption("Press Compare to measure this list on the run above.")
+
+    return kept_or_job(frame, kept_result, words_key(subject, words.digest), work_of(subject, words), offer)
+
+
+# Results
+
+
+def results(report: WordReport, vocabulary: Vocabulary) -> None:
+    """Cards, sentences, chart and table."""
+    st.subheader(f"{escape_markdown(report.words.name)}: {counted(len(report), 'word pair')}", anchor=False)
+    st.caption(f"{pieces_text(report)} They are cut as inside a sentence, with the blank before a word. Scores x 100.")
+    if report.unknown:
+        left_out = len(report.words) - len(report)
+        with st.expander(
+            f"{counted(left_out, 'pair')} left out: {counted(len(report.unknown), 'word')} unknown to the tokenizer"
+        ):
+            shown = report.unknown[:200]
+            st.text(", ".join(shown) + (" …" if len(shown) < len(report.unknown) else ""))
+    skipped_rows(report.words.skipped, len(report.words))
+    for column, side in zip(st.columns(len(report.sides)), report.sides, strict=True):
+        with column.container(border=True, height="stretch"):
+            score_card(report.scores[side], "spearman", f"{side} table")
+    reference = report.sides[0]
+    for side in report.sides[1:]:
+        before, after = (report.scores[one].values["spearman"] for one in (reference, side))
+        interval = report.scores[side].differences["spearman"]
+        st.markdown(f"Spearman {charts.change_text(before, after)}, {interval_text(interval)}.")
+        st.markdown(interval_sentence(side, interval, "Spearman", reference))
+    by_pieces(report)
+    table = words_table(report, vocabulary)
+    for place, side in enumerate(report.sides[1:]):
+        figure = charts.cosine_scatter(
+            *(report.cosines[one] for one in (reference, side)),
+            report.gold,
+            [f"{plotly_text(a)} – {plotly_text(b)}" for a, b in zip(table["word 1"], table["word 2"], strict=True)],
+            (reference, side),
+        )
+        alt = f"Cosines of {counted(len(report), 'word pair')}, {reference} across and {side} up, coloured by gold"
+        show(figure, alt, table.drop(columns="place"), f"word_similarity_scatter_{place}", "words.csv")
+        st.markdown(
+            f"**Pairs that moved most** from {escape_markdown(reference)} to {escape_markdown(side)}: by how many places, when all "
+            "pairs are ordered by cosine. Above 0 a pair now counts as less similar."
+        )
+        _moved(table.iloc[report.moved(side, 50)].drop(columns="place"), f"word_similarity_moved_{place}")
+
+
+def pieces_text(report: WordReport) -> str:
+    """How many words have how many pieces, in a sentence."""
+    parts = [f"{count_text(count)} of {counted(number, 'piece')}" for number, count in report.piece_counts.items()]
+    words = len(report.pieces) + len(report.unknown)
+    unknown = f"; {count_text(len(report.unknown))} unknown" if report.unknown else ""
+    return f"{counted(words, 'distinct word')}: {', '.join(parts)}{unknown}."
+
+
+def by_pieces(report: WordReport) -> None:
+    """Scores apart for words of one and of several pieces."""
+    if not report.by_pieces:
+        return
+    several = report.has_several_pieces
+    sizes = dict(zip(report.by_pieces, (int((~several).sum()), int(several.sum())), strict=True))
+    reference, rows = report.sides[0], []
+    for kind, found in report.by_pieces.items():
+        row = {"pairs of which": kind, "pairs": sizes[kind]}
+        row |= {f"Spearman {side}": charts.score_text(found[side].values["spearman"]) for side in report.sides}
+        for side in report.sides[1:]:
+            row[f"{side} against {reference}"] = interval_text(found[side].differences["spearman"])
+        rows.append(row)
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        key="word_similarity_pieces",
+        alt="Spearman apart for pairs of one-piece words and pairs with a word of several pieces",
+    )
+
+
+def words_table(report: WordReport, vocabulary: Vocabulary) -> pd.DataFrame:
+    """Measured pairs with pieces, gold, cosines and ranks. ``place``: (m,) of the pair in the list."""
+
+    def pieces(word: str) -> str:
+        return " · ".join(vocabulary.display[number] for number in report.pieces[word])
+
+    first = [report.words.first[place] for place in report.used]
+    second = [report.words.second[place] for place in report.used]
+    columns = {
+        "place": report.used,
+        "word 1": first,
+        "word 2": second,
+        "gold": report.gold,
+        "pieces 1": [pieces(word) for word in first],
+        "pieces 2": [pieces(word) for word in second],
+        **{f"cosine {side}": report.cosines[side] for side in report.sides},
+    }
+    ranks = {side: descending_ranks(report.cosines[side]) for side in report.sides}
+    columns |= {f"rank {side}": ranks[side] for side in report.sides}
+    for side in report.sides[1:]:
+        columns["moved" if len(report.sides) == 2 else f"moved {side}"] = ranks[side] - ranks[report.sides[0]]
+    return pd.DataFrame(columns)
+
+
+def _moved(table: pd.DataFrame, key: str) -> None:
+    config = number_columns(table) | {
+        name: st.column_config.TextColumn(width=110) for name in table if name.startswith("word ")
+    }
+    first = [name for start in ("word ", "moved", "gold", "cosine ") for name in table if name.startswith(start)]
+    st.dataframe(
+        table,
+        hide_index=True,
+        key=key,
+        height=min(420, 38 + 35 * len(table)),
+        column_config=config,
+        column_order=[*first, *(name for name in table if name not in first)],
+        alt="Word pairs whose cosine changed rank most, with gold, pieces, cosines and ranks",
+    )

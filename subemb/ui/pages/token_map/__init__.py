@@ -1,0 +1,1 @@
+"""Token map: tokens as points."""

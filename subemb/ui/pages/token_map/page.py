@@ -1,0 +1,293 @@
+"""The page Token map: the two linked maps, what they leave out, and the table of what is selected."""
+
+import numpy as np
+import streamlit as st
+
+from ....analysis.layout import Layout, layout_displacement, pca_layout, sample_tokens
+from ....format import count_text, percent_text
+from ....jobs.manager import manager
+from ....models.vocabulary import escape_markdown
+from ....runs import NEIGHBOURS
+from ....tasks import layouts as map_job
+from ...map_controls import View, controls
+from ...map_facts import TokenFacts, kept_on_the_plane, only, token_facts, token_table
+from ...map_key import CODE, colouring_of, found_text, key_html
+from ...map_umap import umap_view
+from ...selection import NOTHING, ORIGINAL, RECONSTRUCTED, Selection, after, sentence, within
+from ...shell.frame import Frame
+from ...shell.text import errors_shown
+from ...widgets.charts import download_csv
+from .charts import map_figure
+from .link import heard_of, link_maps, message
+
+ROWS_SHOWN = 2_000
+SELECTED = "map_selection"
+BOXES = {ORIGINAL: "map_original", RECONSTRUCTED: "map_reconstructed"}
+#: The browser shows these buttons above each map.
+TOOLS = [["lasso2d", "select2d", "pan2d", "zoom2d"], ["zoomIn2d", "zoomOut2d", "resetScale2d"]]
+
+
+# What is kept between reruns, for all visitors
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _facts(key: str, _frame: Frame) -> TokenFacts:
+    return token_facts(_frame.table, _frame.compressed, _frame.vocabulary)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _pca(key: str, _frame: Frame) -> Layout:
+    return pca_layout(_frame.table, _frame.compressed)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _numbers(key: str, what: tuple, seed: int, _layout: Layout) -> tuple[float | None, float]:
+    """Neighbours kept on the plane, and the median move."""
+    return kept_on_the_plane(_layout, seed=seed), float(np.median(layout_displacement(_layout)))
+
+
+def numbers(frame: Frame, view: View, layout: Layout) -> None:
+    """Neighbour overlap in the full space, always beside what the map makes of it; explained variance."""
+    run = frame.run
+    what = (layout.method, len(layout.ids), int(layout.ids.sum()), str(view.umap))
+    on_plane, moved = _numbers(run.key, what, view.seed, layout)
+    here = layout.neighbours_kept
+    full = here if here is not None else run.quality["neighbours_kept"]
+    among = f"among the {count_text(len(layout.ids))} tokens of this map" if here is not None else "among all tokens"
+    with st.container(horizontal=True, key="map_numbers"):
+        st.metric(
+            f"Neighbours kept, all {run.model['dim']} axes",
+            percent_text(full),
+            width="content",
+            help=f"Of a token's {NEIGHBOURS} nearest tokens by cosine in the original table, the share that are still its "
+            f"nearest after compression, {among}. This is what counts; the maps show two dimensions of it.",
+        )
+        if on_plane is not None:
+            st.metric(
+                "Kept on these maps",
+                percent_text(on_plane),
+                width="content",
+                help="The same question asked of the two maps below, among the tokens drawn. Two dimensions cannot hold the neighbours of many, so it "
+                "may be far from the number beside it: do not read quality off a map.",
+            )
+        st.metric(
+            "Median move",
+            f"{moved:.2f}",
+            width="content",
+            help="How far a token's point moved from the original to the reconstructed map; 1 is the root mean square distance "
+            "of the original points from their centre.",
+        )
+        if layout.explained is not None:
+            st.metric(
+                "Variance shown",
+                percent_text(float(layout.explained.sum())),
+                width="content",
+                help="Share of the original table's variance along the two axes drawn; the rest is not visible here.",
+            )
+
+
+def axis_names(layout: Layout) -> tuple[str, str]:
+    """Names of both axes with their units."""
+    if layout.explained is not None:
+        return tuple(f"axis {i + 1} ({percent_text(float(share))} of variance)" for i, share in enumerate(layout.explained))
+    return "UMAP axis 1 (no unit)", "UMAP axis 2 (no unit)"
+
+
+def maps(frame: Frame, view: View, facts: TokenFacts, layout: Layout) -> None:
+    """Both maps side by side, and what links them."""
+    drawn = facts.drawn(layout.ids, frame.vocabulary.kinds)
+    book = frame.compressed.codebooks[view.subspace].numpy() if view.colour == CODE else None
+    colouring = colouring_of(view.colour, facts, layout.ids, view.subspace, view.code, book)
+    st.html(key_html(view.colour, colouring, drawn, book))
+    axes = axis_names(layout)
+    pca = layout.method == "pca"
+    titles = {
+        ORIGINAL: ("Original", "where tokens lie on its two main axes" if pca else "who is near whom, by UMAP"),
+        RECONSTRUCTED: ("Reconstructed", "the same tokens, " + ("same axes" if pca else "same coordinates")),
+    }
+    points = {ORIGINAL: layout.original, RECONSTRUCTED: layout.reconstructed}
+    for column, side in zip(st.columns(2, gap="small"), BOXES, strict=True):
+        opposite = RECONSTRUCTED if side == ORIGINAL else ORIGINAL
+        figure = map_figure(
+            side,
+            drawn,
+            points[side],
+            points[opposite],
+            colouring,
+            axes,
+            view.found,
+        )
+        with column, st.container(key=BOXES[side], gap="xsmall"):
+            st.markdown(f"**{titles[side][0]}**: {titles[side][1]}")
+            st.plotly_chart(
+                figure,
+                key=f"{BOXES[side]}_chart",
+                alt=f"{titles[side][0]} map: {len(layout.ids):,} tokens, {titles[side][1]}, coloured by {colouring.title}. "
+                "Selected tokens are listed in the table below.",
+                config={
+                    "displaylogo": False,
+                    "displayModeBar": True,
+                    "doubleClick": "reset+autosize",
+                    "modeBarButtons": TOOLS,
+                },
+            )
+
+
+def sample_note(frame: Frame, view: View, layout: Layout) -> None:
+    """How much of the vocabulary is drawn."""
+    total, shown = frame.run.model["vocabulary"], len(layout.ids)
+    if shown >= total:
+        st.caption(f"All {count_text(total)} tokens are drawn.")
+        return
+    extra = len(np.setdiff1d(layout.ids, sample_tokens(total, view.tokens, view.seed))) if view.found else 0
+    st.caption(
+        f"**{count_text(shown)} of {count_text(total)} tokens** are drawn, seed {view.seed}"
+        + (f", {count_text(extra)} of them because you searched for them" if extra else "")
+        + ". Raise it under **Tokens drawn**."
+    )
+
+
+def search_note(view: View, layout: Layout) -> None:
+    """What the search found."""
+    if not view.query:
+        return
+    quoted = escape_markdown(view.query)
+    if not view.found:
+        st.warning(f"No token contains {quoted}. Try a shorter part of it, or #123 for the token with id 123.")
+        return
+    ringed = int(np.isin(view.found, layout.ids).sum())
+    with st.container(horizontal=True, vertical_alignment="center", key="map_found"):
+        st.markdown(found_text(quoted, view.found_in_all, ringed), width="content")
+        st.button(
+            f"Select {'it' if len(view.found) == 1 else f'these {count_text(len(view.found))}'}",
+            icon=":material/checklist:",
+            key="map_select_found",
+            on_click=_select,
+            args=(view.found, "search"),
+        )
+
+
+def _select(ids, how: str) -> None:
+    st.session_state[SELECTED] = Selection(tuple(sorted(int(i) for i in ids)), None, how)
+
+
+def _clear() -> None:
+    st.session_state[SELECTED] = NOTHING
+
+
+# The table below
+
+
+@st.fragment
+def selection_view(frame: Frame, view: View, facts: TokenFacts, layout: Layout) -> None:
+    """What links the maps, and the selected tokens in a table. A fragment of its own: selecting leaves the charts alone."""
+    with errors_shown():
+        _link(frame, view, layout)
+        _selected_tokens(frame, facts, layout)
+        _everything_drawn(frame, facts, layout)
+
+
+def _link(frame: Frame, view: View, layout: Layout) -> None:
+    vocabulary = frame.run.model["vocabulary"]
+
+    def selected() -> None:
+        st.session_state[SELECTED] = after(st.session_state[SELECTED], message(), vocabulary)
+        st.session_state["map_heard"] = heard_of(message())
+
+    heard = st.session_state.get("map_heard") or heard_of(None)
+    coordinates = f"{frame.run.key}/pca" if layout.method == "pca" else f"{frame.run.key}/{view.umap}/{len(layout.ids)}"
+    link_maps(BOXES, list(st.session_state[SELECTED].ids), heard, coordinates, selected)
+
+
+def _selected_tokens(frame: Frame, facts: TokenFacts, layout: Layout) -> None:
+    selection: Selection = st.session_state[SELECTED]
+    st.subheader("Selected tokens", anchor=False)
+    if not selection:
+        st.markdown(
+            "Nothing is selected. Drag a **lasso** around points on either map, or click one; the buttons above each map "
+            "change to a box, to moving and to zooming. Shift adds to the selection; a double click clears it."
+        )
+        worst = layout.ids[np.argsort(-facts.error[layout.ids], kind="stable")[:20]]
+        st.button(
+            f"Select the {len(worst)} drawn tokens with the largest error",
+            icon=":material/checklist:",
+            key="map_select_worst",
+            on_click=_select,
+            args=(worst.tolist(), "errors"),
+        )
+        return
+    table = token_table(selection.ids, facts, frame.vocabulary, layout)
+    with st.container(horizontal=True, vertical_alignment="center", key="map_selection_bar"):
+        st.markdown(f"**{sentence(selection, layout.ids.tolist())}**", width="content")
+        st.button("Clear selection", icon=":material/deselect:", key="map_clear", on_click=_clear)
+        download_csv(table, "subemb-selected-tokens.csv", key="map_selected_download")
+    st.caption(f"Their mean error is {table['error'].mean():.3f}; that of all tokens is {facts.error.mean():.3f}.")
+    _dataframe(table, "map_selected_table", "The selected tokens with their kind, codes, errors and places on both maps")
+
+
+def _dataframe(table, key: str, alt: str) -> None:
+    three = st.column_config.NumberColumn(format="%.3f")
+    st.dataframe(
+        table.head(ROWS_SHOWN),
+        hide_index=True,
+        height=min(420, 38 + 35 * max(1, len(table))),
+        key=key,
+        alt=alt,
+        column_config={
+            "id": st.column_config.NumberColumn("id", format="%d", pinned=True),
+            "token": st.column_config.TextColumn("token", pinned=True, width=130),
+            "error": st.column_config.NumberColumn(
+                "error",
+                format="%.3f",
+                help="Squared error in units of the mean variance of a token; the mean is the table's error",
+            ),
+            **{name: three for name in table.columns if name.startswith(("cosine", "norm", "x ", "y "))},
+        },
+    )
+    if len(table) > ROWS_SHOWN:
+        st.caption(f"The first {ROWS_SHOWN:,} of {len(table):,} rows; the download has all of them.")
+
+
+def _everything_drawn(frame: Frame, facts: TokenFacts, layout: Layout) -> None:
+    """The table behind both maps; built only when opened."""
+    panel = st.expander(f"Table behind both maps ({len(layout.ids):,} rows)", key="map_table_open", on_change="rerun")
+    if panel.open:
+        with panel:
+            table = token_table(layout.ids, facts, frame.vocabulary, layout)
+            _dataframe(table, "map_all_table", "All tokens drawn, with kind, codes, errors and places on both maps")
+            download_csv(table, "subemb-token-map.csv", key="map_all_download")
+
+
+# The page
+
+
+def token_map(frame: Frame) -> None:
+    """Everything below the heading."""
+    # UMAP's compiler needs its time; by the time somebody asks for UMAP it may be over.
+    manager().warm(map_job.LANE, map_job.WARM)
+    with st.spinner("Reading the vocabulary and projecting the tokens …"):
+        facts, _ = _facts(frame.run.key, frame), _pca(frame.run.key, frame)
+    identity = frame.run.model["identity"]
+    if st.session_state.get("map_model") != identity:
+        st.session_state["map_model"], st.session_state[SELECTED] = identity, NOTHING
+    st.session_state[SELECTED] = within(st.session_state[SELECTED], frame.run.model["vocabulary"])
+    _explore(frame, facts)
+
+
+@st.fragment
+def _explore(frame: Frame, facts: TokenFacts) -> None:
+    """A fragment: choosing a colour redraws this, and nothing of the frame."""
+    with errors_shown():
+        view = controls(frame, facts)
+        if view.method == "UMAP":
+            layout = umap_view(frame, view)
+            if layout is None:
+                return
+        else:
+            ids = sample_tokens(frame.run.model["vocabulary"], view.tokens, view.seed, view.found)
+            layout = only(_pca(frame.run.key, frame), ids)
+        numbers(frame, view, layout)
+        search_note(view, layout)
+        maps(frame, view, facts, layout)
+        sample_note(frame, view, layout)
+        selection_view(frame, view, facts, layout)

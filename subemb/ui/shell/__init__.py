@@ -1,0 +1,1 @@
+"""The frame around every page: sidebar, visit, jobs, messages."""

@@ -1,0 +1,177 @@
+"""The frame around every page: page config, sidebar, URL, and what the page is to show.
+
+The first line of a page is::
+
+    frame = page("Token map")
+
+and the rest reads ``frame.run`` (a finished Run, or None), ``frame.model``, ``frame.compressed``, ``frame.reconstruction``.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+
+import streamlit as st
+
+from ...base.paths import app_folder
+from ...format import seconds_text, settings_text
+from ...models.vocabulary import escape_markdown
+from ...runs import Run
+from ..data import compressed_of, key_of, open_model, reconstruction_of
+from ..state import EXAMPLE
+from ..widgets.charts import error_curve
+from . import sidebar
+from .text import errors_shown, show_error
+from .visit import Visit, submit_run, this_visit, write_url
+
+
+class Frame:
+    """What a page shows. run: the finished run, or None (then :meth:`explain_empty` has said why)."""
+
+    def __init__(self, visit: Visit, run: Run | None):
+        self.visit = visit
+        self.run = run
+
+    @property
+    def is_example(self) -> bool:
+        """Whether the run is the example that a first visit sees."""
+        return self.visit.is_example
+
+    @cached_property
+    def model(self):
+        """The PretrainedModel of the run."""
+        return open_model(self.run.model["name"], self.visit.request.revision)
+
+    @cached_property
+    def adaptation(self):
+        """The finished Adaptation of this run that is shown as a third side, or None."""
+        from ...tasks.adaptation import kept_adaptation, run_key_of
+
+        key = self.visit.adapted
+        if key is None or self.run is None or run_key_of(key) != self.run.key:
+            return None
+        known = kept_adaptation(key)
+        return known if known is not None and known.is_over else None
+
+    @property
+    def table(self):
+        """The original table, (V, D) float32 tensor; not to be changed."""
+        return self.model.table
+
+    @property
+    def vocabulary(self):
+        """Tokens of the run's model."""
+        return self.model.vocabulary
+
+    @property
+    def compressed(self):
+        """Codes and codebooks of the run."""
+        return compressed_of(self.run.key)
+
+    @property
+    def reconstruction(self):
+        """The table as compressed, (V, D) float32 tensor; not to be changed."""
+        return reconstruction_of(self.run.key)
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Show what goes wrong in the body as a message on the page."""
+        with errors_shown():
+            yield
+
+
+def page(title: str, lead: str | None = None) -> Frame:
+    """Set the page up, draw the sidebar, and find out what is to be shown."""
+    assets = app_folder() / "assets"
+    st.set_page_config(
+        page_title=f"{title} · subemb" if title != "Home" else "subemb",
+        page_icon=str(assets / "icon.png"),
+        layout="wide",
+    )
+    st.logo(str(assets / "logo.svg"), size="large", icon_image=str(assets / "icon.png"))
+    visit = this_visit()
+    visit.settle()
+    with st.sidebar:
+        sidebar.draw(visit)
+    write_url(visit)
+    st.title(title if title != "Home" else "Subspace embedding", anchor=False)
+    if lead:
+        st.markdown(lead)
+    _messages(visit)
+    run = None
+    with errors_shown():
+        run = visit.current_run()
+    frame = Frame(visit, run)
+    if title != "Home":
+        if run is not None:
+            heading(frame)
+        else:
+            explain_empty(frame)
+    return frame
+
+
+def _messages(visit: Visit) -> None:
+    if visit.link_problem:
+        show_error(f"{visit.link_problem}. The example is shown instead.")
+    if visit.failure:
+        show_error(f"The run failed: {visit.failure}")
+    if visit.notice:
+        st.info(visit.notice, icon=":material/info:")
+        visit.notice = None
+
+
+def heading(frame: Frame) -> None:
+    """One line that says which run the page is about."""
+    run = frame.run
+    badge = ":blue-badge[Example]" if frame.is_example else ":green-badge[Your run]"
+    st.markdown(f"{badge} **{escape_markdown(run.model['name'])}** · {escape_markdown(settings_text(run.settings))}")
+
+
+def explain_empty(frame: Frame) -> None:
+    """Without a result: the example is computed once; anything else waits for its Run button."""
+    visit = frame.visit
+    if visit.running is not None:
+        live_view(visit)
+        return
+    if visit.is_example:
+        with errors_shown():
+            key, settings = key_of(EXAMPLE)
+            submit_run(key, EXAMPLE, settings.to_dict(), None, visit.token)
+            visit.running = (key, EXAMPLE)
+            st.rerun()
+        return
+    if visit.shown_key is None:  # what is wrong with it has been said already
+        st.caption("In the sidebar you can download this model, or choose another model or other settings.")
+        return
+    st.info(
+        f"{escape_markdown(visit.request.model)} with {escape_markdown(settings_text(visit.request.settings))} has not been "
+        "computed on this server yet. Its settings are in the sidebar: press **Run** there.",
+        icon=":material/link:",
+    )
+    if visit.request.settings.text_digest:
+        st.caption("It weighs tokens by a text that is not part of the link: give that text in the sidebar first.")
+
+
+@st.fragment(run_every=0.7)
+def live_view(visit: Visit) -> None:
+    """The error after every step, while the run that the visitor waits for goes on."""
+    job = visit.job()
+    if job is None or job.is_over:
+        return
+    request = visit.running[1]
+    what = "the example that first-time visitors see, once" if request == EXAMPLE and visit.is_example else "your run"
+    st.markdown(f"Computing {what}: **{escape_markdown(request.model)}**, {escape_markdown(settings_text(request.settings))}")
+    history = [{"stage": message.stage, **message.values} for message in job.history if "error" in message.values]
+    if not history:
+        stage = job.progress.stage if job.progress else "starting"
+        st.caption(f"{stage} · {seconds_text(job.seconds)}")
+        return
+    figure, table = error_curve(history)
+    last = history[-1]["error"]
+    st.plotly_chart(
+        figure,
+        key="live_curve",
+        alt=f"Relative squared error after each of {len(history)} steps; now {last:.4f}",
+        config={"displayModeBar": False},
+    )
+    st.caption(f"Step {len(table)}: relative error {last:.4f} · {seconds_text(job.seconds)}")

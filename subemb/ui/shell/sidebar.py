@@ -1,0 +1,387 @@
+"""The sidebar that every page shows: where to go, which model, which settings, what it will cost, Run and Cancel."""
+
+import os
+
+import streamlit as st
+
+from ...base.errors import InputError
+from ...codec.settings import METHODS, WEIGHTS, CompressionSettings
+from ...codec.subspaces import LARGEST_CODEBOOK, automatic_codebook_size
+from ...format import WEIGHT_NAMES, count_text, percent_text, seconds_text, settings_text, size_text
+from ...jobs.manager import Job, manager
+from ...models.vocabulary import escape_markdown
+from ..data import listed_models, open_model
+from ..state import Request, to_query
+from .text import counted, errors_shown, show_error
+from .visit import ADAPTED, Visit
+
+PAGES = (
+    ("app.py", "Home", ":material/home:"),
+    ("pages/1_Token_map.py", "Token map", ":material/scatter_plot:"),
+    ("pages/2_Assignments.py", "Assignments", ":material/view_column:"),
+    ("pages/3_Reconstruction_error.py", "Reconstruction error", ":material/monitoring:"),
+    ("pages/4_Similarity.py", "Similarity", ":material/compare_arrows:"),
+    ("pages/5_Entailment.py", "Entailment", ":material/rule:"),
+    ("pages/6_Masked_words.py", "Masked words", ":material/visibility_off:"),
+    ("pages/7_Adapt.py", "Adapt", ":material/model_training:"),
+    ("pages/8_Export.py", "Export", ":material/ios_share:"),
+)
+ANOTHER = "Another Hugging Face model …"
+#: Q offered first for methods whose tuples may collide; the automatic Q is made for unique tuples.
+SUGGESTED = {
+    "cluster": (3, None),
+    "arbitrary": (3, None),
+    "random": (3, None),
+    "product": (8, 256),
+    "optimized_product": (8, 256),
+    "residual": (4, 256),
+}
+LONGEST_TEXT = 5_000_000
+_DOWNLOAD = "subemb_download"  # session state: key of the download that this visitor waits for
+
+
+def navigation(visit: Visit) -> None:
+    """Links to the pages; they carry the run that is shown."""
+    query = to_query(visit.shown) if visit.shown else {}
+    query |= {ADAPTED: visit.adapted} if visit.adapted else {}
+    for path, label, icon in PAGES:
+        st.page_link(path, label=label, icon=icon, query_params=query or None, width="stretch")
+
+
+def model_picker(visit: Visit) -> tuple[str, str | None] | None:
+    """Choose a model; returns (name, revision), or None while there is none that can be used."""
+    entries = listed_models(os.environ.get("SUBEMB_MODELS"))
+    usable = {entry.name: entry for entry in entries if not entry.error}
+    names = list(usable)
+    request = visit.request
+    if request.model not in names:
+        names.append(request.model)
+    _initial("form_model", request.model)
+    chosen = st.selectbox(
+        "Model",
+        [*names, ANOTHER],
+        key="form_model",
+        persist_state="session",
+        help="The bundled model, checkpoint folders under SUBEMB_MODELS, and what is in the local Hugging Face cache.",
+    )
+    broken = [entry for entry in entries if entry.error]
+    if broken:
+        with st.expander(f"{counted(len(broken), 'model')} cannot be used"):
+            for entry in broken:
+                st.markdown(f"**{escape_markdown(entry.name)}**: {escape_markdown(entry.error)}")
+    if chosen == ANOTHER:
+        _download_form(visit)
+        return None
+    if chosen not in usable:  # named by a link, but not here yet
+        _initial("form_hub_id", chosen)
+        _initial("form_hub_revision", request.revision or "")
+        _download_form(visit)
+    revision = request.revision if chosen == request.model else None
+    return chosen, visit.revisions.get(chosen, revision)
+
+
+def write_hub_id(visit: Visit, name: str) -> None:
+    """Put an id into the download form, for the next run of the page; nothing is fetched before Download is pressed."""
+    st.session_state["form_model"] = ANOTHER
+    st.session_state["form_hub_id"] = name
+    visit.notice = f"{escape_markdown(name)} is in the sidebar now. Press **Download** there, and **Run** when it is here."
+
+
+def _download_form(visit: Visit) -> None:
+    """Type an id and a revision, and download them."""
+    name = st.text_input("Hugging Face id", placeholder="organization/model", key="form_hub_id", max_chars=200).strip()
+    revision = st.text_input(
+        "Revision", placeholder="main", key="form_hub_revision", max_chars=100, help="Branch, tag or commit; empty for main."
+    ).strip()
+    job = manager().get(st.session_state.get(_DOWNLOAD))
+    busy = job is not None and not job.is_over
+    if st.button("Download", icon=":material/download:", disabled=not name or busy, key="download_button"):
+        job = None
+        with errors_shown():
+            job = _start_download(visit, name, revision or None)
+    if job is None or (job.is_over and job.key[1:] != (name, revision or None)):  # or it was about another model
+        return
+    if job.state == "failed":
+        show_error(job.error)
+    elif job.state == "cancelled":
+        st.info("Download stopped.")
+    else:
+        _watch_download(visit)
+
+
+def _start_download(visit: Visit, name: str, revision: str | None) -> Job:
+    from ...models.hub import validate_id, validate_revision
+
+    validate_id(name)
+    if revision:
+        validate_revision(revision)
+    key = ("download", name, revision)
+    arguments = {"name": name, "revision": revision}
+    job = manager().submit(key, "subemb.models.load:download_job", arguments, lane="download", watcher=visit.token)
+    st.session_state[_DOWNLOAD] = key
+    return job
+
+
+@st.fragment(run_every=0.5)
+def _watch_download(visit: Visit) -> None:
+    """Progress of a download, and Cancel. When it is over, the page is drawn anew with the model chosen."""
+    job = manager().get(st.session_state.get(_DOWNLOAD))
+    if job is None or job.is_over:
+        if job is not None and job.state == "done":
+            manager().forget(job.key)
+            del st.session_state[_DOWNLOAD]
+            listed_models.clear()
+            visit.downloaded = job.key[1]
+            visit.revisions[job.key[1]] = job.key[2]
+        st.rerun(scope="app")
+    job.watch(visit.token)
+    progress = job.progress
+    values = progress.values if progress else {}
+    amount = f" · {size_text(values['bytes'])} of {size_text(values['total_bytes'])}" if values.get("total_bytes") else ""
+    st.progress(job.fraction, text=f"{progress.stage if progress else 'waiting'}{amount}")
+    if st.button("Cancel download", icon=":material/stop_circle:", key="cancel_download_button"):
+        job.cancel(by=visit.token)
+        st.rerun(scope="app")
+
+
+def _forget_form() -> None:
+    """Let the form start again from the run that is shown. A text given for counts stays."""
+    for key in list(st.session_state):
+        if str(key).startswith("form_") and not str(key).startswith(("form_text", "form_hub")):
+            del st.session_state[key]
+
+
+def _initial(key: str, value) -> None:
+    if key not in st.session_state:
+        st.session_state[key] = value
+
+
+def model_facts(name: str, revision: str | None):
+    """What the chosen model is, in one line; returns the opened model, or None with an error shown."""
+    with errors_shown():
+        model = open_model(name, revision)
+        table_bytes = model.num_tokens * model.dim * 4
+        st.caption(
+            f"{count_text(model.num_tokens)} tokens × {model.dim} · {size_text(table_bytes)}"
+            + (f" · {percent_text(model.num_tokens * model.dim / model.parameters)} of the model" if model.parameters else "")
+            + (f" · revision {escape_markdown(str(model.revision)[:12])}" if model.source == "hub" else "")
+        )
+        return model
+    return None
+
+
+def settings_widgets(visit: Visit) -> tuple[CompressionSettings | None, str | None]:
+    """The settings as widgets; returns them (or None with the reason shown) and the text to count, if any."""
+    shown = visit.request.settings
+    _initial("form_method", shown.method)
+    key = st.selectbox(
+        "Method", list(METHODS), format_func=lambda name: METHODS[name].title, key="form_method", persist_state="session"
+    )
+    method = METHODS[key]
+    st.caption(method.summary)
+    values: dict = {"method": key}
+    text = None
+    if method.uses_codebooks:
+        values |= _codebook_widgets(key, shown)
+        text = _weights_widgets(values, shown)
+    if key == "low_rank":
+        _initial("form_rank", shown.rank)
+        values["rank"] = st.number_input(
+            "Rank", value=None, min_value=1, key="form_rank", placeholder="automatic: D / 8", persist_state="session"
+        )
+    if method.uses_codebooks:
+        with st.expander("Seed and stopping"):
+            values |= _stopping_widgets(method, shown)
+    try:
+        return CompressionSettings(**values), text
+    except InputError as error:
+        show_error(str(error))
+        return None, text
+
+
+def _codebook_widgets(key: str, shown: CompressionSettings) -> dict:
+    f, q = (shown.subspaces, shown.codebook_size) if key == shown.method else SUGGESTED[key]
+    _initial(f"form_f_{key}", f)
+    _initial(f"form_q_{key}", q)
+    left, right = st.columns(2)
+    subspaces = left.number_input(
+        "Stages" if key == "residual" else "Subspaces f",
+        min_value=1,
+        step=1,
+        key=f"form_f_{key}",
+        persist_state="session",
+        help="How many codes each token gets." if key == "residual" else "Into how many pieces every vector is cut.",
+    )
+    size = right.number_input(
+        "Codebook Q",
+        value=None,  # what clearing the field gives: automatic again
+        min_value=1,
+        step=1,
+        key=f"form_q_{key}",
+        placeholder="automatic",
+        persist_state="session",
+        help="Codebook size: shared sub-vectors per subspace. Empty: the smallest Q that gives every token its own tuple, ceil(V ** (1/f)).",
+    )
+    values = {"subspaces": int(subspaces or 1), "codebook_size": None if size is None else int(size)}
+    if METHODS[key].can_be_unique:
+        _initial(f"form_unique_{key}", shown.wants_unique if key == shown.method else METHODS[key].is_unique)
+        unique = st.toggle(
+            "Distinct tuples",
+            key=f"form_unique_{key}",
+            persist_state="session",
+            help="No two tokens may get the same codes. Needs Q ** f >= V.",
+        )
+        values["unique"] = None if unique == METHODS[key].is_unique else unique
+    return values
+
+
+def _weights_widgets(values: dict, shown: CompressionSettings) -> str | None:
+    _initial("form_weights", shown.weights if shown.weights in WEIGHTS else "none")
+    weights = st.selectbox(
+        "Token weights",
+        WEIGHTS,
+        format_func=WEIGHT_NAMES.get,
+        key="form_weights",
+        persist_state="session",
+        help="How much each token counts: codes and codebooks minimise the weighted error. Frequency is estimated from the "
+        "vocabulary; a text like those that the model will read tells it better.",
+    )
+    values["weights"] = weights
+    if not weights.endswith("counts"):
+        return None
+    uploaded = st.file_uploader(
+        "Text to count tokens in", type=["txt"], key="form_text_file", help="UTF-8, up to 5 MB.", max_upload_size=5
+    )
+    pasted = st.text_area("or paste it here", key="form_text", height=100, persist_state="session")
+    text = pasted
+    if uploaded is not None:
+        try:
+            text = uploaded.getvalue().decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            show_error(f"{uploaded.name} is not UTF-8 text (byte {error.start}); save it as UTF-8 and upload it again")
+            text = ""
+    if len(text) > LONGEST_TEXT:
+        show_error(f"the text has {len(text):,} characters; at most {LONGEST_TEXT:,} are counted: upload a shorter one")
+        text = ""
+    if not text.strip():
+        return None
+    from ...codec.weights import text_digest
+
+    values["text_digest"] = text_digest(text)
+    return text
+
+
+def _stopping_widgets(method, shown: CompressionSettings) -> dict:
+    _initial("form_seed", shown.seed)
+    _initial("form_iterations", shown.iterations)
+    seed = st.number_input("Seed", min_value=0, max_value=2**32 - 1, step=1, key="form_seed", persist_state="session")
+    values = {"seed": int(seed or 0)}
+    if method.is_iterative:
+        iterations = st.number_input(
+            "Iterations at most", min_value=1, max_value=1000, step=1, key="form_iterations", persist_state="session"
+        )
+        values["iterations"] = int(iterations or 1)
+        values["tolerance"] = shown.tolerance  # has no widget: a link's own must not be lost when it is run
+    return values
+
+
+def estimate(settings: CompressionSettings, model) -> CompressionSettings | None:
+    """Say what a run will store and how long it may take; returns the resolved settings, or None with the reason shown."""
+    from ...codec.sizes import predicted_size
+    from ...runs import estimate_run_seconds
+
+    try:
+        resolved = settings.resolve(model.num_tokens, model.dim)
+        if resolved.wants_unique and resolved.codebook_size**resolved.subspaces < model.num_tokens:
+            raise InputError(
+                f"Q ** f = {resolved.codebook_size} ** {resolved.subspaces} = {resolved.codebook_size**resolved.subspaces:,} tuples "
+                f"are too few for {model.num_tokens:,} tokens; {_enough_tuples(resolved, model.num_tokens)}"
+            )
+    except InputError as error:
+        show_error(str(error))
+        return None
+    size = predicted_size(resolved, model.num_tokens, model.dim, model.parameters)
+    automatic = f", Q = {resolved.codebook_size}" if settings.codebook_size is None and resolved.codebook_size else ""
+    st.caption(
+        f"Will store **{size_text(size.total_bytes)}** ({percent_text(size.total_share)} of the table){automatic}; "
+        f"takes about {seconds_text(estimate_run_seconds(resolved, model.num_tokens, model.dim))}, a rough estimate."
+    )
+    return resolved
+
+
+def _enough_tuples(settings: CompressionSettings, vocabulary: int) -> str:
+    """What to change where Q ** f is too small."""
+    enough = automatic_codebook_size(vocabulary, settings.subspaces)
+    remedy = f"raise Q to {enough:,} or leave it empty" if enough <= LARGEST_CODEBOOK else "raise f"
+    return remedy + (", or switch Distinct tuples off" if METHODS[settings.method].can_be_unique else "")
+
+
+@st.fragment
+def settings_form(visit: Visit, name: str, revision: str | None) -> None:
+    """Settings, estimate and Run. A fragment: changing a setting redraws only this."""
+    with errors_shown(), st.container(gap="xsmall"):
+        settings, text = settings_widgets(visit)
+        model = open_model(name, revision)
+        resolved = estimate(settings, model) if settings is not None else None
+        needs_text = settings is not None and settings.weights.endswith("counts") and text is None
+        if needs_text:
+            st.caption("Give a text whose tokens are to be counted.")
+        if visit.running is not None:
+            return  # progress and Cancel stand in the button's place
+        pressed = st.button(
+            "Run",
+            type="primary",
+            icon=":material/play_arrow:",
+            width="stretch",
+            key="run_button",
+            disabled=resolved is None or needs_text,
+        )
+        if pressed:
+            visit.start(Request(name, revision, settings), text)
+            st.rerun(scope="app")
+        if resolved is not None and not needs_text:
+            _not_run_yet(visit, Request(name, revision, settings))
+
+
+def _not_run_yet(visit: Visit, request: Request) -> None:
+    """Say so while the form is about something else than the page, which changes by Run only."""
+    shown = visit.request
+    if not visit.is_about(request):
+        st.caption(
+            f":material/info: Not run yet. The page is still about **{escape_markdown(shown.model)}**, "
+            f"{escape_markdown(settings_text(shown.settings))}."
+        )
+
+
+@st.fragment(run_every=0.5)
+def run_watch(visit: Visit) -> None:
+    """Progress of the awaited job, and Cancel. Polls; the page is drawn anew when the job is over."""
+    job = visit.job()
+    if visit.settle() or job is None:
+        st.rerun(scope="app")
+    job.watch(visit.token)
+    if job.state == "queued":
+        st.progress(0.0, text=f"Waiting: number {job.position_in_queue} in the queue")
+    else:
+        progress = job.progress
+        st.progress(job.fraction, text=f"{progress.stage if progress else 'starting'} · {seconds_text(job.seconds)}")
+    if st.button("Cancel", icon=":material/stop_circle:", width="stretch", key="cancel_button"):
+        visit.cancel()
+        st.rerun(scope="app")
+
+
+def draw(visit: Visit) -> None:
+    """The whole sidebar."""
+    with st.container(gap="xxsmall"):
+        navigation(visit)
+    if visit.form_follows:
+        _forget_form()
+        visit.form_follows = False
+    if visit.downloaded:
+        st.session_state["form_model"], visit.downloaded = visit.downloaded, None
+    with errors_shown(), st.container(gap="xsmall"):
+        chosen = model_picker(visit)
+        if chosen is not None and model_facts(*chosen) is not None:
+            settings_form(visit, *chosen)
+    if visit.running is not None:
+        run_watch(visit)

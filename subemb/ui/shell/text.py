@@ -1,0 +1,62 @@
+"""Words on a page and in its address: errors and never a traceback, counts, shortened texts, parameters of the URL."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from ...base.errors import InputError
+from ...models.vocabulary import escape_markdown
+
+log = logging.getLogger(__name__)
+
+
+def show_error(message: str) -> None:
+    """An error box; the message may hold anything a stranger wrote."""
+    st.error(escape_markdown(message), icon=":material/error:")
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "row"), counted(30522, "row")
+    ('1 row', '30,522 rows')
+    """
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def shortened(text: str, length: int) -> str:
+    """At most ``length`` characters of a text.
+
+    >>> shortened("abcdef", 4), shortened("abc", 4)
+    ('abc…', 'abc')
+    """
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def write_parameter(name: str, value: str | None) -> None:
+    """Set a parameter of the URL, or take it out (None)."""
+    if value is None:
+        if name in st.query_params:
+            del st.query_params[name]
+    elif st.query_params.get(name) != value:
+        st.query_params[name] = value
+
+
+@contextmanager
+def errors_shown() -> Iterator[None]:
+    """Turn exceptions of the body into an error box, so that the rest of the page still appears.
+
+    An InputError is shown as it is; anything else is a defect: logged in full, and shown as one plain sentence.
+    """
+    try:
+        yield
+    except InputError as error:
+        show_error(str(error))
+    except Exception as error:
+        log.exception("a page failed")
+        show_error(
+            f"Something went wrong inside subemb ({type(error).__name__}); this is a defect, and the server's log has the "
+            "details. What was computed before is still there."
+        )

@@ -1,0 +1,61 @@
+"""Which adaptation stands beside original and compressed, on every page that compares them."""
+
+import streamlit as st
+
+from ...adaptation.result import Adaptation
+from ...adaptation.settings import OBJECTIVES, TRAINED
+from ...format import seconds_text
+from ..shell.frame import Frame
+from ..shell.text import write_parameter
+from ..shell.visit import ADAPTED
+
+_NONE = "none"
+
+
+def adapted_side(frame: Frame) -> None:
+    """A list of this run's adaptations, if there are any; the one chosen is the third side, and in the link."""
+    from ...tasks.adaptation import kept_adaptations, run_key_of
+
+    found = [known for known in kept_adaptations(frame.run.model["identity"]) if known.is_over]
+    found = [known for known in found if run_key_of(known.key) == frame.run.key]
+    visit = frame.visit
+    if visit.adapted is not None and visit.adapted not in {known.key for known in found}:
+        if run_key_of(visit.adapted) is None:  # else it is one of a run that was shown before
+            st.caption("The adaptation in this link is not kept on this server any more: two sides are shown.")
+        visit.adapted = None
+        write_parameter(ADAPTED, None)
+    if not found:
+        return
+    names = {known.key: adaptation_label(known) for known in found}
+    keys = [_NONE, *names]
+    chosen = st.selectbox(
+        "Adapted side",
+        keys,
+        index=keys.index(visit.adapted) if visit.adapted in names else 0,
+        format_func=lambda key: names.get(key, "none: original and compressed only"),
+        key=f"adapted_side_{frame.run.key}_{visit.adapted}_{len(found)}",
+        help="An adaptation of this run, trained on the page Adapt, as a third column.",
+    )
+    wanted = None if chosen == _NONE else chosen
+    if wanted != (visit.adapted if visit.adapted in names else None):
+        visit.adapted = wanted
+        write_parameter(ADAPTED, wanted)
+        st.rerun()
+
+
+def adaptation_label(known: Adaptation) -> str:
+    """One line that tells adaptations apart.
+
+    >>> from subemb.adaptation import AdaptationSettings
+    >>> text = {"name": "news.txt", "sentences": 1200, "digest": "x"}
+    >>> adaptation_label(Adaptation("k", {}, {}, AdaptationSettings(), text, steps=300, seconds=61.0))
+    'Codebooks only, 300 steps in 1 min 1 s on 1,200 sentences without labels'
+    """
+    label = (
+        f"{TRAINED[known.settings.train].title}, {known.steps:,} steps in {seconds_text(known.seconds)} on {known.learned_from}"
+    )
+    if known.settings.is_fine_tuning:
+        label = f"{OBJECTIVES[known.settings.objective].title}: {label}"
+    if {"adapted", "compressed"} <= set(known.scores):
+        label += f", {known.scores['adapted'] - known.scores['compressed']:+.1f} points"
+    return label

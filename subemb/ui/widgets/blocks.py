@@ -1,0 +1,169 @@
+"""Codes as coloured blocks: one row a token, one block a subspace; same number and colour, same shared sub-vector.
+
+Everything here returns HTML for ``st.html``; token text is escaped here and nowhere else.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from math import cos, pi, sin
+
+from ...models.vocabulary import escape_html
+
+HUES = 24
+LIGHTNESSES = (0.74, 0.62, 0.50)  # of OKLCH: far enough from white and from black to show on both themes
+COLORS = HUES * len(LIGHTNESSES)
+CHROMA = 0.115
+_STEP = 31  # has no divisor in common with COLORS: codes 0, 1, 2 ... of a subspace go through all colours, far apart in hue
+_STEP_OF_SUBSPACE = 19
+LARGEST_DRAWING = 12_000  # blocks in one drawing; about 1 MB of HTML
+LARGEST_TITLED = 1_500  # blocks up to which each says its subspace and code in a tooltip
+
+
+@dataclass(frozen=True)
+class Row:
+    """One token as drawn. text: what it says, as it is. codes: f numbers. note: one short remark, such as a similarity.
+
+    shared: for each block, whether the chosen token has it too; None where no token was chosen.
+    """
+
+    text: str
+    codes: Sequence[int]
+    note: str = ""
+    shared: Sequence[bool] | None = None
+
+
+def _channel(value: float) -> int:
+    value = min(1.0, max(0.0, value))
+    encoded = 12.92 * value if value <= 0.0031308 else 1.055 * value ** (1 / 2.4) - 0.055
+    return round(255 * encoded)
+
+
+def _oklch(lightness: float, chroma: float, hue: float) -> str:
+    """An OKLCH colour as #rrggbb, cut to what a screen can show. Formula: Ottosson, "A perceptual color space", 2020."""
+    a, b = chroma * cos(hue), chroma * sin(hue)
+    long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
+    medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
+    short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
+    red = 4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short
+    green = -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short
+    blue = -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short
+    return "#" + "".join(f"{_channel(value):02x}" for value in (red, green, blue))
+
+
+def _luminance(color: str) -> float:
+    parts = [int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(first: str, second: str) -> float:
+    """Contrast of two #rrggbb colours, 1 to 21, as WCAG 2.2 defines it.
+
+    >>> round(contrast("#000000", "#ffffff"), 1), contrast("#336699", "#336699")
+    (21.0, 1.0)
+    """
+    light, dark = sorted((_luminance(first), _luminance(second)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@cache
+def palette() -> tuple[tuple[str, str], ...]:
+    """COLORS pairs of (background, text), each readable by itself, so that the page's theme does not matter."""
+    colors = []
+    for number in range(COLORS):
+        lightness = LIGHTNESSES[number % len(LIGHTNESSES)]
+        background = _oklch(lightness, CHROMA, 2 * pi * number / COLORS)
+        colors.append((background, max("#000000", "#ffffff", key=lambda text: contrast(background, text))))
+    return tuple(colors)
+
+
+def color_number(subspace: int, code: int) -> int:
+    """Which colour a code gets. Up to COLORS codes of one subspace all differ; beyond, only the printed number tells.
+
+    >>> len({color_number(5, code) for code in range(COLORS)}) == COLORS
+    True
+    """
+    return (code * _STEP + subspace * _STEP_OF_SUBSPACE) % COLORS
+
+
+def block_colors(subspace: int, code: int) -> tuple[str, str]:
+    """Background and text colour of a block: a function of subspace and code alone."""
+    return palette()[color_number(subspace, code)]
+
+
+def rows_that_fit(subspaces: int) -> int:
+    """How many rows of f blocks one drawing may have."""
+    return max(1, LARGEST_DRAWING // max(1, subspaces))
+
+
+_STYLE = """
+.sb { font-size: 0.875rem; line-height: 1.3; }
+.sb-scroll { overflow-x: auto; width: 100%; contain: inline-size; padding: 2px; }
+.sb table { border-collapse: separate; border-spacing: 3px; margin: 0; width: auto; }
+.sb caption { caption-side: top; text-align: left; padding: 0 0 .3rem .2rem; font-weight: 600; }
+.sb th, .sb td { border: 0; padding: 0; font-weight: 400; }
+.sb thead th { font-size: .75rem; opacity: .8; text-align: center; }
+.sb thead th.sb-t, .sb tbody th { text-align: left; }
+.sb-t { position: sticky; left: 0; z-index: 1; background: var(--sb-page); padding-right: .5rem !important; }
+.sb-t span.sb-w { display: block; max-width: 11rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.sb-t small { display: block; font-size: .72rem; opacity: .8; white-space: nowrap; }
+.sb-b { display: block; position: relative; min-width: 2.4rem; padding: .25rem .3rem; border-radius: .3rem; text-align: center;
+  font-variant-numeric: tabular-nums; border: 2px solid transparent; background: var(--c); border-color: var(--c);
+  color: var(--t); box-sizing: border-box; }
+.sb-own { background: transparent; color: inherit; }
+.sb-same { font-weight: 700; }
+.sb-wrap { display: flex; flex-wrap: wrap; gap: .35rem; padding: 0 !important; margin: 0 !important; list-style: none; }
+.sb-wrap li { position: relative; margin: 0 !important; padding: 0; text-align: center; }
+.sb-wrap small { display: block; font-size: .7rem; opacity: .8; }
+.sb-v { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+@media (max-width: 640px) {
+  .sb-t span.sb-w { max-width: 7rem; } .sb-t small { white-space: normal; max-width: 7rem; line-height: 1.15; }
+}
+"""
+
+
+def _block(subspace: int, code: int, shared: bool | None, unit: str, titled: bool) -> str:
+    background, text = block_colors(subspace, code)
+    kind = "" if shared is None else " sb-same" if shared else " sb-own"
+    title = f' title="{unit} {subspace}, code {code}"' if titled else ""
+    heard = '<span class="sb-v"> shared</span>' if shared else ""
+    return f'<span class="sb-b{kind}" style="--c:{background};--t:{text}"{title}>{code}{heard}</span>'
+
+
+def _name(row: Row) -> str:
+    text = escape_html(row.text)
+    note = f"<small>{escape_html(row.note)}</small>" if row.note else ""
+    return f'<span class="sb-w" title="{text}"><bdi>{text}</bdi></span>{note}'
+
+
+def table_html(rows: Sequence[Row], caption: str, unit: str = "subspace", page: str = "transparent") -> str:
+    """Rows of blocks under each other, subspace under subspace; scrolls sideways where the page is too narrow.
+
+    unit: what a column is: ``subspace`` or ``stage``. page: the page's background, put behind the tokens while scrolling.
+    """
+    subspaces = len(rows[0].codes) if rows else 0
+    titled = len(rows) * subspaces <= LARGEST_TITLED
+    head = "".join(f'<th scope="col">{i}</th>' for i in range(subspaces))
+    body = []
+    for row in rows:
+        shared = row.shared if row.shared is not None else [None] * subspaces
+        blocks = "".join(f"<td>{_block(i, int(code), shared[i], unit, titled)}</td>" for i, code in enumerate(row.codes))
+        body.append(f'<tr><th scope="row" class="sb-t">{_name(row)}</th>{blocks}</tr>')
+    label = escape_html(caption)
+    return (
+        f'<style>{_STYLE}</style><div class="sb sb-scroll" style="--sb-page:{page}" tabindex="0" role="region" aria-label="{label}">'
+        f'<table><caption>{label}</caption><thead><tr><th scope="col" class="sb-t">token \\ {unit}</th>{head}</tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table></div>"
+    )
+
+
+def wrapped_html(row: Row, caption: str, unit: str = "subspace") -> str:
+    """All blocks of one token, each with its subspace above it, in as many lines as needed."""
+    titled = len(row.codes) <= LARGEST_TITLED
+    blocks = "".join(
+        f'<li><small aria-hidden="true">{i}</small><span class="sb-v">{unit} {i}: code </span>'
+        f"{_block(i, int(code), None, unit, titled)}</li>"
+        for i, code in enumerate(row.codes)
+    )
+    return f'<style>{_STYLE}</style><div class="sb"><ul class="sb-wrap" aria-label="{escape_html(caption)}">{blocks}</ul></div>'

@@ -1,0 +1,254 @@
+"""What the results on labelled sets share, whatever was measured: cards of a metric, sentences that read an interval or a test,
+names of languages, rows that were left out."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from ...evaluate.data.pairs import Skipped
+from ...evaluate.statistics import Interval, McNemar
+from ...models.vocabulary import escape_markdown
+from ..shell.text import counted
+from .charts import COMPRESSED, ORIGINAL, PALETTE, chart_places, download_csv
+
+#: Colour of a side by its place: the original's and the compressed one's on all pages, then others.
+SIDE_COLOURS = (ORIGINAL, COMPRESSED, *PALETTE[2:])
+#: So that sides can be told apart without colour: a pattern of bars, and a symbol of points.
+SIDE_PATTERNS = ("", "/", ".", "x")
+SIDE_SYMBOLS = ("circle", "diamond", "square", "triangle-up")
+
+#: English names of the languages in which labelled pairs are commonly distributed, by ISO 639-1 code.
+LANGUAGE_NAMES = {
+    "ar": "Arabic",
+    "bg": "Bulgarian",
+    "bn": "Bengali",
+    "ca": "Catalan",
+    "cs": "Czech",
+    "da": "Danish",
+    "de": "German",
+    "el": "Greek",
+    "en": "English",
+    "es": "Spanish",
+    "et": "Estonian",
+    "eu": "Basque",
+    "fa": "Persian",
+    "fi": "Finnish",
+    "fr": "French",
+    "ha": "Hausa",
+    "he": "Hebrew",
+    "hi": "Hindi",
+    "hu": "Hungarian",
+    "hy": "Armenian",
+    "id": "Indonesian",
+    "it": "Italian",
+    "ja": "Japanese",
+    "ka": "Georgian",
+    "km": "Khmer",
+    "ko": "Korean",
+    "lt": "Lithuanian",
+    "lv": "Latvian",
+    "ml": "Malayalam",
+    "mr": "Marathi",
+    "my": "Burmese",
+    "ne": "Nepali",
+    "nl": "Dutch",
+    "no": "Norwegian",
+    "pa": "Punjabi",
+    "pl": "Polish",
+    "pt": "Portuguese",
+    "ro": "Romanian",
+    "ru": "Russian",
+    "sk": "Slovak",
+    "sl": "Slovenian",
+    "sr": "Serbian",
+    "sv": "Swedish",
+    "sw": "Swahili",
+    "ta": "Tamil",
+    "te": "Telugu",
+    "th": "Thai",
+    "tr": "Turkish",
+    "uk": "Ukrainian",
+    "und": "language not given",
+    "ur": "Urdu",
+    "uz": "Uzbek",
+    "vi": "Vietnamese",
+    "yo": "Yoruba",
+    "zh": "Chinese",
+    "zu": "Zulu",
+}
+
+
+def bar_marker(colour: str, place: int, opacity: float) -> dict:
+    """The marker of a bar: its colour, and over it the pattern of its place in white of this opacity."""
+    pattern = {"shape": SIDE_PATTERNS[place % 4], "size": 7, "fillmode": "overlay", "fgcolor": f"rgba(255,255,255,{opacity})"}
+    return {"color": colour, "pattern": pattern}
+
+
+def language_name(code: str) -> str:
+    """The name of a language with its code, or the code alone if it is unknown.
+
+    >>> language_name("sw"), language_name("tlh")
+    ('Swahili (sw)', 'tlh')
+    """
+    name = LANGUAGE_NAMES.get(code.lower().split("-")[0].split("_")[0])
+    return code if name is None else name if code == "und" else f"{name} ({code})"
+
+
+def per_cent(value: float, digits: int = 1) -> str:
+    """A share as per cent.
+
+    >>> per_cent(0.6314), per_cent(float("nan"))
+    ('63.1 %', 'undefined')
+    """
+    return "undefined" if value is None or math.isnan(value) else f"{100 * value:.{digits}f} %"
+
+
+def signed(value: float, digits: int = 1) -> str:
+    """A difference in points (hundredths), always with its sign; a typographic minus, and no sign for what rounds to 0.
+
+    >>> signed(-0.032), signed(0.0004), signed(0.1), signed(float("nan"))
+    ('−3.2', '0.0', '+10.0', 'undefined')
+    """
+    if math.isnan(value):
+        return "undefined"
+    text = f"{abs(100 * value):.{digits}f}"
+    return text if float(text) == 0 else ("−" if value < 0 else "+") + text
+
+
+def metric_delta(value: float, digits: int = 1) -> str:
+    """A difference in points for st.metric, whose arrow points down for an ASCII minus only.
+
+    >>> metric_delta(-0.032)
+    '-3.2'
+    """
+    return signed(value, digits).replace("−", "-")
+
+
+def interval_text(interval: Interval) -> str:
+    """A difference with its interval, in points.
+
+    >>> interval_text(Interval(-0.032, -0.045, -0.019))
+    '−3.2 points (95 % interval −4.5 to −1.9)'
+    """
+    if math.isnan(interval.low):
+        return f"{signed(interval.difference)} points (no interval: too few pairs)"
+    return (
+        f"{signed(interval.difference)} points ({100 * interval.level:g} % interval {signed(interval.low)} to "
+        f"{signed(interval.high)})"
+    )
+
+
+def interval_sentence(side: str, interval: Interval, metric: str = "accuracy", reference: str = "original") -> str:
+    """What an interval says, for somebody who has never seen one. Names are escaped for markdown.
+
+    >>> interval_sentence("compressed", Interval(-0.032, -0.045, -0.019))[:52]
+    '**compressed** has 3.2 points less accuracy than ori'
+    """
+    name, reference = escape_markdown(side), escape_markdown(reference)
+    if math.isnan(interval.difference):
+        return f"**{name}**: the difference in {metric} is undefined on these pairs."
+    amount = signed(interval.difference).lstrip("−+")
+    if float(amount) == 0:
+        says = f"**{name}** has the same {metric} as {reference}, to a tenth of a point"
+    else:
+        says = f"**{name}** has {amount} points {'less' if interval.difference < 0 else 'more'} {metric} than {reference}"
+    if math.isnan(interval.low):
+        return f"{says}. There are too few pairs to say how sure that is."
+    if interval.low == interval.high == 0:
+        return f"{says}: no pair is judged differently, so there is nothing that chance could change."
+    reading = (
+        "the choice of pairs alone hardly explains it"
+        if interval.excludes_zero
+        else "the interval holds 0, so the choice of pairs alone may explain it"
+    )
+    return (
+        f"{says}. Drawn anew at random, the pairs give {signed(interval.low)} to {signed(interval.high)} points in "
+        f"{100 * interval.level:g} of 100 draws (paired bootstrap, {interval.resamples:,} draws, seed {interval.seed}): {reading}."
+    )
+
+
+def mcnemar_sentence(side: str, test: McNemar, reference: str = "original") -> str:
+    """McNemar's exact test in words. Names are escaped for markdown.
+
+    >>> mcnemar_sentence("compressed", McNemar(0, 0, 1.0))
+    'No pair is right on one side only, so there is nothing for McNemar’s test to weigh.'
+    """
+    one_side = test.only_first_right + test.only_second_right
+    if not one_side:
+        return "No pair is right on one side only, so there is nothing for McNemar’s test to weigh."
+    chance = "under 0.01" if 100 * test.p_value < 0.01 else f"{100 * test.p_value:.2g}" if test.p_value < 0.995 else "100"
+    verdict = "hardly chance" if test.p_value < 0.05 else "so chance may explain it"
+    return (
+        f"{counted(one_side, 'pair')} {'is' if one_side == 1 else 'are'} right on one side only: "
+        f"{test.only_first_right:,} on {escape_markdown(reference)}, {test.only_second_right:,} on {escape_markdown(side)}. If both "
+        f"sides were equally good, a split at least as uneven would come up in {chance} of 100 cases (McNemar’s exact test, "
+        f"p = {p_text(test.p_value)}): {verdict}."
+    )
+
+
+def p_text(value: float) -> str:
+    """A p value with two digits.
+
+    >>> p_text(0.03142), p_text(1.0), p_text(3e-9)
+    ('0.031', '1.0', '3.0e-09')
+    """
+    return f"{value:.1e}" if value < 1e-4 else f"{value:.2g}" if value < 0.995 else "1.0"
+
+
+def metric_cards(metric: str, values: Mapping[str, float], differences: Mapping[str, Interval | None], digits: int = 1) -> None:
+    """One card a side: the metric in per cent, and for all but the first the difference in points with its interval."""
+    for column, (side, value) in zip(st.columns(len(values)), values.items(), strict=True):
+        interval = differences.get(side)
+        with column.container(border=True, height="stretch"):
+            st.metric(
+                f"{metric}, {side}",
+                per_cent(value, digits),
+                None if interval is None else f"{metric_delta(interval.difference, digits)} points",
+                delta_color="off" if interval is None or not interval.excludes_zero else "normal",
+                delta_arrow="off" if interval is None or signed(interval.difference, digits)[0] not in "−+" else "auto",
+            )
+            if interval is None:
+                st.caption("The side that others are compared with." if len(values) > 1 else "Nothing to compare with.")
+            elif math.isnan(interval.low):
+                st.caption("Too few pairs for an interval.")
+            else:
+                st.caption(f"{100 * interval.level:g} % interval: {signed(interval.low)} to {signed(interval.high)} points")
+
+
+def skipped_rows(skipped: Sequence[Skipped], pairs: int) -> None:
+    """Rows that were not read, by reason; nothing if all were."""
+    count = sum(entry.count for entry in skipped)
+    if not count:
+        return
+    with st.expander(f"{counted(count, 'row')} of the data left out, {counted(pairs, 'pair')} used", icon=":material/rule:"):
+        table = pd.DataFrame(
+            {
+                "reason": [entry.reason for entry in skipped],
+                "rows": [entry.count for entry in skipped],
+                "first lines": [", ".join(f"{line:,}" for line in entry.lines) for entry in skipped],
+            }
+        )
+        st.dataframe(table, hide_index=True, alt="Rows left out, by reason, with the first line numbers")
+
+
+def side_columns(
+    figures: Mapping[str, go.Figure], alts: Mapping[str, str], table: pd.DataFrame, key: str, file_name: str | None = None
+) -> None:
+    """One chart a side, side by side (on a narrow page one below the other), and one table behind all of them."""
+    for place, (column, (side, figure)) in enumerate(zip(chart_places(len(figures)), figures.items(), strict=True)):
+        column.plotly_chart(
+            figure, key=f"{key}_{place}", alt=alts[side], config={"displaylogo": False, "displayModeBar": False}
+        )
+    with st.expander(f"Table behind these charts ({counted(len(table), 'row')})"):
+        st.dataframe(
+            table, hide_index=True, height=min(320, 38 + 35 * max(1, len(table))), key=f"{key}_table", alt=alts_of(alts)
+        )
+        download_csv(table, file_name or f"{key}.csv", key=f"{key}_download")
+
+
+def alts_of(alts: Mapping[str, str]) -> str:
+    """The text alternatives of several charts as one."""
+    return "; ".join(alts.values())

@@ -1,0 +1,135 @@
+"""Sentences that a visitor types: kept over pages, cut where they are too long, and part of the link while they fit into one."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from urllib.parse import quote
+
+import streamlit as st
+
+from ...format import count_text
+from ..shell.text import shortened, write_parameter
+
+LONGEST_LINK = 6000  # bytes of all texts in a link; servers and mail programs cut longer ones
+LISTED = 60  # characters of a sentence in a list of examples
+
+
+def take_up(defaults: Mapping[str, tuple[str, str]], longest: int) -> None:
+    """Fill session state on a first visit: from the link, else with the default.
+
+    defaults: session key -> (name in the link, default text). longest: characters of one text.
+    """
+    for key, (name, default) in defaults.items():
+        if key not in st.session_state:
+            put(key, st.query_params.get(name, default), longest)
+
+
+def put(key: str, text: str, longest: int) -> None:
+    """Write a text into session state, as if it had been typed."""
+    st.session_state[key] = text
+    cut(key, longest)
+
+
+def cut(key: str, longest: int) -> None:
+    """Cut what was given to ``longest`` characters, and remember how long it was for :func:`say_cut`."""
+    given = st.session_state[key]
+    st.session_state[f"{key}_given"] = len(given)
+    if len(given) > longest:
+        st.session_state[key] = given[:longest]
+
+
+def cutter(keys: Iterable[str], longest: int) -> Callable[[], None]:
+    """A callback that cuts all of these."""
+
+    def run() -> None:
+        for key in keys:
+            cut(key, longest)
+
+    return run
+
+
+def say_cut(key: str, longest: int, what: str | None = None) -> None:
+    """Warn if a text was cut. what: how it is called, at the beginning of a sentence, where there are several."""
+    given = st.session_state.get(f"{key}_given", 0)
+    if given > longest:
+        number = count_text(given)
+        st.warning(
+            (f"{number} characters were given" if what is None else f"{what} has {number} characters")
+            + f"; the first {count_text(longest)} are kept.",
+            icon=":material/content_cut:",
+        )
+
+
+def write_link(texts: Mapping[str, tuple[str, str]]) -> None:
+    """Write texts to the URL: name -> (text, default). Defaults are left out; so are all of them if together too long."""
+    wanted = {name: text for name, (text, default) in texts.items() if text != default}
+    size = sum(len(quote(text)) for text in wanted.values())
+    if size > LONGEST_LINK:
+        st.caption(
+            f"The link of this page does not carry the text: it would need {count_text(size)} bytes, more than "
+            f"{count_text(LONGEST_LINK)}."
+        )
+        wanted = {}
+    for name in texts:
+        write_parameter(name, wanted.get(name))
+
+
+def pair_form(
+    form: str,
+    keys: Mapping[str, str],
+    labels: Sequence[str],
+    examples: Sequence[tuple[str, ...]],
+    longest: int,
+    button: Mapping,
+    example_name: Callable[[int], str],
+) -> tuple[str, str, bool]:
+    """Two sentences to type, or to take from a list of examples, and a button; returns both, and whether it was pressed.
+
+    form: its key; with ``_example`` that of the list. keys: session key -> name in the link, of two fields. labels: how
+    the fields are called. examples: (language, first, second, ...); the first one is there on a first visit.
+    longest: characters of one sentence. button: arguments of st.form_submit_button. example_name: of a number.
+    """
+    defaults = dict(zip(keys, examples[0][1:3], strict=True))
+    take_up({key: (name, defaults[key]) for key, name in keys.items()}, longest)
+
+    def load() -> None:
+        chosen = st.session_state[f"{form}_example"]
+        if chosen is not None:
+            for key, text in zip(keys, examples[chosen][1:3], strict=True):
+                put(key, text, longest)
+
+    st.selectbox(
+        f"Example pairs ({len(examples)}, demonstration material, not a benchmark)",
+        range(len(examples)),
+        index=None,
+        format_func=example_name,
+        placeholder="Choose one, or write your own below",
+        key=f"{form}_example",
+        on_change=load,
+    )
+    with st.form(form, border=False):
+        texts = [
+            column.text_area(label, key=key, height=96, persist_state="session")
+            for column, label, key in zip(st.columns(2), labels, keys, strict=True)
+        ]
+        pressed = st.form_submit_button(type="primary", on_click=cutter(keys, longest), **button)
+    for key, label in zip(keys, labels, strict=True):
+        say_cut(key, longest, f"The {label.lower()}")
+    write_link({name: (text, defaults[key]) for (key, name), text in zip(keys.items(), texts, strict=True)})
+    return *texts, pressed
+
+
+def example_text(language: str, first: str, second: str) -> str:
+    """How an example pair is listed; not escaped, since a list shows text as it is.
+
+    >>> example_text("en", "A cat sleeps.", "The cat is awake.")
+    'en · A cat sleeps. / The cat is awake.'
+    """
+    return (f"{language} · " if language else "") + f"{on_one_line(first, LISTED)} / {on_one_line(second, LISTED)}"
+
+
+def on_one_line(text: str, length: int) -> str:
+    """The beginning of a text, on one line.
+
+    >>> on_one_line("The cat\\nsits on the mat.", 12)
+    'The cat sit…'
+    """
+    return shortened(" ".join(text.split()), length)
