@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from subemb.ui.state import Request, to_query
+from subemb.ui.shell.request import Request, to_query
 
 APP = Path(__file__).resolve().parent.parent / "app.py"
 

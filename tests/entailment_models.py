@@ -61,9 +61,9 @@ def training_pairs(count: int = 120) -> PairSet:
 def train_quick_head(folder: Path, name: str = "quick", seed: int = 0):
     """Train an entailment head for an encoder in a folder, and keep it where pages look for heads."""
     import subemb
+    from subemb.evaluate.entailment.head_files import save_head
+    from subemb.evaluate.entailment.head_settings import HeadSettings
     from subemb.evaluate.entailment.head_training import train_head
-    from subemb.evaluate.head_files import save_head
-    from subemb.evaluate.head_settings import HeadSettings
 
     with torch.random.fork_rng(devices=[]):
         settings = HeadSettings(members=1, projected=8, hidden=16, epochs=4, batch_size=16, seed=seed)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from subemb.base.errors import InputError, ModelError
 from subemb.base.progress import report
-from subemb.lanes import GRACE_SECONDS
+from subemb.jobs.manager import GRACE_SECONDS
 
 
 def double(value, progress):

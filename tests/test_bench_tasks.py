@@ -28,8 +28,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def head(folder):
+    from subemb.evaluate.entailment.head_settings import HeadSettings
     from subemb.evaluate.entailment.head_training import train_head
-    from subemb.evaluate.head_settings import HeadSettings
 
     many = PairSet(
         "nli",

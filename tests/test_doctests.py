@@ -22,6 +22,7 @@ def test_examples_are_true(name):
 
 def test_examples_are_found():
     found = sum(
-        len(doctest.DocTestFinder().find(importlib.import_module(name))) for name in ("subemb.format", "subemb.base.progress")
+        len(doctest.DocTestFinder().find(importlib.import_module(name)))
+        for name in ("subemb.base.text", "subemb.base.progress")
     )
     assert found > 4

@@ -15,8 +15,7 @@ from subemb.base.progress import Progress
 from subemb.cli import main, parser
 from subemb.codec.storage import load as load_result
 from subemb.commands.evaluated import columns_of
-from subemb.commands.evaluation_text import scores_table
-from subemb.commands.text import ProgressLine
+from subemb.commands.text import ProgressLine, scores_table
 from subemb.evaluate.data.pairs import LABELS
 from subemb.evaluate.data.read import read_pairs
 from subemb.tasks.sides import sides_of
@@ -355,7 +354,7 @@ def test_a_pair_is_judged_by_every_side(classifier, capsys):
 
 
 def test_a_head_is_named_or_given_as_a_folder(headless, model, nli, tmp_path, capsys):
-    from subemb.evaluate.head_files import save_head
+    from subemb.evaluate.entailment.head_files import save_head
 
     head = train_quick_head(Path(headless), "for-the-command")
     save_head(head, tmp_path / "head")

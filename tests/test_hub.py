@@ -20,8 +20,8 @@ import pytest
 from checkpoints import make_bert, make_sentence_model, shard
 
 from subemb.base.errors import Cancelled, ModelError
-from subemb.hub_transfer import errors_in_words
 from subemb.models import hub
+from subemb.models.hub import errors_in_words
 from subemb.models.load import available_models, load_listed
 
 COMMIT = "a" * 40

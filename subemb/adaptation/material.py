@@ -81,7 +81,7 @@ def check_given(model: "PretrainedModel", text: Text | None, labelled: PairSet |
 
 
 def _of_masked_text(model: "PretrainedModel", text: Text, settings: AdaptationSettings, scored: PairSet | None) -> Material:
-    from .fine_tuning import MaskedText
+    from .objectives import MaskedText
 
     asked: Scored
     if scored is not None:
@@ -98,7 +98,7 @@ def _of_masked_text(model: "PretrainedModel", text: Text, settings: AdaptationSe
 
 
 def _of_pairs(model: "PretrainedModel", labelled: PairSet, settings: AdaptationSettings, scored: PairSet | None) -> Material:
-    from .fine_tuning import GradedPairs, LabelledPairs
+    from .objectives import GradedPairs, LabelledPairs
 
     if scored is None:
         held = _held_out(len(labelled), settings.seed)

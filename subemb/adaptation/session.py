@@ -15,16 +15,14 @@ import torch
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
 from ..codec import attach
-from ..devices import device_for
 from ..models.variants import MovedModel
+from .codes import sensitive_codes
 from .material import Material, check_given, material_of
 from .result import ADAPTED, COMPRESSED, ORIGINAL, TUNED, Adaptation
-from .sensitivity import sensitive_codes
-from .settings import AdaptationSettings
-from .state import read_state, write_state
+from .settings import AdaptationSettings, device_for
 from .students import OriginalStudent, Student
 from .texts import Text, text_of
-from .trainer import Trainer
+from .trainer import Trainer, read_state, write_state
 
 if TYPE_CHECKING:
     from ..codec.compressed import Compressed, SubspaceCompressed

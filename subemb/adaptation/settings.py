@@ -3,10 +3,30 @@
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..analysis.timing import estimate_seconds as compression_seconds
 from ..base.errors import InputError
-from ..devices import DEVICES
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..codec.settings import CompressionSettings
+    from ..models.load import PretrainedModel
+
+#: ``auto`` is cuda where torch finds it, else the CPU.
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def device_for(name: str) -> "torch.device":
+    """The device of a name of DEVICES. Raises InputError for ``cuda`` where there is none."""
+    import torch
+
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise InputError(f"device is {name!r}, but torch {torch.__version__} finds no CUDA device here; use cpu or auto")
+    return torch.device("cuda")
 
 
 @dataclass(frozen=True)
@@ -80,7 +100,7 @@ class AdaptationSettings:
         anew each time, so that words are learned that the text does not have. On STS benchmark dev it did not pay either, and a
         step takes longer, since the teacher reads along; therefore 0.
     sample: without a text: how many token sequences are drawn from the vocabulary.
-    device: where to compute, of :data:`subemb.devices.DEVICES`; ``auto`` is CUDA where there is one. What comes back is on the CPU.
+    device: where to compute, of :data:`subemb.adaptation.settings.DEVICES`; ``auto`` is CUDA where there is one. What comes back is on the CPU.
     seed: of everything random.
     """
 
@@ -168,3 +188,31 @@ class AdaptationSettings:
         if unknown:
             raise InputError(f"unknown settings of an adaptation: {', '.join(sorted(unknown))}; update subemb")
         return cls(**values)
+
+
+FLOPS = 1.3e11  # a second
+TOKENS = 16  # of a sentence
+COMPRESSIONS = 4  # that choosing codes together takes as long as
+#: Multiplications and additions for every weight and token: to read, and to pass a gradient back, to the embeddings or the weights.
+_READ, _BACK, _WEIGHTS = 2, 2, 2
+
+
+def steps_seconds(settings: AdaptationSettings, model: "PretrainedModel", compression: "CompressionSettings") -> float:
+    """Seconds that ``settings.steps`` steps take on two cores, roughly, with the search for codes.
+
+    compression: how the table was compressed, resolved.
+    """
+    from .codes import ROUNDS, ROWS
+    from .objectives import distilled_head
+
+    each = _READ + _BACK + (0 if settings.train == "codebooks" else _WEIGHTS)
+    if settings.is_fine_tuning:
+        each += _READ + _BACK + _WEIGHTS  # the original, whose whole table is trained
+    elif settings.replaced or settings.hidden_weight or distilled_head(model) is not None:
+        each += _READ  # the teacher, who else reads a text once
+    token = ((model.parameters or 0) - model.num_tokens * model.dim) / FLOPS
+    seconds = settings.steps * settings.batch_size * TOKENS * each * token
+    if settings.reassigns(compression.method):
+        seconds += (ROUNDS + 1) * ROWS * TOKENS * (_READ + _BACK) * token
+        seconds += COMPRESSIONS * compression_seconds(compression, model.num_tokens, model.dim)
+    return seconds

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError
-from ..evaluate.file_text import decoded, read_bytes
+from ..evaluate.data.tables import decoded, read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ..base.errors import InputError
-from ..codec.settings import METHODS, CompressionSettings
+from ..codec.settings import LARGEST_CODEBOOK, METHODS, CompressionSettings
 from ..codec.sizes import FLOAT_BYTES, Size, code_bits_each, predicted_size
-from ..codec.subspaces import LARGEST_CODEBOOK
 from .timing import estimate_seconds
 
 __all__ = ["EqualBytes", "estimate_seconds", "predicted_size", "settings_at_bytes"]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..base.errors import InputError, ModelError
-from ..format import settings_text
+from ..codec.settings import settings_text
 
 
 class Inspector:

@@ -107,8 +107,8 @@ def run_adapt_benchmark(
 
 def adapt_text(measured: dict[str, Any]) -> str:
     """The report as text: one row a setting; means over the seeds, with the sample standard deviation of the score after."""
+    from ..base.text import percent_text
     from ..commands.text import columns_text
-    from ..format import percent_text
 
     rows = [["METHOD", "F", "Q", "TRAINED", "CODES", "OF TABLE", "SECONDS", "CPU-S", "STEPS", "BEFORE", "AFTER"]]
     for result in measured["results"]:

@@ -103,7 +103,7 @@ def run_task_benchmark(
 def read_tasks(similarity: Sequence[Path] = (), entailment: Sequence[Path] = (), head: Path | None = None) -> Tasks:
     """The sets in files, and a head saved by ``subemb train-head``. Raises InputError for what cannot be read."""
     from ..evaluate.data.read import read_pairs
-    from ..evaluate.head_files import load_head
+    from ..evaluate.entailment.head_files import load_head
 
     return Tasks(
         tuple(read_pairs(path, task="similarity") for path in similarity),
@@ -114,8 +114,8 @@ def read_tasks(similarity: Sequence[Path] = (), entailment: Sequence[Path] = (),
 
 def tasks_text(measured: dict[str, Any]) -> str:
     """The report as text: one row a setting; mean over the seeds, and the sample standard deviation where there are several."""
+    from ..base.text import percent_text, size_text
     from ..commands.text import columns_text
-    from ..format import percent_text, size_text
 
     sets = measured["sets"]
     rows = [["METHOD", "F", "Q", "BYTES", "OF TABLE", *(one["name"] for one in sets)]]

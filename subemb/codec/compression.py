@@ -10,10 +10,9 @@ from ..base.errors import InputError
 from ..base.progress import ProgressCallback, report
 from .blocks import WEIGHT_FLOOR, exact_codebooks, require_enough_tuples
 from .compressed import Compressed, SubspaceCompressed
-from .monitor import share
+from .kmeans import share
 from .quantizers import Problem, quantize
-from .settings import GIVEN, METHODS, CompressionSettings
-from .subspaces import subspace_widths
+from .settings import GIVEN, METHODS, CompressionSettings, subspace_widths
 from .weights import model_weights, token_weights
 
 

@@ -1,6 +1,6 @@
 """Putting a compressed table into a model: layers for every method, and :func:`attach`.
 
-The layers themselves are in subemb.codec.subspace_layers and subemb.codec.layers, and can be imported from here.
+The layers themselves are in subemb.codec.layers and subemb.codec.layers, and can be imported from here.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,7 @@ from torch import nn
 from ..base.errors import InputError
 from ..models.network import share_weights
 from .compressed import Compressed, SubspaceCompressed
-from .layers import CompressedEmbedding, CompressedLinear, TableLayer, TiedLinear
-from .subspace_layers import SubspaceEmbedding, SubspaceLinear
+from .layers import CompressedEmbedding, CompressedLinear, SubspaceEmbedding, SubspaceLinear, TableLayer, TiedLinear
 
 __all__ = [
     "Attachment",

@@ -9,8 +9,7 @@ import torch
 
 from ..base.progress import ProgressCallback
 from .blocks import Blocks, arbitrary_codes, codebook_means, joint_codebooks
-from .kmeans import kmeans
-from .monitor import Monitor
+from .kmeans import Monitor, kmeans
 from .settings import CompressionSettings
 from .unique import make_unique
 

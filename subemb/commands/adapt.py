@@ -5,10 +5,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..adaptation.settings import OBJECTIVES, TRAINED, AdaptationSettings
+from ..adaptation.settings import DEVICES, OBJECTIVES, TRAINED, AdaptationSettings
 from ..base.errors import InputError
-from ..devices import DEVICES
-from .evaluation_sides import add_sides, open_compared
+from .evaluated import add_sides, open_compared
 
 if TYPE_CHECKING:
     from ..adaptation.result import Adaptation
@@ -191,7 +190,7 @@ def read_texts(files: list[Path] | None) -> "Text | None":
 
 def adaptation_text(facts: "Adaptation") -> str:
     """The report as text."""
-    from ..format import percent_text, size_text
+    from ..base.text import percent_text, size_text
     from .text import columns_text
 
     size = facts.size

@@ -6,7 +6,80 @@ import os
 from pathlib import Path
 
 from ..base.errors import InputError
-from .compression import add_compression, settings_of
+from ..codec.settings import METHODS, WEIGHTS, CompressionSettings
+
+DEFAULT = CompressionSettings()
+LARGEST_TEXT = 1 << 30  # bytes
+_NAMES = ("subspaces", "codebook_size", "unique", "weights", "rank", "iterations", "tolerance")
+
+
+def add_compression(command: argparse.ArgumentParser) -> None:
+    """Declare the options; :func:`settings_of` reads them. All default to None: a command can tell whether they were given."""
+    command.add_argument("--method", choices=METHODS, metavar="METHOD", help=f"{', '.join(METHODS)} (default {DEFAULT.method})")
+    command.add_argument("-f", "--subspaces", type=int, metavar="F", help=f"number of subspaces (default {DEFAULT.subspaces})")
+    command.add_argument("-q", "--codebook-size", type=int, metavar="Q", help="default: the smallest that keeps tokens apart")
+    command.add_argument("--unique", action=argparse.BooleanOptionalAction, help="distinct tuples (default: the method's own)")
+    command.add_argument(
+        "--weights",
+        choices=WEIGHTS,
+        metavar="WEIGHTS",
+        help=f"how tokens count: {', '.join(WEIGHTS)} (default {DEFAULT.weights})",
+    )
+    command.add_argument("--text", type=Path, metavar="FILE", help="UTF-8 text whose tokens are counted for the weights")
+    command.add_argument("--rank", type=int, help="of low_rank (default D / 8)")
+    command.add_argument("--iterations", type=int, help=f"of k-means at most (default {DEFAULT.iterations})")
+    command.add_argument(
+        "--tolerance", type=float, help=f"k-means stops when the error shrinks by less (default {DEFAULT.tolerance:g})"
+    )
+    command.add_argument("--seed", type=int, help=f"of everything random (default {DEFAULT.seed})")
+
+
+def given_options(given: argparse.Namespace) -> list[str]:
+    """The options of compression that a line has, as they are spelled; ``--seed`` alone asks for no compression."""
+    found = [name for name in ("method", *_NAMES, "text") if getattr(given, name) is not None]
+    return [f"--{'no-' if getattr(given, name) is False else ''}{name.replace('_', '-')}" for name in found]
+
+
+def settings_of(given: argparse.Namespace) -> tuple[CompressionSettings, str | None]:
+    """Settings and text of a line. Raises InputError, also for an option that the method would not read."""
+    name = given.method or DEFAULT.method
+    method = METHODS[name]
+    values = {option: getattr(given, option) for option in (*_NAMES, "seed") if getattr(given, option) is not None}
+    unread = {"rank"} if name != "low_rank" else set()
+    if not method.uses_codebooks:
+        unread |= {"subspaces", "codebook_size", "unique", "weights"}
+    if not method.is_iterative:
+        unread |= {"iterations", "tolerance"}
+    for option in sorted(unread & set(values)):
+        raise InputError(f"{name} does not use --{option.replace('_', '-')}; leave it out, or choose another method")
+    text = None
+    if given.text is not None:
+        if given.weights not in ("counts", "sqrt_counts"):
+            raise InputError("a text is counted only with --weights counts or --weights sqrt_counts; add one of them")
+        text = read_text(given.text)
+        from ..codec.weights import text_digest
+
+        values["text_digest"] = text_digest(text)
+    elif given.weights in ("counts", "sqrt_counts"):
+        raise InputError(f"weights {given.weights!r} need a text; add --text FILE")
+    return CompressionSettings(method=name, **values), text
+
+
+def read_text(path: Path) -> str:
+    """A whole UTF-8 text file. Raises InputError if it is not there, not UTF-8, empty or over 1 GiB."""
+    try:
+        if path.stat().st_size > LARGEST_TEXT:
+            raise InputError(f"{path} has more than 1 GiB; a sample of it counts tokens as well")
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path} is not UTF-8 text (byte 0x{error.object[error.start]:02x} at position {error.start}); convert it first"
+        ) from error
+    except OSError as error:
+        raise InputError(f"the text {path} cannot be read ({error.strerror}); check its name and permissions") from error
+    if not text.strip():
+        raise InputError(f"the text {path} is empty; give a text whose tokens can be counted")
+    return text
 
 
 def add(commands) -> None:

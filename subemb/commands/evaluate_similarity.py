@@ -6,15 +6,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.progress import ProgressCallback, part_of
-from .evaluated import DataSet, add_data, add_report, check_counts, check_pairs, demo_set, read_sets
-from .evaluation_sides import Compared, add_sides, open_compared, seed_of
+from .evaluated import (
+    Compared,
+    DataSet,
+    add_data,
+    add_report,
+    add_sides,
+    check_counts,
+    check_pairs,
+    demo_set,
+    open_compared,
+    read_sets,
+    seed_of,
+)
 
 if TYPE_CHECKING:
     from ..evaluate.data.pairs import WordSet
-    from ..evaluate.reading import ReadSentence
     from ..evaluate.similarity.attribution import Attribution, SentenceEffects
+    from ..evaluate.similarity.report import SimilarityReport
+    from ..evaluate.similarity.sentences import ReadSentence
     from ..evaluate.similarity.words import WordReport
-    from ..evaluate.similarity_report import SimilarityReport
     from ..tasks.similarity import PairComparison
 
 
@@ -52,8 +63,7 @@ def add(tasks) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Read, compress if asked, evaluate, report."""
-    from .evaluation_text import similarity_text
-    from .text import ProgressLine
+    from .text import ProgressLine, similarity_text
 
     check_counts(given, "moved")
     check_pairs(given, "the first sentence", "the second sentence")

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from ..base.errors import InputError
-from .evaluation_sides import open_saved
+from .evaluated import open_saved
 
 FORMS = ("compact", "dense", "onnx", "report")
 
@@ -94,7 +94,7 @@ def _bytes(folder: Path) -> int:
 
 def written_text(written: dict[str, dict]) -> str:
     """What was written, as text."""
-    from ..format import size_text
+    from ..base.text import size_text
     from .text import columns_text
 
     rows = [[form, size_text(facts["bytes"]), facts["path"]] for form, facts in written.items()]

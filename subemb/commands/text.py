@@ -1,15 +1,19 @@
 """What the command line shows: a progress bar, and reports as plain text."""
 
+import math
 import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from ..base.progress import Progress
-from ..base.text import visible_character
-from ..format import count_text, percent_text, seconds_text, settings_text, size_text
+from ..base.text import count_text, percent_text, seconds_text, size_text, visible_character
+from ..codec.settings import CompressionSettings, settings_text
+from ..evaluate.data.pairs import Skipped, skipped_text
+from ..evaluate.similarity.report import METRIC_NAMES
+from ..evaluate.statistics import Interval
 from ..runs import NEIGHBOURS, Run
 
 BAR = 24
@@ -197,3 +201,253 @@ def _token(token: dict[str, Any]) -> str:
 
 def _name(token: dict[str, Any]) -> str:
     return f"#{token['id']}" if token["token"] is None else f"{token['token']} #{token['id']}"
+
+
+#: Says of a set that it is none to quote numbers of.
+DEMONSTRATION = "demonstration material that comes with subemb, not a benchmark; give your own with --data FILE"
+LONGEST_LINE = 200  # characters of a sentence
+BLOCKS = 8  # listed
+
+
+def similarity_text(report: dict[str, Any], tokens: int = 5) -> str:
+    """The report of ``subemb evaluate similarity``. tokens: of a pair, to be listed at most."""
+    parts = [heading_text(report), f"Sentence vectors: {one_line(report['pooling'])}."]
+    if report["sets"]:
+        parts.append(_sets_text(report))
+        parts += [text for data in report["sets"] if (text := _moved_text(data))]
+    if report["words"]:
+        parts.append(_words_text(report))
+    parts += [_pair_text(pair, tokens) for pair in report["pairs"]]
+    return "\n\n".join(parts)
+
+
+# What all tasks share
+
+
+def heading_text(report: dict[str, Any]) -> str:
+    """The model, and what its table was replaced by."""
+    model, compression = report["model"], report["compression"]
+    revision = f" ({one_line(model['revision'])})" if model["revision"] else ""
+    name = f"{one_line(model['name'])}{revision}"
+    if compression is None:
+        return f"{name}\nthe original alone; give --method, or a folder that `subemb compress -o DIR` wrote, to compare"
+    settings = settings_text(CompressionSettings.from_dict(compression["settings"]))
+    total, original = compression["total_bytes"], compression["original_bytes"]
+    changed = f"; {size_text(compression['changed_bytes'])} of changed weights" if compression["changed_bytes"] else ""
+    return f"{name}\n{settings}: {size_text(total)}, {percent_text(total / original)} of the table's {size_text(original)}{changed}"
+
+
+def scores_table(
+    titles: Sequence[str],
+    rows: Sequence[tuple[Sequence[str], Mapping[str, float | None], Mapping[str, dict[str, Any]]]],
+    numbers: Sequence[int] = (),
+) -> str:
+    """A line for each row: its labels, the value of every side, and the difference of every side to the first.
+
+    rows: labels, side -> value in natural units or None, side -> Interval as a dict. numbers: labels that are flush right.
+    """
+    sides = list(rows[0][1])
+    others = sides[1:]
+    named = len(others) > 1
+    head = [*titles, *(side.upper() for side in sides)]
+    for side in others:
+        head += [f"{side.upper()} DIFFERENCE" if named else "DIFFERENCE", "95 % INTERVAL"]
+    lines = [head]
+    for labels, values, differences in rows:
+        line = [*map(one_line, labels), *(score_text(number_of(values[side])) for side in sides)]
+        for side in others:
+            interval = Interval.from_dict(differences[side])
+            line += [signed_text(interval.difference), "undefined" if math.isnan(interval.low) else range_text(interval)]
+        lines.append(line)
+    right = [*numbers, *range(len(titles), len(head))]
+    return columns_text(lines, right=right)
+
+
+def score_text(value: float) -> str:
+    """A score in 0..1 (or -1..1) x 100.
+
+    >>> score_text(0.8671), score_text(float("nan")), score_text(-0.0001)
+    ('86.7', 'undefined', '0.0')
+    """
+    return "undefined" if math.isnan(value) else f"{round(value * 100, 1) + 0.0:.1f}"  # + 0.0: no minus before a zero
+
+
+def signed_text(value: float) -> str:
+    """A difference x 100 with its sign.
+
+    >>> signed_text(-0.153), signed_text(0.002), signed_text(-0.0001)
+    ('-15.3', '+0.2', '0.0')
+    """
+    return score_text(value) if math.isnan(value) or round(value * 100, 1) <= 0 else f"+{score_text(value)}"
+
+
+def range_text(interval: Interval) -> str:
+    """The ends of an interval.
+
+    >>> range_text(Interval(0.01, -0.004, 0.02))
+    '-0.4 to +2.0'
+    """
+    return f"{signed_text(interval.low)} to {signed_text(interval.high)}"
+
+
+def number_of(value: float | None) -> float:
+    """NaN for None, which stands for it in JSON."""
+    return math.nan if value is None else value
+
+
+def data_text(data: dict[str, Any]) -> str:
+    """What was read of one set, what was left out and why, and how it was understood."""
+    read, used = data["pairs_read"], data["pairs"]
+    lines = [f"{one_line(data['name'])}: {one_line(data['format'])}, {count_text(read)} pairs read"]
+    if used < read:
+        lines[0] += f", {count_text(used)} of them used (--limit)"
+    lines[0] += f"; {skipped_line(data)}"
+    if data.get("is_demonstration"):
+        lines.append(f"This is {DEMONSTRATION}.")
+    lines += [one_line(note) for note in data.get("notes", ())]
+    return "\n".join(lines)
+
+
+def intervals_lines(report: dict[str, Any]) -> list[str]:
+    """How intervals were made, where there are any."""
+    if len(report["sides"]) < 2:
+        return []
+    resamples = count_text(report["resamples"])
+    return [f"Intervals of the difference: paired bootstrap over pairs, {resamples} resamples, seed {report['seed']}."]
+
+
+def skipped_line(data: dict[str, Any]) -> str:
+    """Rows that were left out, with reasons and line numbers."""
+    if not data["rows_skipped"]:
+        return "no rows skipped"
+    reasons = [Skipped(entry["reason"], entry["count"], tuple(entry["lines"])) for entry in data["skipped"]]
+    rows = "row" if data["rows_skipped"] == 1 else "rows"
+    return f"{count_text(data['rows_skipped'])} {rows} skipped: {one_line(skipped_text(reasons))}"
+
+
+def sentence_text(text: str, indent: str = "    ") -> str:
+    """A stranger's sentence on one line, cut if it is very long."""
+    shown = one_line(text)
+    return indent + (shown if len(shown) <= LONGEST_LINE else f"{shown[:LONGEST_LINE]}…")
+
+
+# Sentence similarity
+
+
+def _sets_text(report: dict[str, Any]) -> str:
+    rows = []
+    has_languages = any(data["by_language"] for data in report["sets"])
+    for data in report["sets"]:
+        groups = {"all": (count_text(data["pairs"]), data["scores"])}
+        groups |= {code: (count_text(data["languages"][code]), scores) for code, scores in data["by_language"].items()}
+        for place, (language, (count, scores)) in enumerate(groups.items()):
+            for step, metric in enumerate(data["metrics"]):
+                name = data["name"] if place == step == 0 else ""
+                labels = [name, *([language if step == 0 else ""] if has_languages else []), "" if step else count]
+                rows.append(metric_row([*labels, METRIC_NAMES[metric]], scores, metric))
+    titles = ["SET", *(["LANGUAGE"] if has_languages else []), "PAIRS", "METRIC"]
+    table = scores_table(titles, rows, numbers=[len(titles) - 2])
+    notes = [data_text(data) for data in report["sets"]]
+    thresholds = [text for data in report["sets"] if (text := _thresholds_text(data))]
+    return "\n".join(["SENTENCE PAIRS (x 100)", table, "", *intervals_lines(report), *notes, *thresholds])
+
+
+def metric_row(labels: Sequence[str], scores: Mapping[str, dict[str, Any]], metric: str):
+    """A row of :func:`scores_table` from SideScores as dicts."""
+    values = {side: found["values"][metric] for side, found in scores.items()}
+    differences = {side: found["differences"][metric] for side, found in scores.items() if metric in found["differences"]}
+    return labels, values, differences
+
+
+def _thresholds_text(data: dict[str, Any]) -> str:
+    """At which cosine pairs are called paraphrases; each side has its own."""
+    found = []
+    for metric in data["metrics"]:
+        values = {side: scores["thresholds"].get(metric) for side, scores in data["scores"].items()}
+        if all(value is not None for value in values.values()):
+            shown = ", ".join(f"{side} {value:.3f}" for side, value in values.items())
+            found.append(f"{METRIC_NAMES[metric]} at the cosine that is best on these pairs: {shown}.")
+    return "\n".join(found)
+
+
+def _moved_text(data: dict[str, Any]) -> str:
+    parts = []
+    for side, moved in data["moved_most"].items():
+        if not moved:
+            continue
+        reference = next(name for name in moved[0]["cosines"] if name != side)
+        lines = [
+            f"PAIRS THAT MOVED MOST, {one_line(data['name'])} (rank among {count_text(data['pairs'])}, 1 is the most similar)"
+        ]
+        rows = [["GOLD", reference.upper(), side.upper(), "CHANGE", "RANK", ""]]
+        for pair in moved:
+            before, after = pair["cosines"][reference], pair["cosines"][side]
+            ranks = f"{pair['ranks'][reference]:,g} -> {pair['ranks'][side]:,g}"
+            language = one_line(pair["language"] or "")
+            rows.append([f"{pair['gold']:g}", f"{before:.3f}", f"{after:.3f}", f"{after - before:+.3f}", ranks, language])
+        table = columns_text(rows, right=(0, 1, 2, 3, 4)).splitlines()
+        lines.append(table[0])
+        for line, pair in zip(table[1:], moved, strict=True):
+            lines += [line, sentence_text(pair["first"]), sentence_text(pair["second"])]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _words_text(report: dict[str, Any]) -> str:
+    rows, notes = [], []
+    for found in report["words"]:
+        groups = {"all pairs": (found["pairs"], found["scores"])}
+        groups |= {kind: (found["pairs_by_pieces"][kind], scores) for kind, scores in found["by_pieces"].items()}
+        for place, (kind, (count, scores)) in enumerate(groups.items()):
+            labels = ["" if place else found["name"], kind, count_text(count), METRIC_NAMES["spearman"]]
+            rows.append(metric_row(labels, scores, "spearman"))
+        notes.append(data_text(found))
+        if found["unknown_words"]:
+            shown = ", ".join(one_line(word) for word in found["unknown_words"][:10])
+            count = len(found["unknown_words"])
+            left = count_text(found["pairs_read"] - found["pairs"])
+            notes.append(
+                f"{left} pairs left out: {count_text(count)} words unknown to the tokenizer: {shown}{', …' if count > 10 else ''}"
+            )
+    table = scores_table(["LIST", "WORDS", "PAIRS", "METRIC"], rows, numbers=[2])
+    about = "Of the token tables themselves, without the network; a word of several pieces is the mean of their vectors."
+    return "\n".join(["WORD PAIRS (x 100)", table, "", *intervals_lines(report), about, *notes])
+
+
+def _pair_text(pair: dict[str, Any], tokens: int) -> str:
+    lines = ["PAIR", sentence_text(pair["first"]), sentence_text(pair["second"])]
+    rows = [["", "COSINE", "CHANGE"]]
+    for side, value in pair["cosines"].items():
+        rows.append([side, f"{value:.4f}", f"{pair['changes'][side]:+.4f}" if side in pair["changes"] else ""])
+    lines.append(columns_text(rows, right=(1, 2)))
+    for side, found in pair["attributions"].items():
+        lines += ["", _attribution_text(found, side, tokens)]
+    return "\n".join(lines)
+
+
+def _attribution_text(found: dict[str, Any], side: str, limit: int) -> str:
+    """The tokens that moved a cosine, those that moved it most first, and the blocks."""
+    how = (
+        "with this token alone replaced by its reconstruction"
+        if found["tokens_exact"]
+        else "its part of the change, by integrated gradients (a sentence has more tokens than are done exactly)"
+    )
+    rows = [["TOKEN", "SENTENCE", "EFFECT", "MOVED", "MOST BY"]]
+    tokens = [(token, number) for number, sentence in enumerate(found["sentences"], 1) for token in sentence["tokens"]]
+    tokens.sort(key=lambda entry: -abs(entry[0]["effect"]))
+    for token, number in tokens[:limit]:
+        most = max(range(len(token["block_effects"])), key=lambda block: abs(token["block_effects"][block]))
+        by = f"{found['block_kind']} {most} ({token['block_effects'][most]:+.4f})"
+        moved = f"{token['relative_displacement'] * 100:.0f} %"
+        rows.append([one_line(token["token"]), str(number), f"{token['effect']:+.4f}", moved, by])
+    shown = min(limit, len(tokens))
+    lines = [
+        f"TOKENS THAT MOVED IT, {side} ({shown} of {len(tokens)}; effect on the cosine {how}; moved: share of the vector's length)"
+    ]
+    lines.append(columns_text(rows, right=(1, 2, 3)))
+    blocks = sorted(enumerate(found["block_effects"]), key=lambda block: -abs(block[1]))
+    shown = ", ".join(f"{number} ({effect:+.4f})" for number, effect in blocks[:BLOCKS])
+    lines.append(f"By {found['block_kind']}, all tokens together, the largest effects of {len(blocks)}: {shown}")
+    if any(sentence["is_cut"] for sentence in found["sentences"]):
+        lines.append("A sentence is longer than the model reads; its end was cut off.")
+    return "\n".join(lines)

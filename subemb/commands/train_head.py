@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from ..evaluate.head_settings import HeadSettings
+from ..evaluate.entailment.head_settings import HeadSettings
 
 #: Options of HeadSettings, and what they are.
 SETTINGS = {
@@ -69,8 +69,8 @@ def run(given: argparse.Namespace) -> int:
     from .. import load
     from ..base.progress import part_of
     from ..evaluate.data.read import read_pairs
+    from ..evaluate.entailment.head_files import check_folder, save_head
     from ..evaluate.entailment.head_training import train_head
-    from ..evaluate.head_files import check_folder, save_head
     from .text import ProgressLine
 
     chosen = {name: getattr(given, name) for name in (*SETTINGS, "refit") if getattr(given, name) is not None}
@@ -116,7 +116,7 @@ def command_text(given: argparse.Namespace, chosen: dict) -> str:
 
 def head_text(card: dict) -> str:
     """What was trained, and how well it judges what was set aside."""
-    from ..format import count_text
+    from ..base.text import count_text
     from .text import columns_text, one_line
 
     rows = [["DATA", "PAIRS", "SKIPPED", "SET ASIDE", "ACCURACY"]]

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from ..adaptation.result import TUNED
 from ..adaptation.settings import OBJECTIVES
 from ..base.errors import InputError
-from ..format import percent_text, settings_text, size_text
+from ..base.text import percent_text, size_text
+from ..codec.settings import settings_text
 
 if TYPE_CHECKING:
     from ..adaptation.result import Adaptation
@@ -85,7 +86,7 @@ def model_card(model: "AttachedModel", adaptation: "Adaptation | None" = None) -
 
 def _base_model(model: "AttachedModel") -> str | None:
     """The original's hub id, where it has one."""
-    from ..catalogue import BUNDLED_HUB_ID
+    from ..models.load import BUNDLED_HUB_ID
 
     original = model.original
     return {"hub": original.name, "bundled": BUNDLED_HUB_ID}.get(original.source)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..adaptation.result import Adaptation
 from ..base.errors import InputError
-from ..format import seconds_text, settings_text
+from ..base.text import seconds_text
+from ..codec.settings import settings_text
 from ..runs import Run
 from .report_charts import Chart, error_chart, loss_chart, score_chart
 from .report_html import Markup, element, folded, joined, section, table
@@ -16,8 +17,8 @@ from .report_scores import ScoredSet, scored_set
 from .report_style import SCRIPT, STYLE
 
 if TYPE_CHECKING:
-    from ..evaluate.entailment_report import EntailmentReport
-    from ..evaluate.similarity_report import SimilarityReport
+    from ..evaluate.entailment.report import EntailmentReport
+    from ..evaluate.similarity.report import SimilarityReport
 
 #: The page may use what is in it, and ask nobody for anything: not by a defect of its own, nor by one of the chart library.
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"

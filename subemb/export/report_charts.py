@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..adaptation.result import TUNED
-from ..base.text import plotly_text
-from ..format import seconds_text
+from ..base.text import plotly_text, seconds_text
 from .report_scores import score_text
 
 #: The palette of the pages (.streamlit/config.toml): stands out from light and dark backgrounds, safe for colour-blind readers.

@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 
 from ..adaptation.result import ADAPTED, TUNED, Adaptation
-from ..codec.settings import METHODS, CompressionSettings
+from ..base.text import count_text, percent_text, seconds_text, size_text
+from ..codec.settings import METHODS, WEIGHT_NAMES, CompressionSettings
 from ..codec.sizes import FLOAT_BYTES, Size
-from ..evaluate.similarity_report import METRIC_NAMES
-from ..format import WEIGHT_NAMES, count_text, percent_text, seconds_text, size_text
+from ..evaluate.similarity.report import METRIC_NAMES
 from ..runs import NEIGHBOURS, Run
 from .report_html import Markup, cards, element, folded, joined, section, table
 from .report_scores import ScoredSet, points_text, score_text

@@ -7,8 +7,8 @@ from .. import __version__
 from ..adaptation.result import Adaptation
 from ..adaptation.settings import LABELLED, OBJECTIVES, TRAINED
 from ..adaptation.texts import VOCABULARY
-from ..codec.settings import GIVEN, METHODS, CompressionSettings
-from ..format import WEIGHT_NAMES, count_text, percent_text, seconds_text
+from ..base.text import count_text, percent_text, seconds_text
+from ..codec.settings import GIVEN, METHODS, WEIGHT_NAMES, CompressionSettings
 from ..runs import Run
 from .command_lines import adapt_command, compress_command, given_files
 from .report_html import Markup, command, element, facts, joined, section

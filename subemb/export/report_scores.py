@@ -9,8 +9,8 @@ from ..base.errors import InputError
 from ..evaluate.statistics import Interval
 
 if TYPE_CHECKING:
-    from ..evaluate.entailment_report import EntailmentReport
-    from ..evaluate.similarity_report import SimilarityReport
+    from ..evaluate.entailment.report import EntailmentReport
+    from ..evaluate.similarity.report import SimilarityReport
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class ScoredSet:
 
 def scored_set(report: "ScoredSet | SimilarityReport | EntailmentReport") -> ScoredSet:
     """A report in that form, by its main metric. Raises InputError for what is none."""
-    from ..evaluate.entailment_report import EntailmentReport
-    from ..evaluate.similarity_report import METRIC_NAMES, SimilarityReport
+    from ..evaluate.entailment.report import EntailmentReport
+    from ..evaluate.similarity.report import METRIC_NAMES, SimilarityReport
 
     if isinstance(report, ScoredSet):
         return report

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.errors import ModelError
 from ..base.progress import ProgressCallback
-from ..headers import name_of
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, name_of
 
 if TYPE_CHECKING:
     import numpy as np

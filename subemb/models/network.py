@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import ModelError
-from ..headers import name_of
-from .checkpoint import spellings
+from .checkpoint import name_of, spellings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -49,7 +49,7 @@ def begin_adaptation(
     labelled: pairs to learn from.
     Raises InputError for what does not go together, or if the cache cannot be written.
     """
-    from ..evaluate.similarity_report import pairs_to_dict
+    from ..evaluate.similarity.report import pairs_to_dict
 
     if subject.run_key is None:
         raise InputError("there is no compressed table to adapt; press Run first")
@@ -110,7 +110,7 @@ def stop_adaptation(key: str, progress: ProgressCallback | None = None) -> str:
 
     Raises InputError if there is no checkpoint yet.
     """
-    from ..adaptation.state import STATE_FILE
+    from ..adaptation.trainer import STATE_FILE
 
     known = kept_adaptation(key)
     if known is not None and known.is_over:
@@ -201,7 +201,7 @@ _lock = threading.Lock()
 def _session(key: str) -> "Session":
     from ..adaptation.session import Session, check_adaptable
     from ..adaptation.texts import Text
-    from ..evaluate.similarity_report import pairs_from_dict
+    from ..evaluate.similarity.report import pairs_from_dict
     from ..runs import kept_compressed
     from .sides import open_sides
 
@@ -224,7 +224,7 @@ def _session(key: str) -> "Session":
 
 
 def _finish(key: str, session: "Session", state: str, message: str = "") -> None:
-    from ..adaptation.state import STATE_FILE
+    from ..adaptation.trainer import STATE_FILE
 
     adapted = session.result(state, message)
     folder = _folder(key)

@@ -65,7 +65,7 @@ def read_evaluation(path: Path, changed: float) -> Evaluation | None:
         if values["format"] != FORMAT:
             return None
         if kind == SIMILARITY:
-            from ..evaluate.similarity_report import SimilarityReport
+            from ..evaluate.similarity.report import SimilarityReport
 
             report = SimilarityReport.from_dict(values["result"]["report"])
             return Evaluation(kind, key, report.pairs.digest, scored_set(report))

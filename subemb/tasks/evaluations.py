@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from ..base.errors import InputError, ModelError
 from ..base.progress import ProgressCallback, part_of, report
 from ..evaluate.data.pairs import LABELS, PairSet
-from ..evaluate.entailment_report import EntailmentReport
-from ..evaluate.reading import checked_text
-from ..evaluate.similarity_report import pairs_from_dict, pairs_to_dict
+from ..evaluate.entailment.report import EntailmentReport
+from ..evaluate.similarity.report import pairs_from_dict, pairs_to_dict
+from ..evaluate.similarity.sentences import checked_text
 from .kept import keep_result, kept_result, result_key
 from .recent import Recent
 from .sides import Subject, open_sides
@@ -68,7 +68,7 @@ def engine_options(model: "PretrainedModel") -> tuple[list[EngineOption], str | 
     Raises InputError if the card of a shipped head is damaged.
     """
     from ..evaluate.entailment.classifier import ClassifierEngine
-    from ..evaluate.head_files import cards_for
+    from ..evaluate.entailment.head_files import cards_for
 
     options, problem = [], None
     if model.has_head("classifier"):
@@ -89,7 +89,7 @@ def _choice_of(name: str, card: Mapping[str, Any]) -> EngineChoice:
 
 def _head_of(model: "PretrainedModel", choice: EngineChoice) -> "EntailmentHead | None":
     """The entailment head of a choice, kept in the process for the next job; None for the model's own classifier."""
-    from ..evaluate.head_files import heads_for
+    from ..evaluate.entailment.head_files import heads_for
 
     if choice.head is None:
         if not model.has_head("classifier"):
@@ -170,7 +170,7 @@ def _given_or_first(model: "PretrainedModel", choice: EngineChoice | None) -> "E
 
 def _what_is_cut(engine: "Engine", premise: str, hypothesis: str) -> tuple[str, ...]:
     from ..evaluate.entailment.classifier import ClassifierEngine
-    from ..evaluate.reading import read_sentences
+    from ..evaluate.similarity.sentences import read_sentences
 
     if isinstance(engine, ClassifierEngine):
         model = engine.model

@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..analysis.layout import Layout, UmapSettings, umap_layout
-from ..analysis.umap_fit import EXACT_POINTS
+from ..analysis.layout import EXACT_POINTS, Layout, UmapSettings, umap_layout
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
 

@@ -2,9 +2,9 @@
 
 from ..base.progress import ProgressCallback, part_of, report
 from ..evaluate.masked.fill import Filled, fill
+from ..evaluate.masked.network import MaskedSides
 from ..evaluate.masked.perplexity import DEFAULT_TOKENS, PseudoPerplexity
 from ..evaluate.masked.perplexity import pseudo_perplexity as score
-from ..evaluate.masked_network import MaskedSides
 from .recent import Recent
 from .sides import Subject, open_sides
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
-from ..evaluate.effects import Attribution, AttributionSettings, cosines
-from ..evaluate.reading import ReadSentence, checked_text, read_sentences
+from ..evaluate.similarity.effects import Attribution, AttributionSettings, cosines
+from ..evaluate.similarity.sentences import ReadSentence, checked_text, read_sentences
 from .sides import Subject, open_sides
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from .sides import Subject, open_sides
 
 if TYPE_CHECKING:
     from ..evaluate.data.pairs import PairSet, WordSet
+    from ..evaluate.similarity.report import SimilarityReport
     from ..evaluate.similarity.words import WordReport
-    from ..evaluate.similarity_report import SimilarityReport
 
 MOST_PAIRS = 50_000  # of a job: their sentences are kept with the result
 RESAMPLES, SEED = 2000, 0
@@ -43,7 +43,7 @@ def words_key(subject: Subject, digest: str, resamples: int = RESAMPLES, seed: i
 
 def kept_set(key: str) -> "Kept | None":
     """The kept result of a labelled set, its report a SimilarityReport; None if it is not there."""
-    from ..evaluate.similarity_report import SimilarityReport
+    from ..evaluate.similarity.report import SimilarityReport
 
     return _kept(_SET, key, SimilarityReport.from_dict)
 

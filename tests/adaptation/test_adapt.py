@@ -14,8 +14,8 @@ from subemb.adaptation import AdaptationSettings, text_of, text_of_pairs
 from subemb.adaptation.objectives import SentenceVectors, distillation_for
 from subemb.adaptation.result import Adaptation
 from subemb.adaptation.session import Session
-from subemb.adaptation.state import STATE_FILE, read_state
 from subemb.adaptation.texts import drawing_chances
+from subemb.adaptation.trainer import STATE_FILE, read_state
 from subemb.base.errors import Cancelled, InputError
 from subemb.base.progress import Progress
 from subemb.evaluate.data.pairs import PairSet

@@ -9,9 +9,9 @@ from entailment_models import make_classifier, training_pairs
 
 import subemb
 from subemb.adaptation import AdaptationSettings, text_of_pairs
+from subemb.adaptation.settings import device_for
 from subemb.base.errors import InputError
 from subemb.cli import main
-from subemb.devices import device_for
 from subemb.models.variants import MovedModel
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -12,9 +12,8 @@ from entailment_models import made_pairs, make_classifier, make_encoder, train_q
 
 import subemb
 from subemb.adaptation import AdaptationSettings, text_of
-from subemb.adaptation.fine_tuning import MaskedText, label_loss, order_loss
 from subemb.adaptation.material import material_of, pairs_without
-from subemb.adaptation.objectives import SentenceVectors, drawn_masks
+from subemb.adaptation.objectives import MaskedText, SentenceVectors, drawn_masks, label_loss, order_loss
 from subemb.adaptation.result import Adaptation
 from subemb.adaptation.scoring import MaskedWordScore, score_of
 from subemb.base.errors import Cancelled, InputError, ModelError

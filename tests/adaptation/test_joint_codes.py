@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import subemb
-from subemb.adaptation.codes import Metric, joint_codes, looked_up
-from subemb.adaptation.sensitivity import metric_of, sensitivity
+from subemb.adaptation.codes import Metric, joint_codes, looked_up, metric_of, sensitivity
 
 
 def drawn(seed: int, tokens: int = 60, widths: tuple[int, ...] = (3, 2, 3), codewords: int = 5):

@@ -15,7 +15,7 @@ import subemb
 from subemb import export
 from subemb.adaptation import AdaptationSettings, text_of_pairs
 from subemb.adaptation.students import OriginalStudent, Student
-from subemb.codec.subspace_layers import SubspaceEmbedding, SubspaceLinear
+from subemb.codec.layers import SubspaceEmbedding, SubspaceLinear
 from subemb.evaluate.data.pairs import PairSet
 from subemb.models.network import exchange_weights, freeze, share_weights
 from subemb.models.variants import AdaptedModel

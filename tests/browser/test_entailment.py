@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from subemb import load
 from subemb.codec.settings import CompressionSettings
-from subemb.evaluate.head_files import cards_for
+from subemb.evaluate.entailment.head_files import cards_for
 from subemb.runs import run_and_keep
 
 SMALL = CompressionSettings("product", subspaces=2, codebook_size=2, weights="none", iterations=2)

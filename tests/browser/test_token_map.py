@@ -8,7 +8,7 @@ from checkpoints import HOSTILE, SPECIAL, make_bert
 
 from subemb.codec.settings import CompressionSettings
 from subemb.runs import run_and_keep
-from subemb.ui.state import Request, to_query
+from subemb.ui.shell.request import Request, to_query
 
 TOKENS = [*SPECIAL, "king", "kings", *HOSTILE, *(f"word{number}" for number in range(1500))]
 SETTINGS = CompressionSettings("cluster", subspaces=3, iterations=5)

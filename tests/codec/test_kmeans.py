@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from subemb.base.errors import Cancelled
 from subemb.codec.blocks import Blocks
-from subemb.codec.kmeans import kmeans, sampled_start
-from subemb.codec.monitor import Monitor
+from subemb.codec.kmeans import Monitor, kmeans, sampled_start
 
 
 def run(table, subspaces, size, *, weights=None, seed=0, progress=None, **options):

@@ -10,9 +10,9 @@ from made_results import any_results, made_result
 from torch import nn
 
 from subemb.base.errors import InputError
+from subemb.codec.layers import code_dtype
 from subemb.codec.modules import CompressedEmbedding, SubspaceEmbedding, SubspaceLinear, embedding_layer, output_layer
 from subemb.codec.settings import METHODS
-from subemb.codec.subspace_layers import code_dtype
 
 WITH_CODES = [name for name, method in METHODS.items() if method.uses_codebooks]
 # One of each way to rebuild a row: joined, joined and turned, added up.
@@ -100,7 +100,7 @@ def test_head_in_pieces_of_the_vocabulary_is_the_same(monkeypatch):
         hidden = torch.randn(4, 12, generator=torch.Generator().manual_seed(2))
         whole = SubspaceLinear(SubspaceEmbedding.from_compressed(result))(hidden)
         with monkeypatch.context() as patch:
-            patch.setattr("subemb.codec.subspace_layers.CODES_AT_ONCE", 30)  # 10 tokens at a time
+            patch.setattr("subemb.codec.layers.CODES_AT_ONCE", 30)  # 10 tokens at a time
             assert torch.equal(SubspaceLinear(SubspaceEmbedding.from_compressed(result))(hidden), whole)
 
 

@@ -10,11 +10,19 @@ from hypothesis import strategies as st
 
 from subemb.base.errors import Cancelled, InputError
 from subemb.codec.blocks import Blocks
-from subemb.codec.kmeans import kmeans
-from subemb.codec.monitor import Monitor
-from subemb.codec.subspaces import automatic_codebook_size
-from subemb.codec.tuples import codes_with_room, groups_of, linear_hash
-from subemb.codec.unique import SMALL_BOX, _State, axis_sets, exchange, give_room, make_unique
+from subemb.codec.kmeans import Monitor, kmeans
+from subemb.codec.settings import automatic_codebook_size
+from subemb.codec.unique import (
+    SMALL_BOX,
+    _State,
+    axis_sets,
+    codes_with_room,
+    exchange,
+    give_room,
+    groups_of,
+    linear_hash,
+    make_unique,
+)
 
 
 def prepared(table, subspaces, size, weights=None, seed=0):

@@ -13,11 +13,8 @@ from made_results import made_result
 
 from subemb.base.errors import Cancelled, InputError, ModelError
 from subemb.codec import compress
-from subemb.evaluate.blocks import RUNS_OF_AXES, Blocks
-from subemb.evaluate.effects import AttributionSettings, cosines
-from subemb.evaluate.given_embeddings import GivenEncoder
-from subemb.evaluate.integrated import LARGEST_GAP, SMALLEST_GAP
-from subemb.evaluate.similarity.attribution import attribute
+from subemb.evaluate.similarity.attribution import LARGEST_GAP, SMALLEST_GAP, GivenEncoder, attribute
+from subemb.evaluate.similarity.effects import RUNS_OF_AXES, AttributionSettings, Blocks, cosines
 from subemb.models.load import load
 from subemb.tasks.sides import sides_of
 

@@ -15,7 +15,7 @@ from subemb.evaluate.data.pairs import LABELS, TWO_WAY_LABELS, PairSet
 from subemb.evaluate.entailment.classifier import ClassifierEngine, label_columns
 from subemb.evaluate.entailment.head import EntailmentHead, HeadShape
 from subemb.evaluate.entailment.pairs import engine_for, evaluate_entailment
-from subemb.evaluate.entailment_report import EntailmentReport, cohen_kappa, judged, make_report
+from subemb.evaluate.entailment.report import EntailmentReport, cohen_kappa, judged, make_report
 
 PREMISES = ["the cat sits on the mat", "a dog runs under the old tree", "two birds", "Кот сидит на столе; 猫が座る。"]
 HYPOTHESES = ["a cat sits", "no dog", "the big house is blue and the river is green, one two", "на стол"]

@@ -22,10 +22,9 @@ from masked_models import with_masked_head
 
 import subemb
 from subemb.base.errors import InputError, ModelError
-from subemb.codec.subspace_layers import SubspaceLinear
+from subemb.codec.layers import SubspaceLinear
 from subemb.evaluate.masked.fill import MOST_MASKS, entropy, fill, kl_divergence, rank_of
-from subemb.evaluate.masked.network import LONGEST_SENTENCE, mask_word, with_own_masks, words_of
-from subemb.evaluate.masked_network import MaskedSides
+from subemb.evaluate.masked.network import LONGEST_SENTENCE, MaskedSides, mask_word, with_own_masks, words_of
 from subemb.tasks.sides import sides_of
 
 FAMILIES = {
@@ -360,9 +359,9 @@ def test_what_cannot_be_filled_is_refused_in_words(families, sentence, how, mess
 
 
 def test_which_listed_models_have_a_head(families, tmp_path, monkeypatch):
-    from subemb.catalogue import available_models
-    from subemb.evaluate.masked_catalogue import HUB_MODELS, models_with_masked_head
+    from subemb.evaluate.masked.fill import HUB_MODELS, models_with_masked_head
     from subemb.models.hub import validate_id
+    from subemb.models.load import available_models
 
     make_bert(families / "headless")
     monkeypatch.setenv("SUBEMB_MODELS", str(families))

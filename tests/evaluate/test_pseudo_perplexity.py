@@ -7,6 +7,7 @@ import torch
 
 import subemb
 from subemb.base.errors import Cancelled, InputError
+from subemb.evaluate.masked.network import MaskedSides
 from subemb.evaluate.masked.perplexity import (
     FEWEST_SENTENCES,
     MOST_SENTENCES,
@@ -16,7 +17,6 @@ from subemb.evaluate.masked.perplexity import (
     pseudo_perplexity,
     split_sentences,
 )
-from subemb.evaluate.masked_network import MaskedSides
 from subemb.tasks.sides import sides_of
 
 TEXT = "the cat says meow in the house.\nthe dog says woof. a cow lives in the barn. the owl says cat! the pig. what, me?"

@@ -487,7 +487,7 @@ def test_parquet_columns_that_hold_no_plain_values_are_left_out():
 
 
 def test_a_parquet_file_that_unpacks_to_too_much_is_refused(monkeypatch):
-    from subemb.evaluate import parquet
+    from subemb.evaluate.data import tables as parquet
 
     monkeypatch.setattr(parquet, "MOST_UNPACKED_BYTES", 1000)
     table = pa.table({"sentence1": [f"{n} {'x' * 99}" for n in range(50)], "sentence2": ["B"] * 50, "score": [1.0] * 50})

@@ -13,7 +13,7 @@ from subemb.base.errors import Cancelled, InputError
 from subemb.codec import attach, compress
 from subemb.evaluate.data.pairs import PairSet, Skipped
 from subemb.evaluate.similarity.pairs import cosines, encoding_seconds, evaluate_pairs
-from subemb.evaluate.similarity_report import SimilarityReport
+from subemb.evaluate.similarity.report import SimilarityReport
 from subemb.evaluate.statistics import accuracy, f1, paired_bootstrap
 from subemb.models.load import load
 

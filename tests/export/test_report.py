@@ -16,17 +16,17 @@ import subemb
 from subemb.adaptation.result import Adaptation
 from subemb.adaptation.settings import OBJECTIVES, TRAINED, AdaptationSettings
 from subemb.base.errors import InputError
+from subemb.base.text import count_text, percent_text, size_text
 from subemb.cli import parser as command_line
 from subemb.codec.settings import CompressionSettings
 from subemb.evaluate import demo_pairs, evaluate_pairs
 from subemb.evaluate.data.pairs import LABELS, PairSet
-from subemb.evaluate.entailment_report import make_report
+from subemb.evaluate.entailment.report import make_report
 from subemb.evaluate.statistics import Interval
 from subemb.export.report import html_report, script_json
 from subemb.export.report_charts import error_chart, loss_chart, score_chart
 from subemb.export.report_html import table
 from subemb.export.report_scores import ScoredSet, scored_set
-from subemb.format import count_text, percent_text, size_text
 from subemb.runs import Run, run
 
 EVIL = "<img src=x onerror=alert(1)></script><script>alert(2)</script> $x$ \u202e"
@@ -253,7 +253,7 @@ def test_commands_are_understood_by_the_command_line(finished):
     lines = [line for line in Page(html).words if line.startswith(("subemb compress", "subemb adapt"))]
     compress, adapt = (command_line().parse_args(shlex.split(line)[1:]) for line in lines)
     from subemb.commands.adapt import adaptation_of
-    from subemb.commands.compression import settings_of
+    from subemb.commands.compress import settings_of
 
     settings, _ = settings_of(compress)
     assert settings.resolve(finished.size.vocabulary, finished.size.dim) == finished.settings

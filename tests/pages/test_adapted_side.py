@@ -18,7 +18,7 @@ from subemb.models.load import load_listed
 from subemb.runs import kept_compressed, run_and_keep
 from subemb.tasks import adaptation as tasks
 from subemb.tasks.sides import Subject
-from subemb.ui.state import Request
+from subemb.ui.shell.request import Request
 
 RUN = CompressionSettings("cluster", subspaces=2, codebook_size=8)
 OTHER = CompressionSettings("product", subspaces=2, codebook_size=8)

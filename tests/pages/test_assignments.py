@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from subemb.codec.settings import CompressionSettings
 from subemb.runs import run_and_keep
-from subemb.ui.state import Request, to_query
+from subemb.ui.shell.request import Request, to_query
 
 PAGE = "pages/2_Assignments.py"
 WORDS = ["king", "queen", "kings", *(f"word{number}" for number in range(300))]

@@ -16,10 +16,10 @@ from subemb.tasks import evaluations as entailment
 from subemb.tasks import sides
 from subemb.tasks.evaluations import engine_options, evaluate_set, judge_pair
 from subemb.tasks.sides import Subject, open_sides
-from subemb.ui.kept_reports import _read
 from subemb.ui.pages.entailment.engine import set_aside, train_command
+from subemb.ui.shell.kept_reports import _read
+from subemb.ui.shell.request import EXAMPLE, Request
 from subemb.ui.shell.sidebar import ANOTHER
-from subemb.ui.state import EXAMPLE, Request
 from subemb.ui.widgets import pairs_source as data_source
 
 PAGE = "pages/5_Entailment.py"

@@ -10,16 +10,16 @@ from checkpoints import HOSTILE, SPECIAL, make_bert
 from streamlit.testing.v1 import AppTest
 
 from subemb.base.paths import cache_folder
+from subemb.base.text import count_text
 from subemb.codec.settings import CompressionSettings
 from subemb.evaluate import demo_pairs
-from subemb.format import count_text
 from subemb.jobs.manager import manager
 from subemb.runs import Run, run_and_keep
 from subemb.tasks.exports import COMPACT, KINDS, export_key, kept_export
 from subemb.tasks.sides import Subject
 from subemb.tasks.similarity_sets import evaluate_set
 from subemb.ui.pages.export.offers import OFFERS
-from subemb.ui.state import Request
+from subemb.ui.shell.request import Request
 
 PAGE = "pages/8_Export.py"
 SETTINGS = CompressionSettings("product", subspaces=2, codebook_size=6, iterations=2)

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from subemb.codec.settings import METHODS, CompressionSettings
 from subemb.jobs.manager import manager
 from subemb.runs import Run, run_and_keep
-from subemb.ui.state import Request, to_query
+from subemb.ui.shell.request import Request, to_query
 
 WORDS = [f"word{number}" for number in range(200)]
 QUICK = CompressionSettings("product", subspaces=2, codebook_size=16, iterations=2)
@@ -183,7 +183,7 @@ def test_a_broken_model_is_listed_with_its_reason(models):
     (models / "broken").mkdir()
     (models / "broken" / "config.json").write_text('{"model_type": "bert"}')
     (models / "broken" / "pytorch_model.bin").write_bytes(b"not a checkpoint")
-    from subemb.ui.data import listed_models
+    from subemb.ui.shell.data import listed_models
 
     listed_models.clear()
     kept(QUICK)

@@ -9,15 +9,14 @@ from apps import metrics, open_app, own_folders
 from checkpoints import HOSTILE, SPECIAL, make_bert
 from streamlit.testing.v1 import AppTest
 
-from subemb.catalogue import BUNDLED_NAME
 from subemb.codec.settings import CompressionSettings
-from subemb.evaluate.masked.fill import FilledMask, Filling
-from subemb.evaluate.masked_catalogue import HUB_MODELS
+from subemb.evaluate.masked.fill import HUB_MODELS, FilledMask, Filling
+from subemb.models.load import BUNDLED_NAME
 from subemb.models.vocabulary import escape_html
 from subemb.runs import run_and_keep
-from subemb.ui.masked_bars import bars_html, change_of
+from subemb.ui.pages.masked.sentence import bars_html, change_of
+from subemb.ui.shell.request import Request, to_query
 from subemb.ui.shell.sidebar import ANOTHER
-from subemb.ui.state import Request, to_query
 
 PAGE = "pages/6_Masked_words.py"
 PRODUCT = CompressionSettings("product", subspaces=2, codebook_size=6, iterations=3)

@@ -10,7 +10,7 @@ from subemb.codec.settings import CompressionSettings
 from subemb.comparison import compare_and_keep
 from subemb.jobs.manager import manager
 from subemb.runs import kept_run, run_and_keep
-from subemb.ui.state import Request, to_query
+from subemb.ui.shell.request import Request, to_query
 
 PAGE = "pages/3_Reconstruction_error.py"
 WORDS = ["king", "queen", "1999", "##ing", ".", "[unused1]", *(f"word{number}" for number in range(294))]

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 from subemb.codec.settings import CompressionSettings
 from subemb.models.load import load_listed
 from subemb.runs import run_and_keep
-from subemb.ui.state import Request
+from subemb.ui.shell.request import Request
 
 PAGE = "pages/4_Similarity.py"
 RUNS = {

@@ -15,7 +15,7 @@ from subemb.jobs.manager import manager
 from subemb.runs import run_and_keep
 from subemb.tasks.sides import Subject
 from subemb.tasks.similarity_sets import evaluate_set, evaluate_words, kept_set, set_key, words_key
-from subemb.ui.state import Request
+from subemb.ui.shell.request import Request
 
 PAGE = "pages/4_Similarity.py"
 NAMES = [f"word{number}" for number in range(80)]

@@ -16,8 +16,8 @@ from subemb.models.load import load_listed
 from subemb.runs import kept_compressed, kept_run, run_and_keep
 from subemb.tasks import layouts as map_job
 from subemb.ui.pages.token_map.page import SELECTED
-from subemb.ui.selection import ORIGINAL, Selection
-from subemb.ui.state import Request, to_query
+from subemb.ui.pages.token_map.selection import ORIGINAL, Selection
+from subemb.ui.shell.request import Request, to_query
 
 PAGE = "pages/1_Token_map.py"
 TOKENS = [*SPECIAL, "king", "kings", "##ing", "1990", *HOSTILE, *(f"word{number}" for number in range(1200))]

@@ -11,8 +11,8 @@ from checkpoints import make_bert
 from subemb.base.errors import Cancelled, InputError, ModelError
 from subemb.codec.settings import CompressionSettings
 from subemb.evaluate.masked.fill import fill
+from subemb.evaluate.masked.network import MaskedSides
 from subemb.evaluate.masked.perplexity import pseudo_perplexity as score
-from subemb.evaluate.masked_network import MaskedSides
 from subemb.runs import run_and_keep
 from subemb.tasks import masked
 from subemb.tasks.sides import Subject, open_sides

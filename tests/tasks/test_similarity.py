@@ -9,7 +9,7 @@ from checkpoints import SPECIAL, make_bert, make_table, make_xlmr
 
 from subemb.base.errors import Cancelled, InputError, ModelError
 from subemb.codec.settings import CompressionSettings
-from subemb.evaluate.effects import AttributionSettings, cosines
+from subemb.evaluate.similarity.effects import AttributionSettings, cosines
 from subemb.models.load import load_listed
 from subemb.runs import run_and_keep
 from subemb.tasks.sides import Subject, open_sides

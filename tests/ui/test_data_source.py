@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from subemb.evaluate.data.read import demo_pairs, read_pairs
 from subemb.jobs.manager import manager
-from subemb.ui.data_hub import hub_work
+from subemb.ui.widgets.pairs_source import hub_work
 
 SCORED = b"sentence1\tsentence2\tscore\n" + b"".join(f"A {n}\tB {n}\t{n / 10}\n".encode() for n in range(2500))
 ODD = b"who,left,right,draft,final\nx,A.,B.,1,5\ny,C.,D.,3,4\nz,E.,F.,2,1\n"

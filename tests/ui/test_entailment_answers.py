@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from subemb.evaluate.data.pairs import LABELS, TWO_WAY_LABELS, PairSet
-from subemb.evaluate.entailment_report import make_report
+from subemb.evaluate.entailment.report import make_report
 from subemb.tasks.evaluations import SetResult
-from subemb.ui import entailment_answers as answers
-from subemb.ui import entailment_languages as by_language
-from subemb.ui.entailment_results import unknown_sentence
+from subemb.ui.pages.entailment import charts
+from subemb.ui.pages.entailment import labelled as answers
+from subemb.ui.pages.entailment.labelled import unknown_sentence
 
 
 class Engine:
@@ -89,7 +89,7 @@ def test_languages_in_which_the_first_side_guesses_are_named():
     gold = [0, 1] * many
     known, guessed = gold[:many], [0] * many  # English all right, Thai half
     result = made_result(gold, {"original": known + guessed, "compressed": gold}, ["en"] * many + ["th"] * many)
-    table = by_language.language_table(result)
+    table = charts.language_table(result)
     sentence = unknown_sentence(table, result.report, 0.5)
     assert sentence.startswith("In Thai \\(th\\) already **original**")
     assert "English" not in sentence

@@ -7,12 +7,11 @@ import pytest
 from scipy.stats import binomtest
 
 from subemb.evaluate.data.pairs import LABELS, TWO_WAY_LABELS, PairSet
-from subemb.evaluate.entailment_report import Score, make_report
+from subemb.evaluate.entailment.report import Score, make_report
 from subemb.evaluate.statistics import Interval, McNemar
 from subemb.tasks.evaluations import PairJudgement, SetResult, Writing
-from subemb.ui import entailment_languages as by_language
-from subemb.ui.entailment_results import agreement_sentence, confusion_alt, languages_alt, languages_sentence
 from subemb.ui.pages.entailment import charts
+from subemb.ui.pages.entailment.labelled import agreement_sentence, confusion_alt, languages_alt, languages_sentence
 from subemb.ui.pages.entailment.pair import flip_text, pair_alt
 from subemb.ui.widgets.scores import interval_sentence, interval_text, mcnemar_sentence, metric_delta
 
@@ -131,26 +130,26 @@ def test_two_labels():
 @pytest.mark.parametrize(("right", "pairs"), [(0, 10), (3, 10), (10, 10), (411, 1000)])
 def test_wilson_agrees_with_scipy(right, pairs):
     expected = binomtest(right, pairs).proportion_ci(0.95, method="wilson")
-    np.testing.assert_allclose(by_language.wilson(right / pairs, pairs), expected, atol=1e-6)
+    np.testing.assert_allclose(charts.wilson(right / pairs, pairs), expected, atol=1e-6)
 
 
 def test_wilson_of_nothing_is_undefined():
-    assert all(math.isnan(end) for end in (*by_language.wilson(0.5, 0), *by_language.wilson(math.nan, 5)))
+    assert all(math.isnan(end) for end in (*charts.wilson(0.5, 0), *charts.wilson(math.nan, 5)))
 
 
 def test_languages_are_ordered_by_loss_or_by_before(languages):
-    table = by_language.language_table(languages, by_language.LARGEST_LOSS)
+    table = charts.language_table(languages, charts.LARGEST_LOSS)
     assert table["code"].tolist() == ["th", "en", "de"]
     np.testing.assert_allclose(table["compressed, change"], [-50, 0, 50])
     np.testing.assert_allclose(table["original, %"], [75, 100, 50])
     assert table["pairs"].tolist() == [4, 2, 2]
     assert table["script"].tolist() == ["Thai", "Latin", "Latin"]
-    assert by_language.language_table(languages, by_language.HIGHEST_BEFORE)["code"].tolist() == ["en", "th", "de"]
+    assert charts.language_table(languages, charts.HIGHEST_BEFORE)["code"].tolist() == ["en", "th", "de"]
 
 
 def test_the_chart_of_languages_draws_every_side_with_intervals(languages):
-    table = by_language.language_table(languages)
-    figure = by_language.accuracy_chart(table, languages.report.sides, by_language.LARGEST_LOSS, 0.4)
+    table = charts.language_table(languages)
+    figure = charts.accuracy_chart(table, languages.report.sides, charts.LARGEST_LOSS, 0.4)
     original, compressed = figure.data
     np.testing.assert_allclose(original.x, [75, 100, 50])
     np.testing.assert_allclose(compressed.x, [25, 100, 100])
@@ -161,12 +160,12 @@ def test_the_chart_of_languages_draws_every_side_with_intervals(languages):
     names = [("Thai (th)", "Thai"), ("English (en)", "Latin"), ("German (de)", "Latin")]
     assert list(figure.layout.yaxis.ticktext) == [language + small.format(script) for language, script in names]
     assert figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1]  # the first at the top
-    change = by_language.change_chart(table, languages.report.sides, by_language.LARGEST_LOSS)
+    change = charts.change_chart(table, languages.report.sides, charts.LARGEST_LOSS)
     assert list(change.data[0].text) == ["−50.0", "0.0", "+50.0"]
 
 
 def test_languages_in_words(languages):
-    table = by_language.language_table(languages)
+    table = charts.language_table(languages)
     assert languages_alt(table, languages.report).endswith(
         "Thai (th) 75.0 % to 25.0 %; English (en) 100.0 % to 100.0 %; German (de) 50.0 % to 100.0 %"
     )
@@ -178,15 +177,15 @@ def test_languages_in_words(languages):
 
 def test_one_language_has_no_table():
     result = made_result([0, 1], {"original": [0, 1], "compressed": [0, 0]}, ["en", "en"])
-    assert by_language.language_table(result).empty
+    assert charts.language_table(result).empty
 
 
 def test_languages_with_hostile_codes_are_escaped():
     result = made_result([0, 1], {"original": [0, 1], "compressed": [0, 0]}, ["<b>", "%{x}"])
-    table = by_language.language_table(result)
+    table = charts.language_table(result)
     for figure in (
-        by_language.accuracy_chart(table, result.report.sides, by_language.LARGEST_LOSS, 0.5),
-        by_language.change_chart(table, result.report.sides, by_language.LARGEST_LOSS),
+        charts.accuracy_chart(table, result.report.sides, charts.LARGEST_LOSS, 0.5),
+        charts.change_chart(table, result.report.sides, charts.LARGEST_LOSS),
     ):
         assert not any("<b>" in text or "%{x}" in text for text in figure.layout.yaxis.ticktext)
         assert not any("<b>" in str(row) or "%{x}" in str(row) for row in figure.data[0].customdata)

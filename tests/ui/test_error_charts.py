@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from subemb.ui.extremes import extremes, extremes_html
 from subemb.ui.pages.error import charts
 from subemb.ui.pages.error.equal_bytes import results_table
+from subemb.ui.pages.error.views import extremes, extremes_html
 
 values = arrays(np.float32, st.integers(1, 60), elements=st.floats(0, 4, width=32))
 

@@ -14,22 +14,31 @@ from subemb.analysis.layout import Layout
 from subemb.base.errors import InputError
 from subemb.codec import compress
 from subemb.models.vocabulary import KINDS, Vocabulary
-from subemb.ui.map_facts import kept_on_the_plane, only, token_facts, token_table
-from subemb.ui.map_key import CODE, ERROR, ID, KIND, NORM, colouring_of, key_html
 from subemb.ui.pages.token_map.charts import (
+    CODE,
+    ERROR,
     GRADIENT,
+    ID,
+    KIND,
     KIND_MARKS,
     LABELS,
+    NORM,
     by_code,
     by_kind,
     by_value,
     code_swatches,
+    colouring_of,
     hue_ranks,
+    kept_on_the_plane,
+    key_html,
     label_shifts,
     map_figure,
     oklch,
+    only,
+    token_facts,
+    token_table,
 )
-from subemb.ui.selection import ORIGINAL, RECONSTRUCTED
+from subemb.ui.pages.token_map.selection import ORIGINAL, RECONSTRUCTED
 
 TOKENS = [
     "[PAD]",

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subemb.ui.pages.token_map.link import heard_of
-from subemb.ui.selection import (
+from subemb.ui.pages.token_map.selection import (
     NOTHING,
     ORIGINAL,
     RECONSTRUCTED,

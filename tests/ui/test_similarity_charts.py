@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from subemb.evaluate.data.pairs import PairSet
+from subemb.evaluate.similarity.report import METRICS, SideScores, SimilarityReport
 from subemb.evaluate.similarity.sentences import ListComparison
-from subemb.evaluate.similarity_report import METRICS, SideScores, SimilarityReport
 from subemb.evaluate.statistics import Interval
-from subemb.ui import similarity_charts as charts
-from subemb.ui.list_charts import MOST_NUMBERED_CELLS, heat_map
+from subemb.ui.pages.similarity import charts
+from subemb.ui.pages.similarity.lists import MOST_NUMBERED_CELLS, heat_map
 
 HOSTILE = "<img src=x onerror=alert(1)> %{x} <b>bold</b>"
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from subemb.base.errors import InputError
 from subemb.cli import parser
 from subemb.codec.settings import METHODS, WEIGHTS, CompressionSettings
-from subemb.ui.state import Request, command_line, from_query, to_query
+from subemb.ui.shell.request import Request, command_line, from_query, to_query
 
 settings = st.builds(
     CompressionSettings,

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 from checkpoints import HOSTILE
 
-from subemb.ui.token_effects import LOWERS, RAISES, TokenEffect, bar_html, legend_html, strip_html
+from subemb.ui.pages.similarity.pair import LOWERS, RAISES, TokenEffect, bar_html, legend_html, strip_html
 
 
 def test_every_token_has_its_number_with_its_sign_and_a_colour_by_its_size():

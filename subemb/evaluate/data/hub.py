@@ -10,14 +10,12 @@ from pathlib import Path
 
 from ...base.errors import InputError, ModelError
 from ...base.progress import ProgressCallback, part_of, report
-from ...format import size_text
-from ...hub_transfer import Counter, errors_in_words, plain_http
-from ...models.hub import validate_id, validate_revision
-from ..file_text import MOST_BYTES
-from ..language_codes import CODES
+from ...base.text import size_text
+from ...models.hub import Counter, errors_in_words, plain_http, validate_id, validate_revision
 from .pairs import PairSet, combine
-from .read import read_pairs
+from .read import CODES, read_pairs
 from .recognise import Columns
+from .tables import MOST_BYTES
 
 CONVERTED = "refs/convert/parquet"  # where the hub itself keeps every public set as Parquet: CONFIG/SPLIT/0000.parquet
 _SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")  # preferred in this order

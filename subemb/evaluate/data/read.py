@@ -6,7 +6,7 @@
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,14 +15,108 @@ from typing import Any
 from ...base.errors import InputError
 from ...base.paths import app_folder
 from ...base.progress import ProgressCallback, report
-from .. import golds
-from ..file_text import MOST_BYTES, named, read_bytes
-from ..language_codes import language_of_name
-from ..rows import LONGEST_SENTENCE, read_rows, whole_rows
-from .pairs import TASKS, PairSet, SkipCounter, skipped_text
-from .recognise import Columns, Recognised, plain_name, recognise
-from .tables import Records, names_text, read_records
+from .pairs import TASKS, UNKNOWN_LANGUAGE, PairSet, SkipCounter, skipped_text
+from .recognise import (
+    BINARY_OR_NONE,
+    Columns,
+    Recognised,
+    binary_reader,
+    kind_of,
+    label_reader,
+    plain_name,
+    plain_word,
+    recognise,
+    score_of,
+)
+from .tables import MOST_BYTES, Records, named, names_text, read_bytes, read_records
 from .word_lists import read_words
+
+LONGEST_SENTENCE = 20_000
+
+
+def whole_rows(
+    body: Sequence[Sequence[Any]], lines: Sequence[int], places: Sequence[int | None], found: Recognised, skipped: SkipCounter
+) -> tuple[list[Sequence[Any]], list[int]]:
+    """Rows that reach to the last column needed and are not longer than the header, and their lines; the others are counted."""
+    last, width = max(place for place in places if place is not None), len(found.header)
+    rows, numbers = [], []
+    for line, row in zip(lines, body, strict=True):
+        if len(row) <= last:
+            skipped.add("too few fields", line)
+        elif found.has_header and len(row) > width and any(str(cell).strip() for cell in row[width:]):
+            skipped.add("more fields than the header has", line)
+        else:
+            rows.append(row)
+            numbers.append(line)
+    return rows, numbers
+
+
+def read_rows(
+    rows: Sequence[Sequence[Any]],
+    lines: Sequence[int],
+    places: Sequence[int | None],
+    gold_of: Callable[[Any], float | str],
+    skipped: SkipCounter,
+) -> list[tuple]:
+    """(first, second, gold, language) of every usable row; the others are counted with their reason.
+
+    places: of first, second, gold and language (or None). gold_of: a value to a number, or to the reason why it is none.
+    """
+    first, second, gold, language = places
+    found = []
+    for line, row in zip(lines, rows, strict=True):
+        a, b = _sentence(row[first]), _sentence(row[second])
+        value = gold_of(row[gold])
+        if type(value) is str:
+            skipped.add(value, line)
+        elif not a.strip() or not b.strip():
+            skipped.add("empty sentence", line)
+        elif len(a) > LONGEST_SENTENCE or len(b) > LONGEST_SENTENCE:
+            skipped.add(f"sentence longer than {LONGEST_SENTENCE:,} characters", line)
+        elif not (_is_whole(a) and _is_whole(b)):
+            skipped.add("half a character (a lone surrogate)", line)
+        else:
+            found.append((a, b, value, None if language is None else str(row[language] or "").strip()[:20] or UNKNOWN_LANGUAGE))
+    return found
+
+
+def _sentence(value: Any) -> str:
+    return value if type(value) is str else "" if value is None else str(value)
+
+
+def _is_whole(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+#: Codes of ISO 639-1 for which labelled pairs are commonly distributed (XNLI, PAWS-X, stsb-multi-mt and their relatives).
+_CODES_TEXT = """
+af am ar az be bg bn bs ca cs cy da de el en es et eu fa fi fr ga gl gu ha he hi hr hu hy id ig is it ja ka kk km kn ko ky la lo
+lt lv mk ml mn mr ms mt my ne nl no pa pl ps pt ro ru sd si sk sl so sq sr sv sw ta te th tl tr uk ur uz vi wo xh yo zh zu
+"""
+CODES = frozenset(_CODES_TEXT.split())
+_PARTS = frozenset(("dev", "test", "train", "valid", "validation", "trial", "eval", "devset", "testset", "2k"))
+_SETS = re.compile(r"x?nli|stsb?|pawsx?|mnli|multinli|snli|sick|sts\d*")
+
+
+def language_of_name(name: str) -> str | None:
+    """The language code in the name of a distributed file, or None.
+
+    Only where the name also tells a part or a data set, since many codes are words.
+
+    >>> [language_of_name(name) for name in ("xnli.dev.de.tsv", "stsb-zh-dev.csv", "dev_2k.tsv", "is-it-my.csv", "SICK_trial.txt")]
+    ['de', 'zh', None, None, None]
+    """
+    words = re.split(r"[^a-z0-9]+", name.lower().rsplit("/", 1)[-1])[:-1]  # the last is the file's ending
+    codes = [word for word in words if word in CODES]
+    known = any(word in _PARTS or _SETS.fullmatch(word) for word in words)
+    return codes[0] if known and len(codes) == 1 else None
+
 
 __all__ = [
     "LONGEST_SENTENCE",
@@ -206,7 +300,7 @@ def _places(found: Recognised, columns: Columns, name: str) -> tuple[int, int, i
 def _task_of(values, records: Records, found: Recognised, columns: Columns, task: str | None, name: str) -> str:
     """What the gold values are good for. Raises InputError if that is not what was asked for."""
     classes = records.classes.get(columns.gold)
-    kind = golds.kind_of(list(classes) if classes else values)
+    kind = kind_of(list(classes) if classes else values)
     if task is None:
         task = next((key for key, value in found.columns.items() if value == columns), None)
         if task is None:
@@ -230,7 +324,7 @@ def _task_of(values, records: Records, found: Recognised, columns: Columns, task
 
 def _is_only_binary(values, classes) -> bool:
     """Whether 0 and 1 are all there is; a graded set may have no other values among its first rows."""
-    return bool(classes) or all(golds.plain_word(value) in golds.BINARY_OR_NONE for value in set(values))
+    return bool(classes) or all(plain_word(value) in BINARY_OR_NONE for value in set(values))
 
 
 def _example(values) -> str:
@@ -241,9 +335,9 @@ def _example(values) -> str:
 def _gold_reader(task: str, values, classes, found: Recognised):
     """(value -> number or reason, labels, note)"""
     if task == "entailment":
-        labels, reader, note = golds.label_reader(values, classes, found.one_is_entailment)
+        labels, reader, note = label_reader(values, classes, found.one_is_entailment)
         return reader, labels, note
-    return (golds.binary_reader(classes) if task == "paraphrase" else golds.score_of), (), ""
+    return (binary_reader(classes) if task == "paraphrase" else score_of), (), ""
 
 
 def _no_columns(found: Recognised, name: str, task: str | None) -> str:

@@ -3,6 +3,7 @@
 The content decides what a file is, never its name: an STS benchmark file is called ``.csv`` and is tab-separated.
 """
 
+import codecs
 import csv
 import io
 import itertools
@@ -10,18 +11,16 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ...base.errors import InputError
 from ...base.progress import ProgressCallback, report
-from ..file_text import decoded
+from ...base.text import size_text
 from .pairs import SkipCounter
 
-MOST_ROWS = 500_000
-MOST_COLUMNS = 1_000
-_NAMES_SHOWN, _LONGEST_SHOWN = 40, 60  # in a message
-_DELIMITERS = {"\t": "tab-separated", ",": "comma-separated", ";": "semicolon-separated"}
-_SAMPLE = 200  # records looked at to find the delimiter
+MOST_UNPACKED_BYTES = 1_000_000_000
+_BATCH_ROWS = 10_000
 
 
 @dataclass
@@ -42,13 +41,185 @@ class Records:
     skipped: SkipCounter = field(default_factory=SkipCounter)
 
 
+def read_parquet(content: bytes, name: str, progress: ProgressCallback | None = None) -> Records:
+    """Rows of the columns that hold text, numbers or truth values. Raises InputError if it is damaged or unpacks to too much."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(pa.BufferReader(content))
+        texts = [column.name for column in schema if _is_text(column.type)]
+        # Dictionaries keep a text that many rows share only once in memory.
+        file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=texts)
+        names = tuple(column.name for column in schema if column.name in texts or _is_plain(column.type))
+        check_width(len(schema.names), name)
+        if doubled := next((column for column in names if names.count(column) > 1), None):
+            raise InputError(f"{name} has two columns called {doubled!r}; rename one")
+        _check_unpacked(file.metadata, set(names), name)
+        rows: list[tuple] = []
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(names)):
+            report(progress, f"reading {name}: {len(rows):,} of {file.metadata.num_rows:,} rows", None)
+            rows += zip(*(_values(column) for column in batch.columns), strict=True)
+            if len(rows) >= MOST_ROWS:
+                break
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{name} is a damaged Parquet file ({_first_line(error)}); fetch or write it again") from error
+    skipped = SkipCounter()
+    if file.metadata.num_rows > MOST_ROWS:
+        skipped.add(f"beyond the first {MOST_ROWS:,} rows", MOST_ROWS + 1, file.metadata.num_rows - MOST_ROWS)
+    if not rows:
+        raise InputError(f"{name} has no rows; give a file with sentence pairs")
+    rows = rows[:MOST_ROWS]
+    left_out = tuple(column for column in schema.names if column not in names)
+    return Records("Parquet", rows, range(1, len(rows) + 1), names, _class_names(schema), left_out, skipped)
+
+
+def _is_text(kind) -> bool:
+    import pyarrow.types as types
+
+    if types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+
+
+def _is_plain(kind) -> bool:
+    import pyarrow.types as types
+
+    return types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
+
+
+def _values(column) -> list[Any]:
+    """Values of a column; a text that occurs often is one object."""
+    import pyarrow.types as types
+
+    if not types.is_dictionary(column.type):
+        return column.to_pylist()
+    texts = column.dictionary.to_pylist()
+    return [None if place is None else texts[place] for place in column.indices.to_pylist()]
+
+
+def _check_unpacked(metadata, wanted: set[str], name: str) -> None:
+    size = sum(
+        chunk.total_uncompressed_size
+        for group in range(metadata.num_row_groups)
+        for place in range(metadata.num_columns)
+        if (chunk := metadata.row_group(group).column(place)).path_in_schema in wanted
+    )
+    if size > MOST_UNPACKED_BYTES:
+        raise InputError(
+            f"{name} unpacks to {size_text(size)}, but at most {size_text(MOST_UNPACKED_BYTES)} are read; "
+            "write a smaller file with the rows you need"
+        )
+
+
+def _class_names(schema) -> dict[str, tuple[str, ...]]:
+    """What the integers of a column stand for, as Hugging Face ``datasets`` notes it beside the schema."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return {
+            column: tuple(map(str, feature["names"]))
+            for column, feature in features.items()
+            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and isinstance(feature.get("names"), list)
+        }
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+
+
+MOST_BYTES = 100_000_000
+_SIGNATURES = {
+    b"PK\x03\x04": "a ZIP archive (an .xlsx workbook is one too): unpack it, or save the sheet as CSV",
+    b"\x1f\x8b": "compressed with gzip: unpack it first",
+    b"BZh": "compressed with bzip2: unpack it first",
+    b"\xfd7zXZ": "compressed with xz: unpack it first",
+    b"\x28\xb5\x2f\xfd": "compressed with Zstandard: unpack it first",
+    b"%PDF": "a PDF: copy its table into a CSV file",
+    b"\xd0\xcf\x11\xe0": "an old Office file: save the sheet as CSV",
+    b"ARROW1": "an Arrow file: save it as Parquet or CSV",
+}
+_BYTE_ORDER_MARKS = (  # the longer ones first: UTF-32's begins like UTF-16's
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def named(source: Path | str | bytes, name: str | None) -> str:
+    """What a message calls the source."""
+    return name or ("the data" if isinstance(source, bytes) else Path(source).name)
+
+
+def read_bytes(source: Path | str | bytes, name: str | None = None) -> bytes:
+    """All bytes of a file, or bytes as they are. Raises InputError if it is no file, or has more than MOST_BYTES bytes."""
+    shown = named(source, name)
+    if isinstance(source, bytes):
+        _check_size(shown, len(source))
+        return source
+    path = Path(source)
+    try:
+        if not path.is_file():
+            raise InputError(f"{shown} is {'a folder' if path.is_dir() else 'not there'}; give the path of a file")
+        _check_size(shown, path.stat().st_size)
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{shown} cannot be read ({reason}); give the path of a file that you may read") from error
+
+
+def _check_size(shown: str, size: int) -> None:
+    if size > MOST_BYTES:
+        raise InputError(
+            f"{shown} has {size_text(size)}, but at most {size_text(MOST_BYTES)} are read; split it, or keep only the rows you need"
+        )
+
+
+def decoded(content: bytes, name: str) -> str:
+    """The text of a file: UTF-8, or UTF-16 and UTF-32 with a byte order mark.
+
+    Raises InputError with the position of the first byte that does not fit, and what to do.
+    """
+    for signature, what in _SIGNATURES.items():
+        if content.startswith(signature):
+            raise InputError(f"{name} is {what}")
+    encoding = next((encoding for mark, encoding in _BYTE_ORDER_MARKS if content.startswith(mark)), "utf-8")
+    nul = content.find(b"\0") if encoding.startswith("utf-8") else -1
+    if nul >= 0:
+        raise InputError(
+            f"{name} is not a text file: byte {nul + 1:,} is zero. If it is UTF-16 without a byte order mark, save it as UTF-8; "
+            "otherwise give a CSV, TSV, JSON lines or Parquet file"
+        )
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise InputError(
+            f"{name} is not {encoding.removesuffix('-sig').upper()} text: byte {error.start + 1:,} (line {line:,}) is "
+            f"0x{content[error.start]:02X}; save it as UTF-8 (in a spreadsheet: CSV UTF-8) and try again"
+        ) from None
+    return text
+
+
+MOST_ROWS = 500_000
+MOST_COLUMNS = 1_000
+_NAMES_SHOWN, _LONGEST_SHOWN = 40, 60  # in a message
+_DELIMITERS = {"\t": "tab-separated", ",": "comma-separated", ";": "semicolon-separated"}
+_SAMPLE = 200  # records looked at to find the delimiter
+
+
 def read_records(content: bytes, name: str, progress: ProgressCallback | None = None) -> Records:
     """All rows of a file's content, at most MOST_ROWS. Raises InputError for what is neither text nor Parquet."""
     if not content.strip():
         raise InputError(f"{name} is empty; give a file with sentence pairs")
     if content.startswith(b"PAR1"):
-        from ..parquet import read_parquet
-
         return read_parquet(content, name, progress)
     report(progress, f"reading {name}", 0.0)
     text = decoded(content, name)

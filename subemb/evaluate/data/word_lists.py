@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 from ...base.errors import InputError
-from ..file_text import decoded, named, read_bytes
-from ..golds import score_of
 from .pairs import SkipCounter, WordSet, skipped_text
+from .recognise import score_of
+from .tables import decoded, named, read_bytes
 
 MOST_WORD_PAIRS = 100_000
 LONGEST_WORD = 200

@@ -78,7 +78,7 @@ class EntailmentHead(torch.nn.Module):
     M members maps them to k axes by a matrix of its own, forms the features u, v, |u - v|, u * v of those, and has one hidden
     layer with ReLU. The logits are the mean of the members'.
 
-    name: of the head, for people and settings. card: what is known of its training (see :mod:`subemb.evaluate.head_files`);
+    name: of the head, for people and settings. card: what is known of its training (see :mod:`subemb.evaluate.entailment.head_files`);
     ``card["model"]`` says whose vectors it reads. A new head has zeros for weights.
     """
 
@@ -138,7 +138,7 @@ class HeadEngine:
     labels = LABELS
 
     def __init__(self, model: "PretrainedModel", head: EntailmentHead):
-        from ..head_files import belongs, owner
+        from .head_files import belongs, owner
 
         if not belongs(head.card, model):
             raise InputError(

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from ...models.model import PretrainedModel
-    from ..entailment_report import EntailmentReport
     from .head import EntailmentHead
+    from .report import EntailmentReport
 
 MOST_PAIRS = 100_000
 
@@ -46,9 +46,9 @@ def engine_for(model: "PretrainedModel", head: "EntailmentHead | str | None" = N
     first head there is for it. An attached model has the heads of its original.
     Raises ModelError (``unsupported``) if there is neither, InputError for a head that is unknown or belongs to another model.
     """
-    from ..head_files import heads_for
     from .classifier import ClassifierEngine
     from .head import HeadEngine
+    from .head_files import heads_for
 
     if head is None and model.has_head("classifier"):
         return ClassifierEngine(model)
@@ -83,7 +83,7 @@ def evaluate_entailment(
     head: as in :func:`engine_for`, the same for all sides. resamples, seed: of the bootstrap.
     Raises InputError for a set that is none or empty, ModelError as the engines do, Cancelled.
     """
-    from ..entailment_report import make_report
+    from .report import make_report
 
     if not sides:
         raise InputError("there is no side to evaluate; give at least one model")

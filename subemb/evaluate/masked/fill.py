@@ -4,14 +4,14 @@ filled = fill({"original": model, "compressed": small}, "The cat [MASK] on the m
 filled.masks[0].kl[1], [filling.token for filling in filled.masks[0].top(0)]
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...base.errors import InputError
 from ...base.progress import ProgressCallback, report
-from ..masked_network import MaskedSides, SideTables
-from .network import checked_sentence, chosen_word, mask_word, with_own_masks, words_of
+from ...models.load import ModelEntry
+from .network import MaskedSides, SideTables, checked_sentence, chosen_word, mask_word, with_own_masks, words_of
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +28,11 @@ class Filling:
     token: str
     probabilities: tuple[float, ...]
     ranks: tuple[int, ...]
+
+
+def entropy(answer: "torch.Tensor") -> float:
+    """In nats, of log probabilities (V,)."""
+    return max(0.0, float(-(answer.exp() * answer).sum()))
 
 
 @dataclass(frozen=True)
@@ -177,6 +182,25 @@ def kl_divergence(first: "torch.Tensor", second: "torch.Tensor") -> float:
     return max(0.0, float((first.exp() * (first - second)).sum()))  # rounding may leave a negative zero
 
 
-def entropy(answer: "torch.Tensor") -> float:
-    """In nats, of log probabilities (V,)."""
-    return max(0.0, float(-(answer.exp() * answer).sum()))
+@dataclass(frozen=True)
+class HubModel:
+    """A model on the hub. name: its id. languages: in words."""
+
+    name: str
+    languages: str
+
+
+#: All of them are there with safetensors and their masked-word head. ELECTRA's generators and MPNet work too, once they are
+#: saved with safetensors.
+HUB_MODELS = (
+    HubModel("distilbert/distilbert-base-uncased", "English"),
+    HubModel("google-bert/bert-base-uncased", "English"),
+    HubModel("FacebookAI/roberta-base", "English"),
+    HubModel("google-bert/bert-base-multilingual-cased", "104 languages"),
+    HubModel("FacebookAI/xlm-roberta-base", "100 languages"),
+)
+
+
+def models_with_masked_head(entries: Sequence[ModelEntry]) -> list[ModelEntry]:
+    """Of listed models those that can be used and whose ``config.json`` names a masked-word head; no weights are read."""
+    return [entry for entry in entries if not entry.error and "masked" in entry.heads]

@@ -1,9 +1,17 @@
 """Masks in a sentence: in the model's own spelling, and in the place of a word. Only the tokenizer is needed here."""
 
 import re
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from ...base.errors import InputError, ModelError
+from ...models.network import exchange_weights, share_weights
+from ...models.sentences import check_ids, longest_input, padded, padding_id
+
+if TYPE_CHECKING:
+    import torch
 
 #: Spellings of a mask that a sentence may use, whatever the model's own is.
 SPELLINGS = ("[MASK]", "<mask>")
@@ -125,3 +133,134 @@ def chosen_word(words: tuple[Word, ...], index: int) -> Word:
     if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(words):
         raise InputError(f"there is no word {index!r}; the sentence has {len(words)} words, counted from 0")
     return words[index]
+
+
+#: What became of a side's output head.
+HEAD_TEXTS = {
+    "original": "original",
+    "compressed": "compressed: it shares the input table",
+    "kept": "kept as it was",
+    "own table": "has a table of its own, which is not the one that was compressed",
+    "input table": "multiplies by the input table itself, so it goes with the input",
+}
+
+
+@dataclass(frozen=True)
+class SideTables:
+    """What is compressed on a side. input: its input table. head: a key of HEAD_TEXTS."""
+
+    input: bool
+    head: str
+
+    @property
+    def output(self) -> bool:
+        """Whether the output is computed with the compressed table."""
+        return self.head == "compressed" or (self.head == "input table" and self.input)
+
+
+class MaskedSides:
+    """Sides of one model (name -> PretrainedModel, the first is the reference) with their masked-word heads.
+
+    input, output: what is compressed on the sides after the first: the input table, the output head that shares it, or both.
+    Every side shares all weights but those tables with its own model.
+    Raises InputError if there is nothing to compress (``output`` alone, and the head has a table of its own), ModelError
+    (``unsupported``) if a model has no masked-word head or its tokenizer no mask.
+    """
+
+    def __init__(self, sides: Mapping[str, Any], input: bool = True, output: bool = True):
+        if not sides:
+            raise InputError("there is no model to ask; give at least one side")
+        self.names = tuple(sides)
+        self.model = next(iter(sides.values()))
+        self.tokenizer = self.model.tokenizer
+        self.mask_token = mask_token_of(self.tokenizer)
+        self.input, self.output = input, output
+        self._networks: list[_Pointed] = []
+        tables = []
+        for place, side in enumerate(sides.values()):
+            network, what = _network_of(side, input, output, is_first=place == 0)
+            self._networks.append(_Pointed(network, padding_id(self.tokenizer, network.config)))
+            tables.append(what)
+        self.tables = tuple(tables)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def longest(self) -> int:
+        """Tokens that the model reads, special tokens included."""
+        return longest_input(self.model.config, self.tokenizer)
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of texts with special tokens, uncut. Raises ModelError (``broken``) for a token without a row in the table."""
+        with self.model.tokenizer_lock:
+            rows = self.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]
+            check_ids(self.tokenizer, rows, self.model.num_tokens)
+        return [list(row) for row in rows]
+
+    def logits(self, side: int, rows: Sequence[Sequence[int]], positions: Sequence[Sequence[int]]) -> "torch.Tensor":
+        """(n, P, V) float64: what a side answers at P positions of each of n rows of ids."""
+        return self._networks[side].logits(rows, positions)
+
+
+def _network_of(side, input: bool, output: bool, is_first: bool) -> "tuple[torch.nn.Module, SideTables]":
+    """The network of one side with the wished tables compressed."""
+    from ...codec import attach
+
+    compressed = None if is_first else getattr(side, "compressed", None)
+    if compressed is None:
+        return side.network("masked"), SideTables(False, "original")
+    original = side.original.network("masked")
+    network = attach(original, compressed, input=input, output=output)
+    changed = getattr(side, "weights", None)
+    if changed:
+        network = exchange_weights(network, changed)
+    head = network.attachment.head
+    if head == "dense":
+        head = "input table" if not _has_table_outside(original) else "own table" if output else "kept"
+    if output and not input and head != "compressed":
+        raise InputError(
+            f"the output head of {side.name} {HEAD_TEXTS[head]}, so the output alone cannot be compressed; compress the input"
+        )
+    return network, SideTables(input, head)
+
+
+def _has_table_outside(network: "torch.nn.Module") -> bool:
+    """Whether a head has a matrix with a row for every token, apart from the input's or tied to it."""
+    rows = network.get_input_embeddings().num_embeddings
+    inside = {id(part) for part in network.base_model.modules()}
+    outside = (part for part in network.modules() if id(part) not in inside)
+    return any(weight.ndim == 2 and rows in weight.shape for part in outside for weight in part.parameters(recurse=False))
+
+
+class _Pointed:
+    """A network that runs its head at some positions only: what the body hands on is cut down to them."""
+
+    def __init__(self, network: "torch.nn.Module", padding: int):
+        self._network = share_weights(network).eval()  # a copy, since the cut must not be seen by others who use the network
+        self._padding = padding
+        self._lock = threading.Lock()
+        self._positions = None
+        if self._network.base_model is self._network:
+            raise ModelError(
+                f"{type(network).__name__} cannot be split into body and head; choose another model", "unsupported"
+            )
+        self._network.base_model.register_forward_hook(self._cut)
+
+    def _cut(self, _module, _inputs, output):
+        import torch
+
+        states = output[0]
+        picked = states[torch.arange(len(states)).unsqueeze(1), self._positions]
+        if isinstance(output, tuple):
+            return (picked, *output[1:])
+        output[next(iter(output.keys()))] = picked
+        return output
+
+    def logits(self, rows: Sequence[Sequence[int]], positions: Sequence[Sequence[int]]) -> "torch.Tensor":
+        import torch
+
+        ids, mask = padded([list(row) for row in rows], self._padding)
+        with self._lock, torch.inference_mode():
+            self._positions = torch.tensor(positions)
+            return self._network(input_ids=ids, attention_mask=mask).logits.double()

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...base.errors import InputError
 from ...base.progress import ProgressCallback, part_of, report
-from ..masked_network import MaskedSides
+from .network import MaskedSides
 
 if TYPE_CHECKING:
     from ..statistics import Interval

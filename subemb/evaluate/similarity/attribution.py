@@ -16,16 +16,147 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import nn
 
-from ...base.errors import InputError
+from ...base.errors import InputError, ModelError
 from ...base.progress import ProgressCallback, part_of, report
-from ..blocks import Blocks
-from ..effects import Attribution, AttributionSettings, Integral, SentenceEffects, cosines
-from ..given_embeddings import GivenEncoder, embed, encode_variants
-from ..integrated import integrated_gradients
+from .effects import Attribution, AttributionSettings, Blocks, Integral, SentenceEffects, cosines
 
 if TYPE_CHECKING:
     from ...models.model import PretrainedModel
+
+STEPS = (12, 36)  # points of the integral: the first, and the second if the gap is too large
+LARGEST_GAP = 0.01  # of the change
+SMALLEST_GAP = 1e-4  # of a cosine: less is of no account
+
+Sentence = tuple[Sequence[int], torch.Tensor, torch.Tensor]
+
+
+class GivenEncoder:
+    """A model's sentence vectors from embeddings in place of ids. The model itself is not changed."""
+
+    def __init__(self, model: "PretrainedModel"):
+        self._given = GivenEmbeddings(model.network().get_input_embeddings())
+        self._model = model.with_embeddings(self._given)
+
+    def __call__(self, ids: Sequence[int], vectors: torch.Tensor) -> torch.Tensor:
+        """(m, width) sentence vectors of one sentence with m different sets of embeddings (m, n, D), in one batch.
+
+        ids: (n,) the sentence's tokens. Vectors are what the input table gives out, an output scale included.
+        """
+        self._given.vectors = vectors
+        try:
+            return self._model.encode_ids_tensor([list(ids)] * len(vectors))
+        finally:
+            self._given.vectors = None
+
+
+def integrated_gradients(
+    encoder: GivenEncoder, first: Sentence, second: Sentence, progress: ProgressCallback | None = None
+) -> tuple[Integral, list[torch.Tensor]]:
+    """Along the straight line from the original embeddings to the displaced ones, all positions of both sentences together.
+
+    first, second: (n,) ids, (n, D) original embeddings, (n, D) displacements.
+    Returns the facts, and for each sentence (n, D) float64, the mean gradient along the line; its products with the displacement
+    are the attributions. Raises Cancelled.
+    """
+    start = 0.0
+    for steps in STEPS:
+        end = start + steps / sum(STEPS)
+        result, gradients = _integral(encoder, (first, second), steps, part_of(progress, start, end))
+        start = end
+        if abs(result.gap) <= max(SMALLEST_GAP, LARGEST_GAP * abs(result.change)):
+            break
+    return result, gradients
+
+
+def _integral(
+    encoder: GivenEncoder, sentences: tuple[Sentence, Sentence], steps: int, progress: ProgressCallback | None
+) -> tuple[Integral, list[torch.Tensor]]:
+    points, weights = np.polynomial.legendre.leggauss(steps)  # of -1..1: Gauss-Legendre needs few points of a smooth function
+    points = torch.tensor(np.concatenate([[0.0], (points + 1) / 2, [1.0]]), dtype=torch.float32)
+    weights = torch.tensor(np.concatenate([[0.0], weights / 2, [0.0]]))  # the ends are read for the true change
+    gradients = [torch.zeros_like(original, dtype=torch.float64) for _, original, _ in sentences]
+    ends = []
+    at_once = max(1, rows_at_once(sum(len(ids) for ids, _, _ in sentences)))
+    for start in range(0, len(points), at_once):
+        report(progress, f"integrated gradients at {steps} points", start / len(points))
+        part = slice(start, start + at_once)
+        values, found = _gradients(encoder, sentences, points[part], weights[part])
+        ends.append(values)
+        for total, gradient in zip(gradients, found, strict=True):
+            total += gradient.double()
+    values = torch.cat(ends)
+    total = sum(
+        float((gradient * displacement.double()).sum())
+        for gradient, (_, _, displacement) in zip(gradients, sentences, strict=True)
+    )
+    return Integral(total, float(values[-1] - values[0]), steps), gradients
+
+
+def _gradients(
+    encoder: GivenEncoder, sentences: tuple[Sentence, Sentence], points: torch.Tensor, weights: torch.Tensor
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Cosines (m,) at m points of the line, and for each sentence the gradients (n, D) there, weighted and added up."""
+    with torch.enable_grad():
+        given, vectors = [], []
+        for ids, original, displacement in sentences:
+            rows = (original + points[:, None, None] * displacement).requires_grad_(True)
+            given.append(rows)
+            vectors.append(encoder(ids, rows).double())
+        values = torch.nn.functional.cosine_similarity(*vectors, dim=-1, eps=1e-12)
+        # Not backward(): that would leave gradients on the weights, which everybody shares.
+        found = torch.autograd.grad((values * weights).sum(), given)
+    return values.detach(), [gradient.sum(0) for gradient in found]
+
+
+TOKENS_AT_ONCE = 2048  # positions in one batch: a dozen layers then need a few hundred MB with gradients
+
+
+class GivenEmbeddings(nn.Module):
+    """Stands in for the input table and returns ``vectors`` (m, n, D) whatever ids it is asked for.
+
+    Raises ModelError (``unsupported``) if the network asks for another number of rows or positions.
+    """
+
+    def __init__(self, table: nn.Module):
+        super().__init__()
+        self.table = table
+        self.vectors: torch.Tensor | None = None
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """Of the table that it stands for; some networks ask its type."""
+        return self.table.weight
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        if self.vectors is None or ids.shape != self.vectors.shape[:-1]:
+            raise ModelError("this network does not look its tokens up one by one, so they cannot be swapped", "unsupported")
+        return self.vectors
+
+
+def rows_at_once(length: int) -> int:
+    """How many sentences of ``length`` tokens go into one batch."""
+    return max(1, TOKENS_AT_ONCE // max(1, length))
+
+
+def embed(model: "PretrainedModel", ids: Sequence[int]) -> torch.Tensor:
+    """What a model's input table gives for (n,) ids: (n, D) float32."""
+    with torch.no_grad():
+        return model.network().get_input_embeddings()(torch.tensor([list(ids)]))[0].float()
+
+
+def encode_variants(
+    encoder: GivenEncoder, ids: Sequence[int], count: int, make, progress: ProgressCallback | None = None, what: str = ""
+) -> np.ndarray:
+    """Sentence vectors (count, width) float64 of ``count`` variants; ``make(start, end)`` gives their embeddings (m, n, D)."""
+    parts = []
+    step = rows_at_once(len(ids))
+    for start in range(0, count, step):
+        report(progress, what, start / count)
+        with torch.inference_mode():
+            parts.append(encoder(ids, make(start, min(count, start + step))).double().numpy())
+    return np.concatenate(parts)
 
 
 def attribute(

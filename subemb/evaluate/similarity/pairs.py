@@ -13,8 +13,8 @@ from ...base.errors import InputError
 from ...base.progress import Progress, ProgressCallback, part_of, report
 from .. import statistics
 from ..data.pairs import PairSet
-from ..similarity_report import METRICS, SideScores, SimilarityReport
 from ..statistics import best_threshold, paired_bootstrap, read_only
+from .report import METRICS, SideScores, SimilarityReport
 
 if TYPE_CHECKING:
     from ...models.load import PretrainedModel

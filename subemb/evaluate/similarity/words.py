@@ -13,9 +13,9 @@ import numpy as np
 from ...base.errors import InputError
 from ...base.progress import ProgressCallback, part_of, report
 from ..data.pairs import Skipped, WordSet
-from ..similarity_report import SideScores, descending_ranks, pairs_to_dict
 from ..statistics import read_only
 from .pairs import score_sides
+from .report import SideScores, descending_ranks, pairs_to_dict
 
 if TYPE_CHECKING:
     from ...models.load import PretrainedModel

@@ -7,20 +7,22 @@ The first line of a page is::
 and the rest reads ``frame.run`` (a finished Run, or None), ``frame.model``, ``frame.compressed``, ``frame.reconstruction``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from typing import Any
 
 import streamlit as st
 
 from ...base.paths import app_folder
-from ...format import seconds_text, settings_text
+from ...base.text import seconds_text
+from ...codec.settings import settings_text
 from ...models.vocabulary import escape_markdown
 from ...runs import Run
-from ..data import compressed_of, key_of, open_model, reconstruction_of
-from ..state import EXAMPLE
 from ..widgets.charts import error_curve
 from . import sidebar
+from .data import compressed_of, key_of, open_model, reconstruction_of
+from .request import EXAMPLE
 from .text import errors_shown, show_error
 from .visit import Visit, submit_run, this_visit, write_url
 
@@ -78,6 +80,16 @@ class Frame:
         """Show what goes wrong in the body as a message on the page."""
         with errors_shown():
             yield
+
+    def tabs(self, views: Mapping[str, Callable[..., None]], key: str, *shown: Any) -> None:
+        """Tabs of views, the open one drawn as ``view(*shown)``; an error in it leaves the rest of the page standing.
+
+        key: URL parameter that names the open tab.
+        """
+        for tab, draw in zip(st.tabs(list(views), key=key, bind="query-params"), views.values(), strict=True):
+            if tab.open:
+                with tab, self.errors():
+                    draw(*shown)
 
 
 def page(title: str, lead: str | None = None) -> Frame:

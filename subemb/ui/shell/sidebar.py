@@ -5,13 +5,20 @@ import os
 import streamlit as st
 
 from ...base.errors import InputError
-from ...codec.settings import METHODS, WEIGHTS, CompressionSettings
-from ...codec.subspaces import LARGEST_CODEBOOK, automatic_codebook_size
-from ...format import WEIGHT_NAMES, count_text, percent_text, seconds_text, settings_text, size_text
+from ...base.text import count_text, percent_text, seconds_text, size_text
+from ...codec.settings import (
+    LARGEST_CODEBOOK,
+    METHODS,
+    WEIGHT_NAMES,
+    WEIGHTS,
+    CompressionSettings,
+    automatic_codebook_size,
+    settings_text,
+)
 from ...jobs.manager import Job, manager
 from ...models.vocabulary import escape_markdown
-from ..data import listed_models, open_model
-from ..state import Request, to_query
+from .data import listed_models, open_model
+from .request import Request, to_query
 from .text import counted, errors_shown, show_error
 from .visit import ADAPTED, Visit
 

@@ -8,8 +8,8 @@ import streamlit as st
 from ...base.errors import InputError
 from ...jobs.manager import Job, manager
 from ...runs import Run
-from ..data import finished_run, key_of
-from ..state import EXAMPLE, RUN_PARAMETERS, Request, from_query, to_query
+from .data import finished_run, key_of
+from .request import EXAMPLE, RUN_PARAMETERS, Request, from_query, to_query
 from .text import write_parameter
 
 _KEY = "subemb_visit"

@@ -15,7 +15,7 @@ from typing import Any
 
 import streamlit as st
 
-from ...format import seconds_text
+from ...base.text import seconds_text
 from ...jobs.manager import Job, manager
 from ...models.vocabulary import escape_markdown
 from ...tasks.sides import Subject

@@ -4,7 +4,7 @@ import streamlit as st
 
 from ...adaptation.result import Adaptation
 from ...adaptation.settings import OBJECTIVES, TRAINED
-from ...format import seconds_text
+from ...base.text import seconds_text
 from ..shell.frame import Frame
 from ..shell.text import write_parameter
 from ..shell.visit import ADAPTED

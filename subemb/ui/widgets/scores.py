@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from ...evaluate.data.pairs import Skipped
+from ...evaluate.similarity.report import METRIC_NAMES, SideScores
 from ...evaluate.statistics import Interval, McNemar
 from ...models.vocabulary import escape_markdown
 from ..shell.text import counted
@@ -252,3 +253,46 @@ def side_columns(
 def alts_of(alts: Mapping[str, str]) -> str:
     """The text alternatives of several charts as one."""
     return "; ".join(alts.values())
+
+
+def score_card(scores: SideScores, metric: str, name: str) -> None:
+    """Draw it into the current container. name: of what was measured, such as ``original``."""
+    interval = scores.differences.get(metric)
+    moves = interval is not None and signed(interval.difference)[0] in "−+"
+    st.metric(
+        f"{METRIC_NAMES[metric]}, {name}",
+        score_text(scores.values[metric]),
+        None if interval is None else metric_delta(interval.difference),
+        delta_color="normal" if moves and interval.excludes_zero else "off",
+        delta_arrow="auto" if moves else "off",
+        help=METRIC_HELP[metric],
+    )
+    if interval is None:
+        about = "what the difference is counted from"
+    elif math.isnan(interval.low):
+        about = "no interval: it is undefined on these pairs"
+    else:
+        about = f"{100 * interval.level:g} % interval of the difference: {signed(interval.low)} to {signed(interval.high)}"
+    if metric in scores.thresholds:
+        about += f" · paraphrase from cosine {scores.thresholds[metric]:.3f} on"
+    st.caption(about)
+
+
+#: What a metric says, for somebody who meets it for the first time.
+METRIC_HELP = {
+    "spearman": "Do the cosines put the pairs in the same order as people did? 100: exactly the same order, 0: no relation. Only the "
+    "order counts, not how high the cosines are.",
+    "pearson": "Do the cosines rise in a straight line with what people said? 100: exactly, 0: no relation.",
+    "best_accuracy": "Share of pairs judged right, when cosines from a threshold on count as paraphrase.",
+    "best_f1": "Harmonic mean of precision and recall of the paraphrases found, at the threshold that suits it best.",
+    "average_precision": "Precision averaged over all thresholds: 100 if every paraphrase has a higher cosine than every other pair.",
+}
+
+
+def score_text(value: float) -> str:
+    """A score in natural units x 100.
+
+    >>> score_text(0.8671), score_text(-0.0001), score_text(-0.12), score_text(float("nan"))
+    ('86.7', '0.0', '−12.0', 'undefined')
+    """
+    return "undefined" if math.isnan(value) else f"{round(value * 100, 1) + 0.0:.1f}".replace("-", "−")

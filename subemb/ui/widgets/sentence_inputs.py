@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from ...format import count_text
+from ...base.text import count_text
 from ..shell.text import shortened, write_parameter
 
 LONGEST_LINK = 6000  # bytes of all texts in a link; servers and mail programs cut longer ones

@@ -8,7 +8,7 @@ import streamlit as st
 
 from ....adaptation.settings import LABELLED, OBJECTIVES, TRAINED, AdaptationSettings
 from ....base.errors import InputError
-from ....format import seconds_text, size_text
+from ....base.text import seconds_text, size_text
 from ....models.vocabulary import escape_markdown
 from ...shell.frame import Frame
 from ...shell.text import errors_shown
@@ -60,7 +60,7 @@ def adapt_form(frame: Frame, start: Callable[[Frame, str], None]) -> None:
 
 def what_it_costs(frame: Frame, settings: AdaptationSettings) -> str:
     """The time that it will take, in a sentence."""
-    from ....adaptation.timing import steps_seconds
+    from ....adaptation.settings import steps_seconds
 
     alike = "; the original is trained alike" if settings.is_fine_tuning else ""
     if settings.seconds:

@@ -1,15 +1,218 @@
 """The page Adapt: one adaptation, from the form to its result, and those before it."""
 
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
-from ....codec.settings import METHODS
+from ....adaptation.result import TUNED, Adaptation
+from ....adaptation.settings import OBJECTIVES, TRAINED
+from ....base.text import percent_text, seconds_text, size_text
+from ....codec.settings import METHODS, CompressionSettings
 from ....jobs.manager import Job, manager
 from ....models.vocabulary import escape_markdown
 from ....tasks import adaptation as tasks
-from ...adapt_results import PARAMETER, curves, history_view, is_training, job_key, result_view
-from ...shell.frame import Frame
-from ...shell.text import errors_shown, show_error, write_parameter
+from ...shell.frame import Frame, page
+from ...shell.request import Request, to_query
+from ...shell.sidebar import PAGES
+from ...shell.text import counted, errors_shown, show_error, write_parameter
+from ...shell.visit import ADAPTED
+from ...widgets.charts import NEUTRAL, PALETTE, chart_places, download_csv, layout, show
 from .form import adapt_form
+
+THREE_COLUMNS = ("Similarity", "Entailment", "Masked words", "Export")  # pages that show an adaptation as a third side
+PARAMETER = "adaptation"  # of the address
+TRAINING_NOW = "training now"
+STATES = {"running": "broken off", "paused": "paused", "done": "done", "stopped": "stopped early", "failed": "failed"}
+
+
+def job_key(key: str) -> tuple[str, str]:
+    """Key of an adaptation's job."""
+    return ("adaptation", key)
+
+
+def is_training(key: str) -> bool:
+    """Whether an adaptation is under way, or waits for its turn."""
+    job = manager().get(job_key(key))
+    return job is not None and not job.is_over
+
+
+def loss_curve(points: list[dict], original: Sequence[dict] = ()) -> tuple[go.Figure, pd.DataFrame]:
+    """Loss against seconds. points: of ``Adaptation.history``; original: of ``original_history``."""
+    figure, parts = go.Figure(), []
+    for number, (name, history) in enumerate({"adapted": points, TUNED: original}.items()):
+        rows = [point for point in history if point.get("loss") is not None]
+        if number and not rows:
+            continue
+        figure.add_scatter(
+            x=[row["seconds"] for row in rows],
+            y=[row["loss"] for row in rows],
+            mode="lines+markers",
+            name=name,
+            line={"color": PALETTE[number + 2], "width": 2.5},
+            marker={"size": 4},
+            hovertemplate="%{x:.0f} s: loss %{y:.4f}<extra></extra>",
+        )
+        parts += [{"run": name, "seconds": row["seconds"], "step": row["step"], "loss": row["loss"]} for row in rows]
+    layout(figure, "Loss: lower is better", "seconds of training", "loss", height=300)
+    figure.update_layout(showlegend=len(figure.data) > 1)
+    return figure, pd.DataFrame(parts, columns=["run", "seconds", "step", "loss"])
+
+
+def score_curve(runs: dict[str, list[dict]], references: dict[str, float]) -> tuple[go.Figure, pd.DataFrame]:
+    """Score against seconds. runs: name -> history; references: side -> score, drawn as lines across."""
+    figure, parts = go.Figure(), []
+    for number, (name, points) in enumerate(runs.items()):
+        rows = [point for point in points if point.get("score") is not None]
+        figure.add_scatter(
+            x=[row["seconds"] for row in rows],
+            y=[row["score"] for row in rows],
+            mode="lines+markers",
+            name=name,
+            line={"color": PALETTE[(number + 2) % len(PALETTE)], "width": 2.5},
+            hovertemplate="%{x:.0f} s: %{y:.1f}<extra></extra>",
+        )
+        parts += [{"run": name, "seconds": row["seconds"], "step": row["step"], "score": row["score"]} for row in rows]
+    for side, score in references.items():
+        figure.add_hline(score, line={"color": NEUTRAL, "dash": "dash"}, annotation={"text": f"{side} {score:.1f}"})
+    layout(figure, "Score of the labelled pairs: higher is better", "seconds of training", "score x 100", height=300)
+    figure.update_layout(showlegend=len(runs) > 1)
+    return figure, pd.DataFrame(parts, columns=["run", "seconds", "step", "score"])
+
+
+def curves(points: list[dict], scores: dict[str, float], key: str, original: Sequence[dict] = ()) -> None:
+    """Loss and score side by side. original: points of the original, where it is trained alike."""
+    columns = st.columns(2 if scores else 1, gap="medium")
+    losses, table = loss_curve(points, original)
+    with columns[0]:
+        said = f"Loss at {len(table)} points" + (f"; now {table['loss'].iloc[-1]:.4f}" if len(table) else "")
+        show(losses, said, table, key=f"{key}_loss", file_name="subemb-adapt-loss.csv")
+    if scores:
+        references = {side: score for side, score in scores.items() if side in ("original", "compressed")}
+        figure, table = score_curve({"adapted": points} | ({TUNED: list(original)} if original else {}), references)
+        with columns[1]:
+            last = f"; now {table['score'].iloc[-1]:.1f}" if len(table) else ""
+            show(figure, f"Score at {len(table)} points{last}", table, key=f"{key}_score", file_name="subemb-adapt-score.csv")
+
+
+def result_view(frame: Frame, known: Adaptation) -> None:
+    """Scores of the sides, sizes, curves."""
+    st.subheader("Adapted", anchor=False)
+    how = "stopped early" if known.state == "stopped" else "done"
+    st.markdown(
+        f"{OBJECTIVES[known.settings.objective].title}, **{TRAINED[known.settings.train].title}**, {how}: {counted(known.steps, 'step')} in "
+        f"{seconds_text(known.seconds)} on {known.learned_from}; {known.reassigned:,} codes are other ones than before."
+    )
+    if known.scores:
+        scored = known.scored
+        places = st.columns(len(known.scores)) if len(known.scores) <= 3 else chart_places(len(known.scores))
+        for column, (side, score) in zip(places, known.scores.items(), strict=True):
+            reference = TUNED if side == "adapted" and TUNED in known.scores else "original"
+            change = None if side == reference else f"{score - known.scores[reference]:+.1f} to the {reference}"
+            column.metric(f"{scored['metric']} x 100, {side}", f"{score:.1f}", change, border=True)
+        st.caption(
+            f"On {escape_markdown(scored['name'])}{'' if scored.get('held_out') else f' ({known.scored_count})'}, none of whose sentences was learned from. They chose which weights "
+            "were kept, so the score after training is a little too good."
+        )
+        if TUNED in known.scores:
+            st.caption(
+                "The fine-tuned original was trained alike, for as many steps on the same batches, its whole table in place of the codebooks: "
+                "what compression costs is the distance of adapted to it, not to the original as it came."
+            )
+        elif known.settings.is_fine_tuning:
+            st.caption("It was stopped before the original had been trained as long, so there is no fair comparison.")
+    size = known.size
+    columns = st.columns(3)
+    columns[0].metric("Codebooks and codes", size_text(size["table_bytes"]), border=True)
+    columns[1].metric("Changed weights", size_text(size["changed_bytes"]), border=True)
+    columns[2].metric(
+        "Stored, together", size_text(size["total_bytes"]), f"{percent_text(size['total_bytes'] / size['original_bytes'])} of the table",
+        delta_color="off", delta_arrow="off", border=True,
+    )  # fmt: skip
+    curves(known.history, known.scores, "adapt_done", known.original_history)
+    st.markdown("**Three columns:** original, compressed and adapted side by side, on your own sentences and on labelled sets.")
+    query = to_query(frame.visit.request) | {ADAPTED: known.key}
+    with st.container(horizontal=True):
+        for path, label, icon in (page for page in PAGES if page[1] in THREE_COLUMNS):
+            st.page_link(path, label=label, icon=icon, query_params=query)
+
+
+def history_view(frame: Frame, current: str | None) -> None:
+    """Every adaptation of this model on this server; those selected are drawn in one chart."""
+    found = [
+        known
+        for known in tasks.kept_adaptations(frame.run.model["identity"])
+        if known.key != current or not is_training(known.key)
+    ]
+    if not found:
+        return
+    st.subheader("Adaptations of this model", anchor=False)
+    table = pd.DataFrame([_row(known) for known in found])
+    event = st.dataframe(
+        table,
+        hide_index=True,
+        key=f"adapt_history_{len(found)}",
+        on_select="rerun",
+        selection_mode="multi-row",
+        alt="Adaptations of this model with settings, sizes and scores",
+    )
+    chosen = [found[place] for place in event.selection.rows if place < len(found)]
+    if not chosen:
+        st.caption("Select one to show or delete it, several to compare their scores.")
+    elif len(chosen) == 1:
+        under_way = is_training(chosen[0].key)
+        with st.container(horizontal=True):
+            if st.button("Show", icon=":material/visibility:", key="adapt_show"):
+                show_adaptation(frame, chosen[0])
+            if not under_way and st.button("Delete", icon=":material/delete:", key="adapt_delete"):
+                tasks.forget_adaptation(chosen[0].key)
+                if chosen[0].key == current:
+                    write_parameter(PARAMETER, None)
+                st.rerun()
+    else:
+        runs = {
+            f"{place + 1}: {_row(known)['table']}, {known.settings.train}": known.history for place, known in enumerate(chosen)
+        }
+        figure, points = score_curve(runs, {})
+        show(figure, f"Scores of {len(runs)} adaptations", points, key="adapt_compared", file_name="subemb-adaptations.csv")
+    download_csv(table, "subemb-adaptations.csv", key="adapt_history_download")
+
+
+def show_adaptation(frame: Frame, known: Adaptation) -> None:
+    """Put an adaptation on the page, with the run that it began with."""
+    run_key = tasks.run_key_of(known.key)
+    if run_key != frame.run.key:
+        frame.visit.show(Request.of(known.model, CompressionSettings.from_dict(known.compression)), run_key)
+        frame.visit.form_follows = True
+    write_parameter(PARAMETER, known.key)
+    st.rerun()
+
+
+def _row(known: Adaptation) -> dict:
+    settings = known.compression
+    return {
+        "table": f"{settings['method']} f={settings['subspaces']} Q={settings['codebook_size']}",
+        "objective": known.settings.objective,
+        "trained": known.settings.train,
+        "text": known.text["name"],
+        "sentences": known.text["sentences"],
+        "state": TRAINING_NOW if is_training(known.key) else STATES.get(known.state, known.state),
+        "steps": known.steps,
+        "seconds": round(known.seconds),
+        "bytes": known.size.get("total_bytes"),
+        "original": _score(known, "original"),
+        TUNED: _score(known, TUNED),
+        "compressed": _score(known, "compressed"),
+        "adapted": _score(known, "adapted"),
+        "scored on": known.scored["name"] if known.scored else None,
+    }
+
+
+def _score(known: Adaptation, side: str) -> float | None:
+    score = known.scores.get(side)
+    return None if score is None else round(score, 1)
+
 
 _POLL = 1.0
 _SAVING = 60.0  # seconds to wait for the worker to leave a job that was paused or stopped
@@ -164,3 +367,16 @@ def over_view(frame: Frame, key: str, job: Job | None) -> None:
         if known is not None and st.button("Stop here and keep the best", icon=":material/stop_circle:", key="adapt_stop_here"):
             submit(frame, key, "stop_adaptation")
             st.rerun()
+
+
+def draw() -> None:
+    """The page."""
+    frame = page(
+        "Adapt",
+        "Codes and codebooks were found by looking at the table alone. Here the original model becomes a teacher: the codebooks are trained "
+        "until the model answers as it did. Nothing but sentences without labels is needed, or not even those. "
+        "Or fine-tune it on masked words or labelled pairs, and the original alike.",
+    )
+    with frame.errors():
+        if frame.run is not None:
+            adapt_page(frame)

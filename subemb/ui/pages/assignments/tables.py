@@ -4,13 +4,14 @@ import io
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
-from ....format import count_text, percent_text
+from ....base.text import count_text, percent_text
 from ....models.vocabulary import escape_markdown
 from ...shell.text import counted
-from ...widgets.charts import download_csv
-from .views import Assignment, code_columns
+from ...widgets.charts import NEUTRAL, PALETTE, download_csv, layout, show
+from .views import Assignment, block_legend, code_columns
 
 LISTED_COLLISIONS = 200
 LISTED_TOKENS = 12
@@ -175,4 +176,214 @@ def table_view(assignment: Assignment) -> None:
         key="assignments_download",
         icon=":material/download:",
         on_click="ignore",
+    )
+
+
+DRAWN_MEMBERS = 12
+MOST_BARS = 512
+
+
+def clamped_number(label: str, key: str, highest: int, default: int = 0, **options) -> int:
+    """A number field from 0 to ``highest``, linked to the URL, that survives a change of run to a smaller range."""
+    if isinstance(st.session_state.get(key), int) and not 0 <= st.session_state[key] <= highest:
+        st.session_state[key] = min(max(0, st.session_state[key]), highest)
+    start = {} if key in st.session_state else {"value": min(default, highest)}
+    return int(
+        st.number_input(
+            label,
+            min_value=0,
+            max_value=highest,
+            step=1,
+            key=key,
+            bind="query-params",
+            persist_state="session",
+            **start,
+            **options,
+        )
+        or 0
+    )
+
+
+# Codewords
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def members_of(key: str, subspace: int, code: int, _table, _compressed) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens of one code, nearest to the codeword first, and their distances."""
+    from ....analysis import members
+
+    found = members(_table, _compressed, subspace, code)
+    return found.ids, found.distances
+
+
+def codewords_view(assignment: Assignment) -> None:
+    """One codeword: every token that uses it, nearest first."""
+    unit, key = assignment.unit, assignment.frame.run.key
+    left, right = st.columns(2)
+    with left:
+        subspace = clamped_number(unit.capitalize(), "subspace", assignment.subspaces - 1)
+    size = len(assignment.compressed.codebooks[subspace])
+    with right:
+        code = clamped_number("Code", "code", size - 1, help="The number in the block.")
+    ids, distances = members_of(key, subspace, code, assignment.frame.table, assignment.compressed)
+    vocabulary = len(assignment.codes)
+    if not len(ids):
+        st.info(
+            f"No token uses code {code} of {unit} {subspace}. The view **Usage** lists the codes in use.",
+            icon=":material/do_not_disturb_on:",
+        )
+        return
+    st.markdown(
+        f"**{count_text(len(ids))}** of {count_text(vocabulary)} tokens ({percent_text(len(ids) / vocabulary)}) use code "
+        f"**{code}** of {unit} **{subspace}**; used alike, each of the {count_text(size)} codes would have "
+        f"{count_text(round(vocabulary / size))}."
+    )
+    block_legend(assignment, compared=False)
+    drawn = min(DRAWN_MEMBERS, len(ids))
+    notes = [f"#{i} · distance {distance:.3f}" for i, distance in zip(ids[:drawn], distances[:drawn], strict=True)]
+    assignment.draw(assignment.rows(ids[:drawn].tolist(), notes), f"The {counted(drawn, 'token')} nearest to this codeword")
+    table = members_table(key, subspace, code, ids, distances, assignment)
+    st.markdown(
+        "**The only token that uses it**"
+        if len(ids) == 1
+        else f"**All {count_text(len(ids))} tokens that use it, nearest first**"
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        key="members",
+        height=360,
+        alt=f"Tokens that use code {code} of {unit} {subspace}, nearest first",
+        column_config={"distance": st.column_config.NumberColumn(f"Distance within the {unit}", format="%.4f")},
+    )
+    st.caption(
+        "Distance: Euclidean, between the token's own piece and the shared sub-vector"
+        + (", in what the earlier stages left over." if assignment.compressed.is_additive else ".")
+    )
+    download_csv(table, f"subemb-{unit}-{subspace}-code-{code}.csv", key="members_download")
+
+
+def members_table(key: str, subspace: int, code: int, ids, distances, assignment: Assignment) -> pd.DataFrame:
+    """Token, id, kind, distance of the tokens of a code."""
+    return assignment.facts(ids).assign(distance=distances)
+
+
+# Usage
+
+
+@st.cache_data(max_entries=8, show_spinner="Counting codes …")
+def usage_of(key: str, _compressed):
+    """CodeUsage of a run."""
+    from ....analysis import code_usage
+
+    return code_usage(_compressed)
+
+
+def usage_table(usage, unit: str) -> pd.DataFrame:
+    """One row a subspace."""
+    sizes = [len(counts) for counts in usage.counts]
+    return pd.DataFrame(
+        {
+            unit: np.arange(len(sizes)),
+            "codes": sizes,
+            "used": usage.used,
+            "entropy, bits": usage.entropy,
+            "largest possible, bits": np.log2(sizes),
+            "share of largest": usage.entropy_share,
+            "perplexity": usage.perplexity,
+            "most used code": [int(counts.argmax()) for counts in usage.counts],
+            "its tokens": [int(counts.max()) for counts in usage.counts],
+        }
+    )
+
+
+def entropy_chart(table: pd.DataFrame, unit: str) -> go.Figure:
+    """Entropy of every subspace against the most it could be."""
+    figure = go.Figure()
+    figure.add_bar(
+        x=table[unit],
+        y=table["entropy, bits"],
+        name="entropy of the codes",
+        marker={"color": PALETTE[0]},
+        customdata=table[["used", "codes", "perplexity"]].to_numpy(),
+        hovertemplate=f"{unit} %{{x}}: %{{y:.3f}} bits<br>%{{customdata[0]}} of %{{customdata[1]}} codes used, perplexity "
+        "%{customdata[2]:.1f}<extra></extra>",
+    )
+    figure.add_scatter(
+        x=table[unit],
+        y=table["largest possible, bits"],
+        name="all codes used alike: log2 Q",
+        mode="lines+markers",
+        line={"color": PALETTE[1], "dash": "dash"},
+        marker={"symbol": "line-ew-open", "size": 12},
+        hovertemplate="at most %{y:.3f} bits<extra></extra>",
+    )
+    layout(figure, "Entropy of the codes: the closer to the dashed line, the more evenly used", unit, "entropy (bits)")
+    if len(table) <= 30:
+        figure.update_xaxes(dtick=1)
+    return figure
+
+
+def counts_table(counts: np.ndarray) -> pd.DataFrame:
+    """Codes of one subspace, most used first."""
+    order = np.argsort(-counts, kind="stable")
+    return pd.DataFrame({"rank": np.arange(1, len(order) + 1), "code": order, "tokens": counts[order]})
+
+
+def counts_chart(table: pd.DataFrame, unit: str, subspace: int) -> go.Figure:
+    """Tokens of each code of one subspace, most used first."""
+    step = -(-len(table) // MOST_BARS)
+    drawn = table.iloc[::step]
+    figure = go.Figure()
+    figure.add_bar(
+        x=drawn["rank"],
+        y=drawn["tokens"],
+        name="tokens of the code",
+        marker={"color": PALETTE[0]},
+        customdata=drawn["code"],
+        hovertemplate="code %{customdata}, rank %{x}: %{y:,} tokens<extra></extra>",
+    )
+    figure.add_hline(
+        y=float(table["tokens"].mean()),
+        line={"color": NEUTRAL, "dash": "dash"},
+        annotation_text="mean",
+        annotation_position="top right",
+    )
+    every = "" if step == 1 else f" (every {step}th of {len(table):,} codes drawn)"
+    layout(figure, f"Tokens of each code of {unit} {subspace}{every}", "codes, most used first (rank)", "tokens")
+    return figure
+
+
+def usage_view(assignment: Assignment) -> None:
+    """Usage of codes per subspace with entropy."""
+    usage = usage_of(assignment.frame.run.key, assignment.compressed)
+    unit = assignment.unit
+    table = usage_table(usage, unit)
+    unused = int((table["codes"] - table["used"]).sum())
+    st.markdown(
+        f"Mean entropy **{table['entropy, bits'].mean():.2f} bits** of at most {table['largest possible, bits'].mean():.2f} "
+        f"({percent_text(float(table['share of largest'].mean()))}); "
+        + (
+            "every code is used."
+            if not unused
+            else f"**{count_text(unused)}** of {count_text(int(table['codes'].sum()))} codes are used by no token."
+        )
+    )
+    show(
+        entropy_chart(table, unit),
+        f"Entropy of the codes of each of {len(table)} {unit}s, from {table['entropy, bits'].min():.2f} to "
+        f"{table['entropy, bits'].max():.2f} bits; used alike they would have {table['largest possible, bits'].max():.2f} bits.",
+        table,
+        key="entropy",
+        file_name="subemb-code-usage.csv",
+    )
+    subspace = clamped_number(unit.capitalize(), "subspace", assignment.subspaces - 1)
+    counts = counts_table(usage.counts[subspace])
+    show(
+        counts_chart(counts, unit, subspace),
+        f"Tokens of each code of {unit} {subspace}: from {counts['tokens'].max():,} for code {counts['code'].iloc[0]} down to "
+        f"{counts['tokens'].min():,} for code {counts['code'].iloc[-1]}.",
+        counts,
+        key="counts",
+        file_name=f"subemb-codes-of-{unit}-{subspace}.csv",
     )

@@ -8,9 +8,9 @@ import streamlit as st
 from ....models.vocabulary import escape_markdown
 from ....tasks.evaluations import EngineOption, engine_options
 from ...shell.frame import Frame
+from ...shell.request import BUNDLED
 from ...shell.sidebar import write_hub_id
 from ...shell.text import counted
-from ...state import BUNDLED
 from ...widgets.scores import per_cent
 from .charts import label_name
 

@@ -5,17 +5,17 @@ import hashlib
 import pandas as pd
 import streamlit as st
 
-from ....codec.settings import METHODS, CompressionSettings
+from ....base.text import count_text, percent_text, seconds_text, size_text
+from ....codec.settings import METHODS, CompressionSettings, settings_text
 from ....comparison import Compared, comparison_key, kept_comparison, plan, seconds_of
-from ....format import count_text, percent_text, seconds_text, settings_text, size_text
 from ....jobs.manager import manager
 from ....runs import Run
+from ...shell.request import Request
 from ...shell.text import show_error
 from ...shell.work import Work, begin, forget, watch
-from ...state import Request
 from ...widgets.charts import download_csv
 from .charts import MEASURES, comparison_chart
-from .page import Measured
+from .views import Measured
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ....adaptation.result import Adaptation
+from ....base.text import size_text
 from ....codec.settings import METHODS
-from ....format import size_text
 from ....models.vocabulary import escape_markdown
 from ....runs import Run
 from ....tasks.exports import COMPACT, DENSE, ONNX, Export

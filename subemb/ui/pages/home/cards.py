@@ -3,9 +3,9 @@
 import pandas as pd
 import streamlit as st
 
-from ....codec.settings import METHODS
+from ....base.text import count_text, percent_text, seconds_text, size_text
+from ....codec.settings import METHODS, WEIGHT_NAMES, settings_text
 from ....codec.sizes import FLOAT_BYTES
-from ....format import WEIGHT_NAMES, count_text, percent_text, seconds_text, settings_text, size_text
 from ....runs import NEIGHBOURS, Run
 
 PLAIN = {"delta_color": "off", "delta_arrow": "off"}  # the small line below a number is a remark, not a change

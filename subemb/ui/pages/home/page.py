@@ -2,14 +2,14 @@
 
 import streamlit as st
 
-from ....format import settings_text
+from ....codec.settings import settings_text
 from ....models.vocabulary import escape_markdown
 from ....runs import Run
-from ...data import finished_run
-from ...shell.frame import Frame, heading
-from ...state import Request, command_line
+from ...shell.data import finished_run
+from ...shell.frame import Frame, explain_empty, heading, live_view, page
+from ...shell.request import Request, command_line
 from ...widgets.charts import download_csv, error_curve, show
-from .cards import RUNS_COLUMNS, runs_table
+from .cards import RUNS_COLUMNS, quality_card, runs_table, size_card
 
 
 def example_note(frame: Frame) -> None:
@@ -72,3 +72,29 @@ def reproduce(frame: Frame) -> None:
     with st.expander("The same on the command line"):
         request = Request.of(frame.run.model, frame.run.settings)
         st.code(command_line(request), language="bash", wrap_lines=True)
+
+
+def draw() -> None:
+    """The page."""
+    frame = page(
+        "Home",
+        "A language model starts with a table: one vector for every token it knows, often most of the model. Subspace embedding "
+        "cuts every vector into **f** pieces and lets tokens share pieces from small codebooks, so that a token is no more than "
+        "**f** small integers, its codes. Pick a model and a method in the sidebar, press **Run**, watch the codes being found, and "
+        "see on the other pages what it did to the tokens.",
+    )
+    with frame.errors():
+        if frame.run is None:
+            explain_empty(frame)
+            return
+        if frame.visit.running is not None:
+            live_view(frame.visit)
+        example_note(frame)  # right above the cards that it is about
+        left, right = st.columns(2, gap="medium")
+        with left:
+            size_card(frame.run)
+        with right:
+            quality_card(frame.run)
+        finished_curve(frame.run)
+        runs_of_this_visit(frame)
+        reproduce(frame)

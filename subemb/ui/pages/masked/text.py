@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from ....base.text import count_text, seconds_text
 from ....evaluate.masked.perplexity import (
     DEFAULT_TOKENS,
     FEWEST_SENTENCES,
@@ -17,16 +18,15 @@ from ....evaluate.masked.perplexity import (
     estimated_seconds,
     plan,
 )
-from ....format import count_text, seconds_text
 from ....models.sentences import longest_input
 from ....models.vocabulary import plotly_text
 from ....tasks.masked import SCORE
-from ...masked_examples import TEXTS
 from ...shell.text import counted, shortened, write_parameter
 from ...shell.work import Work, begin, has_begun, outcome
 from ...widgets.charts import COMPRESSED, NEUTRAL, PALETTE, layout, show
 from ...widgets.sentence_inputs import cut, put, say_cut, take_up
-from .page import MaskedPage, capitalized
+from .sentence import TEXTS
+from .tables import MaskedPage, capitalized
 
 LONGEST_IN_URL = 2_000  # characters
 _MARKS = ("circle", "diamond", "square", "cross")

@@ -5,22 +5,21 @@ import math
 import pandas as pd
 import streamlit as st
 
+from ....base.text import count_text
 from ....evaluate.data.pairs import PairSet
 from ....evaluate.similarity.pairs import encoding_seconds
-from ....evaluate.similarity_report import METRIC_NAMES, SimilarityReport
-from ....format import count_text
+from ....evaluate.similarity.report import METRIC_NAMES, SimilarityReport
 from ....models.vocabulary import escape_markdown, plotly_text
 from ....tasks.sides import Subject
 from ....tasks.similarity_sets import MOST_PAIRS, RESAMPLES, SEED, kept_set, set_key
-from ... import similarity_charts as charts
-from ...kept_reports import kept_or_job, kept_report, offer_set
-from ...score_card import score_card
 from ...shell.frame import Frame
+from ...shell.kept_reports import kept_or_job, kept_report, offer_set
 from ...shell.text import counted, errors_shown, shortened
 from ...shell.work import Work, subject_of
 from ...widgets.charts import download_csv, show
 from ...widgets.pairs_source import choose_pairs, linked_digest
-from ...widgets.scores import interval_sentence, interval_text, skipped_rows
+from ...widgets.scores import interval_sentence, interval_text, score_card, skipped_rows
+from . import charts
 
 _KEY = "similarity_set"  # of widgets and of the URL's parameters
 MOST_MOVED = 100  # rows of the table

@@ -6,21 +6,20 @@ import pandas as pd
 import streamlit as st
 
 from ....base.errors import InputError
+from ....base.text import count_text
 from ....evaluate.data.pairs import WordSet
+from ....evaluate.similarity.report import descending_ranks
 from ....evaluate.similarity.words import WordReport
-from ....evaluate.similarity_report import descending_ranks
-from ....format import count_text
 from ....models.vocabulary import Vocabulary, escape_markdown, plotly_text
 from ....tasks.sides import Subject
 from ....tasks.similarity_sets import RESAMPLES, SEED, kept_words, words_key
-from ... import similarity_charts as charts
-from ...kept_reports import kept_or_job, kept_report
-from ...score_card import score_card
 from ...shell.frame import Frame
+from ...shell.kept_reports import kept_or_job, kept_report
 from ...shell.text import counted, errors_shown, show_error
 from ...shell.work import Work, begin, forget, subject_of
 from ...widgets.charts import show
-from ...widgets.scores import interval_sentence, interval_text, skipped_rows
+from ...widgets.scores import interval_sentence, interval_text, score_card, skipped_rows
+from . import charts
 from .labelled import number_columns
 
 _LINK = "words"  # URL parameter: digest of the list

@@ -6,13 +6,23 @@ same token on both; the token's id is in ``customdata``. Every kind of token has
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
-from ....models.vocabulary import KINDS
-from ...selection import ORIGINAL, positions
+from ....analysis.error import reconstruction_error
+from ....analysis.layout import Layout
+from ....base.errors import InputError
+from ....codec.compressed import Compressed, SubspaceCompressed
+from ....models.vocabulary import KINDS, Vocabulary, escape_html, plotly_text
+from ...shell.text import shortened
 from ...widgets.charts import NEUTRAL, PALETTE
+from .selection import ORIGINAL, positions
+
+if TYPE_CHECKING:
+    import torch
 
 #: kind -> (plotly symbol, the same as a character, colour)
 KIND_MARKS = {
@@ -306,3 +316,221 @@ def _extent(points: np.ndarray, other: np.ndarray) -> tuple[list[float], list[fl
     low, high = both.min(0), both.max(0)
     rim = 0.05 * (high - low)
     return (low - rim).tolist(), (high + rim).tolist()
+
+
+#: What points can be coloured by.
+KIND, CODE, ERROR, NORM, ID = "Token kind", "Code of a subspace", "Error", "Norm", "Token id"
+SWATCHES = 64  # codes named one by one in the key
+
+
+@dataclass(frozen=True)
+class TokenFacts:
+    """Facts of all V tokens of one run; shared, not to be changed.
+
+    error: relative squared error, its mean over the tokens is that of the table. cosine of a vector and its reconstruction.
+    norm, new_norm: lengths before and after. codes: (V, f) ints, or None. names: escaped for plotly.
+    """
+
+    error: np.ndarray
+    cosine: np.ndarray
+    norm: np.ndarray
+    new_norm: np.ndarray
+    codes: np.ndarray | None
+    names: list[str]
+
+    def details(self, ids: np.ndarray) -> list[str]:
+        """Hover text of some tokens: codes and error. Short, because every drawn token has one."""
+        errors = [f"error {error:.3f}" for error in self.error[ids].tolist()]
+        if self.codes is None:
+            return errors
+        more = " …" if self.codes.shape[1] > CODES_IN_HOVER else ""
+        rows = self.codes[ids, :CODES_IN_HOVER].tolist()
+        return [f"{' '.join(map(str, row))}{more}<br>{text}" for row, text in zip(rows, errors, strict=True)]
+
+    def drawn(self, ids: np.ndarray, kinds: np.ndarray) -> Drawn:
+        """Some tokens, for the maps."""
+        label = "" if self.codes is None else "codes "
+        return Drawn(ids, kinds[ids], [self.names[i] for i in ids.tolist()], self.details(ids), label)
+
+
+def colouring_of(
+    colour: str,
+    facts: TokenFacts,
+    ids: np.ndarray,
+    subspace: int = 0,
+    code: int | None = None,
+    codebook: np.ndarray | None = None,
+) -> Colouring:
+    """What the colours of the drawn tokens ``ids`` mean.
+
+    colour: one of KIND, CODE, ERROR, NORM, ID. subspace, its codebook (Q, d), and the code to highlight: for CODE.
+    Raises InputError for a code that the codebook does not have.
+    """
+    if colour == CODE and facts.codes is not None:
+        if code is not None and code >= len(codebook):
+            raise InputError(f"there is no code {code} in subspace {subspace}; choose one from 0 to {len(codebook) - 1}")
+        return by_code(subspace, facts.codes[ids, subspace], codebook, code)
+    if colour == ERROR:
+        return by_value("error of the token, in units of the mean variance", facts.error[ids])
+    if colour == NORM:
+        return by_value("length of the vector", facts.norm[ids], facts.new_norm[ids])
+    if colour == ID:
+        return by_value("token id", ids.astype(np.float32), clip=0.0)
+    return by_kind()
+
+
+def key_html(colour: str, colouring: Colouring, drawn: Drawn, codebook: np.ndarray | None = None) -> str:
+    """The key to both maps, as HTML: what colours and symbols mean."""
+    by_colour = colouring.values is None and colouring.chosen is None
+    kinds, counts = np.unique(drawn.kinds, return_counts=True)
+    number = dict(zip(kinds.tolist(), counts.tolist(), strict=True))
+    marks = "".join(
+        f'<span style="white-space:nowrap"><span aria-hidden="true" '
+        f'style="color:{KIND_MARKS[kind][2] if by_colour else "inherit"}">{KIND_MARKS[kind][1]}</span> '
+        f"{kind} <span style='opacity:.75'>{number[kind]:,}</span></span>"
+        for kind in KINDS
+        if kind in number
+    )
+    meaning = _colour_key(colour, colouring, drawn, codebook)
+    style = "display:flex;flex-wrap:wrap;gap:.15rem 1rem;align-items:center;font-size:.875rem"
+    return f'<div style="{style}"><strong>{"Kind" if by_colour else "Symbol"}</strong>{marks}</div>{meaning}'
+
+
+def _colour_key(colour: str, colouring: Colouring, drawn: Drawn, codebook: np.ndarray | None) -> str:
+    style = "display:flex;flex-wrap:wrap;gap:.15rem .6rem;align-items:center;font-size:.875rem;margin-top:.25rem"
+    title = f"<strong>Colour</strong><span>{escape_html(colouring.title)}</span>"
+    if colouring.chosen is not None:
+        return (
+            f'<div style="{style}">{title}<span>{int(colouring.chosen.sum()):,} of {len(drawn.ids):,} tokens drawn have it: '
+            "large and red; all others grey</span></div>"
+        )
+    if colouring.values is None:
+        return ""
+    if colour == CODE:
+        note = f"<span>{len(codebook):,} codes; like colours are like sub-vectors</span>"
+        if len(codebook) <= SWATCHES:
+            chips = "".join(
+                f'<span style="white-space:nowrap"><span aria-hidden="true" style="color:{shade}">⬤</span>&nbsp;{code}</span>'
+                for code, shade in code_swatches(codebook)
+            )
+            return f'<div style="{style}">{title}{note}</div><div style="{style}">{chips}</div>'
+        colours = [oklch(0.58, 0.14, i / 24) for i in range(25)]
+        return f'<div style="{style}">{title}{note}{_bar(colours)}</div>'
+    low, high = _number(colouring.low), _number(colouring.high)
+    clipped = "" if colour == ID else "<span style='opacity:.75'>(the outer 1 % at each end share the end colours)</span>"
+    return f'<div style="{style}">{title}<span>{low}</span>{_bar(GRADIENT)}<span>{high}</span>{clipped}</div>'
+
+
+def found_text(query: str, found: int, ringed: int) -> str:
+    """What a search found, and how the maps show it.
+
+    >>> found_text("king", 1, 1)
+    '1 token found for king: ringed and named on both maps, with a line from where it was.'
+    >>> found_text("queen", 4, 0)
+    '4 tokens found for queen, none on these maps.'
+    """
+    text = f"{found:,} token{'s' if found != 1 else ''} found for {query}"
+    if not ringed:
+        return text + ", none on these maps."
+    some = f"{ringed:,} of them " if ringed < found else ""
+    if ringed > LABELS:
+        return f"{text}: {some}ringed on both maps, the best {LABELS} named, with a line from where they were."
+    return f"{text}: {some}ringed and named on both maps, with a line from where {'it was' if ringed == 1 else 'they were'}."
+
+
+def _bar(colours) -> str:
+    return (
+        '<span aria-hidden="true" style="display:inline-block;width:9rem;height:.7rem;border-radius:.2rem;'
+        f'background:linear-gradient(90deg,{",".join(colours)})"></span>'
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+LONGEST_NAME = 40  # characters of a token in hover text and labels
+CODES_IN_HOVER = 8
+CODE_COLUMNS = 8  # with more subspaces the table has all codes in one column
+NEIGHBOURS = 10
+
+
+def token_facts(table: "torch.Tensor", compressed: Compressed, vocabulary: Vocabulary) -> TokenFacts:
+    """Measure every token; takes under a second for 30,000 x 384."""
+    errors = reconstruction_error(table, compressed)
+    has_codes = isinstance(compressed, SubspaceCompressed)
+    norm = table.norm(dim=1).numpy()
+    # From what is there already: ||w^||^2 = ||w||^2 + ||w - w^||^2 - 2 w.(w - w^) needs the product; rebuilding is as cheap.
+    new_norm = compressed.reconstruct().norm(dim=1).numpy()
+    return TokenFacts(
+        error=errors.per_token,
+        cosine=errors.cosine,
+        norm=norm,
+        new_norm=new_norm,
+        codes=compressed.codes.numpy() if has_codes else None,
+        names=[plotly_text(shortened(text, LONGEST_NAME)) for text in vocabulary.display],
+    )
+
+
+def token_table(
+    ids: Sequence[int] | np.ndarray, facts: TokenFacts, vocabulary: Vocabulary, layout: Layout | None = None
+) -> pd.DataFrame:
+    """One row a token: id, token, kind, codes, errors, norms and, for tokens in ``layout``, where they are on both maps."""
+    ids = np.asarray(ids, dtype=np.int64)
+    columns: dict = {
+        "id": ids,
+        "token": [vocabulary.display[i] for i in ids.tolist()],
+        "kind": vocabulary.kinds[ids],
+    }
+    if facts.codes is not None:
+        codes = facts.codes[ids]
+        if codes.shape[1] <= CODE_COLUMNS:
+            columns |= {f"code {i}": codes[:, i] for i in range(codes.shape[1])}
+        else:
+            columns["codes"] = [" ".join(map(str, row)) for row in codes.tolist()]
+    columns |= {
+        "error": facts.error[ids],
+        "cosine": facts.cosine[ids],
+        "norm before": facts.norm[ids],
+        "norm after": facts.new_norm[ids],
+    }
+    if layout is not None and len(layout.ids):
+        place = np.searchsorted(layout.ids, ids).clip(max=len(layout.ids) - 1)
+        there = layout.ids[place] == ids
+        for side, points in (("before", layout.original), ("after", layout.reconstructed)):
+            for axis, name in enumerate("xy"):
+                columns[f"{name} {side}"] = np.where(there, points[place, axis], np.nan)
+    return pd.DataFrame(columns)
+
+
+def only(layout: Layout, ids: np.ndarray) -> Layout:
+    """The part of a layout for some of its tokens (ascending ids)."""
+    if len(ids) == len(layout.ids):
+        return layout
+    at = np.searchsorted(layout.ids, ids)
+    return Layout(layout.method, ids, layout.original[at], layout.reconstructed[at], layout.explained, layout.neighbours_kept)
+
+
+def kept_on_the_plane(layout: Layout, k: int = NEIGHBOURS, sample: int = 2000, seed: int = 0) -> float | None:
+    """Share of the k nearest tokens on the original map that are among the k nearest on the reconstructed one.
+
+    Mean over ``sample`` of the layout's tokens, dealt by ``seed``; of several tokens at one place any may count as near.
+    None for fewer than 3 tokens. The same for the full space is :func:`subemb.analysis.neighbours_kept`.
+    """
+    from scipy.spatial import cKDTree
+
+    count = len(layout.ids)
+    k = min(k, count - 2)
+    if k < 1:
+        return None
+    asked = np.arange(count)
+    if count > sample:
+        asked = np.sort(np.random.default_rng(seed).choice(count, sample, replace=False))
+    before, after = (_others(cKDTree(points), points, asked, k) for points in (layout.original, layout.reconstructed))
+    return float(np.mean([len(a & b) / k for a, b in zip(before, after, strict=True)]))
+
+
+def _others(tree, points: np.ndarray, asked: np.ndarray, k: int) -> list[set[int]]:
+    """The k nearest of each asked point, itself left out."""
+    _, found = tree.query(points[asked], k=k + 1)
+    return [set([int(j) for j in row if j != i][:k]) for i, row in zip(asked.tolist(), found, strict=True)]

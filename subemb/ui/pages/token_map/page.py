@@ -1,24 +1,257 @@
 """The page Token map: the two linked maps, what they leave out, and the table of what is selected."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import streamlit as st
 
-from ....analysis.layout import Layout, layout_displacement, pca_layout, sample_tokens
-from ....format import count_text, percent_text
-from ....jobs.manager import manager
+from ....analysis.layout import Layout, UmapSettings, kept_umap_layout, layout_displacement, pca_layout, sample_tokens
+from ....base.text import count_text, percent_text, seconds_text
+from ....jobs.manager import Job, manager
 from ....models.vocabulary import escape_markdown
 from ....runs import NEIGHBOURS
 from ....tasks import layouts as map_job
-from ...map_controls import View, controls
-from ...map_facts import TokenFacts, kept_on_the_plane, only, token_facts, token_table
-from ...map_key import CODE, colouring_of, found_text, key_html
-from ...map_umap import umap_view
-from ...selection import NOTHING, ORIGINAL, RECONSTRUCTED, Selection, after, sentence, within
-from ...shell.frame import Frame
-from ...shell.text import errors_shown
+from ...shell.frame import Frame, page
+from ...shell.text import errors_shown, show_error
 from ...widgets.charts import download_csv
-from .charts import map_figure
+from .charts import (
+    CODE,
+    ERROR,
+    ID,
+    KIND,
+    NORM,
+    TokenFacts,
+    colouring_of,
+    found_text,
+    kept_on_the_plane,
+    key_html,
+    map_figure,
+    only,
+    token_facts,
+    token_table,
+)
 from .link import heard_of, link_maps, message
+from .selection import NOTHING, ORIGINAL, RECONSTRUCTED, Selection, after, sentence, within
+
+SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 60_000, 120_000)
+PCA_TOKENS, UMAP_TOKENS = 60_000, 5_000  # drawn by default, if the vocabulary has more
+FOUND_TOKENS = 200  # highlighted at most
+
+
+@dataclass(frozen=True)
+class View:
+    """What a visitor asked for. tokens: how many to draw. code: the one to highlight, or None. found: ids, best first."""
+
+    method: str
+    colour: str
+    subspace: int
+    code: int | None
+    tokens: int
+    seed: int
+    umap: UmapSettings
+    query: str
+    found: list[int]
+    found_in_all: int
+
+
+def _sizes(vocabulary: int, default: int) -> list[int]:
+    """How many tokens can be drawn; the default comes first."""
+    default = min(default, vocabulary)
+    return [default, *(size for size in (*SIZES, vocabulary) if size <= vocabulary and size != default)]
+
+
+def controls(frame: Frame, facts: TokenFacts) -> View:
+    """The settings of the page; every one is in the URL.
+
+    The first option and an empty field are the defaults: with others Streamlit warns in the log when a link sets the value.
+    """
+    vocabulary = frame.run.model["vocabulary"]
+    with st.container(horizontal=True, vertical_alignment="bottom", key="map_controls"):
+        method = st.radio(
+            "Layout",
+            ["PCA", "UMAP"],
+            horizontal=True,
+            width="content",
+            key="map",
+            bind="query-params",
+            help="PCA: two main axes of the original table, a plain shadow of all dimensions. UMAP: who is near whom, from all "
+            "dimensions; computed on request.",
+        )
+        colours = [KIND, *([CODE] if facts.codes is not None else []), ERROR, NORM, ID]
+        colour = st.selectbox("Colour by", colours, key="map_colour", bind="query-params", width=165)
+        subspace, code = _code_controls(frame, facts) if colour == CODE else (0, None)
+        tokens = st.selectbox(
+            "Tokens drawn",
+            _sizes(vocabulary, UMAP_TOKENS if method == "UMAP" else PCA_TOKENS),
+            format_func=lambda size: f"all {size:,}" if size == vocabulary else f"{size:,}",
+            key="map_umap_tokens" if method == "UMAP" else "map_tokens",
+            bind="query-params",
+            width=130,
+            help="All of them, or a sample dealt by the seed. Tokens you search for are always among them.",
+        )
+        with st.popover("More", icon=":material/tune:"):
+            seed, umap = _more_controls(method)
+        query = st.text_input(
+            "Find tokens",
+            key="map_find",
+            bind="query-params",
+            placeholder="part of a token, or #id",
+            max_chars=100,
+            icon=":material/search:",
+            width=200,
+        )
+    found = frame.vocabulary.search(query or "", None)
+    return View(method, colour, subspace, code, tokens, seed, umap, query or "", found[:FOUND_TOKENS], len(found))
+
+
+def _code_controls(frame: Frame, facts: TokenFacts) -> tuple[int, int | None]:
+    books = frame.compressed.codebooks
+    name = "Stage" if frame.compressed.is_additive else "Subspace"
+    last = facts.codes.shape[1] - 1
+    # Another run may have had more subspaces.
+    if (st.session_state.get("map_subspace") or 0) > last:
+        st.session_state["map_subspace"] = last
+    subspace = st.number_input(
+        name, min_value=0, max_value=last, step=1, key="map_subspace", bind="query-params", width=110, help=f"0 to {last}"
+    )
+    code = st.number_input(
+        "Highlight code",
+        min_value=0,
+        value=None,
+        step=1,
+        key="map_code",
+        bind="query-params",
+        width=150,
+        placeholder="all codes",
+        help=f"One of 0 to {len(books[subspace]) - 1}: its tokens in one colour and larger, all others grey. Empty: all codes.",
+    )
+    return int(subspace), None if code is None else int(code)
+
+
+def _more_controls(method: str) -> tuple[int, UmapSettings]:
+    seed = st.number_input("Seed of the sample", min_value=0, max_value=2**32 - 1, step=1, key="map_seed", bind="query-params")
+    if method != "UMAP":
+        return int(seed), UmapSettings(seed=int(seed))
+    usual = UmapSettings()
+    neighbours = st.number_input(
+        "UMAP neighbours",
+        min_value=2,
+        max_value=200,
+        value=None,
+        placeholder=str(usual.n_neighbors),
+        key="map_neighbours",
+        bind="query-params",
+        help=f"Few: small groups. Many: the broad picture. Empty: {usual.n_neighbors}.",
+    )
+    distance = st.number_input(
+        "UMAP least distance",
+        min_value=0.0,
+        max_value=1.0,
+        value=None,
+        placeholder=str(usual.min_dist),
+        step=0.05,
+        key="map_distance",
+        bind="query-params",
+        help=f"How close the points of a group may lie. Empty: {usual.min_dist}.",
+    )
+    return int(seed), UmapSettings(
+        n_neighbors=usual.n_neighbors if neighbours is None else int(neighbours),
+        min_dist=usual.min_dist if distance is None else float(distance),
+        seed=int(seed),
+    )
+
+
+def umap_view(frame: Frame, view: View) -> Layout | None:
+    """The UMAP layout if it has been computed, else None, with what it costs, a button, or how far it is."""
+    total = frame.run.model["vocabulary"]
+    base = sample_tokens(total, view.tokens, view.seed)
+    ids = sample_tokens(total, view.tokens, view.seed, view.found)
+    layout = _computed(frame, ids, view.umap)
+    if layout is not None:
+        return layout
+    job = manager().get(map_job.job_key(frame.run.key, ids, view.umap))
+    stale = _computed(frame, base, view.umap) if len(ids) > len(base) else None
+    if job is not None and not job.is_over:
+        _watch(frame, job)
+    else:
+        _offer(frame, view, ids, job, len(ids) - len(base) if stale is not None else None)
+    return stale
+
+
+def _computed(frame: Frame, ids: np.ndarray, settings: UmapSettings) -> Layout | None:
+    """A layout that is there already: from a job of this server, or from the disk."""
+    job = manager().get(map_job.job_key(frame.run.key, ids, settings))
+    if job is not None and job.state == "done":
+        return job.result
+    if job is not None and not job.is_over:
+        return None
+    import torch
+
+    rows = torch.from_numpy(ids)
+    return kept_umap_layout(frame.table[rows], frame.compressed.lookup(rows), ids, settings)
+
+
+def _offer(frame: Frame, view: View, ids: np.ndarray, job: Job | None, missing: int | None) -> None:
+    """Say what UMAP costs, and start it on a button."""
+    total = frame.run.model["vocabulary"]
+    warm = manager().warm(map_job.LANE, map_job.WARM)
+    seconds = map_job.estimated_seconds(len(ids), warm=warm.is_over)
+    what = f"{count_text(len(ids))} of {count_text(total)} tokens" if len(ids) < total else f"all {count_text(total)} tokens"
+    with st.container(border=True, key="map_offer"):
+        if missing is not None:
+            st.markdown(
+                f"**{count_text(missing)} of the tokens you searched for are not on this map**, which was arranged before."
+            )
+        else:
+            st.markdown(f"**UMAP of {what} has not been computed yet.** PCA is there at once.")
+        st.caption(
+            f"It arranges {what} (seed {view.seed}), original and reconstructed together, in a process of its own: about "
+            f"{seconds_text(5 * -(-seconds // 5))}, a rough estimate. The result is kept: the same settings show it at once next time."
+        )
+        if job is not None and job.state == "failed":
+            show_error(f"UMAP failed: {job.error}")
+        again = "Arrange again with them" if missing is not None else "Try again" if job is not None else "Compute UMAP"
+        if st.button(again, type="primary", icon=":material/play_arrow:", key="map_umap_start"):
+            with errors_shown():
+                run = frame.run
+                manager().submit(
+                    map_job.job_key(run.key, ids, view.umap),
+                    map_job.FUNCTION,
+                    {
+                        "name": run.model["name"],
+                        "revision": frame.visit.request.revision,
+                        "identity": run.model["identity"],
+                        "run_key": run.key,
+                        "ids": ids,
+                        "settings": vars(view.umap),
+                    },
+                    lane=map_job.LANE,
+                    watcher=frame.visit.token,
+                )
+                st.rerun(scope="app")
+
+
+@st.fragment(run_every=0.5)
+def _watch(frame: Frame, job: Job) -> None:
+    """Progress of the layout, and Cancel. Polls; the page is drawn anew when the job is over."""
+    if job.is_over:
+        st.rerun(scope="app")
+    job.watch(frame.visit.token)
+    with st.container(border=True, key="map_progress"):
+        if job.state == "queued":
+            waiting = job.position_in_queue
+            text = (
+                f"Waiting: number {waiting} in the queue" if waiting and waiting > 1 else "Waiting for the worker to be ready"
+            )
+            st.progress(0.0, text=text)
+        else:
+            progress = job.progress
+            stage = progress.stage if progress else "starting"
+            st.progress(job.fraction, text=f"UMAP: {stage} · {seconds_text(job.seconds)}")
+        if st.button("Cancel", icon=":material/stop_circle:", key="map_umap_cancel"):
+            job.cancel(by=frame.visit.token)
+            st.rerun(scope="app")
+
 
 ROWS_SHOWN = 2_000
 SELECTED = "map_selection"
@@ -291,3 +524,15 @@ def _explore(frame: Frame, facts: TokenFacts) -> None:
         maps(frame, view, facts, layout)
         sample_note(frame, view, layout)
         selection_view(frame, view, facts, layout)
+
+
+def draw() -> None:
+    """The page."""
+    frame = page(
+        "Token map",
+        "Every token is a point: its original vector on the left, its reconstruction on the right, in the same coordinates. "
+        "Select tokens on one map to see them on the other and in the table below.",
+    )
+    with frame.errors():
+        if frame.run is not None:
+            token_map(frame)

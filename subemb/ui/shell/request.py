@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
-from ..base.errors import InputError
-from ..codec.settings import METHODS, CompressionSettings
-from ..export.command_lines import compress_command
+from ...base.errors import InputError
+from ...codec.settings import METHODS, CompressionSettings
+from ...export.command_lines import compress_command
 
 BUNDLED = "all-MiniLM-L6-v2"
 

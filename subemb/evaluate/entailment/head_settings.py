@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..base.errors import InputError
+from ...base.errors import InputError
 
 _LIMITS = {
     "members": (1, 64, ""),

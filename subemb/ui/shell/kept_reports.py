@@ -5,11 +5,11 @@ from typing import Any
 
 import streamlit as st
 
-from ..evaluate.data.pairs import PairSet
-from ..format import count_text, seconds_text
-from .shell.frame import Frame
-from .shell.text import counted
-from .shell.work import Work, begin, forget, has_begun, outcome
+from ...base.text import count_text, seconds_text
+from ...evaluate.data.pairs import PairSet
+from .frame import Frame
+from .text import counted
+from .work import Work, begin, forget, has_begun, outcome
 
 
 class _NotKept(Exception):

@@ -5,14 +5,14 @@ Nothing here may be changed by who gets it: all visitors see the same objects.
 
 import streamlit as st
 
-from ..codec.settings import CompressionSettings
-from ..runs import Run, kept_compressed, kept_run, run_key
-from .state import Request
+from ...codec.settings import CompressionSettings
+from ...runs import Run, kept_compressed, kept_run, run_key
+from .request import Request
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
 def _model(name: str, revision: str | None, identity: str):
-    from ..models.load import load_listed
+    from ...models.load import load_listed
 
     return load_listed(name, revision)
 
@@ -22,7 +22,7 @@ def open_model(name: str, revision: str | None = None):
 
     Raises ModelError if it is not listed or cannot be read.
     """
-    from ..models.load import load_listed
+    from ...models.load import load_listed
 
     # Opened afresh each time to see the files as they are now; the loaded one is reused if they are the same.
     fresh = load_listed(name, revision)
@@ -32,7 +32,7 @@ def open_model(name: str, revision: str | None = None):
 @st.cache_data(max_entries=4, ttl=20, show_spinner=False)
 def listed_models(folders: str | None) -> list:
     """Entries for the picker; ``folders`` (SUBEMB_MODELS) is the cache key. Read again after 20 seconds."""
-    from ..models.load import available_models
+    from ...models.load import available_models
 
     return available_models()
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from ..base.errors import InputError
-from .data.pairs import PairSet, Skipped, WordSet
-from .statistics import Interval, nan_for_none, none_for_nan, read_only
+from ...base.errors import InputError
+from ..data.pairs import PairSet, Skipped, WordSet
+from ..statistics import Interval, nan_for_none, none_for_nan, read_only
 
 #: What is measured, by task; the first is the one that pages name first.
 METRICS = {"similarity": ("spearman", "pearson"), "paraphrase": ("best_accuracy", "best_f1", "average_precision")}

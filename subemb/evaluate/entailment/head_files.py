@@ -16,16 +16,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import __version__
-from ..base.errors import InputError
-from ..base.paths import app_folder, cache_folder, keep_newest
-from .data.pairs import LABELS
+from ... import __version__
+from ...base.errors import InputError
+from ...base.paths import app_folder, cache_folder, keep_newest
+from ..data.pairs import LABELS
 
 if TYPE_CHECKING:
     import torch
 
-    from ..models.model import PretrainedModel
-    from .entailment.head import EntailmentHead, HeadShape
+    from ...models.model import PretrainedModel
+    from .head import EntailmentHead, HeadShape
 
 FORMAT = 1
 TENSORS_FILE = "entailment_head.safetensors"
@@ -102,7 +102,7 @@ def load_head(place: str | os.PathLike, model: "PretrainedModel | None" = None) 
     from safetensors import SafetensorError
     from safetensors.torch import load as tensors_from_bytes
 
-    from .entailment.head import EntailmentHead, HeadShape
+    from .head import EntailmentHead, HeadShape
 
     folder = _folder_of(place)
     card = read_card(folder)

@@ -7,34 +7,15 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from ..evaluate.similarity_report import METRIC_NAMES, SimilarityReport, descending_ranks
-from ..models.vocabulary import plotly_text
-from .widgets.charts import NEUTRAL, PALETTE, SEQUENTIAL, layout
-from .widgets.scores import SIDE_COLOURS, SIDE_SYMBOLS, language_name, signed
+from ....evaluate.similarity.report import METRIC_NAMES, SimilarityReport, descending_ranks
+from ....models.vocabulary import plotly_text
+from ...widgets.charts import NEUTRAL, PALETTE, SEQUENTIAL, layout
+from ...widgets.scores import SIDE_COLOURS, SIDE_SYMBOLS, language_name, score_text, signed
 
 MOST_POINTS = 3000  # of a scatter; more would hide each other, and their sentences would make the page slow
 LONGEST_HOVER = 90  # characters of a sentence in a hover
 #: Classes of paraphrase sets: name, symbol, colour.
 CLASSES = ((0.0, "no paraphrase (0)", "x", PALETTE[4]), (1.0, "paraphrase (1)", "circle", PALETTE[2]))
-
-#: What a metric says, for somebody who meets it for the first time.
-METRIC_HELP = {
-    "spearman": "Do the cosines put the pairs in the same order as people did? 100: exactly the same order, 0: no relation. Only the "
-    "order counts, not how high the cosines are.",
-    "pearson": "Do the cosines rise in a straight line with what people said? 100: exactly, 0: no relation.",
-    "best_accuracy": "Share of pairs judged right, when cosines from a threshold on count as paraphrase.",
-    "best_f1": "Harmonic mean of precision and recall of the paraphrases found, at the threshold that suits it best.",
-    "average_precision": "Precision averaged over all thresholds: 100 if every paraphrase has a higher cosine than every other pair.",
-}
-
-
-def score_text(value: float) -> str:
-    """A score in natural units x 100.
-
-    >>> score_text(0.8671), score_text(-0.0001), score_text(-0.12), score_text(float("nan"))
-    ('86.7', '0.0', '−12.0', 'undefined')
-    """
-    return "undefined" if math.isnan(value) else f"{round(value * 100, 1) + 0.0:.1f}".replace("-", "−")
 
 
 def change_text(before: float, after: float) -> str:

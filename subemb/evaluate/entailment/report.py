@@ -7,13 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..base.errors import InputError
-from ..base.progress import ProgressCallback, part_of
-from .data.pairs import TWO_WAY_LABELS, PairSet
-from .statistics import Interval, McNemar, accuracy, confusion, mcnemar, nan_for_none, none_for_nan, paired_bootstrap, read_only
+from ...base.errors import InputError
+from ...base.progress import ProgressCallback, part_of
+from ..data.pairs import TWO_WAY_LABELS, PairSet
+from ..statistics import (
+    Interval,
+    McNemar,
+    accuracy,
+    confusion,
+    mcnemar,
+    nan_for_none,
+    none_for_nan,
+    paired_bootstrap,
+    read_only,
+)
 
 if TYPE_CHECKING:
-    from .entailment.pairs import Engine
+    from .pairs import Engine
 
 _DIGITS = 6  # of kept probabilities
 

@@ -1,0 +1,407 @@
+"""The page Reconstruction error: what the views draw, and the cached measurements behind them."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from ....base.text import count_text, percent_text
+from ....codec.settings import METHODS, subspace_widths
+from ....evaluate.similarity.effects import RUNS_OF_AXES
+from ....models.vocabulary import KINDS, escape_html
+from ...shell.frame import Frame
+from ...shell.text import counted
+from ...widgets.charts import download_csv, show
+from . import charts
+
+MOST_SCRIPTS = 25
+
+
+@dataclass
+class Measured:
+    """What the views of this page share."""
+
+    frame: Frame
+
+    @property
+    def key(self) -> str:
+        return self.frame.run.key
+
+    @cached_property
+    def error(self):
+        """ReconstructionError of the run."""
+        return error_of(self.key, self.frame.table, self.frame.compressed)
+
+    @cached_property
+    def vocabulary(self):
+        return self.frame.vocabulary
+
+    def __len__(self) -> int:
+        return len(self.error.per_token)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Measuring the error of every token …")
+def error_of(key: str, _table, _compressed):
+    """ReconstructionError of a run; its arrays are read-only."""
+    from ....analysis import reconstruction_error
+
+    return reconstruction_error(_table, _compressed)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def norms_of(key: str, _table, _reconstruction) -> pd.DataFrame:
+    """Histogram of the norms before and after."""
+    return charts.norms_table(_table.norm(dim=1).numpy(), _reconstruction.norm(dim=1).numpy())
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def axis_errors_of(key: str, widths: tuple[int, ...], _table, _reconstruction) -> np.ndarray:
+    """Relative errors of runs of axes, for methods without subspaces."""
+    from ....analysis import reconstruction_error
+
+    return reconstruction_error(_table, _reconstruction, widths=list(widths)).per_subspace
+
+
+# Overview
+
+
+def overview(measured: Measured) -> None:
+    """Distribution over tokens, lengths of the vectors, and the error of every subspace."""
+    summary(measured)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        error_distribution(measured)
+    with right:
+        cosine_distribution(measured)
+    with left:
+        norms_view(measured)
+    with right:
+        subspaces_view(measured)
+
+
+def summary(measured: Measured) -> None:
+    """The numbers of the whole table."""
+    error, quality = measured.error, measured.frame.run.quality
+    with st.container(horizontal=True):
+        st.metric(
+            "Relative error",
+            small_text(error.relative),
+            help="Squared error over the table's variance about its mean: 0 is perfect, 1 is what the mean vector gives.",
+            width=150,
+        )
+        st.metric("Mean cosine", f"{error.mean_cosine:.3f}", help="Of a token's vector and its reconstruction.", width=150)
+        st.metric(
+            "Cosine, lowest 5 %",
+            f"≤ {error.cosine_quantiles[0.05]:.3f}",
+            help="5 % of the tokens have this cosine or less.",
+            width=150,
+        )
+        st.metric(
+            "Error above 1",
+            percent_text(float((error.per_token > 1).mean())),
+            help="Tokens whose squared error is more than the mean squared distance of a token from the mean vector.",
+            width=150,
+        )
+        if quality.get("weighted_error") is not None:
+            st.metric(
+                "Weighted error", small_text(quality["weighted_error"]), help="Every token counted by its weight.", width=150
+            )
+
+
+def small_text(value: float) -> str:
+    """Three digits after the point, or two that count where that would show nothing.
+
+    >>> small_text(0.9312), small_text(0.0000312), small_text(0.0)
+    ('0.931', '3.1e-05', '0.000')
+    """
+    return f"{value:.3f}" if value == 0 or value >= 0.01 else f"{value:.2g}"
+
+
+def error_distribution(measured: Measured) -> None:
+    """Tokens by relative squared error."""
+    values = measured.error.per_token
+    top = charts.upper_limit(values)
+    beyond = int((values > top).sum())
+    table = charts.histogram(values, "error", limits=(0.0, top if top > 0 else 1.0))
+    median = float(np.median(values))
+    figure = charts.distribution_chart(
+        table,
+        "Error of every token",
+        "relative squared error of a token",
+        {"mean": measured.error.relative, "median": median},
+    )
+    show(
+        figure,
+        f"Distribution of the relative squared error over {count_text(len(values))} tokens: mean "
+        f"{small_text(measured.error.relative)}, median {small_text(median)}, from {small_text(values.min())} to "
+        f"{small_text(values.max())}.",
+        table,
+        key="error_distribution",
+        file_name="subemb-error-distribution.csv",
+    )
+    if beyond:
+        st.caption(f"The last bar holds the {count_text(beyond)} tokens beyond {small_text(top)} as well.")
+
+
+def cosine_distribution(measured: Measured) -> None:
+    """Tokens by cosine of original and reconstruction."""
+    values = measured.error.cosine
+    table = charts.histogram(values, "cosine", limits=(min(0.0, float(values.min())), 1.0))
+    marks = {"mean": measured.error.mean_cosine, "lowest 5 %": measured.error.cosine_quantiles[0.05]}
+    show(
+        charts.distribution_chart(table, "Cosine of original and compressed", "cosine (1: same direction)", marks),
+        f"Distribution of the cosine over {count_text(len(values))} tokens: mean {marks['mean']:.3f}, 5 % of the tokens at most "
+        f"{marks['lowest 5 %']:.3f}, from {values.min():.3f} to {values.max():.3f}.",
+        table,
+        key="cosine_distribution",
+        file_name="subemb-cosine-distribution.csv",
+    )
+
+
+def norms_view(measured: Measured) -> None:
+    """Lengths of the vectors, original and compressed."""
+    table = norms_of(measured.key, measured.frame.table, measured.frame.reconstruction)
+    middle = (table["norm from"] + table["norm to"]) / 2
+    means = {name: float((middle * table[name]).sum() / table[name].sum()) for name in ("original", "compressed")}
+    show(
+        charts.norms_chart(table),
+        f"Distribution of the Euclidean norm of the vectors: about {means['original']:.2f} on average in the original table and "
+        f"{means['compressed']:.2f} after compression.",
+        table,
+        key="norms",
+        file_name="subemb-norms.csv",
+    )
+
+
+def subspaces_view(measured: Measured) -> None:
+    """Error of every subspace; runs of axes for methods without."""
+    frame, errors = measured.frame, measured.error.per_subspace
+    rotated = getattr(frame.compressed, "rotation", None) is not None
+    if len(errors):
+        widths = list(frame.compressed.widths)
+        title, axis = "Error of every subspace", "subspace" + (" (after the rotation)" if rotated else "")
+    else:
+        widths = subspace_widths(frame.model.dim, min(RUNS_OF_AXES, frame.model.dim))
+        errors = axis_errors_of(measured.key, tuple(widths), frame.table, frame.reconstruction)
+        title, axis = "Error along the axes", f"run of about {round(frame.model.dim / len(widths))} axes"
+    table = charts.subspace_table(errors, widths)
+    show(
+        charts.subspace_chart(table, measured.error.relative, title, axis),
+        f"Relative squared error of each of {len(table)} subspaces or runs of axes, from {table['error'].min():.3f} to "
+        f"{table['error'].max():.3f}; the whole table has {measured.error.relative:.3f}.",
+        table,
+        key="subspace_errors",
+        file_name="subemb-error-by-subspace.csv",
+    )
+    if not len(measured.error.per_subspace):
+        st.caption(f"{METHODS[frame.run.settings.method].title} has no subspaces, so equal runs of axes are shown.")
+
+
+# Kinds and scripts
+
+
+def kinds_view(measured: Measured) -> None:
+    """Error by kind of token, or by script."""
+    vocabulary = measured.vocabulary
+    grouping = st.segmented_control(
+        "Group tokens by",
+        ["kind", "script"],
+        default="kind",
+        required=True,
+        key="group",
+        bind="query-params",
+        persist_state="session",
+    )
+    if grouping == "kind":
+        labels, order = vocabulary.kinds, list(KINDS)
+    else:
+        labels, order = vocabulary.scripts, None
+    table = groups_of(measured.key, grouping, labels, measured.error, order)
+    shown = table.head(MOST_SCRIPTS)
+    if len(shown) < len(table):
+        st.caption(f"The {len(shown)} largest of {len(table)} {grouping}s are drawn; the table behind the chart has all.")
+    worst = shown.loc[shown["mean"].idxmax()]
+    best = shown.loc[shown["mean"].idxmin()]
+    show(
+        charts.group_chart(shown, f"Error by {grouping} of token, with the number of tokens", measured.error.relative),
+        f"Relative squared error of {len(shown)} groups of tokens: lowest mean {best['mean']:.3f} for {best['group']}, highest "
+        f"{worst['mean']:.3f} for {worst['group']}; all tokens have {measured.error.relative:.3f}.",
+        table,
+        key=f"groups_{grouping}",
+        file_name=f"subemb-error-by-{grouping}.csv",
+    )
+    st.caption(
+        "Script: that of most letters of a token; tokens without letters are Common."
+        if grouping == "script"
+        else "Unused: placeholders of the tokenizer. Padding row: a row beyond the tokenizer's last token. Whitespace and symbols "
+        "count as punctuation."
+    )
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def groups_of(key: str, grouping: str, _labels, _error, _order) -> pd.DataFrame:
+    """Error by group of a run."""
+    return charts.group_table(_error.per_token, _error.cosine, _labels, _order)
+
+
+# By id
+
+
+def ids_view(measured: Measured) -> None:
+    """Error along the vocabulary, by id or by the tokenizer's own measure of frequency."""
+    vocabulary = measured.vocabulary
+    by_score = {"log probability": "the tokenizer's probability", "merge rank": "the tokenizer's merge rank"}.get(
+        vocabulary.score_kind
+    )
+    left, right = st.columns(2, vertical_alignment="bottom")
+    choices = ["token id", by_score] if by_score else ["token id"]
+    order_name = left.segmented_control(
+        "Order tokens by", choices, default="token id", required=True, key="order", bind="query-params", persist_state="session"
+    )
+    logarithmic = right.toggle("Logarithmic axis", key="log", bind="query-params", persist_state="session")
+    order, left_out = None, 0
+    if order_name != "token id":
+        known = np.flatnonzero(np.isfinite(vocabulary.scores))
+        order = known[np.argsort(-vocabulary.scores[known], kind="stable")]
+        left_out = len(measured) - len(order)
+    table = charts.order_table(measured.error.per_token, measured.error.cosine, order, logarithmic=logarithmic)
+    axis = "token id" if order is None else "rank, most frequent first"
+    show(
+        charts.order_chart(table, f"Error by {axis}", axis + (" + 1 (logarithmic)" if logarithmic else ""), logarithmic),
+        f"Relative squared error in {len(table)} runs of tokens ordered by {order_name}: median {table['median'].iloc[0]:.3f} in the "
+        f"first run and {table['median'].iloc[-1]:.3f} in the last.",
+        table,
+        key="order_chart",
+        file_name="subemb-error-by-id.csv",
+    )
+    st.caption(
+        f"{count_text(int(table['tokens'].sum()))} tokens in {len(table)} runs of {count_text(int(table['tokens'].min()))} to "
+        f"{count_text(int(table['tokens'].max()))}."
+        + (f" {count_text(left_out)} tokens without a score are left out." if left_out else "")
+        + (
+            " Many vocabularies are in order of frequency, most frequent first, after the special tokens."
+            if order is None
+            else ""
+        )
+    )
+
+
+COUNTS = (5, 10, 20, 50)
+NEIGHBOURS_LISTED = 6
+
+
+@st.cache_data(max_entries=32, show_spinner="Finding their neighbours …")
+def neighbours_of(key: str, which: str, ids: tuple[int, ...], k: int, _matrix) -> np.ndarray:
+    """(n, k) ids of the nearest tokens of several. key, which: what ``_matrix`` is."""
+    from ....analysis import nearest
+
+    return nearest(_matrix, np.array(ids), k=k).ids
+
+
+def extremes(values: np.ndarray, count: int, allowed: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Ids of the ``count`` smallest and largest values, most extreme first. allowed: (V,) bool, the tokens that take part.
+
+    >>> [ids.tolist() for ids in extremes(np.array([3.0, 1.0, 2.0, 0.0]), 2)]
+    [[3, 1], [0, 2]]
+    """
+    ids = np.arange(len(values)) if allowed is None else np.flatnonzero(allowed)
+    order = ids[np.argsort(values[ids], kind="stable")]
+    return order[:count], order[::-1][:count]
+
+
+def extremes_view(measured: Measured) -> None:
+    """Best and worst tokens with their neighbours before and after."""
+    vocabulary, error = measured.vocabulary, measured.error
+    first, second, third = st.columns(3)
+    by = first.segmented_control(
+        "Measure", ["error", "cosine"], default="error", required=True, key="by", bind="query-params", persist_state="session"
+    )
+    present = [kind for kind in KINDS if (vocabulary.kinds == kind).any()]
+    kind = second.selectbox("Tokens", ["all kinds", *present], key="kind", bind="query-params", persist_state="session")
+    count = third.selectbox("How many", COUNTS, index=1, key="count", bind="query-params", persist_state="session")
+    values = error.per_token if by == "error" else -error.cosine
+    best, worst = extremes(values, count, None if kind == "all kinds" else vocabulary.kinds == kind)
+    what = "tokens" if kind == "all kinds" else f"tokens of the kind {kind}"
+    high, low = ("highest error", "lowest error") if by == "error" else ("lowest cosine", "highest cosine")
+    st.caption(
+        f"Each with its {NEIGHBOURS_LISTED} nearest tokens by cosine, in the original table and after compression; "
+        "✓ and bold: in both lists."
+    )
+    for ids, title, key in ((worst, f"Worst {what}: {high}", "worst"), (best, f"Best {what}: {low}", "best")):
+        table = extremes_table(measured, ids)
+        st.html(extremes_html(table, title))
+        with st.expander(f"Table behind this list ({counted(len(table), 'row')})"):
+            st.dataframe(table, hide_index=True, key=f"{key}_table", alt=title)
+            download_csv(table, f"subemb-{key}-tokens.csv", key=f"{key}_download")
+
+
+def extremes_table(measured: Measured, ids: np.ndarray) -> pd.DataFrame:
+    """One row a token, with its neighbours in the original table and in the reconstruction."""
+    frame, vocabulary = measured.frame, measured.vocabulary
+    asked, k = tuple(ids.tolist()), NEIGHBOURS_LISTED
+    before = neighbours_of(measured.key, "original", asked, k, frame.table).tolist()
+    after = neighbours_of(measured.key, "reconstruction", asked, k, frame.reconstruction).tolist()
+    kept = [set(old) & set(new) for old, new in zip(before, after, strict=True)]
+
+    def named(lists: list[list[int]]) -> list[list[str]]:
+        return [
+            [("✓ " if i in same else "") + vocabulary.display[i] for i in row] for row, same in zip(lists, kept, strict=True)
+        ]
+
+    return pd.DataFrame(
+        {
+            "token": [vocabulary.display[i] for i in asked],
+            "id": ids,
+            "kind": vocabulary.kinds[ids],
+            "error": measured.error.per_token[ids],
+            "cosine": measured.error.cosine[ids],
+            "kept": [len(same) for same in kept],
+            "before": named(before),
+            "after": named(after),
+        }
+    )
+
+
+_STYLE = """
+.sx { width: 100%; border-collapse: collapse; font-size: .875rem; line-height: 1.5; }
+.sx caption { text-align: left; font-weight: 600; font-size: 1.1rem; padding: .4rem 0; caption-side: top; }
+.sx th, .sx td { text-align: left; vertical-align: top; padding: .35rem .6rem .35rem 0; font-weight: 400;
+  border: 0; border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); overflow-wrap: anywhere; }
+.sx thead th { font-size: .78rem; opacity: .8; white-space: nowrap; }
+.sx tbody th { font-weight: 600; min-width: 8rem; }
+.sx td.sx-n { white-space: nowrap; font-variant-numeric: tabular-nums; }
+.sx small { display: block; font-weight: 400; font-size: .74rem; opacity: .8; }
+.sx span { display: inline-block; margin: 0 .3rem .2rem 0; padding: 0 .45rem; border-radius: .8rem; max-width: 100%;
+  border: 1px solid color-mix(in srgb, currentColor 30%, transparent); }
+.sx span.sx-k { font-weight: 700; border-color: currentColor; }
+@media (max-width: 640px) {
+  .sx thead { display: none; }
+  .sx tr { display: block; padding: .4rem 0; border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
+  .sx th, .sx td { display: block; border: 0; padding: .1rem 0; }
+  .sx td.sx-n { display: inline-block; margin-right: 1rem; }
+  .sx td[data-of]::before { content: attr(data-of) " "; font-size: .74rem; opacity: .8; }
+}
+"""
+
+
+def extremes_html(table: pd.DataFrame, title: str) -> str:
+    """The rows of :func:`extremes_table` as an HTML table that wraps, and stacks on a narrow screen."""
+
+    def chips(names: list[str]) -> str:
+        return "".join(
+            f"<span{' class=sx-k' if name.startswith('✓ ') else ''}><bdi>{escape_html(name)}</bdi></span>" for name in names
+        )
+
+    rows = "".join(
+        f'<tr><th scope="row"><bdi>{escape_html(row.token)}</bdi><small>#{row.id} · {row.kind}</small></th>'
+        f'<td class="sx-n" data-of="error">{row.error:.3f}</td><td class="sx-n" data-of="cosine">{row.cosine:.3f}</td>'
+        f'<td class="sx-n" data-of="kept">{row.kept} of {len(row.before)}</td>'
+        f'<td data-of="before">{chips(row.before)}</td><td data-of="after">{chips(row.after)}</td></tr>'
+        for row in table.itertuples()
+    )
+    head = "".join(
+        f'<th scope="col">{name}</th>' for name in ("Token", "Error", "Cosine", "Kept", "Neighbours before", "Neighbours after")
+    )
+    return f'<style>{_STYLE}</style><table class="sx"><caption>{escape_html(title)}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
