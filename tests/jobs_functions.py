@@ -1,4 +1,4 @@
-"""Functions that tests/test_jobs.py runs in worker processes."""
+"""Functions that tests/jobs/test_manager.py runs in worker processes."""
 
 import os
 import signal

@@ -9,9 +9,9 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import torch
-from evaluate.made_language import made_pairs, make_encoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_language import made_pairs, make_encoder
 from safetensors.torch import load_file, save_file
 from shared import ROOT, shared_path
 

@@ -18,7 +18,7 @@ from subemb.base.progress import Progress
 from subemb.cli import main, parser
 from subemb.commands.text import ProgressLine, models_text, progress_text
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 V, D = 400, 24
 

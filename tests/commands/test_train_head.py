@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from evaluate.made_language import made_pairs, make_encoder, write_tsv
+from made_language import made_pairs, make_encoder, write_tsv
 
 import subemb
 from subemb.cli import main

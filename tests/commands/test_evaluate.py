@@ -20,7 +20,7 @@ from subemb.evaluate.data.pairs import LABELS
 from subemb.evaluate.data.read import read_pairs
 from subemb.tasks.sides import sides_of
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 MILD = ["-f", "4", "-q", "3"]
 PAIRS = [
     ("the cat sits on the mat", "a cat sits on the mat", 4.8),

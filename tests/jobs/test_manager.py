@@ -374,7 +374,9 @@ PARENT = """
 @pytest.mark.parametrize("end", ["sys.exit()", "os._exit(1)", "os.kill(os.getpid(), 9)", "raise KeyError"])
 def test_no_worker_outlives_its_parent(tmp_path, end):
     script = tmp_path / "parent.py"
-    script.write_text(textwrap.dedent(PARENT).format(tests=str(Path(__file__).parent), hangs=str(tmp_path / "hangs"), end=end))
+    script.write_text(
+        textwrap.dedent(PARENT).format(tests=str(Path(__file__).parents[1]), hangs=str(tmp_path / "hangs"), end=end)
+    )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=LIMIT, check=False)
     pids = [int(word) for word in done.stdout.split()]
     assert len(pids) == 2, done.stderr
