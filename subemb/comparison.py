@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from .base.errors import InputError
 from .base.paths import cache_folder, keep_newest, publish
 from .base.progress import Progress, ProgressCallback, part_of, report
-from .codec.settings import METHODS, CompressionSettings
+from .codec.methods import METHODS
+from .codec.settings import CompressionSettings
 from .runs import Run, estimate_run_seconds, keep, kept_run, resolved, run, run_key
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from checkpoints import SPECIAL, make_bert
 from subemb.base.errors import Cancelled, InputError
 from subemb.base.paths import cache_folder
 from subemb.base.progress import Progress
-from subemb.codec.settings import METHODS, CompressionSettings
+from subemb.codec.methods import METHODS
+from subemb.codec.settings import CompressionSettings
 from subemb.comparison import Compared, _finish, compare_and_keep, comparison_key, gap_text, kept_comparison, plan, seconds_of
 from subemb.models.load import load_listed
 from subemb.runs import kept_compressed, kept_run, run_and_keep

@@ -11,7 +11,8 @@ from scipy.spatial.distance import cdist
 from subemb import runs
 from subemb.base.errors import Cancelled, InputError
 from subemb.base.paths import cache_folder, keep_newest
-from subemb.codec.settings import METHODS, CompressionSettings
+from subemb.codec.methods import METHODS
+from subemb.codec.settings import CompressionSettings
 from subemb.models.load import load_listed
 
 WORDS = [f"word{number}" for number in range(120)]

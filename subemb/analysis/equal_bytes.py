@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ..base.errors import InputError
-from ..codec.settings import LARGEST_CODEBOOK, METHODS, CompressionSettings
+from ..codec.methods import METHODS
+from ..codec.methods.codebooks import LARGEST_CODEBOOK
+from ..codec.settings import CompressionSettings
 from ..codec.sizes import FLOAT_BYTES, Size, code_bits_each, predicted_size
 from .timing import estimate_seconds
 

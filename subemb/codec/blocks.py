@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from ..base.errors import InputError
-from .settings import automatic_codebook_size, subspace_widths
+from .methods.codebooks import automatic_codebook_size, subspace_widths
 
 CHUNK_ELEMENTS = {"cpu": 2**19, "cuda": 2**26}  # distances held at once: 2 MB stay in a core's cache, 256 MB on a GPU
 WEIGHT_FLOOR = 1e-9  # of the mean weight: a token of weight 0 follows without pulling, and no division by zero

@@ -11,8 +11,10 @@ from ..base.progress import ProgressCallback, report
 from .blocks import WEIGHT_FLOOR, exact_codebooks, require_enough_tuples
 from .compressed import Compressed, SubspaceCompressed
 from .kmeans import share
+from .methods import METHODS
+from .methods.codebooks import subspace_widths
 from .quantizers import Problem, quantize
-from .settings import GIVEN, METHODS, CompressionSettings, subspace_widths
+from .settings import GIVEN, CompressionSettings
 from .weights import model_weights, token_weights
 
 

@@ -9,7 +9,8 @@ from ..base.errors import InputError
 from .baselines import INT4_GROUP
 from .blocks import arbitrary_codes
 from .compressed import Compressed, SubspaceCompressed
-from .settings import CompressionSettings, subspace_widths
+from .methods.codebooks import subspace_widths
+from .settings import CompressionSettings
 
 
 def widths_of(settings: CompressionSettings, dim: int) -> list[int]:

@@ -4,134 +4,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..base.errors import InputError
-
-LARGEST_CODEBOOK = 65536  # codes must fit in 16 bits
-
-
-def subspace_widths(dim: int, subspaces: int) -> list[int]:
-    """Widths d_1..d_f of f subspaces of D axes; they differ by at most 1, the wider ones first.
-
-    Raises InputError if f is not between 1 and D.
-
-    >>> subspace_widths(384, 3), subspace_widths(10, 4)
-    ([128, 128, 128], [3, 3, 2, 2])
-    """
-    if not 1 <= subspaces <= dim:
-        raise InputError(f"{subspaces} subspaces do not fit a table of {dim} dimensions; choose a number from 1 to {dim}")
-    base, wider = divmod(dim, subspaces)
-    return [base + 1] * wider + [base] * (subspaces - wider)
-
-
-def automatic_codebook_size(vocabulary: int, subspaces: int) -> int:
-    """The smallest Q with Q ** f >= V, that is ceil(V ** (1/f)), found in whole numbers (paper, section 3.1).
-
-    >>> automatic_codebook_size(30522, 3), automatic_codebook_size(27, 3), automatic_codebook_size(28, 3)
-    (32, 3, 4)
-    """
-    guess = max(1, round(vocabulary ** (1.0 / subspaces)))
-    while guess**subspaces < vocabulary:
-        guess += 1
-    while guess > 1 and (guess - 1) ** subspaces >= vocabulary:
-        guess -= 1
-    return guess
-
-
-def checked_codebook_size(codebook_size: int | None, vocabulary: int, subspaces: int) -> int:
-    """Q as given, or automatic for None. Raises InputError outside 1..min(V, 65536)."""
-    limit = min(vocabulary, LARGEST_CODEBOOK)
-    if codebook_size is None:
-        size = automatic_codebook_size(vocabulary, subspaces)
-        if size > limit:
-            raise InputError(
-                f"{subspaces} subspace(s) for {vocabulary} tokens would need a codebook of {size}, more than {limit}; "
-                "use more subspaces or give a codebook size"
-            )
-        return size
-    if not 1 <= codebook_size <= limit:
-        raise InputError(
-            f"a codebook size of {codebook_size} cannot be used with {vocabulary} tokens; "
-            f"choose a number from 1 to {limit}, or leave it empty for the automatic size"
-        )
-    return codebook_size
-
-
-@dataclass(frozen=True)
-class Method:
-    """One method as people see it: its key, title, one plain sentence, and which settings it reads."""
-
-    key: str
-    title: str
-    summary: str
-    uses_codebooks: bool = True
-    is_iterative: bool = True
-    can_be_unique: bool = False
-    is_unique: bool = False  # distinct tuples by default
-    is_baseline: bool = False
-
-
-METHODS: dict[str, Method] = {
-    method.key: method
-    for method in (
-        Method(
-            "cluster",
-            "Cluster (unique)",
-            "k-means decides the codes, then tuples are made distinct with the least added error (the paper's Algorithm 2).",
-            can_be_unique=True,
-            is_unique=True,
-        ),
-        Method(
-            "arbitrary",
-            "Arbitrary",
-            "The digits of the token id in base Q are the codes: distinct for free, blind to meaning (Algorithm 1).",
-            is_iterative=False,
-            is_unique=True,
-        ),
-        Method(
-            "random",
-            "Random",
-            "Arbitrary codes dealt out in a seeded random order: the control for arbitrary.",
-            is_iterative=False,
-            is_unique=True,
-        ),
-        Method(
-            "product",
-            "Product quantization",
-            "k-means in every subspace on its own; tokens may collide unless unique tuples are asked for.",
-            can_be_unique=True,
-        ),
-        Method(
-            "optimized_product",
-            "Optimized PQ",
-            "Product quantization after a learned rotation of the axes.",
-            can_be_unique=True,
-        ),
-        Method("residual", "Residual", "Each stage quantizes what the stages before left over; codewords are added up."),
-        Method(
-            "low_rank",
-            "Low rank (SVD)",
-            "The table as a product of two thin matrices about its mean.",
-            uses_codebooks=False,
-            is_iterative=False,
-            is_baseline=True,
-        ),
-        Method(
-            "int8",
-            "int8",
-            "Every number rounded to 8 bits, one scale a row.",
-            uses_codebooks=False,
-            is_iterative=False,
-            is_baseline=True,
-        ),
-        Method(
-            "int4",
-            "int4",
-            "Every number rounded to 4 bits, one scale for each group of 32.",
-            uses_codebooks=False,
-            is_iterative=False,
-            is_baseline=True,
-        ),
-    )
-}
+from .methods import DEFAULT_METHOD, METHODS
+from .methods.codebooks import checked_codebook_size, subspace_widths
 
 #: How tokens can be asked to be weighted; see subemb.codec.weights. ``given``: by numbers that the caller passed.
 WEIGHTS = ("vocabulary", "none", "zipf", "counts", "sqrt_counts")
@@ -156,7 +30,7 @@ class CompressionSettings:
     Raises InputError naming the value, the limit and the remedy.
     """
 
-    method: str = "cluster"
+    method: str = DEFAULT_METHOD
     subspaces: int = 3
     codebook_size: int | None = None
     unique: bool | None = None

@@ -40,8 +40,9 @@ from ..base.errors import InputError
 from .baselines import BASELINES
 from .blocks import arbitrary_codes
 from .compressed import Compressed, SubspaceCompressed
+from .methods import METHODS
 from .saved_tensors import check_tensors, tensors_of, widths_of
-from .settings import METHODS, CompressionSettings
+from .settings import CompressionSettings
 from .sizes import Size, predicted_size
 
 FORMAT = 1

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from ..base.errors import InputError
-from ..codec.settings import METHODS, WEIGHTS, CompressionSettings
+from ..codec.methods import METHODS
+from ..codec.settings import WEIGHTS, CompressionSettings
 
 DEFAULT = CompressionSettings()
 LARGEST_TEXT = 1 << 30  # bytes

@@ -7,7 +7,8 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from ..adaptation.settings import LABELLED
-from ..codec.settings import GIVEN, METHODS, CompressionSettings
+from ..codec.methods import METHODS
+from ..codec.settings import GIVEN, CompressionSettings
 
 if TYPE_CHECKING:
     from ..adaptation.settings import AdaptationSettings

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from ..adaptation.result import ADAPTED, TUNED, Adaptation
 from ..base.text import count_text, percent_text, seconds_text, size_text
-from ..codec.settings import METHODS, WEIGHT_NAMES, CompressionSettings
+from ..codec.methods import METHODS
+from ..codec.settings import WEIGHT_NAMES, CompressionSettings
 from ..codec.sizes import FLOAT_BYTES, Size
 from ..evaluate.similarity.report import METRIC_NAMES
 from ..runs import NEIGHBOURS, Run

@@ -8,7 +8,8 @@ from ..adaptation.result import Adaptation
 from ..adaptation.settings import LABELLED, OBJECTIVES, TRAINED
 from ..adaptation.texts import VOCABULARY
 from ..base.text import count_text, percent_text, seconds_text
-from ..codec.settings import GIVEN, METHODS, WEIGHT_NAMES, CompressionSettings
+from ..codec.methods import METHODS
+from ..codec.settings import GIVEN, WEIGHT_NAMES, CompressionSettings
 from ..runs import Run
 from .command_lines import adapt_command, compress_command, given_files
 from .report_html import Markup, command, element, facts, joined, section

@@ -11,7 +11,8 @@ from subemb.analysis import equal_bytes
 from subemb.analysis.equal_bytes import NEAR, TOLERANCE, estimate_seconds, settings_at_bytes
 from subemb.base.errors import InputError
 from subemb.codec import compress, sizes
-from subemb.codec.settings import METHODS, CompressionSettings
+from subemb.codec.methods import METHODS
+from subemb.codec.settings import CompressionSettings
 from subemb.codec.sizes import predicted_size
 
 V, D = 30522, 384

@@ -8,8 +8,8 @@ from made_results import made_result
 from torch import nn
 
 from subemb.base.errors import InputError
+from subemb.codec.methods import METHODS
 from subemb.codec.modules import CompressedEmbedding, SubspaceEmbedding, SubspaceLinear, attach
-from subemb.codec.settings import METHODS
 
 V = 60
 BERT_LIKE = {

@@ -11,8 +11,8 @@ from torch import nn
 
 from subemb.base.errors import InputError
 from subemb.codec.layers import code_dtype
+from subemb.codec.methods import METHODS
 from subemb.codec.modules import CompressedEmbedding, SubspaceEmbedding, SubspaceLinear, embedding_layer, output_layer
-from subemb.codec.settings import METHODS
 
 WITH_CODES = [name for name, method in METHODS.items() if method.uses_codebooks]
 # One of each way to rebuild a row: joined, joined and turned, added up.

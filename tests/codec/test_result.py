@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from made_results import any_results, made_result
 
 from subemb.codec.compressed import SubspaceCompressed
-from subemb.codec.settings import METHODS, CompressionSettings
+from subemb.codec.methods import METHODS
+from subemb.codec.settings import CompressionSettings
 
 WITH_CODES = tuple(name for name, method in METHODS.items() if method.uses_codebooks)
 

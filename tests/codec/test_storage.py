@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from subemb.base.errors import InputError
 from subemb.codec import storage
-from subemb.codec.settings import METHODS
+from subemb.codec.methods import METHODS
 from subemb.codec.storage import CONFIG_FILE, FORMAT, TENSORS_FILE, load, read_config, save
 
 STORED = ("codes", "rotation", "coefficients", "components", "mean", "values", "row_scale", "minimum", "step")

@@ -8,7 +8,8 @@ from apps import metrics
 from checkpoints import SPECIAL, make_bert
 from streamlit.testing.v1 import AppTest
 
-from subemb.codec.settings import METHODS, CompressionSettings
+from subemb.codec.methods import METHODS
+from subemb.codec.settings import CompressionSettings
 from subemb.jobs.manager import manager
 from subemb.runs import Run, run_and_keep
 from subemb.ui.shell.request import Request, to_query

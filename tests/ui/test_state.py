@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from subemb.base.errors import InputError
 from subemb.cli import parser
-from subemb.codec.settings import METHODS, WEIGHTS, CompressionSettings
+from subemb.codec.methods import METHODS
+from subemb.codec.settings import WEIGHTS, CompressionSettings
 from subemb.ui.shell.request import Request, command_line, from_query, to_query
 
 settings = st.builds(

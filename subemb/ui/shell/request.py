@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from ...base.errors import InputError
-from ...codec.settings import METHODS, CompressionSettings
+from ...codec.methods import METHODS
+from ...codec.settings import CompressionSettings
 from ...export.command_lines import compress_command
 
 BUNDLED = "all-MiniLM-L6-v2"

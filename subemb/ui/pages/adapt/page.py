@@ -9,7 +9,8 @@ import streamlit as st
 from ....adaptation.result import TUNED, Adaptation
 from ....adaptation.settings import OBJECTIVES, TRAINED
 from ....base.text import percent_text, seconds_text, size_text
-from ....codec.settings import METHODS, CompressionSettings
+from ....codec.methods import METHODS
+from ....codec.settings import CompressionSettings
 from ....jobs.manager import Job, manager
 from ....models.vocabulary import escape_markdown
 from ....tasks import adaptation as tasks

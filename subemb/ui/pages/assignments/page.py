@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ....codec.settings import METHODS
+from ....codec.methods import METHODS
 from ...shell.frame import page
 from .tables import codewords_view, collisions_view, table_view, usage_view
 from .views import Assignment, explain_no_codes, sentence_view, token_view

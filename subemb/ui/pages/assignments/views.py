@@ -9,7 +9,7 @@ import streamlit as st
 
 from ....base.text import count_text
 from ....codec.compressed import SubspaceCompressed
-from ....codec.settings import METHODS
+from ....codec.methods import METHODS
 from ....models.vocabulary import escape_markdown
 from ...shell.frame import Frame
 from ...shell.text import counted, write_parameter

@@ -6,7 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from ....base.text import count_text, percent_text, seconds_text, size_text
-from ....codec.settings import METHODS, CompressionSettings, settings_text
+from ....codec.methods import METHODS
+from ....codec.settings import CompressionSettings, settings_text
 from ....comparison import Compared, comparison_key, kept_comparison, plan, seconds_of
 from ....jobs.manager import manager
 from ....runs import Run

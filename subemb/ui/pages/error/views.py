@@ -8,7 +8,8 @@ import pandas as pd
 import streamlit as st
 
 from ....base.text import count_text, percent_text
-from ....codec.settings import METHODS, subspace_widths
+from ....codec.methods import METHODS
+from ....codec.methods.codebooks import subspace_widths
 from ....evaluate.similarity.effects import RUNS_OF_AXES
 from ....models.vocabulary import KINDS, escape_html
 from ...shell.frame import Frame

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ....adaptation.result import Adaptation
 from ....base.text import size_text
-from ....codec.settings import METHODS
+from ....codec.methods import METHODS
 from ....models.vocabulary import escape_markdown
 from ....runs import Run
 from ....tasks.exports import COMPACT, DENSE, ONNX, Export

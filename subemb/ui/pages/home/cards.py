@@ -4,7 +4,8 @@ import pandas as pd
 import streamlit as st
 
 from ....base.text import count_text, percent_text, seconds_text, size_text
-from ....codec.settings import METHODS, WEIGHT_NAMES, settings_text
+from ....codec.methods import METHODS
+from ....codec.settings import WEIGHT_NAMES, settings_text
 from ....codec.sizes import FLOAT_BYTES
 from ....runs import NEIGHBOURS, Run
 

@@ -1,0 +1,52 @@
+"""What the methods with codebooks share: widths of subspaces and sizes of codebooks."""
+
+from ...base.errors import InputError
+
+LARGEST_CODEBOOK = 65536  # codes must fit in 16 bits
+
+
+def subspace_widths(dim: int, subspaces: int) -> list[int]:
+    """Widths d_1..d_f of f subspaces of D axes; they differ by at most 1, the wider ones first.
+
+    Raises InputError if f is not between 1 and D.
+
+    >>> subspace_widths(384, 3), subspace_widths(10, 4)
+    ([128, 128, 128], [3, 3, 2, 2])
+    """
+    if not 1 <= subspaces <= dim:
+        raise InputError(f"{subspaces} subspaces do not fit a table of {dim} dimensions; choose a number from 1 to {dim}")
+    base, wider = divmod(dim, subspaces)
+    return [base + 1] * wider + [base] * (subspaces - wider)
+
+
+def automatic_codebook_size(vocabulary: int, subspaces: int) -> int:
+    """The smallest Q with Q ** f >= V, that is ceil(V ** (1/f)), found in whole numbers (paper, section 3.1).
+
+    >>> automatic_codebook_size(30522, 3), automatic_codebook_size(27, 3), automatic_codebook_size(28, 3)
+    (32, 3, 4)
+    """
+    guess = max(1, round(vocabulary ** (1.0 / subspaces)))
+    while guess**subspaces < vocabulary:
+        guess += 1
+    while guess > 1 and (guess - 1) ** subspaces >= vocabulary:
+        guess -= 1
+    return guess
+
+
+def checked_codebook_size(codebook_size: int | None, vocabulary: int, subspaces: int) -> int:
+    """Q as given, or automatic for None. Raises InputError outside 1..min(V, 65536)."""
+    limit = min(vocabulary, LARGEST_CODEBOOK)
+    if codebook_size is None:
+        size = automatic_codebook_size(vocabulary, subspaces)
+        if size > limit:
+            raise InputError(
+                f"{subspaces} subspace(s) for {vocabulary} tokens would need a codebook of {size}, more than {limit}; "
+                "use more subspaces or give a codebook size"
+            )
+        return size
+    if not 1 <= codebook_size <= limit:
+        raise InputError(
+            f"a codebook size of {codebook_size} cannot be used with {vocabulary} tokens; "
+            f"choose a number from 1 to {limit}, or leave it empty for the automatic size"
+        )
+    return codebook_size
