@@ -6,6 +6,7 @@ exactly its characters, never markup; escape a text once, whole, for the place i
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 #: What a person sees in place of characters that leave no mark, or move the marks of others.
 VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍"}
@@ -155,3 +156,27 @@ def seconds_text(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+def columns_text(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """Rows as columns two spaces apart; the columns numbered in ``right`` are flush right.
+
+    >>> print(columns_text([["a", "1"], ["bcd", "20"]], right=[1]))
+    a     1
+    bcd  20
+    """
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def one_line(text: str) -> str:
+    """Text of a stranger on one line of a terminal: spaces stay, whatever else moves the cursor or the text is written out.
+
+    >>> one_line("a b\\x1b[31m")
+    'a b⟨U+001B⟩[31m'
+    """
+    return "".join(c if c == " " else visible_character(c) for c in text)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..adaptation.settings import AdaptationSettings
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
+from ..base.text import columns_text, percent_text
 from ..codec.settings import CompressionSettings
 
 if TYPE_CHECKING:
@@ -107,9 +108,6 @@ def run_adapt_benchmark(
 
 def adapt_text(measured: dict[str, Any]) -> str:
     """The report as text: one row a setting; means over the seeds, with the sample standard deviation of the score after."""
-    from ..base.text import percent_text
-    from ..commands.text import columns_text
-
     rows = [["METHOD", "F", "Q", "TRAINED", "CODES", "OF TABLE", "SECONDS", "CPU-S", "STEPS", "BEFORE", "AFTER"]]
     for result in measured["results"]:
         runs = result["runs"]

@@ -16,6 +16,7 @@ from typing import Any
 from .. import __version__
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, report
+from ..base.text import columns_text
 
 ITERATIONS = 10
 
@@ -161,8 +162,6 @@ def machine() -> dict[str, Any]:
 
 def bench_text(measured: dict[str, Any]) -> str:
     """The report as text."""
-    from ..commands.text import columns_text
-
     about = measured["machine"]
     rows = [["BENCHMARK", "SUBEMB", "FAISS", "RATIO", "CPU RATIO", "ERROR", "FAISS"]]
     for result in measured["results"]:

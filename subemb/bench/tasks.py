@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
+from ..base.text import columns_text, percent_text, size_text
 from ..codec.settings import CompressionSettings
 
 if TYPE_CHECKING:
@@ -114,9 +115,6 @@ def read_tasks(similarity: Sequence[Path] = (), entailment: Sequence[Path] = (),
 
 def tasks_text(measured: dict[str, Any]) -> str:
     """The report as text: one row a setting; mean over the seeds, and the sample standard deviation where there are several."""
-    from ..base.text import percent_text, size_text
-    from ..commands.text import columns_text
-
     sets = measured["sets"]
     rows = [["METHOD", "F", "Q", "BYTES", "OF TABLE", *(one["name"] for one in sets)]]
     rows.append(["original", "", "", "", "100 %", *(f"{measured['original'][one['name']]:.1f}" for one in sets)])

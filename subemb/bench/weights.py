@@ -6,6 +6,7 @@ from typing import Any
 
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
+from ..base.text import columns_text
 from ..evaluate.data.pairs import PairSet
 from ..evaluate.data.read import read_pairs
 
@@ -63,8 +64,6 @@ def run_weights_benchmark(
 
 def weights_text(measured: dict[str, Any]) -> str:
     """The report as text: mean and sample standard deviation over the seeds."""
-    from ..commands.text import columns_text
-
     rows = [["METHOD", "F", "Q", "WEIGHTS", "MEAN", "SD", "SEEDS"]]
     for result in measured["results"]:
         scores = result["scores"]

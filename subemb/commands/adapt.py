@@ -190,8 +190,7 @@ def read_texts(files: list[Path] | None) -> "Text | None":
 
 def adaptation_text(facts: "Adaptation") -> str:
     """The report as text."""
-    from ..base.text import percent_text, size_text
-    from .text import columns_text
+    from ..base.text import columns_text, percent_text, size_text
 
     size = facts.size
     rows = [

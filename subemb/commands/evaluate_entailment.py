@@ -5,7 +5,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ..base.progress import ProgressCallback, part_of
-from ..base.text import count_text
+from ..base.text import columns_text, count_text, one_line
 from .evaluated import (
     Compared,
     DataSet,
@@ -19,17 +19,7 @@ from .evaluated import (
     read_sets,
     seed_of,
 )
-from .text import (
-    columns_text,
-    data_text,
-    heading_text,
-    intervals_lines,
-    number_of,
-    one_line,
-    score_text,
-    scores_table,
-    sentence_text,
-)
+from .text import data_text, heading_text, intervals_lines, number_of, score_text, scores_table, sentence_text
 
 if TYPE_CHECKING:
     from ..evaluate.entailment.head import EntailmentHead

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError, ModelError
 from ..base.progress import ProgressCallback, part_of
-from ..base.text import count_text
+from ..base.text import columns_text, count_text, one_line
 from .evaluated import Compared, add_sides, open_compared, seed_of
-from .text import DEMONSTRATION, columns_text, heading_text, one_line, sentence_text
+from .text import DEMONSTRATION, heading_text, sentence_text
 
 if TYPE_CHECKING:
     from ..evaluate.masked.fill import Filled, FilledMask

@@ -94,8 +94,7 @@ def _bytes(folder: Path) -> int:
 
 def written_text(written: dict[str, dict]) -> str:
     """What was written, as text."""
-    from ..base.text import size_text
-    from .text import columns_text
+    from ..base.text import columns_text, size_text
 
     rows = [[form, size_text(facts["bytes"]), facts["path"]] for form, facts in written.items()]
     text = columns_text(rows, right=(1,))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from ..base.progress import Progress
-from ..base.text import count_text, percent_text, seconds_text, size_text, visible_character
+from ..base.text import columns_text, count_text, one_line, percent_text, seconds_text, size_text
 from ..codec.settings import CompressionSettings, settings_text
 from ..evaluate.data.pairs import Skipped, skipped_text
 from ..evaluate.similarity.report import METRIC_NAMES
@@ -87,30 +87,6 @@ def progress_text(message: Progress) -> str:
     if "error" in message.values:
         parts.append(f"error {message.values['error']:.3f}")
     return f"[{'#' * filled}{'.' * (BAR - filled)}] {share}  {', '.join(parts)}"
-
-
-def columns_text(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Rows as columns two spaces apart; the columns numbered in ``right`` are flush right.
-
-    >>> print(columns_text([["a", "1"], ["bcd", "20"]], right=[1]))
-    a     1
-    bcd  20
-    """
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [cell.rjust(w) if i in right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
-
-
-def one_line(text: str) -> str:
-    """Text of a stranger on one line of a terminal: spaces stay, whatever else moves the cursor or the text is written out.
-
-    >>> one_line("a b\\x1b[31m")
-    'a b⟨U+001B⟩[31m'
-    """
-    return "".join(c if c == " " else visible_character(c) for c in text)
 
 
 def models_text(entries) -> str:

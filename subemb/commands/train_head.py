@@ -116,8 +116,7 @@ def command_text(given: argparse.Namespace, chosen: dict) -> str:
 
 def head_text(card: dict) -> str:
     """What was trained, and how well it judges what was set aside."""
-    from ..base.text import count_text
-    from .text import columns_text, one_line
+    from ..base.text import columns_text, count_text, one_line
 
     rows = [["DATA", "PAIRS", "SKIPPED", "SET ASIDE", "ACCURACY"]]
     for data, found in zip(card["data"], card["accuracy"], strict=True):
