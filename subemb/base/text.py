@@ -4,6 +4,7 @@ Token text, model names and sentences are data. Each function here writes a text
 exactly its characters, never markup; escape a text once, whole, for the place it goes to.
 """
 
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -60,7 +61,7 @@ def visible(text: str) -> str:
     return "".join(visible_character(c, i == 0) for i, c in enumerate(text)) or "⟨empty⟩"
 
 
-def _calm(text: str) -> str:
+def without_control(text: str) -> str:
     """Control characters and direction marks by number: they would garble or reorder the text around them."""
     return _DISTURBING.sub(lambda match: code_point(match[0]), text)
 
@@ -71,7 +72,7 @@ def escape_html(text: str) -> str:
     >>> escape_html("<b>'&")
     '&lt;b&gt;&#x27;&amp;'
     """
-    escaped = _calm(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    escaped = without_control(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return escaped.replace('"', "&quot;").replace("'", "&#x27;")
 
 
@@ -87,7 +88,7 @@ def escape_markdown(text: str) -> str:
     >>> escape_markdown("**x** $1")
     '\\\\*\\\\*x\\\\*\\\\* \\\\$1'
     """
-    line = re.sub(r"[\t\r\n]+", " ", _calm(text))
+    line = re.sub(r"[\t\r\n]+", " ", without_control(text))
     for pattern, spelling in ((_SHORTCODE, rf":{_JOINT}"), (_LINK, rf"\1{_JOINT}"), (_ARROW, rf"\1{_JOINT}\2")):
         line = pattern.sub(spelling, line)
     escaped = _ASCII_PUNCTUATION.sub(r"\\\1", line)
@@ -103,7 +104,7 @@ def plotly_text(text: str) -> str:
     >>> plotly_text("<b>$x$")
     '&#60;b&#62;&#36;x&#36;'
     """
-    return re.sub(r"[&<>%$]", lambda match: f"&#{ord(match[0])};", _calm(text))
+    return re.sub(r"[&<>%$]", lambda match: f"&#{ord(match[0])};", without_control(text))
 
 
 def size_text(size: float) -> str:
@@ -156,6 +157,20 @@ def seconds_text(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+def score_text(value: float | None, signed: bool = False, minus: str = "−") -> str:
+    """A score, or with ``signed`` a difference of scores, in natural units (0..1): x 100 with one digit. None stands for NaN.
+
+    >>> score_text(0.8671), score_text(-0.0001), score_text(-0.12), score_text(float("nan"))
+    ('86.7', '0.0', '−12.0', 'undefined')
+    >>> score_text(0.005, signed=True), score_text(-0.0124, signed=True, minus="-"), score_text(0.0001, signed=True)
+    ('+0.5', '-1.2', '0.0')
+    """
+    if value is None or math.isnan(value):
+        return "undefined"
+    rounded = round(100 * value, 1) + 0.0  # no minus before a zero
+    return f"{rounded:{'+' if signed and rounded else ''}.1f}".replace("-", minus)
 
 
 def columns_text(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
