@@ -1,13 +1,20 @@
-"""Codes chosen together: what one subspace cannot express, the others make up for, as far as the network is concerned.
+"""Codes that the network notices least: where codewords are put, and which of them each token gets, by how the output moves.
 
-The error of a token is (x - y)^T M (x - y) for its vector x, its reconstruction y and a (D, D) matrix M that says how much the output
-moves. With M diagonal every subspace is on its own; else its codes and codebook are found with the others as they are, one
-subspace after the other (block coordinate descent; for codes that add up: iterated conditional modes, Martinez et al., ECCV
-2016). For subspace b the error is, up to a constant, (t - c)^T M_bb (t - c) with
+Plain k-means takes all axes as equal, and so minimises an error that the network may not notice. Here an error r of one token's
+embedding costs r^T S r with the **sensitivity** S = E[g g^T], where g is the derivative of v . z by that embedding, v the sentence
+vector and z a random direction: a Fisher information (its diagonal alone: weighted low-rank factorisation, Hsu et al., ICLR 2022,
+arXiv 2207.00112). :func:`sensitivity` measures S; its diagonal stretches the axes in which k-means starts; then
+:func:`joint_codes` uses the whole matrix, so that subspaces make up for each other. The network notices other things once its table
+is compressed, so :func:`sensitive_codes` measures S again there, and goes on from the codes it has.
+
+Choosing codes together: the error of a token is (x - y)^T M (x - y) for its vector x, its reconstruction y and a (D, D) matrix M.
+With M diagonal every subspace is on its own; else its codes and codebook are found while the others stay as they are, one subspace
+after the other (block coordinate descent; for codes that add up: iterated conditional modes, Martinez et al., ECCV 2016). For
+subspace b the error is, up to a constant, (t - c)^T M_bb (t - c) with
 
     t = x_b + M_bb^-1 M_bo (x_o - y_o),    o: all other axes,
 
-so that c is the nearest codeword to t, and a codeword is the mean of the t of its members. No step raises the error.
+so c is the nearest codeword to t, and a codeword is the mean of the t of its members. No step raises the error.
 """
 
 import time
@@ -24,9 +31,62 @@ if TYPE_CHECKING:
     from ..codec.compressed import SubspaceCompressed
     from ..models.load import PretrainedModel
 
+ROWS = 2000  # sentences on which sensitivities are measured
+COUNT_POWER = 0.75  # a token weighs (count + 1) to this power
+BETWEEN_AXES = 0.9  # how much of S off its diagonal counts
+ROUNDS = 2  # of measuring S again with the compressed table in the network, and choosing codes by that
+LONGEST_MEASURING = 0.1  # share of a time budget that one measurement of S may take
+LONGEST_SEARCH = 0.25  # share of a time budget after which no round begins
 SWEEPS = 10  # over all subspaces, at most
-ENOUGH = 2e-3  # share of the error by which a sweep has to lower it for another one to follow
-_ROWS = 2**16  # tokens whose vectors are held at once
+ENOUGH = 2e-3  # a sweep has to lower the error by this share for another one to follow
+_BATCH = 64
+POOL = 8 * _BATCH  # rows that are sorted by length together
+_CHUNK = 2**16  # tokens whose vectors are held at once
+
+
+def sensitivity(
+    model: "PretrainedModel",
+    rows: Sequence[Sequence[int]],
+    seed: int = 0,
+    progress: ProgressCallback | None = None,
+    seconds: float | None = None,
+) -> torch.Tensor:
+    """S, (D, D) float32 with a diagonal of mean 1, measured on at most ROWS of the rows of token ids. The identity where nothing
+    moves the output. seconds: after which no further rows are read."""
+    started = time.perf_counter()
+    generator = torch.Generator().manual_seed(seed)
+    chosen = torch.randperm(len(rows), generator=generator)[:ROWS].tolist()
+    parts = [chosen[start : start + POOL] for start in range(0, len(chosen), POOL)]
+    chosen = [place for part in parts for place in sorted(part, key=lambda place: len(rows[place]))]  # little padding
+    table = torch.nn.Embedding.from_pretrained(model.table, freeze=True).to(model.device)
+    probe = model.with_embeddings(table)
+    seen: list[torch.Tensor] = []
+
+    def watch(module, arguments, output):
+        seen.append(output.detach().requires_grad_())
+        return seen[-1]
+
+    table.register_forward_hook(watch)
+    total = torch.zeros(model.dim, model.dim, device=model.device)
+    for start in range(0, len(chosen), _BATCH):
+        if start and seconds is not None and time.perf_counter() - started > seconds:
+            break
+        report(progress, "measuring which axes matter", start / len(chosen))
+        seen.clear()
+        vectors = torch.nn.functional.normalize(
+            probe.encode_ids_tensor([rows[place] for place in chosen[start : start + _BATCH]])
+        )
+        directions = torch.randn(vectors.shape, generator=generator).to(vectors.device)
+        found = torch.autograd.grad((vectors * directions).sum(), seen, allow_unused=True)
+        for gradient in found:
+            if gradient is not None:
+                flat = gradient.float().flatten(0, -2)
+                total += flat.T @ flat
+    total = total.cpu()
+    mean = float(total.diagonal().mean())
+    if not np.isfinite(mean) or mean <= 0:
+        return torch.eye(model.dim)
+    return total / mean
 
 
 class Metric:
@@ -65,7 +125,7 @@ class Metric:
 
 
 def _chunks(count: int) -> Iterator[slice]:
-    return (slice(start, start + _ROWS) for start in range(0, count, _ROWS))
+    return (slice(start, start + _CHUNK) for start in range(0, count, _CHUNK))
 
 
 def looked_up(codes: torch.Tensor, books: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -139,60 +199,6 @@ def _means(targets: torch.Tensor, codes: torch.Tensor, weights: torch.Tensor, bo
     mass = torch.zeros(len(book)).index_add_(0, codes, weights)
     sums = torch.zeros_like(book).index_add_(0, codes, targets * weights[:, None])
     return torch.where(mass[:, None] > 0, sums / mass.clamp(min=1e-30)[:, None], book)
-
-
-ROWS = 2000  # sentences that sensitivities are measured on
-COUNT_POWER = 0.75
-BETWEEN_AXES = 0.9  # share of what lies off the diagonal of S that counts
-LONGEST_MEASURING, LONGEST_SEARCH = 0.1, 0.25  # shares of a time budget: to measure S once, after which no round is begun
-ROUNDS = 2  # of measuring S anew, with the compressed table in the network, and choosing codes by that
-_BATCH = 64
-POOL = 8 * _BATCH  # rows that are sorted by length together
-
-
-def sensitivity(
-    model: "PretrainedModel",
-    rows: Sequence[Sequence[int]],
-    seed: int = 0,
-    progress: ProgressCallback | None = None,
-    seconds: float | None = None,
-) -> torch.Tensor:
-    """S, (D, D) float32 with a diagonal of mean 1, measured on at most ROWS of the rows of token ids. The identity where nothing
-    moves the output. seconds: after which no further rows are read."""
-    started = time.perf_counter()
-    generator = torch.Generator().manual_seed(seed)
-    chosen = torch.randperm(len(rows), generator=generator)[:ROWS].tolist()
-    parts = [chosen[start : start + POOL] for start in range(0, len(chosen), POOL)]
-    chosen = [place for part in parts for place in sorted(part, key=lambda place: len(rows[place]))]  # little padding
-    table = torch.nn.Embedding.from_pretrained(model.table, freeze=True).to(model.device)
-    probe = model.with_embeddings(table)
-    seen: list[torch.Tensor] = []
-
-    def watch(module, arguments, output):
-        seen.append(output.detach().requires_grad_())
-        return seen[-1]
-
-    table.register_forward_hook(watch)
-    total = torch.zeros(model.dim, model.dim, device=model.device)
-    for start in range(0, len(chosen), _BATCH):
-        if start and seconds is not None and time.perf_counter() - started > seconds:
-            break
-        report(progress, "measuring which axes matter", start / len(chosen))
-        seen.clear()
-        vectors = torch.nn.functional.normalize(
-            probe.encode_ids_tensor([rows[place] for place in chosen[start : start + _BATCH]])
-        )
-        directions = torch.randn(vectors.shape, generator=generator).to(vectors.device)
-        found = torch.autograd.grad((vectors * directions).sum(), seen, allow_unused=True)
-        for gradient in found:
-            if gradient is not None:
-                flat = gradient.float().flatten(0, -2)
-                total += flat.T @ flat
-    total = total.cpu()
-    mean = float(total.diagonal().mean())
-    if not np.isfinite(mean) or mean <= 0:
-        return torch.eye(model.dim)
-    return total / mean
 
 
 def metric_of(matrix: torch.Tensor, widths: Sequence[int]) -> Metric:

@@ -1,4 +1,7 @@
-"""The training loop: steps, checkpoints, scores on the way, the best weights kept. It can stop anywhere and go on as if it had not."""
+"""The training loop: steps, checkpoints, scores on the way, the best weights kept. It can stop anywhere and go on as if it had not.
+
+A checkpoint is one safetensors file whose header holds the facts (step, history, best score). Nothing is ever pickled.
+"""
 
 import json
 import math
@@ -28,12 +31,12 @@ TIMED_STEPS = 8  # from whose speed the number of steps is planned first; the fi
 PLANNINGS = 20  # how often that is done again
 WARM_UP = 0.05  # of all steps
 POOL = 20  # batches that are sorted by length together
-FIRST_CHECKPOINT, CHECKPOINT_SECONDS = (
-    1.0,
-    15.0,
-)  # soon, so that it can be stopped soon; then at ever longer intervals up to this
-SAVING_SHARE = 10.0  # least seconds between two checkpoints, for every second that one takes
-LONGEST_OVERRUN = 1.25  # of the time budget, where the machine turns out slower than it was
+FIRST_CHECKPOINT = 1.0  # seconds after the start, so that an adaptation can soon be stopped and kept
+CHECKPOINT_SECONDS = 15.0  # the interval between two doubles until it is this long
+SAVING_SHARE = 10.0  # least seconds between two checkpoints, for each second that writing one takes
+LONGEST_OVERRUN = 1.25  # times the time budget, where the machine turns out slower than it was
+STATE_FILE = "state.safetensors"
+FORMAT = 2  # of checkpoints
 
 Score = Callable[["PretrainedModel"], float]
 
@@ -254,10 +257,6 @@ class Trainer:
         self.history, self._losses, self._timed = facts["history"], facts["losses"], facts["timed"]
         self.best_step = facts["best_step"]
         self.best_score = -math.inf if facts["best_score"] is None else facts["best_score"]
-
-
-STATE_FILE = "state.safetensors"
-FORMAT = 2
 
 
 def write_state(folder: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
