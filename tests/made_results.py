@@ -7,8 +7,8 @@ from subemb.codec.baselines import compress_int4, compress_int8, compress_low_ra
 from subemb.codec.blocks import arbitrary_codes
 from subemb.codec.compressed import Compressed, SubspaceCompressed
 from subemb.codec.methods import METHODS
-from subemb.codec.methods.codebooks import subspace_widths
 from subemb.codec.settings import CompressionSettings
+from subemb.codec.subspaces import subspace_widths
 
 BASELINE_FUNCTIONS = {"low_rank": compress_low_rank, "int8": compress_int8, "int4": compress_int4}
 

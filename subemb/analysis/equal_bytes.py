@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from ..base.errors import InputError
 from ..codec.methods import METHODS
-from ..codec.methods.codebooks import LARGEST_CODEBOOK
 from ..codec.settings import CompressionSettings
 from ..codec.sizes import FLOAT_BYTES, Size, code_bits_each, predicted_size
+from ..codec.subspaces import LARGEST_CODEBOOK
 from .timing import estimate_seconds
 
 __all__ = ["EqualBytes", "estimate_seconds", "predicted_size", "settings_at_bytes"]

@@ -1,7 +1,8 @@
-"""Public names of a package that are imported on first use, so that importing the package costs nothing."""
+"""What is imported on first use, so that importing the package costs nothing: public names of a package, and slow libraries."""
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 
@@ -14,3 +15,15 @@ def lazy_names(package: str, exports: Mapping[str, str]) -> tuple[Callable[[str]
         return getattr(import_module(f"{package}.{exports[name]}"), name)
 
     return get, lambda: sorted(exports)
+
+
+class _LazyModule(ModuleType):
+    """Stands for a module until something is asked of it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module(self.__name__), name)
+
+
+def lazy_module(name: str) -> Any:
+    """A library that is slow to import, imported when the first of its names is used: ``torch = lazy_module("torch")``."""
+    return _LazyModule(name)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..base.errors import InputError
-from .methods.codebooks import automatic_codebook_size, subspace_widths
+from .subspaces import require_enough_tuples, subspace_widths
 
 CHUNK_ELEMENTS = {"cpu": 2**19, "cuda": 2**26}  # distances held at once: 2 MB stay in a core's cache, 256 MB on a GPU
 WEIGHT_FLOOR = 1e-9  # of the mean weight: a token of weight 0 follows without pulling, and no division by zero
@@ -30,23 +29,6 @@ def arbitrary_codes(vocabulary: int, subspaces: int, codebook_size: int) -> torc
         codes[:, i] = rest % codebook_size
         rest = rest // codebook_size
     return codes
-
-
-def require_enough_tuples(vocabulary: int, subspaces: int, codebook_size: int, purpose: str) -> None:
-    """Raises InputError, naming the smallest Q and f that work, unless Q ** f >= V."""
-    if codebook_size**subspaces >= vocabulary:
-        return
-    enough = automatic_codebook_size(vocabulary, subspaces)
-    message = (
-        f"{purpose}: {codebook_size} ** {subspaces} = {codebook_size**subspaces} tuples are too few for {vocabulary} tokens; "
-        f"use a codebook size of at least {enough}"
-    )
-    if codebook_size > 1:
-        more = subspaces
-        while codebook_size**more < vocabulary:
-            more += 1
-        message += f", or at least {more} subspaces"
-    raise InputError(message)
 
 
 @dataclass

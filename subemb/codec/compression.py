@@ -8,13 +8,13 @@ import torch
 
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, report
-from .blocks import WEIGHT_FLOOR, exact_codebooks, require_enough_tuples
+from .blocks import WEIGHT_FLOOR, exact_codebooks
 from .compressed import Compressed, SubspaceCompressed
 from .kmeans import share
 from .methods import METHODS
-from .methods.codebooks import subspace_widths
 from .quantizers import Problem, quantize
 from .settings import GIVEN, CompressionSettings
+from .subspaces import require_enough_tuples, subspace_widths
 from .weights import model_weights, token_weights
 
 

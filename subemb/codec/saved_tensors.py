@@ -9,8 +9,8 @@ from ..base.errors import InputError
 from .baselines import INT4_GROUP
 from .blocks import arbitrary_codes
 from .compressed import Compressed, SubspaceCompressed
-from .methods.codebooks import subspace_widths
 from .settings import CompressionSettings
+from .subspaces import subspace_widths
 
 
 def widths_of(settings: CompressionSettings, dim: int) -> list[int]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..base.errors import InputError
 from .methods import DEFAULT_METHOD, METHODS
-from .methods.codebooks import checked_codebook_size, subspace_widths
+from .subspaces import checked_codebook_size, subspace_widths
 
 #: How tokens can be asked to be weighted; see subemb.codec.weights. ``given``: by numbers that the caller passed.
 WEIGHTS = ("vocabulary", "none", "zipf", "counts", "sqrt_counts")

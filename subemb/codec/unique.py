@@ -19,8 +19,9 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from .blocks import Blocks, codebook_means, nearest_codes, require_enough_tuples
+from .blocks import Blocks, codebook_means, nearest_codes
 from .kmeans import Monitor, settled
+from .subspaces import require_enough_tuples
 
 
 def linear_hash(codes: np.ndarray, without: Sequence[int] = (), salt: int = 0) -> np.ndarray:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subemb.base.errors import InputError
-from subemb.codec.methods.codebooks import automatic_codebook_size, checked_codebook_size, subspace_widths
+from subemb.codec.subspaces import automatic_codebook_size, checked_codebook_size, subspace_widths
 
 
 @given(st.integers(1, 2000), st.data())

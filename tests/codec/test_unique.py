@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from subemb.base.errors import Cancelled, InputError
 from subemb.codec.blocks import Blocks
 from subemb.codec.kmeans import Monitor, kmeans
-from subemb.codec.methods.codebooks import automatic_codebook_size
+from subemb.codec.subspaces import automatic_codebook_size
 from subemb.codec.unique import (
     SMALL_BOX,
     _State,

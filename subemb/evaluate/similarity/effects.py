@@ -11,7 +11,7 @@ import torch
 
 from ...base.errors import InputError
 from ...codec.compressed import Compressed, SubspaceCompressed
-from ...codec.methods.codebooks import subspace_widths
+from ...codec.subspaces import subspace_widths
 
 
 def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from ....base.text import count_text, percent_text
 from ....codec.methods import METHODS
-from ....codec.methods.codebooks import subspace_widths
+from ....codec.subspaces import subspace_widths
 from ....evaluate.similarity.effects import RUNS_OF_AXES
 from ....models.vocabulary import KINDS, escape_html
 from ...shell.frame import Frame

@@ -1,6 +1,6 @@
-"""What the methods with codebooks share: widths of subspaces and sizes of codebooks."""
+"""How many subspaces, how wide, and how many codewords each: f, d_i and Q of a (V, D) table, in whole numbers."""
 
-from ...base.errors import InputError
+from ..base.errors import InputError
 
 LARGEST_CODEBOOK = 65536  # codes must fit in 16 bits
 
@@ -50,3 +50,20 @@ def checked_codebook_size(codebook_size: int | None, vocabulary: int, subspaces:
             f"choose a number from 1 to {limit}, or leave it empty for the automatic size"
         )
     return codebook_size
+
+
+def require_enough_tuples(vocabulary: int, subspaces: int, codebook_size: int, purpose: str) -> None:
+    """Raises InputError, naming the smallest Q and f that work, unless Q ** f >= V."""
+    if codebook_size**subspaces >= vocabulary:
+        return
+    enough = automatic_codebook_size(vocabulary, subspaces)
+    message = (
+        f"{purpose}: {codebook_size} ** {subspaces} = {codebook_size**subspaces} tuples are too few for {vocabulary} tokens; "
+        f"use a codebook size of at least {enough}"
+    )
+    if codebook_size > 1:
+        more = subspaces
+        while codebook_size**more < vocabulary:
+            more += 1
+        message += f", or at least {more} subspaces"
+    raise InputError(message)
