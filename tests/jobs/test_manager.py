@@ -357,7 +357,7 @@ def test_one_manager_for_the_process():
 PARENT = """
     import os, sys, time
     sys.path.insert(0, {tests!r})
-    from subemb.jobs import JobManager
+    from subemb.jobs.manager import JobManager
     if __name__ != "__main__":
         raise SystemExit("a worker must not import the parent's script")
     manager = JobManager(lanes=("a", "b"))
