@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from ..evaluate.data.pairs import WordSet
     from ..evaluate.similarity.attribution import Attribution, SentenceEffects
     from ..evaluate.similarity.report import SimilarityReport
-    from ..evaluate.similarity.sentences import ReadSentence
+    from ..evaluate.similarity.sentences import PairComparison, ReadSentence
     from ..evaluate.similarity.words import WordReport
-    from ..tasks.similarity import PairComparison
 
 
 def add(tasks) -> None:
@@ -96,8 +95,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Everything that a line asks for, JSON types; scores in natural units."""
     from ..evaluate.similarity.pairs import evaluate_pairs
+    from ..evaluate.similarity.sentences import pair_on_sides
     from ..evaluate.similarity.words import evaluate_words
-    from ..tasks.similarity import pair_on_sides
 
     total = max(1, len(sets) + len(words) + len(given.pair))
     parts = (part_of(progress, number / total, (number + 1) / total) for number in range(total))

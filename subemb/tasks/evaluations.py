@@ -34,104 +34,12 @@ _heads = Recent(KEPT_HEADS)
 # Which engine
 
 
-@dataclass(frozen=True)
-class EngineChoice:
-    """Who judges, as jobs are told and as keys know it.
-
-    head: name of an entailment head, or None for the model's own classifier. digest: of the head's tensors, so that a head
-    that was trained again under its name is another one.
-    """
-
-    head: str | None = None
-    digest: str = ""
-
-    @property
-    def name(self) -> str:
-        """Short text for links: ``classifier``, or the head's name."""
-        return "classifier" if self.head is None else f"head {self.head}"
-
-
-@dataclass(frozen=True)
-class EngineOption:
-    """An engine that a model has. labels: of its answers. order: of the classifier's labels as ``config.json`` has them.
-    card: of an entailment head."""
-
-    choice: EngineChoice
-    labels: tuple[str, ...]
-    order: tuple[str, ...] = ()
-    card: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False)
-
-
-def engine_options(model: "PretrainedModel") -> tuple[list[EngineOption], str | None]:
-    """The engines of a model: its own classifier first, then entailment heads; and why its classifier cannot be used, if so.
-
-    Raises InputError if the card of a shipped head is damaged.
-    """
-    from ..evaluate.entailment.classifier import ClassifierEngine
-    from ..evaluate.entailment.head_files import cards_for
-
-    options, problem = [], None
-    if model.has_head("classifier"):
-        try:
-            labels = ClassifierEngine(model).labels
-            given = sorted((int(number), str(name)) for number, name in model.config["id2label"].items())
-            options.append(EngineOption(EngineChoice(), labels, tuple(name for _, name in given)))
-        except ModelError as error:
-            problem = str(error)
-    for name, card in cards_for(model):
-        options.append(EngineOption(_choice_of(name, card), LABELS, card=card))
-    return options, problem
-
-
-def _choice_of(name: str, card: Mapping[str, Any]) -> EngineChoice:
-    return EngineChoice(name, str(card.get("tensors_sha256"))[:16])
-
-
 def _head_of(model: "PretrainedModel", choice: EngineChoice) -> "EntailmentHead | None":
-    """The entailment head of a choice, kept in the process for the next job; None for the model's own classifier."""
-    from ..evaluate.entailment.head_files import heads_for
-
-    if choice.head is None:
-        if not model.has_head("classifier"):
-            raise ModelError(f"{model.name} has no classifier of sentence pairs; choose an entailment head", "unsupported")
-        return None
-
-    def find() -> "EntailmentHead":
-        found = next((head for head in heads_for(model) if _choice_of(head.name, head.card) == choice), None)
-        if found is None:
-            raise InputError(f"the entailment head {choice.head!r} is gone, damaged or trained again; reload the page")
-        return found
-
-    return _heads.take((model.identity, choice), find)
+    """:func:`chosen_head`, kept in the process for the next job."""
+    return None if choice.head is None else _heads.take((model.identity, choice), lambda: chosen_head(model, choice))
 
 
 # A pair
-
-
-@dataclass(frozen=True)
-class PairJudgement:
-    """What every side says about one pair.
-
-    labels: of the probabilities. probabilities: side -> one for each label, adding up to 1; the first side is the reference.
-    cut: what the model did not read, in sentences; empty if it read everything.
-    """
-
-    labels: tuple[str, ...]
-    probabilities: dict[str, tuple[float, ...]]
-    cut: tuple[str, ...] = ()
-
-    @property
-    def sides(self) -> list[str]:
-        return list(self.probabilities)
-
-    def winner(self, side: str) -> str:
-        """The most probable label; of equals the first."""
-        found = self.probabilities[side]
-        return self.labels[found.index(max(found))]
-
-    def flipped(self, side: str) -> bool:
-        """Whether a side judges otherwise than the first."""
-        return self.winner(side) != self.winner(self.sides[0])
 
 
 def judge_pair(
@@ -146,43 +54,15 @@ def judge_pair(
     engine_choice: None takes the first of :func:`engine_options`. Raises InputError for a sentence that is empty or longer
     than LONGEST characters, ModelError (``unsupported``) for a model without an engine, Cancelled.
     """
-    from ..evaluate.entailment.pairs import engine_for
-
     premise = checked_text(premise, "the premise", LONGEST)
     hypothesis = checked_text(hypothesis, "the hypothesis", LONGEST)
     sides = open_sides(subject, progress)
-    head = _given_or_first(next(iter(sides.values())), engine_choice)
-    found, engine = {}, None
-    for place, (side, model) in enumerate(sides.items()):
-        part = part_of(progress, place / len(sides), (place + 1) / len(sides))
-        report(part, f"{side}: judging the pair", 0.0)
-        engine = engine_for(model, head)
-        found[side] = tuple(engine.probabilities([premise], [hypothesis])[0].tolist())
-    return PairJudgement(tuple(engine.labels), found, _what_is_cut(engine, premise, hypothesis))
-
-
-def _given_or_first(model: "PretrainedModel", choice: EngineChoice | None) -> "EntailmentHead | None":
-    if choice is not None:
-        return _head_of(model, choice)
-    options, _ = engine_options(model)
-    return _head_of(model, options[0].choice) if options else None  # without any, engine_for says what to do
-
-
-def _what_is_cut(engine: "Engine", premise: str, hypothesis: str) -> tuple[str, ...]:
-    from ..evaluate.entailment.classifier import ClassifierEngine
-    from ..evaluate.similarity.sentences import read_sentences
-
-    if isinstance(engine, ClassifierEngine):
-        model = engine.model
-        with model.tokenizer_lock:  # fast tokenizers cannot serve two threads at once
-            length = len(model.tokenizer(premise, hypothesis, truncation=False, verbose=False)["input_ids"])
-        return (f"The model reads {engine.limit} of the pair's {length} tokens.",) if length > engine.limit else ()
-    read = zip(("premise", "hypothesis"), read_sentences(engine.model, [premise, hypothesis]), strict=True)
-    return tuple(
-        f"The model reads {len(sentence.ids)} of the {sentence.full_length} tokens of the {name}."
-        for name, sentence in read
-        if sentence.is_cut
-    )
+    model = next(iter(sides.values()))
+    if engine_choice is None:
+        engine_choice = first_choice(model)
+    else:
+        check_choice(model, engine_choice)
+    return pairs.judge_pair(sides, premise, hypothesis, _head_of(model, engine_choice), progress)
 
 
 # A labelled set

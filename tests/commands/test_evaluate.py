@@ -244,7 +244,7 @@ def test_word_lists_are_measured_on_the_tables(model, saved, tmp_path, capsys):
 
 
 def test_a_pair_shows_both_cosines_and_what_moved_them(model, saved, capsys):
-    from subemb.tasks.similarity import pair_on_sides
+    from subemb.evaluate.similarity.sentences import pair_on_sides
 
     sentences = ["the cat sits on the mat", "a dog runs"]
     report = run_json(capsys, "similarity", saved, "--pair", *sentences)

@@ -58,8 +58,8 @@ def test_a_run_that_is_gone(subject):
 
 def test_an_adaptation_is_the_third_side(subject):
     from subemb.adaptation import AdaptationSettings, text_of
+    from subemb.evaluate.similarity.sentences import pair_on_sides
     from subemb.tasks import adaptation
-    from subemb.tasks.similarity import pair_on_sides
 
     text = text_of([f"{first} {second}" for first in LINES[:4] for second in LINES[:4]])
     key = adaptation.begin_adaptation(subject, AdaptationSettings(steps=5, train="norms"), text)
@@ -79,8 +79,8 @@ def test_an_adaptation_is_the_third_side(subject):
 
 def test_an_adaptation_of_the_codebooks_alone_is_explained_by_tokens(subject):
     from subemb.adaptation import AdaptationSettings, text_of
+    from subemb.evaluate.similarity.sentences import pair_on_sides
     from subemb.tasks import adaptation
-    from subemb.tasks.similarity import pair_on_sides
 
     text = text_of([f"{first} {second}" for first in LINES[:4] for second in LINES[:4]])
     key = adaptation.begin_adaptation(subject, AdaptationSettings(steps=5), text)

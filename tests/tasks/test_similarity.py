@@ -10,10 +10,11 @@ from checkpoints import SPECIAL, make_bert, make_table, make_xlmr
 from subemb.base.errors import Cancelled, InputError, ModelError
 from subemb.codec.settings import CompressionSettings
 from subemb.evaluate.similarity.effects import AttributionSettings, cosines
+from subemb.evaluate.similarity.sentences import pair_on_sides
 from subemb.models.load import load_listed
 from subemb.runs import run_and_keep
 from subemb.tasks.sides import Subject, open_sides
-from subemb.tasks.similarity import compare_lists, compare_pair, pair_on_sides
+from subemb.tasks.similarity import compare_lists, compare_pair
 
 SETTINGS = CompressionSettings("product", subspaces=2, codebook_size=4, iterations=2)
 FIRST, SECOND = "the cat sits on the mat", "a small dog runs"

@@ -1,4 +1,4 @@
-"""Two lists of sentences, or one against itself: cosines on every side, nearest sentences, and what changed rank."""
+"""Sentences on every side: how a model reads them, the cosine of two and what moved it, and lists of them with what is nearest."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...base.errors import InputError
-from ...base.progress import ProgressCallback, part_of
-from .effects import cosines
+from ...base.progress import ProgressCallback, part_of, report
+from .effects import Attribution, AttributionSettings, cosines
 
 if TYPE_CHECKING:
     from ...models.model import PretrainedModel
@@ -62,6 +62,71 @@ def read_sentences(model: "PretrainedModel", texts: list[str]) -> list[ReadSente
         for text, ids, full in zip(texts, rows, whole, strict=True)
     ]
 
+
+# Two sentences
+
+
+@dataclass(frozen=True)
+class PairComparison:
+    """Two sentences on every side.
+
+    cosines: side -> cosine; the first side is the reference. sentences: how the model reads the two.
+    attributions: side -> what moved its cosine, for every side but the first whose table is all that differs: what a changed network
+    did is not the doing of single tokens. pooling: how sentence vectors are made.
+    """
+
+    cosines: dict[str, float]
+    sentences: tuple[ReadSentence, ReadSentence]
+    attributions: dict[str, Attribution]
+    pooling: str
+
+    @property
+    def sides(self) -> list[str]:
+        return list(self.cosines)
+
+    def change(self, side: str) -> float:
+        """Cosine of a side minus that of the first side."""
+        return self.cosines[side] - self.cosines[self.sides[0]]
+
+
+def pair_on_sides(
+    sides: "Mapping[str, PretrainedModel]",
+    first: str,
+    second: str,
+    settings: AttributionSettings | None = None,
+    progress: ProgressCallback | None = None,
+) -> PairComparison:
+    """Cosine of two sentences on every side, and which tokens and blocks moved it.
+
+    Raises InputError for a sentence that is empty or too long (see LONGEST_SENTENCE) or has no tokens, ModelError, Cancelled.
+    """
+    from .attribution import attribute
+
+    texts = [checked_text(first, "the first sentence"), checked_text(second, "the second sentence")]
+    reference, *others = sides
+    report(progress, "loading the network", 0.0)
+    for model in sides.values():
+        model.network()
+    report(progress, "reading the sentences", 0.05)
+    sentences = read_sentences(sides[reference], texts)
+    rows = [sentence.ids for sentence in sentences]
+    for ids, which in zip(rows, ("first", "second"), strict=True):
+        if not ids:
+            raise InputError(f"the {which} sentence has no token that the model knows; write another one")
+    found = {}
+    for side, model in sides.items():
+        vectors = model.encode_ids(rows)
+        found[side] = float(cosines(vectors[0], vectors[1]))
+    attributions = {}
+    for number, side in enumerate(others):
+        if getattr(sides[side], "weights", None):
+            continue
+        part = part_of(progress, 0.1 + 0.9 * number / len(others), 0.1 + 0.9 * (number + 1) / len(others))
+        attributions[side] = attribute(sides[reference], sides[side], *rows, settings=settings, progress=part)
+    return PairComparison(found, tuple(sentences), attributions, sides[reference].pooling)
+
+
+# Lists of sentences
 
 MOST_SENTENCES = 200  # of one list
 TIE = 1e-6  # cosines closer than this are equal: encoding in another batch moves them by about 1e-7

@@ -9,10 +9,9 @@ import streamlit as st
 
 from ....base.text import count_text
 from ....evaluate.similarity.effects import Attribution, SentenceEffects
-from ....evaluate.similarity.sentences import LONGEST_SENTENCE, ReadSentence
+from ....evaluate.similarity.sentences import LONGEST_SENTENCE, PairComparison, ReadSentence
 from ....jobs.manager import manager
 from ....models.vocabulary import escape_html, escape_markdown
-from ....tasks.similarity import PairComparison
 from ...shell.frame import Frame
 from ...shell.text import counted
 from ...shell.work import Work, begin, outcome, subject_of
