@@ -65,7 +65,7 @@ def check_given(model: "PretrainedModel", text: Text | None, labelled: PairSet |
         if labelled.task not in allowed:
             raise InputError(f"{labelled.name} has pairs for {labelled.task}; {title} needs them for {' or '.join(allowed)}")
         if settings.objective == "entailment":
-            from ..evaluate.entailment.pairs import engine_for
+            from ..evaluate.entailment.engines import engine_for
 
             engine_for(model)  # says what is missing
         return
@@ -115,8 +115,7 @@ def _of_pairs(model: "PretrainedModel", labelled: PairSet, settings: AdaptationS
     if settings.objective == "similarity":
         objective = GradedPairs(learned, rows)
     else:
-        from ..evaluate.entailment.head import HeadEngine
-        from ..evaluate.entailment.pairs import engine_for
+        from ..evaluate.entailment.engines import HeadEngine, engine_for
 
         engine = engine_for(model)
         objective = LabelledPairs(learned, rows, engine.head if isinstance(engine, HeadEngine) else None)

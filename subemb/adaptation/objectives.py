@@ -336,7 +336,7 @@ class LabelledPairs(_Stateless):
 
     def _logits(self, student: "PretrainedModel", places: Sequence[int]) -> torch.Tensor:
         if self.entailment_head is None:
-            from ..evaluate.entailment.classifier import ClassifierEngine
+            from ..evaluate.entailment.engines import ClassifierEngine
 
             return ClassifierEngine(student).logits([(self.pairs.first[place], self.pairs.second[place]) for place in places])
         count = len(self.pairs)

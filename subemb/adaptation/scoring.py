@@ -78,7 +78,7 @@ def score_of(side: "PretrainedModel", pairs: "PairSet") -> float:
     """A labelled set's score x 100: Spearman for graded similarity, average precision for paraphrases, accuracy for entailment."""
     import numpy as np
 
-    from ..evaluate.entailment.pairs import engine_for
+    from ..evaluate.entailment.engines import engine_for
     from ..evaluate.entailment.report import judged
     from ..evaluate.similarity.pairs import cosines
     from ..evaluate.statistics import accuracy, average_precision, spearman

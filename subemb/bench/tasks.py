@@ -34,7 +34,7 @@ class Tasks:
 
     def scores(self, side: "PretrainedModel", progress: ProgressCallback | None = None) -> dict[str, float]:
         """By name of the set: Spearman's correlation, or accuracy, both x 100."""
-        from ..evaluate.entailment.pairs import engine_for
+        from ..evaluate.entailment.engines import engine_for
         from ..evaluate.similarity.pairs import cosines
         from ..evaluate.statistics import accuracy, spearman
 

@@ -23,6 +23,7 @@ from .text import data_text, heading_text, intervals_lines, number_of, score_tex
 
 if TYPE_CHECKING:
     from ..evaluate.entailment.head import EntailmentHead
+    from ..evaluate.entailment.pairs import PairJudgement
     from ..evaluate.entailment.report import EntailmentReport, Score
     from ..models.model import PretrainedModel
 
@@ -177,7 +178,7 @@ def add(tasks) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Read, compress if asked, judge, report."""
-    from ..evaluate.entailment.pairs import engine_for
+    from ..evaluate.entailment.engines import engine_for
     from .text import ProgressLine
 
     check_counts(given, "flipped")
@@ -208,11 +209,11 @@ def evaluate(
     compared: Compared, sets: list[DataSet], given: argparse.Namespace, seed: int, progress: ProgressCallback | None = None
 ) -> dict[str, Any]:
     """Everything that a line asks for, JSON types; shares and probabilities in 0..1."""
-    from ..evaluate.entailment.pairs import engine_for, evaluate_entailment
+    from ..evaluate.entailment.engines import engine_for
+    from ..evaluate.entailment.pairs import evaluate_entailment, judge_pair
 
-    head = _head(given.head, compared.model)
-    engines = {side: engine_for(model, head) for side, model in compared.sides.items()}
-    engine = next(iter(engines.values()))
+    head, sides = _head(given.head, compared.model), compared.sides
+    engine = engine_for(compared.model, head)
     total = max(1, len(sets) + len(given.pair))
     parts = (part_of(progress, number / total, (number + 1) / total) for number in range(total))
     return {
@@ -225,12 +226,12 @@ def evaluate(
         "sets": [
             _set_report(
                 one,
-                evaluate_entailment(compared.sides, one.pairs, head, given.resamples, seed, next(parts)),
+                evaluate_entailment(sides, one.pairs, head, given.resamples, seed, next(parts)),
                 given.flipped,
             )
             for one in sets
         ],
-        "pairs": [_pair_report(engines, *pair, progress=next(parts)) for pair in given.pair],
+        "pairs": [_pair_report(*pair, judge_pair(sides, *pair, head, next(parts))) for pair in given.pair],
     }
 
 
@@ -282,10 +283,6 @@ def _flip(data: DataSet, found: "EntailmentReport", flip) -> dict[str, Any]:
     }
 
 
-def _pair_report(engines, premise: str, hypothesis: str, progress: ProgressCallback | None = None) -> dict[str, Any]:
-    found = {}
-    for number, (side, engine) in enumerate(engines.items()):
-        part = part_of(progress, number / len(engines), (number + 1) / len(engines))
-        found[side] = engine.probabilities([premise], [hypothesis], part)[0].tolist()
-    labels = next(iter(engines.values())).labels
-    return {"premise": premise, "hypothesis": hypothesis, "labels": list(labels), "probabilities": found}
+def _pair_report(premise: str, hypothesis: str, found: "PairJudgement") -> dict[str, Any]:
+    probabilities = {side: list(values) for side, values in found.probabilities.items()}
+    return {"premise": premise, "hypothesis": hypothesis, "labels": list(found.labels), "probabilities": probabilities}

@@ -42,7 +42,7 @@ _EXPORTS = {
     "Filled": "masked.fill",
     "mask_word": "masked.network",
     "PseudoPerplexity": "masked.perplexity",
-    "engine_for": "entailment.pairs",
+    "engine_for": "entailment.engines",
     "evaluate_entailment": "entailment.pairs",
     "EntailmentReport": "entailment.report",
     "EntailmentHead": "entailment.head",

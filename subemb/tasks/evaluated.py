@@ -15,7 +15,7 @@ from .kept import FORMAT
 from .sides import Subject
 
 if TYPE_CHECKING:
-    from .evaluations import EngineChoice
+    from ..evaluate.entailment.engines import EngineChoice
 
 SIMILARITY, ENTAILMENT = "similarity-set", entailment.KIND
 

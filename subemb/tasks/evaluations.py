@@ -1,12 +1,14 @@
 """Jobs of the page Entailment: a pair of sentences and labelled sets, judged by every side of a subject."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..base.errors import InputError, ModelError
-from ..base.progress import ProgressCallback, part_of, report
-from ..evaluate.data.pairs import LABELS, PairSet
+from ..base.errors import InputError
+from ..base.progress import ProgressCallback, part_of
+from ..evaluate.data.pairs import PairSet
+from ..evaluate.entailment import pairs as evaluation
+from ..evaluate.entailment.engines import EngineChoice, chosen_head, engine_options
+from ..evaluate.entailment.pairs import PairJudgement
 from ..evaluate.entailment.report import EntailmentReport
 from ..evaluate.similarity.report import pairs_from_dict, pairs_to_dict
 from ..evaluate.similarity.sentences import checked_text
@@ -16,7 +18,6 @@ from .sides import Subject, open_sides
 
 if TYPE_CHECKING:
     from ..evaluate.entailment.head import EntailmentHead
-    from ..evaluate.entailment.pairs import Engine
     from ..models.model import PretrainedModel
 
 PAIR = "subemb.tasks.evaluations:judge_pair"
@@ -31,12 +32,11 @@ KEPT_HEADS = 4
 _heads = Recent(KEPT_HEADS)
 
 
-# Which engine
-
-
 def _head_of(model: "PretrainedModel", choice: EngineChoice) -> "EntailmentHead | None":
-    """:func:`chosen_head`, kept in the process for the next job."""
-    return None if choice.head is None else _heads.take((model.identity, choice), lambda: chosen_head(model, choice))
+    """:func:`chosen_head`; a head is kept in the process for the next job."""
+    if choice.head is None:
+        return chosen_head(model, choice)
+    return _heads.take((model.identity, choice), lambda: chosen_head(model, choice))
 
 
 # A pair
@@ -58,11 +58,9 @@ def judge_pair(
     hypothesis = checked_text(hypothesis, "the hypothesis", LONGEST)
     sides = open_sides(subject, progress)
     model = next(iter(sides.values()))
-    if engine_choice is None:
-        engine_choice = first_choice(model)
-    else:
-        check_choice(model, engine_choice)
-    return pairs.judge_pair(sides, premise, hypothesis, _head_of(model, engine_choice), progress)
+    choice = engine_choice or next((option.choice for option in engine_options(model)[0]), None)
+    head = None if choice is None else _head_of(model, choice)
+    return evaluation.judge_pair(sides, premise, hypothesis, head, progress)
 
 
 # A labelled set
@@ -137,8 +135,6 @@ def evaluate_set(
     Raises what :func:`subemb.evaluate.entailment.pairs.evaluate_entailment` raises, and InputError for more than MOST_PAIRS pairs and
     for a head that is gone.
     """
-    from ..evaluate.entailment.pairs import evaluate_entailment
-
     if len(pairs) > MOST_PAIRS:
         raise InputError(
             f"{pairs.name} has {len(pairs):,} pairs; at most {MOST_PAIRS:,} are evaluated: choose a sample of them"
@@ -149,7 +145,7 @@ def evaluate_set(
     sides = open_sides(subject, progress)
     model = next(iter(sides.values()))
     head = _head_of(model, engine_choice)
-    found = evaluate_entailment(sides, pairs, head, resamples, seed, part_of(progress, 0.02, 0.99))
+    found = evaluation.evaluate_entailment(sides, pairs, head, resamples, seed, part_of(progress, 0.02, 0.99))
     writing = writing_of(pairs, model) if len(set(pairs.languages)) > 1 else {}
     keep_result(KIND, key, SetResult(found, pairs, writing).to_dict())
     return key

@@ -403,7 +403,7 @@ def test_a_sentence_model_that_began_as_a_masked_one_learns_sentence_vectors(tmp
 def test_a_classifier_gets_its_probabilities_back(tmp_path):
     from entailment_models import made_pairs, make_classifier
 
-    from subemb.evaluate.entailment.pairs import engine_for
+    from subemb.evaluate.entailment.engines import engine_for
 
     original = subemb.load(make_classifier(tmp_path / "classifier"))
     compressed = subemb.compress(original.table, "arbitrary", 2)

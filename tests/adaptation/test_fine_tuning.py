@@ -87,7 +87,7 @@ def test_a_two_way_set_is_scored_as_two_ways(tmp_path):
     pairs = made_pairs()
     gold = np.minimum(pairs.gold, 1)
     two = PairSet("two", "entailment", "made", pairs.first, pairs.second, gold, TWO_WAY_LABELS)
-    from subemb.evaluate.entailment.pairs import engine_for
+    from subemb.evaluate.entailment.engines import engine_for
 
     entailed = engine_for(model).probabilities(two.first, two.second)[:, 0] > 0.5
     assert score_of(model, two) == pytest.approx(100 * float((entailed == (gold == 0)).mean()))

@@ -342,7 +342,7 @@ def test_entailment_by_language(classifier, tmp_path, capsys):
 
 
 def test_a_pair_is_judged_by_every_side(classifier, capsys):
-    from subemb.evaluate.entailment.pairs import engine_for
+    from subemb.evaluate.entailment.engines import engine_for
 
     report = run_json(capsys, "entailment", classifier, *MILD, "--pair", "the cat sits", "a cat sits")
     (pair,) = report["pairs"]

@@ -11,8 +11,8 @@ from made_language import made_pairs, make_encoder, write_tsv
 import subemb
 from subemb.cli import main
 from subemb.commands.text import ProgressLine
+from subemb.evaluate.entailment.engines import engine_for
 from subemb.evaluate.entailment.head_files import CARD_FILE, TENSORS_FILE, heads_for, load_head
-from subemb.evaluate.entailment.pairs import engine_for
 
 SMALL = ["--members", "2", "--projected", "32", "--hidden", "16", "--batch-size", "32", "--learning-rate", "0.005"]
 QUICK = [*SMALL, "--epochs", "2"]

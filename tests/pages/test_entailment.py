@@ -10,11 +10,12 @@ from streamlit.testing.v1 import AppTest
 
 from subemb.base.errors import InputError
 from subemb.codec.settings import CompressionSettings
+from subemb.evaluate.entailment.engines import engine_options
 from subemb.jobs.manager import manager
 from subemb.runs import run_and_keep
 from subemb.tasks import evaluations as entailment
 from subemb.tasks import sides
-from subemb.tasks.evaluations import engine_options, evaluate_set, judge_pair
+from subemb.tasks.evaluations import evaluate_set, judge_pair
 from subemb.tasks.sides import Subject, open_sides
 from subemb.ui.pages.entailment.engine import set_aside, train_command
 from subemb.ui.shell.kept_reports import _read

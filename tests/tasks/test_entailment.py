@@ -11,16 +11,15 @@ from subemb.base.errors import InputError, ModelError
 from subemb.base.paths import cache_folder
 from subemb.codec.settings import CompressionSettings
 from subemb.evaluate.data.pairs import LABELS, PairSet, Skipped
-from subemb.evaluate.entailment.pairs import engine_for, evaluate_entailment
+from subemb.evaluate.entailment.engines import EngineChoice, engine_for, engine_options
+from subemb.evaluate.entailment.pairs import evaluate_entailment
 from subemb.runs import run_and_keep
 from subemb.tasks import evaluations as entailment
 from subemb.tasks import sides
 from subemb.tasks.evaluations import (
     LONGEST,
-    EngineChoice,
     SetResult,
     Writing,
-    engine_options,
     evaluate_set,
     judge_pair,
     kept_set,

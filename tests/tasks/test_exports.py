@@ -15,11 +15,11 @@ from subemb.adaptation.settings import AdaptationSettings
 from subemb.base.errors import Cancelled, InputError
 from subemb.codec.settings import CompressionSettings
 from subemb.evaluate import demo_pairs
+from subemb.evaluate.entailment.engines import engine_options
 from subemb.runs import kept_compressed, run_and_keep
 from subemb.tasks import exports
 from subemb.tasks.adaptation import begin_adaptation, run_adaptation
 from subemb.tasks.evaluated import evaluations_of
-from subemb.tasks.evaluations import engine_options
 from subemb.tasks.evaluations import evaluate_set as evaluate_entailment_set
 from subemb.tasks.exports import COMPACT, DENSE, export_key, file_stem, kept_export, make_export, pack
 from subemb.tasks.sides import Subject, open_sides

@@ -7,9 +7,10 @@ import pytest
 from scipy.stats import binomtest
 
 from subemb.evaluate.data.pairs import LABELS, TWO_WAY_LABELS, PairSet
+from subemb.evaluate.entailment.pairs import PairJudgement
 from subemb.evaluate.entailment.report import Score, make_report
 from subemb.evaluate.statistics import Interval, McNemar
-from subemb.tasks.evaluations import PairJudgement, SetResult, Writing
+from subemb.tasks.evaluations import SetResult, Writing
 from subemb.ui.pages.entailment import charts
 from subemb.ui.pages.entailment.labelled import agreement_sentence, confusion_alt, languages_alt, languages_sentence
 from subemb.ui.pages.entailment.pair import flip_text, pair_alt

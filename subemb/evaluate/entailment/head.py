@@ -4,20 +4,15 @@ For encoders that have no NLI classifier. The features are those of InferSent (C
 of sentence vectors after a linear map, which is learned with the rest.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
-from ...base.errors import InputError, ModelError
-from ...base.progress import ProgressCallback, part_of, report
+from ...base.errors import InputError
 from ..data.pairs import LABELS
-from .classifier import check_pairs
-
-if TYPE_CHECKING:
-    from ...models.model import PretrainedModel
 
 Drop = Callable[[torch.Tensor, str], torch.Tensor]
 _ROWS = 4096  # pairs judged at once
@@ -127,58 +122,3 @@ class EntailmentHead(torch.nn.Module):
                 )
                 parts.append(self(*rows).softmax(1).numpy())
         return np.concatenate(parts)
-
-
-class HeadEngine:
-    """An entailment head on a model's sentence embeddings, behind the interface of :class:`subemb.evaluate.entailment.pairs.Engine`.
-
-    model: the head's own, or that model with another table. Raises InputError if the head belongs to another model.
-    """
-
-    labels = LABELS
-
-    def __init__(self, model: "PretrainedModel", head: EntailmentHead):
-        from .head_files import belongs, owner
-
-        if not belongs(head.card, model):
-            raise InputError(
-                f"the entailment head {head.name} was trained on the sentence embeddings of {owner(head.card)}; those of "
-                f"{model.name} ({model.revision}) mean something else. Train one for it: subemb train-head"
-            )
-        self.model = model
-        self.head = head
-
-    @property
-    def name(self) -> str:
-        return f"entailment head {self.head.name}"
-
-    @property
-    def description(self) -> str:
-        card = self.head.card
-        trained = f", trained on {card['pairs']:,} labelled pairs" if isinstance(card.get("pairs"), int) else ""
-        return (
-            "The model has no classifier of pairs: a small network, the entailment head, compares the sentence embeddings u and "
-            f"v of premise and hypothesis, after a linear map, by u, v, |u − v| and u · v, axis by axis{trained}. It was trained on the original "
-            "table's embeddings only."
-        )
-
-    def probabilities(
-        self, premises: Sequence[str], hypotheses: Sequence[str], progress: ProgressCallback | None = None
-    ) -> np.ndarray:
-        """(n, 3) float32 in the order of LABELS, rows adding up to 1; each distinct sentence is encoded once.
-
-        Raises InputError for lists that do not match, ModelError if sentences cannot be encoded, Cancelled.
-        """
-        premises, hypotheses = check_pairs(premises, hypotheses)
-        sentences = list(dict.fromkeys([*premises, *hypotheses]))
-        vectors = self.model.encode(sentences, progress=part_of(progress, 0.0, 0.98))
-        if vectors.shape[1] != self.head.dim:
-            raise ModelError(
-                f"{self.model.name} gives sentence vectors of {vectors.shape[1]} numbers; the head {self.head.name} takes "
-                f"{self.head.dim}",
-                "unsupported",
-            )
-        report(progress, "judging pairs", 0.98)
-        places = {sentence: place for place, sentence in enumerate(sentences)}
-        rows = [vectors[[places[sentence] for sentence in part]] for part in (premises, hypotheses)]
-        return self.head.judge(*rows)

@@ -1,19 +1,16 @@
-"""Textual entailment of sentence pairs: one interface over two engines, and the comparison of a model's sides.
+"""Does the hypothesis follow from the premise? One pair, and labelled sets of pairs, judged by every side of a model."""
 
-Does the hypothesis follow from the premise? Either the model's own NLI classifier says so, or an entailment head does that was
-trained on the model's sentence embeddings (:mod:`subemb.evaluate.entailment.head`).
-"""
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
-
-from ...base.errors import InputError, ModelError
+from ...base.errors import InputError
 from ...base.progress import ProgressCallback, part_of, report
 from ..data.pairs import LABELS, PairSet
+from ..similarity.sentences import checked_text, read_sentences
+from .engines import ClassifierEngine, Engine, engine_for
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from ...models.model import PretrainedModel
     from .head import EntailmentHead
     from .report import EntailmentReport
@@ -21,51 +18,73 @@ if TYPE_CHECKING:
 MOST_PAIRS = 100_000
 
 
-class Engine(Protocol):
-    """Says how probable entailment, neutral and contradiction are.
+# One pair
 
-    name: in a few words. description: how it works, for a page. labels: ``LABELS``; for a two-way classifier
-    ``("entailment", "not_entailment")``.
+
+@dataclass(frozen=True)
+class PairJudgement:
+    """What every side says about one pair.
+
+    labels: of the probabilities. probabilities: side -> one for each label, adding up to 1; the first side is the reference.
+    cut: what the model did not read, in sentences; empty if it read everything.
     """
 
-    name: str
-    description: str
     labels: tuple[str, ...]
+    probabilities: dict[str, tuple[float, ...]]
+    cut: tuple[str, ...] = ()
 
-    def probabilities(
-        self, premises: Sequence[str], hypotheses: Sequence[str], progress: ProgressCallback | None = None
-    ) -> "np.ndarray":
-        """(n, len(labels)) float32, rows adding up to 1. Raises InputError, ModelError, Cancelled."""
-        ...
+    @property
+    def sides(self) -> list[str]:
+        return list(self.probabilities)
+
+    def winner(self, side: str) -> str:
+        """The most probable label; of equals the first."""
+        found = self.probabilities[side]
+        return self.labels[found.index(max(found))]
+
+    def flipped(self, side: str) -> bool:
+        """Whether a side judges otherwise than the first."""
+        return self.winner(side) != self.winner(self.sides[0])
 
 
-def engine_for(model: "PretrainedModel", head: "EntailmentHead | str | None" = None) -> Engine:
-    """What judges pairs for a model, or for one side of it.
+def judge_pair(
+    sides: "Mapping[str, PretrainedModel]",
+    premise: str,
+    hypothesis: str,
+    head: "EntailmentHead | str | None" = None,
+    progress: ProgressCallback | None = None,
+) -> PairJudgement:
+    """Probabilities of the labels of one pair, by every side.
 
-    head: an entailment head, or the name of one from :func:`heads_for`. None takes the model's own NLI classifier, or else the
-    first head there is for it. An attached model has the heads of its original.
-    Raises ModelError (``unsupported``) if there is neither, InputError for a head that is unknown or belongs to another model.
+    sides: name -> model, the first is the reference. head: as in :func:`~subemb.evaluate.entailment.engines.engine_for`.
+    Raises InputError for a sentence that is empty or too long (see LONGEST_SENTENCE), ModelError (``unsupported``) for a model
+    without an engine, Cancelled.
     """
-    from .classifier import ClassifierEngine
-    from .head import HeadEngine
-    from .head_files import heads_for
+    premise, hypothesis = checked_text(premise, "the premise"), checked_text(hypothesis, "the hypothesis")
+    found, engine = {}, None
+    for place, (side, model) in enumerate(sides.items()):
+        part = part_of(progress, place / len(sides), (place + 1) / len(sides))
+        report(part, f"{side}: judging the pair", 0.0)
+        engine = engine_for(model, head)
+        found[side] = tuple(engine.probabilities([premise], [hypothesis])[0].tolist())
+    return PairJudgement(tuple(engine.labels), found, _what_is_cut(engine, premise, hypothesis))
 
-    if head is None and model.has_head("classifier"):
-        return ClassifierEngine(model)
-    if head is None or isinstance(head, str):
-        heads = heads_for(model)
-        if head is None and not heads:
-            raise ModelError(
-                f"{model.name} has no NLI classifier, and there is no entailment head for its sentence embeddings; train one: "
-                f"subemb train-head {model.name} --data FILE, or choose an NLI model",
-                "unsupported",
-            )
-        found = heads[0] if head is None else next((one for one in heads if one.name == head), None)
-        if found is None:
-            known = ", ".join(one.name for one in heads) or "none"
-            raise InputError(f"there is no entailment head {head!r} for {model.name}; those there are: {known}")
-        head = found
-    return HeadEngine(model, head)
+
+def _what_is_cut(engine: Engine, premise: str, hypothesis: str) -> tuple[str, ...]:
+    if isinstance(engine, ClassifierEngine):
+        model = engine.model
+        with model.tokenizer_lock:  # fast tokenizers cannot serve two threads at once
+            length = len(model.tokenizer(premise, hypothesis, truncation=False, verbose=False)["input_ids"])
+        return (f"The model reads {engine.limit} of the pair's {length} tokens.",) if length > engine.limit else ()
+    read = zip(("premise", "hypothesis"), read_sentences(engine.model, [premise, hypothesis]), strict=True)
+    return tuple(
+        f"The model reads {len(sentence.ids)} of the {sentence.full_length} tokens of the {name}."
+        for name, sentence in read
+        if sentence.is_cut
+    )
+
+
+# A labelled set
 
 
 def evaluate_entailment(
@@ -80,7 +99,7 @@ def evaluate_entailment(
 
     sides: name -> model, the first is the reference. pairs: a three-way set, or a two-way one (RTE), in which entailment
     counts against the rest: a pair is called entailment if that is more probable than neutral and contradiction together.
-    head: as in :func:`engine_for`, the same for all sides. resamples, seed: of the bootstrap.
+    head: as in :func:`~subemb.evaluate.entailment.engines.engine_for`, the same for all sides. resamples, seed: of the bootstrap.
     Raises InputError for a set that is none or empty, ModelError as the engines do, Cancelled.
     """
     from .report import make_report

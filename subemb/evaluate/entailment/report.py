@@ -23,7 +23,7 @@ from ..statistics import (
 )
 
 if TYPE_CHECKING:
-    from .pairs import Engine
+    from .engines import Engine
 
 _DIGITS = 6  # of kept probabilities
 

@@ -12,9 +12,9 @@ from checkpoints import TOKENS, WORDS, make_bert, make_gpt2, make_roberta, make_
 import subemb
 from subemb.base.errors import Cancelled, InputError, ModelError
 from subemb.evaluate.data.pairs import LABELS, TWO_WAY_LABELS, PairSet
-from subemb.evaluate.entailment.classifier import ClassifierEngine, label_columns
+from subemb.evaluate.entailment.engines import ClassifierEngine, engine_for, label_columns
 from subemb.evaluate.entailment.head import EntailmentHead, HeadShape
-from subemb.evaluate.entailment.pairs import engine_for, evaluate_entailment
+from subemb.evaluate.entailment.pairs import evaluate_entailment
 from subemb.evaluate.entailment.report import EntailmentReport, cohen_kappa, judged, make_report
 
 PREMISES = ["the cat sits on the mat", "a dog runs under the old tree", "two birds", "Кот сидит на столе; 猫が座る。"]

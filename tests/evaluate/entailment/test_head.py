@@ -19,11 +19,12 @@ import subemb
 from subemb.base.errors import Cancelled, InputError, ModelError
 from subemb.evaluate.data.pairs import LABELS, PairSet
 from subemb.evaluate.data.read import read_pairs
-from subemb.evaluate.entailment.head import EntailmentHead, HeadEngine, HeadShape, features, unit_length
+from subemb.evaluate.entailment.engines import HeadEngine, engine_for
+from subemb.evaluate.entailment.head import EntailmentHead, HeadShape, features, unit_length
 from subemb.evaluate.entailment.head_files import CARD_FILE, TENSORS_FILE, belongs, heads_for, load_head, read_card, save_head
 from subemb.evaluate.entailment.head_settings import HeadSettings
 from subemb.evaluate.entailment.head_training import same_sentence, sentence_groups, split_pairs, train_head
-from subemb.evaluate.entailment.pairs import engine_for, evaluate_entailment
+from subemb.evaluate.entailment.pairs import evaluate_entailment
 
 QUICK = HeadSettings(
     members=2, projected=32, hidden=32, epochs=6, dropout=0.1, feature_dropout=0.0, learning_rate=5e-3, batch_size=32, scale=1.0

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from ....evaluate.entailment.pairs import PairJudgement
 from ....evaluate.entailment.report import EntailmentReport, Score
 from ....models.vocabulary import plotly_text
-from ....tasks.evaluations import PairJudgement, SetResult
+from ....tasks.evaluations import SetResult
 from ...widgets.charts import NEUTRAL, SEQUENTIAL, layout
 from ...widgets.scores import SIDE_COLOURS, SIDE_SYMBOLS, bar_marker, language_name, signed
 

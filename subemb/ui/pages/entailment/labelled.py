@@ -9,10 +9,11 @@ import streamlit as st
 
 from ....base.text import count_text
 from ....evaluate.data.pairs import PairSet
+from ....evaluate.entailment.engines import EngineOption
 from ....evaluate.entailment.report import EntailmentReport
 from ....evaluate.similarity.pairs import encoding_seconds
 from ....models.vocabulary import escape_markdown, plotly_text
-from ....tasks.evaluations import MOST_PAIRS, RESAMPLES, SEED, SET, EngineOption, SetResult, kept_set, set_key
+from ....tasks.evaluations import MOST_PAIRS, RESAMPLES, SEED, SET, SetResult, kept_set, set_key
 from ....tasks.sides import Subject
 from ...shell.frame import Frame
 from ...shell.kept_reports import kept_or_job, kept_report, offer_set

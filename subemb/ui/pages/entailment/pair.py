@@ -3,8 +3,10 @@
 import streamlit as st
 
 from ....evaluate.data.read import demo_pairs
+from ....evaluate.entailment.engines import EngineOption
+from ....evaluate.entailment.pairs import PairJudgement
 from ....models.vocabulary import escape_markdown
-from ....tasks.evaluations import LONGEST, PAIR, EngineOption, PairJudgement
+from ....tasks.evaluations import LONGEST, PAIR
 from ...shell.frame import Frame
 from ...shell.work import Work, outcome, subject_of
 from ...widgets.charts import show
