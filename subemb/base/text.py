@@ -159,8 +159,8 @@ def seconds_text(seconds: float) -> str:
     return f"{int(seconds // 60)} min {int(seconds % 60)} s"
 
 
-def score_text(value: float | None, signed: bool = False, minus: str = "−") -> str:
-    """A score, or with ``signed`` a difference of scores, in natural units (0..1): x 100 with one digit. None stands for NaN.
+def score_text(value: float | None, signed: bool = False, minus: str = "−", digits: int = 1) -> str:
+    """A score, or with ``signed`` a difference of scores, in natural units (0..1): x 100. None stands for NaN.
 
     >>> score_text(0.8671), score_text(-0.0001), score_text(-0.12), score_text(float("nan"))
     ('86.7', '0.0', '−12.0', 'undefined')
@@ -169,8 +169,17 @@ def score_text(value: float | None, signed: bool = False, minus: str = "−") ->
     """
     if value is None or math.isnan(value):
         return "undefined"
-    rounded = round(100 * value, 1) + 0.0  # no minus before a zero
-    return f"{rounded:{'+' if signed and rounded else ''}.1f}".replace("-", minus)
+    rounded = round(100 * value, digits) + 0.0  # no minus before a zero
+    return f"{rounded:{'+' if signed and rounded else ''}.{digits}f}".replace("-", minus)
+
+
+def p_text(value: float) -> str:
+    """A p value with two digits, never a false 0.
+
+    >>> p_text(0.03142), p_text(1.0), p_text(3e-9)
+    ('0.031', '1.0', '3.0e-09')
+    """
+    return f"{value:.1e}" if value < 1e-4 else f"{value:.2g}" if value < 0.995 else "1.0"
 
 
 def columns_text(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:

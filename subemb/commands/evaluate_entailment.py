@@ -5,7 +5,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ..base.progress import ProgressCallback, part_of
-from ..base.text import columns_text, count_text, one_line
+from ..base.text import columns_text, count_text, one_line, p_text, score_text
 from .evaluated import (
     Compared,
     DataSet,
@@ -19,7 +19,7 @@ from .evaluated import (
     read_sets,
     seed_of,
 )
-from .text import data_text, heading_text, intervals_lines, number_of, score_text, scores_table, sentence_text
+from .text import data_text, heading_text, intervals_lines, scores_table, sentence_text
 
 if TYPE_CHECKING:
     from ..evaluate.entailment.head import EntailmentHead
@@ -78,20 +78,11 @@ def _against_text(data: dict[str, Any]) -> str:
                     one_line(group),
                     *counts,
                     p_text(test["p_value"]),
-                    score_text(number_of(score["agreement"])),
+                    score_text(score["agreement"], minus="-"),
                     kappa,
                 ]
             )
     return f"AGAINST {reference.upper()}, {one_line(data['name'])}\n{columns_text(rows, right=(2, 3, 4, 5, 6))}"
-
-
-def p_text(value: float) -> str:
-    """A p value, never a false 0.
-
-    >>> p_text(0.0321), p_text(1e-9), p_text(1.0)
-    ('0.032', '< 0.001', '1.000')
-    """
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _confusions_text(data: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from ..base.progress import Progress
-from ..base.text import columns_text, count_text, one_line, percent_text, seconds_text, size_text
+from ..base.text import columns_text, count_text, one_line, percent_text, score_text, seconds_text, size_text
 from ..codec.settings import CompressionSettings, settings_text
 from ..evaluate.data.pairs import Skipped, skipped_text
 from ..evaluate.similarity.report import METRIC_NAMES
@@ -230,31 +230,16 @@ def scores_table(
         head += [f"{side.upper()} DIFFERENCE" if named else "DIFFERENCE", "95 % INTERVAL"]
     lines = [head]
     for labels, values, differences in rows:
-        line = [*map(one_line, labels), *(score_text(number_of(values[side])) for side in sides)]
+        line = [*map(one_line, labels), *(score_text(values[side], minus="-") for side in sides)]
         for side in others:
             interval = Interval.from_dict(differences[side])
-            line += [signed_text(interval.difference), "undefined" if math.isnan(interval.low) else range_text(interval)]
+            line += [
+                score_text(interval.difference, signed=True, minus="-"),
+                "undefined" if math.isnan(interval.low) else range_text(interval),
+            ]
         lines.append(line)
     right = [*numbers, *range(len(titles), len(head))]
     return columns_text(lines, right=right)
-
-
-def score_text(value: float) -> str:
-    """A score in 0..1 (or -1..1) x 100.
-
-    >>> score_text(0.8671), score_text(float("nan")), score_text(-0.0001)
-    ('86.7', 'undefined', '0.0')
-    """
-    return "undefined" if math.isnan(value) else f"{round(value * 100, 1) + 0.0:.1f}"  # + 0.0: no minus before a zero
-
-
-def signed_text(value: float) -> str:
-    """A difference x 100 with its sign.
-
-    >>> signed_text(-0.153), signed_text(0.002), signed_text(-0.0001)
-    ('-15.3', '+0.2', '0.0')
-    """
-    return score_text(value) if math.isnan(value) or round(value * 100, 1) <= 0 else f"+{score_text(value)}"
 
 
 def range_text(interval: Interval) -> str:
@@ -263,12 +248,7 @@ def range_text(interval: Interval) -> str:
     >>> range_text(Interval(0.01, -0.004, 0.02))
     '-0.4 to +2.0'
     """
-    return f"{signed_text(interval.low)} to {signed_text(interval.high)}"
-
-
-def number_of(value: float | None) -> float:
-    """NaN for None, which stands for it in JSON."""
-    return math.nan if value is None else value
+    return f"{score_text(interval.low, signed=True, minus='-')} to {score_text(interval.high, signed=True, minus='-')}"
 
 
 def data_text(data: dict[str, Any]) -> str:

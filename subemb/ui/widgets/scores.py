@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from ...base.text import p_text, score_text
 from ...evaluate.data.pairs import Skipped
 from ...evaluate.similarity.report import METRIC_NAMES, SideScores
 from ...evaluate.statistics import Interval, McNemar
@@ -107,25 +108,22 @@ def per_cent(value: float, digits: int = 1) -> str:
     return "undefined" if value is None or math.isnan(value) else f"{100 * value:.{digits}f} %"
 
 
-def signed(value: float, digits: int = 1) -> str:
-    """A difference in points (hundredths), always with its sign; a typographic minus, and no sign for what rounds to 0.
-
-    >>> signed(-0.032), signed(0.0004), signed(0.1), signed(float("nan"))
-    ('−3.2', '0.0', '+10.0', 'undefined')
-    """
-    if math.isnan(value):
-        return "undefined"
-    text = f"{abs(100 * value):.{digits}f}"
-    return text if float(text) == 0 else ("−" if value < 0 else "+") + text
-
-
 def metric_delta(value: float, digits: int = 1) -> str:
     """A difference in points for st.metric, whose arrow points down for an ASCII minus only.
 
     >>> metric_delta(-0.032)
     '-3.2'
     """
-    return signed(value, digits).replace("−", "-")
+    return score_text(value, signed=True, digits=digits).replace("−", "-")
+
+
+def range_text(interval: Interval) -> str:
+    """The ends of an interval, in points.
+
+    >>> range_text(Interval(-0.032, -0.045, -0.019))
+    '−4.5 to −1.9'
+    """
+    return f"{score_text(interval.low, signed=True)} to {score_text(interval.high, signed=True)}"
 
 
 def interval_text(interval: Interval) -> str:
@@ -135,11 +133,8 @@ def interval_text(interval: Interval) -> str:
     '−3.2 points (95 % interval −4.5 to −1.9)'
     """
     if math.isnan(interval.low):
-        return f"{signed(interval.difference)} points (no interval: too few pairs)"
-    return (
-        f"{signed(interval.difference)} points ({100 * interval.level:g} % interval {signed(interval.low)} to "
-        f"{signed(interval.high)})"
-    )
+        return f"{score_text(interval.difference, signed=True)} points (no interval: too few pairs)"
+    return f"{score_text(interval.difference, signed=True)} points ({100 * interval.level:g} % interval {range_text(interval)})"
 
 
 def interval_sentence(side: str, interval: Interval, metric: str = "accuracy", reference: str = "original") -> str:
@@ -151,7 +146,7 @@ def interval_sentence(side: str, interval: Interval, metric: str = "accuracy", r
     name, reference = escape_markdown(side), escape_markdown(reference)
     if math.isnan(interval.difference):
         return f"**{name}**: the difference in {metric} is undefined on these pairs."
-    amount = signed(interval.difference).lstrip("−+")
+    amount = score_text(interval.difference, signed=True).lstrip("−+")
     if float(amount) == 0:
         says = f"**{name}** has the same {metric} as {reference}, to a tenth of a point"
     else:
@@ -166,7 +161,7 @@ def interval_sentence(side: str, interval: Interval, metric: str = "accuracy", r
         else "the interval holds 0, so the choice of pairs alone may explain it"
     )
     return (
-        f"{says}. Drawn anew at random, the pairs give {signed(interval.low)} to {signed(interval.high)} points in "
+        f"{says}. Drawn anew at random, the pairs give {range_text(interval)} points in "
         f"{100 * interval.level:g} of 100 draws (paired bootstrap, {interval.resamples:,} draws, seed {interval.seed}): {reading}."
     )
 
@@ -190,15 +185,6 @@ def mcnemar_sentence(side: str, test: McNemar, reference: str = "original") -> s
     )
 
 
-def p_text(value: float) -> str:
-    """A p value with two digits.
-
-    >>> p_text(0.03142), p_text(1.0), p_text(3e-9)
-    ('0.031', '1.0', '3.0e-09')
-    """
-    return f"{value:.1e}" if value < 1e-4 else f"{value:.2g}" if value < 0.995 else "1.0"
-
-
 def metric_cards(metric: str, values: Mapping[str, float], differences: Mapping[str, Interval | None], digits: int = 1) -> None:
     """One card a side: the metric in per cent, and for all but the first the difference in points with its interval."""
     for column, (side, value) in zip(st.columns(len(values)), values.items(), strict=True):
@@ -209,14 +195,16 @@ def metric_cards(metric: str, values: Mapping[str, float], differences: Mapping[
                 per_cent(value, digits),
                 None if interval is None else f"{metric_delta(interval.difference, digits)} points",
                 delta_color="off" if interval is None or not interval.excludes_zero else "normal",
-                delta_arrow="off" if interval is None or signed(interval.difference, digits)[0] not in "−+" else "auto",
+                delta_arrow="off"
+                if interval is None or score_text(interval.difference, signed=True, digits=digits)[0] not in "−+"
+                else "auto",
             )
             if interval is None:
                 st.caption("The side that others are compared with." if len(values) > 1 else "Nothing to compare with.")
             elif math.isnan(interval.low):
                 st.caption("Too few pairs for an interval.")
             else:
-                st.caption(f"{100 * interval.level:g} % interval: {signed(interval.low)} to {signed(interval.high)} points")
+                st.caption(f"{100 * interval.level:g} % interval: {range_text(interval)} points")
 
 
 def skipped_rows(skipped: Sequence[Skipped], pairs: int) -> None:
@@ -258,7 +246,7 @@ def alts_of(alts: Mapping[str, str]) -> str:
 def score_card(scores: SideScores, metric: str, name: str) -> None:
     """Draw it into the current container. name: of what was measured, such as ``original``."""
     interval = scores.differences.get(metric)
-    moves = interval is not None and signed(interval.difference)[0] in "−+"
+    moves = interval is not None and score_text(interval.difference, signed=True)[0] in "−+"
     st.metric(
         f"{METRIC_NAMES[metric]}, {name}",
         score_text(scores.values[metric]),
@@ -272,7 +260,7 @@ def score_card(scores: SideScores, metric: str, name: str) -> None:
     elif math.isnan(interval.low):
         about = "no interval: it is undefined on these pairs"
     else:
-        about = f"{100 * interval.level:g} % interval of the difference: {signed(interval.low)} to {signed(interval.high)}"
+        about = f"{100 * interval.level:g} % interval of the difference: {range_text(interval)}"
     if metric in scores.thresholds:
         about += f" · paraphrase from cosine {scores.thresholds[metric]:.3f} on"
     st.caption(about)
@@ -287,12 +275,3 @@ METRIC_HELP = {
     "best_f1": "Harmonic mean of precision and recall of the paraphrases found, at the threshold that suits it best.",
     "average_precision": "Precision averaged over all thresholds: 100 if every paraphrase has a higher cosine than every other pair.",
 }
-
-
-def score_text(value: float) -> str:
-    """A score in natural units x 100.
-
-    >>> score_text(0.8671), score_text(-0.0001), score_text(-0.12), score_text(float("nan"))
-    ('86.7', '0.0', '−12.0', 'undefined')
-    """
-    return "undefined" if math.isnan(value) else f"{round(value * 100, 1) + 0.0:.1f}".replace("-", "−")

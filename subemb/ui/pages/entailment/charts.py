@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from ....base.text import score_text
 from ....evaluate.entailment.pairs import PairJudgement
 from ....evaluate.entailment.report import EntailmentReport, Score
 from ....models.vocabulary import plotly_text
 from ....tasks.evaluations import SetResult
 from ...widgets.charts import NEUTRAL, SEQUENTIAL, layout
-from ...widgets.scores import SIDE_COLOURS, SIDE_SYMBOLS, bar_marker, language_name, signed
+from ...widgets.scores import SIDE_COLOURS, SIDE_SYMBOLS, bar_marker, language_name
 
 LABEL_NAMES = {"not_entailment": "not entailment"}
 #: Kinds of flipped pairs (``Flip.kind``), in words.
@@ -53,7 +54,9 @@ def pair_chart(judgement: PairJudgement) -> go.Figure:
     figure = go.Figure()
     for place, side in enumerate(judgement.sides):
         found = judgement.probabilities[side]
-        changes = [f" ({signed(value - before)})" if place else "" for value, before in zip(found, first, strict=True)]
+        changes = [
+            f" ({score_text(value - before, signed=True)})" if place else "" for value, before in zip(found, first, strict=True)
+        ]
         figure.add_bar(
             y=names,
             x=[100 * value for value in found],
@@ -288,7 +291,7 @@ def change_chart(table: pd.DataFrame, sides: Sequence[str], order: str) -> go.Fi
             "points",
             name=plotly_text(f"{side} − {sides[0]}"),
             mode="markers+text",
-            text=[signed(value / 100) for value in table[column]],
+            text=[score_text(value / 100, signed=True) for value in table[column]],
             textposition="top center",
             cliponaxis=False,
             showlegend=True,

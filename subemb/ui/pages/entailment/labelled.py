@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from ....base.text import count_text
+from ....base.text import count_text, score_text
 from ....evaluate.data.pairs import PairSet
 from ....evaluate.entailment.engines import EngineOption
 from ....evaluate.entailment.report import EntailmentReport
@@ -28,7 +28,6 @@ from ...widgets.scores import (
     metric_cards,
     per_cent,
     side_columns,
-    signed,
     skipped_rows,
 )
 from . import charts
@@ -165,7 +164,7 @@ def languages_sentence(table: pd.DataFrame, report: EntailmentReport) -> str:
             if row["script"]
             else ""
         )
-        return f"**{signed(row[column] / 100)} points** in {escape_markdown(str(row['language']))}{script}"
+        return f"**{score_text(row[column] / 100, signed=True)} points** in {escape_markdown(str(row['language']))}{script}"
 
     return f"On the {escape_markdown(side)} side accuracy changes from {told(worst)}, the lowest, to {told(best)}, the highest."
 
@@ -197,7 +196,7 @@ def languages_alt(table: pd.DataFrame, report: EntailmentReport) -> str:
 def changes_alt(table: pd.DataFrame, report: EntailmentReport) -> str:
     """Changes by language in words."""
     parts = [
-        f"{row['language']} " + ", ".join(signed(row[f"{side}, change"] / 100) for side in report.sides[1:])
+        f"{row['language']} " + ", ".join(score_text(row[f"{side}, change"] / 100, signed=True) for side in report.sides[1:])
         for _, row in table.iterrows()
     ]
     return "Change of accuracy in points by language: " + "; ".join(parts)
@@ -397,7 +396,7 @@ def answers_alt(report: EntailmentReport) -> str:
     for name, shares in all_shares.items():
         found = ", ".join(
             f"{label_name(label)} {per_cent(share)}"
-            + (f" ({signed(share - before)} points)" if name in report.sides[1:] else "")
+            + (f" ({score_text(share - before, signed=True)} points)" if name in report.sides[1:] else "")
             for label, share, before in zip(report.labels, shares, first, strict=True)
         )
         parts.append(f"{name}: {found}")

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from ....base.text import score_text
 from ....evaluate.data.read import demo_pairs
 from ....evaluate.entailment.engines import EngineOption
 from ....evaluate.entailment.pairs import PairJudgement
@@ -10,7 +11,7 @@ from ....tasks.evaluations import LONGEST, PAIR
 from ...shell.frame import Frame
 from ...shell.work import Work, outcome, subject_of
 from ...widgets.charts import show
-from ...widgets.scores import per_cent, signed
+from ...widgets.scores import per_cent
 from ...widgets.sentence_inputs import example_text, pair_form
 from .charts import label_name, pair_chart, pair_table
 
@@ -112,7 +113,7 @@ def pair_alt(result: PairJudgement) -> str:
     for side in result.sides:
         found = ", ".join(
             f"{label_name(label)} {per_cent(value)}"
-            + (f" ({signed(value - before)} points)" if side != result.sides[0] else "")
+            + (f" ({score_text(value - before, signed=True)} points)" if side != result.sides[0] else "")
             for label, value, before in zip(result.labels, result.probabilities[side], first, strict=True)
         )
         parts.append(f"{side}: {found}")

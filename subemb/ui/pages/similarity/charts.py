@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from ....base.text import score_text
 from ....evaluate.similarity.report import METRIC_NAMES, SimilarityReport, descending_ranks
 from ....models.vocabulary import plotly_text
 from ...widgets.charts import NEUTRAL, PALETTE, SEQUENTIAL, layout
-from ...widgets.scores import SIDE_COLOURS, SIDE_SYMBOLS, language_name, score_text, signed
+from ...widgets.scores import SIDE_COLOURS, SIDE_SYMBOLS, language_name
 
 MOST_POINTS = 3000  # of a scatter; more would hide each other, and their sentences would make the page slow
 LONGEST_HOVER = 90  # characters of a sentence in a hover
@@ -244,5 +245,5 @@ def change_summary(report: SimilarityReport, side: str) -> str:
     rose, fell = int((change > 0.0005).sum()), int((change < -0.0005).sum())
     return (
         f"Cosines of {len(report):,} pairs, {report.sides[0]} across and {side} up: {rose:,} rose, {fell:,} fell; "
-        f"median change {signed(float(np.median(change)) / 100, 3)}"
+        f"median change {score_text(float(np.median(change)) / 100, signed=True, digits=3)}"
     )

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from ....base.errors import InputError
-from ....base.text import count_text
+from ....base.text import count_text, score_text
 from ....evaluate.data.pairs import WordSet
 from ....evaluate.similarity.report import descending_ranks
 from ....evaluate.similarity.words import WordReport
@@ -195,7 +195,7 @@ def by_pieces(report: WordReport) -> None:
     reference, rows = report.sides[0], []
     for kind, found in report.by_pieces.items():
         row = {"pairs of which": kind, "pairs": sizes[kind]}
-        row |= {f"Spearman {side}": charts.score_text(found[side].values["spearman"]) for side in report.sides}
+        row |= {f"Spearman {side}": score_text(found[side].values["spearman"]) for side in report.sides}
         for side in report.sides[1:]:
             row[f"{side} against {reference}"] = interval_text(found[side].differences["spearman"])
         rows.append(row)
