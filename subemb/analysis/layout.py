@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from ..base.errors import InputError
+from ..base.plain import Settings, setting
 from ..base.progress import ProgressCallback, part_of, report
 from ..codec.compressed import Compressed
 from .layout_files import keep_layout, kept_layout, layout_key
@@ -118,32 +119,23 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class UmapSettings:
-    """n_neighbors: size of a neighbourhood, itself included. min_dist: how close points may lie, 0..1. metric: ``cosine``
-    (of rows about the mean, so a shrunk reconstruction stays near) or ``euclidean``. epochs of optimisation. axes: principal
-    axes kept before. seed. Raises InputError for values out of range.
-    """
+class UmapSettings(Settings):
+    """How UMAP lays points out. Raises InputError for values out of range."""
 
-    n_neighbors: int = 15
-    min_dist: float = 0.1
-    metric: str = "cosine"
-    epochs: int = 200
-    axes: int = 50
-    seed: int = 0
-
-    def __post_init__(self):
-        limits = {
-            "n_neighbors": (2, 200),
-            "min_dist": (0.0, 1.0),
-            "epochs": (1, 2000),
-            "axes": (2, 10000),
-            "seed": (0, 2**32 - 1),
-        }
-        for name, (low, high) in limits.items():
-            if not low <= getattr(self, name) <= high:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be from {low} to {high}")
-        if self.metric not in METRICS:
-            raise InputError(f"unknown metric {self.metric!r}; choose one of {', '.join(METRICS)}")
+    n_neighbors: int = setting(
+        15,
+        least=2,
+        most=200,
+        title="UMAP neighbours",
+        help="Of a point, itself included. Few: small groups. Many: the broad picture.",
+    )
+    min_dist: float = setting(
+        0.1, least=0, most=1, title="UMAP least distance", help="How close the points of a group may lie."
+    )
+    metric: str = setting("cosine", choices=METRICS)  # cosine: of rows about the mean, so a shrunk reconstruction stays near
+    epochs: int = setting(200, least=1, most=2000, help="of optimisation")
+    axes: int = setting(50, least=2, most=10_000, help="principal axes kept before")
+    seed: int = setting(0, least=0, most=2**32 - 1)
 
 
 def sample_tokens(num_tokens: int, count: int | None, seed: int = 0, include: Sequence[int] = ()) -> np.ndarray:

@@ -47,16 +47,21 @@ class Setting:
     default: Any = None
 
     @property
-    def limits(self) -> str:
-        """``at least 1 and at most 1000``."""
+    def sides(self) -> str:
+        """``at least 1 and at most 1000``, or "" without limits."""
         sides = (("at least", self.least), ("above", self.above), ("at most", self.most), ("below", self.below))
-        found = " and ".join(f"{word} {_number(limit)}" for word, limit in sides if limit is not None)
-        return f"{found} {self.unit}".rstrip()
+        return " and ".join(f"{word} {_number(limit)}" for word, limit in sides if limit is not None)
+
+    @property
+    def limits(self) -> str:
+        """``from 1 to 1000``, or the sides where one is open."""
+        both = self.least is not None and self.most is not None
+        return f"{f'from {_number(self.least)} to {_number(self.most)}' if both else self.sides} {self.unit}".rstrip()
 
     @property
     def needed(self) -> str:
-        """``a whole number of at least 1``."""
-        of = "" if self.above is not None or not self.limits else "of "
+        """``a whole number from 1 to 1000``, ``a number of at least 0``."""
+        of = "of " if self.limits.startswith("at") else ""
         return f"{_KINDS[self.kind]} {of}{self.limits}".rstrip()
 
     def checked(self, value: Any, words: "type[Settings]") -> Any:
@@ -85,9 +90,9 @@ class Setting:
         )
 
     def _error(self, words: str, value: Any) -> InputError:
-        parts = {"name": self.name, "value": value, "kind": _KINDS[self.kind], "needed": self.needed, "limits": self.limits}
-        limits = {name: _number(limit) for name in ("least", "most") if (limit := getattr(self, name)) is not None}
-        return InputError((self.fault or words).format(**parts, **limits, choices=", ".join(self.choices or ())))
+        parts = {name: getattr(self, name) for name in ("name", "needed", "limits", "sides")}
+        kind, choices = _KINDS[self.kind], ", ".join(self.choices or ())
+        return InputError((self.fault or words).format(**parts, value=value, kind=kind, choices=choices))
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -101,15 +106,15 @@ class Setting:
         return self.name if self.url is None else self.url
 
 
-def setting(default: Any, **declaration: Any) -> Any:
-    """A field of a class of settings; ``declaration`` names what :class:`Setting` has.
+def setting(default: Any = dataclasses.MISSING, **declaration: Any) -> Any:
+    """A field of a class of settings; ``declaration`` names what :class:`Setting` has. Without a default it must be given.
 
     >>> @dataclass(frozen=True)
     ... class Oven(Settings):
     ...     degrees: int = setting(180, least=50, most=250, title="Heat", url="t")
     >>> Oven(300)
     Traceback (most recent call last):
-    subemb.base.errors.InputError: degrees is 300; it must be at least 50 and at most 250
+    subemb.base.errors.InputError: degrees is 300; it must be from 50 to 250
     """
     return dataclasses.field(default=default, metadata={"setting": Setting(**declaration)})
 
@@ -150,9 +155,12 @@ def declared(cls: type[Settings]) -> dict[str, Setting]:
     for item in dataclasses.fields(cls):
         kinds = get_args(hints[item.name]) or (hints[item.name],)
         (kind,) = (kind for kind in kinds if kind is not type(None))
-        declaration = item.metadata.get("setting", Setting())
+        declaration, default = (
+            item.metadata.get("setting", Setting()),
+            None if item.default is dataclasses.MISSING else item.default,
+        )
         found[item.name] = dataclasses.replace(
-            declaration, name=item.name, kind=kind, optional=type(None) in kinds, default=item.default
+            declaration, name=item.name, kind=kind, optional=type(None) in kinds, default=default
         )
     return found
 
@@ -183,7 +191,7 @@ def add_flags(parser, cls: type[Settings], names: Iterable[str] | None = None) -
         parser.add_argument(*item.flags, **more)
 
 
-def given(namespace: argparse.Namespace, cls: type[Settings]) -> dict[str, Any]:
+def given_flags(namespace: argparse.Namespace, cls: type[Settings]) -> dict[str, Any]:
     """Field -> value of every flag that a line has."""
     return {name: value for name in declared(cls) if (value := getattr(namespace, name, None)) is not None}
 

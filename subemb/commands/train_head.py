@@ -2,26 +2,13 @@
 
 import argparse
 import json
-from dataclasses import asdict
 from pathlib import Path
 
+from ..base.plain import add_flags, declared, given_flags, to_flags
 from ..evaluate.entailment.head_settings import HeadSettings
 
-#: Options of HeadSettings, and what they are.
-SETTINGS = {
-    "validation_share": (float, "SHARE", "of every file, half to choose the epoch and half to report on"),
-    "seed": (int, "SEED", "of everything random"),
-    "epochs": (int, "E", "at most"),
-    "members": (int, "M", "networks that are averaged"),
-    "projected": (int, "K", "axes that each of them compares by"),
-    "hidden": (int, "H", "hidden units of each of them"),
-    "dropout": (float, "SHARE", "of hidden units"),
-    "feature_dropout": (float, "SHARE", "of features"),
-    "batch_size": (int, "PAIRS", "in a step"),
-    "learning_rate": (float, "RATE", "at its highest"),
-    "weight_decay": (float, "RATE", "of AdamW"),
-    "label_smoothing": (float, "SHARE", "of a label that is spread over all"),
-}
+#: Fields in the order of the help: what is changed first comes first.
+FLAGS = dict.fromkeys(("validation_share", "seed", "epochs", *declared(HeadSettings)))
 
 
 def add(commands) -> None:
@@ -43,15 +30,7 @@ def add(commands) -> None:
         metavar="FILE",
         help="labelled premises and hypotheses: SNLI, MNLI, XNLI, SICK, or CSV and TSV with a header",
     )
-    default = asdict(HeadSettings())
-    for name, (kind, metavar, what) in SETTINGS.items():
-        option, what = f"--{name.replace('_', '-')}", f"{what} (default {default[name]:g})"
-        command.add_argument(option, type=kind, metavar=metavar, help=what)
-    command.add_argument(
-        "--refit",
-        action=argparse.BooleanOptionalAction,
-        help="train the saved head once more on all pairs, with the part set aside (default)",
-    )
+    add_flags(command, HeadSettings, FLAGS)
     command.add_argument("--name", help="of the head (default: the model's and a hash of data and settings)")
     command.add_argument(
         "--licence", action="append", default=[], metavar="TEXT", help="of the data, for the card; may be repeated"
@@ -73,14 +52,13 @@ def run(given: argparse.Namespace) -> int:
     from ..evaluate.entailment.head_training import train_head
     from .text import ProgressLine
 
-    chosen = {name: getattr(given, name) for name in (*SETTINGS, "refit") if getattr(given, name) is not None}
-    settings = HeadSettings(**chosen)
+    settings = HeadSettings(**given_flags(given, HeadSettings))
     if given.output is not None:
         check_folder(given.output)
     with ProgressLine(enabled=not given.quiet) as progress:
         model = load(given.model, given.revision, progress=progress)
         sets = [read_pairs(path, task="entailment", progress=part_of(progress, 0.0, 0.02)) for path in given.data]
-        facts = {"licences": list(given.licence), "command": command_text(given, chosen)}
+        facts = {"licences": list(given.licence), "command": command_text(given, settings)}
         head, card = train_head(model, sets, settings, part_of(progress, 0.02, 1.0), given.name, facts)
         if given.name is None:
             head.name = default_name(head.name, card)
@@ -100,7 +78,7 @@ def default_name(model: str, card: dict) -> str:
     return f"{model}-{hashlib.sha256(made_of.encode()).hexdigest()[:8]}"
 
 
-def command_text(given: argparse.Namespace, chosen: dict) -> str:
+def command_text(given: argparse.Namespace, settings: HeadSettings) -> str:
     """The command, with the names of files and folders instead of their paths."""
     import shlex
 
@@ -108,10 +86,7 @@ def command_text(given: argparse.Namespace, chosen: dict) -> str:
     parts = ["subemb", "train-head", model, "--data", *(path.name for path in given.data)]
     if given.revision:
         parts += ["--revision", given.revision]
-    for name, value in chosen.items():
-        option = f"--{name.replace('_', '-')}"
-        parts += [option if value else "--no-refit"] if name == "refit" else [option, str(value)]
-    return shlex.join(parts)
+    return shlex.join(parts + to_flags(settings, FLAGS, always=given_flags(given, HeadSettings)))
 
 
 def head_text(card: dict) -> str:

@@ -27,6 +27,7 @@ class Oven(Settings):
     seed: int = setting(0, least=0, most=2**63 - 1)
     light: bool = setting(True)
     door: bool | None = setting(None, fault="{name} must be open or not, not {value!r}")
+    weight: float = setting(1.0, least=0, fault="{name} must be {needed}, {sides}, not {value}")
     note: str | None = setting(None, flag="")
     colour: str = setting("red", url="", flag="--paint")
 
@@ -52,20 +53,21 @@ OVENS = st.builds(
     [
         ({"mode": "steam"}, "unknown mode 'steam'; choose one of grill, fan"),
         ({"mode": 3}, "unknown mode 3; choose one of grill, fan"),
-        ({"degrees": 49}, "degrees is 49; it must be at least 50 and at most 250"),
-        ({"degrees": 251}, "degrees is 251; it must be at least 50 and at most 250"),
-        ({"degrees": 60.0}, "degrees is 60.0; it must be a whole number of at least 50 and at most 250"),
-        ({"degrees": True}, "degrees is True; it must be a whole number of at least 50 and at most 250"),
-        ({"degrees": None}, "degrees is None; it must be a whole number of at least 50 and at most 250"),
+        ({"degrees": 49}, "degrees is 49; it must be from 50 to 250"),
+        ({"degrees": 251}, "degrees is 251; it must be from 50 to 250"),
+        ({"degrees": 60.0}, "degrees is 60.0; it must be a whole number from 50 to 250"),
+        ({"degrees": True}, "degrees is True; it must be a whole number from 50 to 250"),
+        ({"degrees": None}, "degrees is None; it must be a whole number from 50 to 250"),
         ({"minutes": 0}, "minutes is 0; it must be above 0 and at most 1e+06 minutes"),
         ({"minutes": "long"}, "minutes is 'long'; it must be a number above 0 and at most 1e+06 minutes"),
         ({"minutes": math.nan}, "minutes is nan; it must be above 0 and at most 1e+06 minutes"),
         ({"share": 1}, "share is 1; it must be at least 0 and below 1"),
         ({"share": -math.inf}, "share is -inf; it must be at least 0 and below 1"),
         ({"share": 10**400}, f"share is {10**400}; it must be at least 0 and below 1"),
-        ({"seed": 2**63}, "seed is 9223372036854775808; it must be at least 0 and at most 9,223,372,036,854,775,807"),
+        ({"seed": 2**63}, "seed is 9223372036854775808; it must be from 0 to 9,223,372,036,854,775,807"),
         ({"light": 1}, "light is 1; it must be True or False"),
         ({"door": 0}, "door must be open or not, not 0"),
+        ({"weight": -1}, "weight must be a number of at least 0, at least 0, not -1"),
         ({"note": 5}, "note is 5; it must be text"),
         ({"mode": "fan", "degrees": 201}, "a fan stands 200 degrees at most; lower degrees"),
     ],
@@ -104,7 +106,7 @@ def test_settings_survive_every_form(oven):
     parser = argparse.ArgumentParser()
     plain.add_flags(parser, Oven)
     if oven.mode != "given":  # accepted, not offered
-        assert Oven(**plain.given(parser.parse_args(to_flags(oven)), Oven)) == oven
+        assert Oven(**plain.given_flags(parser.parse_args(to_flags(oven)), Oven)) == oven
 
 
 def test_names_of_other_versions():
@@ -123,8 +125,8 @@ def test_flags_say_what_is_declared(capsys):
     assert "--paint" in text
     assert "note" not in text
     found = parser.parse_args(["--no-light", "-d", "60", "--paint", "blue"])
-    assert plain.given(found, Oven) == {"light": False, "degrees": 60, "colour": "blue"}
-    assert plain.given(parser.parse_args([]), Oven) == {}
+    assert plain.given_flags(found, Oven) == {"light": False, "degrees": 60, "colour": "blue"}
+    assert plain.given_flags(parser.parse_args([]), Oven) == {}
     with pytest.raises(SystemExit):
         parser.parse_args(["--mode", "given"])
 
@@ -156,7 +158,7 @@ def test_a_link_that_cannot_be_read(query, message):
 
 def test_a_link_holds_other_things_too():
     assert from_query(Oven, {"t": "60", "degrees": "70", "colour": "blue", "model": "x"}) == Oven(degrees=60)
-    assert plain.url_names(Oven) == ("mode", "t", "minutes", "share", "seed", "light", "door", "note")
+    assert plain.url_names(Oven) == ("mode", "t", "minutes", "share", "seed", "light", "door", "weight", "note")
 
 
 def test_bounds_of_widgets():
@@ -234,7 +236,7 @@ def test_numpy_and_nan_become_json():
         ({"name": "a", "points": [3]}, r"points\[0\] is 3; it must be the values of a Point"),
         ({"name": "a", "points": [], "pair": [1]}, r"pair is \[1\]"),
         ({"name": "a", "points": [], "best": {"step": 1.5}}, r"best\.step is 1\.5"),
-        ({"name": "a", "points": [], "settings": {"degrees": 9}}, "degrees is 9; it must be at least 50"),
+        ({"name": "a", "points": [], "settings": {"degrees": 9}}, "degrees is 9; it must be from 50 to 250"),
         ([], "Curve is"),
     ],
 )

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ...base.errors import InputError
+from ...base.plain import Settings, setting
 from ..data.pairs import LABELS
 
 Drop = Callable[[torch.Tensor, str], torch.Tensor]
@@ -33,20 +34,15 @@ def unit_length(vectors: torch.Tensor) -> torch.Tensor:
 
 
 @dataclass(frozen=True)
-class HeadShape:
-    """Sizes of an entailment head. dim: D, of sentence vectors. members: M networks, averaged. projected: k axes that each
-    member compares by. hidden: H units of each member. Raises InputError for sizes that make no head."""
+class HeadShape(Settings):
+    """Sizes of an entailment head. Raises InputError for sizes that make no head."""
 
-    dim: int
-    members: int = 1
-    projected: int = 1
-    hidden: int = 1
+    WRONG_KIND = OUTSIDE = "{name} of an entailment head is {value!r}; it must be {needed}"
 
-    def __post_init__(self):
-        for name, most in _MOST.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-                raise InputError(f"{name} of an entailment head is {value!r}; it must be a whole number from 1 to {most:,}")
+    dim: int = setting(least=1, most=65_536)  # D, of sentence vectors
+    members: int = setting(1, least=1, most=64)  # M networks, averaged
+    projected: int = setting(1, least=1, most=8192)  # k axes that each member compares by
+    hidden: int = setting(1, least=1, most=8192)  # H units of each member
 
     @property
     def tensors(self) -> dict[str, tuple[int, ...]]:
@@ -61,9 +57,6 @@ class HeadShape:
             "output_weight": (members, len(LABELS), hidden),
             "output_bias": (members, 1, len(LABELS)),
         }
-
-
-_MOST = {"dim": 65_536, "members": 64, "projected": 8192, "hidden": 8192}
 
 
 class EntailmentHead(torch.nn.Module):

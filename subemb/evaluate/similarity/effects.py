@@ -9,7 +9,7 @@ from itertools import accumulate
 import numpy as np
 import torch
 
-from ...base.errors import InputError
+from ...base.plain import Settings, setting
 from ...codec.compressed import Compressed, SubspaceCompressed
 from ...codec.subspaces import subspace_widths
 
@@ -26,18 +26,13 @@ def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class AttributionSettings:
-    """exact_tokens: sentences up to this many tokens are done exactly, longer ones by integrated gradients.
-    exact_swaps: so many encodings at most for blocks; beyond, blocks are told by integrated gradients.
-    """
+class AttributionSettings(Settings):
+    """What is done exactly, and what by integrated gradients. Raises InputError below 0."""
 
-    exact_tokens: int = 64
-    exact_swaps: int = 256
+    OUTSIDE = "{name} is {value}; it must be 0 (never exact) or more"
 
-    def __post_init__(self):
-        for name in ("exact_tokens", "exact_swaps"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be 0 (never exact) or more")
+    exact_tokens: int = setting(64, least=0)  # sentences up to this many tokens are done exactly
+    exact_swaps: int = setting(256, least=0)  # so many encodings at most for blocks done exactly
 
 
 @dataclass(frozen=True)

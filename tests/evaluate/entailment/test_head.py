@@ -17,6 +17,7 @@ from shared import ROOT, shared_path
 
 import subemb
 from subemb.base.errors import Cancelled, InputError, ModelError
+from subemb.base.plain import given_flags
 from subemb.evaluate.data.pairs import LABELS, PairSet
 from subemb.evaluate.data.read import read_pairs
 from subemb.evaluate.entailment.engines import HeadEngine, engine_for
@@ -388,14 +389,12 @@ def test_the_shipped_head_is_whole_and_small():
 
 def test_its_card_says_how_to_make_it_again():
     from subemb.cli import parser
-    from subemb.commands.train_head import SETTINGS
 
     card = read_card(SHIPPED)
     command = shlex.split(card["command"])
     given = parser().parse_args(command[1:])
     assert given.model == "all-MiniLM-L6-v2" == card["model"]["name"]
-    chosen = {name: getattr(given, name) for name in SETTINGS if getattr(given, name) is not None}
-    assert asdict(HeadSettings(**chosen)) == card["settings"]
+    assert asdict(HeadSettings(**given_flags(given, HeadSettings))) == card["settings"]
     files = ["snli.dev.tsv", "all_combined.train.tsv", "SICK_train.txt", "xnli.dev.en.tsv"]
     assert [str(path) for path in given.data] == files, "names, not paths"
     assert [data["file"] for data in card["data"]] == [found["data"] for found in card["accuracy"]] == files
