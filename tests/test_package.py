@@ -32,7 +32,12 @@ def wheel(tmp_path_factory) -> Path:
 def test_wheel_holds_the_package_and_the_app_and_nothing_else(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert all(name.startswith(("subemb/", f"subemb-{subemb.__version__}.dist-info/")) for name in names)
-    expected = {f"subemb/{path.relative_to(ROOT / 'subemb').as_posix()}" for path in (ROOT / "subemb").rglob("*.py")}
+    expected = {
+        f"subemb/{path.relative_to(ROOT / 'subemb').as_posix()}"
+        for path in (ROOT / "subemb").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert "subemb/export/report_template/page.html.jinja" in expected, "the package holds more than Python"
     expected |= {"subemb/_app/app.py", "subemb/_app/.streamlit/config.toml"}
     for folder in ("pages", "assets"):
         expected |= {

@@ -1,27 +1,47 @@
-"""A finished run, and its adaptation, as one HTML page that can be handed on: charts, tables, settings, and how to do it again."""
+"""A finished run, and its adaptation, as one HTML page that can be handed on: charts, tables, settings, and how to do it again.
 
-import json
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+What is in the report is decided here; ``report_template/`` has its text and its looks, ``charts.py`` its charts.
+"""
 
-from ..adaptation.result import Adaptation
+import importlib.metadata
+import math
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2.utils import htmlsafe_json_dumps
+
+from .. import __version__
+from ..adaptation.result import ADAPTED, TUNED, Adaptation
+from ..adaptation.settings import LABELLED, OBJECTIVES, TRAINED
+from ..adaptation.texts import VOCABULARY
 from ..base.errors import InputError
-from ..base.text import seconds_text
-from ..codec.settings import settings_text
-from ..runs import Run
-from .report_charts import Chart, error_chart, loss_chart, score_chart
-from .report_html import Markup, element, folded, joined, section, table
-from .report_numbers import adaptation_set, fairness, quality_section, score_cards, scores_section, size_section
-from .report_parts import commands_section, settings_of, settings_section, versions, versions_section
-from .report_scores import ScoredSet, scored_set
-from .report_style import SCRIPT, STYLE
+from ..base.text import count_text, percent_text, score_text, seconds_text, size_text, without_control
+from ..codec.settings import GIVEN, METHODS, WEIGHT_NAMES, CompressionSettings, settings_text
+from ..codec.sizes import FLOAT_BYTES
+from ..evaluate.entailment.report import EntailmentReport
+from ..evaluate.similarity.report import METRIC_NAMES, SimilarityReport
+from ..evaluate.statistics import Interval
+from ..runs import NEIGHBOURS, Run
+from .charts import Chart, error_chart, loss_chart, score_chart
+from .command_lines import adapt_command, compress_command, given_files
 
-if TYPE_CHECKING:
-    from ..evaluate.entailment.report import EntailmentReport
-    from ..evaluate.similarity.report import SimilarityReport
+LONGEST_TABLE = 16  # rows; longer ones are folded
+Cell = Any  # of a table: a text or a number, or a pair of it and what stands in small print beside it
+Card = tuple[str, str, str]  # name, value, remark
+Fact = tuple[str, str]  # name, text
+_PACKAGES = {"PyTorch": "torch", "transformers": "transformers", "safetensors": "safetensors"}
 
-#: The page may use what is in it, and ask nobody for anything: not by a defect of its own, nor by one of the chart library.
-POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the report."""
+
+    head: list[str]
+    rows: list[list[Cell]]
 
 
 def html_report(
@@ -46,30 +66,85 @@ def html_report(
             f"the run is about {run.model['name']} ({run.model['identity']}), the adaptation about {adaptation.model['name']} "
             f"({adaptation.model['identity']}); give two that belong together"
         )
-    if measured not in ("compressed", "adapted"):
+    if measured not in ("compressed", ADAPTED):
         raise InputError(f"measured is {measured!r}; it must be compressed or adapted")
     model = (run or adaptation).model
-    settings = settings_of(run, adaptation)
+    settings = run.settings if run is not None else CompressionSettings.from_dict(adaptation.compression)
     sets = [scored_set(result) for result in results]
     followed = None if adaptation is None else adaptation_set(adaptation)
     if followed is not None:
         sets.insert(0, followed)
     charts = _charts(run, adaptation, followed)
-    parts = [
-        _head(model["name"], settings, adaptation),
-        *([section("Before and after", score_cards(followed), fairness(adaptation))] if followed is not None else []),
-        size_section(run, adaptation),
-        *([quality_section(run, measured)] if run is not None and run.quality else []),
-        *([section("Charts", *map(_drawn, charts))] if charts else []),
-        scores_section(sets, followed),
-        settings_section(model, settings, adaptation),
-        commands_section(model, settings, adaptation),
-        versions_section(run, adaptation, dict(versions_used) if versions_used is not None else versions()),
-    ]
-    return _page(f"{model['name']}: subspace embedding", parts, charts)
+    return environment().get_template("page.html.jinja").render(
+        model=model,
+        run=run,
+        adaptation=adaptation,
+        followed=followed,
+        measured=measured,
+        settings_in_short=settings_text(settings),
+        score_cards=[] if followed is None else _score_cards(followed),
+        has_tuned_original=adaptation is not None and TUNED in adaptation.scores,
+        size_cards=[] if run is None else _size_cards(run),
+        adapted_size_cards=[] if adaptation is None else _adapted_size_cards(adaptation),
+        sizes=_sizes(run, adaptation),
+        quality_cards=[] if run is None or not run.quality else _quality_cards(run),
+        cosine_quantiles="" if run is None or not run.quality else _cosine_quantiles(run),
+        neighbours=NEIGHBOURS,
+        subspaces=[] if run is None else _subspaces(run),
+        longest_table=LONGEST_TABLE,
+        charts=charts,
+        figures=script_json([{"id": f"chart-{chart.name}", **chart.figure} for chart in charts]),
+        plotly_library=_plotly_library,
+        scores=_scores(sets) if sets else None,
+        has_intervals=any(found.differences for found in sets),
+        model_facts=_model_facts(model),
+        compression_facts=_compression_facts(settings),
+        adaptation_facts=[] if adaptation is None else _adaptation_facts(adaptation),
+        commands=_commands(model, settings, adaptation),
+        command_notes=_command_notes(settings, adaptation),
+        versions=_versions(run, adaptation, versions() if versions_used is None else versions_used),
+    )  # fmt: skip
 
 
-def _charts(run: Run | None, adaptation: Adaptation | None, followed: ScoredSet | None) -> list[Chart]:
+@cache
+def environment() -> Environment:
+    """Reads the templates. Whatever a template puts in is escaped, once, with control characters and direction marks by number."""
+    found = Environment(
+        loader=PackageLoader("subemb.export", "report_template"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: value if hasattr(value, "__html__") else without_control(str(value)),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= {"seconds": seconds_text, "count": count_text}
+    return found
+
+
+def script_json(value: Any) -> str:
+    """JSON inside a script element: no text in it can end the element or the line. NaN becomes null.
+
+    >>> print(script_json(["</script>", float("nan")]))
+    ["\\u003c/script\\u003e",null]
+    """
+    return htmlsafe_json_dumps(_finite(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _plotly_library() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return get_plotlyjs()
+
+
+def _charts(run: Run | None, adaptation: Adaptation | None, followed: "ScoredSet | None") -> list[Chart]:
     found = [] if run is None else [error_chart(run.history)]
     if adaptation is not None:
         what = f"{followed.metric} on {followed.data}" if followed is not None else "Score"
@@ -80,66 +155,391 @@ def _charts(run: Run | None, adaptation: Adaptation | None, followed: ScoredSet 
     return [chart for chart in found if chart is not None]
 
 
-def _head(name: str, settings: Any, adaptation: Adaptation | None) -> Markup:
-    adapted = "compressed and adapted" if adaptation is not None else "compressed"
-    seed = "" if adaptation is None else f"; adaptation for {seconds_text(adaptation.seconds)}, seed {adaptation.settings.seed}"
-    lead = (
-        "A language model starts with a table: one vector for every token it knows. Here that table is replaced by codebooks that "
-        "tokens share, and a few small integers for each token. This page says what that saves, what it costs, and how to do it again."
-    )
-    return element(
-        "header",
-        joined(
-            [
-                element("h1", f"{name}: token table {adapted}"),
-                element("p", settings_text(settings) + seed),
-                element("p", lead, class_="lead"),
-            ]
-        ),
-    )
+# Scores
 
 
-def _drawn(chart: Chart) -> Markup:
-    place = element("div", "", class_="chart", id=f"chart-{chart.name}", role="img", aria_label=chart.alt)
-    numbers = table(chart.alt, chart.head, chart.rows)
-    rows = "1 row" if len(chart.rows) == 1 else f"{len(chart.rows):,} rows"
-    return joined([place, folded(f"Table behind this chart ({rows})", numbers)])
+@dataclass(frozen=True)
+class ScoredSet:
+    """Scores of the sides on one labelled set, whichever evaluation they come from."""
+
+    data: str  # name of the set
+    pairs: int  # how many
+    metric: str  # the main one, for a person
+    values: dict[str, float]  # side -> score x 100; the first side is the reference, see reference_of
+    differences: dict[str, Interval] = field(default_factory=dict)  # side -> against the first, natural units
+    judged_by: str = ""  # what judged the pairs, in words
+
+    def reference_of(self, side: str) -> str:
+        """The side that another is compared with: of the adapted one the fine-tuned original, where both were trained alike."""
+        if side == ADAPTED and TUNED in self.values and side not in self.differences:
+            return TUNED
+        return next(iter(self.values))
 
 
-def _page(title: str, parts: list[Markup], charts: list[Chart]) -> str:
-    head = [
-        '<meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        '<meta name="color-scheme" content="light dark">',
-        '<link rel="icon" href="data:,">',
-        element("title", title),
-        f"<style>{STYLE}</style>",
+def scored_set(report: "ScoredSet | SimilarityReport | EntailmentReport") -> ScoredSet:
+    """The main scores of an evaluation. Raises InputError for what is none."""
+    if isinstance(report, ScoredSet):
+        return report
+    if isinstance(report, SimilarityReport):
+        metric = report.metrics[0]
+        return ScoredSet(
+            report.pairs.name,
+            len(report),
+            METRIC_NAMES[metric],
+            {side: 100 * found.values[metric] for side, found in report.scores.items()},
+            {side: found.differences[metric] for side, found in report.scores.items() if metric in found.differences},
+        )
+    if isinstance(report, EntailmentReport):
+        return ScoredSet(
+            report.data,
+            len(report),
+            "Accuracy, %",
+            {side: 100 * found.accuracy for side, found in report.scores.items()},
+            {side: found.difference for side, found in report.scores.items() if found.difference is not None},
+            report.engine,
+        )
+    raise InputError(f"a {type(report).__name__} holds no scores; give reports of evaluate_pairs or evaluate_entailment")
+
+
+def adaptation_set(adaptation: Adaptation) -> ScoredSet | None:
+    """The scores of an adaptation on the set that it was followed on, or None without one."""
+    if adaptation.scored is None or not adaptation.scores:
+        return None
+    scored = adaptation.scored
+    metric = str(scored.get("metric", "score"))
+    name = METRIC_NAMES.get(metric, metric[:1].upper() + metric[1:])
+    return ScoredSet(scored["name"], scored["pairs"], name, adaptation.scores)
+
+
+def _score_cards(found: ScoredSet) -> list[Card]:
+    """The scores of one set, with the difference to the side that each is compared with."""
+    items = []
+    for side, value in found.values.items():
+        reference = found.reference_of(side)
+        change = score_text((value - found.values[reference]) / 100, signed=True)
+        remark = found.metric if side == reference else f"{change} points against {reference}"
+        items.append((side[:1].upper() + side[1:], score_text(value / 100), remark))
+    return items
+
+
+def _scores(sets: Sequence[ScoredSet]) -> Table:
+    """One row a labelled set, one column a side; below a score its difference, with the interval where that is known."""
+    sides = list(dict.fromkeys(side for found in sets for side in found.values))
+    rows = []
+    for found in sets:
+        name = (found.data, found.judged_by) if found.judged_by else found.data
+        rows.append([name, found.metric, count_text(found.pairs), *(_score_cell(found, side) for side in sides)])
+    return Table(["data set", "metric", "pairs", *sides], rows)
+
+
+def _score_cell(found: ScoredSet, side: str) -> Cell:
+    if side not in found.values:
+        return "–"
+    score, reference = score_text(found.values[side] / 100), found.reference_of(side)
+    if side == reference:
+        return score
+    interval = found.differences.get(side)
+    if interval is None:
+        change = score_text((found.values[side] - found.values[reference]) / 100, signed=True)
+        return score, change + (f" against {reference}" if reference == TUNED else "")
+    change, low, high = (score_text(end, signed=True) for end in (interval.difference, interval.low, interval.high))
+    return score, f"{change}, no interval" if math.isnan(interval.low) else f"{change} ({low} to {high})"
+
+
+# Size and quality
+
+
+def _size_cards(run: Run) -> list[Card]:
+    size = run.size
+    found = [
+        ("Original table", size_text(size.original_bytes), f"{count_text(size.vocabulary)} × {size.dim} floats"),
+        ("Compressed, in total", size_text(size.total_bytes), f"{percent_text(size.total_share)} of the table"),
     ]
-    body = [element("main", joined(parts))]
-    if charts:
-        from plotly.offline import get_plotlyjs
-
-        figures = [{"id": f"chart-{chart.name}", **chart.figure} for chart in charts]
-        body.append(f"<script>{get_plotlyjs()}</script>")
-        body.append(f"<script>const FIGURES = {script_json(figures)};{SCRIPT}</script>")
-    lines = ["<!DOCTYPE html>", '<html lang="en">', "<head>", *head, "</head>", "<body>", *body, "</body>", "</html>"]
-    return "\n".join(lines) + "\n"
-
-
-def script_json(value: Any) -> str:
-    """JSON inside a script element: no text in it can end the element or the line. NaN becomes null.
-
-    >>> script_json(["</script>", float("nan")])
-    '["\\\\u003c/script\\\\u003e",null]'
-    """
-    text = json.dumps(_finite(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    if METHODS[run.settings.method].uses_codebooks:
+        bits = size.code_bits / size.vocabulary
+        codes = f"{bits:g} {'bit' if bits == 1 else 'bits'} a token" if size.code_bits else "computed from the id"
+        books = size.codebook_parameters
+        found += [
+            ("Codebooks", size_text(books * FLOAT_BYTES), f"{count_text(books)} floats"),
+            ("Codes", size_text(size.code_bytes), codes),
+        ]
+    else:
+        found.append(("Floats", size_text(size.float_bytes), f"{count_text(size.parameters)} floats"))
+        found.append(("Rounded numbers", size_text(size.code_bytes), "packed"))
+    return [
+        *found,
+        ("Fewer floats", percent_text(1 - size.parameter_share, 5), "the paper’s measure"),
+        ("Fewer bytes", percent_text(1 - size.total_share, 5), "the honest measure"),
+    ]
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if value - value == 0 else None
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+def _adapted_size_cards(adaptation: Adaptation) -> list[Card]:
+    size = adaptation.size
+    if not size:
+        return []
+    share = percent_text(size["total_bytes"] / size["original_bytes"])
+    changed = size["changed_parameters"]
+    return [
+        ("Adapted, in total", size_text(size["total_bytes"]), f"{share} of the original table"),
+        (
+            "Changed weights",
+            size_text(size["changed_bytes"]),
+            f"{count_text(changed)} floats of the network" if changed else "only the table was trained",
+        ),
+    ]
+
+
+_SIZE_ROWS = {
+    "books": "codebooks",
+    "codes": "codes, or rounded numbers",
+    "other": "other floats",
+    "table": "token table",
+    "changed": "changed weights",
+    "total": "stored in total",
+    "model": "whole model",
+}
+
+
+def _sizes(run: Run | None, adaptation: Adaptation | None) -> Table | None:
+    """Bytes of every part on every side; None where the sizes are not known."""
+    size, adapted = run.size if run is not None else None, adaptation.size if adaptation is not None else {}
+    original = size.original_bytes if size is not None else adapted.get("original_bytes")
+    if original is None:
+        return None
+    columns = {"original": {"table": original, "total": original}}
+    if size is not None:
+        columns["original"]["model"] = size.model_bytes
+        columns["compressed"] = {
+            "books": size.codebook_parameters * FLOAT_BYTES,
+            "codes": size.code_bytes,
+            "other": size.other_parameters * FLOAT_BYTES,
+            "table": size.total_bytes,
+            "total": size.total_bytes,
+            "model": size.compressed_model_bytes,
+        }
+    if adapted:
+        columns[ADAPTED] = {
+            "table": adapted["table_bytes"],
+            "changed": adapted["changed_bytes"],
+            "total": adapted["total_bytes"],
+            "model": None if size is None or size.model_bytes is None else size.model_bytes - original + adapted["table_bytes"],
+        }
+    rows: list[list[Cell]] = []
+    for name, label in _SIZE_ROWS.items():
+        found = [column.get(name) for column in columns.values()]
+        if any(found):
+            rows.append([label, *map(_bytes_cell, found)])
+    rows.append(["share of the original table", *(percent_text(column["total"] / original) for column in columns.values())])
+    return Table(["stored", *columns], rows)
+
+
+def _bytes_cell(value: int | None) -> Cell:
+    if value is None:
+        return "–"
+    return (size_text(value), f"{count_text(value)} B") if value >= 1000 else size_text(value)
+
+
+def _quality_cards(run: Run) -> list[Card]:
+    """What the compression lost."""
+    quality = run.quality
+    found = [
+        ("Relative error", f"{quality['relative_error']:.3f}", "0 is perfect, 1 is the mean vector"),
+        ("Mean cosine", f"{quality['mean_cosine']:.3f}", "1 is perfect"),
+        (f"Neighbours kept at {NEIGHBOURS}", percent_text(quality["neighbours_kept"]), "100 % is perfect"),
+    ]
+    if quality["distinct_tuples"] is not None:
+        colliding = quality["colliding_tokens"]
+        remark = f"{count_text(colliding)} tokens collide" if colliding else f"all {count_text(run.size.vocabulary)}"
+        found.append(("Distinct tuples", count_text(quality["distinct_tuples"]), remark))
+    if quality["weighted_error"] is not None:
+        weights = f"weights: {WEIGHT_NAMES[run.settings.weights]}"
+        found.append(("Weighted error", f"{quality['weighted_error']:.3f}", weights))
+    return found
+
+
+def _cosine_quantiles(run: Run) -> str:
+    quantiles = sorted((float(name), value) for name, value in run.quality["cosine_quantiles"].items())
+    return ", ".join(f"{value:.2f} at {percent_text(share)}" for share, value in quantiles)
+
+
+def _subspaces(run: Run) -> list[list[Cell]]:
+    """Name and error of every subspace; none for residual."""
+    return [[f"subspace {i}", f"{error:.4f}"] for i, error in enumerate(run.quality.get("per_subspace") or [])]
+
+
+# Settings in words, versions
+
+
+def _model_facts(model: Mapping[str, Any]) -> list[Fact]:
+    items = [("Name", model["name"])]
+    if model.get("revision"):
+        items.append(("Revision", model["revision"]))
+    items.append(("Token table", f"{count_text(model['vocabulary'])} tokens × {model['dim']} dimensions"))
+    if model.get("parameters"):
+        share = model["vocabulary"] * model["dim"] / model["parameters"]
+        items.append(
+            ("Whole model", f"{count_text(model['parameters'])} parameters; the table is {percent_text(share)} of them")
+        )
+    return items
+
+
+def _compression_facts(settings: CompressionSettings) -> list[Fact]:
+    method = METHODS[settings.method]
+    items = [("Method", f"{method.title}: {method.summary}")]
+    if method.uses_codebooks:
+        additive = settings.method == "residual"
+        items += [
+            (
+                "Stages" if additive else "Subspaces f",
+                f"{settings.subspaces}: every token is that many small integers, its codes",
+            ),
+            (
+                "Codebook size Q",
+                f"{settings.codebook_size} shared {'vectors a stage' if additive else 'sub-vectors a subspace'}",
+            ),
+            ("Tuples of codes", "distinct: no two tokens have the same" if settings.wants_unique else "tokens may collide"),
+            ("Token weights", WEIGHT_NAMES[settings.weights]),
+        ]
+        if method.is_iterative:
+            least = f"or until the error shrinks by less than {settings.tolerance:g} of it"
+            items.append(("k-means", f"at most {settings.iterations} iterations, {least}"))
+        items.append(("Seed", str(settings.seed)))
+    if settings.rank is not None:
+        items.append(("Rank", str(settings.rank)))
+    return items
+
+
+def _adaptation_facts(adaptation: Adaptation) -> list[Fact]:
+    settings, text, scored = adaptation.settings, adaptation.text, adaptation.scored
+    objective, trained = OBJECTIVES[settings.objective], TRAINED[settings.train]
+    layers = f" ({settings.last_layers})" if settings.train == "last" else ""
+    source = "no text" if text["name"] == VOCABULARY else text["name"]
+    reassigned = f"; {count_text(adaptation.reassigned)} codes changed" if settings.reassign else ""
+    rates = f"{settings.codebook_rate:g} of the codebooks"
+    if settings.train != "codebooks":
+        rates += f", {settings.network_rate:g} of the network"
+    return [
+        ("Objective", f"{objective.title}: {objective.help}"),
+        ("Trained", f"{trained.title}{layers}: {trained.help}"),
+        ("Codes", ("may change" if settings.reassign else "stay as they are") + reassigned),
+        ("Learned from", f"{source}: {adaptation.learned_from}"),
+        *([] if scored is None else [("Followed on", f"{scored['name']}: {adaptation.scored_count}")]),
+        ("Time", _time(adaptation)),
+        ("Batch", f"{settings.batch_size} {'pairs' if 'pairs' in text else 'sentences'} a step"),
+        ("Learning rates", rates),
+        ("Temperature", f"{settings.temperature:g}"),
+        ("Seed", str(settings.seed)),
+        ("Computed on", adaptation.device + (f", {adaptation.threads} threads" if adaptation.threads else "")),
+        ("Ended", _ending(adaptation)),
+    ]
+
+
+def _time(adaptation: Adaptation) -> str:
+    settings = adaptation.settings
+    asked = seconds_text(settings.seconds) if settings.steps is None else f"{count_text(settings.steps)} steps"
+    done = f"{count_text(adaptation.steps)} steps in {seconds_text(adaptation.seconds)}"
+    return f"asked for {asked}; {done} ({seconds_text(adaptation.cpu_seconds)} of processor time)"
+
+
+_ENDINGS = {
+    "done": "as planned",
+    "stopped": "stopped early; the best weights so far were kept",
+    "paused": "paused",
+    "running": "not ended",
+    "failed": "failed",
+}
+
+
+def _ending(adaptation: Adaptation) -> str:
+    kept = f"; the weights of step {count_text(adaptation.best_step)} were kept" if adaptation.best_step else ""
+    return _ENDINGS.get(adaptation.state, adaptation.state) + kept + (f" ({adaptation.message})" if adaptation.message else "")
+
+
+def versions() -> dict[str, str]:
+    """Name -> version of what this process works with."""
+    found = {"subemb": __version__, "Python": platform.python_version()}
+    for name, package in _PACKAGES.items():
+        try:
+            found[name] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _versions(run: Run | None, adaptation: Adaptation | None, used: Mapping[str, str]) -> list[Fact]:
+    """What the run and the adaptation were computed with, and what wrote the report."""
+    return [
+        *([] if run is None else [("Compressed by", f"subemb {run.version}")]),
+        *([] if adaptation is None else [("Adapted by", f"subemb {adaptation.version}")]),
+        ("Reported by", ", ".join(f"{name} {version}" for name, version in used.items())),
+    ]
+
+
+# Commands that give the same again
+
+
+def _commands(model: Mapping[str, Any], settings: CompressionSettings, adaptation: Adaptation | None) -> list[str]:
+    revision = model.get("revision") if model.get("source") == "hub" else None
+    lines = [compress_command(model["name"], revision, settings)]
+    if adaptation is not None:
+        learned, scored = _learned_files(adaptation), _scored_files(adaptation)
+        lines.append(
+            adapt_command(
+                adaptation.settings,
+                text=None if learned is None else learned[0],
+                scored=None if scored is None else scored[0][0],
+                steps=adaptation.planned_steps or None,
+            )
+        )
+    return lines
+
+
+def _command_notes(settings: CompressionSettings, adaptation: Adaptation | None) -> list[str]:
+    """What has to be filled in, and what will come out differently."""
+    notes = []
+    if settings.weights.endswith("counts"):
+        notes.append("FILE is the text whose tokens were counted; it is not kept with the result.")
+    if settings.weights == GIVEN:
+        notes.append("The tokens were weighted by numbers given in Python, which the command line cannot be told.")
+    return notes if adaptation is None else notes + _adapt_notes(adaptation)
+
+
+def _adapt_notes(adaptation: Adaptation) -> list[str]:
+    settings, notes = adaptation.settings, []
+    if settings.steps is None:
+        planned = adaptation.planned_steps
+        asked = (
+            f"came to {count_text(planned)} steps on that computer; the command asks for the steps"
+            if planned
+            else "is asked for"
+        )
+        searched = " and the search for codes" if settings.reassigns(adaptation.compression["method"]) else ""
+        notes.append(
+            f"A time budget of {seconds_text(settings.seconds)} {asked}. With a time budget, the learning-rate schedule{searched} "
+            "depended on the speed of that machine, so the command gives nearly, but not exactly, the same. Only a run whose steps "
+            "were given from the start comes out the same again."
+        )
+    given = [found for found in (_learned_files(adaptation), _scored_files(adaptation)) if found is not None]
+    if any(not note for _, note in given):
+        notes.append("Texts and labelled sets stand under the names they had; give the files where they lie.")
+    notes += dict.fromkeys(note for _, note in given if note)
+    if adaptation.state == "stopped":
+        notes.append("It was stopped early; the command goes on to the end.")
+    return notes
+
+
+def _learned_files(adaptation: Adaptation) -> tuple[list[str], str] | None:
+    """As :func:`given_files`; None without a text."""
+    if adaptation.text["name"] == VOCABULARY:
+        return None
+    objective = adaptation.settings.objective
+    return given_files(adaptation.text["name"], objective if objective in LABELLED else None)
+
+
+def _scored_files(adaptation: Adaptation) -> tuple[list[str], str] | None:
+    """As :func:`given_files`, one file; None without a set of its own."""
+    scored = adaptation.scored
+    if scored is None or scored.get("held_out"):
+        return None
+    files, note = given_files(scored["name"], scored["task"])
+    return (files, note) if len(files) == 1 else ([scored["name"]], "")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..base.errors import InputError
 from ..base.paths import cache_folder
-from ..export.report_scores import ScoredSet, scored_set
+from ..export.report import ScoredSet, scored_set
 from . import evaluations as entailment
 from . import similarity_sets
 from .kept import FORMAT

@@ -23,10 +23,8 @@ from subemb.evaluate import demo_pairs, evaluate_pairs
 from subemb.evaluate.data.pairs import LABELS, PairSet
 from subemb.evaluate.entailment.report import make_report
 from subemb.evaluate.statistics import Interval
-from subemb.export.report import html_report, script_json
-from subemb.export.report_charts import error_chart, loss_chart, score_chart
-from subemb.export.report_html import table
-from subemb.export.report_scores import ScoredSet, scored_set
+from subemb.export.charts import error_chart, loss_chart, score_chart
+from subemb.export.report import ScoredSet, environment, html_report, scored_set, script_json
 from subemb.runs import Run, run
 
 EVIL = "<img src=x onerror=alert(1)></script><script>alert(2)</script> $x$ \u202e"
@@ -369,14 +367,14 @@ def test_charts_draw_the_histories(finished):
 
 
 def test_the_charts_of_pages_and_reports_agree(finished):
-    from subemb.export import report_charts
+    from subemb.export import charts
     from subemb.ui.widgets.charts import PALETTE, error_curve
 
-    assert report_charts.PALETTE == PALETTE
+    assert charts.PALETTE == PALETTE
     figure, shown = error_curve(finished.history)
     chart = error_chart(finished.history)
     assert [list(trace.y) for trace in figure.data] == [trace["y"] for trace in chart.figure["data"]]
-    assert chart.head == list(shown.columns)
+    assert chart.columns == list(shown.columns)
     assert len(chart.rows) == len(shown)
 
 
@@ -391,7 +389,7 @@ def test_figures_are_ones_that_plotly_knows(finished):
     ]
     for chart in charts:
         go.Figure(chart.figure)  # raises for an unknown property
-        assert all(len(row) == len(chart.head) for row in chart.rows)
+        assert all(len(row) == len(chart.columns) for row in chart.rows)
 
 
 def test_nothing_measured_draws_nothing(finished):
@@ -499,7 +497,8 @@ def test_hostile_names_are_text(finished):
 
 @pytest.mark.parametrize("name", [*HOSTILE, *TOKENS[:3]])
 def test_every_hostile_token_is_text(name):
-    drawn = Page(table(name, [name, name], [[name, name]]))
+    parts = environment().get_template("parts.html.jinja").module
+    drawn = Page(parts.table(name, [name, name], [[name, name]]))
     assert {tag for tag, _ in drawn.elements} == {"div", "table", "caption", "thead", "tbody", "tr", "th", "td"}
     assert not drawn.open
 

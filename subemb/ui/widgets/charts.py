@@ -4,14 +4,13 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from ...models.vocabulary import plotly_text
+from ...export.charts import NEUTRAL, PALETTE, error_chart
 from ..shell.text import counted
 
-#: Colours that stay apart for colour-blind readers and on both themes (after Okabe and Ito);
-#: the same as chartCategoricalColors in .streamlit/config.toml.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#BB8100", "#C870A1", "#1C93D7", "#978E0C", "#8C8C8C")
+__all__ = [
+    "COMPRESSED", "NEUTRAL", "ORIGINAL", "PALETTE", "SEQUENTIAL", "chart_places", "download_csv", "error_curve", "layout", "show"
+]  # fmt: skip
 ORIGINAL, COMPRESSED = PALETTE[0], PALETTE[1]
-NEUTRAL = "#8A93A3"
 SEQUENTIAL = "Viridis"
 
 
@@ -72,66 +71,11 @@ def chart_places(count: int) -> list:
     return places[:count]
 
 
-def error_curve(history: list[dict], name: str = "error") -> tuple[go.Figure, pd.DataFrame]:
-    """Relative squared error after each iteration: the whole table, and every subspace.
+def error_curve(history: list[dict]) -> tuple[go.Figure, pd.DataFrame]:
+    """Relative squared error after each step, of the whole table and of every subspace, and the table behind it.
 
-    history: dicts with ``iteration``, ``error`` and ``per_subspace``, as the progress callback sends them.
+    history: of a run, at least one step; see :func:`subemb.export.charts.error_chart`.
     """
-    rows = [entry for entry in history if entry.get("error") is not None]
-    steps = list(range(1, len(rows) + 1))
-    subspaces = len(rows[-1].get("per_subspace") or []) if rows else 0
-    figure = go.Figure()
-    parts = {}
-    for i in range(subspaces):
-        values = [
-            (entry.get("per_subspace") or [None] * subspaces)[i] if len(entry.get("per_subspace") or []) == subspaces else None
-            for entry in rows
-        ]
-        parts[f"subspace {i}"] = values
-        few = subspaces <= 8
-        figure.add_scatter(
-            x=steps,
-            y=values,
-            mode="lines",
-            name=f"subspace {i}",
-            line={"width": 1.5, "color": PALETTE[(i + 1) % len(PALETTE)] if few else NEUTRAL, "dash": "dot"},
-            opacity=1.0 if few else 0.35,
-            showlegend=few,
-            hovertemplate=f"subspace {i}, step %{{x}}: %{{y:.4f}}<extra></extra>",
-        )
-    _mark_stages(figure, rows)
-    totals = [entry["error"] for entry in rows]
-    figure.add_scatter(
-        x=steps,
-        y=totals,
-        mode="lines+markers",
-        name="whole table",
-        line={"width": 3, "color": PALETTE[0]},
-        marker={"size": 6},
-        hovertemplate="whole table, step %{x}: %{y:.4f}<extra></extra>",
-    )
-    table = pd.DataFrame({"step": steps, "stage": [entry.get("stage", "") for entry in rows], "whole table": totals, **parts})
-    layout(figure, "Error left after each step: lower is better", "step", "relative squared error", height=340)
-    figure.update_xaxes(tick0=0, dtick=max(1, len(steps) // 10))
-    return figure, table
-
-
-def _mark_stages(figure: go.Figure, rows: list[dict]) -> None:
-    """A line where a new stage begins, with its name: the error may jump there, as when tuples are made distinct."""
-    previous = None
-    for step, entry in enumerate(rows, 1):
-        stage = entry.get("stage")
-        if stage and stage != previous:
-            if previous is not None:
-                figure.add_vline(x=step - 0.5, line={"width": 1, "dash": "dash", "color": NEUTRAL})
-            figure.add_annotation(
-                x=step - 0.5 if previous is not None else step,
-                y=1,
-                yref="paper",
-                text=plotly_text(stage),
-                showarrow=False,
-                xanchor="left",
-                yanchor="bottom",
-                font={"size": 12, "color": NEUTRAL},
-            )
-        previous = stage or previous
+    chart = error_chart(history)
+    figure = layout(go.Figure(chart.data, chart.layout), chart.title, chart.x, chart.y, height=340)
+    return figure, pd.DataFrame(chart.rows, columns=chart.columns)

@@ -1,0 +1,216 @@
+"""Charts that the pages and the report share: what plotly.js draws, in words, and as a table. Neither Streamlit nor plotly here.
+
+A :class:`Chart` says what is drawn; the pages draw it in their look (``ui/widgets/charts.py``), the report in its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..adaptation.result import TUNED
+from ..base.text import plotly_text, score_text, seconds_text
+
+#: Colours that stay apart for colour-blind readers and on light and dark backgrounds (after Okabe and Ito); the same as
+#: chartCategoricalColors in .streamlit/config.toml.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#BB8100", "#C870A1", "#1C93D7", "#978E0C", "#8C8C8C")
+NEUTRAL = "#8A93A3"
+SIDE_COLOURS = {"original": PALETTE[0], "compressed": PALETTE[1], "adapted": PALETTE[2], TUNED: PALETTE[3]}
+_REFERENCE_DASHES = {"original": "dash", TUNED: "longdash", "compressed": "dot"}  # side -> line across at its score
+_FEW = 8  # subspaces that get a colour and a place in the legend each
+_FEW_POINTS = 80  # points that can be told apart, and are marked
+_DIGITS = 6  # of numbers in the table behind a chart
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart, in JSON types."""
+
+    name: str  # short, for ids and file names
+    title: str  # what to see
+    x: str  # name of the axis, with its unit
+    y: str
+    alt: str  # what it shows, in a sentence
+    columns: Sequence[str]  # of the table behind it
+    rows: Sequence[Sequence[Any]]  # one a point
+    data: list[dict[str, Any]] = field(default_factory=list)  # traces of plotly.js
+    layout: dict[str, Any] = field(default_factory=dict)  # lines, names and ticks besides title and axes
+
+    @property
+    def figure(self) -> dict[str, Any]:
+        """``data`` and ``layout`` in the look of a report; the colours of text and lines come from the reader's theme."""
+        return {
+            "data": self.data,
+            "layout": {
+                "title": {"text": plotly_text(self.title), "font": {"size": 15}, "x": 0, "xanchor": "left", "y": 0.98, "yanchor": "top"},
+                "margin": {"l": 10, "r": 10, "t": 56, "b": 10},
+                "legend": {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0},
+                "hoverlabel": {"namelength": -1},
+                "paper_bgcolor": "rgba(0,0,0,0)",
+                "plot_bgcolor": "rgba(0,0,0,0)",
+                "font": {"family": 'system-ui, "Segoe UI", Roboto, sans-serif'},
+                **self.layout,
+                "xaxis": {"title": {"text": self.x}, "automargin": True, **self.layout.get("xaxis", {})},
+                "yaxis": {"title": {"text": self.y}, "automargin": True},
+            },
+        }  # fmt: skip
+
+    @property
+    def rows_as_text(self) -> list[list[str]]:
+        """The rows with measured numbers cut to six digits, and nothing where nothing was measured."""
+        return [[_as_text(value) for value in row] for row in self.rows]
+
+
+def _as_text(value: Any) -> str:
+    return "" if value is None else f"{value:.{_DIGITS}g}" if isinstance(value, float) else str(value)
+
+
+def error_chart(history: Sequence[dict[str, Any]]) -> Chart | None:
+    """Relative squared error after every step of a compression, of the whole table and of each subspace; None without steps.
+
+    history: dicts with ``stage``, ``error`` and ``per_subspace``, as the progress callback sends them.
+    """
+    rows = [entry for entry in history if entry.get("error") is not None]
+    if not rows:
+        return None
+    steps = list(range(1, len(rows) + 1))
+    totals = [entry["error"] for entry in rows]
+    subspaces = len(rows[-1].get("per_subspace") or [])
+    names = [f"subspace {i}" for i in range(subspaces)]
+    # An earlier stage may know nothing of subspaces.
+    parts = [found if len(found := entry.get("per_subspace") or []) == subspaces else [None] * subspaces for entry in rows]
+    few = subspaces <= _FEW
+    lines = [
+        _line(
+            steps,
+            [part[i] for part in parts],
+            name,
+            PALETTE[(i + 1) % len(PALETTE)] if few else NEUTRAL,
+            hover=f"{name}, step %{{x}}: %{{y:.4f}}",
+            width=1.5,
+            dash="dot",
+            showlegend=few,
+            opacity=1 if few else 0.35,
+        )
+        for i, name in enumerate(names)
+    ]
+    hover = "whole table, step %{x}: %{y:.4f}"
+    lines.append(_line(steps, totals, "whole table", PALETTE[0], hover, mode="lines+markers", marker={"size": 6}))
+    stages = [entry.get("stage") or "" for entry in rows]
+    return Chart(
+        name="error",
+        title="Error left after each step: lower is better",
+        x="step",
+        y="relative squared error",
+        alt=f"Relative squared error after each of {len(steps)} steps, from {totals[0]:.3f} to {totals[-1]:.3f}.",
+        columns=["step", "stage", "whole table", *names],
+        rows=[[*row, *part] for *row, part in zip(steps, stages, totals, parts, strict=True)],
+        data=lines,
+        layout={"xaxis": {"tick0": 0, "dtick": max(1, len(steps) // 10)}, **_stage_marks(stages)},
+    )
+
+
+def loss_chart(history: Sequence[dict[str, Any]]) -> Chart | None:
+    """Training loss against seconds; None where none was measured."""
+    rows = [entry for entry in history if entry.get("loss") is not None and entry.get("seconds") is not None]
+    if not rows:
+        return None
+    seconds, losses = [row["seconds"] for row in rows], [row["loss"] for row in rows]
+    return Chart(
+        name="loss",
+        title="Loss while it was trained: lower is better",
+        x="seconds of training",
+        y="loss",
+        alt=f"Training loss over {seconds_text(seconds[-1])}, from {losses[0]:.4g} to {losses[-1]:.4g}.",
+        columns=["seconds", "step", "loss"],
+        rows=[[row["seconds"], row.get("step"), row["loss"]] for row in rows],
+        data=[_line(seconds, losses, "loss", PALETTE[0], mode=_mode(rows), showlegend=False)],
+    )
+
+
+def score_chart(
+    history: Sequence[dict[str, Any]], scores: dict[str, float], what: str, best_step: int | None = None
+) -> Chart | None:
+    """Score x 100 against seconds, between those of the originals and of the untrained table; None where none was measured.
+
+    what: metric and labelled set, for the title. best_step: whose weights were kept; it is marked.
+    """
+    rows = [entry for entry in history if entry.get("score") is not None and entry.get("seconds") is not None]
+    if not rows:
+        return None
+    seconds, found = [row["seconds"] for row in rows], [row["score"] for row in rows]
+    references = {side: scores[side] for side in _REFERENCE_DASHES if scores.get(side) is not None}
+    ends = [min(0.0, seconds[0]), seconds[-1]]
+    lines = [
+        _line(
+            ends,
+            [score, score],
+            f"{side}: {score_text(score / 100)}",
+            SIDE_COLOURS[side],
+            width=2,
+            dash=_REFERENCE_DASHES[side],
+        )
+        for side, score in references.items()
+    ]
+    colour = SIDE_COLOURS["adapted"]
+    lines.append(_line(seconds, found, "while adapted", colour, mode=_mode(rows)))
+    kept = next((row for row in rows if row.get("step") == best_step and best_step), None)
+    if kept is not None:
+        star = {"size": 13, "symbol": "star", "color": colour}
+        lines.append(_line([kept["seconds"]], [kept["score"]], "kept", colour, mode="markers", marker=star))
+    levels = ", ".join(f"{side} {score_text(score / 100)}" for side, score in references.items())
+    return Chart(
+        name="score",
+        title=f"{what}: higher is better",
+        x="seconds of training",
+        y="score × 100",
+        alt=f"{what} over {seconds_text(seconds[-1])} of training, from {score_text(found[0] / 100)} to {score_text(found[-1] / 100)}."
+        + (f" For comparison: {levels}." if levels else ""),
+        columns=["seconds", "step", "score × 100"],
+        rows=[[row["seconds"], row.get("step"), row["score"]] for row in rows],
+        data=lines,
+    )
+
+
+def _mode(rows: Sequence) -> str:
+    return "lines+markers" if len(rows) <= _FEW_POINTS else "lines"
+
+
+def _line(
+    x: list, y: list, name: str, colour: str, hover: str | None = None, width: float = 3, dash: str = "solid", **more
+) -> dict[str, Any]:
+    """A trace. hover: what is said of a point; by default name and both numbers."""
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": x,
+        "y": y,
+        "name": plotly_text(name),
+        "line": {"width": width, "dash": dash, "color": colour},
+        "hovertemplate": f"{hover or plotly_text(name) + ', %{x:.4~g}: %{y:.4~f}'}<extra></extra>",
+    } | more
+
+
+def _stage_marks(stages: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """A line where a new stage begins, with its name: the error may jump there, as when tuples are made distinct."""
+    previous, shapes, annotations = None, [], []
+    for step, stage in enumerate(stages, 1):
+        if not stage or stage == previous:
+            continue
+        begins = step if previous is None else step - 0.5
+        if previous is not None:
+            line = {"width": 1, "dash": "dash", "color": NEUTRAL}
+            shapes.append({"type": "line", "x0": begins, "x1": begins, "y0": 0, "y1": 1, "yref": "paper", "line": line})
+        annotations.append(
+            {
+                "x": begins,
+                "y": 1,
+                "yref": "paper",
+                "text": plotly_text(stage),
+                "showarrow": False,
+                "xanchor": "left",
+                "yanchor": "bottom",
+                "font": {"size": 12, "color": NEUTRAL},
+            }
+        )
+        previous = stage
+    return {"shapes": shapes, "annotations": annotations}
