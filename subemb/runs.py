@@ -147,7 +147,7 @@ def resolved(settings: CompressionSettings, model: "PretrainedModel", text: str 
 
 def estimate_run_seconds(settings: CompressionSettings, vocabulary: int, dim: int) -> float:
     """Rough seconds of a whole run on two cores: compressing, and measuring the result. Raises InputError as resolve does."""
-    from .analysis.timing import estimate_seconds
+    from .codec.methods import estimate_seconds
 
     queries = neighbour_queries(vocabulary)
     return estimate_seconds(settings, vocabulary, dim) + MEASURING_SECONDS * queries * vocabulary * dim
@@ -247,7 +247,7 @@ def kept_run(key: str) -> Run | None:
 
 def kept_compressed(key: str) -> "Compressed":
     """Codes and codebooks of a run in the cache. Raises InputError if they are gone or inconsistent, and drops the run then."""
-    from .codec.storage import load
+    from .codec.loading import load
 
     folder = cache_folder("runs") / key
     try:

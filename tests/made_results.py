@@ -3,14 +3,13 @@
 import torch
 from hypothesis import strategies as st
 
-from subemb.codec.baselines import compress_int4, compress_int8, compress_low_rank
-from subemb.codec.blocks import arbitrary_codes
 from subemb.codec.compressed import Compressed, SubspaceCompressed
 from subemb.codec.methods import METHODS
+from subemb.codec.methods.arbitrary import arbitrary_codes
 from subemb.codec.settings import CompressionSettings
 from subemb.codec.subspaces import subspace_widths
 
-BASELINE_FUNCTIONS = {"low_rank": compress_low_rank, "int8": compress_int8, "int4": compress_int4}
+BASELINE_FUNCTIONS = {key: method.fit for key, method in METHODS.items() if method.is_baseline}
 
 
 def made_result(

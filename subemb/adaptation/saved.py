@@ -58,11 +58,11 @@ def load(folder: str | os.PathLike, original: "PretrainedModel | None" = None) -
     Raises InputError for a damaged folder or weights that the original does not have, ModelError if the original is not at hand
     or is another one now.
     """
-    from ..codec import storage
+    from ..codec import loading, storage
     from ..models.variants import AdaptedModel
 
     folder = Path(folder)
-    compressed = storage.load(folder)
+    compressed = loading.load(folder)
     config = storage.read_config(folder)
     model = _original(folder, config, original)
     weights = _weights(folder, config)

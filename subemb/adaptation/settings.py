@@ -5,8 +5,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..analysis.timing import estimate_seconds as compression_seconds
 from ..base.errors import InputError
+from ..codec.methods import METHODS
+from ..codec.methods import estimate_seconds as compression_seconds
 
 if TYPE_CHECKING:
     import torch
@@ -75,8 +76,6 @@ TRAINED = {
         "Everything", "The whole network learns too and has to be stored anew: as large as the network itself."
     ),
 }
-#: Methods whose codes are the nearest codewords in each subspace, so that they can be found anew.
-REASSIGNED = ("cluster", "product")
 LONGEST_SECONDS = 24 * 3600.0
 MOST_STEPS = 10_000_000
 
@@ -175,7 +174,7 @@ class AdaptationSettings:
 
     def reassigns(self, method: str) -> bool:
         """Whether codes are found anew before training: asked for, and possible with this method of compression."""
-        return self.reassign and method in REASSIGNED
+        return self.reassign and METHODS[method].can_be_reassigned
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types."""

@@ -19,7 +19,7 @@ class Inspector:
     """
 
     def __init__(self, folder: Path):
-        from ..codec.storage import load
+        from ..codec.loading import load
 
         self.compressed = load(folder)
         self.codes = getattr(self.compressed, "codes", None)

@@ -1,6 +1,7 @@
 """The method: from a token table to codes and codebooks, and back into a model.
 
-Reading order: subspaces, settings, result; assignment, kmeans, unique, quantizers, compression; baselines, sizes; modules, storage.
+Reading order: subspaces, sizes, compressed; blocks, kmeans, unique, methods; settings, weights, compression; layers, modules; storage,
+loading.
 Every name is imported on first use.
 """
 
@@ -20,7 +21,7 @@ _EXPORTS = {
     "SubspaceLinear": "modules",
     "attach": "modules",
     "save": "storage",
-    "load": "storage",
+    "load": "loading",
 }
 
 __all__ = list(_EXPORTS)

@@ -8,27 +8,10 @@ from dataclasses import dataclass
 
 import torch
 
-from .subspaces import require_enough_tuples, subspace_widths
+from .subspaces import subspace_widths
 
 CHUNK_ELEMENTS = {"cpu": 2**19, "cuda": 2**26}  # distances held at once: 2 MB stay in a core's cache, 256 MB on a GPU
 WEIGHT_FLOOR = 1e-9  # of the mean weight: a token of weight 0 follows without pulling, and no division by zero
-
-
-def arbitrary_codes(vocabulary: int, subspaces: int, codebook_size: int) -> torch.Tensor:
-    """The digits of every token id in base Q, most significant first: (V, f) int64 (the paper's Algorithm 1).
-
-    Raises InputError if Q ** f < V: then ids would share their digits.
-
-    >>> arbitrary_codes(5, 2, 3).tolist()
-    [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1]]
-    """
-    require_enough_tuples(vocabulary, subspaces, codebook_size, "arbitrary codes")
-    codes = torch.empty(vocabulary, subspaces, dtype=torch.int64)
-    rest = torch.arange(vocabulary)
-    for i in reversed(range(subspaces)):
-        codes[:, i] = rest % codebook_size
-        rest = rest // codebook_size
-    return codes
 
 
 @dataclass
@@ -184,28 +167,6 @@ def codebook_means(
     return means, totals
 
 
-def joint_codebooks(left: torch.Tensor, codes: torch.Tensor, books: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
-    """Codebooks of all stages of an additive code at once: the least-squares solution given the codes.
-
-    left: (V, D) what the codebooks ``books`` (f, Q, D) leave over with ``codes`` (V, f). Solves the normal equations
-    B^T B change = B^T left, B being the (V, f * Q) matrix of ones where a token uses a codeword; a small ridge keeps the
-    solvable part, since adding a vector to one stage and taking it from another changes nothing.
-    """
-    stages, size, dim = books.shape
-    w = None if weights is None else weights.double()
-    normal = torch.zeros(stages, size, stages, size, dtype=torch.float64, device=left.device)
-    for i in range(stages):
-        for j in range(stages):
-            normal[i, :, j] = torch.bincount(codes[:, i] * size + codes[:, j], weights=w, minlength=size * size).view(
-                size, size
-            )
-    right = torch.stack([codebook_sums(left.double()[None], codes[:, i][None], size, w)[0][0] for i in range(stages)])
-    normal = normal.view(stages * size, stages * size)
-    normal.diagonal().add_(1e-6 * normal.diagonal().mean())
-    change = torch.cholesky_solve(right.view(stages * size, dim), torch.linalg.cholesky(normal))
-    return (books.double() + change.view(stages, size, dim)).float()
-
-
 def exact_codebooks(
     table: torch.Tensor, codes: torch.Tensor, widths: list[int], codebook_size: int, weights: torch.Tensor | None
 ) -> list[torch.Tensor]:
@@ -219,3 +180,9 @@ def exact_codebooks(
         mean = part.mean(1, keepdim=True).expand(-1, codebook_size, -1)
         books.append(codebook_means(part, codes[:, i][None], weights, mean)[0][0].float())
     return books
+
+
+def column_means(table: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    """The (weighted) mean of the rows, (D,) float64."""
+    rows = table.double()
+    return rows.mean(0) if weights is None else weights.double() @ rows / weights.double().sum()

@@ -1,30 +1,28 @@
 """What every method gives back: one interface, so that pages, metrics and files treat all methods alike."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
-import torch
-
-from .settings import CompressionSettings
+from ..base.lazy import lazy_module
 from .sizes import Size, code_bits_each
+
+torch = lazy_module("torch")
 
 
 @dataclass
 class Compressed(ABC):
-    """A compressed (V, D) table.
+    """A compressed (V, D) table."""
 
-    settings: resolved settings (every automatic value filled in).
-    num_embeddings, embedding_dim: V and D.
-    history: one dict per iteration, as sent through the progress callback: ``iteration``, ``error``, ``per_subspace``.
-    info: measured facts: ``seconds``; for weighted runs ``weighted_error``; methods may add their own. Plain types.
-    """
-
-    settings: CompressionSettings
-    num_embeddings: int
-    embedding_dim: int
+    settings: Any  # the CompressionSettings, resolved (every automatic value filled in)
+    num_embeddings: int  # V
+    embedding_dim: int  # D
+    #: One dict per iteration, as sent through the progress callback: ``iteration``, ``error``, ``per_subspace``.
     history: list[dict[str, Any]] = field(default_factory=list, kw_only=True)
+    #: Measured facts: ``error``, ``seconds``; for weighted runs ``weighted_error``; methods may add their own. Plain types.
     info: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
     @abstractmethod
@@ -47,22 +45,41 @@ class Compressed(ABC):
 
 
 @dataclass
-class SubspaceCompressed(Compressed):
-    """Codes and codebooks: arbitrary, random, cluster, product, optimized_product, residual.
+class BaselineCompressed(Compressed):
+    """What the results without codebooks have in common: a fixed list of stored tensors.
 
-    codes: (V, f) ints in the smallest unsigned type that torch indexes after widening (uint8 for Q <= 256, else int32).
-    codebooks: f tensors (Q, d_i) float32; for residual f tensors (Q, D).
-    rotation: (D, D) orthogonal matrix R or None; the reconstruction is ``concat(...) @ R.T`` (codes live in ``table @ R``).
+    They look rows up without rebuilding the whole table, and count everything they keep.
     """
 
-    codes: torch.Tensor
-    codebooks: Sequence[torch.Tensor]
-    rotation: torch.Tensor | None = None
+    stored: ClassVar[tuple[str, ...]] = ()  # names of the tensor fields, in the order in which they are written to a file
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Everything stored, by name."""
+        return {name: getattr(self, name) for name in self.stored}
+
+    def with_tensors(self, tensors: Mapping[str, torch.Tensor | None]) -> BaselineCompressed:
+        """The same result with other tensors (same names)."""
+        return replace(self, **tensors)
+
+    def project(self, hidden: torch.Tensor) -> torch.Tensor:
+        """``hidden @ reconstruction.T`` in bounded memory, differentiable in hidden: (n, D) -> (n, V)."""
+        from .chunks import ChunkedProduct
+
+        return ChunkedProduct.apply(hidden, self)
+
+
+@dataclass
+class SubspaceCompressed(Compressed):
+    """Codes and codebooks."""
+
+    codes: torch.Tensor  # (V, f) ints in the smallest type that torch indexes after widening: uint8 for Q <= 256, else int32
+    codebooks: Sequence[torch.Tensor]  # f tensors (Q, d_i) float32; (Q, D) each where they are added up
+    rotation: torch.Tensor | None = None  # (D, D) orthogonal R: rows are ``concat(...) @ R.T`` (codes live in ``table @ R``)
 
     @property
     def is_additive(self) -> bool:
-        """True for residual: codewords have all D axes and are added up instead of joined."""
-        return self.settings.method == "residual"
+        """True where codewords have all D axes and are added up instead of joined."""
+        return self.settings.about.is_additive
 
     @property
     def widths(self) -> list[int]:
@@ -77,7 +94,7 @@ class SubspaceCompressed(Compressed):
         return vectors if self.rotation is None else vectors @ self.rotation.T
 
     def size(self, model_parameters: int | None = None) -> Size:
-        bits = 0 if self.settings.method == "arbitrary" else sum(code_bits_each(len(book)) for book in self.codebooks)
+        bits = sum(code_bits_each(len(book)) for book in self.codebooks) if self.settings.about.stores_codes else 0
         return Size(
             vocabulary=self.num_embeddings,
             dim=self.embedding_dim,

@@ -8,19 +8,17 @@ import torch
 
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, report
-from .blocks import WEIGHT_FLOOR, exact_codebooks
-from .compressed import Compressed, SubspaceCompressed
+from .blocks import WEIGHT_FLOOR
+from .compressed import Compressed
 from .kmeans import share
-from .methods import METHODS
-from .quantizers import Problem, quantize
+from .methods import DEFAULT_METHOD
 from .settings import GIVEN, CompressionSettings
-from .subspaces import require_enough_tuples, subspace_widths
 from .weights import model_weights, token_weights
 
 
 def compress(
     table: Any,
-    method: str = "cluster",
+    method: str = DEFAULT_METHOD,
     subspaces: int = 3,
     codebook_size: int | None = None,
     *,
@@ -45,7 +43,7 @@ def compress(
     progress: called with every iteration's error; answers True to stop.
     device: where to compute, such as ``cuda``; None is where the table lies.
     seed: equal seeds give equal results; with another number of threads or on another device, sums are rounded otherwise,
-        which the rotation of ``optimized_product`` magnifies.
+        which a learned rotation magnifies.
     The other arguments are those of :class:`CompressionSettings`.
 
     Raises InputError for settings that do not fit the table, and for a table or weights that cannot be used; Cancelled if
@@ -65,66 +63,13 @@ def compress(
         weights = settings.weights if model is None else model_weights(model, settings.weights)
     weights = checked_weights(weights, len(table))
     report(progress, "preparing the table", 0.0)
-    if METHODS[settings.method].is_baseline:
-        compressed = _baseline(table, settings, progress)
-    else:
-        compressed = _quantized(table, settings, weights, progress)
-    if "error" not in compressed.info:
-        compressed.info.update(measured(table, compressed, None))
-    compressed.info["seconds"] = time.perf_counter() - started
+    method = settings.about
+    if "weights" not in method.reads:
+        weights = None
+    compressed = method.fit(table, settings, progress, weights)
+    found = measured(table.cpu(), compressed, weights)
+    compressed.info = {**found, **compressed.info, "seconds": time.perf_counter() - started}
     return compressed
-
-
-def _baseline(table: torch.Tensor, settings: CompressionSettings, progress: ProgressCallback | None) -> Compressed:
-    from . import baselines
-
-    return getattr(baselines, f"compress_{settings.method}")(table, settings, progress)
-
-
-def _quantized(
-    table: torch.Tensor, settings: CompressionSettings, weights: torch.Tensor | None, progress: ProgressCallback | None
-) -> SubspaceCompressed:
-    """One of the methods with codes and codebooks."""
-    vocabulary, dim = table.shape
-    if settings.unique:
-        require_enough_tuples(vocabulary, settings.subspaces, settings.codebook_size, f"{settings.method} with unique tuples")
-    weights = None if weights is None else weights.to(table.device)
-    mean = column_means(table, weights)
-    centred = (table.double() - mean).float()
-    # squared in float64: in float32 the squares of numbers beyond 1e19 or below 1e-22 are infinite or 0
-    scale = float(torch.linalg.vector_norm(centred, dtype=torch.float64)) / centred.numel() ** 0.5 or 1.0
-    generator = torch.Generator().manual_seed(settings.seed)
-    found = quantize(Problem(centred.div_(scale), weights, settings, generator, progress))
-    if found.codebooks is not None:  # additive: the first stage carries the mean
-        books = list(found.codebooks * scale)
-        books[0] = (books[0].double() + mean).float()
-    else:
-        turned = table if found.rotation is None else table @ found.rotation
-        widths = subspace_widths(dim, settings.subspaces)
-        books = exact_codebooks(turned, found.codes, widths, settings.codebook_size, weights)
-    compressed = SubspaceCompressed(
-        settings,
-        vocabulary,
-        dim,
-        codes=found.codes.to(torch.uint8 if settings.codebook_size <= 256 else torch.int32).cpu(),
-        codebooks=[book.cpu() for book in books],
-        rotation=None if found.rotation is None else found.rotation.cpu(),
-        history=found.monitor.history,
-    )
-    compressed.info |= measured(table.cpu(), compressed, None if weights is None else weights.cpu())
-    compressed.info |= {
-        "iterations": len(compressed.history),
-        "stop": found.stop,
-        "distinct": compressed.distinct_tuples,
-        "colliding_tokens": compressed.colliding_tokens,
-    }
-    return compressed
-
-
-def column_means(table: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
-    """The (weighted) mean of the rows, (D,) float64."""
-    rows = table.double()
-    return rows.mean(0) if weights is None else weights.double() @ rows / weights.double().sum()
 
 
 def measured(table: torch.Tensor, compressed: Compressed, weights: torch.Tensor | None = None) -> dict[str, float]:

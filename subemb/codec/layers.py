@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..base.errors import InputError
-from .baselines import BaselineCompressed
-from .compressed import SubspaceCompressed
+from .compressed import BaselineCompressed, SubspaceCompressed
+from .methods import plain_method
 from .settings import CompressionSettings
 
 
@@ -199,7 +199,7 @@ class SubspaceEmbedding(TableLayer):
     @classmethod
     def from_pretrained(cls, folder, padding_idx: int | None = None, dtype: torch.dtype | None = None):
         """Read a folder written by ``save_pretrained``; see subemb.codec.storage. Raises InputError."""
-        from .storage import load
+        from .loading import load
 
         return cls.from_compressed(load(folder), padding_idx, dtype)
 
@@ -222,7 +222,7 @@ class SubspaceEmbedding(TableLayer):
         self.to_compressed().save_pretrained(folder, **facts)
 
     def _plain_settings(self) -> CompressionSettings:
-        method = "residual" if self.additive else "product" if self.rotation is None else "optimized_product"
+        method = plain_method(self.additive, self.rotation is not None)
         size = max(len(book) for book in self.codebooks)
         settings = CompressionSettings(method, subspaces=len(self.codebooks), codebook_size=size)
         return settings.resolve(self.num_embeddings, self.embedding_dim)

@@ -1,16 +1,15 @@
 """What to compute: the frozen settings of one compression. They key jobs, caches and URLs."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..base.errors import InputError
 from .methods import DEFAULT_METHOD, METHODS
-from .subspaces import checked_codebook_size, subspace_widths
+from .methods.base import Method
 
 #: How tokens can be asked to be weighted; see subemb.codec.weights. ``given``: by numbers that the caller passed.
 WEIGHTS = ("vocabulary", "none", "zipf", "counts", "sqrt_counts")
 GIVEN = "given"
-MOST_STAGES = 256  # of residual; each is a k-means of the whole table
 
 
 @dataclass(frozen=True)
@@ -69,27 +68,18 @@ class CompressionSettings:
             raise InputError(f"{self.method} has unique tuples by construction; leave unique unset")
 
     @property
+    def about(self) -> Method:
+        """The method, which knows everything about itself."""
+        return METHODS[self.method]
+
+    @property
     def wants_unique(self) -> bool:
         """Whether distinct tuples are asked for, by the user or by the method."""
-        return METHODS[self.method].is_unique if self.unique is None else self.unique
+        return self.about.is_unique if self.unique is None else self.unique
 
     def resolve(self, vocabulary: int, dim: int) -> "CompressionSettings":
         """The same settings with every automatic value filled in for a (V, D) table; raises InputError if they do not fit."""
-        if METHODS[self.method].uses_codebooks:
-            if self.method != "residual":
-                subspace_widths(dim, self.subspaces)
-            elif self.subspaces > MOST_STAGES:
-                raise InputError(f"{self.subspaces} stages are more than the {MOST_STAGES} that can be computed; use fewer")
-            size = checked_codebook_size(self.codebook_size, vocabulary, self.subspaces)
-            return replace(self, codebook_size=size, unique=self.wants_unique, rank=None)
-        plain = replace(self, unique=False, codebook_size=None, weights="none", text_digest=None)  # what baselines ignore
-        if self.method == "low_rank":
-            limit = min(vocabulary, dim)
-            rank = self.rank if self.rank is not None else max(1, dim // 8)
-            if rank > limit:
-                raise InputError(f"rank {rank} is more than this table of {vocabulary} x {dim} allows; choose 1 to {limit}")
-            return replace(plain, rank=rank)
-        return replace(plain, rank=None)
+        return self.about.resolve(self, vocabulary, dim)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -110,15 +100,14 @@ def settings_text(settings: CompressionSettings) -> str:
     >>> settings_text(CompressionSettings("cluster", codebook_size=32, weights="none"))
     'Cluster (unique), f = 3, Q = 32, equal weights, seed 0'
     """
-    method = METHODS[settings.method]
+    method = settings.about
     parts = [method.title]
     if method.uses_codebooks:
-        letter = "stages" if settings.method == "residual" else "f"
-        parts.append(f"{letter} = {settings.subspaces}")
+        parts.append(f"{method.subspaces_letter} = {settings.subspaces}")
         parts.append(f"Q = {settings.codebook_size if settings.codebook_size is not None else 'automatic'}")
         if method.can_be_unique and settings.wants_unique != method.is_unique:
             parts.append("unique tuples" if settings.wants_unique else "collisions allowed")
-    if settings.method == "low_rank" and settings.rank is not None:
+    if "rank" in method.reads and settings.rank is not None:
         parts.append(f"rank {settings.rank}")
     if method.uses_codebooks:
         parts.append(_SHORT_WEIGHT_NAMES[settings.weights])

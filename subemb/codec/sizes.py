@@ -5,13 +5,8 @@ ceil(log2 Q) bits for every token. Both measures are here, for every method, wit
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .settings import CompressionSettings
 
 FLOAT_BYTES = 4  # both sides are counted in float32, whatever the checkpoint's own type
-INT4_GROUP = 32  # axes that share one minimum and one step
 
 
 def code_bits_each(codebook_size: int) -> int:
@@ -25,22 +20,14 @@ def code_bits_each(codebook_size: int) -> int:
 
 @dataclass(frozen=True)
 class Size:
-    """Everything one compressed table stores.
+    """Everything one compressed table stores."""
 
-    vocabulary, dim: V and D of the original table.
-    codebook_parameters: floats in the codebooks (Q x D; Q x D x stages for residual).
-    other_parameters: floats besides codebooks: rotation, low-rank factors, means, scales.
-    code_bits: packed integers, in bits: V x f x ceil(log2 Q), or the rounded numbers of int8 / int4. Arbitrary codes are
-        computed from the id, not stored: 0.
-    model_parameters: floats of the whole model, original table included, or None if not known.
-    """
-
-    vocabulary: int
-    dim: int
-    codebook_parameters: int
-    other_parameters: int = 0
-    code_bits: int = 0
-    model_parameters: int | None = None
+    vocabulary: int  # V of the original table
+    dim: int  # D
+    codebook_parameters: int  # floats in the codebooks: Q x D; Q x D x f where codewords are added up
+    other_parameters: int = 0  # floats besides codebooks: rotation, low-rank factors, means, scales
+    code_bits: int = 0  # packed integers: V x f x ceil(log2 Q), 0 for codes that are computed from the id; or rounded numbers
+    model_parameters: int | None = None  # floats of the whole model, original table included, if known
 
     @property
     def original_parameters(self) -> int:
@@ -103,29 +90,3 @@ class Size:
     def share_of_model(self) -> float | None:
         """Share of the compressed model's bytes that the compressed table takes."""
         return None if self.compressed_model_bytes is None else self.total_bytes / self.compressed_model_bytes
-
-
-def predicted_size(settings: "CompressionSettings", vocabulary: int, dim: int, model_parameters: int | None = None) -> Size:
-    """The size that :meth:`Compressed.size` will report, known before anything is computed.
-
-    Raises InputError if the settings do not fit a (V, D) table.
-
-    >>> from subemb.codec.settings import CompressionSettings
-    >>> predicted_size(CompressionSettings("cluster", subspaces=3), 30522, 384).total_bytes
-    106381
-    """
-    settings = settings.resolve(vocabulary, dim)
-    method, books, codebook_size = settings.method, settings.subspaces, settings.codebook_size
-    codebooks = others = bits = 0
-    if method == "low_rank":
-        others = settings.rank * (vocabulary + dim) + dim  # two factors and the mean
-    elif method == "int8":
-        others, bits = vocabulary, 8 * vocabulary * dim  # one scale a row
-    elif method == "int4":
-        # One minimum and one step a group, 16 bits each: together the bytes of one float. Two values a byte.
-        others, bits = vocabulary * -(-dim // INT4_GROUP), 8 * vocabulary * -(-dim // 2)
-    else:
-        codebooks = codebook_size * dim * (books if method == "residual" else 1)
-        others = dim * dim if method == "optimized_product" else 0
-        bits = 0 if method == "arbitrary" else vocabulary * books * code_bits_each(codebook_size)
-    return Size(vocabulary, dim, codebooks, others, bits, model_parameters)

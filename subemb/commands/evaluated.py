@@ -291,7 +291,7 @@ def _saved(
     """A saved result and its original model, checked to be the one that it was made of."""
     from .. import load
     from ..analysis.inspection import saved_model
-    from ..codec.storage import load as load_result
+    from ..codec.loading import load as load_result
 
     compressed = load_result(folder)
     described = saved_model(folder)

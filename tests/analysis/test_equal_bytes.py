@@ -8,18 +8,18 @@ from hypothesis import strategies as st
 from made_results import any_results, made_result
 
 from subemb.analysis import equal_bytes
-from subemb.analysis.equal_bytes import NEAR, TOLERANCE, estimate_seconds, settings_at_bytes
+from subemb.analysis.equal_bytes import NEAR, settings_at_bytes
 from subemb.base.errors import InputError
-from subemb.codec import compress, sizes
-from subemb.codec.methods import METHODS
+from subemb.codec import compress, methods, sizes
+from subemb.codec.methods import METHODS, estimate_seconds, predicted_size
+from subemb.codec.methods.codebooks import TOLERANCE
 from subemb.codec.settings import CompressionSettings
-from subemb.codec.sizes import predicted_size
 
 V, D = 30522, 384
 
 
 def test_examples_in_the_documentation():
-    for module in (equal_bytes, sizes):
+    for module in (equal_bytes, sizes, methods):
         result = doctest.testmod(module)
         assert result.attempted > 0
         assert result.failed == 0

@@ -8,13 +8,13 @@ from subemb.base.errors import InputError
 from subemb.codec.blocks import (
     Blocks,
     _segment_sums,
-    arbitrary_codes,
     codebook_means,
     codebook_sums,
     exact_codebooks,
-    joint_codebooks,
     nearest_codes,
 )
+from subemb.codec.methods.arbitrary import arbitrary_codes
+from subemb.codec.methods.residual import joint_codebooks
 
 
 def test_arbitrary_codes_are_the_digits_most_significant_first():

@@ -9,10 +9,11 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from made_results import BASELINE_FUNCTIONS, made_result
 
 from subemb.base.errors import Cancelled, InputError
-from subemb.codec.baselines import Int4Compressed, compress_int4, compress_int8, compress_low_rank
+from subemb.codec.methods.integers import Int4Compressed
 from subemb.codec.settings import CompressionSettings
 
 INT8, INT4 = CompressionSettings("int8"), CompressionSettings("int4")
+compress_low_rank, compress_int8, compress_int4 = BASELINE_FUNCTIONS.values()
 
 
 def low_rank(rank: int) -> CompressionSettings:
@@ -207,14 +208,14 @@ def test_lookup_refuses_ids_outside_the_table(method, bad):
 def test_chunks_of_rows_change_nothing(method, monkeypatch):
     table = torch.randn(50, 33, generator=torch.Generator().manual_seed(4))
     whole = BASELINE_FUNCTIONS[method](table, CompressionSettings(method)).tensors()
-    monkeypatch.setattr("subemb.codec.baselines.CHUNK_ROWS", 7)
+    monkeypatch.setattr("subemb.codec.chunks.CHUNK_ROWS", 7)
     for name, tensor in BASELINE_FUNCTIONS[method](table, CompressionSettings(method)).tensors().items():
         assert torch.allclose(tensor.float(), whole[name].float(), atol=1e-5), name
 
 
 @pytest.mark.parametrize("method", BASELINE_FUNCTIONS)
 def test_progress_rises_to_one_and_can_stop(method, monkeypatch):
-    monkeypatch.setattr("subemb.codec.baselines.CHUNK_ROWS", 10)
+    monkeypatch.setattr("subemb.codec.chunks.CHUNK_ROWS", 10)
     seen = []
     table = torch.randn(35, 8, generator=torch.Generator().manual_seed(0))
     BASELINE_FUNCTIONS[method](table, CompressionSettings(method), lambda message: seen.append(message.fraction))
@@ -227,7 +228,7 @@ def test_progress_rises_to_one_and_can_stop(method, monkeypatch):
 
 @pytest.mark.parametrize("method", BASELINE_FUNCTIONS)
 def test_project_is_the_product_with_the_reconstruction(method, monkeypatch):
-    monkeypatch.setattr("subemb.codec.baselines.CHUNK_ROWS", 16)
+    monkeypatch.setattr("subemb.codec.chunks.CHUNK_ROWS", 16)
     result = made_result(method, 50, 12)
     hidden = torch.randn(4, 12, generator=torch.Generator().manual_seed(0), requires_grad=True)
     dense = hidden.detach().clone().requires_grad_()

@@ -16,8 +16,9 @@ from safetensors.torch import load_file, save_file
 
 from subemb.base.errors import InputError
 from subemb.codec import storage
+from subemb.codec.loading import load
 from subemb.codec.methods import METHODS
-from subemb.codec.storage import CONFIG_FILE, FORMAT, TENSORS_FILE, load, read_config, save
+from subemb.codec.storage import CONFIG_FILE, FORMAT, TENSORS_FILE, read_config, save
 
 STORED = ("codes", "rotation", "coefficients", "components", "mean", "values", "row_scale", "minimum", "step")
 
@@ -288,7 +289,7 @@ def test_a_vocabulary_too_large_to_compute_is_refused(tmp_path):
 
 
 def test_what_cannot_be_read_is_not_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(storage, "MOST_CODES", 100)
+    monkeypatch.setattr("subemb.codec.methods.arbitrary.MOST_CODES", 100)
     with pytest.raises(InputError, match="50 tokens with 3 codes each are more than the 100"):
         save(made_result("arbitrary"), tmp_path / "out")
     assert not (tmp_path / "out").exists()

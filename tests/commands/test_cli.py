@@ -82,7 +82,7 @@ def test_compress_reports_sizes_and_quality(model, capsys, tmp_path):
 
 def test_compress_saves_what_it_reports(model, saved):
     import subemb
-    from subemb.codec.storage import load
+    from subemb.codec.loading import load
 
     from_disk = load(saved)
     computed = subemb.compress(subemb.load(model).table, "cluster", 2, 30, weights="none")
@@ -217,7 +217,7 @@ def test_unexpected_disk_trouble_is_no_traceback(model, monkeypatch, tmp_path, c
 
 
 def test_inspect_agrees_with_the_codes(saved, capsys):
-    from subemb.codec.storage import load
+    from subemb.codec.loading import load
 
     result = load(saved)
     codes, vectors = result.codes.tolist(), result.reconstruct()
@@ -238,7 +238,7 @@ def test_inspect_agrees_with_the_codes(saved, capsys):
 
 def test_inspect_errors_agree_with_the_definition(saved, model, capsys):
     import subemb
-    from subemb.codec.storage import load
+    from subemb.codec.loading import load
 
     table, rebuilt = subemb.load(model).table.double(), load(saved).reconstruct().double()
     token = run_json(capsys, "inspect", str(saved), "#9")["tokens"][0]

@@ -13,7 +13,7 @@ from entailment_models import made_pairs, make_classifier, train_quick_head
 import subemb
 from subemb.base.progress import Progress
 from subemb.cli import main, parser
-from subemb.codec.storage import load as load_result
+from subemb.codec.loading import load as load_result
 from subemb.commands.evaluated import columns_of
 from subemb.commands.text import ProgressLine, scores_table
 from subemb.evaluate.data.pairs import LABELS

@@ -1,69 +1,68 @@
-"""The compression methods, one file each."""
+"""The compression methods, one file each; what they have in common is in base and codebooks.
 
-from .base import Method
+Reading order: base; arbitrary, codebooks, product, cluster, optimized_product, residual; low_rank, integers.
+"""
 
-DEFAULT_METHOD = "cluster"
+from dataclasses import replace
 
+from ..sizes import Size
+from .arbitrary import Arbitrary, Random
+from .base import Method, MethodSettings
+from .cluster import Cluster
+from .integers import Int4, Int8
+from .low_rank import LowRank
+from .optimized_product import OptimizedProduct
+from .product import Product
+from .residual import Residual
+
+#: Every method by its key, in the order in which they are offered.
 METHODS: dict[str, Method] = {
     method.key: method
     for method in (
-        Method(
-            "cluster",
-            "Cluster (unique)",
-            "k-means decides the codes, then tuples are made distinct with the least added error (the paper's Algorithm 2).",
-            can_be_unique=True,
-            is_unique=True,
-        ),
-        Method(
-            "arbitrary",
-            "Arbitrary",
-            "The digits of the token id in base Q are the codes: distinct for free, blind to meaning (Algorithm 1).",
-            is_iterative=False,
-            is_unique=True,
-        ),
-        Method(
-            "random",
-            "Random",
-            "Arbitrary codes dealt out in a seeded random order: the control for arbitrary.",
-            is_iterative=False,
-            is_unique=True,
-        ),
-        Method(
-            "product",
-            "Product quantization",
-            "k-means in every subspace on its own; tokens may collide unless unique tuples are asked for.",
-            can_be_unique=True,
-        ),
-        Method(
-            "optimized_product",
-            "Optimized PQ",
-            "Product quantization after a learned rotation of the axes.",
-            can_be_unique=True,
-        ),
-        Method("residual", "Residual", "Each stage quantizes what the stages before left over; codewords are added up."),
-        Method(
-            "low_rank",
-            "Low rank (SVD)",
-            "The table as a product of two thin matrices about its mean.",
-            uses_codebooks=False,
-            is_iterative=False,
-            is_baseline=True,
-        ),
-        Method(
-            "int8",
-            "int8",
-            "Every number rounded to 8 bits, one scale a row.",
-            uses_codebooks=False,
-            is_iterative=False,
-            is_baseline=True,
-        ),
-        Method(
-            "int4",
-            "int4",
-            "Every number rounded to 4 bits, one scale for each group of 32.",
-            uses_codebooks=False,
-            is_iterative=False,
-            is_baseline=True,
-        ),
+        Cluster(),
+        Arbitrary(),
+        Random(),
+        Product(),
+        OptimizedProduct(),
+        Residual(),
+        LowRank(),
+        Int8(),
+        Int4(),
     )
 }
+DEFAULT_METHOD = Cluster.key
+
+
+def predicted_size(settings: MethodSettings, vocabulary: int, dim: int, model_parameters: int | None = None) -> Size:
+    """The size that :meth:`Compressed.size` will report, known before anything is computed.
+
+    Raises InputError if the settings do not fit a (V, D) table.
+
+    >>> from subemb.codec.settings import CompressionSettings
+    >>> predicted_size(CompressionSettings("cluster", subspaces=3), 30522, 384).total_bytes
+    106381
+    """
+    method = METHODS[settings.method]
+    size = method.size(method.resolve(settings, vocabulary, dim), vocabulary, dim)
+    return replace(size, model_parameters=model_parameters)
+
+
+def estimate_seconds(settings: MethodSettings, vocabulary: int, dim: int) -> float:
+    """Seconds that compressing a (V, D) table will take on two cores, roughly; see :meth:`Method.seconds`.
+
+    Raises InputError if the settings do not fit the table.
+    """
+    method = METHODS[settings.method]
+    return method.seconds(method.resolve(settings, vocabulary, dim), vocabulary, dim)
+
+
+def plain_method(is_additive: bool, is_rotated: bool) -> str:
+    """Key of the method whose results have such a form and promise nothing else: for codebooks that came from somewhere else."""
+    return next(
+        method.key
+        for method in METHODS.values()
+        if method.stores_codes
+        and not method.is_unique
+        and method.is_additive == is_additive
+        and (is_additive or method.is_rotated == is_rotated)
+    )

@@ -1,17 +1,166 @@
-"""What every method says about itself."""
+"""What every method of compression is: one object that says everything about it, as people and as the rest of subemb see it.
 
-from dataclasses import dataclass
+A method is a file of this folder and a line in its ``__init__``. The file says what the method is called, which settings it
+reads, how it fits a table, what it stores, how large that is, how long it takes, and what to ask of it at a given size. Pages,
+command line, files and estimates read it from here; nothing else names a method.
+
+Nothing slow is imported before a method runs: the command line's ``--help`` lists the methods too.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+from ...base.errors import InputError
+from ...base.lazy import lazy_module
+from ...base.progress import ProgressCallback
+from ..compressed import Compressed
+from ..sizes import Size
+
+torch = lazy_module("torch")
+
+SHORTEST = 0.1  # seconds: starting, checking the table
+TWO_THREADS = 0.65  # of the time of one
 
 
-@dataclass(frozen=True)
-class Method:
-    """One method as people see it: its key, title, one plain sentence, and which settings it reads."""
+class MethodSettings(Protocol):
+    """What methods may read of :class:`subemb.codec.settings.CompressionSettings`, which says what each means."""
 
-    key: str
-    title: str
-    summary: str
-    uses_codebooks: bool = True
-    is_iterative: bool = True
-    can_be_unique: bool = False
-    is_unique: bool = False  # distinct tuples by default
-    is_baseline: bool = False
+    method: str
+    subspaces: int
+    codebook_size: int | None
+    unique: bool | None
+    iterations: int
+    tolerance: float
+    rank: int | None
+    seed: int
+
+    @property
+    def wants_unique(self) -> bool: ...
+
+
+class TensorForm(NamedTuple):
+    """Shape and type of one tensor in a file."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+
+class Suggested(NamedTuple):
+    """Settings that a method is offered with; None is the automatic value, or a setting that it does not read."""
+
+    subspaces: int | None = None
+    codebook_size: int | None = None
+    rank: int | None = None
+
+
+class Method(ABC):
+    """One method. Everything is said by the class; an instance has no state.
+
+    V, D: of the table. MethodSettings are resolved (every automatic value filled in) wherever nothing else is said.
+    """
+
+    key: ClassVar[str]  # in settings, files and on the command line
+    title: ClassVar[str]  # on pages
+    summary: ClassVar[str]  # one plain sentence
+    reads: ClassVar[tuple[str, ...]] = ()  # names of the settings that change its result; the seed goes without saying
+    suggested: ClassVar[Suggested] = Suggested()  # offered first
+
+    uses_codebooks: ClassVar[bool] = False  # its result is a SubspaceCompressed
+    stores_codes: ClassVar[bool] = False  # False too where they can be computed from the token's id
+    is_additive: ClassVar[bool] = False  # codewords have all D axes and are added up instead of joined
+    is_rotated: ClassVar[bool] = False  # codes live in axes that the method turned
+    can_be_unique: ClassVar[bool] = False  # tuples can be asked to be distinct, or not to be
+    is_unique: ClassVar[bool] = False  # distinct tuples by default
+    can_be_reassigned: ClassVar[bool] = False  # codes are the nearest codewords, so that adapting can find them anew
+
+    @property
+    def is_baseline(self) -> bool:
+        """A yardstick without codebooks: it answers "compared with what?"."""
+        return not self.uses_codebooks
+
+    @property
+    def is_iterative(self) -> bool:
+        """Whether it stops after a number of iterations."""
+        return "iterations" in self.reads
+
+    def resolve(self, settings: MethodSettings, vocabulary: int, dim: int) -> MethodSettings:
+        """The settings with every automatic value filled in, and those that are not read set aside.
+
+        Raises InputError if they do not fit a (V, D) table.
+        """
+        return replace(settings, unique=False, codebook_size=None, rank=None, weights="none", text_digest=None)
+
+    @abstractmethod
+    def fit(
+        self,
+        table: torch.Tensor,
+        settings: MethodSettings,
+        progress: ProgressCallback | None = None,
+        weights: torch.Tensor | None = None,
+    ) -> Compressed:
+        """Compress a (V, D) float table, which is left alone. weights: (V,) of mean 1, or None for equal ones.
+
+        Raises InputError for settings that do not fit the table, Cancelled if the callback says so.
+        """
+
+    @abstractmethod
+    def size(self, settings: MethodSettings, vocabulary: int, dim: int) -> Size:
+        """What ``fit(...).size()`` will be."""
+
+    @abstractmethod
+    def expected(self, settings: MethodSettings, vocabulary: int, dim: int) -> dict[str, TensorForm]:
+        """Every tensor of a saved result, by its name in the file."""
+
+    @abstractmethod
+    def built(
+        self, settings: MethodSettings, vocabulary: int, dim: int, tensors: dict[str, torch.Tensor], **notes: Any
+    ) -> Compressed:
+        """The result that such tensors are. notes: ``history`` and ``info``."""
+
+    def tensors(self, compressed: Compressed) -> dict[str, torch.Tensor]:
+        """The inverse of :meth:`built`: what is to be written. Raises InputError for a result that is not of this method."""
+        return compressed.tensors()
+
+    def widths(self, settings: MethodSettings, dim: int) -> list[int]:
+        """Widths of the codebooks, in order; none without codebooks."""
+        return []
+
+    def check_computable(self, settings: MethodSettings, vocabulary: int) -> None:  # noqa: B027 - most methods compute nothing
+        """Raises InputError if what no file holds would be too much to compute."""
+
+    def check_tensors(self, settings: MethodSettings, vocabulary: int, dim: int, tensors: dict[str, torch.Tensor]) -> None:
+        """Raises InputError unless the tensors are those of such a result: names, shapes, types, finite floats."""
+        expected = self.expected(settings, vocabulary, dim)
+        missing, extra = sorted(set(expected) - set(tensors)), sorted(set(tensors) - set(expected))
+        if missing or extra:
+            parts = [f"tensor {', '.join(names)} {what}" for names, what in ((missing, "missing"), (extra, "unknown")) if names]
+            raise InputError(f"{'; '.join(parts)} (method {self.key})")
+        for name, (shape, dtype) in expected.items():
+            tensor = tensors[name]
+            if (tuple(tensor.shape), tensor.dtype) != (shape, dtype):
+                raise InputError(f"{name} is {tuple(tensor.shape)} {tensor.dtype}; it must be {shape} {dtype}")
+            if dtype.is_floating_point and not torch.isfinite(tensor).all():
+                raise InputError(f"{name} holds NaN or infinity")
+
+    @abstractmethod
+    def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int) -> float:
+        """What fitting takes on one thread, roughly.
+
+        The terms are what the algorithm does; the numbers in front of them were fitted to runs on all-MiniLM-L6-v2 (30,522 x
+        384) with f from 1 to 184 and Q from 4 to 256, one thread of an ordinary server core.
+        """
+
+    def seconds(self, settings: MethodSettings, vocabulary: int, dim: int) -> float:
+        """What fitting takes on two cores, roughly: it tells seconds from minutes.
+
+        Most of the runs that the numbers were fitted to come within 40 % of it. A faster or a busy machine, and k-means that
+        stops early, make it wrong by a factor of two or three.
+        """
+        return SHORTEST + TWO_THREADS * self.nanoseconds(settings, vocabulary, dim) * 1e-9
+
+    def at_bytes(self, settings: MethodSettings, target: int, vocabulary: int, dim: int) -> MethodSettings | None:
+        """The settings whose ``size().total_bytes`` comes nearest to a target, resolved; None if there are none for this table."""
+        return self.resolve(settings, vocabulary, dim)

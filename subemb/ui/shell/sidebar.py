@@ -288,7 +288,7 @@ def _stopping_widgets(method, shown: CompressionSettings) -> dict:
 
 def estimate(settings: CompressionSettings, model) -> CompressionSettings | None:
     """Say what a run will store and how long it may take; returns the resolved settings, or None with the reason shown."""
-    from ...codec.sizes import predicted_size
+    from ...codec.methods import predicted_size
     from ...runs import estimate_run_seconds
 
     try:

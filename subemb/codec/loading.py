@@ -1,0 +1,68 @@
+"""Reading a saved result; the form is described in subemb.codec.storage."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load as tensors_from_bytes
+
+from ..base.errors import InputError
+from .compressed import Compressed
+from .methods import predicted_size
+from .settings import CompressionSettings
+from .storage import CONFIG_FILE, TENSORS_FILE, about_pickles, read_config, size_facts
+
+
+def load(folder: str | os.PathLike) -> Compressed:
+    """Read what :func:`subemb.codec.storage.save` wrote, equal bit for bit. Raises InputError saying what is wrong, with the value."""
+    folder = Path(folder)
+    config = read_config(folder)
+    vocabulary, dim, settings = _checked_header(folder, config)
+    try:
+        content = (folder / TENSORS_FILE).read_bytes()
+    except OSError as error:
+        raise InputError(f"{folder / TENSORS_FILE} cannot be read ({error.strerror}){about_pickles(folder)}") from error
+    try:
+        tensors = tensors_from_bytes(content)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise InputError(f"{folder / TENSORS_FILE} is cut off or damaged ({error}); save the result again") from error
+    try:
+        settings.about.check_tensors(settings, vocabulary, dim, tensors)
+        size = size_facts(predicted_size(settings, vocabulary, dim))
+        if config.get("size") != size:
+            raise InputError(f"size is {config.get('size')} in {CONFIG_FILE}; such a result has {size}")
+    except InputError as error:
+        raise InputError(f"{folder} is inconsistent: {error}") from error
+    if hashlib.sha256(content).hexdigest() != config.get("tensors_sha256"):
+        raise InputError(
+            f"{folder} is inconsistent: {TENSORS_FILE} is not the file that {CONFIG_FILE} was written for; save the result again"
+        )
+    notes = {"history": config["history"], "info": config["info"]}
+    return settings.about.built(settings, vocabulary, dim, tensors, **notes)
+
+
+def _checked_header(folder: Path, config: dict[str, Any]) -> tuple[int, int, CompressionSettings]:
+    """V, D and settings, after checking that they go together."""
+    try:
+        vocabulary, dim = config["vocabulary"], config["dim"]
+        for name, value in (("vocabulary", vocabulary), ("dim", dim)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(f"{name} is {value!r}; it must be a whole number of at least 1")
+        if not isinstance(config["settings"], dict):
+            raise InputError(f"settings are {config['settings']!r} instead of a table of names and values")
+        settings = CompressionSettings.from_dict(config["settings"])
+        if settings != settings.resolve(vocabulary, dim):
+            raise InputError(f"the settings {config['settings']} are not complete for a {vocabulary} x {dim} table")
+        settings.about.check_computable(settings, vocabulary)
+        widths = settings.about.widths(settings, dim)
+        if config["widths"] != widths:
+            raise InputError(f"widths are {config['widths']}; {settings.method} of {dim} dimensions has {widths}")
+        if not isinstance(config["info"], dict) or not isinstance(config["history"], list):
+            raise InputError("info must be a table of names and values, and history a list")
+    except KeyError as error:
+        raise InputError(f"{folder / CONFIG_FILE} is inconsistent: {error} is missing") from error
+    except (TypeError, InputError) as error:
+        raise InputError(f"{folder / CONFIG_FILE} is inconsistent: {error}") from error
+    return vocabulary, dim, settings
