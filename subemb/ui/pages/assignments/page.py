@@ -3,9 +3,11 @@
 import streamlit as st
 
 from ....codec.methods import METHODS
-from ...shell.frame import page
-from .tables import codewords_view, collisions_view, table_view, usage_view
-from .views import Assignment, explain_no_codes, sentence_view, token_view
+from ....models.vocabulary import escape_markdown
+from ...shell.frame import Frame, page
+from .assignment import Assignment
+from .codes import codewords_view, collisions_view, usage_view
+from .tokens import sentence_view, table_view, token_view
 
 VIEWS = {
     "Token": token_view,
@@ -32,3 +34,14 @@ def draw() -> None:
         with st.spinner("Reading the tokens …"):
             assignment = Assignment(frame).prepared()
         frame.tabs(VIEWS, "view", assignment)
+
+
+def explain_no_codes(frame: Frame) -> None:
+    """What to do when the method of the run stores no codes."""
+    method = METHODS[frame.run.settings.method]
+    st.info(
+        f"**{escape_markdown(method.title)}** keeps no codes: {escape_markdown(method.summary[0].lower() + method.summary[1:])} "
+        "So no two tokens share anything that could be drawn here. To see assignments, choose **Cluster (unique)** or "
+        "**Product quantization** in the sidebar and press **Run**.",
+        icon=":material/view_column:",
+    )

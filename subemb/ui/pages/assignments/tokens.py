@@ -1,126 +1,32 @@
-"""The page Assignments: what its views share."""
+"""The page Assignments, from the side of the tokens: one token, the tokens of a sentence, and all of them with their codes."""
 
-from dataclasses import dataclass
-from functools import cached_property
+import io
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from ....base.text import count_text
-from ....codec.compressed import SubspaceCompressed
-from ....codec.methods import METHODS
-from ....models.vocabulary import escape_markdown
-from ...shell.frame import Frame
+from ....models.vocabulary import Vocabulary, escape_markdown
 from ...shell.text import counted, write_parameter
-from ...widgets.blocks import COLORS, Row, rows_that_fit, table_html, wrapped_html
+from ...widgets.blocks import rows_that_fit, wrapped_html
 from ...widgets.charts import download_csv
 from ...widgets.sentence_inputs import cut, say_cut, take_up
+from .assignment import Assignment, block_legend, code_columns
 
-PAGE_COLOR = "var(--st-background-color, transparent)"
-
-
-@dataclass
-class Assignment:
-    """What the views of this page share. unit: what a column of blocks is called."""
-
-    frame: Frame
-
-    @cached_property
-    def compressed(self) -> SubspaceCompressed:
-        return self.frame.compressed
-
-    @cached_property
-    def codes(self) -> np.ndarray:
-        """(V, f) in the type that is stored; not to be changed."""
-        return self.compressed.codes.numpy()
-
-    @property
-    def unit(self) -> str:
-        return "stage" if self.compressed.is_additive else "subspace"
-
-    @property
-    def subspaces(self) -> int:
-        return self.codes.shape[1]
-
-    @cached_property
-    def vocabulary(self):
-        return self.frame.vocabulary
-
-    def prepared(self) -> "Assignment":
-        """This, with the slow parts read."""
-        _ = self.vocabulary, self.codes
-        return self
-
-    def rows(self, ids, notes=None, chosen: int | None = None) -> list[Row]:
-        """Rows to draw; with ``chosen``, blocks say whether that token has them too."""
-        notes = [""] * len(ids) if notes is None else notes
-        mine = None if chosen is None else self.codes[chosen]
-        return [
-            Row(self.vocabulary.display[i], self.codes[i], note, None if mine is None else self.codes[i] == mine)
-            for i, note in zip(ids, notes, strict=True)
-        ]
-
-    def draw(self, rows: list[Row], caption: str) -> None:
-        """Draw rows under each other; says so if not all of them fit."""
-        fit = rows_that_fit(self.subspaces)
-        st.html(table_html(rows[:fit], caption, self.unit, PAGE_COLOR))
-        if len(rows) > fit:
-            st.caption(f"The first {fit} of {len(rows)} rows are drawn; the table below has all.")
-
-    def facts(self, ids) -> pd.DataFrame:
-        """What tables say of tokens: text, id, kind; codes are added by :meth:`with_codes`."""
-        ids = np.asarray(ids, dtype=np.int64)
-        return pd.DataFrame(
-            {
-                "token": [self.vocabulary.display[i] for i in ids],
-                "id": ids,
-                "kind": self.vocabulary.kinds[ids],
-            }
-        )
-
-    def with_codes(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Add the codes of the column ``id``, one column a subspace."""
-        codes = pd.DataFrame(self.codes[table["id"].to_numpy()], columns=code_columns(self.subspaces, self.unit))
-        return pd.concat([table.reset_index(drop=True), codes], axis=1)
-
-
-def code_columns(subspaces: int, unit: str) -> list[str]:
-    """Names of the columns that hold codes."""
-    return [f"{unit} {i}" for i in range(subspaces)]
-
-
-def explain_no_codes(frame: Frame) -> None:
-    """What to do when the method of the run stores no codes."""
-    method = METHODS[frame.run.settings.method]
-    st.info(
-        f"**{escape_markdown(method.title)}** keeps no codes: {escape_markdown(method.summary[0].lower() + method.summary[1:])} "
-        "So no two tokens share anything that could be drawn here. To see assignments, choose **Cluster (unique)** or "
-        "**Product quantization** in the sidebar and press **Run**.",
-        icon=":material/view_column:",
-    )
-
-
-def block_legend(assignment: Assignment, compared: bool) -> None:
-    """How to read the blocks."""
-    text = f"One block a {assignment.unit}; the number is the code. In one column, the same number and colour mean the same shared "
-    text += "codeword." if assignment.compressed.is_additive else "sub-vector."
-    size = assignment.frame.run.settings.codebook_size
-    if size > COLORS:
-        text += (
-            f" There are {COLORS} colours for {count_text(size)} codes, so different codes may look alike: the number decides."
-        )
-    if compared:
-        text += " **Filled**: shared with the chosen token. **Outlined**: not shared."
-    st.caption(text)
-
-
-WIDE = 5  # from so many subspaces on, two drawings do not fit beside each other
+WIDE = 5  # subspaces from which on two drawings do not fit beside each other
 SHARERS_SHOWN = 8
 DEFAULT_TOKENS = ("king", "water", "the")
+DEFAULT_SENTENCE = "The king drinks water, and the queen drinks wine."
+LONGEST_SENTENCE = 2000  # characters
+MOST_ROWS = 128  # tokens of a sentence that are drawn
+LARGEST_EAGER_TABLE = 200_000  # cells; a larger table is sent to the browser as it scrolls
 
 
-def default_token(vocabulary) -> int:
+# One token
+
+
+def default_token(vocabulary: Vocabulary) -> int:
     """A token to start with: a common word, or else the first whole word."""
     for word in DEFAULT_TOKENS:
         found = vocabulary.search(word, 10, mode="exact")
@@ -308,9 +214,7 @@ def similarities(identity: str, token: int, _table) -> np.ndarray:
         return ((_table @ _table[token]) / norms).numpy()
 
 
-LONGEST_SENTENCE = 2000  # characters
-MOST_ROWS = 128  # tokens of a sentence that are drawn
-DEFAULT_SENTENCE = "The king drinks water, and the queen drinks wine."
+# A sentence
 
 
 def read_sentence() -> str:
@@ -386,3 +290,80 @@ def _reuse_text(assignment: Assignment, ids: list[int]) -> str:
     if distinct == total:
         return f"Its {len(different)} different tokens share no block."
     return f"Its {len(different)} different tokens have {total} blocks, of which {distinct} are different."
+
+
+# All tokens
+
+
+@st.cache_resource(max_entries=2, show_spinner="Preparing the table …")
+def whole_table(key: str, _assignment: Assignment) -> pd.DataFrame:
+    """Every token with its codes; not to be changed."""
+    vocabulary = _assignment.vocabulary
+    table = pd.DataFrame(
+        {
+            "id": np.arange(len(vocabulary), dtype=np.int32),
+            "token": vocabulary.display,
+            "kind": pd.Categorical(vocabulary.kinds),
+            "spelling": vocabulary.raw,
+        }
+    )
+    codes = pd.DataFrame(_assignment.codes, columns=code_columns(_assignment.subspaces, _assignment.unit))
+    return pd.concat([table, codes], axis=1)
+
+
+def table_csv(table: pd.DataFrame) -> bytes:
+    """CSV in UTF-8 with a byte order mark; many times faster than pandas for hundreds of columns."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    buffer = io.BytesIO()
+    buffer.write(b"\xef\xbb\xbf")
+    csv.write_csv(pa.Table.from_pandas(table, preserve_index=False), buffer)
+    return buffer.getvalue()
+
+
+def table_view(assignment: Assignment) -> None:
+    """Every token with its codes, searchable."""
+    table = whole_table(assignment.frame.run.key, assignment)
+    query = st.text_input(
+        "Search tokens",
+        key="search",
+        bind="query-params",
+        persist_state="session",
+        max_chars=200,
+        placeholder="part of a token, or #123 for row 123",
+    )
+    shown = table
+    if query.strip():
+        shown = table.iloc[assignment.vocabulary.search(query, None)]
+        if shown.empty:
+            st.info(f"No token contains {escape_markdown(query)}.", icon=":material/search_off:")
+            return
+    st.markdown(
+        f"**{count_text(len(shown))}** of {count_text(len(table))} tokens"
+        + (", best match first" if query.strip() else "")
+        + f", with their {counted(assignment.subspaces, 'code')} each"
+    )
+    st.dataframe(
+        shown,
+        hide_index=True,
+        key="assignments",
+        height=480,
+        lazy=True if shown.size > LARGEST_EAGER_TABLE else None,
+        alt="Every token with its id, kind and codes",
+        column_config={
+            "id": st.column_config.NumberColumn("Id", format="%d", pinned=True),
+            "token": st.column_config.TextColumn("Token", pinned=True),
+            "kind": st.column_config.TextColumn("Kind"),
+            "spelling": st.column_config.TextColumn("In the tokenizer's spelling"),
+        },
+    )
+    st.download_button(
+        f"Download CSV ({count_text(len(shown))} rows)",
+        data=lambda: table_csv(shown),
+        file_name="subemb-assignments.csv",
+        mime="text/csv",
+        key="assignments_download",
+        icon=":material/download:",
+        on_click="ignore",
+    )
