@@ -22,6 +22,7 @@ from .base.paths import cache_folder, keep_newest, publish
 from .base.progress import ProgressCallback, part_of, report
 from .codec.settings import CompressionSettings
 from .codec.sizes import Size
+from .models.model import describe
 
 if TYPE_CHECKING:
     from .codec.compressed import Compressed
@@ -156,20 +157,6 @@ def estimate_run_seconds(settings: CompressionSettings, vocabulary: int, dim: in
 def neighbour_queries(vocabulary: int) -> int:
     """Of how many tokens the neighbours are compared."""
     return min(vocabulary, NEIGHBOUR_SAMPLE if vocabulary <= 100_000 else NEIGHBOUR_SAMPLE_LARGE)
-
-
-def describe(model: "PretrainedModel") -> dict[str, Any]:
-    """What identifies a model, in JSON types."""
-    return {
-        "name": model.name,
-        "revision": model.revision,
-        "source": model.source,
-        "identity": model.identity,
-        "vocabulary": model.num_tokens,
-        "dim": model.dim,
-        "parameters": model.parameters,
-        "tokenizer_size": model.tokenizer_size,
-    }
 
 
 def measure(

@@ -28,7 +28,7 @@ KEPT_BYTES = 2**28  # of teacher's sentence vectors, kept for the next time roun
 
 
 class Objective(Protocol):
-    """What a student minimises. head: of its network, of :data:`subemb.models.network.HEADS`, or None."""
+    """What a student minimises. head: of its network, of :data:`subemb.models.architectures.HEADS`, or None."""
 
     head: str | None
 
@@ -132,7 +132,7 @@ def encoded_with_states(model: "PretrainedModel", rows: Sequence[Sequence[int]])
             states, mask = output.last_hidden_state, named["attention_mask"]
         seen.append(states[mask.bool()])
 
-    sentence_model = model._sentence_model()
+    sentence_model = model.sentence_model()
     if sentence_model is not None:
         part = sentence_model[0]
     else:

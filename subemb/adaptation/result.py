@@ -15,7 +15,7 @@ ORIGINAL, TUNED, COMPRESSED, ADAPTED = "original", "fine-tuned original", "compr
 class Adaptation:
     """One finished adaptation, or one under way.
 
-    key: of what it computes. model: as :func:`subemb.runs.describe`. compression: resolved settings of the table, JSON types.
+    key: of what it computes. model: as :func:`subemb.models.model.describe`. compression: resolved settings of the table, JSON types.
     settings: of the adaptation. text: ``name``, ``sentences`` (how many), ``digest``; name is ``vocabulary`` for sampled sequences;
         of labelled pairs ``pairs`` too.
     scored: what was scored on the way: ``name``, ``task`` (``similarity``, ``paraphrase``, ``entailment``, or ``masked`` for words held

@@ -15,7 +15,6 @@ import torch
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
 from ..codec import attach
-from ..models.variants import MovedModel
 from .codes import sensitive_codes
 from .material import Material, check_given, material_of
 from .result import ADAPTED, COMPRESSED, ORIGINAL, TUNED, Adaptation
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from ..codec.compressed import Compressed, SubspaceCompressed
     from ..evaluate.data.pairs import PairSet
     from ..models.load import PretrainedModel
-    from ..models.variants import AdaptedModel
 
 _ALIKE = "alike."  # in front of the names of the original's training in a checkpoint
 
@@ -44,7 +42,7 @@ def adapt(
     folder: Path | None = None,
     progress: ProgressCallback | None = None,
     **values: Any,
-) -> "AdaptedModel":
+) -> "PretrainedModel":
     """Train a compressed table, and more of the model if asked to, until the model does again what the original does.
 
     With ``objective="masked"``, ``"similarity"`` or ``"entailment"`` it is fine-tuned instead, and so is a copy of the original, for as
@@ -129,7 +127,7 @@ class Session:
     def _place(self) -> None:
         device = device_for(self.settings.device)
         if device != self.model.device:
-            self._placed = MovedModel(self.model, device)
+            self._placed = self.model.on_device(device)
 
     def open(self, progress: ProgressCallback | None = None) -> None:
         """Build the trainers, and take up the last checkpoint if there is one."""
@@ -256,7 +254,7 @@ class Session:
 
     def summary(self, state: str, message: str = "", size: dict[str, Any] | None = None) -> Adaptation:
         """What is known now."""
-        from ..runs import describe
+        from ..models.model import describe
 
         trainer, alike = self.trainer, self.alike
         changed = int((trainer.student.codes.cpu().long() != self.start.codes.long()).sum())
@@ -283,7 +281,7 @@ class Session:
             original_history=[] if alike is None else alike.history,
         )
 
-    def result(self, state: str, message: str = "") -> "AdaptedModel":
+    def result(self, state: str, message: str = "") -> "PretrainedModel":
         """The model with the best weights. state: ``done`` or ``stopped``."""
         student, best = self.trainer.student, self.trainer.best
         adapted = student.adapted(self.model, best)
@@ -309,7 +307,7 @@ def enough_memory(settings: AdaptationSettings) -> Iterator[None]:
         ) from error
 
 
-def sizes(adapted: "AdaptedModel") -> dict[str, int]:
+def sizes(adapted: "PretrainedModel") -> dict[str, int]:
     """Everything that is stored, in bytes; see ``Adaptation.size``."""
     size = adapted.compressed.size()
     changed = adapted.changed_parameters

@@ -9,12 +9,11 @@ import torch
 from ..base.errors import InputError
 from ..codec.modules import SubspaceEmbedding
 from ..models.network import freeze
-from ..models.variants import AdaptedModel, TunedModel
 from .settings import AdaptationSettings
 
 if TYPE_CHECKING:
     from ..codec.compressed import SubspaceCompressed
-    from ..models.load import PretrainedModel
+    from ..models.model import PretrainedModel
 
 _LAYER = re.compile(r"(?:^|\.)(?:layers?|h|block)\.(\d+)\.")
 _NORM = re.compile(r"norm|ln_", re.IGNORECASE)
@@ -24,7 +23,7 @@ class _Student:
     """What both students have: ``model``, and what of it is trained. codebooks: of the table, or the table itself; weights: by
     their names in ``model.network(head)``."""
 
-    model: AdaptedModel | TunedModel
+    model: "PretrainedModel"
     head: str | None
     codebooks: list[torch.nn.Parameter]
     weights: dict[str, torch.nn.Parameter]
@@ -36,7 +35,7 @@ class _Student:
         self.codebooks, self.weights = list(codebooks), {name: own[name] for name in names}
         trained = [*self.codebooks, *self.weights.values()]
         # What makes a sentence vector of the network's output can have weights as well, which are never trained.
-        sentence_model = self.model._sentence_model() if self.head is None else None
+        sentence_model = self.model.sentence_model() if self.head is None else None
         freeze(network if sentence_model is None else sentence_model, but=trained)
         for parameter in trained:
             parameter.requires_grad_(True)
@@ -62,7 +61,7 @@ class Student(_Student):
         names = trained_names(network, settings)
         own = dict(network.named_parameters())
         self.original, self.head, self.compressed = original, head, compressed
-        self.model = AdaptedModel(original, compressed, {name: own[name].detach().clone() for name in names}, {})
+        self.model = original.adapted(compressed, {name: own[name].detach().clone() for name in names})
         network = self.model.network(head)
         self.layers = [module for module in network.modules() if isinstance(module, SubspaceEmbedding)]
         if not self.layers:
@@ -79,11 +78,11 @@ class Student(_Student):
         books = {f"codebooks.{i}": book.detach() for i, book in enumerate(self.codebooks)}
         return books | {"codes": self.codes} | {f"weights.{name}": value.detach() for name, value in self.weights.items()}
 
-    def as_model(self) -> AdaptedModel:
+    def as_model(self) -> "PretrainedModel":
         """As it is now, for scoring."""
         return self.adapted(self.original)
 
-    def adapted(self, original: "PretrainedModel", tensors: dict[str, torch.Tensor] | None = None) -> AdaptedModel:
+    def adapted(self, original: "PretrainedModel", tensors: dict[str, torch.Tensor] | None = None) -> "PretrainedModel":
         """A model of its own with what is trained now, or with the ``tensors`` of another moment.
 
         original: the one that was given, or that model on another device, where the result then computes."""
@@ -102,7 +101,7 @@ class Student(_Student):
         # A pooler that nothing reads has no gradient: it need not be stored.
         before = dict(self.original.network(self.head).named_parameters())
         weights = {name: value for name, value in weights.items() if not torch.equal(value, before[name].cpu())}
-        return AdaptedModel(original, compressed, weights, {})
+        return original.adapted(compressed, weights)
 
 
 class OriginalStudent(_Student):
@@ -110,7 +109,7 @@ class OriginalStudent(_Student):
 
     def __init__(self, original: "PretrainedModel", head: str | None, settings: AdaptationSettings):
         self.head = head
-        self.model = TunedModel(original, head)
+        self.model = original.trainable_copy(head)
         self._train([self.model.embedding.weight], trained_names(self.model.network(head), settings))
 
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -118,7 +117,7 @@ class OriginalStudent(_Student):
         table = {"table": self.codebooks[0].detach()}
         return table | {f"weights.{name}": value.detach() for name, value in self.weights.items()}
 
-    def as_model(self) -> TunedModel:
+    def as_model(self) -> "PretrainedModel":
         """As it is now; not a copy."""
         return self.model
 

@@ -3,14 +3,15 @@
 The layers themselves are in subemb.codec.layers and subemb.codec.layers, and can be imported from here.
 """
 
+import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from ..base.errors import InputError
-from ..models.network import share_weights
 from .compressed import Compressed, SubspaceCompressed
 from .layers import CompressedEmbedding, CompressedLinear, SubspaceEmbedding, SubspaceLinear, TableLayer, TiedLinear
 
@@ -23,6 +24,7 @@ __all__ = [
     "attach",
     "embedding_layer",
     "output_layer",
+    "share_weights",
 ]
 
 
@@ -88,6 +90,17 @@ def attach(model, compressed: Compressed, input: bool = True, output: bool = Tru
         "compressed" if output and outputs else "none" if _output_head(model) is None else "dense",
     )
     return network
+
+
+def share_weights(module: nn.Module, *also_shared: Any, instead: Mapping[int, nn.Parameter] | None = None) -> nn.Module:
+    """A copy of a module tree that uses the same parameter and buffer tensors, so that parts of it can be exchanged.
+
+    instead: ``id`` of a tensor -> what the copy has in its place, wherever the module holds it.
+    """
+    memo: dict[int, Any] = {id(tensor): tensor for tensor in [*module.parameters(), *module.buffers()]}
+    memo.update({id(thing): thing for thing in also_shared if thing is not None})
+    memo.update(instead or {})
+    return copy.deepcopy(module, memo)
 
 
 class _Layers:

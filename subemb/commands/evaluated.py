@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ..evaluate.data.pairs import PairSet
     from ..evaluate.data.read import Columns
     from ..models.load import PretrainedModel
-    from ..models.variants import AdaptedModel
 
 _NEXT_COLUMN = re.compile(r",\s*(?=(?:first|second|gold|language)=)")
 
@@ -186,7 +185,7 @@ class Compared:
         found = {"model": describe(self.model), "compression": None, "sides": list(self.sides)}
         if self.compressed is not None:
             size = self.compressed.size(self.model.parameters)
-            changed = max(getattr(side, "changed_parameters", 0) for side in self.sides.values())
+            changed = max(side.changed_parameters for side in self.sides.values())
             found["compression"] = {
                 "settings": self.compressed.settings.to_dict(),
                 "total_bytes": size.total_bytes,
@@ -254,10 +253,10 @@ def open_compared(
 
 def _sides_of_saved(folder: Path, model: "PretrainedModel", compressed: "Compressed") -> "dict[str, PretrainedModel]":
     """Original and compressed; of what `subemb adapt` wrote, original and adapted: the table it began with is not kept."""
-    from ..adaptation.saved import load as load_adapted
+    from ..models.load import load_compact
     from ..tasks.sides import ADAPTED, ORIGINAL, sides_of
 
-    adapted = load_adapted(folder, model)
+    adapted = load_compact(folder, model)
     return {ORIGINAL: model, ADAPTED: adapted} if adapted.facts else sides_of(model, compressed)
 
 
@@ -274,15 +273,15 @@ def _compressed(model: "PretrainedModel", settings, text: str | None, progress: 
 
 def open_saved(
     folder: Path, original: str | None = None, revision: str | None = None, progress: ProgressCallback | None = None
-) -> "AdaptedModel":
+) -> "PretrainedModel":
     """What `subemb compress` or `subemb adapt` saved, as a model. original: where its original lies now, if not where it did.
 
     Raises InputError, ModelError.
     """
-    from ..adaptation.saved import load as load_adapted
+    from ..models.load import load_compact
 
     model, _ = _saved(folder, original, revision, progress)
-    return load_adapted(folder, model)
+    return load_compact(folder, model)
 
 
 def _saved(
@@ -309,7 +308,7 @@ def _saved(
             error.reason,
         ) from error
     shape = (compressed.num_embeddings, compressed.embedding_dim)
-    if (model.num_tokens, model.dim) != shape or not (described.get("identity") is None or model.is_the_one(described)):
+    if (model.num_tokens, model.dim) != shape or not (described.get("identity") is None or model.has_content_of(described)):
         raise InputError(
             f"{name} (revision {model.revision}, {model.num_tokens:,} x {model.dim}) is not the model that {folder} was made of "
             f"(revision {described.get('revision')}, {shape[0]:,} x {shape[1]}): it has changed, or it is another one; compress it "

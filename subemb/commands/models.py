@@ -17,7 +17,7 @@ def add(commands) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """List what can be loaded without a download."""
-    from ..models.load import available_models
+    from ..models.catalogue import available_models
     from .text import models_text
 
     entries = available_models()

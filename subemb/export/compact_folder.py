@@ -11,26 +11,20 @@ from ..codec.settings import settings_text
 
 if TYPE_CHECKING:
     from ..adaptation.result import Adaptation
-    from ..models.variants import AttachedModel
+    from ..models.model import PretrainedModel
 
 CARD_FILE = "README.md"
 
 
-def compact(model: "AttachedModel", folder: Path, adaptation: "Adaptation | None" = None) -> Path:
+def compact(model: "PretrainedModel", folder: Path, adaptation: "Adaptation | None" = None) -> Path:
     """Write codes, codebooks, changed weights, config and a model card into a folder, made if need be. Returns the folder.
 
     model: compressed or adapted. adaptation: what is known of it; by default what an adapted model says itself.
     Raises InputError if the disk is full or the folder holds something else, see :func:`check_folder`.
     """
-    from ..models.variants import AdaptedModel
-    from ..runs import describe
-
     folder = Path(folder)
     check_folder(folder)
-    if isinstance(model, AdaptedModel):
-        model.save_pretrained(folder)
-    else:
-        model.compressed.save_pretrained(folder, model=describe(model.original))
+    model.save_pretrained(folder)
     write_file(folder / CARD_FILE, model_card(model, adaptation))
     return folder
 
@@ -46,7 +40,7 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def model_card(model: "AttachedModel", adaptation: "Adaptation | None" = None) -> str:
+def model_card(model: "PretrainedModel", adaptation: "Adaptation | None" = None) -> str:
     """The card: metadata that the hub reads, sizes, settings, measured scores, and how to load the folder.
 
     Only what was measured is in it: without a scored set there are no scores.
@@ -55,9 +49,8 @@ def model_card(model: "AttachedModel", adaptation: "Adaptation | None" = None) -
 
     from ..adaptation.result import Adaptation
 
-    facts = getattr(model, "facts", {})
-    if adaptation is None and facts:
-        adaptation = Adaptation.from_dict(facts)
+    if adaptation is None and model.facts:
+        adaptation = Adaptation.from_dict(model.facts)
     base = _base_model(model)
     results = []
     if adaptation is not None and adaptation.scored and "adapted" in adaptation.scores:
@@ -84,17 +77,17 @@ def model_card(model: "AttachedModel", adaptation: "Adaptation | None" = None) -
     return f"---\n{data.to_yaml()}\n---\n\n# {name}\n\n{_text(model, adaptation)}"
 
 
-def _base_model(model: "AttachedModel") -> str | None:
+def _base_model(model: "PretrainedModel") -> str | None:
     """The original's hub id, where it has one."""
-    from ..models.load import BUNDLED_HUB_ID
+    from ..models.catalogue import BUNDLED_HUB_ID
 
     original = model.original
     return {"hub": original.name, "bundled": BUNDLED_HUB_ID}.get(original.source)
 
 
-def _text(model: "AttachedModel", adaptation: "Adaptation | None") -> str:
+def _text(model: "PretrainedModel", adaptation: "Adaptation | None") -> str:
     size = model.compressed.size()
-    changed = getattr(model, "changed_parameters", 0)
+    changed = model.changed_parameters
     total = size.total_bytes + 4 * changed
     lines = [
         f"`{model.name}` with its token table ({size.vocabulary:,} x {size.dim}) replaced by codes and codebooks: subspace embedding "
@@ -147,7 +140,7 @@ def _adaptation_lines(adaptation: "Adaptation") -> list[str]:
     return lines
 
 
-def _how_to_load(model: "AttachedModel") -> list[str]:
+def _how_to_load(model: "PretrainedModel") -> list[str]:
     return [
         "## Use",
         "",

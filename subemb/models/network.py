@@ -3,45 +3,18 @@
 import copy
 import json
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+
+import torch
 
 from ..base.errors import ModelError
-from .checkpoint import name_of, spellings
+from ..codec.modules import share_weights
+from .architectures import HEADS, TOKENIZER_FILES, spellings
+from .folder import has_tokenizer, name_of
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import torch
-
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "vocab.txt",
-    "vocab.json",
-    "spiece.model",
-    "spm.model",
-    "sentencepiece.bpe.model",
-    "tokenizer.model",
-)
-
-
-@dataclass(frozen=True)
-class Head:
-    """What sits on top of a network. title: for messages. auto_class: of transformers. suffixes: of ``architectures``."""
-
-    title: str
-    auto_class: str
-    suffixes: tuple[str, ...]
-
-
-HEADS = {
-    "masked": Head("masked-word head", "AutoModelForMaskedLM", ("ForMaskedLM",)),
-    "classifier": Head("classifier of sentences", "AutoModelForSequenceClassification", ("ForSequenceClassification",)),
-}
 _transformers_lock = threading.Lock()  # transformers' verbosity and default dtype are global while it loads
 
 
@@ -70,13 +43,12 @@ def first_line(error: BaseException) -> str:
     return lines[0][:300] if lines else type(error).__name__
 
 
-def load_network(folder: Path, head: str | None = None) -> "torch.nn.Module":
+def load_network(folder: Path, head: str | None = None) -> torch.nn.Module:
     """The network of a checkpoint folder in float32 and eval mode: ``AutoModel``, or the one with a ``head`` of HEADS.
 
     Raises ModelError (``unsupported``) if it cannot be built, or if the checkpoint does not hold that head: transformers would
     make its weights up.
     """
-    import torch
     import transformers
 
     kind = getattr(transformers, "AutoModel" if head is None else HEADS[head].auto_class)
@@ -109,8 +81,6 @@ def load_sentence_model(folder: Path):
         raise ModelError(
             f"{name_of(folder)} is a sentence-transformers model; run: pip install sentence-transformers", "unsupported"
         ) from error
-    import torch
-
     check_sentence_modules(folder)
     with quiet_transformers():
         try:
@@ -152,11 +122,6 @@ def check_sentence_modules(folder: Path) -> None:
             )
 
 
-def has_tokenizer(folder: Path) -> bool:
-    """Whether a folder has any of the files that tokenizers are read from."""
-    return any((folder / name).is_file() for name in TOKENIZER_FILES)
-
-
 def load_tokenizer(folder: Path):
     """``AutoTokenizer`` of a folder. Raises ModelError (``no_tokenizer``, or ``unsupported`` if a package is missing)."""
     if not has_tokenizer(folder):
@@ -181,22 +146,7 @@ def load_tokenizer(folder: Path):
             raise ModelError(f"the tokenizer of {name_of(folder)} cannot be read: {first_line(error)}") from error
 
 
-def share_weights(
-    module: "torch.nn.Module", *also_shared: Any, instead: "Mapping[int, torch.nn.Parameter] | None" = None
-) -> "torch.nn.Module":
-    """A copy of a module tree that uses the same parameter and buffer tensors, so that parts of it can be exchanged.
-
-    instead: ``id`` of a tensor -> what the copy has in its place, wherever the module holds it.
-    """
-    memo: dict[int, Any] = {id(tensor): tensor for tensor in [*module.parameters(), *module.buffers()]}
-    memo.update({id(thing): thing for thing in also_shared if thing is not None})
-    memo.update(instead or {})
-    return copy.deepcopy(module, memo)
-
-
-def exchange_weights(
-    network: "torch.nn.Module", weights: "Mapping[str, torch.Tensor]", partly: bool = False
-) -> "torch.nn.Module":
+def exchange_weights(network: torch.nn.Module, weights: Mapping[str, torch.Tensor], partly: bool = False) -> torch.nn.Module:
     """A copy of a network in which some weights have other values; it shares all the others.
 
     weights: name -> tensor. A name may be that of the network without its head: it is found in a network with one, and the
@@ -204,8 +154,6 @@ def exchange_weights(
     partly: leave out weights of a head that this network does not have.
     Raises ModelError (``broken``) for a name that belongs to no part of the network, or another shape.
     """
-    import torch
-
     prefix = getattr(network, "base_model_prefix", "")
     own = dict(network.named_parameters(remove_duplicate=False))
     instead = {}
@@ -224,13 +172,11 @@ def exchange_weights(
     return share_weights(network, instead=instead).eval()
 
 
-def freeze(module: "torch.nn.Module", but: Iterable["torch.nn.Parameter"] = ()) -> None:
+def freeze(module: torch.nn.Module, but: Iterable[torch.nn.Parameter] = ()) -> None:
     """Let a module tree compute with frozen weights, ``but`` some, which stay the Parameters that they are.
 
     The frozen ones become Parameters of its own in the same memory, since other networks may hold the old ones and train them.
     """
-    import torch
-
     # By the old ones' ids, so that tied weights stay tied; they are kept alive meanwhile, or an id could come twice.
     old = list(module.named_parameters(remove_duplicate=False))
     own = {id(parameter): parameter for parameter in but}
@@ -241,7 +187,7 @@ def freeze(module: "torch.nn.Module", but: Iterable["torch.nn.Parameter"] = ()) 
         setattr(module.get_submodule(path), last, own[id(parameter)])
 
 
-def exchange_network(sentence_model, network: "torch.nn.Module") -> None:
+def exchange_network(sentence_model, network: torch.nn.Module) -> None:
     """Let a sentence-transformers model run on another transformers network."""
     holder = sentence_model[0]
     # Its versions differ in the attribute that holds the network; ``auto_model`` reads it in all of them.
@@ -249,15 +195,66 @@ def exchange_network(sentence_model, network: "torch.nn.Module") -> None:
     setattr(holder, name, network)
 
 
-def pooling_in_words(folder: Path) -> str:
-    """How a sentence-transformers folder makes a sentence vector, read from its JSON."""
+def sentence_model_with(source, network: torch.nn.Module, device: torch.device | str | None = None):
+    """A sentence-transformers model like ``source`` around another network.
+
+    Weights of its other modules are shared; with a device they are copied there, where the network lies already.
+    """
+    kept = (source.tokenizer, source[0].processor, source[0].auto_model)
+    if device is None:
+        model = share_weights(source, *kept)
+    else:
+        model = copy.deepcopy(source, {id(part): part for part in kept if part is not None})
+    exchange_network(model, network)
+    return model if device is None else model.to(device)
+
+
+def table_name_by_network(folder: Path, tensors: Collection[str]) -> str:
+    """Build the architecture without weights and look which parameter its input embedding is; then find its stored name.
+
+    Raises ModelError (``unsupported``) if the architecture is not known, or has no token table.
+    """
     try:
-        steps = [step["type"].rsplit(".", 1)[-1] for step in json.loads((folder / "modules.json").read_text(encoding="utf-8"))]
-        config = json.loads((folder / "1_Pooling" / "config.json").read_text(encoding="utf-8"))
-        modes = [
-            key.removeprefix("pooling_mode_") for key, on in config.items() if key.startswith("pooling_mode_") and on is True
-        ]
-        mode = " and ".join(modes).replace("_", " ") or str(config.get("pooling_mode", "")) or "pooled"
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return "as its authors set it (sentence-transformers)"
-    return f"{mode}, as its authors set it (sentence-transformers: {', '.join(steps)})"
+        network = _network_without_weights(folder)
+        weight = network.get_input_embeddings().weight
+    except Exception as error:  # whatever a stranger's config makes transformers raise, it is that config's fault
+        raise ModelError(f"the token table of {name_of(folder)} cannot be found: {first_line(error)}", "unsupported") from error
+    names = [name for name, parameter in network.named_parameters(remove_duplicate=False) if parameter is weight]
+    prefix = getattr(network, "base_model_prefix", "")
+    for name in names:
+        for wanted in (name, f"{prefix}.{name}"):
+            if wanted in tensors:
+                return wanted
+    for name in names:
+        # A head around the model adds a prefix, and a checkpoint of the bare model lacks one.
+        found = [stored for stored in tensors if stored.endswith("." + name) or name.endswith("." + stored)]
+        if len(found) == 1:
+            return found[0]
+    raise ModelError(
+        f"{name_of(folder)} has no tensor {names[0] if names else 'for tokens'!r} in its weights files", "unsupported"
+    )
+
+
+def shapes_by_network(folder: Path, heads: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """Shape of every weight by its name in the architecture of a folder, without a head and with each of ``heads``.
+
+    {} if the architecture cannot be built.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    try:
+        for auto_class in ("AutoModel", *(HEADS[head].auto_class for head in heads)):
+            network = _network_without_weights(folder, auto_class)
+            found |= {name: tuple(value.shape) for name, value in network.named_parameters(remove_duplicate=False)}
+    except Exception:  # a stranger's config can make transformers raise anything; loading the network will say what it is
+        return {}
+    return found
+
+
+def _network_without_weights(folder: Path, auto_class: str = "AutoModel") -> torch.nn.Module:
+    """The architecture of a folder on torch's meta device. auto_class: of transformers. Raises whatever transformers does."""
+    import transformers
+
+    with quiet_transformers():
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        with torch.device("meta"):
+            return getattr(transformers, auto_class).from_config(config, trust_remote_code=False, dtype=torch.float32)

@@ -7,11 +7,11 @@ import numpy as np
 
 from ..base.errors import InputError, ModelError
 from ..base.progress import ProgressCallback, report
+from .architectures import POSITIONS_AFTER_PADDING
 
 if TYPE_CHECKING:
     import torch
 
-_POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "xmod", "data2vec-text")
 _LONGEST = 512  # tokens, where a model states no limit
 
 
@@ -133,6 +133,6 @@ def longest_input(config: dict[str, Any], tokenizer) -> int:
     limits = [number for number in (tokenizer.model_max_length,) if number < 10**6]
     positions = config.get("max_position_embeddings", config.get("n_positions"))
     if isinstance(positions, int) and positions > 0:
-        offset = (config.get("pad_token_id") or 1) + 1 if config.get("model_type") in _POSITIONS_AFTER_PADDING else 0
+        offset = (config.get("pad_token_id") or 1) + 1 if config.get("model_type") in POSITIONS_AFTER_PADDING else 0
         limits.append(positions - offset)
     return max(1, min(limits, default=_LONGEST))

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from ..adaptation.texts import Text
     from ..evaluate.data.pairs import PairSet
     from ..models.load import PretrainedModel
-    from ..models.variants import AdaptedModel
 
 LANE = "adapt"
 KEPT = 30
@@ -149,9 +148,9 @@ def kept_adaptations(identity: str | None = None) -> list[Adaptation]:
     return [known for _, known in sorted(found, key=lambda pair: -pair[0])]
 
 
-def open_adapted(key: str, original: "PretrainedModel | None" = None) -> "AdaptedModel":
+def open_adapted(key: str, original: "PretrainedModel | None" = None) -> "PretrainedModel":
     """The model of an adaptation that is over. original: where it is loaded already. Raises InputError, ModelError."""
-    from ..adaptation.saved import load
+    from ..models.load import load_compact
 
     known = kept_adaptation(key)
     if known is None or not known.is_over:
@@ -159,7 +158,7 @@ def open_adapted(key: str, original: "PretrainedModel | None" = None) -> "Adapte
     folder = _folder(key)
     with contextlib.suppress(OSError):
         os.utime(folder)  # used now: the last to be dropped
-    return load(folder / _MODEL, original)
+    return load_compact(folder / _MODEL, original)
 
 
 def run_key_of(key: str) -> str | None:

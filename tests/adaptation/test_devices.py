@@ -12,7 +12,6 @@ from subemb.adaptation import AdaptationSettings, text_of_pairs
 from subemb.adaptation.settings import device_for
 from subemb.base.errors import InputError
 from subemb.cli import main
-from subemb.models.variants import MovedModel
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 without_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
@@ -47,7 +46,7 @@ def test_a_device_that_nobody_knows_is_said():
 @pytest.mark.parametrize("kind", ["plain", "sentence", "masked", "classifier"])
 def test_a_moved_model_is_a_copy_that_gives_the_same(kind, tmp_path):
     model = made(kind, tmp_path)
-    moved = MovedModel(model, "cpu")
+    moved = model.on_device("cpu")
     texts = [" ".join(NAMES[i : i + 3]) for i in range(6)] if kind in ("plain", "sentence") else masked_models.sentences()
     assert np.allclose(moved.encode(texts), model.encode(texts), atol=1e-6)
     assert (moved.identity, moved.parameters, moved.pooling) == (model.identity, model.parameters, model.pooling)

@@ -24,8 +24,9 @@ from checkpoints import (
 from safetensors.torch import load_file, save_file
 
 import subemb
-from subemb.adaptation.saved import WEIGHTS_FILE, load
 from subemb.base.errors import InputError, ModelError
+from subemb.models.compact import WEIGHTS_FILE
+from subemb.models.load import load_compact
 
 SENTENCES = ["the cat sits on the mat", "a dog runs", "two birds sing under the tree"]
 
@@ -59,7 +60,7 @@ def test_it_comes_back_equal(adapted, folder):
 
 
 def test_a_compressed_table_that_was_not_trained_opens_too(model, tmp_path):
-    from subemb.runs import describe
+    from subemb.models.model import describe
 
     compressed = subemb.compress(model.table, "cluster", 2)
     compressed.save_pretrained(tmp_path, model=describe(model))
@@ -79,13 +80,13 @@ def test_a_table_of_nobody_needs_its_model(model, tmp_path):
     subemb.compress(model.table, "product", 2, 8).save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="does not say of which model"):
         subemb.load(tmp_path)
-    assert load(tmp_path, model).original is model
+    assert load_compact(tmp_path, model).original is model
 
 
 def test_another_original_is_refused(adapted, folder, model, tmp_path):
     other = subemb.load(make_bert(tmp_path / "small", [*SPECIAL, *WORDS], initializer_range=0.3))
     with pytest.raises(ModelError, match="what is there now is"):
-        load(folder, other)
+        load_compact(folder, other)
 
 
 def test_an_original_that_is_gone_is_said(folder):
@@ -174,12 +175,11 @@ def with_everything(original, folder, head=None):
     """A saved result in which every weight of the original's network is a changed one."""
     from subemb.adaptation.settings import AdaptationSettings
     from subemb.adaptation.students import trained_names
-    from subemb.models.variants import AdaptedModel
 
     network = original.network(head)
     own = dict(network.named_parameters())
     weights = {name: own[name].detach() + 0.01 for name in trained_names(network, AdaptationSettings(train="everything"))}
-    model = AdaptedModel(original, subemb.compress(original.table, "product", 2, 4), weights, {})
+    model = original.adapted(subemb.compress(original.table, "product", 2, 4), weights)
     model.save_pretrained(folder)
     return model
 
@@ -224,15 +224,15 @@ def test_weights_are_found_in_a_sentence_model_and_under_old_names(tmp_path):
 
 
 def test_the_weights_are_checked_without_building_the_network(folder, monkeypatch):
-    from subemb.models import checkpoint
+    from subemb.models import network
 
-    monkeypatch.setattr(checkpoint, "_network_without_weights", None)
+    monkeypatch.setattr(network, "_network_without_weights", None)
     assert subemb.load(folder).weights
 
 
 def test_names_that_nobody_can_look_up_are_left_to_the_network(folder, monkeypatch):
-    from subemb.models import checkpoint
+    from subemb.models import network
 
     other_name(folder)
-    monkeypatch.setattr(checkpoint, "_network_without_weights", None)  # calling it raises, as strange architectures do
+    monkeypatch.setattr(network, "_network_without_weights", None)  # calling it raises, as strange architectures do
     assert subemb.load(folder).weights

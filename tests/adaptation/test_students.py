@@ -16,9 +16,9 @@ from subemb import export
 from subemb.adaptation import AdaptationSettings, text_of_pairs
 from subemb.adaptation.students import OriginalStudent, Student
 from subemb.codec.layers import SubspaceEmbedding, SubspaceLinear
+from subemb.codec.modules import share_weights
 from subemb.evaluate.data.pairs import PairSet
-from subemb.models.network import exchange_weights, freeze, share_weights
-from subemb.models.variants import AdaptedModel
+from subemb.models.network import exchange_weights, freeze
 
 NAMES = [word for word in WORDS if word.isalpha()]
 BIAS = "cls.predictions.bias"
@@ -120,7 +120,7 @@ def test_a_bias_that_a_checkpoint_holds_twice_is_exported_twice(tmp_path):
     )
     original = subemb.load(folder)
     compressed = subemb.compress(original.table, "product", 2, 6)
-    changed = AdaptedModel(original, compressed, {BIAS: tensors[BIAS] + 1.0}, {})
+    changed = original.adapted(compressed, {BIAS: tensors[BIAS] + 1.0})
     export.dense(changed, tmp_path / "dense")
     wanted = logits(changed.network("masked"), original.tokenizer)
     assert (logits(subemb.load(tmp_path / "dense").network("masked"), original.tokenizer) - wanted).abs().max() < 1e-4
@@ -238,7 +238,7 @@ def test_a_layer_after_pooling_is_neither_trained_nor_given_gradients(of_the_ori
     student = OriginalStudent(model, None, settings) if of_the_original else Student(model, compressed, None, settings)
     student.model.encode_ids_tensor(model.token_ids([" ".join(NAMES[:4])])).sum().backward()
     assert student.codebooks[0].grad is not None
-    theirs, ours = (dict(side._sentence_model()[2].named_parameters()) for side in (model, student.model))
+    theirs, ours = (dict(side.sentence_model()[2].named_parameters()) for side in (model, student.model))
     assert theirs
     for name, value in theirs.items():
         assert (value.requires_grad, value.grad) == (True, None)

@@ -161,7 +161,7 @@ def test_error_agrees_with_faiss_product_quantization():
     assert history[-1]["error"] == pytest.approx(theirs, rel=0.01)
 
 
-def test_the_error_that_decides_when_to_stop_is_the_one_that_is_minimised():
+def test_the_error_that_decides_when_to_stop_has_content_of_that_is_minimised():
     x = torch.tensor([[-1.0], [0.0], [1.0]])
     for weights, expected in ((None, 0.5), (torch.tensor([0.5, 0.5, 2.0]), 0.2)):
         monitor = Monitor(Blocks.cut(x, 1, weights))

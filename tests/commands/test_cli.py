@@ -331,7 +331,7 @@ def test_models_says_what_is_wrong_with_a_folder(tmp_path, monkeypatch, capsys):
 
 
 def test_models_of_a_hostile_name_stay_on_their_line():
-    from subemb.models.load import ModelEntry
+    from subemb.models.catalogue import ModelEntry
 
     text = models_text([ModelEntry("a\n\x1b[2Jb", "folder", "x", None, 10, 4, 40)])
     assert text.count("\n") == 1

@@ -72,7 +72,6 @@ def test_an_earlier_compact_folder_is_written_anew(model, adapted, tmp_path):
 
 def test_the_card_names_the_original_of_the_hub_and_the_measured_score():
     from subemb.adaptation.result import Adaptation
-    from subemb.models.variants import AdaptedModel
 
     bundled = subemb.load("all-MiniLM-L6-v2")
     compressed = subemb.compress(bundled.table, "arbitrary", 3)
@@ -85,7 +84,7 @@ def test_the_card_names_the_original_of_the_hub_and_the_measured_score():
         scored={"name": "dev", "task": "similarity", "pairs": 1500, "digest": "d", "metric": "Spearman"},
         scores={"original": 90.0, "compressed": 50.0, "adapted": 71.25},
     )
-    text = export.model_card(AdaptedModel(bundled, compressed, {}, facts.to_dict()))
+    text = export.model_card(bundled.adapted(compressed, {}, facts.to_dict()))
     card = ModelCard(text)
     assert card.data.base_model == "sentence-transformers/all-MiniLM-L6-v2"
     (result,) = card.data.eval_results

@@ -8,7 +8,8 @@ from checkpoints import TOKENS, make_albert, make_bert, make_gpt2, make_roberta,
 from safetensors.torch import load_file, save_file
 
 from subemb.base.errors import Cancelled, ModelError
-from subemb.models.checkpoint import open_checkpoint, table_name_by_network
+from subemb.models.checkpoint import open_checkpoint
+from subemb.models.network import table_name_by_network
 
 TABLE = torch.arange(12, dtype=torch.float32).view(4, 3)
 
@@ -167,26 +168,26 @@ def test_tied_heads(tmp_path):
 
 def test_the_fingerprint_is_of_the_content_not_of_the_place(tmp_path):
     first, second = make_bert(tmp_path / "a"), make_bert(tmp_path / "b")
-    assert open_checkpoint(first).fingerprint() == open_checkpoint(second).fingerprint()
+    assert open_checkpoint(first).fingerprint == open_checkpoint(second).fingerprint
 
 
 @pytest.mark.parametrize("row", [0, 17, len(TOKENS) - 1])
 def test_one_changed_number_of_the_table_changes_the_fingerprint(tmp_path, row):
     folder = make_bert(tmp_path / "m")
-    before = open_checkpoint(folder).fingerprint()
+    before = open_checkpoint(folder).fingerprint
 
     def nudge(tensors):
         tensors["embeddings.word_embeddings.weight"][row, 3] += 1e-6
 
-    assert open_checkpoint(rewritten(folder, nudge)).fingerprint() != before
+    assert open_checkpoint(rewritten(folder, nudge)).fingerprint != before
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
 def test_config_and_tokenizer_change_the_fingerprint(tmp_path, name):
     folder = make_bert(tmp_path / "m")
-    before = open_checkpoint(folder).fingerprint()
+    before = open_checkpoint(folder).fingerprint
     (folder / name).write_text((folder / name).read_text() + "\n")
-    assert open_checkpoint(folder).fingerprint() != before
+    assert open_checkpoint(folder).fingerprint != before
 
 
 # Refusals

@@ -21,8 +21,9 @@ from checkpoints import make_bert, make_sentence_model, shard
 
 from subemb.base.errors import Cancelled, ModelError
 from subemb.models import hub
+from subemb.models.catalogue import available_models
 from subemb.models.hub import errors_in_words
-from subemb.models.load import available_models, load_listed
+from subemb.models.load import load_listed
 
 COMMIT = "a" * 40
 OLDER = "b" * 40

@@ -34,7 +34,8 @@ from shared import shared_path
 import subemb
 from subemb.base.errors import Cancelled, InputError, ModelError
 from subemb.models import load as pretrained
-from subemb.models.load import PretrainedModel, available_models, load, load_listed
+from subemb.models.catalogue import available_models
+from subemb.models.load import PretrainedModel, load, load_listed
 
 BUNDLED = "all-MiniLM-L6-v2"
 ARCHITECTURES = {

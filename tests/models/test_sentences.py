@@ -40,7 +40,7 @@ def test_ids_give_the_vectors_of_their_sentences(tmp_path, make):
 def test_ids_of_a_sentence_model(tmp_path, pooling):
     model = load(make_sentence_model(make_bert(tmp_path / "m"), pooling=pooling, normalize=True))
     rows = model.token_ids([*LINES, "the cat " * 300])
-    assert len(rows[-1]) == model._sentence_model().max_seq_length
+    assert len(rows[-1]) == model.sentence_model().max_seq_length
     assert len(model.token_ids(["the cat " * 300], whole=True)[0]) == 600 + 2
     assert model.token_ids(LINES, whole=True) == rows[:-1]
     assert rows[0][0] == SPECIAL.index("[CLS]")
@@ -49,7 +49,7 @@ def test_ids_of_a_sentence_model(tmp_path, pooling):
 
 def test_a_default_prompt_is_part_of_the_ids(tmp_path):
     model = load(make_sentence_model(make_bert(tmp_path / "m")))
-    inner = model._sentence_model()
+    inner = model.sentence_model()
     inner.prompts, inner.default_prompt_name = {"query": "the dog "}, "query"
     cat, prompted = TOKENS.index("cat"), [TOKENS.index("the"), TOKENS.index("dog")]
     (row,) = model.token_ids(["cat"])

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from subemb.codec.settings import CompressionSettings
 from subemb.evaluate.masked.fill import HUB_MODELS, FilledMask, Filling
-from subemb.models.load import BUNDLED_NAME
+from subemb.models.catalogue import BUNDLED_NAME
 from subemb.models.vocabulary import escape_html
 from subemb.runs import run_and_keep
 from subemb.ui.pages.masked.sentence import bars_html, change_of

@@ -197,7 +197,7 @@ def cards_for(model: "PretrainedModel") -> list[tuple[str, dict[str, Any]]]:
 
 def belongs(card: dict[str, Any], model: "PretrainedModel") -> bool:
     """Whether a head with this card reads the sentence embeddings of a model, or of the model whose table was replaced."""
-    return original_of(model).is_the_one(card.get("model") or {})
+    return original_of(model).has_content_of(card.get("model") or {})
 
 
 def owner(card: dict[str, Any]) -> str:
@@ -208,7 +208,7 @@ def owner(card: dict[str, Any]) -> str:
 
 def original_of(model: "PretrainedModel") -> "PretrainedModel":
     """The model with its own table, whichever side is given."""
-    while hasattr(model, "original"):
+    while model.original is not None:
         model = model.original
     return model
 

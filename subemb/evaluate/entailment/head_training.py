@@ -128,7 +128,7 @@ def train_head(
     """
     settings = settings or HeadSettings()
     sets = _checked_sets(pair_sets)
-    if hasattr(model, "original"):
+    if model.original is not None:
         raise InputError("an entailment head is trained on the original table's embeddings; give the model itself")
     split = split_pairs(sets, settings.validation_share, settings.seed)
     pairs = _encoded(model, sets, part_of(progress, 0.0, 0.4))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...base.errors import InputError
 from ...base.progress import ProgressCallback, report
-from ...models.load import ModelEntry
+from ...models.catalogue import ModelEntry
 from .network import MaskedSides, SideTables, checked_sentence, chosen_word, mask_word, with_own_masks, words_of
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...base.errors import InputError, ModelError
-from ...models.network import exchange_weights, share_weights
 from ...models.sentences import check_ids, longest_input, padded, padding_id
 
 if TYPE_CHECKING:
@@ -205,7 +204,8 @@ class MaskedSides:
 
 def _network_of(side, input: bool, output: bool, is_first: bool) -> "tuple[torch.nn.Module, SideTables]":
     """The network of one side with the wished tables compressed."""
-    from ...codec import attach
+    from ...codec.modules import attach
+    from ...models.network import exchange_weights
 
     compressed = None if is_first else getattr(side, "compressed", None)
     if compressed is None:
@@ -237,6 +237,8 @@ class _Pointed:
     """A network that runs its head at some positions only: what the body hands on is cut down to them."""
 
     def __init__(self, network: "torch.nn.Module", padding: int):
+        from ...codec.modules import share_weights
+
         self._network = share_weights(network).eval()  # a copy, since the cut must not be seen by others who use the network
         self._padding = padding
         self._lock = threading.Lock()

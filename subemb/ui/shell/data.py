@@ -32,7 +32,7 @@ def open_model(name: str, revision: str | None = None):
 @st.cache_data(max_entries=4, ttl=20, show_spinner=False)
 def listed_models(folders: str | None) -> list:
     """Entries for the picker; ``folders`` (SUBEMB_MODELS) is the cache key. Read again after 20 seconds."""
-    from ...models.load import available_models
+    from ...models.catalogue import available_models
 
     return available_models()
 

@@ -360,8 +360,8 @@ def test_what_cannot_be_filled_is_refused_in_words(families, sentence, how, mess
 
 def test_which_listed_models_have_a_head(families, tmp_path, monkeypatch):
     from subemb.evaluate.masked.fill import HUB_MODELS, models_with_masked_head
+    from subemb.models.catalogue import available_models
     from subemb.models.hub import validate_id
-    from subemb.models.load import available_models
 
     make_bert(families / "headless")
     monkeypatch.setenv("SUBEMB_MODELS", str(families))

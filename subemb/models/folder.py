@@ -1,0 +1,73 @@
+"""A model's folder as files: what to call it, where its weights and tokenizer are, and whether anything in it has changed."""
+
+import json
+import os
+from pathlib import Path
+
+from .architectures import COMPANION_FILES, TOKENIZER_FILES
+
+
+def name_of(folder: Path) -> str:
+    """What to call a folder in messages: its name, or the hub's id for one in the Hugging Face cache."""
+    repo = folder.parent.parent.name
+    if folder.parent.name == "snapshots" and repo.startswith("models--"):
+        return repo.removeprefix("models--").replace("--", "/")
+    return folder.name
+
+
+def weights_folder(folder: Path) -> Path:
+    """Where a sentence-transformers folder keeps its transformer: itself, or the first module's sub-folder."""
+    try:
+        first = json.loads((folder / "modules.json").read_text(encoding="utf-8"))[0]["path"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return folder
+    inner = folder / str(first)
+    # A path that climbs out of the folder is not followed.
+    inside = inner.resolve().is_relative_to(folder.resolve())
+    return inner if first and inside and inner.is_dir() else folder
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a folder has any of the files that tokenizers are read from."""
+    return any((folder / name).is_file() for name in TOKENIZER_FILES if name not in COMPANION_FILES)
+
+
+def state_of(folder: Path) -> tuple[tuple, ...]:
+    """Equal as long as no file of a folder, or of a folder directly in it, has another name, size or time of change.
+
+    Links are followed: the files of the Hugging Face cache are links to where the content lies. Raises OSError.
+    """
+    found = []
+    waiting: list[tuple[str | os.PathLike, bool]] = [(folder, True)]
+    while waiting:
+        place, is_top = waiting.pop()
+        try:
+            entries = list(os.scandir(place))
+        except OSError:
+            if is_top:
+                raise
+            continue  # a folder that may not be read holds nothing for us
+        for entry in entries:
+            try:
+                if entry.is_dir():
+                    waiting += [(entry.path, False)] if is_top else []
+                else:
+                    stat = entry.stat()
+                    found.append((entry.path, stat.st_size, stat.st_mtime_ns, stat.st_ino))
+            except OSError:  # a link to nothing, or to what may not be seen
+                found.append((entry.path,))
+    return tuple(sorted(found))
+
+
+def pooling_in_words(folder: Path) -> str:
+    """How a sentence-transformers folder makes a sentence vector, read from its JSON."""
+    try:
+        steps = [step["type"].rsplit(".", 1)[-1] for step in json.loads((folder / "modules.json").read_text(encoding="utf-8"))]
+        config = json.loads((folder / "1_Pooling" / "config.json").read_text(encoding="utf-8"))
+        modes = [
+            key.removeprefix("pooling_mode_") for key, on in config.items() if key.startswith("pooling_mode_") and on is True
+        ]
+        mode = " and ".join(modes).replace("_", " ") or str(config.get("pooling_mode", "")) or "pooled"
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return "as its authors set it (sentence-transformers)"
+    return f"{mode}, as its authors set it (sentence-transformers: {', '.join(steps)})"
