@@ -14,7 +14,6 @@ import torch.nn.functional as F
 
 from ..evaluate.data.pairs import LABELS
 from ..models.sentences import padded, padding_id
-from .texts import drawing_chances
 
 if TYPE_CHECKING:
     from ..evaluate.data.pairs import PairSet
@@ -46,52 +45,19 @@ class Objective(Protocol):
 
 
 class SentenceVectors:
-    """The teacher's sentence vectors and their cosines. head: None, the network has none.
-
-    hidden_weight: of the squared error of the last hidden states over the teacher's squared length, 0 for none.
-    replaced: share of the tokens in whose place another one is put, drawn by ``chances``, (V,): the teacher knows the vector of any
-    sequence, and tokens that the text has seldom are learned too. None: none are.
-    """
+    """The teacher's sentence vectors and their cosines. head: None, the network has none."""
 
     head = None
 
-    def __init__(
-        self,
-        teacher: "PretrainedModel",
-        rows: Sequence[Sequence[int]],
-        hidden_weight: float = 0.0,
-        replaced: float = 0.0,
-        chances: torch.Tensor | None = None,
-    ):
-        self.teacher, self.rows, self.hidden_weight = teacher, rows, hidden_weight
-        self.replaced, self.chances = (0.0 if chances is None or not bool(chances.any()) else replaced), chances
+    def __init__(self, teacher: "PretrainedModel", rows: Sequence[Sequence[int]]):
+        self.teacher, self.rows = teacher, rows
         self._kept: torch.Tensor | None = None
         self._known = torch.zeros(len(rows), dtype=torch.bool)
 
     def loss(self, student: "PretrainedModel", places: Sequence[int], generator: torch.Generator) -> torch.Tensor:
         """Mean loss of a batch. places: which rows."""
         rows = [self.rows[place] for place in places]
-        if self.replaced:
-            rows = self._with_others(rows, generator)
-        if self.hidden_weight:
-            with torch.no_grad():
-                wanted, wanted_states = encoded_with_states(self.teacher, rows)
-            found, states = encoded_with_states(student, rows)
-            error = (states - wanted_states).square().sum() / wanted_states.square().sum().clamp(min=1e-12)
-            return self._of_vectors(found, F.normalize(wanted)) + self.hidden_weight * error
-        wanted = self._read(rows) if self.replaced else self._wanted(rows, torch.tensor(places))
-        return self._of_vectors(student.encode_ids_tensor(rows), wanted)
-
-    def _with_others(self, rows: list[Sequence[int]], generator: torch.Generator) -> list[list[int]]:
-        """The rows with some tokens exchanged; only tokens that can be drawn are."""
-        ids = torch.tensor([number for row in rows for number in row])
-        others = torch.multinomial(self.chances, len(ids), replacement=True, generator=generator)
-        go = (torch.rand(len(ids), generator=generator) < self.replaced) & (self.chances[ids] > 0)
-        return [part.tolist() for part in torch.where(go, others, ids).split([len(row) for row in rows])]
-
-    @torch.no_grad()
-    def _read(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
-        return F.normalize(self.teacher.encode_ids_tensor(rows))
+        return self._of_vectors(student.encode_ids_tensor(rows), self._wanted(rows, torch.tensor(places)))
 
     @staticmethod
     def _of_vectors(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
@@ -104,7 +70,8 @@ class SentenceVectors:
         """Unit vectors of the teacher, (m, width), read once for each row where memory allows."""
         if self._kept is not None and bool(self._known[places].all()):
             return self._kept[places]
-        vectors = self._read(rows)
+        with torch.no_grad():
+            vectors = F.normalize(self.teacher.encode_ids_tensor(rows))
         if self._kept is None and len(self.rows) * vectors.shape[1] * 4 <= KEPT_BYTES:
             self._kept = torch.zeros(len(self.rows), vectors.shape[1], device=vectors.device)
         if self._kept is not None:
@@ -119,30 +86,6 @@ class SentenceVectors:
         """Take up what :meth:`tensors` gave."""
         if tensors:
             self._kept, self._known = tensors["kept"].to(self.teacher.device, copy=True), tensors["known"].bool()
-
-
-def encoded_with_states(model: "PretrainedModel", rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sentence vectors (n, width), and the last hidden states of all tokens that are no padding, (tokens, H)."""
-    seen: list[torch.Tensor] = []
-
-    def watch(module, arguments, named, output):
-        if isinstance(output, dict) and "token_embeddings" in output:  # of the first module of sentence-transformers
-            states, mask = output["token_embeddings"], output["attention_mask"]
-        else:
-            states, mask = output.last_hidden_state, named["attention_mask"]
-        seen.append(states[mask.bool()])
-
-    sentence_model = model.sentence_model()
-    if sentence_model is not None:
-        part = sentence_model[0]
-    else:
-        network = model.network()
-        part = network.get_encoder() if network.config.is_encoder_decoder else network
-    hook = part.register_forward_hook(watch, with_kwargs=True)
-    try:
-        return model.encode_ids_tensor(rows), seen[-1]
-    finally:
-        hook.remove()
 
 
 class _Logits:
@@ -231,8 +174,7 @@ def distillation_for(teacher: "PretrainedModel", rows: Sequence[Sequence[int]], 
     head = distilled_head(teacher)
     if head is not None:
         return (MaskedWords if head == "masked" else PairClasses)(teacher, rows, settings.temperature)
-    chances = drawing_chances(teacher, rows) if settings.replaced else None
-    return SentenceVectors(teacher, rows, settings.hidden_weight, settings.replaced, chances)
+    return SentenceVectors(teacher, rows)
 
 
 SCALE = 20.0  # of cosines in the order loss, as its author has it

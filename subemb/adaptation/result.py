@@ -1,10 +1,11 @@
 """What is known of one adaptation, in JSON types."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from .. import __version__
 from ..base.errors import InputError
+from ..base.plain import from_plain, to_plain
 from .settings import AdaptationSettings
 
 FORMAT = 1
@@ -41,7 +42,7 @@ class Adaptation:
     scored: dict[str, Any] | None = None
     scores: dict[str, float] = field(default_factory=dict)
     size: dict[str, Any] = field(default_factory=dict)
-    history: list[dict[str, Any]] = field(default_factory=list)
+    history: list[dict[str, int | float]] = field(default_factory=list)
     steps: int = 0
     planned_steps: int = 0
     best_step: int = 0
@@ -53,7 +54,7 @@ class Adaptation:
     threads: int = 0
     device: str = "cpu"
     version: str = __version__
-    original_history: list[dict[str, Any]] = field(default_factory=list)
+    original_history: list[dict[str, int | float]] = field(default_factory=list)
 
     @property
     def learned_from(self) -> str:
@@ -79,7 +80,7 @@ class Adaptation:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types."""
-        return {**asdict(self), "format": FORMAT}
+        return {**to_plain(self), "format": FORMAT}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Adaptation":
@@ -88,7 +89,6 @@ class Adaptation:
         if values.pop("format", None) != FORMAT:
             raise InputError("this adaptation was written by another version of subemb; run it again")
         try:
-            values["settings"] = AdaptationSettings.from_dict(values["settings"])
-            return cls(**values)
-        except (KeyError, TypeError) as error:
+            return from_plain(cls, values, "it")
+        except InputError as error:
             raise InputError(f"the facts of this adaptation are damaged ({error}); run it again") from error

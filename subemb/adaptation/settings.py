@@ -1,11 +1,10 @@
 """What an adaptation is told: which objective, what is trained, for how long."""
 
-import dataclasses
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..base.errors import InputError
+from ..base.plain import Settings, setting
 from ..codec.methods import METHODS
 from ..codec.methods import estimate_seconds as compression_seconds
 
@@ -81,91 +80,98 @@ MOST_STEPS = 10_000_000
 
 
 @dataclass(frozen=True)
-class AdaptationSettings:
-    """Frozen settings of one adaptation; they validate themselves. Raises InputError naming the value and the remedy.
+class AdaptationSettings(Settings):
+    """Frozen settings of one adaptation; they validate themselves. Raises InputError naming the value and the limit.
 
-    objective: of OBJECTIVES. train: of TRAINED; last_layers: how many of them for ``last``. In fine-tuning the original is trained
-    alike: its whole table in place of the codebooks, at ``network_rate``.
-    reassign: whether codes are found anew before training; for the methods cluster and product. (That codes follow the gradient
-        during training too did not pay: on STS benchmark dev it made f=24 worse, f=8 and f=3 no better.)
-    seconds: time budget, loading and the final scoring apart. The number of steps is planned from their speed, again and again;
-        in fine-tuning half of it is for the original, which takes as many steps.
-    steps: instead of seconds: exactly so many steps; then equal settings give equal results on the CPU with equally many threads.
-    batch_size: sentences (or pairs) a step. codebook_rate, network_rate: learning rates of AdamW, at their highest.
-    temperature: of the softmax in distilling the probabilities of masked words and classifiers.
-    hidden_weight: in distilling sentence vectors, of the relative squared error of the last hidden states beside their loss. It
-        did not pay on STS benchmark dev, therefore 0.
-    replaced: in distilling sentence vectors, share of the tokens of a sentence in whose place another one of the vocabulary is put,
-        anew each time, so that words are learned that the text does not have. On STS benchmark dev it did not pay either, and a
-        step takes longer, since the teacher reads along; therefore 0.
-    sample: without a text: how many token sequences are drawn from the vocabulary.
-    device: where to compute, of :data:`subemb.adaptation.settings.DEVICES`; ``auto`` is CUDA where there is one. What comes back is on the CPU.
-    seed: of everything random.
+    In fine-tuning the original is trained alike: its whole table in place of the codebooks, at ``network_rate``. With ``steps``, equal
+    settings give equal results on the CPU with equally many threads; with ``seconds``, the number of steps is planned from their speed,
+    again and again. (What did not pay on STS benchmark dev is not here: codes that follow the gradient during the training, the error of
+    hidden states beside that of sentence vectors, tokens of the sentences exchanged for others.)
     """
 
-    objective: str = "distill"
-    train: str = "codebooks"
-    last_layers: int = 1
-    reassign: bool = True
-    seconds: float | None = 180.0
-    steps: int | None = None
-    batch_size: int = 64
-    codebook_rate: float = 2e-3
-    network_rate: float = 5e-5
-    temperature: float = 2.0
-    hidden_weight: float = 0.0
-    replaced: float = 0.0
-    sample: int = 20_000
-    device: str = "auto"
-    seed: int = 0
+    UNKNOWN = "{name} is {value!r}; it must be one of {choices}"
+    GONE = ("hidden_weight", "replaced")
 
-    def __post_init__(self):
-        for name, choices in (("objective", OBJECTIVES), ("train", TRAINED), ("device", DEVICES)):
-            if getattr(self, name) not in choices:
-                raise InputError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(choices)}")
+    objective: str = setting(
+        "distill",
+        choices=OBJECTIVES,
+        title="What is learned",
+        help="what is learned; in fine-tuning (all but distill) the original is trained alike, to compare",
+    )
+    train: str = setting("codebooks", choices=TRAINED, title="What is trained", help="what is trained; it counts in the size")
+    last_layers: int = setting(1, least=1, most=1000, metavar="N", title="Last layers", help="how many, of --train last")
+    reassign: bool = setting(
+        True,
+        title="Codes may change",
+        help="Before the training, codes are found anew: tokens count by how often the text has them, and errors by how much the "
+        "network's output moves with them, so that subspaces make up for each other. For the methods cluster and product.",
+    )
+    seconds: float | None = setting(
+        180.0,
+        above=0,
+        most=LONGEST_SECONDS,
+        title="Time",
+        help="For the training, the search for codes included, however fast this computer is; to load, and to score the pairs, comes on "
+        "top. Most of what comes back comes back in the first minute.",
+    )
+    steps: int | None = setting(
+        None,
+        least=1,
+        most=MOST_STEPS,
+        metavar="N",
+        title="Steps instead of time",
+        help="So many steps give the same result every time, but take longer on a slower computer.",
+    )
+    batch_size: int = setting(
+        64,
+        least=2,
+        most=4096,
+        metavar="N",
+        title="Sentences a step",
+        help="What one step of the training looks at. More make each step better and slower, and need more memory.",
+    )
+    codebook_rate: float = setting(
+        2e-3,
+        above=0,
+        most=10,
+        metavar="RATE",
+        title="Learning rate of codebooks",
+        help="How far a step moves the shared sub-vectors. Too high, and what was learned is lost again; too low, and time is.",
+    )
+    network_rate: float = setting(
+        5e-5,
+        above=0,
+        most=10,
+        metavar="RATE",
+        title="Learning rate of the network",
+        help="How far a step moves the weights of the network, where some are trained; in fine-tuning the original's table too.",
+    )
+    temperature: float = setting(  # of the softmax in distilling the probabilities of masked words and classifiers
+        2.0,
+        above=0,
+        most=1000,
+        metavar="T",
+        title="Temperature",
+        help="Above 1, what the original holds for less likely is learned too; at 1, above all what it holds for most likely.",
+    )
+    sample: int = setting(
+        20_000, least=2, most=10_000_000, metavar="N", title="Sequences", help="token sequences drawn where there is no text"
+    )
+    device: str = setting("auto", choices=DEVICES, help="auto: CUDA where there is one; what comes back is on the CPU")
+    seed: int = setting(
+        0,
+        least=0,
+        most=2**63 - 1,
+        title="Seed",
+        help="Of everything random. Another one shows how much of a result is chance.",
+    )
+
+    def check(self) -> None:
+        """Steps take the place of seconds; one of them there must be."""
         if self.steps is not None:
             object.__setattr__(self, "seconds", None)
         elif self.seconds is None:
             raise InputError("neither seconds nor steps are given; give one of them")
-        for name, least, most in (
-            ("last_layers", 1, 1000),
-            ("steps", 1, MOST_STEPS),
-            ("batch_size", 2, 4096),
-            ("sample", 2, 10_000_000),
-            ("seed", 0, 2**63 - 1),
-        ):
-            value = getattr(self, name)
-            if name == "steps" and value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-                raise InputError(f"{name} is {value!r}; it must be a whole number from {least} to {most:,}")
-        for name, most in (
-            ("seconds", LONGEST_SECONDS),
-            ("codebook_rate", 10.0),
-            ("network_rate", 10.0),
-            ("temperature", 1000.0),
-        ):
-            value = getattr(self, name)
-            if name == "seconds" and value is None:
-                continue
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, int | float)
-                or not math.isfinite(value)
-                or not 0 < value <= most
-            ):
-                raise InputError(f"{name} is {value!r}; it must be a number above 0 and at most {most:g}")
-            object.__setattr__(self, name, float(value))
-        weight = self.hidden_weight
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1000:
-            raise InputError(f"hidden_weight is {weight!r}; it must be a number from 0 to 1,000")
-        object.__setattr__(self, "hidden_weight", float(weight))
-        share = self.replaced
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-            raise InputError(f"replaced is {share!r}; it must be a share from 0 to 1")
-        object.__setattr__(self, "replaced", float(share))
-        if not isinstance(self.reassign, bool):
-            raise InputError(f"reassign is {self.reassign!r}; it must be true or false")
 
     @property
     def is_fine_tuning(self) -> bool:
@@ -175,18 +181,6 @@ class AdaptationSettings:
     def reassigns(self, method: str) -> bool:
         """Whether codes are found anew before training: asked for, and possible with this method of compression."""
         return self.reassign and METHODS[method].can_be_reassigned
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON types."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "AdaptationSettings":
-        """The inverse of :meth:`to_dict`. Raises InputError for names it does not know."""
-        unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
-        if unknown:
-            raise InputError(f"unknown settings of an adaptation: {', '.join(sorted(unknown))}; update subemb")
-        return cls(**values)
 
 
 FLOPS = 1.3e11  # a second
@@ -207,7 +201,7 @@ def steps_seconds(settings: AdaptationSettings, model: "PretrainedModel", compre
     each = _READ + _BACK + (0 if settings.train == "codebooks" else _WEIGHTS)
     if settings.is_fine_tuning:
         each += _READ + _BACK + _WEIGHTS  # the original, whose whole table is trained
-    elif settings.replaced or settings.hidden_weight or distilled_head(model) is not None:
+    elif distilled_head(model) is not None:
         each += _READ  # the teacher, who else reads a text once
     token = ((model.parameters or 0) - model.num_tokens * model.dim) / FLOPS
     seconds = settings.steps * settings.batch_size * TOKENS * each * token

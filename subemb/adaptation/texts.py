@@ -13,8 +13,6 @@ from ..evaluate.data.tables import decoded, read_bytes
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import torch
-
     from ..evaluate.data.pairs import PairSet
     from ..models.load import PretrainedModel
 
@@ -139,19 +137,6 @@ def sampled_rows(model: "PretrainedModel", count: int, seed: int = 0) -> list[li
         rows.append([*before, *own.tolist(), *after])
         place += length
     return rows
-
-
-def drawing_chances(model: "PretrainedModel", rows: Sequence[Sequence[int]]) -> "torch.Tensor":
-    """(V,) float64: how likely each token is put in place of another one of these rows of token ids, up to a factor: the root of how
-    often the rows have it, plus one. Special tokens and ids that stand for nothing never are; all 0 if there are no others."""
-    import numpy as np
-    import torch
-
-    counts = np.bincount(np.fromiter((number for row in rows for number in row), dtype=np.int64), minlength=model.num_tokens)
-    chances = np.sqrt(counts + 1.0)
-    chances[np.isin(np.asarray([str(kind) for kind in model.vocabulary.kinds]), _NEVER_DRAWN)] = 0.0
-    chances[[number for number in model.tokenizer.all_special_ids if number < len(chances)]] = 0.0
-    return torch.from_numpy(chances)
 
 
 def _frame(model: "PretrainedModel") -> tuple[list[int], list[int]]:

@@ -178,6 +178,8 @@ def add_flags(parser, cls: type[Settings], names: Iterable[str] | None = None) -
         if not item.flags:
             continue
         text = item.help
+        if item.title and text[:1].isupper():  # sentences, made to stand beside a widget that has a label
+            text = f"{item.title[0].lower()}{item.title[1:]}: {text}"
         if item.says_default and item.default is not None:
             shown = ("yes" if item.default else "no") if item.kind is bool else _number(item.default)
             text = f"{text} (default {shown})".lstrip()
@@ -185,7 +187,7 @@ def add_flags(parser, cls: type[Settings], names: Iterable[str] | None = None) -
         if item.kind is bool:
             more["action"] = argparse.BooleanOptionalAction
         else:
-            more |= {"type": item.kind, "metavar": item.metavar or name.upper()}
+            more |= {"type": item.kind, "metavar": item.metavar or (name.upper() if item.choices is None else None)}
         if item.choices is not None:
             more["choices"] = tuple(item.choices)
         parser.add_argument(*item.flags, **more)

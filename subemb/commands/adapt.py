@@ -5,15 +5,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..adaptation.settings import DEVICES, OBJECTIVES, TRAINED, AdaptationSettings
+from ..adaptation.settings import OBJECTIVES, TRAINED, AdaptationSettings
 from ..base.errors import InputError
+from ..base.plain import add_flags, declared, given_flags
 from .evaluated import add_sides, open_compared
 
 if TYPE_CHECKING:
     from ..adaptation.result import Adaptation
     from ..adaptation.texts import Text
-
-DEFAULT = AdaptationSettings()
 
 
 def add(commands) -> None:
@@ -46,7 +45,7 @@ def add(commands) -> None:
     source.add_argument(
         "--no-text", action="store_true", help="no text at all: token sequences are drawn from the vocabulary itself"
     )
-    add_adaptation(command)
+    add_flags(command, AdaptationSettings, FLAGS)
     command.add_argument(
         "--scored", type=Path, metavar="FILE", help="labelled pairs whose score is followed; best weights are kept"
     )
@@ -59,75 +58,15 @@ def add(commands) -> None:
     command.set_defaults(function=run)
 
 
-def add_adaptation(command: argparse.ArgumentParser) -> None:
-    """Declare the settings of an adaptation; :func:`adaptation_of` reads them."""
-    command.add_argument(
-        "--objective",
-        choices=OBJECTIVES,
-        default=DEFAULT.objective,
-        help=f"what is learned (default {DEFAULT.objective}); in the others the original is trained alike, to compare",
-    )
-    command.add_argument(
-        "--train",
-        choices=TRAINED,
-        default=DEFAULT.train,
-        help=f"what is trained (default {DEFAULT.train}); it counts in the size",
-    )
-    command.add_argument("--last-layers", type=int, default=DEFAULT.last_layers, help="how many, of --train last (default 1)")
-    command.add_argument(
-        "--reassign", action=argparse.BooleanOptionalAction, default=DEFAULT.reassign, help="codes may change (default: yes)"
-    )
-    command.add_argument("--seconds", type=float, help=f"time budget (default {DEFAULT.seconds:g})")
-    command.add_argument("--steps", type=int, help="instead of --seconds: so many steps, the same result every time")
-    command.add_argument("--batch-size", type=int, default=DEFAULT.batch_size, help=f"(default {DEFAULT.batch_size})")
-    command.add_argument(
-        "--codebook-rate", type=float, default=DEFAULT.codebook_rate, help=f"learning rate (default {DEFAULT.codebook_rate:g})"
-    )
-    command.add_argument(
-        "--network-rate", type=float, default=DEFAULT.network_rate, help=f"learning rate (default {DEFAULT.network_rate:g})"
-    )
-    command.add_argument(
-        "--temperature", type=float, default=DEFAULT.temperature, help=f"of probabilities (default {DEFAULT.temperature:g})"
-    )
-    command.add_argument(
-        "--hidden-weight",
-        type=float,
-        default=DEFAULT.hidden_weight,
-        help=f"of the error of hidden states beside that of sentence vectors (default {DEFAULT.hidden_weight:g}: it did not pay)",
-    )
-    command.add_argument(
-        "--replaced",
-        type=float,
-        default=DEFAULT.replaced,
-        help=f"share of a sentence's tokens that are exchanged for others (default {DEFAULT.replaced:g}: it did not pay)",
-    )
-    command.add_argument("--device", choices=DEVICES, default=DEFAULT.device, help="auto: CUDA where there is one (default)")
-    command.add_argument(
-        "--sample", type=int, default=DEFAULT.sample, help=f"sequences of --no-text (default {DEFAULT.sample:,})"
-    )
+#: Settings with a flag of their own here; ``--seed`` is one of :func:`add_sides`.
+FLAGS = tuple(name for name in declared(AdaptationSettings) if name != "seed")
 
 
 def adaptation_of(given: argparse.Namespace) -> AdaptationSettings:
     """The settings of a line. Raises InputError."""
     if given.seconds is not None and given.steps is not None:
         raise InputError("--seconds and --steps exclude each other; give one of them")
-    names = (
-        "objective",
-        "train",
-        "last_layers",
-        "reassign",
-        "batch_size",
-        "codebook_rate",
-        "network_rate",
-        "temperature",
-        "hidden_weight",
-        "replaced",
-        "sample",
-        "device",
-    )
-    values = {name: getattr(given, name) for name in names}
-    seconds = DEFAULT.seconds if given.seconds is None else given.seconds
-    return AdaptationSettings(**values, seconds=seconds, steps=given.steps, seed=given.seed or 0)
+    return AdaptationSettings(**given_flags(given, AdaptationSettings))
 
 
 def run(given: argparse.Namespace) -> int:

@@ -3,15 +3,12 @@
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import fields, replace
 
-from ..adaptation.settings import LABELLED
+from ..adaptation.settings import LABELLED, AdaptationSettings
+from ..base.plain import declared, to_flags
 from ..codec.methods import METHODS
 from ..codec.settings import GIVEN, CompressionSettings
-
-if TYPE_CHECKING:
-    from ..adaptation.settings import AdaptationSettings
 
 #: Names that texts have which were not in a file: of the page's text area, and of a list in Python.
 _NO_FILES = ("pasted", "the text")
@@ -52,7 +49,7 @@ def compress_command(model: str, revision: str | None, settings: CompressionSett
 
 
 def adapt_command(
-    settings: "AdaptationSettings",
+    settings: AdaptationSettings,
     compressed: str = "out",
     text: str | Sequence[str] | None = None,
     scored: str | None = None,
@@ -72,33 +69,17 @@ def adapt_command(
     >>> adapt_command(AdaptationSettings(), text=["a b.txt", "c.csv"]).partition(" --train ")[0]
     "subemb adapt out --train-text 'a b.txt' c.csv"
     """
-    defaults = type(settings)()
-    words: list[Any] = ["subemb", "adapt", compressed]
+    words = ["subemb", "adapt", compressed]
     source = "--labelled" if settings.objective in LABELLED else "--train-text"
     files = [text] if isinstance(text, str) else text
     words += ["--no-text"] if files is None else [source, *files]
-    words += ["--train", settings.train]
-    if settings.train == "last":
-        words += ["--last-layers", settings.last_layers]
-    if settings.reassign != defaults.reassign:
-        words += ["--reassign" if settings.reassign else "--no-reassign"]
-    steps = steps or settings.steps
-    words += ["--seconds", f"{settings.seconds:g}"] if steps is None else ["--steps", steps]
-    for name in (
-        "objective",
-        "batch_size",
-        "codebook_rate",
-        "network_rate",
-        "temperature",
-        "hidden_weight",
-        "replaced",
-        "sample",
-    ):
-        if getattr(settings, name) != getattr(defaults, name):
-            words += [f"--{name.replace('_', '-')}", getattr(settings, name)]
+    settings = settings if steps is None else replace(settings, steps=steps)
+    names = [name for name in dict.fromkeys(("train", *declared(AdaptationSettings))) if name not in ("device", "seed")]
+    always = ("train", "seconds", "last_layers") if settings.train == "last" else ("train", "seconds")
+    words += to_flags(settings, names, always)
     if scored is not None:
         words += ["--scored", scored]
-    return shlex.join([*map(str, words), "--seed", str(settings.seed), "-o", output])
+    return shlex.join([*words, *to_flags(settings, ("seed",), ("seed",)), "-o", output])
 
 
 def given_files(name: str, task: str | None = None) -> tuple[list[str], str]:

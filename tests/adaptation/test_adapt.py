@@ -14,7 +14,6 @@ from subemb.adaptation import AdaptationSettings, text_of, text_of_pairs
 from subemb.adaptation.objectives import SentenceVectors, distillation_for
 from subemb.adaptation.result import Adaptation
 from subemb.adaptation.session import Session
-from subemb.adaptation.texts import drawing_chances
 from subemb.adaptation.trainer import STATE_FILE, read_state
 from subemb.base.errors import Cancelled, InputError
 from subemb.base.progress import Progress
@@ -356,7 +355,6 @@ def test_what_cannot_be_adapted_is_said(model, compressed):
         ({"batch_size": 1}, "batch_size is 1"),
         ({"codebook_rate": -1}, "codebook_rate is -1"),
         ({"reassign": 1}, "reassign is 1"),
-        ({"replaced": 1.5}, "replaced is 1.5"),
         ({"seed": -1}, "seed is -1"),
     ],
 )
@@ -415,35 +413,3 @@ def test_a_classifier_gets_its_probabilities_back(tmp_path):
         return float(np.abs(wanted - found).mean())
 
     assert error(adapted) < 0.5 * error(subemb.attach(original, compressed))
-
-
-def test_some_tokens_are_exchanged_for_others_but_never_special_ones(model):
-    rows = model.token_ids(sentences())
-    chances = drawing_chances(model, rows)
-    special = model.tokenizer.all_special_ids
-    assert chances[special].sum() == 0
-    counts = np.bincount([number for row in rows for number in row], minlength=model.num_tokens)
-    common, rare = (
-        int(np.argmax(np.where(chances > 0, counts, -1))),
-        int(np.flatnonzero((chances.numpy() > 0) & (counts == 0))[0]),
-    )
-    assert float(chances[common] / chances[rare]) == pytest.approx(np.sqrt(counts[common] + 1.0))
-    objective = SentenceVectors(model, rows, replaced=0.3, chances=chances)
-    changed = objective._with_others(rows, torch.Generator().manual_seed(0))
-    assert [len(row) for row in changed] == [len(row) for row in rows]
-    before, after = (np.concatenate([np.array(row) for row in side]) for side in (rows, changed))
-    where = np.isin(before, special)
-    assert np.array_equal(before[where], after[where])
-    assert not np.isin(after[~where], special).any()
-    assert 0.2 < float((before != after)[~where].mean()) < 0.35  # some draw what stood there
-    assert objective._with_others(rows, torch.Generator().manual_seed(0)) == changed
-    everything = SentenceVectors(model, rows, replaced=1.0, chances=torch.zeros(model.num_tokens))
-    assert everything.replaced == 0  # nothing to draw
-
-
-def test_the_teacher_answers_for_what_the_student_is_shown(model):
-    """A student that is the teacher has nothing to learn, whatever was exchanged."""
-    rows = model.token_ids(sentences())
-    objective = SentenceVectors(model, rows, replaced=0.5, chances=drawing_chances(model, rows))
-    loss = objective.loss(model, list(range(20)), torch.Generator().manual_seed(1))
-    assert float(loss.detach()) < 1e-4

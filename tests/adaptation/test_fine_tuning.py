@@ -13,7 +13,7 @@ from entailment_models import made_pairs, make_classifier, make_encoder, train_q
 import subemb
 from subemb.adaptation import AdaptationSettings, text_of
 from subemb.adaptation.material import material_of, pairs_without
-from subemb.adaptation.objectives import MaskedText, SentenceVectors, drawn_masks, label_loss, order_loss
+from subemb.adaptation.objectives import MaskedText, drawn_masks, label_loss, order_loss
 from subemb.adaptation.result import Adaptation
 from subemb.adaptation.scoring import MaskedWordScore, score_of
 from subemb.base.errors import Cancelled, InputError, ModelError
@@ -296,21 +296,3 @@ def test_what_does_not_go_together_is_said(model, compressed, animals):
         subemb.adapt(animals, subemb.compress(animals.table, "product", 2, 6), objective="masked", steps=3)
     with pytest.raises(InputError, match="9 are too few"):
         subemb.adapt(model, compressed, labelled=pairs.select(range(9)), objective="similarity", steps=3)
-    with pytest.raises(InputError, match="hidden_weight is -1"):
-        AdaptationSettings(hidden_weight=-1)
-
-
-def test_hidden_states_can_be_part_of_the_loss(model, compressed):
-    rows = model.token_ids([f"{a} {b}" for a in NAMES[:6] for b in NAMES[6:12]])
-    places, generator = list(range(len(rows))), torch.Generator()
-    objective = SentenceVectors(model, rows, hidden_weight=0.5)
-    attached = subemb.attach(model, compressed)
-    assert float(objective.loss(model, places, generator).detach()) == pytest.approx(0, abs=1e-5)
-    # One sentence of one length at a time needs no padding: the network's own output is what counts.
-    wanted, found = (
-        torch.cat([side.network()(input_ids=torch.tensor([row])).last_hidden_state[0] for row in rows])
-        for side in (model, attached)
-    )
-    error = float(((found - wanted).square().sum() / wanted.square().sum()).detach())
-    without = float(SentenceVectors(model, rows).loss(attached, places, generator).detach())
-    assert float(objective.loss(attached, places, generator).detach()) == pytest.approx(without + 0.5 * error, rel=1e-4)

@@ -25,7 +25,7 @@ class Oven(Settings):
     minutes: float | None = setting(None, above=0, most=1e6, unit="minutes")
     share: float = setting(0.5, least=0, below=1)
     seed: int = setting(0, least=0, most=2**63 - 1)
-    light: bool = setting(True)
+    light: bool = setting(True, title="Light", help="So that one sees the cake.")
     door: bool | None = setting(None, fault="{name} must be open or not, not {value!r}")
     weight: float = setting(1.0, least=0, fault="{name} must be {needed}, {sides}, not {value}")
     note: str | None = setting(None, flag="")
@@ -120,8 +120,8 @@ def test_flags_say_what_is_declared(capsys):
     plain.add_flags(parser, Oven, ("mode", "degrees", "light", "note", "colour"))
     text = " ".join(parser.format_help().split())
     assert "-d DEGREES, --degrees DEGREES 50 % more is too hot (default 180)" in text
-    assert "--mode {grill,fan}" in text or "--mode MODE how it heats (default grill)" in text
-    assert "--light, --no-light (default yes)" in text
+    assert "--mode {grill,fan} how it heats (default grill)" in text
+    assert "--light, --no-light light: So that one sees the cake. (default yes)" in text
     assert "--paint" in text
     assert "note" not in text
     found = parser.parse_args(["--no-light", "-d", "60", "--paint", "blue"])
@@ -166,7 +166,7 @@ def test_bounds_of_widgets():
     assert bounds(Oven, "seed") == {"label": "Seed", "help": None, "min_value": 0, "max_value": 2**53 - 1}
     found = bounds(Oven, "minutes")
     assert [type(found[name]) for name in ("min_value", "max_value")] == [float, float]
-    assert bounds(Oven, "light") == {"label": "Light", "help": None}
+    assert bounds(Oven, "light") == {"label": "Light", "help": "So that one sees the cake."}
 
 
 @dataclass(frozen=True)

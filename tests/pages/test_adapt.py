@@ -98,9 +98,7 @@ def test_without_text_the_page_says_what_to_give(subject):
 def test_every_setting_is_explained(subject):
     test = checked(open_app(PAGE, REQUEST))
     main = [*test.main.number_input, *test.main.slider, *test.main.select_slider, *test.main.toggle]
-    assert {"Share of words exchanged", "Weight of hidden states", "Time", "Seed", "Codes may change"} <= {
-        part.label for part in main
-    }
+    assert {"Sentences a step", "Time", "Seed", "Codes may change"} <= {part.label for part in main}
     assert [part.label for part in main if not part.help] == []
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 from ....adaptation.settings import LABELLED, OBJECTIVES, TRAINED, AdaptationSettings
 from ....base.errors import InputError
+from ....base.plain import bounds
 from ....base.text import seconds_text, size_text
 from ....models.vocabulary import escape_markdown
 from ...shell.frame import Frame
@@ -28,6 +29,13 @@ LABELLED_SOURCES = {
 SCORED = {"The demonstration pairs": "demo", "A file of mine": "file", "Nothing": None}
 HELD_OUT = {"A tenth, held out": None, "A file of mine": "file"}
 DEFAULT = AdaptationSettings()
+_DECIMALS = {"codebook_rate": "%.5f", "network_rate": "%.6f"}
+
+
+def limits(name: str, numbers: bool = True, **instead: Any) -> dict[str, Any]:
+    """What a widget of a setting is told: label, help, and the limits of a number. instead: what is to be said in their place."""
+    found = bounds(AdaptationSettings, name) | instead
+    return found if numbers else {part: found[part] for part in ("label", "help")}
 
 
 def adapt_form(frame: Frame, start: Callable[[Frame, str], None]) -> None:
@@ -73,7 +81,7 @@ def what_it_costs(frame: Frame, settings: AdaptationSettings) -> str:
 def objective_input(frame: Frame) -> str:
     """What is learned."""
     titles = {choice.title: name for name, choice in OBJECTIVES.items() if name != "masked" or frame.model.has_head("masked")}
-    objective = titles[st.selectbox("What is learned", list(titles), key="adapt_objective")]
+    objective = titles[st.selectbox(**limits("objective", help=None), options=list(titles), key="adapt_objective")]
     st.caption(OBJECTIVES[objective].help)
     return objective
 
@@ -107,7 +115,7 @@ def text_inputs(objective: str) -> tuple[str, object, int]:
     elif source == "Upload":
         given = st.file_uploader("Files", key="adapt_files", accept_multiple_files=True)
     else:
-        sample = st.number_input("Sequences", 100, 1_000_000, DEFAULT.sample, step=1000, key="adapt_sample")
+        sample = st.number_input(**limits("sample", help=None), value=DEFAULT.sample, step=1000, key="adapt_sample")
     return source, given, sample
 
 
@@ -137,25 +145,14 @@ def scored_inputs(objective: str) -> tuple[str | None, object]:
 def settings_inputs(frame: Frame, objective: str, sample: int) -> AdaptationSettings | None:
     """What is trained, and how; None, with the reason shown, if the values do not go together."""
     titles = {choice.title: name for name, choice in TRAINED.items()}
-    train = titles[st.selectbox("What is trained", list(titles), key="adapt_train")]
+    train = titles[st.selectbox(**limits("train", help=None), options=list(titles), key="adapt_train")]
     stored = frame.run.size.total_bytes
     st.caption(f"{TRAINED[train].help} The table itself takes {size_text(stored)}, as before.")
-    last = st.number_input("Last layers", 1, 100, 1, key="adapt_last") if train == "last" else 1
-    budget = st.select_slider(
-        "Time",
-        list(MINUTES),
-        value="3 minutes",
-        key="adapt_time",
-        help="For the training, the search for codes included, however fast this computer is; to load, and to score the pairs, comes on "
-        "top. Most of what comes back comes back in the first minute.",
-    )
-    reassign = st.toggle(
-        "Codes may change",
-        value=True,
-        key="adapt_reassign",
-        help="Before the training, codes are found anew: tokens count by how often the text has them, and errors by how much the "
-        "network's output moves with them, so that subspaces make up for each other. For the methods cluster and product.",
-    )
+    last = DEFAULT.last_layers
+    if train == "last":
+        last = st.number_input(**limits("last_layers", help=None), value=last, key="adapt_last")
+    budget = st.select_slider(**limits("seconds", numbers=False), options=list(MINUTES), value="3 minutes", key="adapt_time")
+    reassign = st.toggle(**limits("reassign"), value=DEFAULT.reassign, key="adapt_reassign")
     with st.expander("Advanced"):
         more = advanced_inputs(frame, objective)
     try:
@@ -178,73 +175,14 @@ def advanced_inputs(frame: Frame, objective: str) -> dict[str, Any]:
     from ....adaptation.objectives import distilled_head
 
     found: dict[str, Any] = {}
-    steps = st.number_input(
-        "Steps instead of time",
-        0,
-        1_000_000,
-        0,
-        key="adapt_steps",
-        help="0: by time. So many steps give the same result every time, but take longer on a slower computer.",
-    )
+    by_time = limits("steps", min_value=0)
+    steps = st.number_input(**by_time | {"help": f"0: by time. {by_time['help']}"}, value=0, key="adapt_steps")
     found["steps"] = int(steps) or None
-    found["batch_size"] = st.number_input(
-        "Sentences a step",
-        2,
-        1024,
-        DEFAULT.batch_size,
-        key="adapt_batch",
-        help="What one step of the training looks at. More make each step better and slower, and need more memory.",
-    )
-    found["codebook_rate"] = st.number_input(
-        "Learning rate of codebooks",
-        1e-6,
-        1.0,
-        DEFAULT.codebook_rate,
-        format="%.5f",
-        key="adapt_books",
-        help="How far a step moves the shared sub-vectors. Too high, and what was learned is lost again; too low, and time is.",
-    )
-    found["network_rate"] = st.number_input(
-        "Learning rate of the network",
-        1e-7,
-        1.0,
-        DEFAULT.network_rate,
-        format="%.6f",
-        key="adapt_network",
-        help="The same for the weights of the network, where some are trained; in fine-tuning for the original's table too.",
-    )
+    names = {"batch_size": "adapt_batch", "codebook_rate": "adapt_books", "network_rate": "adapt_network"}
     if objective == "distill" and distilled_head(frame.model) is not None:
-        found["temperature"] = st.number_input(
-            "Temperature",
-            0.1,
-            100.0,
-            DEFAULT.temperature,
-            key="adapt_temperature",
-            help="Above 1, what the original holds for less likely is learned too; at 1, above all what it holds for most likely.",
-        )
-    elif objective == "distill":
-        found["replaced"] = st.slider(
-            "Share of words exchanged",
-            0.0,
-            1.0,
-            DEFAULT.replaced,
-            key="adapt_replaced",
-            help="In each sentence so many tokens are exchanged for others of the vocabulary, anew every time: the original knows the "
-            "vector of any sequence, so words can be learned that the text does not have. On STS benchmark it did not pay, and a step "
-            "takes longer.",
-        )
-        found["hidden_weight"] = st.number_input(
-            "Weight of hidden states",
-            0.0,
-            100.0,
-            DEFAULT.hidden_weight,
-            key="adapt_hidden",
-            help="Of the error of the last hidden states, token by token, beside that of the sentence vectors. On STS benchmark it did "
-            "not pay.",
-        )
-    found["seed"] = st.number_input(
-        "Seed", 0, 10**9, 0, key="adapt_seed", help="Of everything random. Another one shows how much of a result is chance."
-    )
+        names["temperature"] = "adapt_temperature"
+    for name, key in (names | {"seed": "adapt_seed"}).items():
+        found[name] = st.number_input(**limits(name), value=getattr(DEFAULT, name), format=_DECIMALS.get(name), key=key)
     return found
 
 
