@@ -66,10 +66,35 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(_scratch, ignore_errors=True)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _work_in_threads() -> Iterator[None]:
+    """Jobs run in threads of this process (see worker_threads.py), unless a test asks for ``worker_processes``."""
+    from worker_threads import WorkerThread
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("subemb.jobs.manager.WorkerProcess", WorkerThread)
+        yield
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _workers_of_its_own() -> Iterator[None]:
-    """A worker process keeps the environment that it was started with: none outlives the module whose jobs it ran."""
+    """No job outlives the module that started it, nor what the manager knows of it."""
     yield
+    _close_manager()
+
+
+@pytest.fixture
+def worker_processes(monkeypatch) -> Iterator[None]:
+    """Jobs run in processes, as in the app, for one test."""
+    from subemb.jobs.worker import WorkerProcess
+
+    _close_manager()
+    monkeypatch.setattr("subemb.jobs.manager.WorkerProcess", WorkerProcess)
+    yield
+    _close_manager()
+
+
+def _close_manager() -> None:
     jobs = sys.modules.get("subemb.jobs.manager")
     if jobs is not None:
         jobs.close_manager()

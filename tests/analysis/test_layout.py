@@ -22,6 +22,7 @@ from subemb.codec.compressed import SubspaceCompressed
 from subemb.codec.settings import CompressionSettings
 from subemb.jobs.manager import JobManager
 
+pytestmark = pytest.mark.usefixtures("worker_processes")
 LIMIT = 240
 QUICK = UmapSettings(n_neighbors=6, epochs=60)
 

@@ -20,6 +20,7 @@ from subemb.jobs import manager as jobs
 from subemb.jobs.manager import JobFailed, JobManager
 
 LIMIT = 60  # seconds; generous, for a busy machine
+pytestmark = pytest.mark.usefixtures("worker_processes")
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 
 
