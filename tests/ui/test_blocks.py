@@ -13,12 +13,12 @@ from subemb.ui.widgets.blocks import (
     Row,
     block_colors,
     color_number,
-    contrast,
     palette,
     rows_that_fit,
     table_html,
     wrapped_html,
 )
+from subemb.ui.widgets.colours import contrast
 
 OWN_ELEMENTS = {"style", "div", "table", "caption", "thead", "tbody", "tr", "th", "td", "span", "bdi", "small", "ul", "li"}
 

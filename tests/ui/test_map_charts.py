@@ -14,14 +14,14 @@ from subemb.analysis.layout import Layout
 from subemb.base.errors import InputError
 from subemb.codec import compress
 from subemb.models.vocabulary import KINDS, Vocabulary
-from subemb.ui.pages.token_map.charts import (
+from subemb.ui.pages.token_map.charts import LABELS, label_shifts, map_figure
+from subemb.ui.pages.token_map.colours import (
     CODE,
     ERROR,
     GRADIENT,
     ID,
     KIND,
     KIND_MARKS,
-    LABELS,
     NORM,
     by_code,
     by_kind,
@@ -29,16 +29,11 @@ from subemb.ui.pages.token_map.charts import (
     code_swatches,
     colouring_of,
     hue_ranks,
-    kept_on_the_plane,
     key_html,
-    label_shifts,
-    map_figure,
-    oklch,
-    only,
-    token_facts,
-    token_table,
 )
+from subemb.ui.pages.token_map.facts import kept_on_the_plane, only, token_facts, token_table
 from subemb.ui.pages.token_map.selection import ORIGINAL, RECONSTRUCTED
+from subemb.ui.widgets.colours import oklch
 
 TOKENS = [
     "[PAD]",

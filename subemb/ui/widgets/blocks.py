@@ -6,9 +6,9 @@ Everything here returns HTML for ``st.html``; token text is escaped here and now
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from math import cos, pi, sin
 
-from ...models.vocabulary import escape_html
+from ...base.text import escape_html
+from .colours import contrast, oklch
 
 HUES = 24
 LIGHTNESSES = (0.74, 0.62, 0.50)  # of OKLCH: far enough from white and from black to show on both themes
@@ -22,49 +22,12 @@ LARGEST_TITLED = 1_500  # blocks up to which each says its subspace and code in 
 
 @dataclass(frozen=True)
 class Row:
-    """One token as drawn. text: what it says, as it is. codes: f numbers. note: one short remark, such as a similarity.
+    """One token as drawn."""
 
-    shared: for each block, whether the chosen token has it too; None where no token was chosen.
-    """
-
-    text: str
-    codes: Sequence[int]
-    note: str = ""
-    shared: Sequence[bool] | None = None
-
-
-def _channel(value: float) -> int:
-    value = min(1.0, max(0.0, value))
-    encoded = 12.92 * value if value <= 0.0031308 else 1.055 * value ** (1 / 2.4) - 0.055
-    return round(255 * encoded)
-
-
-def _oklch(lightness: float, chroma: float, hue: float) -> str:
-    """An OKLCH colour as #rrggbb, cut to what a screen can show. Formula: Ottosson, "A perceptual color space", 2020."""
-    a, b = chroma * cos(hue), chroma * sin(hue)
-    long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
-    medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
-    short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
-    red = 4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short
-    green = -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short
-    blue = -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short
-    return "#" + "".join(f"{_channel(value):02x}" for value in (red, green, blue))
-
-
-def _luminance(color: str) -> float:
-    parts = [int(color[start : start + 2], 16) / 255 for start in (1, 3, 5)]
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def contrast(first: str, second: str) -> float:
-    """Contrast of two #rrggbb colours, 1 to 21, as WCAG 2.2 defines it.
-
-    >>> round(contrast("#000000", "#ffffff"), 1), contrast("#336699", "#336699")
-    (21.0, 1.0)
-    """
-    light, dark = sorted((_luminance(first), _luminance(second)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
+    text: str  # as it is, not escaped
+    codes: Sequence[int]  # f numbers
+    note: str = ""  # one short remark, such as a similarity
+    shared: Sequence[bool] | None = None  # for each block, whether the chosen token has it too; None where none was chosen
 
 
 @cache
@@ -73,8 +36,8 @@ def palette() -> tuple[tuple[str, str], ...]:
     colors = []
     for number in range(COLORS):
         lightness = LIGHTNESSES[number % len(LIGHTNESSES)]
-        background = _oklch(lightness, CHROMA, 2 * pi * number / COLORS)
-        colors.append((background, max("#000000", "#ffffff", key=lambda text: contrast(background, text))))
+        background = oklch(lightness, CHROMA, number / COLORS)
+        colors.append((background, max("#000000", "#FFFFFF", key=lambda text: contrast(background, text))))
     return tuple(colors)
 
 

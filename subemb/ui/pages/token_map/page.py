@@ -14,22 +14,9 @@ from ....tasks import layouts as map_job
 from ...shell.frame import Frame, page
 from ...shell.text import errors_shown, show_error
 from ...widgets.charts import download_csv
-from .charts import (
-    CODE,
-    ERROR,
-    ID,
-    KIND,
-    NORM,
-    TokenFacts,
-    colouring_of,
-    found_text,
-    kept_on_the_plane,
-    key_html,
-    map_figure,
-    only,
-    token_facts,
-    token_table,
-)
+from .charts import found_text, map_figure
+from .colours import CODE, ERROR, ID, KIND, NORM, colouring_of, key_html
+from .facts import TokenFacts, kept_on_the_plane, only, token_facts, token_table
 from .link import heard_of, link_maps, message
 from .selection import NOTHING, ORIGINAL, RECONSTRUCTED, Selection, after, sentence, within
 

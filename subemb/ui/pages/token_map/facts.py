@@ -1,0 +1,143 @@
+"""What is known of every token of a run: for hover, colours and tables; and of a map as a whole. No Streamlit here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ....analysis.error import reconstruction_error
+from ....analysis.layout import Layout
+from ....codec.compressed import Compressed, SubspaceCompressed
+from ....models.vocabulary import Vocabulary, plotly_text
+from ....runs import NEIGHBOURS
+from ...shell.text import shortened
+
+if TYPE_CHECKING:
+    import torch
+
+LONGEST_NAME = 40  # characters of a token in hover text and labels
+CODES_IN_HOVER = 8
+CODE_COLUMNS = 8  # with more subspaces the table has all codes in one column
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The n tokens on the maps, parallel arrays."""
+
+    ids: np.ndarray
+    kinds: np.ndarray
+    names: Sequence[str]  # for hover and labels, escaped for plotly
+    details: Sequence[str]  # for hover, below the name, escaped for plotly
+    label: str = ""  # what stands before the details
+
+
+@dataclass(frozen=True)
+class TokenFacts:
+    """Facts of all V tokens of one run; shared, not to be changed."""
+
+    error: np.ndarray  # (V,) relative squared error; its mean is the error of the table
+    cosine: np.ndarray  # (V,) of a vector and its reconstruction
+    norm: np.ndarray  # (V,) length of the vector
+    new_norm: np.ndarray  # (V,) length of its reconstruction
+    codes: np.ndarray | None  # (V, f) ints; None for methods without codes
+    names: list[str]  # escaped for plotly
+
+    def details(self, ids: np.ndarray) -> list[str]:
+        """Hover text of some tokens: codes and error. Short, because every drawn token has one."""
+        errors = [f"error {error:.3f}" for error in self.error[ids].tolist()]
+        if self.codes is None:
+            return errors
+        more = " …" if self.codes.shape[1] > CODES_IN_HOVER else ""
+        rows = self.codes[ids, :CODES_IN_HOVER].tolist()
+        return [f"{' '.join(map(str, row))}{more}<br>{text}" for row, text in zip(rows, errors, strict=True)]
+
+    def drawn(self, ids: np.ndarray, kinds: np.ndarray) -> Drawn:
+        """Some tokens, for the maps."""
+        label = "" if self.codes is None else "codes "
+        return Drawn(ids, kinds[ids], [self.names[i] for i in ids.tolist()], self.details(ids), label)
+
+
+def token_facts(table: "torch.Tensor", compressed: Compressed, vocabulary: Vocabulary) -> TokenFacts:
+    """Measure every token; takes under a second for 30,000 x 384."""
+    errors = reconstruction_error(table, compressed)
+    has_codes = isinstance(compressed, SubspaceCompressed)
+    norm = table.norm(dim=1).numpy()
+    # From what is there already: ||w^||^2 = ||w||^2 + ||w - w^||^2 - 2 w.(w - w^) needs the product; rebuilding is as cheap.
+    new_norm = compressed.reconstruct().norm(dim=1).numpy()
+    return TokenFacts(
+        error=errors.per_token,
+        cosine=errors.cosine,
+        norm=norm,
+        new_norm=new_norm,
+        codes=compressed.codes.numpy() if has_codes else None,
+        names=[plotly_text(shortened(text, LONGEST_NAME)) for text in vocabulary.display],
+    )
+
+
+def token_table(
+    ids: Sequence[int] | np.ndarray, facts: TokenFacts, vocabulary: Vocabulary, layout: Layout | None = None
+) -> pd.DataFrame:
+    """One row a token: id, token, kind, codes, errors, norms and, for tokens in ``layout``, where they are on both maps."""
+    ids = np.asarray(ids, dtype=np.int64)
+    columns: dict = {
+        "id": ids,
+        "token": [vocabulary.display[i] for i in ids.tolist()],
+        "kind": vocabulary.kinds[ids],
+    }
+    if facts.codes is not None:
+        codes = facts.codes[ids]
+        if codes.shape[1] <= CODE_COLUMNS:
+            columns |= {f"code {i}": codes[:, i] for i in range(codes.shape[1])}
+        else:
+            columns["codes"] = [" ".join(map(str, row)) for row in codes.tolist()]
+    columns |= {
+        "error": facts.error[ids],
+        "cosine": facts.cosine[ids],
+        "norm before": facts.norm[ids],
+        "norm after": facts.new_norm[ids],
+    }
+    if layout is not None and len(layout.ids):
+        place = np.searchsorted(layout.ids, ids).clip(max=len(layout.ids) - 1)
+        there = layout.ids[place] == ids
+        for side, points in (("before", layout.original), ("after", layout.reconstructed)):
+            for axis, name in enumerate("xy"):
+                columns[f"{name} {side}"] = np.where(there, points[place, axis], np.nan)
+    return pd.DataFrame(columns)
+
+
+# The map as a whole
+
+
+def only(layout: Layout, ids: np.ndarray) -> Layout:
+    """The part of a layout for some of its tokens (ascending ids)."""
+    if len(ids) == len(layout.ids):
+        return layout
+    at = np.searchsorted(layout.ids, ids)
+    return Layout(layout.method, ids, layout.original[at], layout.reconstructed[at], layout.explained, layout.neighbours_kept)
+
+
+def kept_on_the_plane(layout: Layout, k: int = NEIGHBOURS, sample: int = 2000, seed: int = 0) -> float | None:
+    """Share of the k nearest tokens on the original map that are among the k nearest on the reconstructed one.
+
+    Mean over ``sample`` of the layout's tokens, dealt by ``seed``; of several tokens at one place any may count as near.
+    None for fewer than 3 tokens. The same for the full space is :func:`subemb.analysis.neighbours_kept`.
+    """
+    from scipy.spatial import cKDTree
+
+    count = len(layout.ids)
+    k = min(k, count - 2)
+    if k < 1:
+        return None
+    asked = np.arange(count)
+    if count > sample:
+        asked = np.sort(np.random.default_rng(seed).choice(count, sample, replace=False))
+    before, after = (_others(cKDTree(points), points, asked, k) for points in (layout.original, layout.reconstructed))
+    return float(np.mean([len(a & b) / k for a, b in zip(before, after, strict=True)]))
+
+
+def _others(tree, points: np.ndarray, asked: np.ndarray, k: int) -> list[set[int]]:
+    """The k nearest of each asked point, itself left out."""
+    _, found = tree.query(points[asked], k=k + 1)
+    return [set([int(j) for j in row if j != i][:k]) for i, row in zip(asked.tolist(), found, strict=True)]
