@@ -1,4 +1,4 @@
-"""``subemb adapt``: train a compressed table until the model does again what the original does, and save the model."""
+"""``subemb adapt``: train a compressed table until the model answers as the original does, and save the model."""
 
 import argparse
 import json
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 def add(commands) -> None:
     command = commands.add_parser(
         "adapt",
-        help="train a compressed table until the model is itself again",
+        help="train a compressed table until the model answers as the original does",
         description="Train the codebooks of a compressed table, the original model being the teacher, and save the adapted model. "
-        "What `subemb compress -o DIR` wrote is taken up; of a model, the table is compressed first. With --objective masked, similarity or "
-        "entailment it is fine-tuned instead, and the original alike.",
+        "It starts from what `subemb compress -o DIR` wrote; given a model, it compresses the table first. With --objective masked, similarity "
+        "or entailment the model is fine-tuned instead, and the original in the same way, for comparison.",
     )
     add_sides(
         command,

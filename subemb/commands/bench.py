@@ -1,4 +1,4 @@
-"""``subemb bench``: speed against a peer on this machine, what token weights are worth, and what a model still can do."""
+"""``subemb bench``: speed compared with faiss on this machine, what token weights are worth, what a model can still do."""
 
 import argparse
 import json
@@ -13,7 +13,7 @@ WEIGHTS, TASKS, ADAPT = "weights", "tasks", "adapt"
 def add(commands) -> None:
     command = commands.add_parser(
         "bench",
-        help="measure speed against faiss, what token weights are worth, or what models still can do",
+        help="measure speed against faiss, what token weights are worth, or what models can still do",
         description="Measure speed as a ratio to faiss, alternating both in one run. "
         + bench_names(BENCHMARKS)
         + " weights: STS benchmark scores on compressed tables, by kind of token weights."
@@ -51,7 +51,7 @@ def bench_names(benchmarks) -> str:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Compare with a peer on this machine."""
+    """Run the benchmark that was named, or all of speed."""
     if given.name == WEIGHTS:
         return run_weights(given)
     if given.name == TASKS:

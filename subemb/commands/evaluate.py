@@ -1,4 +1,4 @@
-"""``subemb evaluate``: what a model still can do on its compressed table."""
+"""``subemb evaluate``: what a model can still do with its compressed table."""
 
 from . import evaluate_entailment, evaluate_fill_mask, evaluate_similarity
 

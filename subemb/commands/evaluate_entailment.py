@@ -188,7 +188,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _head(place: str | None, model: "PretrainedModel") -> "EntailmentHead | None":
-    """The head that a line names. Raises InputError if there is none, it is damaged or another model's."""
+    """The head that a line names. Raises InputError if it is not there, damaged, or made for another model."""
     if place is None:
         return None
     from ..evaluate.entailment.head_files import load_head

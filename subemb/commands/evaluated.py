@@ -22,11 +22,11 @@ _NEXT_COLUMN = re.compile(r",\s*(?=(?:first|second|gold|language)=)")
 
 @dataclass(frozen=True)
 class DataSet:
-    """Pairs to evaluate. read: how many there were before the sample of ``--limit``. is_demo: the demonstration set."""
+    """A labelled set to evaluate."""
 
-    pairs: "PairSet"
-    read: int
-    is_demo: bool = False
+    pairs: "PairSet"  # at most as many as ``--limit`` says
+    read: int  # how many there were before that
+    is_demo: bool = False  # the demonstration set
 
     def to_dict(self) -> dict[str, Any]:
         """What was read and what was left out, JSON types."""
@@ -156,7 +156,7 @@ def sampled(pairs: "PairSet", limit: int | None, seed: int) -> DataSet:
 
 
 def together(sets: list[DataSet]) -> list[DataSet]:
-    """Sets of one kind that are each of other languages as one set, to be told apart by language; else as they are."""
+    """Sets of one kind with no language in common become one set, which is reported by language; others stay as they are."""
     from ..evaluate.data.pairs import combine
 
     languages = [set(one.pairs.languages) for one in sets]
@@ -172,7 +172,7 @@ _RESULT_FILE = "subspace_embedding.safetensors"
 
 @dataclass(frozen=True)
 class Compared:
-    """The sides of a model, the original first, and the compressed table of the second, None if there is but one side."""
+    """The sides of a model, the original first, and the compressed table of the second (None if there is only the original)."""
 
     model: "PretrainedModel"
     compressed: "Compressed | None"
@@ -238,7 +238,7 @@ def open_compared(
         return Compared(model, compressed, _sides_of_saved(folder, model, compressed))
     if given.original is not None:
         raise InputError(
-            f"--model says where the original of a saved result lies, and {given.model} is none; leave --model out, "
+            f"--model says where the original of a saved result is, but {given.model} is not a saved result; leave --model out, "
             "or give the folder that `subemb compress -o DIR` wrote"
         )
     from .. import load

@@ -73,7 +73,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _report(model, path: Path) -> dict:
-    """The HTML report of a saved result; its quality is measured anew, since the folder holds none."""
+    """The HTML report of a saved result; its quality is measured here, since the folder does not hold it."""
     from ..adaptation.result import Adaptation
     from ..export import html_report
     from ..export.compact_folder import write_file

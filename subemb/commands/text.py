@@ -21,10 +21,10 @@ REDRAW_SECONDS = 0.1
 
 
 class ProgressLine:
-    """A progress callback that redraws one line of a terminal, and draws nothing where there is none.
+    """A progress callback that redraws one line of a terminal; without a terminal it draws nothing.
 
-    While it is open, Ctrl-C is also remembered and told to the work at its next message: an interrupt that arrives inside
-    a callback of compiled code is otherwise lost.
+    While it is open, Ctrl-C is also remembered, and the work is asked to stop at its next message: an interrupt that arrives
+    inside a callback of compiled code is otherwise lost.
 
     >>> with ProgressLine(enabled=False) as progress:
     ...     progress(Progress("k-means", 0.5))
@@ -179,7 +179,7 @@ def _name(token: dict[str, Any]) -> str:
     return f"#{token['id']}" if token["token"] is None else f"{token['token']} #{token['id']}"
 
 
-#: Says of a set that it is none to quote numbers of.
+#: Said of the demonstration set, whose numbers are not to be quoted.
 DEMONSTRATION = "demonstration material that comes with subemb, not a benchmark; give your own with --data FILE"
 LONGEST_LINE = 200  # characters of a sentence
 BLOCKS = 8  # listed
@@ -218,7 +218,7 @@ def scores_table(
     rows: Sequence[tuple[Sequence[str], Mapping[str, float | None], Mapping[str, dict[str, Any]]]],
     numbers: Sequence[int] = (),
 ) -> str:
-    """A line for each row: its labels, the value of every side, and the difference of every side to the first.
+    """One line a row: its labels, the value of every side, and the difference of every side from the first.
 
     rows: labels, side -> value in natural units or None, side -> Interval as a dict. numbers: labels that are flush right.
     """

@@ -71,7 +71,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 def default_name(model: str, card: dict) -> str:
-    """The model's name and a hash of what the head was made of, so that heads of other data or settings stand beside it."""
+    """The model's name and a hash of data and settings, so that heads made from others are kept beside it."""
     import hashlib
 
     made_of = json.dumps([card["model"]["identity"], [data["digest"] for data in card["data"]], card["settings"]])
@@ -90,7 +90,7 @@ def command_text(given: argparse.Namespace, settings: HeadSettings) -> str:
 
 
 def head_text(card: dict) -> str:
-    """What was trained, and how well it judges what was set aside."""
+    """What was trained, and its accuracy on the pairs that were set aside."""
     from ..base.text import columns_text, count_text, one_line
 
     rows = [["DATA", "PAIRS", "SKIPPED", "SET ASIDE", "ACCURACY"]]

@@ -17,9 +17,9 @@ CARD_FILE = "README.md"
 
 
 def compact(model: "PretrainedModel", folder: Path, adaptation: "Adaptation | None" = None) -> Path:
-    """Write codes, codebooks, changed weights, config and a model card into a folder, made if need be. Returns the folder.
+    """Write codes, codebooks, changed weights, a configuration and a model card into a folder. Returns the folder.
 
-    model: compressed or adapted. adaptation: what is known of it; by default what an adapted model says itself.
+    model: compressed or adapted. adaptation: settings and scores for the card; by default those that an adapted model carries.
     Raises InputError if the disk is full or the folder holds something else, see :func:`check_folder`.
     """
     folder = Path(folder)
@@ -30,7 +30,10 @@ def compact(model: "PretrainedModel", folder: Path, adaptation: "Adaptation | No
 
 
 def check_folder(folder: Path) -> None:
-    """Raises InputError if writing a compact folder here would replace what subemb has not written: better before the work."""
+    """Raises InputError if writing a compact folder here would replace files that subemb did not write.
+
+    To be called before the work as well, so that nobody waits for a result that cannot be written.
+    """
     from ..codec import storage
 
     storage.check_may_write(folder)

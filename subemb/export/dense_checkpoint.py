@@ -1,4 +1,4 @@
-"""A checkpoint for tools that know nothing of subemb: the original's files, with the reconstructed table written into them."""
+"""A checkpoint for tools that do not know subemb: the original's files, with the reconstructed table written into them."""
 
 import json
 import shutil

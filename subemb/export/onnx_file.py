@@ -18,11 +18,11 @@ CHECKED = 4096  # tokens compared; all of a smaller vocabulary
 
 @dataclass(frozen=True)
 class OnnxCheck:
-    """What the check found. largest_difference: over all numbers of ``tokens`` tokens. bytes: of the file."""
+    """What the comparison of onnxruntime with torch found."""
 
-    tokens: int
-    largest_difference: float
-    bytes: int
+    tokens: int  # compared
+    largest_difference: float  # of any number of their vectors
+    bytes: int  # of the file
     opset: int = OPSET
 
 

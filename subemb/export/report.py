@@ -177,7 +177,7 @@ class ScoredSet:
 
 
 def scored_set(report: "ScoredSet | SimilarityReport | EntailmentReport") -> ScoredSet:
-    """The main scores of an evaluation. Raises InputError for what is none."""
+    """The main scores of an evaluation. Raises InputError for anything else."""
     if isinstance(report, ScoredSet):
         return report
     if isinstance(report, SimilarityReport):

@@ -141,7 +141,7 @@ def test_a_changed_form_says_that_the_page_shows_another_run(models):
     test = opened(Request("small", None, QUICK))
     assert "Not run yet" not in notes(test)
     test.number_input(key="form_f_product").set_value(3).run()
-    assert "Not run yet. The page is still about **small**" in notes(test)
+    assert "Not run yet. The page still shows **small**" in notes(test)
     test.number_input(key="form_f_product").set_value(2).run()
     assert "Not run yet" not in notes(test)
 

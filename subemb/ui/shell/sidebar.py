@@ -345,11 +345,11 @@ def settings_form(visit: Visit, name: str, revision: str | None) -> None:
 
 
 def _not_run_yet(visit: Visit, request: Request) -> None:
-    """Say so while the form is about something else than the page, which changes by Run only."""
+    """Say that the form differs from the page, which changes only when Run is pressed."""
     shown = visit.request
     if not visit.is_about(request):
         st.caption(
-            f":material/info: Not run yet. The page is still about **{escape_markdown(shown.model)}**, "
+            f":material/info: Not run yet. The page still shows **{escape_markdown(shown.model)}**, "
             f"{escape_markdown(settings_text(shown.settings))}."
         )
 

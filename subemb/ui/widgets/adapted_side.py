@@ -21,7 +21,7 @@ def adapted_side(frame: Frame) -> None:
     visit = frame.visit
     if visit.adapted is not None and visit.adapted not in {known.key for known in found}:
         if run_key_of(visit.adapted) is None:  # else it is one of a run that was shown before
-            st.caption("The adaptation in this link is not kept on this server any more: two sides are shown.")
+            st.caption("The adaptation in this link is no longer on this server: only two sides are shown.")
         visit.adapted = None
         write_parameter(ADAPTED, None)
     if not found:

@@ -66,7 +66,7 @@ def uploaded_pairs(task: str, key: str, linked: str | None) -> PairSet | None:
 
 
 def _take(key: str) -> None:
-    """Keep what was uploaded, or let it go when the visitor takes it away."""
+    """Remember the uploaded files, or forget them when the visitor removes them."""
     given = st.session_state.get(f"{key}_upload") or []
     st.session_state[f"{key}_files"] = [(entry.name, entry.getvalue()) for entry in given]
 
@@ -92,7 +92,7 @@ def _kept(files: list[tuple[str, bytes]], key: str) -> None:
 
 @st.cache_data(max_entries=8, show_spinner="Reading the file")
 def _read(digest: str, name: str, task: str, columns: Columns | None, _content: bytes) -> PairSet:
-    """``digest``, of the content, is what the cache goes by."""
+    """The rows of a file. digest: of its content, the key of the cache."""
     return read_pairs(_content, name, task, columns)
 
 
@@ -122,7 +122,7 @@ def _mapping(files: list[tuple[str, bytes]], task: str, key: str) -> Columns | N
     ):
         columns = _mapping_widgets(found, task, f"{key}_{mark}")
         if len(files) > 1:
-            st.caption(f"The first rows of {escape_markdown(name)}. A choice of other columns holds for all files.")
+            st.caption(f"The first rows of {escape_markdown(name)}. Columns that you choose are read from all files.")
         return columns
 
 

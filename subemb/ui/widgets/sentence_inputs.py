@@ -1,4 +1,4 @@
-"""Sentences that a visitor types: kept over pages, cut where they are too long, and part of the link while they fit into one."""
+"""Sentences that a visitor types: kept between pages, cut where they are too long, and part of the link while they fit."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from urllib.parse import quote

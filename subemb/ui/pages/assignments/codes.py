@@ -68,7 +68,7 @@ def codewords_view(assignment: Assignment) -> None:
         return
     st.markdown(
         f"**{count_text(len(ids))}** of {count_text(vocabulary)} tokens ({percent_text(len(ids) / vocabulary)}) use code "
-        f"**{code}** of {unit} **{subspace}**; used alike, each of the {count_text(size)} codes would have "
+        f"**{code}** of {unit} **{subspace}**; if all were used equally often, each of the {count_text(size)} codes would have "
         f"{count_text(round(vocabulary / size))}."
     )
     block_legend(assignment, compared=False)
@@ -140,7 +140,7 @@ def entropy_chart(table: pd.DataFrame, unit: str) -> go.Figure:
     figure.add_scatter(
         x=table[unit],
         y=table["largest possible, bits"],
-        name="all codes used alike: log2 Q",
+        name="all codes used equally often: log2 Q",
         mode="lines+markers",
         line={"color": PALETTE[1], "dash": "dash"},
         marker={"symbol": "line-ew-open", "size": 12},
@@ -200,7 +200,7 @@ def usage_view(assignment: Assignment) -> None:
     show(
         entropy_chart(table, unit),
         f"Entropy of the codes of each of {len(table)} {unit}s, from {table['entropy, bits'].min():.2f} to "
-        f"{table['entropy, bits'].max():.2f} bits; used alike they would have {table['largest possible, bits'].max():.2f} bits.",
+        f"{table['entropy, bits'].max():.2f} bits; used equally often they would have {table['largest possible, bits'].max():.2f} bits.",
         table,
         key="entropy",
         file_name="subemb-code-usage.csv",

@@ -115,7 +115,7 @@ def group_table(values: np.ndarray, cosine: np.ndarray, labels: np.ndarray, orde
 
 
 def group_chart(table: pd.DataFrame, title: str, whole: float) -> go.Figure:
-    """A line from the 10 to the 90 % quantile for every group, with its median and mean. whole: mean of all tokens."""
+    """For every group a line from its 10 to its 90 % quantile, with median and mean. whole: the mean error of all tokens."""
     names = [f"{plotly_text(str(name))} ({count:,})" for name, count in zip(table["group"], table["tokens"], strict=True)]
     figure = go.Figure()
     for number, name in enumerate(names):

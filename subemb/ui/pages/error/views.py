@@ -1,4 +1,4 @@
-"""The page Reconstruction error: what the views draw, and the cached measurements behind them."""
+"""The page Reconstruction error, its views of one run: overview, by group, by id, best and worst tokens."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +22,7 @@ MOST_SCRIPTS = 25
 
 @dataclass
 class Measured:
-    """What the views of this page share."""
+    """The run on the page with the error of every token, measured when first asked for."""
 
     frame: Frame
 

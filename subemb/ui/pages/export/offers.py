@@ -22,11 +22,11 @@ _BYTES_A_SECOND = 60e6
 
 @dataclass(frozen=True)
 class WhatIsShown:
-    """What the page is about. adaptation: one that is over, or None."""
+    """The result that is taken away."""
 
     run: Run
     model: "PretrainedModel"
-    adaptation: Adaptation | None
+    adaptation: Adaptation | None  # a finished one, or None
 
     @property
     def name(self) -> str:
@@ -48,11 +48,11 @@ class WhatIsShown:
 
 
 class Offer:
-    """One thing to take away. kind: of subemb.tasks.exports. language: of the snippet."""
+    """One form to take the result away in."""
 
-    kind: str
+    kind: str  # as subemb.tasks.exports calls it
     title: str
-    language = "python"
+    language = "python"  # of the snippet that shows how to use it
 
     def explanation(self, shown: WhatIsShown) -> str:
         """What it is and what it holds, in markdown."""
@@ -81,7 +81,7 @@ class CompactFolder(Offer):
     def explanation(self, shown: WhatIsShown) -> str:
         changed = f", and the {size_text(shown.changed_bytes)} of weights that were trained" if shown.changed_bytes else ""
         return (
-            "The small one, for whoever has subemb: the codes and codebooks as safetensors"
+            "The small one, for users of subemb: the codes and codebooks as safetensors"
             f"{changed}, a configuration, and a model card with sizes and scores. The other weights are not in it: subemb takes them "
             f"from **{shown.name}**, which has to be where it is used too, under the same name."
         )
@@ -103,7 +103,7 @@ class DenseCheckpoint(Offer):
     def explanation(self, shown: WhatIsShown) -> str:
         library = "sentence-transformers and transformers" if shown.model.is_sentence_model else "transformers"
         return (
-            f"For tools that know nothing of subemb: a whole model in the form that {library} read, with tokenizer, and with the "
+            f"For tools that do not know subemb: a whole model in the form that {library} read, with tokenizer, and with the "
             "table written out in full. It behaves as the compressed model does, but is **as large as the original**: nothing is "
             "saved by it."
         )

@@ -34,7 +34,7 @@ def evaluations(frame: Frame, subject: Subject) -> list:
 
 
 def report_card(frame: Frame, shown: WhatIsShown) -> None:
-    """What it is, what is in it, how large it is, its download."""
+    """The report: what is in it, how large it is, and its download."""
     st.subheader("HTML report", anchor=False)
     st.markdown(
         "One page to read, to print and to hand on: settings, size and quality, charts to point at, tables, versions, and the "
@@ -71,10 +71,10 @@ def report_card(frame: Frame, shown: WhatIsShown) -> None:
 
 
 def export_view(frame: Frame) -> None:
-    """The whole page: what is taken away, and four cards."""
+    """Which model is taken away, and four cards: one a form."""
     shown = WhatIsShown(frame.run, frame.model, adaptation_of(frame))
     what_is_taken(shown)
-    st.caption("What is made stays on this server for a while, for everybody who shows the same.")
+    st.caption("Files made here stay on this server for a while, for everybody who opens the same result.")
     places = [column for _ in range(2) for column in st.columns(2, gap="medium")]
     for place, offer in zip(places, OFFERS, strict=False):
         with place.container(border=True, height="stretch", key=f"export_{offer.kind}"), frame.errors():
@@ -110,7 +110,7 @@ def what_is_taken(shown: WhatIsShown) -> None:
 
 
 def export_card(frame: Frame, shown: WhatIsShown, offer: Offer) -> None:
-    """What it is, what is in it, how large it is, how to make it, to download it and to use it."""
+    """One form: what it is, how large it is, a button that makes it, its download, and how to use it."""
     st.subheader(offer.title, anchor=False)
     st.markdown(offer.explanation(shown))
     problem = offer.problem(shown)
@@ -185,7 +185,7 @@ def draw() -> None:
     """The page."""
     frame = page(
         "Export",
-        "Take away what you see here: a small folder for subemb, a whole model for tools that know nothing of it, the table alone for "
+        "Take away what you see here: a small folder for subemb, a whole model for tools that do not know it, the table alone for "
         "ONNX, or a report to read and print.",
     )
     with frame.errors():

@@ -157,7 +157,7 @@ def runs_table(runs: list[Run], shown: str) -> pd.DataFrame:
 
 
 RUNS_COLUMNS = {
-    "shown": st.column_config.TextColumn("✓", width=28, help="The run that this page is about"),
+    "shown": st.column_config.TextColumn("✓", width=28, help="The run on this page"),
     "run": st.column_config.TextColumn("Method and settings", width=230),
     "total": st.column_config.NumberColumn(
         "Total kB", width=62, format="%.1f", help="Everything stored, in units of 1000 bytes"

@@ -1,4 +1,4 @@
-"""Parts of the first page besides the cards."""
+"""Home: sizes and quality of the run that is shown, its error step by step, and the other runs of this visit."""
 
 import streamlit as st
 
@@ -13,7 +13,7 @@ from .cards import RUNS_COLUMNS, quality_card, runs_table, size_card
 
 
 def example_note(frame: Frame) -> None:
-    """Which run the cards are about, and, for the example, that it is one."""
+    """Say which run the cards show, and that the example is an example."""
     if not frame.is_example:
         heading(frame)
         return
@@ -89,7 +89,7 @@ def draw() -> None:
             return
         if frame.visit.running is not None:
             live_view(frame.visit)
-        example_note(frame)  # right above the cards that it is about
+        example_note(frame)  # right above the cards that it explains
         left, right = st.columns(2, gap="medium")
         with left:
             size_card(frame.run)
