@@ -15,6 +15,7 @@ import torch
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
 from ..codec import attach
+from ..codec.methods import METHODS
 from .codes import sensitive_codes
 from .material import Material, check_given, material_of
 from .result import ADAPTED, COMPRESSED, ORIGINAL, TUNED, Adaptation
@@ -75,9 +76,9 @@ def check_adaptable(model: "PretrainedModel", compressed: "Compressed") -> None:
     from ..codec.compressed import SubspaceCompressed
 
     if not isinstance(compressed, SubspaceCompressed):
+        with_codebooks = ", ".join(key for key, method in METHODS.items() if method.uses_codebooks)
         raise InputError(
-            f"{compressed.settings.method} has no codebooks to train; compress with a method that has: cluster, product, "
-            "arbitrary, optimized_product or residual"
+            f"{compressed.settings.method} has no codebooks to train; compress with a method that has: {with_codebooks}"
         )
     if (compressed.num_embeddings, compressed.embedding_dim) != (model.num_tokens, model.dim):
         raise InputError(

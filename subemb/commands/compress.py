@@ -46,12 +46,7 @@ def settings_of(given: argparse.Namespace) -> tuple[CompressionSettings, str | N
     name = given.method or DEFAULT.method
     method = METHODS[name]
     values = {option: getattr(given, option) for option in (*_NAMES, "seed") if getattr(given, option) is not None}
-    unread = {"rank"} if name != "low_rank" else set()
-    if not method.uses_codebooks:
-        unread |= {"subspaces", "codebook_size", "unique", "weights"}
-    if not method.is_iterative:
-        unread |= {"iterations", "tolerance"}
-    for option in sorted(unread & set(values)):
+    for option in sorted(set(values) - {*method.reads, "seed"}):
         raise InputError(f"{name} does not use --{option.replace('_', '-')}; leave it out, or choose another method")
     text = None
     if given.text is not None:

@@ -43,7 +43,7 @@ def compress_command(model: str, revision: str | None, settings: CompressionSett
             if method.is_iterative and getattr(settings, name) != _DEFAULTS[name]:
                 words += [f"--{name}", str(getattr(settings, name))]
         words += ["--seed", str(settings.seed)]
-    if settings.method == "low_rank" and settings.rank is not None:
+    if "rank" in method.reads and settings.rank is not None:
         words += ["--rank", str(settings.rank)]
     return shlex.join([*words, "-o", output])
 

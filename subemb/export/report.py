@@ -387,10 +387,10 @@ def _compression_facts(settings: CompressionSettings) -> list[Fact]:
     method = METHODS[settings.method]
     items = [("Method", f"{method.title}: {method.summary}")]
     if method.uses_codebooks:
-        additive = settings.method == "residual"
+        additive = method.is_additive
         items += [
             (
-                "Stages" if additive else "Subspaces f",
+                method.subspaces_label,
                 f"{settings.subspaces}: every token is that many small integers, its codes",
             ),
             (

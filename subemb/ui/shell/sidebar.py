@@ -7,6 +7,8 @@ import streamlit as st
 from ...base.errors import InputError
 from ...base.text import count_text, percent_text, seconds_text, size_text
 from ...codec.methods import METHODS
+from ...codec.methods.base import Method
+from ...codec.methods.codebooks import CodebookMethod
 from ...codec.settings import WEIGHT_NAMES, WEIGHTS, CompressionSettings, settings_text
 from ...codec.subspaces import LARGEST_CODEBOOK, automatic_codebook_size
 from ...jobs.manager import Job, manager
@@ -28,15 +30,6 @@ PAGES = (
     ("pages/8_Export.py", "Export", ":material/ios_share:"),
 )
 ANOTHER = "Another Hugging Face model …"
-#: Q offered first for methods whose tuples may collide; the automatic Q is made for unique tuples.
-SUGGESTED = {
-    "cluster": (3, None),
-    "arbitrary": (3, None),
-    "random": (3, None),
-    "product": (8, 256),
-    "optimized_product": (8, 256),
-    "residual": (4, 256),
-}
 LONGEST_TEXT = 5_000_000
 _DOWNLOAD = "subemb_download"  # session state: key of the download that this visitor waits for
 
@@ -183,9 +176,9 @@ def settings_widgets(visit: Visit) -> tuple[CompressionSettings | None, str | No
     values: dict = {"method": key}
     text = None
     if method.uses_codebooks:
-        values |= _codebook_widgets(key, shown)
+        values |= _codebook_widgets(method, shown)
         text = _weights_widgets(values, shown)
-    if key == "low_rank":
+    if "rank" in method.reads:
         _initial("form_rank", shown.rank)
         values["rank"] = st.number_input(
             "Rank", value=None, min_value=1, key="form_rank", placeholder="automatic: D / 8", persist_state="session"
@@ -200,18 +193,19 @@ def settings_widgets(visit: Visit) -> tuple[CompressionSettings | None, str | No
         return None, text
 
 
-def _codebook_widgets(key: str, shown: CompressionSettings) -> dict:
-    f, q = (shown.subspaces, shown.codebook_size) if key == shown.method else SUGGESTED[key]
-    _initial(f"form_f_{key}", f)
-    _initial(f"form_q_{key}", q)
+def _codebook_widgets(method: CodebookMethod, shown: CompressionSettings) -> dict:
+    key = method.key
+    offered = shown if key == shown.method else method.suggested
+    _initial(f"form_f_{key}", offered.subspaces)
+    _initial(f"form_q_{key}", offered.codebook_size)
     left, right = st.columns(2)
     subspaces = left.number_input(
-        "Stages" if key == "residual" else "Subspaces f",
+        method.subspaces_label,
         min_value=1,
         step=1,
         key=f"form_f_{key}",
         persist_state="session",
-        help="How many codes each token gets." if key == "residual" else "Into how many pieces every vector is cut.",
+        help=method.subspaces_help,
     )
     size = right.number_input(
         "Codebook Q",
@@ -224,15 +218,15 @@ def _codebook_widgets(key: str, shown: CompressionSettings) -> dict:
         help="Codebook size: shared sub-vectors per subspace. Empty: the smallest Q that gives every token its own tuple, ceil(V ** (1/f)).",
     )
     values = {"subspaces": int(subspaces or 1), "codebook_size": None if size is None else int(size)}
-    if METHODS[key].can_be_unique:
-        _initial(f"form_unique_{key}", shown.wants_unique if key == shown.method else METHODS[key].is_unique)
+    if method.can_be_unique:
+        _initial(f"form_unique_{key}", shown.wants_unique if key == shown.method else method.is_unique)
         unique = st.toggle(
             "Distinct tuples",
             key=f"form_unique_{key}",
             persist_state="session",
             help="No two tokens may get the same codes. Needs Q ** f >= V.",
         )
-        values["unique"] = None if unique == METHODS[key].is_unique else unique
+        values["unique"] = None if unique == method.is_unique else unique
     return values
 
 
@@ -272,7 +266,7 @@ def _weights_widgets(values: dict, shown: CompressionSettings) -> str | None:
     return text
 
 
-def _stopping_widgets(method, shown: CompressionSettings) -> dict:
+def _stopping_widgets(method: Method, shown: CompressionSettings) -> dict:
     _initial("form_seed", shown.seed)
     _initial("form_iterations", shown.iterations)
     seed = st.number_input("Seed", min_value=0, max_value=2**32 - 1, step=1, key="form_seed", persist_state="session")
@@ -314,7 +308,7 @@ def _enough_tuples(settings: CompressionSettings, vocabulary: int) -> str:
     """What to change where Q ** f is too small."""
     enough = automatic_codebook_size(vocabulary, settings.subspaces)
     remedy = f"raise Q to {enough:,} or leave it empty" if enough <= LARGEST_CODEBOOK else "raise f"
-    return remedy + (", or switch Distinct tuples off" if METHODS[settings.method].can_be_unique else "")
+    return remedy + (", or switch Distinct tuples off" if settings.about.can_be_unique else "")
 
 
 @st.fragment

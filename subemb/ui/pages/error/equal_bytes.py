@@ -146,7 +146,7 @@ def _weights_text(settings: CompressionSettings) -> str:
     text = "Hatched bars belong to methods that cannot be made as small, or as large; their bytes stand in the table. "
     if settings.weights == "none":
         return text + "Every token counts alike for all methods."
-    return text + "Methods with codebooks use this run's token weights; low rank, int8 and int4 know none."
+    return text + "Methods with codebooks use this run's token weights; the others know none."
 
 
 def note_text(entry: Compared) -> str:
