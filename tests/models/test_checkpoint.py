@@ -1,6 +1,8 @@
 """Finding and reading the token table of a checkpoint folder, and refusing what cannot be used."""
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -8,6 +10,7 @@ from checkpoints import TOKENS, make_albert, make_bert, make_gpt2, make_roberta,
 from safetensors.torch import load_file, save_file
 
 from subemb.base.errors import Cancelled, ModelError
+from subemb.models import checkpoint as module
 from subemb.models.checkpoint import open_checkpoint
 from subemb.models.network import table_name_by_network
 
@@ -120,6 +123,61 @@ def test_reading_reports_and_can_be_stopped(tmp_path):
     assert [message.fraction for message in seen] == [0.0, 1.0]
     with pytest.raises(Cancelled):
         checkpoint.read_table(lambda message: True)
+
+
+# Opening once
+
+
+@pytest.fixture
+def readings(monkeypatch):
+    """Names of the folders that were really read."""
+    read = []
+    really = module.read_checkpoint
+    monkeypatch.setattr(module, "read_checkpoint", lambda folder: read.append(folder.name) or really(folder))
+    return read
+
+
+def test_a_folder_is_read_once_whichever_thread_asks(tmp_path, readings):
+    folder = make_table(tmp_path / "m", TABLE)
+    with ThreadPoolExecutor(8) as pool:
+        opened = list(pool.map(open_checkpoint, [folder] * 24))
+    assert readings == ["m"]
+    assert len(set(map(id, opened))) == 1
+
+
+@pytest.mark.parametrize("change", ["content", "time", "new", "gone", "in a folder of it"])
+def test_a_folder_that_changed_is_read_anew(tmp_path, readings, change):
+    folder = make_table(tmp_path / "m", TABLE)
+    (folder / "notes.txt").write_text("mine")
+    (folder / "1_Pooling").mkdir()
+    open_checkpoint(folder)
+    if change == "content":
+        reconfigured(folder, other=1)
+    elif change == "time":
+        os.utime(folder / "model.safetensors", (1, 1))
+    elif change == "gone":
+        (folder / "notes.txt").unlink()
+    else:
+        (folder / ("vocab.txt" if change == "new" else "1_Pooling/config.json")).write_text("{}")
+    assert open_checkpoint(folder).read_table().equal(TABLE)
+    open_checkpoint(folder)
+    assert readings == ["m", "m"]
+
+
+def test_only_so_many_are_remembered(tmp_path, readings, monkeypatch):
+    monkeypatch.setattr(module, "MOST_OPEN", 2)
+    folders = [make_table(tmp_path / name, TABLE) for name in "abc"]
+    for folder in (folders[0], *folders, folders[1], folders[0]):
+        open_checkpoint(folder)
+    assert readings == ["a", "b", "c", "a"]
+
+
+def test_a_broken_folder_is_looked_at_again(tmp_path):
+    folder = make_table(tmp_path / "m", TABLE)
+    (folder / "config.json").rename(folder / "elsewhere")
+    refusal(folder, "broken")
+    (folder / "elsewhere").rename(folder / "config.json")
+    assert open_checkpoint(folder).read_table().equal(TABLE)
 
 
 # Counting

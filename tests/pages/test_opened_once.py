@@ -1,0 +1,37 @@
+"""A page reads each model folder once, however often it asks for the model, and a rerun reads none."""
+
+import pytest
+import streamlit as st
+from apps import APP, checked, open_app, own_folders
+from checkpoints import SPECIAL, WORDS, make_bert
+
+from subemb.codec.settings import CompressionSettings
+from subemb.models import checkpoint
+from subemb.runs import run_and_keep
+from subemb.ui.shell.request import Request
+
+QUICK = CompressionSettings("product", subspaces=2, codebook_size=8, iterations=1)
+PAGES = ["app.py", *sorted(f"pages/{path.name}" for path in (APP.parent / "pages").glob("*.py"))]
+
+
+@pytest.fixture(scope="module")
+def request_of_small(tmp_path_factory):
+    """A finished run of a model in a folder; the picker lists the bundled model beside it."""
+    with own_folders(tmp_path_factory) as models:
+        make_bert(models / "small", [*SPECIAL, *WORDS])
+        run_and_keep("small", None, QUICK.to_dict())
+        yield Request("small", None, QUICK)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_reads_each_folder_once_and_a_rerun_none(request_of_small, page, monkeypatch):
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    checkpoint.forget_checkpoints()
+    read = []
+    really = checkpoint.read_checkpoint
+    monkeypatch.setattr(checkpoint, "read_checkpoint", lambda folder: read.append(folder.name) or really(folder))
+    test = checked(open_app(page, request_of_small))
+    assert sorted(read) == ["model", "small"]
+    checked(test.run())
+    assert sorted(read) == ["model", "small"]
