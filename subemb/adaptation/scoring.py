@@ -79,7 +79,7 @@ def score_of(side: "PretrainedModel", pairs: "PairSet") -> float:
     import numpy as np
 
     from ..evaluate.entailment.engines import engine_for
-    from ..evaluate.entailment.report import judged
+    from ..evaluate.entailment.pairs import judged
     from ..evaluate.similarity.pairs import cosines
     from ..evaluate.statistics import accuracy, average_precision, spearman
 

@@ -312,6 +312,8 @@ def from_plain(kind: Any, value: Any, where: str = "") -> Any:
     if origin in (dict, Mapping) and isinstance(value, Mapping):
         key_kind, part = parts or (Any, Any)
         return {(int(key) if key_kind is int else key): from_plain(part, item, f"{where}.{key}") for key, item in value.items()}
+    if getattr(kind, "__module__", "") == "numpy" and isinstance(value, list):
+        return _array(value)
     if kind is float and (value is None or (isinstance(value, int | float) and not isinstance(value, bool))):
         return math.nan if value is None else float(value)
     if isinstance(kind, type) and isinstance(value, kind) and isinstance(value, bool) == (kind is bool):
@@ -332,6 +334,13 @@ def _dataclass_of(kind: type, value: Any, where: str) -> Any:
         what = f"has {unknown[0]!r}, which is unknown" if unknown else f"lacks {min(needed - set(value))!r}"
         raise InputError(f"{where} {what}; it is damaged, or of another version of subemb")
     return kind(**{name: from_plain(hints[name], item, f"{where}.{name}") for name, item in value.items()})
+
+
+def _array(values: list) -> Any:
+    """A NumPy array; the dataclass that it is for gives it its type and its shape."""
+    import numpy as np
+
+    return np.array(values)
 
 
 def _one_of(parts: tuple, value: Any, where: str) -> Any:

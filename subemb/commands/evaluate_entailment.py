@@ -4,6 +4,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
+from ..base.plain import to_plain
 from ..base.progress import ProgressCallback, part_of
 from ..base.text import columns_text, count_text, one_line, p_text, score_text
 from .evaluated import (
@@ -23,8 +24,7 @@ from .text import data_text, heading_text, intervals_lines, scores_table, senten
 
 if TYPE_CHECKING:
     from ..evaluate.entailment.head import EntailmentHead
-    from ..evaluate.entailment.pairs import PairJudgement
-    from ..evaluate.entailment.report import EntailmentReport, Score
+    from ..evaluate.entailment.pairs import EntailmentReport, JudgedScores, PairJudgement
     from ..models.model import PretrainedModel
 
 
@@ -241,22 +241,10 @@ def _set_report(data: DataSet, found: "EntailmentReport", flipped: int) -> dict[
     }
 
 
-def _score(score: "Score") -> dict[str, Any]:
-    """One side on some pairs; NaN becomes None."""
-    from dataclasses import asdict
-
-    return {
-        "accuracy": _none(score.accuracy),
-        "confusion": [list(row) for row in score.confusion],
-        "difference": None if score.difference is None else score.difference.to_dict(),
-        "mcnemar": None if score.mcnemar is None else asdict(score.mcnemar),
-        "agreement": _none(score.agreement),
-        "kappa": _none(score.kappa),
-    }
-
-
-def _none(value: float | None) -> float | None:
-    return None if value is None or value != value else value
+def _score(score: "JudgedScores") -> dict[str, Any]:
+    """One side on some pairs, JSON types."""
+    names = ("accuracy", "confusion", "difference", "mcnemar", "agreement", "kappa")
+    return to_plain({name: getattr(score, name) for name in names})
 
 
 def _flip(data: DataSet, found: "EntailmentReport", flip) -> dict[str, Any]:

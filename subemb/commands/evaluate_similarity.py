@@ -23,7 +23,7 @@ from .evaluated import (
 if TYPE_CHECKING:
     from ..evaluate.data.pairs import WordSet
     from ..evaluate.similarity.attribution import Attribution, SentenceEffects
-    from ..evaluate.similarity.report import SimilarityReport
+    from ..evaluate.similarity.pairs import SimilarityReport
     from ..evaluate.similarity.sentences import PairComparison, ReadSentence
     from ..evaluate.similarity.words import WordReport
 
@@ -150,13 +150,13 @@ def _word_report(found: "WordReport") -> dict[str, Any]:
     from dataclasses import asdict
 
     return {
-        "name": found.words.name,
-        "format": found.words.format,
-        "pairs_read": len(found.words),
+        "name": found.pairs.name,
+        "format": found.pairs.format,
+        "pairs_read": len(found.pairs),
         "pairs": len(found),
         "unknown_words": list(found.unknown),
-        "rows_skipped": sum(entry.count for entry in found.words.skipped),
-        "skipped": [asdict(entry) for entry in found.words.skipped],
+        "rows_skipped": sum(entry.count for entry in found.pairs.skipped),
+        "skipped": [asdict(entry) for entry in found.pairs.skipped],
         "scores": {side: scores.to_dict() for side, scores in found.scores.items()},
         "by_pieces": {
             kind: {side: scores.to_dict() for side, scores in scored.items()} for kind, scored in found.by_pieces.items()

@@ -12,7 +12,7 @@ from ..base.progress import Progress
 from ..base.text import columns_text, count_text, one_line, percent_text, score_text, seconds_text, size_text
 from ..codec.settings import CompressionSettings, settings_text
 from ..evaluate.data.pairs import Skipped, skipped_text
-from ..evaluate.similarity.report import METRIC_NAMES
+from ..evaluate.report import METRIC_NAMES
 from ..evaluate.statistics import Interval
 from ..runs import NEIGHBOURS, Run
 

@@ -6,12 +6,13 @@ pairs or a constant side for a correlation, no positive pair for F1 and average 
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..base.errors import InputError
+from ..base.plain import from_plain, to_plain
 from ..base.progress import ProgressCallback, report
 
 #: Counts handled at once by the bootstrap: about 16 MB for each array of them.
@@ -136,25 +137,6 @@ STATISTICS = tuple(_RESAMPLED)
 MOST_RESAMPLES = 100_000
 
 
-# What reports share
-
-
-def none_for_nan(value: float | None) -> float | None:
-    """A number as JSON has it, which knows no NaN."""
-    return None if value is None or value != value else value
-
-
-def nan_for_none(value: float | None) -> float:
-    """The reverse of :func:`none_for_nan`."""
-    return math.nan if value is None else value
-
-
-def read_only(array: np.ndarray) -> np.ndarray:
-    """The array, which nobody can change any more."""
-    array.flags.writeable = False
-    return array
-
-
 # One side
 
 
@@ -192,18 +174,25 @@ def f1(gold, predicted) -> float:
     gold, predicted = _pair(gold, predicted)
     _binary(gold, "gold")
     _binary(predicted, "predicted")
-    right = float((gold * predicted).sum())
-    return 2 * right / float(gold.sum() + predicted.sum()) if gold.any() else math.nan
+    if not gold.any():
+        return math.nan
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(gold, predicted))
 
 
 def average_precision(gold, scores) -> float:
     """Sum over thresholds k of ``(recall_k - recall_k-1) * precision_k``, from the highest score down; equal scores are one k.
 
-    gold: (n,) in 0 and 1. The definition of scikit-learn's ``average_precision_score``. NaN if gold has no 1.
+    gold: (n,) in 0 and 1. NaN if gold has no 1.
     """
     gold, scores = _pair(gold, scores)
     _binary(gold, "gold")
-    return _whole("average_precision", gold, scores)
+    if not gold.any():
+        return math.nan
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(gold, scores))
 
 
 def best_threshold(gold, scores, measure: str = "accuracy") -> float:
@@ -254,7 +243,35 @@ def confusion(gold, predicted, classes: int) -> np.ndarray:
     for name, values in (("gold", gold), ("predicted", predicted)):
         if np.any((values != np.floor(values)) | (values < 0) | (values >= classes)):
             raise InputError(f"{name} has a class that is not among 0 to {classes - 1}")
-    return np.bincount((gold * classes + predicted).astype(np.int64), minlength=classes * classes).reshape(classes, classes)
+    if not len(gold):
+        return np.zeros((classes, classes), np.int64)
+    from sklearn.metrics import confusion_matrix
+
+    return confusion_matrix(gold, predicted, labels=range(classes))
+
+
+def cohen_kappa(first, second, classes: int) -> float:
+    """Agreement beyond chance of two (n,) judgements in 0..classes-1, -1..1 (Cohen 1960).
+
+    NaN without pairs, or if both give one and the same label to all of them.
+    """
+    first, second = _pair(first, second)
+    if not len(first) or (_constant(np.concatenate([first, second]))):
+        return math.nan
+    from sklearn.metrics import cohen_kappa_score
+
+    return float(cohen_kappa_score(first, second, labels=range(classes)))
+
+
+def descending_ranks(values: np.ndarray) -> np.ndarray:
+    """(n,) ranks from 1 for the highest; equal values share the mean of their ranks.
+
+    >>> descending_ranks(np.array([0.1, 0.9, 0.1])).tolist()
+    [2.5, 1.0, 2.5]
+    """
+    from scipy.stats import rankdata
+
+    return rankdata(-np.asarray(values, np.float64))
 
 
 # Two sides
@@ -283,12 +300,12 @@ class Interval:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types; NaN becomes None."""
-        return {name: none_for_nan(value) for name, value in asdict(self).items()}
+        return to_plain(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Interval":
         """The reverse of :meth:`to_dict`."""
-        return cls(**{name: nan_for_none(value) for name, value in values.items()})
+        return from_plain(cls, values)
 
 
 def paired_bootstrap(

@@ -22,8 +22,7 @@ from ..base.errors import InputError
 from ..base.text import count_text, percent_text, score_text, seconds_text, size_text, without_control
 from ..codec.settings import GIVEN, METHODS, WEIGHT_NAMES, CompressionSettings, settings_text
 from ..codec.sizes import FLOAT_BYTES
-from ..evaluate.entailment.report import EntailmentReport
-from ..evaluate.similarity.report import METRIC_NAMES, SimilarityReport
+from ..evaluate.report import METRIC_NAMES, Report
 from ..evaluate.statistics import Interval
 from ..runs import NEIGHBOURS, Run
 from .charts import Chart, error_chart, loss_chart, score_chart
@@ -47,7 +46,7 @@ class Table:
 def html_report(
     run: Run | None = None,
     adaptation: Adaptation | None = None,
-    results: "Iterable[ScoredSet | SimilarityReport | EntailmentReport]" = (),
+    results: "Iterable[ScoredSet | Report]" = (),
     *,
     measured: str = "compressed",
     versions_used: Mapping[str, str] | None = None,
@@ -176,29 +175,21 @@ class ScoredSet:
         return next(iter(self.values))
 
 
-def scored_set(report: "ScoredSet | SimilarityReport | EntailmentReport") -> ScoredSet:
+def scored_set(report: ScoredSet | Report) -> ScoredSet:
     """The main scores of an evaluation. Raises InputError for anything else."""
     if isinstance(report, ScoredSet):
         return report
-    if isinstance(report, SimilarityReport):
-        metric = report.metrics[0]
-        return ScoredSet(
-            report.pairs.name,
-            len(report),
-            METRIC_NAMES[metric],
-            {side: 100 * found.values[metric] for side, found in report.scores.items()},
-            {side: found.differences[metric] for side, found in report.scores.items() if metric in found.differences},
-        )
-    if isinstance(report, EntailmentReport):
-        return ScoredSet(
-            report.data,
-            len(report),
-            "Accuracy, %",
-            {side: 100 * found.accuracy for side, found in report.scores.items()},
-            {side: found.difference for side, found in report.scores.items() if found.difference is not None},
-            report.engine,
-        )
-    raise InputError(f"a {type(report).__name__} holds no scores; give reports of evaluate_pairs or evaluate_entailment")
+    if not isinstance(report, Report):
+        raise InputError(f"a {type(report).__name__} holds no scores; give reports of evaluate_pairs or evaluate_entailment")
+    metric = report.metrics[0]
+    return ScoredSet(
+        report.pairs.name,
+        len(report),
+        METRIC_NAMES[metric] + (", %" if metric == "accuracy" else ""),
+        {side: 100 * found.values[metric] for side, found in report.scores.items()},
+        {side: found.differences[metric] for side, found in report.scores.items() if metric in found.differences},
+        report.judged_by,
+    )
 
 
 def adaptation_set(adaptation: Adaptation) -> ScoredSet | None:

@@ -48,7 +48,7 @@ def begin_adaptation(
     labelled: pairs to learn from.
     Raises InputError for what does not go together, or if the cache cannot be written.
     """
-    from ..evaluate.similarity.report import pairs_to_dict
+    from ..base.plain import to_plain
 
     if subject.run_key is None:
         raise InputError("there is no compressed table to adapt; press Run first")
@@ -70,8 +70,8 @@ def begin_adaptation(
         "subject": [subject.name, subject.revision, subject.identity, subject.run_key],
         "settings": settings.to_dict(),
         "text": None if text is None else {"name": text.name, "sentences": list(text.sentences), "skipped": text.skipped},
-        "scored": None if scored is None else pairs_to_dict(scored),
-        "labelled": None if labelled is None else pairs_to_dict(labelled),
+        "scored": None if scored is None else to_plain(scored),
+        "labelled": None if labelled is None else to_plain(labelled),
     }
     publish(folder, key, lambda path: (path / _INPUTS).write_text(json.dumps(inputs), encoding="utf-8"))
     keep_newest(folder, KEPT)
@@ -200,7 +200,8 @@ _lock = threading.Lock()
 def _session(key: str) -> "Session":
     from ..adaptation.session import Session, check_adaptable
     from ..adaptation.texts import Text
-    from ..evaluate.similarity.report import pairs_from_dict
+    from ..base.plain import from_plain
+    from ..evaluate.data.pairs import PairSet
     from ..runs import kept_compressed
     from .sides import open_sides
 
@@ -215,10 +216,10 @@ def _session(key: str) -> "Session":
         compressed,
         None if text is None else Text(text["name"], tuple(text["sentences"]), text["skipped"]),
         AdaptationSettings.from_dict(inputs["settings"]),
-        None if scored is None else pairs_from_dict(scored),
+        None if scored is None else from_plain(PairSet, scored),
         _folder(key),
         key,
-        None if labelled is None else pairs_from_dict(labelled),
+        None if labelled is None else from_plain(PairSet, labelled),
     )
 
 

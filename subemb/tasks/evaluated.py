@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..base.errors import InputError
 from ..base.paths import cache_folder
+from ..evaluate.entailment.pairs import EntailmentReport
 from ..export.report import ScoredSet, scored_set
 from . import evaluations as entailment
 from . import similarity_sets
@@ -65,11 +66,11 @@ def read_evaluation(path: Path, changed: float) -> Evaluation | None:
         if values["format"] != FORMAT:
             return None
         if kind == SIMILARITY:
-            from ..evaluate.similarity.report import SimilarityReport
+            from ..evaluate.similarity.pairs import SimilarityReport
 
             report = SimilarityReport.from_dict(values["result"]["report"])
             return Evaluation(kind, key, report.pairs.digest, scored_set(report))
-        result = entailment.SetResult.from_dict(values["result"])
-        return Evaluation(kind, key, result.report.digest, scored_set(result.report))
+        report = EntailmentReport.from_dict(values["result"])
+        return Evaluation(kind, key, report.pairs.digest, scored_set(report))
     except (OSError, ValueError, TypeError, KeyError, InputError):
         return None

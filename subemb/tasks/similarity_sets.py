@@ -10,13 +10,13 @@ from .sides import Subject, open_sides
 
 if TYPE_CHECKING:
     from ..evaluate.data.pairs import PairSet, WordSet
-    from ..evaluate.similarity.report import SimilarityReport
+    from ..evaluate.similarity.pairs import SimilarityReport
     from ..evaluate.similarity.words import WordReport
 
 MOST_PAIRS = 50_000  # of a job: their sentences are kept with the result
 RESAMPLES, SEED = 2000, 0
 _SET, _WORDS = "similarity-set", "word-similarity"
-_FORMAT = 1  # of the kept reports; another number when they change
+_FORMAT = 2  # of the kept reports; another number when they change
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def words_key(subject: Subject, digest: str, resamples: int = RESAMPLES, seed: i
 
 def kept_set(key: str) -> "Kept | None":
     """The kept result of a labelled set, its report a SimilarityReport; None if it is not there."""
-    from ..evaluate.similarity.report import SimilarityReport
+    from ..evaluate.similarity.pairs import SimilarityReport
 
     return _kept(_SET, key, SimilarityReport.from_dict)
 

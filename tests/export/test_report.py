@@ -21,7 +21,7 @@ from subemb.cli import parser as command_line
 from subemb.codec.settings import CompressionSettings
 from subemb.evaluate import demo_pairs, evaluate_pairs
 from subemb.evaluate.data.pairs import LABELS, PairSet
-from subemb.evaluate.entailment.report import make_report
+from subemb.evaluate.entailment.pairs import make_report
 from subemb.evaluate.statistics import Interval
 from subemb.export.charts import error_chart, loss_chart, score_chart
 from subemb.export.report import ScoredSet, environment, html_report, scored_set, script_json

@@ -12,19 +12,16 @@ from subemb.base.paths import cache_folder
 from subemb.codec.settings import CompressionSettings
 from subemb.evaluate.data.pairs import LABELS, PairSet, Skipped
 from subemb.evaluate.entailment.engines import EngineChoice, engine_for, engine_options
-from subemb.evaluate.entailment.pairs import evaluate_entailment
+from subemb.evaluate.entailment.pairs import EntailmentReport, Writing, evaluate_entailment, writing_of
 from subemb.runs import run_and_keep
 from subemb.tasks import evaluations as entailment
 from subemb.tasks import sides
 from subemb.tasks.evaluations import (
     LONGEST,
-    SetResult,
-    Writing,
     evaluate_set,
     judge_pair,
     kept_set,
     set_key,
-    writing_of,
 )
 from subemb.tasks.sides import Subject, open_sides
 
@@ -148,7 +145,7 @@ def test_a_set_is_evaluated_kept_and_found_again(subjects, name):
     assert evaluate_set(subject, pairs, choice, 50) == key
     kept = kept_set(key)
     direct = evaluate_entailment(open_sides(subject), pairs, resamples=50)
-    assert kept.report.to_dict() == direct.to_dict()
+    assert kept.to_dict() == direct.to_dict()
     assert kept.pairs == pairs
     assert kept.writing["en"].script == "Latin"
     assert evaluate_set(subject, pairs, choice, 50) == key  # at once
@@ -192,7 +189,7 @@ def test_a_kept_result_that_is_damaged_is_none(subjects):
     path.write_text(path.read_text()[:-20])
     assert kept_set(key) is None
     assert evaluate_set(subject, pairs, EngineChoice(), 10) == key
-    assert isinstance(kept_set(key), SetResult)
+    assert isinstance(kept_set(key), EntailmentReport)
 
 
 def test_the_script_of_a_language_is_that_of_most_of_its_sentences(subjects):

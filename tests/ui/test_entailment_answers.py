@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from subemb.evaluate.data.pairs import LABELS, TWO_WAY_LABELS, PairSet
-from subemb.evaluate.entailment.report import make_report
-from subemb.tasks.evaluations import SetResult
+from subemb.evaluate.entailment.pairs import EntailmentReport, make_report
 from subemb.ui.pages.entailment import charts
 from subemb.ui.pages.entailment import labelled as answers
 from subemb.ui.pages.entailment.labelled import unknown_sentence
@@ -18,12 +17,12 @@ class Engine:
         self.labels = labels
 
 
-def made_result(gold, predicted, languages=(), labels=LABELS) -> SetResult:
+def made_result(gold, predicted, languages=(), labels=LABELS) -> EntailmentReport:
     """A result in which every side of ``predicted`` says this."""
     texts = [f"sentence {number}" for number in range(len(gold))]
     pairs = PairSet("made", "entailment", "made", texts, texts, gold, labels, languages)
     found = {side: np.eye(len(labels))[chosen] for side, chosen in predicted.items()}
-    return SetResult(make_report(Engine(labels), pairs, found, resamples=200), pairs, {})
+    return make_report(Engine(labels), pairs, found, resamples=200)
 
 
 GOLD = [0, 0, 1, 1, 2, 2, 2, 2, 1, 0]  # 3, 3, 4 of ten
@@ -33,7 +32,7 @@ AFTER = [0, 0, 0, 0, 0, 0, 0, 0, 2, 0]  # 9, 0, 1
 
 @pytest.fixture
 def report():
-    return made_result(GOLD, {"original": BEFORE, "compressed": AFTER}).report
+    return made_result(GOLD, {"original": BEFORE, "compressed": AFTER})
 
 
 def test_shares_of_people_and_sides(report):
@@ -58,16 +57,16 @@ def test_a_side_that_gives_one_answer_is_named(report):
 
 
 def test_nothing_is_said_of_sides_that_answer_as_people_do():
-    balanced = made_result(GOLD, {"original": GOLD, "compressed": BEFORE}).report
+    balanced = made_result(GOLD, {"original": GOLD, "compressed": BEFORE})
     assert answers.answers_sentences(balanced, is_head=True) == []
     # A set that is mostly entailment is judged so rightly.
-    one_sided = made_result([0] * 9 + [1], {"original": [0] * 10, "compressed": [0] * 10}).report
+    one_sided = made_result([0] * 9 + [1], {"original": [0] * 10, "compressed": [0] * 10})
     assert answers.answers_sentences(one_sided, is_head=True) == []
 
 
 @pytest.mark.parametrize("sides", [["original"], ["original", "compressed"], ["original", "compressed", "adapted"]])
 def test_the_chart_has_a_full_bar_for_people_and_every_side(sides):
-    report = made_result(GOLD, dict(zip(sides, (BEFORE, AFTER, GOLD), strict=False))).report
+    report = made_result(GOLD, dict(zip(sides, (BEFORE, AFTER, GOLD), strict=False)))
     figure = answers.answers_chart(report)
     assert [trace.name for trace in figure.data] == list(report.labels)
     assert list(figure.data[0].y) == ["As labelled", *(side.capitalize() for side in sides)]
@@ -79,7 +78,7 @@ def test_the_chart_has_a_full_bar_for_people_and_every_side(sides):
 
 
 def test_two_labels():
-    report = made_result([0, 1], {"original": [0, 1], "compressed": [1, 1]}, labels=TWO_WAY_LABELS).report
+    report = made_result([0, 1], {"original": [0, 1], "compressed": [1, 1]}, labels=TWO_WAY_LABELS)
     assert answers.leaning(report) == {"compressed": 1}
     assert "**not entailment**" in answers.answers_sentences(report, is_head=True)[0]
 
@@ -90,7 +89,7 @@ def test_languages_in_which_the_first_side_guesses_are_named():
     known, guessed = gold[:many], [0] * many  # English all right, Thai half
     result = made_result(gold, {"original": known + guessed, "compressed": gold}, ["en"] * many + ["th"] * many)
     table = charts.language_table(result)
-    sentence = unknown_sentence(table, result.report, 0.5)
+    sentence = unknown_sentence(table, result, 0.5)
     assert sentence.startswith("In Thai \\(th\\) already **original**")
     assert "English" not in sentence
-    assert unknown_sentence(table, result.report, 0.1) == ""
+    assert unknown_sentence(table, result, 0.1) == ""

@@ -1,16 +1,15 @@
 """Charts of the page Entailment: what is drawn, from numbers that are known."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.stats import binomtest
 
 from subemb.evaluate.data.pairs import LABELS, TWO_WAY_LABELS, PairSet
-from subemb.evaluate.entailment.pairs import PairJudgement
-from subemb.evaluate.entailment.report import Score, make_report
+from subemb.evaluate.entailment.pairs import EntailmentReport, JudgedScores, PairJudgement, Writing, make_report
 from subemb.evaluate.statistics import Interval, McNemar
-from subemb.tasks.evaluations import SetResult, Writing
 from subemb.ui.pages.entailment import charts
 from subemb.ui.pages.entailment.labelled import agreement_sentence, confusion_alt, languages_alt, languages_sentence
 from subemb.ui.pages.entailment.pair import flip_text, pair_alt
@@ -28,14 +27,14 @@ class Engine:
         self.labels = labels
 
 
-def made_result(gold, predicted, languages=(), labels=LABELS, texts=None, engine=LABELS) -> SetResult:
+def made_result(gold, predicted, languages=(), labels=LABELS, texts=None, engine=LABELS) -> EntailmentReport:
     """A result in which every side of ``predicted`` says this, each with 0.8."""
     texts = texts or [f"sentence {number}" for number in range(len(gold))]
     pairs = PairSet("made", "entailment", "made", texts, texts, gold, labels, languages)
     found = {side: np.eye(len(engine))[chosen] * 0.7 + 0.3 / len(engine) for side, chosen in predicted.items()}
     report = make_report(Engine(engine), pairs, found, resamples=200)
     writing = {code: Writing("Latin" if code in ("en", "de") else "Thai", 10) for code in dict.fromkeys(languages)}
-    return SetResult(report, pairs, writing if len(writing) > 1 else {})
+    return replace(report, writing=writing if len(writing) > 1 else {})
 
 
 @pytest.fixture
@@ -94,7 +93,7 @@ def test_names_of_sides_are_escaped():
 
 
 def test_confusion_matrices_share_their_colours_and_tell_counts_and_shares():
-    score = Score(0.5, ((3, 1, 0), (0, 0, 0), (1, 1, 2)))
+    score = JudgedScores({"accuracy": 0.5}, confusion=((3, 1, 0), (0, 0, 0), (1, 1, 2)))
     figure = charts.confusion_chart(LABELS, score, "original")
     heat = figure.data[0]
     assert (heat.zmin, heat.zmax) == (0, 100)
@@ -109,18 +108,18 @@ def test_confusion_matrices_share_their_colours_and_tell_counts_and_shares():
 
 
 def test_the_table_of_confusions_adds_up(languages):
-    table = charts.confusion_table(languages.report)
+    table = charts.confusion_table(languages)
     assert table.groupby("side")["pairs"].sum().to_dict() == {"original": 8, "compressed": 8}
     right = table[table["labelled"] == table["judged"]].groupby("side")["pairs"].sum()
     assert right.to_dict() == {"original": 6, "compressed": 5}
-    assert "entailment: 3 of 3 judged as labelled (100.0 %)" in confusion_alt(languages.report, "original")
+    assert "entailment: 3 of 3 judged as labelled (100.0 %)" in confusion_alt(languages, "original")
 
 
 def test_two_labels():
     result = made_result(
         [0, 1, 1], {"original": [0, 1, 0], "compressed": [0, 1, 1]}, labels=TWO_WAY_LABELS, engine=TWO_WAY_LABELS
     )
-    figure = charts.confusion_chart(result.report.labels, result.report.scores["original"], "original")
+    figure = charts.confusion_chart(result.labels, result.scores["original"], "original")
     assert list(figure.data[0].x) == ["entailment", "not<br>entailment"]
     assert charts.flips_table(result, "compressed")["what became of it"].tolist() == ["wrong → right"]
 
@@ -150,7 +149,7 @@ def test_languages_are_ordered_by_loss_or_by_before(languages):
 
 def test_the_chart_of_languages_draws_every_side_with_intervals(languages):
     table = charts.language_table(languages)
-    figure = charts.accuracy_chart(table, languages.report.sides, charts.LARGEST_LOSS, 0.4)
+    figure = charts.accuracy_chart(table, languages.sides, charts.LARGEST_LOSS, 0.4)
     original, compressed = figure.data
     np.testing.assert_allclose(original.x, [75, 100, 50])
     np.testing.assert_allclose(compressed.x, [25, 100, 100])
@@ -161,16 +160,16 @@ def test_the_chart_of_languages_draws_every_side_with_intervals(languages):
     names = [("Thai (th)", "Thai"), ("English (en)", "Latin"), ("German (de)", "Latin")]
     assert list(figure.layout.yaxis.ticktext) == [language + small.format(script) for language, script in names]
     assert figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1]  # the first at the top
-    change = charts.change_chart(table, languages.report.sides, charts.LARGEST_LOSS)
+    change = charts.change_chart(table, languages.sides, charts.LARGEST_LOSS)
     assert list(change.data[0].text) == ["−50.0", "0.0", "+50.0"]
 
 
 def test_languages_in_words(languages):
     table = charts.language_table(languages)
-    assert languages_alt(table, languages.report).endswith(
+    assert languages_alt(table, languages).endswith(
         "Thai (th) 75.0 % to 25.0 %; English (en) 100.0 % to 100.0 %; German (de) 50.0 % to 100.0 %"
     )
-    sentence = languages_sentence(table, languages.report)
+    sentence = languages_sentence(table, languages)
     assert "**−50.0 points** in Thai" in sentence
     assert "10 tokens of the vocabulary" in sentence
     assert "**+50.0 points** in German" in sentence
@@ -185,8 +184,8 @@ def test_languages_with_hostile_codes_are_escaped():
     result = made_result([0, 1], {"original": [0, 1], "compressed": [0, 0]}, ["<b>", "%{x}"])
     table = charts.language_table(result)
     for figure in (
-        charts.accuracy_chart(table, result.report.sides, charts.LARGEST_LOSS, 0.5),
-        charts.change_chart(table, result.report.sides, charts.LARGEST_LOSS),
+        charts.accuracy_chart(table, result.sides, charts.LARGEST_LOSS, 0.5),
+        charts.change_chart(table, result.sides, charts.LARGEST_LOSS),
     ):
         assert not any("<b>" in text or "%{x}" in text for text in figure.layout.yaxis.ticktext)
         assert not any("<b>" in str(row) or "%{x}" in str(row) for row in figure.data[0].customdata)
@@ -250,6 +249,6 @@ def test_mcnemar_is_read_for_people():
 
 
 def test_agreement_is_told_with_kappa_and_flips(languages):
-    said = agreement_sentence(languages.report, "compressed")
+    said = agreement_sentence(languages, "compressed")
     assert "**62.5 %** of the pairs alike" in said
     assert "3 pairs flipped" in said

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from subemb.evaluate.data.pairs import PairSet
-from subemb.evaluate.similarity.report import METRICS, SideScores, SimilarityReport
+from subemb.evaluate.report import METRICS, SideScores
+from subemb.evaluate.similarity.pairs import SimilarityReport
 from subemb.evaluate.similarity.sentences import ListComparison
 from subemb.evaluate.statistics import Interval
 from subemb.ui.pages.similarity import charts
@@ -27,7 +28,12 @@ def made_report(task: str = "similarity", languages: tuple[str, ...] = (), pairs
     }
     by_language = dict.fromkeys(dict.fromkeys(languages), scores)
     return SimilarityReport(
-        found, "mean", ("original", "compressed"), {"original": before, "compressed": before[::-1].copy()}, scores, by_language
+        pairs=found,
+        pooling="mean",
+        sides=("original", "compressed"),
+        cosines={"original": before, "compressed": before[::-1].copy()},
+        scores=scores,
+        by_language=by_language,
     )
 
 

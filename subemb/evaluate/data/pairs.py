@@ -24,11 +24,6 @@ class Skipped:
     count: int
     lines: tuple[int, ...] = ()
 
-    @classmethod
-    def from_dict(cls, values: dict) -> "Skipped":
-        """The reverse of ``dataclasses.asdict``, also after JSON."""
-        return cls(values["reason"], values["count"], tuple(values["lines"]))
-
 
 @dataclass(frozen=True, eq=False)
 class PairSet:
@@ -185,6 +180,7 @@ class WordSet:
     gold: np.ndarray
     skipped: tuple[Skipped, ...] = ()
     format: str = ""
+    task = "words"
 
     __setstate__ = PairSet.__setstate__
 
@@ -192,6 +188,8 @@ class WordSet:
         gold = np.array(self.gold, dtype=np.float64)
         gold.flags.writeable = False
         object.__setattr__(self, "gold", gold)
+        for part in ("first", "second", "skipped"):
+            object.__setattr__(self, part, tuple(getattr(self, part)))
 
     def __len__(self) -> int:
         return len(self.first)

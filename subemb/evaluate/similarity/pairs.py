@@ -5,26 +5,60 @@ report.scores["compressed"].values["spearman"], report.scores["compressed"].diff
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from ...base.errors import InputError
-from ...base.progress import Progress, ProgressCallback, part_of, report
-from .. import statistics
+from ...base.progress import ProgressCallback, part_of, report
 from ..data.pairs import PairSet
-from ..statistics import best_threshold, paired_bootstrap, read_only
-from .report import METRICS, SideScores, SimilarityReport
+from ..report import (
+    METRICS,
+    RESAMPLES,
+    SEED,
+    Report,
+    SideScores,
+    of_side,
+    places_by_language,
+    read_only,
+    score_parts,
+    score_sides,
+)
+from ..statistics import descending_ranks
 
 if TYPE_CHECKING:
     from ...models.load import PretrainedModel
 
-_THRESHOLDS = {"best_accuracy": "accuracy", "best_f1": "f1"}
 _ENCODING = 0.9  # share of the time; the rest is the bootstrap
 #: Seconds on two ordinary cores: for each sentence, and for 1e9 weights of the network times tokens. From runs of the bundled
 #: model on captions and news; a faster or a busy machine makes it wrong by a factor of two or three.
 _SECONDS_A_SENTENCE, _SECONDS_A_BILLION = 0.0005, 0.025
 _BYTES_A_TOKEN, _FRAME_TOKENS = 4.0, 2  # of UTF-8: scripts with longer characters make more tokens of them
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SimilarityReport(Report):
+    """The sides of a model on pairs of sentences, by cosine. Made by :func:`evaluate_pairs`."""
+
+    KIND: ClassVar[str] = "similarity"
+    pairs: PairSet
+    pooling: str  # how sentences were made vectors, in words
+    cosines: dict[str, np.ndarray]  # side -> (n,) float32
+
+    def __post_init__(self):
+        object.__setattr__(self, "cosines", {side: read_only(found, np.float32) for side, found in self.cosines.items()})
+
+    def ranks(self, side: str) -> np.ndarray:
+        """(n,) float64: 1 for the highest cosine; equal cosines share the mean of their ranks."""
+        return descending_ranks(self.cosines[side])
+
+    def moved(self, side: str, limit: int | None = None) -> np.ndarray:
+        """Places of pairs by how far they moved among all pairs: by change of rank of the cosine, then of the cosine itself."""
+        reference = self.sides[0]
+        ranks = np.abs(self.ranks(side) - self.ranks(reference))
+        change = np.abs(self.cosines[side].astype(np.float64) - self.cosines[reference])
+        return np.lexsort((np.arange(len(self)), -change, -ranks))[:limit]
 
 
 def cosines(
@@ -50,8 +84,8 @@ def cosines(
 def evaluate_pairs(
     sides: Mapping[str, "PretrainedModel"],
     pairs: PairSet,
-    resamples: int = 2000,
-    seed: int = 0,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
     progress: ProgressCallback | None = None,
 ) -> SimilarityReport:
     """How well the cosines of each side agree with gold, and the difference to the first side with its 95 % interval.
@@ -64,55 +98,26 @@ def evaluate_pairs(
     _check(sides, pairs)
     share, found = _ENCODING / len(sides), {}
     for number, (name, model) in enumerate(sides.items()):
-        part = _named(part_of(progress, number * share, (number + 1) * share), name)
-        found[name] = read_only(cosines(model, pairs.first, pairs.second, part))
-    languages = list(dict.fromkeys(pairs.languages))
-    groups = {None: np.arange(len(pairs))}
-    if len(languages) > 1:
-        codes = np.array(pairs.languages)
-        groups |= {language: np.flatnonzero(codes == language) for language in languages}
-    done, total, scores = 0, sum(map(len, groups.values())), {}
-    for language, places in groups.items():
-        step = part_of(progress, *(_ENCODING + (1 - _ENCODING) * count / total for count in (done, done + len(places))))
-        part = {name: values[places] for name, values in found.items()}
-        scores[language] = score_sides(pairs.gold[places], part, METRICS[pairs.task], resamples, seed, step)
-        done += len(places)
+        part = of_side(part_of(progress, number * share, (number + 1) * share), f"{name} table")
+        found[name] = cosines(model, pairs.first, pairs.second, part)
+
+    def score(places: np.ndarray, step: ProgressCallback | None) -> dict[str, SideScores]:
+        of_these = {name: values[places] for name, values in found.items()}
+        return score_sides(pairs.gold[places], of_these, METRICS[pairs.task], resamples, seed, step)
+
+    languages = places_by_language(pairs.languages)
+    scores, by_language = score_parts(len(pairs), languages, score, part_of(progress, _ENCODING, 1.0))
     report(progress, "done", 1.0)
     return SimilarityReport(
         pairs=pairs,
-        pooling=next(iter(sides.values())).pooling,
         sides=tuple(sides),
-        cosines=found,
-        scores=scores.pop(None),
-        by_language=scores,
+        scores=scores,
+        by_language=by_language,
         resamples=resamples,
         seed=seed,
+        pooling=next(iter(sides.values())).pooling,
+        cosines=found,
     )
-
-
-def score_sides(
-    gold: np.ndarray,
-    scores: Mapping[str, np.ndarray],
-    metrics: Sequence[str],
-    resamples: int = 2000,
-    seed: int = 0,
-    progress: ProgressCallback | None = None,
-) -> dict[str, SideScores]:
-    """Metrics of each side's (n,) scores against (n,) gold, and differences to the first side. metrics: see STATISTICS."""
-    reference, found = next(iter(scores)), {}
-    steps = max(1, (len(scores) - 1) * len(metrics))
-    for number, (name, values) in enumerate(scores.items()):
-        differences = {}
-        for step, metric in enumerate(metrics if number else ()):
-            start = (number - 1) * len(metrics) + step
-            part = part_of(progress, start / steps, (start + 1) / steps)
-            differences[metric] = paired_bootstrap(metric, gold, scores[reference], values, resamples, seed, part)
-        found[name] = SideScores(
-            {metric: getattr(statistics, metric)(gold, values) for metric in metrics},
-            {metric: best_threshold(gold, values, _THRESHOLDS[metric]) for metric in metrics if metric in _THRESHOLDS},
-            differences,
-        )
-    return found
 
 
 def encoding_seconds(model: "PretrainedModel", sentences: Sequence[str], sides: int = 1) -> float:
@@ -129,14 +134,7 @@ def encoding_seconds(model: "PretrainedModel", sentences: Sequence[str], sides: 
 def _check(sides: Mapping, pairs: PairSet) -> None:
     if not sides:
         raise InputError("there is no side to evaluate; give at least one model")
-    if pairs.task not in METRICS:
+    if pairs.task not in ("similarity", "paraphrase"):
         raise InputError(f"{pairs.name} is a set for {pairs.task}; cosines need graded scores or 0 and 1")
     if len(pairs) < 2:
         raise InputError(f"{pairs.name} has {len(pairs)} usable pairs; at least 2 are needed")
-
-
-def _named(progress: ProgressCallback | None, side: str) -> ProgressCallback | None:
-    """Progress that says which side it is about."""
-    if progress is None:
-        return None
-    return lambda message: progress(Progress(f"{side} table: {message.stage}", message.fraction, message.values))

@@ -6,43 +6,37 @@ blank before a word (byte-level BPE, SentencePiece), with that blank; in lower c
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from ...base.errors import InputError
 from ...base.progress import ProgressCallback, part_of, report
-from ..data.pairs import Skipped, WordSet
-from ..statistics import read_only
-from .pairs import score_sides
-from .report import SideScores, descending_ranks, pairs_to_dict
+from ..data.pairs import WordSet
+from ..report import METRICS, RESAMPLES, SEED, Report, SideScores, read_only, score_parts, score_sides
+from ..statistics import descending_ranks
 
 if TYPE_CHECKING:
     from ...models.load import PretrainedModel
 
-METRICS = ("spearman",)
 ONE_PIECE, SEVERAL_PIECES = "both words are one piece", "a word of several pieces"
 
 
-@dataclass(frozen=True)
-class WordReport:
-    """The tables of the sides on a list of word pairs. Made by :func:`evaluate_words`.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class WordReport(Report):
+    """The tables of the sides on a list of word pairs, of which m are measured. Made by :func:`evaluate_words`."""
 
-    words: the list as read. used: (m,) places of the pairs that are measured. unknown: words without a vector, in order.
-    pieces: distinct word -> ids of its pieces. cosines: side -> (m,) float32. scores: side -> over all measured pairs.
-    by_pieces: ONE_PIECE and SEVERAL_PIECES -> side -> scores; empty if all pairs are of one kind.
-    """
+    KIND: ClassVar[str] = "word"
+    pairs: WordSet  # the list as read
+    used: np.ndarray  # (m,) places of the pairs that are measured
+    unknown: tuple[str, ...]  # words without a vector, in order
+    pieces: dict[str, tuple[int, ...]]  # distinct word -> ids of its pieces
+    cosines: dict[str, np.ndarray]  # side -> (m,) float32
+    by_pieces: dict[str, dict[str, SideScores]]  # ONE_PIECE and SEVERAL_PIECES; empty if all pairs are of one kind
 
-    words: WordSet
-    sides: tuple[str, ...]
-    used: np.ndarray
-    unknown: tuple[str, ...]
-    pieces: dict[str, tuple[int, ...]]
-    cosines: dict[str, np.ndarray]
-    scores: dict[str, SideScores]
-    by_pieces: dict[str, dict[str, SideScores]]
-    resamples: int = 2000
-    seed: int = 0
+    def __post_init__(self):
+        object.__setattr__(self, "used", read_only(self.used, np.int64))
+        object.__setattr__(self, "cosines", {side: read_only(found, np.float32) for side, found in self.cosines.items()})
 
     def __len__(self) -> int:
         return len(self.used)
@@ -50,7 +44,7 @@ class WordReport:
     @property
     def gold(self) -> np.ndarray:
         """(m,) of the measured pairs."""
-        return self.words.gold[self.used]
+        return self.pairs.gold[self.used]
 
     @property
     def piece_counts(self) -> dict[int, int]:
@@ -61,7 +55,7 @@ class WordReport:
     @property
     def has_several_pieces(self) -> np.ndarray:
         """(m,) bool: a word of the pair has more than one piece."""
-        pairs = ((self.words.first[place], self.words.second[place]) for place in self.used)
+        pairs = ((self.pairs.first[place], self.pairs.second[place]) for place in self.used)
         return np.array([len(self.pieces[a]) > 1 or len(self.pieces[b]) > 1 for a, b in pairs], dtype=bool)
 
     def moved(self, side: str, limit: int | None = None) -> np.ndarray:
@@ -69,53 +63,12 @@ class WordReport:
         ranks = np.abs(descending_ranks(self.cosines[side]) - descending_ranks(self.cosines[self.sides[0]]))
         return np.lexsort((np.arange(len(self)), -ranks))[:limit]
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON types only."""
-        return {
-            "words": pairs_to_dict(self.words),
-            "sides": list(self.sides),
-            "used": self.used.tolist(),
-            "unknown": list(self.unknown),
-            "pieces": {word: list(ids) for word, ids in self.pieces.items()},
-            "cosines": {side: [float(str(value)) for value in found] for side, found in self.cosines.items()},
-            "scores": {side: scores.to_dict() for side, scores in self.scores.items()},
-            "by_pieces": {
-                kind: {side: scores.to_dict() for side, scores in found.items()} for kind, found in self.by_pieces.items()
-            },
-            "resamples": self.resamples,
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "WordReport":
-        """The reverse of :meth:`to_dict`. Raises InputError for what is none."""
-        try:
-            skipped = tuple(map(Skipped.from_dict, values["words"]["skipped"]))
-            lists = {name: tuple(values["words"][name]) for name in ("first", "second")}
-            return cls(
-                words=WordSet(**{**values["words"], **lists, "skipped": skipped}),
-                sides=tuple(values["sides"]),
-                used=read_only(np.array(values["used"], np.int64)),
-                unknown=tuple(values["unknown"]),
-                pieces={word: tuple(ids) for word, ids in values["pieces"].items()},
-                cosines={side: read_only(np.array(found, np.float32)) for side, found in values["cosines"].items()},
-                scores={side: SideScores.from_dict(found) for side, found in values["scores"].items()},
-                by_pieces={
-                    kind: {side: SideScores.from_dict(scores) for side, scores in found.items()}
-                    for kind, found in values["by_pieces"].items()
-                },
-                resamples=values["resamples"],
-                seed=values["seed"],
-            )
-        except (TypeError, ValueError, LookupError, AttributeError) as error:
-            raise InputError(f"this is no saved word report ({error}); compute it again") from error
-
 
 def evaluate_words(
     sides: Mapping[str, "PretrainedModel"],
     words: WordSet,
-    resamples: int = 2000,
-    seed: int = 0,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
     progress: ProgressCallback | None = None,
 ) -> WordReport:
     """Spearman of the cosines of word vectors and human scores for each side, and the difference to the first side.
@@ -143,27 +96,29 @@ def evaluate_words(
         report(progress, f"{name} table: word vectors", 0.1 + 0.3 * number / len(sides))
         vectors = word_vectors(model, known)
         left, right = (np.stack([vectors[pair[place]] for pair in pairs]) for place in (0, 1))
-        found[name] = read_only(np.clip((left * right).sum(1), -1, 1).astype(np.float32))
+        found[name] = np.clip((left * right).sum(1), -1, 1).astype(np.float32)
     several = np.array([len(known[a]) > 1 or len(known[b]) > 1 for a, b in pairs], dtype=bool)
-    groups = {None: np.ones(len(pairs), dtype=bool)}
+    kinds = {}
     if several.any() and not several.all():
-        groups |= {ONE_PIECE: ~several, SEVERAL_PIECES: several}
-    gold, scores = words.gold[used], {}
-    for number, (kind, chosen) in enumerate(groups.items()):
-        step = part_of(progress, 0.4 + 0.6 * number / len(groups), 0.4 + 0.6 * (number + 1) / len(groups))
-        part = {name: values[chosen] for name, values in found.items()}
-        scores[kind] = score_sides(gold[chosen], part, METRICS, resamples, seed, step)
+        kinds = {ONE_PIECE: np.flatnonzero(~several), SEVERAL_PIECES: np.flatnonzero(several)}
+    gold = words.gold[used]
+
+    def score(places: np.ndarray, step: ProgressCallback | None) -> dict[str, SideScores]:
+        of_these = {name: values[places] for name, values in found.items()}
+        return score_sides(gold[places], of_these, METRICS[words.task], resamples, seed, step)
+
+    scores, by_pieces = score_parts(len(used), kinds, score, part_of(progress, 0.4, 1.0))
     return WordReport(
-        words=words,
+        pairs=words,
         sides=tuple(sides),
-        used=read_only(used),
+        scores=scores,
+        resamples=resamples,
+        seed=seed,
+        used=used,
         unknown=tuple(word for word in distinct if word not in known),
         pieces=known,
         cosines=found,
-        scores=scores.pop(None),
-        by_pieces=scores,
-        resamples=resamples,
-        seed=seed,
+        by_pieces=by_pieces,
     )
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from ...base.text import p_text, score_text
 from ...evaluate.data.pairs import Skipped
-from ...evaluate.similarity.report import METRIC_NAMES, SideScores
+from ...evaluate.report import METRIC_NAMES, SideScores
 from ...evaluate.statistics import Interval, McNemar
 from ...models.vocabulary import escape_markdown
 from ..shell.text import counted

@@ -14,8 +14,8 @@ from subemb.base.errors import Cancelled, InputError, ModelError
 from subemb.evaluate.data.pairs import LABELS, TWO_WAY_LABELS, PairSet
 from subemb.evaluate.entailment.engines import ClassifierEngine, engine_for, label_columns
 from subemb.evaluate.entailment.head import EntailmentHead, HeadShape
-from subemb.evaluate.entailment.pairs import evaluate_entailment
-from subemb.evaluate.entailment.report import EntailmentReport, cohen_kappa, judged, make_report
+from subemb.evaluate.entailment.pairs import EntailmentReport, evaluate_entailment, judged, make_report
+from subemb.evaluate.statistics import cohen_kappa
 
 PREMISES = ["the cat sits on the mat", "a dog runs under the old tree", "two birds", "Кот сидит на столе; 猫が座る。"]
 HYPOTHESES = ["a cat sits", "no dog", "the big house is blue and the river is green, one two", "на стол"]
@@ -336,7 +336,12 @@ def test_reports_survive_json():
     assert back.by_language["ur"]["ünïcode"].accuracy == 0.5
     assert back.flips("ünïcode") == []
     assert back.sides == report.sides
-    for damaged in ({}, {**values, "gold": "x"}, {**values, "scores": None}, {**values, "more": 1}):
+    for damaged in (
+        {},
+        {**values, "pairs": {**values["pairs"], "gold": "x"}},
+        {**values, "scores": None},
+        {**values, "more": 1},
+    ):
         with pytest.raises(InputError, match="compute it again"):
             EntailmentReport.from_dict(damaged)
 

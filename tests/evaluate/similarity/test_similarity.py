@@ -12,8 +12,7 @@ from scipy import stats
 from subemb.base.errors import Cancelled, InputError
 from subemb.codec import attach, compress
 from subemb.evaluate.data.pairs import PairSet, Skipped
-from subemb.evaluate.similarity.pairs import cosines, encoding_seconds, evaluate_pairs
-from subemb.evaluate.similarity.report import SimilarityReport
+from subemb.evaluate.similarity.pairs import SimilarityReport, cosines, encoding_seconds, evaluate_pairs
 from subemb.evaluate.statistics import accuracy, f1, paired_bootstrap
 from subemb.models.load import load
 
@@ -136,12 +135,13 @@ def test_languages_are_scored_apart(model, small):
 def test_moved_is_by_rank():
     pairs = made_set(4)
     before, after = np.array([0.1, 0.5, 0.6, 0.9], np.float32), np.array([0.4, 0.5, 0.95, 0.9], np.float32)
-    found = SimilarityReport(pairs, "", ("a", "b"), {"a": before, "b": after}, {})
+    found = SimilarityReport(pairs=pairs, pooling="", sides=("a", "b"), cosines={"a": before, "b": after}, scores={})
     assert found.ranks("a").tolist() == [4, 3, 2, 1]
     assert found.ranks("b").tolist() == [4, 3, 1, 2]
     assert found.moved("b").tolist() == [2, 3, 0, 1]  # ranks: 1, 1, 0, 0; then by the cosine itself: 0.35, 0, 0.3, 0
     assert found.moved("b", 1).tolist() == [2]
-    tied = SimilarityReport(pairs, "", ("a",), {"a": np.array([0.5, 0.5, 0.1, 0.9], np.float32)}, {})
+    cosines = {"a": np.array([0.5, 0.5, 0.1, 0.9], np.float32)}
+    tied = SimilarityReport(pairs=pairs, pooling="", sides=("a",), cosines=cosines, scores={})
     assert tied.ranks("a").tolist() == [2.5, 2.5, 4, 1]
 
 

@@ -124,7 +124,7 @@ def test_a_list_in_another_language_is_refused(model):
 def test_a_report_survives_json(report):
     again = WordReport.from_dict(json.loads(json.dumps(report.to_dict(), allow_nan=False)))
     assert again.to_dict() == report.to_dict()
-    assert again.words.skipped == WORDS.skipped
+    assert again.pairs.skipped == WORDS.skipped
     assert (again.cosines["compressed"] == report.cosines["compressed"]).all()
     assert again.moved("compressed").tolist() == report.moved("compressed").tolist()
     with pytest.raises(InputError, match="no saved word report"):

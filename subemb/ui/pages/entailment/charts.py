@@ -11,10 +11,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from ....base.text import score_text
-from ....evaluate.entailment.pairs import PairJudgement
-from ....evaluate.entailment.report import EntailmentReport, Score
+from ....evaluate.entailment.pairs import EntailmentReport, JudgedScores, PairJudgement
 from ....models.vocabulary import plotly_text
-from ....tasks.evaluations import SetResult
 from ...widgets.charts import NEUTRAL, SEQUENTIAL, layout
 from ...widgets.scores import SIDE_COLOURS, SIDE_SYMBOLS, bar_marker, language_name
 
@@ -95,7 +93,7 @@ def confusion_table(report: EntailmentReport) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["side", "labelled", "judged", "pairs", "share of the row, %"])
 
 
-def confusion_chart(labels: Sequence[str], score: Score, side: str) -> go.Figure:
+def confusion_chart(labels: Sequence[str], score: JudgedScores, side: str) -> go.Figure:
     """The confusion matrix of one side: rows labelled, columns judged; colour by the share of the row, on 0 to 100 % always."""
     counts = np.array(score.confusion, dtype=float)
     totals = counts.sum(1, keepdims=True)
@@ -149,16 +147,16 @@ def commonest_share(gold: np.ndarray) -> float:
 # Pairs one by one
 
 
-def flips_table(result: SetResult, side: str) -> pd.DataFrame:
+def flips_table(report: EntailmentReport, side: str) -> pd.DataFrame:
     """One row a pair that ``side`` judges differently from the first side, the largest change of probabilities first.
 
     Columns: premise, hypothesis, language (where known), labelled, the label of both sides, what became of it, every
     probability of both sides in per cent, change (total variation, in per cent), and the pair's number from 1.
     """
-    report, first = result.report, result.report.sides[0]
+    first = report.sides[0]
     rows = []
     for flip in report.flips(side):
-        row = {"premise": result.pairs.first[flip.place], "hypothesis": result.pairs.second[flip.place]}
+        row = {"premise": report.pairs.first[flip.place], "hypothesis": report.pairs.second[flip.place]}
         if report.languages:
             row["language"] = report.languages[flip.place]
         row |= {
@@ -174,15 +172,14 @@ def flips_table(result: SetResult, side: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def pairs_table(result: SetResult) -> pd.DataFrame:
+def pairs_table(report: EntailmentReport) -> pd.DataFrame:
     """Every pair with the label and the probabilities (0..1) of every side, for a download."""
-    report = result.report
     columns: dict[str, Sequence] = {"pair": np.arange(1, len(report) + 1)}
     if report.languages:
         columns["language"] = report.languages
     columns |= {
-        "premise": result.pairs.first,
-        "hypothesis": result.pairs.second,
+        "premise": report.pairs.first,
+        "hypothesis": report.pairs.second,
         "labelled": [report.labels[place] for place in report.gold],
     }
     for side, predicted in report.predicted.items():
@@ -212,16 +209,16 @@ def wilson(accuracy: float, pairs: int) -> tuple[float, float]:
     return max(0.0, (middle - half) / (1 + z * z / pairs)), min(1.0, (middle + half) / (1 + z * z / pairs))
 
 
-def language_table(result: SetResult, order: str = LARGEST_LOSS) -> pd.DataFrame:
+def language_table(report: EntailmentReport, order: str = LARGEST_LOSS) -> pd.DataFrame:
     """One row a language, in an order of ORDERS: its script, the vocabulary's tokens in it, pairs, and for every side accuracy
     with its 95 % Wilson interval, and the difference with its bootstrap interval, all in per cent or points.
 
     With several sides beside the first, the loss is that of the second. Empty without languages.
     """
-    report, counts = result.report, result.report.language_counts
+    counts = report.language_counts
     rows = []
     for code, scores in report.by_language.items():
-        writing = result.writing.get(code)
+        writing = report.writing.get(code)
         row = {
             "language": language_name(code),
             "code": code,

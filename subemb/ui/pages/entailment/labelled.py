@@ -10,10 +10,10 @@ import streamlit as st
 from ....base.text import count_text, score_text
 from ....evaluate.data.pairs import PairSet
 from ....evaluate.entailment.engines import EngineOption
-from ....evaluate.entailment.report import EntailmentReport
+from ....evaluate.entailment.pairs import EntailmentReport
 from ....evaluate.similarity.pairs import encoding_seconds
 from ....models.vocabulary import escape_markdown, plotly_text
-from ....tasks.evaluations import MOST_PAIRS, RESAMPLES, SEED, SET, SetResult, kept_set, set_key
+from ....tasks.evaluations import MOST_PAIRS, RESAMPLES, SEED, SET, kept_set, set_key
 from ....tasks.sides import Subject
 from ...shell.frame import Frame
 from ...shell.kept_reports import kept_or_job, kept_report, offer_set
@@ -40,12 +40,11 @@ KAPPA_HELP = (
 )
 
 
-def results(result: SetResult, described: bool) -> None:
+def results(report: EntailmentReport, described: bool) -> None:
     """Everything about one evaluated set. described: the choice above says what was read and left out."""
-    report = result.report
-    st.subheader(f"{escape_markdown(result.pairs.name)}: {counted(len(report), 'pair')}", anchor=False)
+    st.subheader(f"{escape_markdown(report.pairs.name)}: {counted(len(report), 'pair')}", anchor=False)
     st.caption(
-        f"{escape_markdown(report.format)} · labels {escape_markdown(', '.join(map(label_name, report.labels)))} · judged by the "
+        f"{escape_markdown(report.pairs.format)} · labels {escape_markdown(', '.join(map(label_name, report.labels)))} · judged by the "
         f"{escape_markdown(report.engine)} · this address shows these pairs and results to whoever has it"
     )
     if len(report.engine_labels) > len(report.labels):
@@ -53,17 +52,17 @@ def results(result: SetResult, described: bool) -> None:
             "The set has two labels: a pair counts as entailment if entailment is more probable than neutral and contradiction together."
         )
     if not described:
-        for note in result.pairs.notes:
+        for note in report.pairs.notes:
             st.caption(f"{escape_markdown(note)}.")
-        skipped_rows(result.pairs.skipped, len(result.pairs))
+        skipped_rows(report.pairs.skipped, len(report.pairs))
     accuracy_cards(report)
-    answers_view(result)
+    answers_view(report)
     confusion_view(report)
     if report.by_language:
-        languages_view(result)
-    flips_view(result)
+        languages_view(report)
+    flips_view(report)
     download_csv(
-        charts.pairs_table(result), "subemb-entailment-pairs.csv", "entailment_pairs_download", "Download all pairs as CSV"
+        charts.pairs_table(report), "subemb-entailment-pairs.csv", "entailment_pairs_download", "Download all pairs as CSV"
     )
 
 
@@ -115,9 +114,8 @@ def confusion_alt(report: EntailmentReport, side: str) -> str:
     return f"Confusion matrix, {side}. " + "; ".join(parts)
 
 
-def languages_view(result: SetResult) -> None:
+def languages_view(report: EntailmentReport) -> None:
     """Accuracy and its change by language."""
-    report = result.report
     st.subheader("By language", anchor=False)
     order = charts.HIGHEST_BEFORE
     if len(report.sides) > 1:
@@ -129,7 +127,7 @@ def languages_view(result: SetResult) -> None:
             key="language_order",
             bind="query-params",
         )
-    table = charts.language_table(result, order)
+    table = charts.language_table(report, order)
     if len(report.sides) > 1:
         st.markdown(languages_sentence(table, report))
     guess = charts.commonest_share(report.gold)
@@ -202,9 +200,8 @@ def changes_alt(table: pd.DataFrame, report: EntailmentReport) -> str:
     return "Change of accuracy in points by language: " + "; ".join(parts)
 
 
-def flips_view(result: SetResult) -> None:
+def flips_view(report: EntailmentReport) -> None:
     """Pairs that a side judges differently from the first, with a filter by what became of them."""
-    report = result.report
     if len(report.sides) < 2:
         return
     reference, *others = report.sides
@@ -214,7 +211,7 @@ def flips_view(result: SetResult) -> None:
         side = st.segmented_control(
             f"Compared with {reference}", others, default=side, required=True, key="flips_side", bind="query-params"
         )
-    table = charts.flips_table(result, side)
+    table = charts.flips_table(report, side)
     if table.empty:
         st.caption(f"Both sides judge all {counted(len(report), 'pair')} alike.")
         return
@@ -263,20 +260,20 @@ def set_view(frame: Frame, engine: EngineOption) -> None:
     pairs = choose_pairs(frame, "entailment", key=_KEY)
     linked = linked_digest(_KEY) if pairs is None else None
     with errors_shown():
-        result = None
+        report = None
         if pairs is not None:
-            result = computed(frame, subject, engine, pairs)
+            report = computed(frame, subject, engine, pairs)
         elif linked:  # a link to results on somebody's file, which are kept here even though the file is not
-            result = kept_report(kept_set, set_key(subject, linked[1], engine.choice))
-        if result is not None:
-            results(result, described=pairs is not None)
+            report = kept_report(kept_set, set_key(subject, linked[1], engine.choice))
+        if report is not None:
+            results(report, described=pairs is not None)
         elif linked:
             st.caption(
                 "Results on that file are not kept on this server for the run and judge above: give the file to compute them."
             )
 
 
-def computed(frame: Frame, subject: Subject, engine: EngineOption, pairs: PairSet) -> SetResult | None:
+def computed(frame: Frame, subject: Subject, engine: EngineOption, pairs: PairSet) -> EntailmentReport | None:
     """The result for the chosen pairs; while there is none, the button, progress or an error is drawn."""
     key = set_key(subject, pairs.digest, engine.choice)
     arguments = {"subject": subject, "pairs": pairs, "engine_choice": engine.choice, "resamples": RESAMPLES, "seed": SEED}
@@ -403,9 +400,8 @@ def answers_alt(report: EntailmentReport) -> str:
     return "Share of each answer. " + "; ".join(parts) + "."
 
 
-def answers_view(result: SetResult) -> None:
+def answers_view(report: EntailmentReport) -> None:
     """How often every answer is given by people and by every side."""
-    report = result.report
     if not len(report):
         return
     st.subheader("Which answers are given", anchor=False)

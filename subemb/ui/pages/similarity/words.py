@@ -8,8 +8,8 @@ import streamlit as st
 from ....base.errors import InputError
 from ....base.text import count_text, score_text
 from ....evaluate.data.pairs import WordSet
-from ....evaluate.similarity.report import descending_ranks
 from ....evaluate.similarity.words import WordReport
+from ....evaluate.statistics import descending_ranks
 from ....models.vocabulary import Vocabulary, escape_markdown, plotly_text
 from ....tasks.sides import Subject
 from ....tasks.similarity_sets import RESAMPLES, SEED, kept_words, words_key
@@ -141,16 +141,16 @@ def computed(frame: Frame, subject: Subject, words: WordSet) -> WordReport | Non
 
 def results(report: WordReport, vocabulary: Vocabulary) -> None:
     """Cards, sentences, chart and table."""
-    st.subheader(f"{escape_markdown(report.words.name)}: {counted(len(report), 'word pair')}", anchor=False)
+    st.subheader(f"{escape_markdown(report.pairs.name)}: {counted(len(report), 'word pair')}", anchor=False)
     st.caption(f"{pieces_text(report)} They are cut as inside a sentence, with the blank before a word. Scores x 100.")
     if report.unknown:
-        left_out = len(report.words) - len(report)
+        left_out = len(report.pairs) - len(report)
         with st.expander(
             f"{counted(left_out, 'pair')} left out: {counted(len(report.unknown), 'word')} unknown to the tokenizer"
         ):
             shown = report.unknown[:200]
             st.text(", ".join(shown) + (" …" if len(shown) < len(report.unknown) else ""))
-    skipped_rows(report.words.skipped, len(report.words))
+    skipped_rows(report.pairs.skipped, len(report.pairs))
     for column, side in zip(st.columns(len(report.sides)), report.sides, strict=True):
         with column.container(border=True, height="stretch"):
             score_card(report.scores[side], "spearman", f"{side} table")
@@ -213,8 +213,8 @@ def words_table(report: WordReport, vocabulary: Vocabulary) -> pd.DataFrame:
     def pieces(word: str) -> str:
         return " · ".join(vocabulary.display[number] for number in report.pieces[word])
 
-    first = [report.words.first[place] for place in report.used]
-    second = [report.words.second[place] for place in report.used]
+    first = [report.pairs.first[place] for place in report.used]
+    second = [report.pairs.second[place] for place in report.used]
     columns = {
         "place": report.used,
         "word 1": first,

@@ -1,0 +1,155 @@
+"""What the evaluation of sides on labelled data finds, whatever was measured: scores, intervals, languages, and their JSON form.
+
+An evaluation returns a :class:`Report`; what only it has (cosines, probabilities, confusions) are further fields of a subclass. To score
+the sides it calls :func:`score_sides`, over all pairs and for each language by :func:`score_parts`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from ..base.errors import InputError
+from ..base.plain import from_plain, to_plain
+from ..base.progress import Progress, ProgressCallback, part_of
+from . import statistics
+from .data.pairs import PairSet, WordSet
+from .statistics import Interval, best_threshold, paired_bootstrap
+
+RESAMPLES, SEED = 2000, 0  # of the bootstrap, where nothing else is said
+#: What is measured, by task of the data; the first is the one that pages name first.
+METRICS = {
+    "similarity": ("spearman", "pearson"),
+    "paraphrase": ("best_accuracy", "best_f1", "average_precision"),
+    "entailment": ("accuracy",),
+    "words": ("spearman",),
+}
+METRIC_NAMES = {
+    "spearman": "Spearman",
+    "pearson": "Pearson",
+    "best_accuracy": "Accuracy",
+    "best_f1": "F1",
+    "average_precision": "Average precision",
+    "accuracy": "Accuracy",
+}
+_THRESHOLDS = {"best_accuracy": "accuracy", "best_f1": "f1"}
+
+
+@dataclass(frozen=True)
+class SideScores:
+    """One side on some pairs."""
+
+    values: dict[str, float]  # metric -> value in natural units, NaN where undefined
+    thresholds: dict[str, float] = field(default_factory=dict)  # of cosine, for metrics that need one
+    differences: dict[str, Interval] = field(default_factory=dict)  # metric -> against the first side; empty for that one
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types; NaN becomes None."""
+        return to_plain(self)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Report:
+    """The sides of a model on one labelled set. Arrays are read-only."""
+
+    KIND: ClassVar[str] = ""  # in messages
+    pairs: PairSet | WordSet  # the data
+    sides: tuple[str, ...]  # names; the first is the reference
+    scores: dict[str, SideScores]  # side -> over all pairs
+    by_language: dict[str, dict[str, SideScores]] = field(default_factory=dict)  # empty unless there are several languages
+    resamples: int = RESAMPLES  # of the bootstrap
+    seed: int = SEED
+
+    def __len__(self) -> int:
+        """Pairs that were measured."""
+        return len(self.pairs)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What is measured; the first is the main one."""
+        return METRICS[self.pairs.task]
+
+    @property
+    def judged_by(self) -> str:
+        """What judged the pairs, in words, where that can be chosen; else empty."""
+        return ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only; NaN becomes None."""
+        return to_plain(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The reverse of :meth:`to_dict`. Raises InputError for what is none."""
+        try:
+            return from_plain(cls, values)
+        except (InputError, TypeError, ValueError, LookupError, AttributeError) as error:
+            raise InputError(f"this is no saved {cls.KIND} report ({error}); compute it again") from error
+
+
+def read_only(values: Any, kind: type) -> np.ndarray:
+    """A copy as an array of this kind of number that nobody can change."""
+    array = np.array(values, kind)
+    array.flags.writeable = False
+    return array
+
+
+# Scoring
+
+
+def score_sides(
+    gold: np.ndarray,
+    found: Mapping[str, np.ndarray],
+    metrics: Sequence[str],
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+    progress: ProgressCallback | None = None,
+) -> dict[str, SideScores]:
+    """Metrics of what each side found for n pairs, (n,) scores or labels, against (n,) gold; and differences to the first side.
+
+    metrics: some of :data:`~subemb.evaluate.statistics.STATISTICS`. Intervals are paired bootstraps.
+    """
+    reference, scores = next(iter(found)), {}
+    steps = max(1, (len(found) - 1) * len(metrics))
+    for number, (name, values) in enumerate(found.items()):
+        differences = {}
+        for step, metric in enumerate(metrics if number else ()):
+            start = (number - 1) * len(metrics) + step
+            part = part_of(progress, start / steps, (start + 1) / steps)
+            differences[metric] = paired_bootstrap(metric, gold, found[reference], values, resamples, seed, part)
+        scores[name] = SideScores(
+            {metric: getattr(statistics, metric)(gold, values) for metric in metrics},
+            {metric: best_threshold(gold, values, _THRESHOLDS[metric]) for metric in metrics if metric in _THRESHOLDS},
+            differences,
+        )
+    return scores
+
+
+def score_parts(
+    pairs: int,
+    parts: Mapping[str, np.ndarray],
+    score: Callable[[np.ndarray, ProgressCallback | None], Mapping[str, SideScores]],
+    progress: ProgressCallback | None = None,
+) -> tuple[dict[str, SideScores], dict[str, dict[str, SideScores]]]:
+    """What ``score`` gives for the places of all pairs, and for those of each part, by name."""
+    groups = {None: np.arange(pairs), **parts}
+    total, done, scores = max(1, sum(map(len, groups.values()))), 0, {}
+    for name, places in groups.items():
+        scores[name] = dict(score(places, part_of(progress, done / total, (done + len(places)) / total)))
+        done += len(places)
+    return scores.pop(None), scores
+
+
+def places_by_language(languages: Sequence[str]) -> dict[str, np.ndarray]:
+    """Language -> places of its pairs, in order of appearance; empty unless there are several languages."""
+    codes = np.array(languages, dtype=object)
+    distinct = list(dict.fromkeys(languages))
+    return {code: np.flatnonzero(codes == code) for code in distinct} if len(distinct) > 1 else {}
+
+
+def of_side(progress: ProgressCallback | None, side: str) -> ProgressCallback | None:
+    """Progress that says which side it is about."""
+    if progress is None:
+        return None
+    return lambda message: progress(Progress(f"{side}: {message.stage}", message.fraction, message.values))
