@@ -14,7 +14,7 @@ from .compress import add_compression, given_options, settings_of
 if TYPE_CHECKING:
     from ..codec.compressed import Compressed
     from ..evaluate.data.pairs import PairSet
-    from ..evaluate.data.read import Columns
+    from ..evaluate.data.recognise import Columns
     from ..models.load import PretrainedModel
 
 _NEXT_COLUMN = re.compile(r",\s*(?=(?:first|second|gold|language)=)")
@@ -81,7 +81,7 @@ def columns_of(text: str) -> "Columns":
     >>> columns_of("first=Sentence A,second=b,gold=3")
     Columns(first='Sentence A', second='b', gold='3', language=None)
     """
-    from ..evaluate.data.read import Columns
+    from ..evaluate.data.recognise import Columns
 
     found: dict[str, str] = {}
     for part in _NEXT_COLUMN.split(text):

@@ -1,6 +1,6 @@
 """Labelled sets from the Hugging Face hub by id: which of a repository's files hold a split, fetching them, reading them.
 
-Only Parquet, CSV, TSV and JSON lines are fetched, never code; what such a file holds is read by :mod:`.readers`.
+Only Parquet, CSV, TSV and JSON lines are fetched, never code; what such a file holds is read by :mod:`.read`.
 """
 
 import fnmatch

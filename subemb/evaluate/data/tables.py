@@ -1,4 +1,6 @@
-"""Files as rows of values: encoding, delimiter, quoting, JSON lines. What the columns mean is for :mod:`.formats`.
+"""Files as rows of values, whether JSON lines, Parquet, or text with tabs, commas or semicolons: :func:`read_records`.
+
+What the columns mean is for :mod:`.recognise`, which rows can be used for :mod:`.read`.
 
 The content decides what a file is, never its name: an STS benchmark file is called ``.csv`` and is tab-separated.
 """
@@ -19,119 +21,58 @@ from ...base.progress import ProgressCallback, report
 from ...base.text import size_text
 from .pairs import SkipCounter
 
+MOST_BYTES = 100_000_000
 MOST_UNPACKED_BYTES = 1_000_000_000
-_BATCH_ROWS = 10_000
+MOST_ROWS = 500_000
+MOST_COLUMNS = 1_000
+_NAMES_SHOWN, _LONGEST_SHOWN = 40, 60  # in a message
 
 
 @dataclass
 class Records:
-    """Rows of a file. kind: ``tab-separated``, ``comma-separated``, ``JSON lines``, ``Parquet``, ...
-    rows: sequences of text; of JSON and Parquet also numbers, truth values and None. lines: their numbers from 1.
-    names: the columns where the file itself says so (JSON, Parquet), else None: the first row may be a header.
-    classes: names of the values of integer columns, where the file has them (Parquet written by Hugging Face datasets).
-    left_out: columns that hold neither text nor numbers. skipped: rows that could not be read.
-    """
+    """Rows of a file."""
 
-    kind: str
-    rows: list[Sequence[Any]]
-    lines: Sequence[int]
-    names: tuple[str, ...] | None = None
-    classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    left_out: tuple[str, ...] = ()
-    skipped: SkipCounter = field(default_factory=SkipCounter)
+    kind: str  # ``tab-separated``, ``comma-separated``, ``JSON lines``, ``Parquet``, ...
+    rows: list[Sequence[Any]]  # text; of JSON and Parquet also numbers, truth values and None
+    lines: Sequence[int]  # their numbers from 1
+    names: tuple[str, ...] | None = None  # columns where the file itself says so (JSON, Parquet); None: row 1 may be a header
+    classes: dict[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # what integers stand for (Parquet of Hugging Face datasets)
+    left_out: tuple[str, ...] = ()  # columns that hold neither text nor numbers
+    skipped: SkipCounter = field(default_factory=SkipCounter)  # rows that could not be read
 
 
-def read_parquet(content: bytes, name: str, progress: ProgressCallback | None = None) -> Records:
-    """Rows of the columns that hold text, numbers or truth values. Raises InputError if it is damaged or unpacks to too much."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        schema = pq.read_schema(pa.BufferReader(content))
-        texts = [column.name for column in schema if _is_text(column.type)]
-        # Dictionaries keep a text that many rows share only once in memory.
-        file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=texts)
-        names = tuple(column.name for column in schema if column.name in texts or _is_plain(column.type))
-        check_width(len(schema.names), name)
-        if doubled := next((column for column in names if names.count(column) > 1), None):
-            raise InputError(f"{name} has two columns called {doubled!r}; rename one")
-        _check_unpacked(file.metadata, set(names), name)
-        rows: list[tuple] = []
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(names)):
-            report(progress, f"reading {name}: {len(rows):,} of {file.metadata.num_rows:,} rows", None)
-            rows += zip(*(_values(column) for column in batch.columns), strict=True)
-            if len(rows) >= MOST_ROWS:
-                break
-    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{name} is a damaged Parquet file ({_first_line(error)}); fetch or write it again") from error
-    skipped = SkipCounter()
-    if file.metadata.num_rows > MOST_ROWS:
-        skipped.add(f"beyond the first {MOST_ROWS:,} rows", MOST_ROWS + 1, file.metadata.num_rows - MOST_ROWS)
-    if not rows:
-        raise InputError(f"{name} has no rows; give a file with sentence pairs")
-    rows = rows[:MOST_ROWS]
-    left_out = tuple(column for column in schema.names if column not in names)
-    return Records("Parquet", rows, range(1, len(rows) + 1), names, _class_names(schema), left_out, skipped)
+def read_records(content: bytes, name: str, progress: ProgressCallback | None = None) -> Records:
+    """All rows of a file's content, at most MOST_ROWS. Raises InputError for what is neither text nor Parquet."""
+    if not content.strip():
+        raise InputError(f"{name} is empty; give a file with sentence pairs")
+    if content.startswith(b"PAR1"):
+        return read_parquet(content, name, progress)
+    report(progress, f"reading {name}", 0.0)
+    text = decoded(content, name)
+    start = text.lstrip()[:1]
+    if start == "{":
+        return _json_records(text, name, progress)
+    if start == "[" and _is_json(text):
+        raise InputError(f"{name} is one JSON array; write one object a line instead (JSON lines)")
+    return _separated_records(text, name)
 
 
-def _is_text(kind) -> bool:
-    import pyarrow.types as types
-
-    if types.is_dictionary(kind):
-        return _is_text(kind.value_type)
-    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+def check_width(columns: int, name: str) -> None:
+    """Raises InputError for more than MOST_COLUMNS columns."""
+    if columns > MOST_COLUMNS:
+        raise InputError(f"{name} has {columns:,} columns, but at most {MOST_COLUMNS:,} are read; keep those with the pairs")
 
 
-def _is_plain(kind) -> bool:
-    import pyarrow.types as types
-
-    return types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
-
-
-def _values(column) -> list[Any]:
-    """Values of a column; a text that occurs often is one object."""
-    import pyarrow.types as types
-
-    if not types.is_dictionary(column.type):
-        return column.to_pylist()
-    texts = column.dictionary.to_pylist()
-    return [None if place is None else texts[place] for place in column.indices.to_pylist()]
+def names_text(names: Sequence[str]) -> str:
+    """Names of columns for a message, long ones and long lists cut."""
+    shown = [name if len(name) <= _LONGEST_SHOWN else name[:_LONGEST_SHOWN] + "…" for name in names[:_NAMES_SHOWN]]
+    return ", ".join(shown) + (f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else "")
 
 
-def _check_unpacked(metadata, wanted: set[str], name: str) -> None:
-    size = sum(
-        chunk.total_uncompressed_size
-        for group in range(metadata.num_row_groups)
-        for place in range(metadata.num_columns)
-        if (chunk := metadata.row_group(group).column(place)).path_in_schema in wanted
-    )
-    if size > MOST_UNPACKED_BYTES:
-        raise InputError(
-            f"{name} unpacks to {size_text(size)}, but at most {size_text(MOST_UNPACKED_BYTES)} are read; "
-            "write a smaller file with the rows you need"
-        )
+# Bytes and text
 
-
-def _class_names(schema) -> dict[str, tuple[str, ...]]:
-    """What the integers of a column stand for, as Hugging Face ``datasets`` notes it beside the schema."""
-    try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        return {
-            column: tuple(map(str, feature["names"]))
-            for column, feature in features.items()
-            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and isinstance(feature.get("names"), list)
-        }
-    except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
-        return {}
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-
-
-MOST_BYTES = 100_000_000
 _SIGNATURES = {
     b"PK\x03\x04": "a ZIP archive (an .xlsx workbook is one too): unpack it, or save the sheet as CSV",
     b"\x1f\x8b": "compressed with gzip: unpack it first",
@@ -208,41 +149,6 @@ def decoded(content: bytes, name: str) -> str:
     return text
 
 
-MOST_ROWS = 500_000
-MOST_COLUMNS = 1_000
-_NAMES_SHOWN, _LONGEST_SHOWN = 40, 60  # in a message
-_DELIMITERS = {"\t": "tab-separated", ",": "comma-separated", ";": "semicolon-separated"}
-_SAMPLE = 200  # records looked at to find the delimiter
-
-
-def read_records(content: bytes, name: str, progress: ProgressCallback | None = None) -> Records:
-    """All rows of a file's content, at most MOST_ROWS. Raises InputError for what is neither text nor Parquet."""
-    if not content.strip():
-        raise InputError(f"{name} is empty; give a file with sentence pairs")
-    if content.startswith(b"PAR1"):
-        return read_parquet(content, name, progress)
-    report(progress, f"reading {name}", 0.0)
-    text = decoded(content, name)
-    start = text.lstrip()[:1]
-    if start == "{":
-        return _json_records(text, name, progress)
-    if start == "[" and _is_json(text):
-        raise InputError(f"{name} is one JSON array; write one object a line instead (JSON lines)")
-    return _separated_records(text, name)
-
-
-def check_width(columns: int, name: str) -> None:
-    """Raises InputError for more than MOST_COLUMNS columns."""
-    if columns > MOST_COLUMNS:
-        raise InputError(f"{name} has {columns:,} columns, but at most {MOST_COLUMNS:,} are read; keep those with the pairs")
-
-
-def names_text(names: Sequence[str]) -> str:
-    """Names of columns for a message, long ones and long lists cut."""
-    shown = [name if len(name) <= _LONGEST_SHOWN else name[:_LONGEST_SHOWN] + "…" for name in names[:_NAMES_SHOWN]]
-    return ", ".join(shown) + (f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else "")
-
-
 # JSON lines
 
 
@@ -285,6 +191,9 @@ def _is_json(text: str) -> bool:
 
 
 # Delimited text
+
+_DELIMITERS = {"\t": "tab-separated", ",": "comma-separated", ";": "semicolon-separated"}
+_SAMPLE = 200  # records looked at to find the delimiter
 
 
 def _separated_records(text: str, name: str) -> Records:
@@ -398,3 +307,98 @@ def _is_quoted(text: str, lines: list[str], delimiter: str) -> bool:
     first_row = [field for _, row, _ in itertools.islice(_plain_rows(lines, delimiter), 1) for field in row]
     all_of_header = all(len(cell) > 1 and cell[0] == cell[-1] == '"' for cell in first_row)
     return (needed or all_of_header or delimiter != "\t") and not strays
+
+
+# Parquet
+
+_BATCH_ROWS = 10_000
+
+
+def read_parquet(content: bytes, name: str, progress: ProgressCallback | None = None) -> Records:
+    """Rows of the columns that hold text, numbers or truth values. Raises InputError if it is damaged or unpacks to too much."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(pa.BufferReader(content))
+        texts = [column.name for column in schema if _is_text(column.type)]
+        # Dictionaries keep a text that many rows share only once in memory.
+        file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=texts)
+        names = tuple(column.name for column in schema if column.name in texts or _is_plain(column.type))
+        check_width(len(schema.names), name)
+        if doubled := next((column for column in names if names.count(column) > 1), None):
+            raise InputError(f"{name} has two columns called {doubled!r}; rename one")
+        _check_unpacked(file.metadata, set(names), name)
+        rows: list[tuple] = []
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(names)):
+            report(progress, f"reading {name}: {len(rows):,} of {file.metadata.num_rows:,} rows", None)
+            rows += zip(*(_values(column) for column in batch.columns), strict=True)
+            if len(rows) >= MOST_ROWS:
+                break
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{name} is a damaged Parquet file ({_first_line(error)}); fetch or write it again") from error
+    skipped = SkipCounter()
+    if file.metadata.num_rows > MOST_ROWS:
+        skipped.add(f"beyond the first {MOST_ROWS:,} rows", MOST_ROWS + 1, file.metadata.num_rows - MOST_ROWS)
+    if not rows:
+        raise InputError(f"{name} has no rows; give a file with sentence pairs")
+    rows = rows[:MOST_ROWS]
+    left_out = tuple(column for column in schema.names if column not in names)
+    return Records("Parquet", rows, range(1, len(rows) + 1), names, _class_names(schema), left_out, skipped)
+
+
+def _is_text(kind) -> bool:
+    import pyarrow.types as types
+
+    if types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+
+
+def _is_plain(kind) -> bool:
+    import pyarrow.types as types
+
+    return types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
+
+
+def _values(column) -> list[Any]:
+    """Values of a column; a text that occurs often is one object."""
+    import pyarrow.types as types
+
+    if not types.is_dictionary(column.type):
+        return column.to_pylist()
+    texts = column.dictionary.to_pylist()
+    return [None if place is None else texts[place] for place in column.indices.to_pylist()]
+
+
+def _check_unpacked(metadata, wanted: set[str], name: str) -> None:
+    size = sum(
+        chunk.total_uncompressed_size
+        for group in range(metadata.num_row_groups)
+        for place in range(metadata.num_columns)
+        if (chunk := metadata.row_group(group).column(place)).path_in_schema in wanted
+    )
+    if size > MOST_UNPACKED_BYTES:
+        raise InputError(
+            f"{name} unpacks to {size_text(size)}, but at most {size_text(MOST_UNPACKED_BYTES)} are read; "
+            "write a smaller file with the rows you need"
+        )
+
+
+def _class_names(schema) -> dict[str, tuple[str, ...]]:
+    """What the integers of a column stand for, as Hugging Face ``datasets`` notes it beside the schema."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return {
+            column: tuple(map(str, feature["names"]))
+            for column, feature in features.items()
+            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and isinstance(feature.get("names"), list)
+        }
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]

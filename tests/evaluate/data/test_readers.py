@@ -17,7 +17,10 @@ from shared import shared_path
 from subemb.base.errors import Cancelled, InputError
 from subemb.evaluate.data import tables
 from subemb.evaluate.data.pairs import LABELS, TWO_WAY_LABELS
-from subemb.evaluate.data.read import MOST_BYTES, Columns, demo_pairs, preview, read_pairs, read_words
+from subemb.evaluate.data.read import demo_pairs, preview, read_pairs
+from subemb.evaluate.data.recognise import Columns
+from subemb.evaluate.data.tables import MOST_BYTES
+from subemb.evaluate.data.word_lists import read_words
 
 
 def tsv(*rows: str, end: str = "\n") -> bytes:
