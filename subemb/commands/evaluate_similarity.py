@@ -22,7 +22,7 @@ from .evaluated import (
 
 if TYPE_CHECKING:
     from ..evaluate.data.pairs import WordSet
-    from ..evaluate.similarity.attribution import Attribution, SentenceEffects
+    from ..evaluate.similarity.effects import Attribution, SentenceEffects
     from ..evaluate.similarity.pairs import SimilarityReport
     from ..evaluate.similarity.sentences import PairComparison, ReadSentence
     from ..evaluate.similarity.words import WordReport

@@ -15,126 +15,9 @@ from ..base.errors import InputError
 from ..base.plain import from_plain, to_plain
 from ..base.progress import ProgressCallback, report
 
+MOST_RESAMPLES = 100_000
 #: Counts handled at once by the bootstrap: about 16 MB for each array of them.
 _CHUNK = 2_000_000
-
-
-#: (b, n) counts of b resamples -> (b,) values, NaN where the statistic of a resample is undefined.
-Resampled = Callable[[np.ndarray], np.ndarray]
-
-
-def accuracy_resampled(gold: np.ndarray, predicted: list[np.ndarray]) -> list[Resampled]:
-    """Share of right predictions of each of several."""
-
-    def of(side: np.ndarray) -> Resampled:
-        right = (side == gold).astype(np.float64)
-        return lambda counts: counts @ right / counts.shape[1]
-
-    return [of(side) for side in predicted]
-
-
-def average_precision_resampled(gold: np.ndarray, scores: list[np.ndarray]) -> list[Resampled]:
-    """Average precision of each of several scores for gold 0 or 1."""
-
-    def value(taken: np.ndarray, right: np.ndarray) -> np.ndarray:
-        precision = right / np.maximum(taken, 1)
-        return _ratio((np.diff(right, axis=1, prepend=0) * precision).sum(1), right[:, -1])
-
-    return _by_thresholds(gold, scores, value)
-
-
-def best_accuracy_resampled(gold: np.ndarray, scores: list[np.ndarray]) -> list[Resampled]:
-    """Accuracy at the best threshold, which is chosen again in every resample."""
-
-    def value(taken: np.ndarray, right: np.ndarray) -> np.ndarray:
-        pairs = taken[:, -1]
-        # Right at a threshold: positives above it, and the negatives that are not above it. At least all negatives.
-        return (np.maximum((2 * right - taken).max(axis=1), 0) + pairs - right[:, -1]) / pairs
-
-    return _by_thresholds(gold, scores, value)
-
-
-def best_f1_resampled(gold: np.ndarray, scores: list[np.ndarray]) -> list[Resampled]:
-    """F1 at the best threshold, which is chosen again in every resample."""
-
-    def value(taken: np.ndarray, right: np.ndarray) -> np.ndarray:
-        positives = right[:, -1:]
-        values = (2 * right / np.maximum(taken + positives, 1)).max(axis=1)
-        return np.where(positives[:, 0] > 0, values, np.nan)
-
-    return _by_thresholds(gold, scores, value)
-
-
-def f1_resampled(gold: np.ndarray, predicted: list[np.ndarray]) -> list[Resampled]:
-    """F1 of each of several predictions of gold 0 or 1."""
-
-    def of(side: np.ndarray) -> Resampled:
-        columns = np.stack([(gold == 1) & (side == 1), gold == 1, side == 1], axis=1).astype(np.float64)
-
-        def resampled(counts: np.ndarray) -> np.ndarray:
-            right, positives, called = (counts @ columns).T
-            return np.where(positives > 0, _ratio(2 * right, positives + called), np.nan)
-
-        return resampled
-
-    return [of(side) for side in predicted]
-
-
-def pearson_resampled(gold: np.ndarray, scores: list[np.ndarray]) -> list[Resampled]:
-    """Pearson's correlation of gold and each of several scores."""
-    x = gold - gold.mean()  # small numbers, so that differences of sums keep their digits
-
-    def of(side: np.ndarray) -> Resampled:
-        y = side - side.mean()
-        columns = np.stack([x, y, x * x, y * y, x * y], axis=1)
-
-        def resampled(counts: np.ndarray) -> np.ndarray:
-            mx, my, mxx, myy, mxy = (counts @ columns / len(x)).T
-            spread = np.maximum(mxx - mx * mx, 0), np.maximum(myy - my * my, 0)
-            # What is left of a constant by rounding is not a spread.
-            flat = (spread[0] <= 1e-14 * mxx) | (spread[1] <= 1e-14 * myy)
-            return _ratio(mxy - mx * my, np.where(flat, 0.0, np.sqrt(spread[0]) * np.sqrt(spread[1])))
-
-        return resampled
-
-    return [of(side) for side in scores]
-
-
-def spearman_resampled(gold: np.ndarray, scores: list[np.ndarray]) -> list[Resampled]:
-    """Spearman's rank correlation of gold and each of several scores; the ranks of gold are found once for a chunk."""
-    gold_groups = Groups(gold)
-    kept: dict[int, tuple] = {}
-
-    def gold_part(counts: np.ndarray) -> tuple:
-        if kept.get("counts") is not counts:
-            deviation, squares = _rank_deviations(gold_groups, counts)
-            kept.update(counts=counts, part=(counts * deviation, squares))
-        return kept["part"]
-
-    def of(side: np.ndarray) -> Resampled:
-        groups = Groups(side)
-
-        def resampled(counts: np.ndarray) -> np.ndarray:
-            weighted, gold_squares = gold_part(counts)
-            deviation, squares = _rank_deviations(groups, counts)
-            return _ratio(np.einsum("ij,ij->i", weighted, deviation), np.sqrt(gold_squares) * np.sqrt(squares))
-
-        return resampled
-
-    return [of(side) for side in scores]
-
-
-_RESAMPLED = {
-    "spearman": spearman_resampled,
-    "pearson": pearson_resampled,
-    "accuracy": accuracy_resampled,
-    "f1": f1_resampled,
-    "average_precision": average_precision_resampled,
-    "best_accuracy": best_accuracy_resampled,
-    "best_f1": best_f1_resampled,
-}
-STATISTICS = tuple(_RESAMPLED)
-MOST_RESAMPLES = 100_000
 
 
 # One side
@@ -248,19 +131,6 @@ def confusion(gold, predicted, classes: int) -> np.ndarray:
     from sklearn.metrics import confusion_matrix
 
     return confusion_matrix(gold, predicted, labels=range(classes))
-
-
-def cohen_kappa(first, second, classes: int) -> float:
-    """Agreement beyond chance of two (n,) judgements in 0..classes-1, -1..1 (Cohen 1960).
-
-    NaN without pairs, or if both give one and the same label to all of them.
-    """
-    first, second = _pair(first, second)
-    if not len(first) or (_constant(np.concatenate([first, second]))):
-        return math.nan
-    from sklearn.metrics import cohen_kappa_score
-
-    return float(cohen_kappa_score(first, second, labels=range(classes)))
 
 
 def descending_ranks(values: np.ndarray) -> np.ndarray:
@@ -380,7 +250,136 @@ def mcnemar(gold, before, after) -> McNemar:
     return McNemar(first, second, float(binomtest(first, first + second, 0.5).pvalue))
 
 
-# Checks
+def cohen_kappa(first, second, classes: int) -> float:
+    """Agreement beyond chance of two (n,) judgements in 0..classes-1, -1..1 (Cohen 1960).
+
+    NaN without pairs, or if both give one and the same label to all of them.
+    """
+    first, second = _pair(first, second)
+    if not len(first) or (_constant(np.concatenate([first, second]))):
+        return math.nan
+    from sklearn.metrics import cohen_kappa_score
+
+    return float(cohen_kappa_score(first, second, labels=range(classes)))
+
+
+# Statistics of many resamples at once, by which the bootstrap is fast; tests compare each with scipy's or scikit-learn's
+
+#: (b, n) counts of b resamples -> (b,) values, NaN where the statistic of a resample is undefined.
+Resampled = Callable[[np.ndarray], np.ndarray]
+
+
+def accuracy_resampled(gold: np.ndarray, predicted: list[np.ndarray]) -> list[Resampled]:
+    """Share of right predictions of each of several."""
+
+    def of(side: np.ndarray) -> Resampled:
+        right = (side == gold).astype(np.float64)
+        return lambda counts: counts @ right / counts.shape[1]
+
+    return [of(side) for side in predicted]
+
+
+def average_precision_resampled(gold: np.ndarray, scores: list[np.ndarray]) -> list[Resampled]:
+    """Average precision of each of several scores for gold 0 or 1."""
+
+    def value(taken: np.ndarray, right: np.ndarray) -> np.ndarray:
+        precision = right / np.maximum(taken, 1)
+        return _ratio((np.diff(right, axis=1, prepend=0) * precision).sum(1), right[:, -1])
+
+    return _by_thresholds(gold, scores, value)
+
+
+def best_accuracy_resampled(gold: np.ndarray, scores: list[np.ndarray]) -> list[Resampled]:
+    """Accuracy at the best threshold, which is chosen again in every resample."""
+
+    def value(taken: np.ndarray, right: np.ndarray) -> np.ndarray:
+        pairs = taken[:, -1]
+        # Right at a threshold: positives above it, and the negatives that are not above it. At least all negatives.
+        return (np.maximum((2 * right - taken).max(axis=1), 0) + pairs - right[:, -1]) / pairs
+
+    return _by_thresholds(gold, scores, value)
+
+
+def best_f1_resampled(gold: np.ndarray, scores: list[np.ndarray]) -> list[Resampled]:
+    """F1 at the best threshold, which is chosen again in every resample."""
+
+    def value(taken: np.ndarray, right: np.ndarray) -> np.ndarray:
+        positives = right[:, -1:]
+        values = (2 * right / np.maximum(taken + positives, 1)).max(axis=1)
+        return np.where(positives[:, 0] > 0, values, np.nan)
+
+    return _by_thresholds(gold, scores, value)
+
+
+def f1_resampled(gold: np.ndarray, predicted: list[np.ndarray]) -> list[Resampled]:
+    """F1 of each of several predictions of gold 0 or 1."""
+
+    def of(side: np.ndarray) -> Resampled:
+        columns = np.stack([(gold == 1) & (side == 1), gold == 1, side == 1], axis=1).astype(np.float64)
+
+        def resampled(counts: np.ndarray) -> np.ndarray:
+            right, positives, called = (counts @ columns).T
+            return np.where(positives > 0, _ratio(2 * right, positives + called), np.nan)
+
+        return resampled
+
+    return [of(side) for side in predicted]
+
+
+def pearson_resampled(gold: np.ndarray, scores: list[np.ndarray]) -> list[Resampled]:
+    """Pearson's correlation of gold and each of several scores."""
+    x = gold - gold.mean()  # small numbers, so that differences of sums keep their digits
+
+    def of(side: np.ndarray) -> Resampled:
+        y = side - side.mean()
+        columns = np.stack([x, y, x * x, y * y, x * y], axis=1)
+
+        def resampled(counts: np.ndarray) -> np.ndarray:
+            mx, my, mxx, myy, mxy = (counts @ columns / len(x)).T
+            spread = np.maximum(mxx - mx * mx, 0), np.maximum(myy - my * my, 0)
+            # What is left of a constant by rounding is not a spread.
+            flat = (spread[0] <= 1e-14 * mxx) | (spread[1] <= 1e-14 * myy)
+            return _ratio(mxy - mx * my, np.where(flat, 0.0, np.sqrt(spread[0]) * np.sqrt(spread[1])))
+
+        return resampled
+
+    return [of(side) for side in scores]
+
+
+def spearman_resampled(gold: np.ndarray, scores: list[np.ndarray]) -> list[Resampled]:
+    """Spearman's rank correlation of gold and each of several scores; the ranks of gold are found once for a chunk."""
+    gold_groups = Groups(gold)
+    kept: dict[int, tuple] = {}
+
+    def gold_part(counts: np.ndarray) -> tuple:
+        if kept.get("counts") is not counts:
+            deviation, squares = _rank_deviations(gold_groups, counts)
+            kept.update(counts=counts, part=(counts * deviation, squares))
+        return kept["part"]
+
+    def of(side: np.ndarray) -> Resampled:
+        groups = Groups(side)
+
+        def resampled(counts: np.ndarray) -> np.ndarray:
+            weighted, gold_squares = gold_part(counts)
+            deviation, squares = _rank_deviations(groups, counts)
+            return _ratio(np.einsum("ij,ij->i", weighted, deviation), np.sqrt(gold_squares) * np.sqrt(squares))
+
+        return resampled
+
+    return [of(side) for side in scores]
+
+
+_RESAMPLED = {
+    "spearman": spearman_resampled,
+    "pearson": pearson_resampled,
+    "accuracy": accuracy_resampled,
+    "f1": f1_resampled,
+    "average_precision": average_precision_resampled,
+    "best_accuracy": best_accuracy_resampled,
+    "best_f1": best_f1_resampled,
+}
+STATISTICS = tuple(_RESAMPLED)
 
 
 def _whole(statistic: str, gold: np.ndarray, scores: np.ndarray) -> float:
@@ -388,33 +387,6 @@ def _whole(statistic: str, gold: np.ndarray, scores: np.ndarray) -> float:
     if not len(gold):
         return math.nan
     return float(_RESAMPLED[statistic](gold, [scores])[0](np.ones((1, len(gold))))[0])
-
-
-def _pair(gold, scores) -> tuple[np.ndarray, np.ndarray]:
-    """Both as (n,) float64. Raises InputError for other shapes, different lengths, NaN and infinity."""
-    arrays = []
-    for name, values in (("gold", gold), ("scores", scores)):
-        array = np.asarray(values, dtype=np.float64)
-        if array.ndim != 1:
-            raise InputError(f"{name} has the shape {array.shape}; it must be one number for each pair")
-        if not np.isfinite(array).all():
-            raise InputError(
-                f"{name} has {int((~np.isfinite(array)).sum())} values that are NaN or infinite; leave those pairs out"
-            )
-        arrays.append(array)
-    if len(arrays[0]) != len(arrays[1]):
-        raise InputError(f"{len(arrays[0])} gold values but {len(arrays[1])} scores; each pair needs one of both")
-    return arrays[0], arrays[1]
-
-
-def _binary(values: np.ndarray, name: str) -> None:
-    others = values[(values != 0) & (values != 1)]
-    if len(others):
-        raise InputError(f"{name} has the value {others[0]:g}; F1, average precision and thresholds need 0 and 1")
-
-
-def _constant(values: np.ndarray) -> bool:
-    return len(values) < 2 or bool((values == values[0]).all())
 
 
 class Groups:
@@ -462,3 +434,33 @@ def _by_thresholds(
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     return np.divide(above, below, out=np.full(len(above), np.nan), where=below > 0)
+
+
+# Checks
+
+
+def _pair(gold, scores) -> tuple[np.ndarray, np.ndarray]:
+    """Both as (n,) float64. Raises InputError for other shapes, different lengths, NaN and infinity."""
+    arrays = []
+    for name, values in (("gold", gold), ("scores", scores)):
+        array = np.asarray(values, dtype=np.float64)
+        if array.ndim != 1:
+            raise InputError(f"{name} has the shape {array.shape}; it must be one number for each pair")
+        if not np.isfinite(array).all():
+            raise InputError(
+                f"{name} has {int((~np.isfinite(array)).sum())} values that are NaN or infinite; leave those pairs out"
+            )
+        arrays.append(array)
+    if len(arrays[0]) != len(arrays[1]):
+        raise InputError(f"{len(arrays[0])} gold values but {len(arrays[1])} scores; each pair needs one of both")
+    return arrays[0], arrays[1]
+
+
+def _binary(values: np.ndarray, name: str) -> None:
+    others = values[(values != 0) & (values != 1)]
+    if len(others):
+        raise InputError(f"{name} has the value {others[0]:g}; F1, average precision and thresholds need 0 and 1")
+
+
+def _constant(values: np.ndarray) -> bool:
+    return len(values) < 2 or bool((values == values[0]).all())

@@ -12,6 +12,8 @@ embedding of every token by its reconstruction; the difference is the token's di
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +22,9 @@ from torch import nn
 
 from ...base.errors import InputError, ModelError
 from ...base.progress import ProgressCallback, part_of, report
-from .effects import Attribution, AttributionSettings, Blocks, Integral, SentenceEffects, cosines
+from ...codec.compressed import Compressed, SubspaceCompressed
+from ...codec.subspaces import subspace_widths
+from .effects import RUNS_OF_AXES, Attribution, AttributionSettings, Integral, SentenceEffects, cosines
 
 if TYPE_CHECKING:
     from ...models.model import PretrainedModel
@@ -30,6 +34,46 @@ LARGEST_GAP = 0.01  # of the change
 SMALLEST_GAP = 1e-4  # of a cosine: less is of no account
 
 Sentence = tuple[Sequence[int], torch.Tensor, torch.Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class AxisBlocks:
+    """How D axes fall into b blocks."""
+
+    widths: tuple[int, ...]  # b numbers of axes, in order
+    kind: str = "subspace"  # what one is called: ``subspace`` or ``run of axes``
+    rotation: torch.Tensor | None = None  # (D, D) orthogonal R: blocks are runs of the axes of ``vector @ R`` (optimized PQ)
+
+    @classmethod
+    def of(cls, compressed: Compressed | None, dim: int) -> "AxisBlocks":
+        """Those of a compressed table: its subspaces; runs of axes for residual, the baselines, or None."""
+        if isinstance(compressed, SubspaceCompressed) and not compressed.is_additive:
+            return cls(tuple(compressed.widths), "subspace", compressed.rotation)
+        return cls(tuple(subspace_widths(dim, min(RUNS_OF_AXES, dim))), "run of axes")
+
+    def __len__(self) -> int:
+        return len(self.widths)
+
+    @property
+    def axes(self) -> list[tuple[int, int]]:
+        """First and last axis of every block."""
+        ends = list(accumulate(self.widths))
+        return [(end - width, end - 1) for end, width in zip(ends, self.widths, strict=True)]
+
+    def turned(self, vectors: torch.Tensor) -> torch.Tensor:
+        """(..., D) vectors in the axes that the blocks are runs of."""
+        return vectors if self.rotation is None else vectors @ self.rotation.to(vectors)
+
+    def keep(self, turned: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+        """Of :meth:`turned` displacements (..., D) only the chosen blocks (..., b) bool, in the model's own axes: (..., D)."""
+        axes = chosen.repeat_interleave(torch.tensor(self.widths), dim=-1)
+        kept = turned * axes
+        return kept if self.rotation is None else kept @ self.rotation.to(kept).T
+
+    def sums(self, products: torch.Tensor) -> torch.Tensor:
+        """(..., D) numbers per axis added up by block: (..., b)."""
+        # naive: for i, (first, last) in enumerate(axes): out[..., i] = products[..., first : last + 1].sum(-1)
+        return torch.stack([part.sum(-1) for part in products.split(list(self.widths), dim=-1)], dim=-1)
 
 
 class GivenEncoder:
@@ -177,7 +221,7 @@ def attribute(
         if not len(ids):
             raise InputError(f"the {name} sentence has no tokens; write something that the model can read")
     compressed = getattr(other, "compressed", None)
-    blocks = Blocks.of(compressed, reference.dim)
+    blocks = AxisBlocks.of(compressed, reference.dim)
     sentences = [_Sentence(reference, other, list(ids), blocks) for ids in (first, second)]
     encoder = GivenEncoder(reference)
 
@@ -202,7 +246,7 @@ def attribute(
 class _Sentence:
     """One sentence as the network reads it: (n, D) original embeddings and displacements, and variants of them."""
 
-    def __init__(self, reference: "PretrainedModel", other: "PretrainedModel", ids: list[int], blocks: Blocks):
+    def __init__(self, reference: "PretrainedModel", other: "PretrainedModel", ids: list[int], blocks: AxisBlocks):
         self.ids, self.cut = ids, blocks
         self.original = embed(reference, ids)
         self.displacement = embed(other, ids) - self.original
@@ -236,7 +280,7 @@ class _Sentence:
 def _assembled(
     sentences: list[_Sentence],
     encoded: list[np.ndarray],
-    blocks: Blocks,
+    blocks: AxisBlocks,
     integral: Integral | None,
     gradients: list[torch.Tensor] | None,
     exact: tuple[bool, bool, bool],

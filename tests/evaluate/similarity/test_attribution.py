@@ -13,8 +13,8 @@ from made_results import made_result
 
 from subemb.base.errors import Cancelled, InputError, ModelError
 from subemb.codec import compress
-from subemb.evaluate.similarity.attribution import LARGEST_GAP, SMALLEST_GAP, GivenEncoder, attribute
-from subemb.evaluate.similarity.effects import RUNS_OF_AXES, AttributionSettings, Blocks, cosines
+from subemb.evaluate.similarity.attribution import LARGEST_GAP, SMALLEST_GAP, AxisBlocks, GivenEncoder, attribute
+from subemb.evaluate.similarity.effects import RUNS_OF_AXES, AttributionSettings, cosines
 from subemb.models.load import load
 from subemb.tasks.sides import sides_of
 
@@ -283,7 +283,7 @@ def test_long_sentences_are_encoded_in_parts(folders):
 )
 def test_parts_add_up_to_the_displacement(method, dim, subspaces, seed):
     generator = torch.Generator().manual_seed(seed)
-    blocks = Blocks.of(made_result(method, 40, dim, min(dim, subspaces), 7), dim)
+    blocks = AxisBlocks.of(made_result(method, 40, dim, min(dim, subspaces), 7), dim)
     assert sum(blocks.widths) == dim
     displacement = torch.randn(6, dim, generator=generator)
     each = torch.eye(len(blocks), dtype=torch.bool)[:, None]
@@ -296,7 +296,7 @@ def test_parts_add_up_to_the_displacement(method, dim, subspaces, seed):
 
 
 def test_blocks_are_the_axes_of_the_subspaces():
-    blocks = Blocks.of(made_result("product", 40, 10, 4, 7), 10)
+    blocks = AxisBlocks.of(made_result("product", 40, 10, 4, 7), 10)
     assert blocks.axes == [(0, 2), (3, 5), (6, 7), (8, 9)]
     kept = blocks.keep(torch.ones(10), torch.tensor([False, True, False, True]))
     assert kept.tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 1, 1]
@@ -304,7 +304,7 @@ def test_blocks_are_the_axes_of_the_subspaces():
 
 def test_a_rotated_block_lies_in_the_rotated_axes():
     compressed = made_result("optimized_product", 40, 6, 2, 7)
-    blocks = Blocks.of(compressed, 6)
+    blocks = AxisBlocks.of(compressed, 6)
     part = blocks.keep(blocks.turned(torch.ones(6)), torch.tensor([True, False]))
     turned = part @ compressed.rotation
     assert turned[3:].abs().max() < 1e-6
@@ -313,10 +313,10 @@ def test_a_rotated_block_lies_in_the_rotated_axes():
 
 @pytest.mark.parametrize(("method", "dim", "blocks"), [("residual", 20, 8), ("int4", 5, 5), ("low_rank", 24, 8)])
 def test_methods_without_subspaces_have_runs_of_axes(method, dim, blocks):
-    found = Blocks.of(made_result(method, 40, dim, 2, 7), dim)
+    found = AxisBlocks.of(made_result(method, 40, dim, 2, 7), dim)
     assert (len(found), found.kind) == (blocks, "run of axes")
     assert max(found.widths) - min(found.widths) <= 1
-    assert len(Blocks.of(None, 100)) == RUNS_OF_AXES
+    assert len(AxisBlocks.of(None, 100)) == RUNS_OF_AXES
 
 
 @pytest.mark.parametrize(("method", "more"), [("optimized_product", {}), ("residual", {"subspaces": 2}), ("int8", {})])
