@@ -351,5 +351,5 @@ def test_reports_cannot_be_changed_by_one_of_their_readers():
     with pytest.raises(ValueError, match="read-only"):
         report.probabilities["original"][0, 0] = 1
     with pytest.raises(AttributeError):
-        report.data = "other"
-    assert replace(report, data="other").data == "other"
+        report.engine = "other"
+    assert replace(report, engine="other").engine == "other"
