@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,18 @@ from ....base.text import count_text, percent_text
 from ....codec.methods import METHODS
 from ....codec.subspaces import subspace_widths
 from ....evaluate.similarity.effects import RUNS_OF_AXES
-from ....models.vocabulary import KINDS, escape_html
+from ....models.vocabulary import KINDS, Vocabulary, escape_html
 from ...shell.frame import Frame
 from ...shell.text import counted
 from ...widgets.charts import download_csv, show
 from . import charts
 
-MOST_SCRIPTS = 25
+if TYPE_CHECKING:
+    from ....analysis.error import ReconstructionError
+
+MOST_SCRIPTS = 25  # drawn; the table behind the chart has all
+COUNTS = (5, 10, 20, 50)  # of best and of worst tokens, to choose from
+NEIGHBOURS_LISTED = 6
 
 
 @dataclass
@@ -31,12 +37,11 @@ class Measured:
         return self.frame.run.key
 
     @cached_property
-    def error(self):
-        """ReconstructionError of the run."""
+    def error(self) -> "ReconstructionError":
         return error_of(self.key, self.frame.table, self.frame.compressed)
 
     @cached_property
-    def vocabulary(self):
+    def vocabulary(self) -> Vocabulary:
         return self.frame.vocabulary
 
     def __len__(self) -> int:
@@ -44,8 +49,8 @@ class Measured:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Measuring the error of every token …")
-def error_of(key: str, _table, _compressed):
-    """ReconstructionError of a run; its arrays are read-only."""
+def error_of(key: str, _table, _compressed) -> "ReconstructionError":
+    """The error of a run; its arrays are read-only."""
     from ....analysis import reconstruction_error
 
     return reconstruction_error(_table, _compressed)
@@ -289,8 +294,7 @@ def ids_view(measured: Measured) -> None:
     )
 
 
-COUNTS = (5, 10, 20, 50)
-NEIGHBOURS_LISTED = 6
+# Best and worst
 
 
 @st.cache_data(max_entries=32, show_spinner="Finding their neighbours …")
