@@ -73,6 +73,13 @@ def text_of(sentences: Sequence[str], name: str = "the text") -> Text:
     return Text(name, tuple(kept), count - len(kept))
 
 
+def one_text(parts: Sequence[Text]) -> Text:
+    """Several texts as one, under all their names."""
+    if len(parts) == 1:
+        return parts[0]
+    return text_of([sentence for part in parts for sentence in part.sentences], ", ".join(part.name for part in parts))
+
+
 def read_text(content: str | bytes, name: str) -> Text:
     """One sentence a line; a line of over LONGEST characters is cut where sentences end.
 

@@ -117,14 +117,9 @@ def run(given: argparse.Namespace) -> int:
 
 def read_texts(files: list[Path] | None) -> "Text | None":
     """The sentences of all files together; None for no text. Raises InputError as the readers do."""
-    from ..adaptation.texts import read_text_file, text_of
+    from ..adaptation.texts import one_text, read_text_file
 
-    if not files:
-        return None
-    parts = [read_text_file(path) for path in files]
-    if len(parts) == 1:
-        return parts[0]
-    return text_of([sentence for part in parts for sentence in part.sentences], ", ".join(part.name for part in parts))
+    return one_text([read_text_file(path) for path in files]) if files else None
 
 
 def adaptation_text(facts: "Adaptation") -> str:

@@ -16,8 +16,8 @@ from ...shell.text import errors_shown
 from ...shell.work import subject_of
 
 SOURCES = {
-    "Paste": "Sentences, one a line. Those that stand there were written for this project, to see how it works; put the kind of "
-    "sentences in their place that the model is to read.",
+    "Paste": "Sentences, one a line. Those given here were written for this project, to show how it works; replace them with sentences "
+    "of the kind that the model is to read.",
     "Upload": "A text file with one sentence a line, or labelled pairs (CSV, TSV, JSON lines, Parquet), whose labels are not read.",
     "None": "No text at all: token sequences are drawn from the vocabulary itself. It works, but less well than sentences.",
 }
@@ -39,7 +39,7 @@ def limits(name: str, numbers: bool = True, **instead: Any) -> dict[str, Any]:
 
 
 def adapt_form(frame: Frame, start: Callable[[Frame, str], None]) -> None:
-    """Draw the form; on Start write the inputs down and call ``start(frame, key)``."""
+    """Draw the form. When Start is pressed, save what was given and call ``start(frame, key)`` with the key of the adaptation."""
     from ....adaptation.material import check_given
     from ....tasks.adaptation import begin_adaptation
 
@@ -135,15 +135,15 @@ def scored_inputs(objective: str) -> tuple[str | None, object]:
         "Score to follow",
         list(choices),
         key=f"adapt_scored_{len(choices)}",
-        help="Labelled pairs that the model is asked every so often. The weights that answer best are kept, so this score is a little too "
-        "good in the end. Sentences that occur in the pairs are taken out of the text.",
+        help="Labelled pairs on which the model is scored from time to time. The weights with the best score are kept, so the last score is "
+        "a little too good. Sentences of these pairs are taken out of the text.",
     )
     file = st.file_uploader("Labelled pairs", key="adapt_scored_file") if choices[chosen] == "file" else None
     return choices[chosen], file
 
 
 def settings_inputs(frame: Frame, objective: str, sample: int) -> AdaptationSettings | None:
-    """What is trained, and how; None, with the reason shown, if the values do not go together."""
+    """What is trained, and how. None if the values contradict each other; the page then says why."""
     titles = {choice.title: name for name, choice in TRAINED.items()}
     train = titles[st.selectbox(**limits("train", help=None), options=list(titles), key="adapt_train")]
     stored = frame.run.size.total_bytes
@@ -188,7 +188,7 @@ def advanced_inputs(frame: Frame, objective: str) -> dict[str, Any]:
 
 def read_text_inputs(source: str, given):
     """The text, or None for none. Raises InputError as the readers do."""
-    from ....adaptation.texts import read_text, read_text_bytes, text_of
+    from ....adaptation.texts import one_text, read_text, read_text_bytes
 
     if source == "None":
         return None
@@ -198,10 +198,7 @@ def read_text_inputs(source: str, given):
         return read_text(given, "pasted")
     if not given:
         raise InputError("there is no file yet: upload one, or paste sentences, or choose None")
-    parts = [read_text_bytes(file.getvalue(), file.name) for file in given]
-    if len(parts) == 1:
-        return parts[0]
-    return text_of([sentence for part in parts for sentence in part.sentences], ", ".join(part.name for part in parts))
+    return one_text([read_text_bytes(file.getvalue(), file.name) for file in given])
 
 
 def read_labelled(objective: str, source: str, given):
