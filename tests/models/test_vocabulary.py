@@ -10,7 +10,8 @@ from shared import shared_path
 
 from subemb.base.errors import InputError
 from subemb.models.characters import script_of, text_facts
-from subemb.models.vocabulary import KINDS, Vocabulary, byte_alphabet, decode_token, scheme_of
+from subemb.models.spelling import byte_alphabet, decode_token, scheme_of
+from subemb.models.vocabulary import KINDS, Vocabulary
 
 ANY_TOKENS = st.lists(st.text(st.characters(), max_size=8), min_size=1, max_size=12, unique=True)
 

@@ -9,10 +9,10 @@ from apps import metrics, open_app, own_folders
 from checkpoints import HOSTILE, SPECIAL, make_bert
 from streamlit.testing.v1 import AppTest
 
+from subemb.base.text import escape_html
 from subemb.codec.settings import CompressionSettings
 from subemb.evaluate.masked.fill import HUB_MODELS, FilledMask, Filling
 from subemb.models.catalogue import BUNDLED_NAME
-from subemb.models.vocabulary import escape_html
 from subemb.runs import run_and_keep
 from subemb.ui.pages.masked.sentence import bars_html, change_of
 from subemb.ui.shell.request import Request, to_query

@@ -15,9 +15,8 @@ from typing import Any
 import streamlit as st
 
 from ...base.paths import app_folder
-from ...base.text import seconds_text
+from ...base.text import escape_markdown, seconds_text
 from ...codec.settings import settings_text
-from ...models.vocabulary import escape_markdown
 from ...runs import Run
 from ..widgets.charts import error_curve
 from . import sidebar

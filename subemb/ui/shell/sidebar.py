@@ -5,14 +5,13 @@ import os
 import streamlit as st
 
 from ...base.errors import InputError
-from ...base.text import count_text, percent_text, seconds_text, size_text
+from ...base.text import count_text, escape_markdown, percent_text, seconds_text, size_text
 from ...codec.methods import METHODS
 from ...codec.methods.base import Method
 from ...codec.methods.codebooks import CodebookMethod
 from ...codec.settings import WEIGHT_NAMES, WEIGHTS, CompressionSettings, settings_text
 from ...codec.subspaces import LARGEST_CODEBOOK, automatic_codebook_size
 from ...jobs.manager import Job, manager
-from ...models.vocabulary import escape_markdown
 from .data import listed_models, open_model
 from .request import Request, to_query
 from .text import counted, errors_shown, show_error

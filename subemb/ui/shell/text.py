@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from ...base.errors import InputError
-from ...models.vocabulary import escape_markdown
+from ...base.text import escape_markdown
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,8 @@ from typing import Any
 
 import streamlit as st
 
-from ...base.text import seconds_text
+from ...base.text import escape_markdown, seconds_text
 from ...jobs.manager import Job, manager
-from ...models.vocabulary import escape_markdown
 from ...tasks.sides import Subject
 from .frame import Frame
 from .text import show_error

@@ -11,12 +11,11 @@ import pandas as pd
 import streamlit as st
 
 from ...base.errors import InputError
-from ...base.text import size_text
+from ...base.text import escape_markdown, size_text
 from ...evaluate.data.pairs import UNKNOWN_LANGUAGE, PairSet, combine, skipped_text
 from ...evaluate.data.read import Preview, demo_pairs, preview, read_pairs
 from ...evaluate.data.recognise import Columns
 from ...evaluate.data.tables import MOST_BYTES
-from ...models.vocabulary import escape_markdown
 from ..shell.frame import Frame
 from ..shell.text import counted, show_error, write_parameter
 from ..shell.work import Work, begin, has_begun, outcome

@@ -8,11 +8,10 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from ...base.text import p_text, score_text
+from ...base.text import escape_markdown, p_text, score_text
 from ...evaluate.data.pairs import Skipped
 from ...evaluate.report import METRIC_NAMES, SideScores
 from ...evaluate.statistics import Interval, McNemar
-from ...models.vocabulary import escape_markdown
 from ..shell.text import counted
 from .charts import COMPRESSED, ORIGINAL, PALETTE, chart_places, download_csv
 

@@ -9,8 +9,7 @@ import streamlit as st
 from ....adaptation.settings import LABELLED, OBJECTIVES, TRAINED, AdaptationSettings
 from ....base.errors import InputError
 from ....base.plain import bounds
-from ....base.text import seconds_text, size_text
-from ....models.vocabulary import escape_markdown
+from ....base.text import escape_markdown, seconds_text, size_text
 from ...shell.frame import Frame
 from ...shell.text import errors_shown
 from ...shell.work import subject_of

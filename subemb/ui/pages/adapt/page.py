@@ -8,11 +8,10 @@ import streamlit as st
 
 from ....adaptation.result import TUNED, Adaptation
 from ....adaptation.settings import OBJECTIVES, TRAINED
-from ....base.text import percent_text, seconds_text, size_text
+from ....base.text import escape_markdown, percent_text, seconds_text, size_text
 from ....codec.methods import METHODS
 from ....codec.settings import CompressionSettings
 from ....jobs.manager import Job, manager
-from ....models.vocabulary import escape_markdown
 from ....tasks import adaptation as tasks
 from ...shell.frame import Frame, page
 from ...shell.request import Request, to_query

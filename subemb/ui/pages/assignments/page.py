@@ -2,8 +2,8 @@
 
 import streamlit as st
 
+from ....base.text import escape_markdown
 from ....codec.methods import METHODS
-from ....models.vocabulary import escape_markdown
 from ...shell.frame import Frame, page
 from .assignment import Assignment
 from .codes import codewords_view, collisions_view, usage_view

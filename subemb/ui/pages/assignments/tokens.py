@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from ....base.text import count_text
-from ....models.vocabulary import Vocabulary, escape_markdown
+from ....base.text import count_text, escape_markdown
+from ....models.vocabulary import Vocabulary
 from ...shell.text import counted, write_parameter
 from ...widgets.blocks import rows_that_fit, wrapped_html
 from ...widgets.charts import download_csv

@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from ....base.text import score_text
+from ....base.text import plotly_text, score_text
 from ....evaluate.entailment.pairs import EntailmentReport, JudgedScores, PairJudgement
-from ....models.vocabulary import plotly_text
 from ...widgets.charts import NEUTRAL, SEQUENTIAL, layout
 from ...widgets.scores import SIDE_COLOURS, SIDE_SYMBOLS, bar_marker, language_name
 

@@ -5,8 +5,8 @@ import shlex
 import pandas as pd
 import streamlit as st
 
+from ....base.text import escape_markdown
 from ....evaluate.entailment.engines import EngineOption, engine_options
-from ....models.vocabulary import escape_markdown
 from ...shell.frame import Frame
 from ...shell.request import BUNDLED
 from ...shell.sidebar import write_hub_id

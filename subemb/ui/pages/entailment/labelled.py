@@ -7,12 +7,11 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from ....base.text import count_text, score_text
+from ....base.text import count_text, escape_markdown, plotly_text, score_text
 from ....evaluate.data.pairs import PairSet
 from ....evaluate.entailment.engines import EngineOption
 from ....evaluate.entailment.pairs import EntailmentReport
 from ....evaluate.similarity.pairs import encoding_seconds
-from ....models.vocabulary import escape_markdown, plotly_text
 from ....tasks.evaluations import MOST_PAIRS, RESAMPLES, SEED, SET, kept_set, set_key
 from ....tasks.sides import Subject
 from ...shell.frame import Frame

@@ -2,11 +2,10 @@
 
 import streamlit as st
 
-from ....base.text import score_text
+from ....base.text import escape_markdown, score_text
 from ....evaluate.data.read import demo_pairs
 from ....evaluate.entailment.engines import EngineOption
 from ....evaluate.entailment.pairs import PairJudgement
-from ....models.vocabulary import escape_markdown
 from ....tasks.evaluations import LONGEST, PAIR
 from ...shell.frame import Frame
 from ...shell.work import Work, outcome, subject_of

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from ....models.vocabulary import plotly_text
+from ....base.text import plotly_text
 from ...widgets.charts import COMPRESSED, NEUTRAL, ORIGINAL, PALETTE, layout
 
 BINS = 60

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from ....base.text import count_text, percent_text
+from ....base.text import count_text, escape_html, percent_text
 from ....codec.methods import METHODS
 from ....codec.subspaces import subspace_widths
 from ....evaluate.similarity.effects import RUNS_OF_AXES
-from ....models.vocabulary import KINDS, Vocabulary, escape_html
+from ....models.vocabulary import KINDS, Vocabulary
 from ...shell.frame import Frame
 from ...shell.text import counted
 from ...widgets.charts import download_csv, show

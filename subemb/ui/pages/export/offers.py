@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ....adaptation.result import Adaptation
-from ....base.text import size_text
+from ....base.text import escape_markdown, size_text
 from ....codec.methods import METHODS
-from ....models.vocabulary import escape_markdown
 from ....runs import Run
 from ....tasks.exports import COMPACT, DENSE, ONNX, Export
 

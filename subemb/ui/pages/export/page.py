@@ -5,10 +5,9 @@ from pathlib import Path
 import streamlit as st
 
 from ....base.errors import InputError
-from ....base.text import count_text, seconds_text, size_text
+from ....base.text import count_text, escape_markdown, seconds_text, size_text
 from ....evaluate.entailment.engines import engine_options
 from ....export.report import html_report
-from ....models.vocabulary import escape_markdown
 from ....tasks.evaluated import Evaluation, evaluations_of, read_evaluation
 from ....tasks.exports import JOB, Export, export_key, file_stem, kept_export
 from ....tasks.sides import Subject

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
+from ....base.text import escape_markdown
 from ....codec.settings import settings_text
-from ....models.vocabulary import escape_markdown
 from ....runs import Run
 from ...shell.data import finished_run
 from ...shell.frame import Frame, explain_empty, heading, live_view, page

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from ....base.text import count_text, percent_text
+from ....base.text import count_text, escape_html, escape_markdown, percent_text, visible
 from ....evaluate.masked.fill import Filled, FilledMask, Filling
 from ....evaluate.masked.network import LONGEST_SENTENCE, Word, mask_token_of, with_own_masks, words_of
-from ....models.vocabulary import escape_html, escape_markdown, visible
 from ....tasks.masked import FILL
 from ...shell.text import counted, write_parameter
 from ...shell.work import Work, outcome

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from ....base.text import count_text
+from ....base.text import count_text, escape_markdown
 from ....evaluate.masked.fill import HUB_MODELS, models_with_masked_head
-from ....models.vocabulary import escape_markdown
 from ....tasks.sides import Subject
 from ...shell.data import listed_models
 from ...shell.frame import Frame

@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from ....base.text import count_text, seconds_text
+from ....base.text import count_text, plotly_text, seconds_text
 from ....evaluate.masked.perplexity import (
     DEFAULT_TOKENS,
     FEWEST_SENTENCES,
@@ -19,7 +19,6 @@ from ....evaluate.masked.perplexity import (
     plan,
 )
 from ....models.sentences import longest_input
-from ....models.vocabulary import plotly_text
 from ....tasks.masked import SCORE
 from ...shell.text import counted, shortened, write_parameter
 from ...shell.work import Work, begin, has_begun, outcome

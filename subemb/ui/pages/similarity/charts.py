@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from ....base.text import score_text
+from ....base.text import plotly_text, score_text
 from ....evaluate.report import METRIC_NAMES
 from ....evaluate.similarity.pairs import SimilarityReport
 from ....evaluate.statistics import descending_ranks
-from ....models.vocabulary import plotly_text
 from ...widgets.charts import NEUTRAL, PALETTE, SEQUENTIAL, layout
 from ...widgets.scores import SIDE_COLOURS, SIDE_SYMBOLS, language_name
 

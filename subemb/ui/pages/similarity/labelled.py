@@ -5,11 +5,10 @@ import math
 import pandas as pd
 import streamlit as st
 
-from ....base.text import count_text
+from ....base.text import count_text, escape_markdown, plotly_text
 from ....evaluate.data.pairs import PairSet
 from ....evaluate.report import METRIC_NAMES
 from ....evaluate.similarity.pairs import SimilarityReport, encoding_seconds
-from ....models.vocabulary import escape_markdown, plotly_text
 from ....tasks.sides import Subject
 from ....tasks.similarity_sets import MOST_PAIRS, RESAMPLES, SEED, kept_set, set_key
 from ...shell.frame import Frame

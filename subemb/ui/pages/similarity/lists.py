@@ -9,9 +9,8 @@ import plotly.graph_objects as go
 import streamlit as st
 from plotly.colors import get_colorscale, hex_to_rgb
 
-from ....base.text import count_text
+from ....base.text import count_text, plotly_text
 from ....evaluate.similarity.sentences import MOST_SENTENCES, ListComparison, checked_list
-from ....models.vocabulary import plotly_text
 from ....tasks.sides import Subject
 from ...shell.frame import Frame
 from ...shell.work import Work, begin, subject_of

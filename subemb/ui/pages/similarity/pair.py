@@ -7,11 +7,10 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from ....base.text import count_text
+from ....base.text import count_text, escape_html, escape_markdown
 from ....evaluate.similarity.effects import Attribution, SentenceEffects
 from ....evaluate.similarity.sentences import LONGEST_SENTENCE, PairComparison, ReadSentence
 from ....jobs.manager import manager
-from ....models.vocabulary import escape_html, escape_markdown
 from ...shell.frame import Frame
 from ...shell.text import counted
 from ...shell.work import Work, begin, outcome, subject_of

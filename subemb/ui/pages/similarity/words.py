@@ -6,11 +6,11 @@ import pandas as pd
 import streamlit as st
 
 from ....base.errors import InputError
-from ....base.text import count_text, score_text
+from ....base.text import count_text, escape_markdown, plotly_text, score_text
 from ....evaluate.data.pairs import WordSet
 from ....evaluate.similarity.words import WordReport
 from ....evaluate.statistics import descending_ranks
-from ....models.vocabulary import Vocabulary, escape_markdown, plotly_text
+from ....models.vocabulary import Vocabulary
 from ....tasks.sides import Subject
 from ....tasks.similarity_sets import RESAMPLES, SEED, kept_words, words_key
 from ...shell.frame import Frame

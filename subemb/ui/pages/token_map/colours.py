@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ....base.errors import InputError
-from ....models.vocabulary import KINDS, escape_html
+from ....base.text import escape_html
+from ....models.vocabulary import KINDS
 from ...widgets.charts import NEUTRAL, PALETTE
 from ...widgets.colours import oklch
 from .facts import Drawn, TokenFacts

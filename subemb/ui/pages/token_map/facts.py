@@ -9,8 +9,9 @@ import pandas as pd
 
 from ....analysis.error import reconstruction_error
 from ....analysis.layout import Layout
+from ....base.text import plotly_text
 from ....codec.compressed import Compressed, SubspaceCompressed
-from ....models.vocabulary import Vocabulary, plotly_text
+from ....models.vocabulary import Vocabulary
 from ....runs import NEIGHBOURS
 from ...shell.text import shortened
 

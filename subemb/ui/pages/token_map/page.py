@@ -6,9 +6,8 @@ import numpy as np
 import streamlit as st
 
 from ....analysis.layout import Layout, UmapSettings, kept_umap_layout, layout_displacement, pca_layout, sample_tokens
-from ....base.text import count_text, percent_text, seconds_text
+from ....base.text import count_text, escape_markdown, percent_text, seconds_text
 from ....jobs.manager import Job, manager
-from ....models.vocabulary import escape_markdown
 from ....runs import NEIGHBOURS
 from ....tasks import layouts as map_job
 from ...shell.frame import Frame, page
