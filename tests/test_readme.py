@@ -1,9 +1,11 @@
-"""The Python example of the README runs, and gives what it says."""
+"""What the README says of the code is true: its Python example, and its table of methods."""
 
 import re
 
 import numpy as np
 from shared import ROOT
+
+from subemb.codec.methods import METHODS
 
 
 def test_the_python_example_gives_what_it_says(tmp_path, monkeypatch):
@@ -25,3 +27,19 @@ def test_the_python_example_gives_what_it_says(tmp_path, monkeypatch):
     assert names["vector"].shape == (1, 384)
     assert np.abs(names["adapted"].encode(["a sentence"]) - vectors).max() < 1e-6
     assert names["layer"].weight.shape == names["model"].table.shape
+
+
+def test_the_table_of_methods_is_that_of_the_code():
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("### Methods")[2].partition("\n### ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    assert rows == [_row(method) for method in METHODS.values()], "write the rows anew as _row has them"
+
+
+def _row(method) -> str:
+    offered = []
+    if method.suggested.subspaces is not None:
+        offered.append(f"{method.subspaces_letter} = {method.suggested.subspaces}")
+        offered.append(f"Q = {method.suggested.codebook_size or 'automatic'}")
+    elif "rank" in method.reads:
+        offered.append(f"rank {method.suggested.rank or 'automatic'}")
+    return f"| `{method.key}` | {method.summary} | {', '.join(offered)} |".replace("  ", " ")
