@@ -44,6 +44,8 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUM
     os.environ[_name] = str(max(1, (os.cpu_count() or 1) // _processes))
 
 _scratch = Path(tempfile.mkdtemp(prefix="subemb-tests-"))
+#: What all processes of one session share; see shared.made_once. The first of them, which starts the others, names it.
+os.environ.setdefault("SUBEMB_TESTS_MADE", str(_scratch / "made"))
 os.environ.update(
     SUBEMB_CACHE=str(_scratch / "cache"),
     HF_HOME=str(_scratch / "huggingface"),
@@ -56,9 +58,11 @@ for _name in ("SUBEMB_MODELS", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKE
     os.environ.pop(_name, None)
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses by marks
 def pytest_collection_modifyitems(items) -> None:
     for item in items:
         if item.path.parent.name == "browser":
+            item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 

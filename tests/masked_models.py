@@ -3,14 +3,11 @@
 In that language every animal says one sound and lives in one place; whoever has read it knows that the cat says meow.
 """
 
-import atexit
-import functools
-import shutil
-import tempfile
 from pathlib import Path
 
 import torch
 from checkpoints import SPECIAL, save, word_piece
+from shared import made_once
 
 #: animal, what it says, where it lives
 FACTS = [
@@ -59,18 +56,18 @@ def questions() -> list[tuple[str, str]]:
     ]
 
 
-@functools.cache
 def trained() -> Path:
     """A folder with one trained model, ``animals``; made once in a session, and not to be changed."""
-    folder = Path(tempfile.mkdtemp(prefix="subemb-masked-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return made_once("masked", lambda folder: _on_one_thread(folder / "animals"))
+
+
+def _on_one_thread(folder: Path) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # matrices so small lose by more
     try:
-        train(folder / "animals")
+        train(folder)
     finally:
         torch.set_num_threads(threads)
-    return folder
 
 
 def train(folder: Path, dim: int = 32, steps: int = 150) -> Path:

@@ -1,9 +1,12 @@
-"""Finds development data that is not part of the project; tests that need it skip with a reason where it is absent."""
+"""What tests share: things made once for all processes of a session, and development data that is not part of the project."""
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -14,3 +17,17 @@ def shared_path(name: str) -> Path:
     if not path.exists():
         pytest.skip(f"needs the development data {name}; point SUBEMB_SHARED at its folder to run this test")
     return path
+
+
+def made_once(name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that ``make(folder)`` filled, once for all processes of a test session. Copy what a test will change."""
+    place = Path(os.environ["SUBEMB_TESTS_MADE"])
+    place.mkdir(parents=True, exist_ok=True)
+    folder = place / name
+    with FileLock(place / f"{name}.lock"):
+        if not (place / f"{name}.done").exists():
+            shutil.rmtree(folder, ignore_errors=True)  # half of it, where an earlier try failed
+            folder.mkdir()
+            make(folder)
+            (place / f"{name}.done").touch()
+    return folder

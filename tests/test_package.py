@@ -52,6 +52,7 @@ def test_wheel_holds_the_package_and_the_app_and_nothing_else(wheel):
     assert names == expected
 
 
+@pytest.mark.slow
 def test_app_starts_from_the_wheel_in_any_folder(wheel, tmp_path, start_app):
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
     elsewhere = tmp_path / "elsewhere"
@@ -168,6 +169,7 @@ raise SystemExit(main(["inspect", folder + "/adapted", "king"]))
 """
 
 
+@pytest.mark.slow
 def test_the_library_does_without_what_only_the_pages_need(tmp_path):
     done = subprocess.run([sys.executable, "-c", WITHOUT_THE_APP, str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

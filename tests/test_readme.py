@@ -3,11 +3,13 @@
 import re
 
 import numpy as np
+import pytest
 from shared import ROOT
 
 from subemb.codec.methods import METHODS
 
 
+@pytest.mark.slow
 def test_the_python_example_gives_what_it_says(tmp_path, monkeypatch):
     section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Python")[2]
     code = re.search(r"```python\n(.*?)```", section, re.DOTALL)[1]

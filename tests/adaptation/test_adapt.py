@@ -59,6 +59,7 @@ def test_similarities_between_sentences_come_back(model, method):
     assert adapted.changed_parameters == 0
 
 
+@pytest.mark.slow
 def test_a_tiny_model_can_learn_a_few_sentences_by_heart(model):
     texts = sentences(8)
     compressed = subemb.compress(model.table, "arbitrary", 3)
@@ -363,6 +364,7 @@ def test_settings_say_what_is_wrong(values, message):
         AdaptationSettings(**values)
 
 
+@pytest.mark.slow
 def test_a_masked_word_head_gets_its_words_back(tmp_path):
     original = subemb.load(masked_models.trained() / "animals")
     questions = masked_models.questions()
@@ -398,6 +400,7 @@ def test_a_sentence_model_that_began_as_a_masked_one_learns_sentence_vectors(tmp
     assert mean_cosine(original, adapted, texts) > mean_cosine(original, subemb.attach(original, compressed), texts)
 
 
+@pytest.mark.slow
 def test_a_classifier_gets_its_probabilities_back(tmp_path):
     from entailment_models import made_pairs, make_classifier
 

@@ -142,6 +142,7 @@ def test_the_masked_loss_is_that_of_transformers_on_what_the_network_is_shown(an
     assert torch.equal(shown["input_ids"][~chosen], true[~chosen])
 
 
+@pytest.mark.slow
 def test_similarity_is_learned_and_the_original_learns_alike(model, compressed):
     vectors, table = model.encode(NAMES), model.table.clone()
     scored = graded(60, seed=9)
@@ -186,6 +187,7 @@ def test_pairs_with_a_scored_sentence_are_not_learned_from():
         pairs_without(pairs, pairs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["classifier", "head"])
 def test_entailment_is_learned(engine, tmp_path, monkeypatch):
     monkeypatch.setenv("SUBEMB_CACHE", str(tmp_path / "cache"))
@@ -209,6 +211,7 @@ def test_entailment_is_learned(engine, tmp_path, monkeypatch):
     assert score_of(subemb.load(tmp_path / "out"), pairs) == pytest.approx(score_of(adapted, pairs))
 
 
+@pytest.mark.slow
 def test_masked_words_are_learned(animals):
     compressed = subemb.compress(animals.table, "product", 2, 6)
     text = text_of([*masked_models.sentences(), *(f"a {animal} says {sound} ." for animal, sound, _ in masked_models.FACTS)])
@@ -265,6 +268,7 @@ def test_stopping_in_either_training_and_going_on_gives_what_no_stop_gives(model
         assert untimed[0] == untimed[1]
 
 
+@pytest.mark.slow
 def test_half_of_a_time_budget_is_for_the_original(model, compressed):
     given = {"labelled": graded(), "objective": "similarity", "reassign": False}
     facts = Adaptation.from_dict(subemb.adapt(model, compressed, seconds=3.0, **given).facts)

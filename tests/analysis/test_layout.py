@@ -129,6 +129,7 @@ def test_settings_out_of_range_are_refused(values, message):
         UmapSettings(**values)
 
 
+@pytest.mark.slow
 def test_umap_puts_both_in_the_same_coordinates(lane, cache, caplog):
     original, group = clusters()
     rebuilt = original + 0.1 * torch.randn(original.shape, generator=torch.Generator().manual_seed(1))
@@ -151,6 +152,7 @@ def test_umap_puts_both_in_the_same_coordinates(lane, cache, caplog):
     assert not np.array_equal(other.original, layout.original)
 
 
+@pytest.mark.slow
 def test_umap_of_hard_cases_is_finite(lane):
     collided = torch.ones(40, 8)  # all reconstructions equal
     cases = {
@@ -167,6 +169,7 @@ def test_umap_of_hard_cases_is_finite(lane):
         assert np.isfinite(layout.reconstructed).all(), name
 
 
+@pytest.mark.slow
 def test_umap_reports_every_stage_and_can_be_cancelled(lane):
     original, _ = clusters(300)
     job = fitted(lane, "slow", original, original, settings=UmapSettings(6, epochs=2000), use_cache=False)
@@ -184,6 +187,7 @@ def test_umap_reports_every_stage_and_can_be_cancelled(lane):
     assert lane.worker_pid("layout") == worker  # it was asked, not killed
 
 
+@pytest.mark.slow
 def test_three_visitors_at_once_get_their_layouts(lane):
     jobs = [fitted(lane, ("visitor", n), *2 * [clusters(50, n)[0]]) for n in range(3)]
     layouts = [job.outcome(LIMIT) for job in jobs]
@@ -191,6 +195,7 @@ def test_three_visitors_at_once_get_their_layouts(lane):
     assert not np.array_equal(layouts[0].original, layouts[1].original)
 
 
+@pytest.mark.slow
 def test_warming_is_a_job(lane):
     job = lane.warm("layout", "subemb.analysis.layout:warm_umap")
     assert job.outcome(LIMIT) is None

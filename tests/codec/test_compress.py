@@ -354,6 +354,7 @@ def test_it_stops_when_asked(table, method):
         compress(table, method, 3, 8, progress=lambda message: message.values.get("iteration") == 2)
 
 
+@pytest.mark.slow
 def test_cluster_on_a_real_table_keeps_all_tuples_distinct_at_little_error(minilm):
     compressed = compress(minilm, "cluster", 3, iterations=10)
     assert compressed.distinct_tuples == len(minilm)

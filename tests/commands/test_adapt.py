@@ -95,6 +95,7 @@ def test_a_model_is_compressed_first_and_no_text_is_needed(model, folder, capsys
     assert loaded.changed_parameters > 0
 
 
+@pytest.mark.slow
 def test_ctrl_c_and_the_same_line_again(model, saved, text, folder, monkeypatch, capsys):
     from subemb.adaptation import trainer
 
@@ -117,6 +118,7 @@ def test_ctrl_c_and_the_same_line_again(model, saved, text, folder, monkeypatch,
     assert subemb.load(folder / "a").identity == subemb.load(folder / "b").identity
 
 
+@pytest.mark.slow
 def test_fine_tuning_from_labelled_pairs(saved, pairs, folder, capsys):
     line = ["adapt", saved, "--objective", "similarity", "--labelled", str(pairs), "--steps", "5", "-o", str(folder / "tuned")]
     assert main([*line, "--quiet", "--json"]) == 0
@@ -169,6 +171,7 @@ def test_a_model_that_is_adapted_already_is_refused(saved, folder, capsys):
     assert not (folder / "never").exists()
 
 
+@pytest.mark.slow
 def test_the_benchmark_measures_every_seed(model, text, pairs):
     from subemb.adaptation import AdaptationSettings, read_text
 

@@ -383,6 +383,7 @@ def test_version_and_help_by_module():
     assert (done.returncode, done.stdout) == (2, "")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals are POSIX")
 def test_ctrl_c_ends_compress_cleanly(tmp_path):
     import pty
@@ -423,6 +424,7 @@ def test_a_reader_that_goes_away_is_no_defect():
     assert process.stderr.read() == b""
 
 
+@pytest.mark.slow
 def test_app_listens_where_told_and_only_for_this_computer(start_app, tmp_path):
     server = start_app(
         command=command("app", "--no-browser"), cwd=tmp_path, allowed=("Rejecting WebSocket connection with disallowed",)
@@ -474,6 +476,7 @@ def test_app_takes_the_next_free_port(monkeypatch):
 # bench
 
 
+@pytest.mark.slow
 def test_bench_compares_with_faiss(tmp_path, capsys):
     pytest.importorskip("faiss")
     folder = save_model(tmp_path / "bench", count=2000, dim=24)

@@ -138,6 +138,7 @@ def test_a_polite_function_is_cancelled_and_its_worker_lives_on(shared, tmp_path
     assert again.outcome(LIMIT) == 0
 
 
+@pytest.mark.slow
 def test_a_stuck_function_is_ended_with_its_process(manager, tmp_path):
     hangs = tmp_path / "hangs"
     job = manager.submit("stuck", named("stuck"), {"path": str(hangs)}, lane="a")
@@ -150,6 +151,7 @@ def test_a_stuck_function_is_ended_with_its_process(manager, tmp_path):
     assert job.error is None
 
 
+@pytest.mark.slow
 def test_a_training_may_finish_what_it_has_begun(tmp_path):
     """A step or a score can take longer than other functions have; then what was learned is saved."""
     manager = JobManager(lanes=("adapt",))
@@ -247,6 +249,7 @@ def test_what_libraries_print_disturbs_nothing(shared, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_fifty_megabytes_come_whole_and_views_come_small(shared):
     tensor = shared.submit("big", named("big_tensor"), {"megabytes": 50}, lane="a").outcome(LIMIT)
     assert torch.equal(tensor.view(torch.int32), torch.arange(50 * 2**18, dtype=torch.int32))
@@ -272,6 +275,7 @@ def test_compressed_tables_cross_both_ways(shared):
         assert sent.requires_grad == received.requires_grad
 
 
+@pytest.mark.slow
 def test_old_results_are_dropped_by_number_and_by_size():
     manager = JobManager(lanes=("a",), max_entries=2, max_bytes=3 * 2**20)
     try:
@@ -371,6 +375,7 @@ PARENT = """
 """
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize("end", ["sys.exit()", "os._exit(1)", "os.kill(os.getpid(), 9)", "raise KeyError"])
 def test_no_worker_outlives_its_parent(tmp_path, end):

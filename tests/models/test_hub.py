@@ -359,6 +359,7 @@ def test_an_answer_that_nobody_expects(server, tmp_path):
     assert "broke off" in refused(server, tmp_path, "interrupted")
 
 
+@pytest.mark.slow
 def test_cut_off_midway(server, tmp_path):
     server.repositories["team/small"].cut_after = 5000
     message = refused(server, tmp_path, "interrupted")
@@ -469,6 +470,7 @@ def test_cached_models_are_opened_without_asking_the_hub(server, tmp_path, monke
     assert server.requests == []
 
 
+@pytest.mark.slow
 def test_load_downloads_a_model_that_is_not_here(server, tmp_path):
     """The whole way, in a process of its own, since huggingface_hub reads its settings when imported."""
     code = """

@@ -97,6 +97,7 @@ def test_a_model_can_be_opened_again_by_name_and_revision(bundled, models):
         assert load_listed(model.name, model.revision).identity == model.identity
 
 
+@pytest.mark.slow
 def test_the_table_needs_neither_transformers_nor_sentence_transformers():
     code = f"""
 import sys, subemb
@@ -142,6 +143,7 @@ def test_vectors_are_those_of_sentence_transformers(bundled):
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_similarity_of_the_bundled_model_on_sts_dev(bundled):
     from scipy.stats import spearmanr
 

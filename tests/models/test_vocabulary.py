@@ -305,6 +305,7 @@ def test_module_is_light():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_a_shared_vocabulary_of_many_scripts():
     path = shared_path("models/multilingual-e5-small-q4/tokenizer.json")
     from transformers import PreTrainedTokenizerFast

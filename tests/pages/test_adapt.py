@@ -102,6 +102,7 @@ def test_every_setting_is_explained(subject):
     assert [part.label for part in main if not part.help] == []
 
 
+@pytest.mark.slow
 def test_fine_tuning_trains_the_original_alike(subject):
     test = checked(open_app(PAGE, REQUEST))
     objective = test.selectbox(key="adapt_objective")

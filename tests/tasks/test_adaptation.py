@@ -114,6 +114,7 @@ def test_a_failure_keeps_what_was_known(subject, monkeypatch):
     monkeypatch.undo()
 
 
+@pytest.mark.slow
 def test_a_killed_worker_loses_nothing_but_the_last_interval(subject, worker_processes):
     key = begin(subject, steps=100_000)
     job = manager().submit(("adaptation", key), "subemb.tasks.adaptation:run_adaptation", {"key": key}, lane=tasks.LANE)

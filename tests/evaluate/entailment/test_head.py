@@ -428,6 +428,7 @@ def test_it_is_the_bundled_models_and_judges_obvious_pairs(shipped):
     assert (found == np.array(gold)).mean() >= 0.7
 
 
+@pytest.mark.slow
 def test_it_judges_pairs_that_it_was_not_trained_on(shipped):
     pairs = read_pairs(shared_path("data/sick/SICK_trial.txt"), task="entailment").sample(250)
     model = subemb.load("all-MiniLM-L6-v2")
