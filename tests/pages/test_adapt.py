@@ -13,7 +13,7 @@ from subemb.jobs.manager import manager
 from subemb.runs import run_and_keep
 from subemb.tasks import adaptation as tasks
 from subemb.tasks.sides import Subject
-from subemb.ui.pages.adapt.page import loss_curve, score_curve
+from subemb.ui.pages.adapt.charts import loss_curve, score_curve
 from subemb.ui.shell.request import Request
 
 PAGE = "pages/7_Adapt.py"

@@ -5,135 +5,19 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from ....base.text import count_text, escape_html, escape_markdown, percent_text, visible
-from ....evaluate.masked.fill import Filled, FilledMask, Filling
+from ....base.text import count_text, escape_markdown, percent_text, visible
+from ....evaluate.masked.fill import Filled, FilledMask
 from ....evaluate.masked.network import LONGEST_SENTENCE, Word, mask_token_of, with_own_masks, words_of
 from ....tasks.masked import FILL
 from ...shell.text import counted, write_parameter
 from ...shell.work import Work, outcome
-from ...widgets.charts import PALETTE, download_csv
+from ...widgets.charts import download_csv
 from ...widgets.sentence_inputs import cut, say_cut, take_up
+from .bars import bars_html, change_of
+from .examples import SENTENCES
 from .tables import MaskedPage, capitalized
 
-_STYLE = """
-.mw { width: 100%; border-collapse: collapse; font-size: .9rem; line-height: 1.25; margin: 0 0 .4rem; table-layout: fixed; }
-.mw caption { caption-side: top; text-align: left; font-weight: 600; padding: 0 0 .35rem; }
-.mw caption i { display: inline-block; width: .8em; height: .8em; border-radius: .15em; background: var(--mw-c); margin-right: .4em; }
-.mw th, .mw td { border: 0; border-bottom: 1px solid color-mix(in srgb, currentColor 14%, transparent); padding: .28rem .3rem;
-  font-weight: 400; text-align: left; vertical-align: middle; }
-.mw thead th { font-size: .75rem; opacity: .8; }
-.mw .mw-r { width: 1.9rem; text-align: right; opacity: .8; font-variant-numeric: tabular-nums; }
-.mw .mw-t { width: 31%; overflow-wrap: anywhere; font-weight: 600; }
-.mw .mw-t small { display: block; font-weight: 400; font-size: .72rem; opacity: .8; }
-.mw .mw-t span { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden; }
-.mw .mw-n { font-size: .75rem; width: 6.4rem; }
-.mw .mw-b { display: block; height: .8rem; border-radius: .2rem; background: var(--mw-c); width: var(--mw-w); min-width: 2px; }
-.mw .mw-p { font-size: .78rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.mw tr.mw-new .mw-b, .mw tr.mw-lost .mw-b { background: repeating-linear-gradient(45deg, var(--mw-c) 0 3px,
-  color-mix(in srgb, var(--mw-c) 35%, transparent) 3px 6px); outline: 1px solid var(--mw-c); outline-offset: -1px; }
-.mw tr.mw-new .mw-n, .mw tr.mw-lost .mw-n { font-weight: 700; }
-"""
-
-
-def color_of(side: int) -> str:
-    """Blue for the first side, orange for the second, as on all pages."""
-    return PALETTE[side % len(PALETTE)]
-
-
-def change_of(filling: Filling, mask: FilledMask, side: int, names: tuple[str, ...]) -> tuple[str, str]:
-    """How a filling's rank differs, in words with a sign, and its kind: ``same``, ``up``, ``down``, ``new`` or ``lost``.
-
-    A side after the first is compared with the first; the first says what is lost on others.
-    """
-    if side == 0:
-        lost = [place for place in range(1, len(names)) if filling.ranks[place] > mask.k]
-        if not lost:
-            return "", "same"
-        where = ", ".join(f"{filling.ranks[place]:,}" + (f" {names[place]}" if len(names) > 2 else "") for place in lost)
-        return f"− lost, now {where}", "lost"
-    before, now = filling.ranks[0], filling.ranks[side]
-    if before > mask.k:
-        return f"+ new, was {before:,}", "new"
-    if before == now:
-        return "= same", "same"
-    return (f"▲ up from {before}", "up") if before > now else (f"▼ down from {before}", "down")
-
-
-def bars_html(mask: FilledMask, side: int, names: tuple[str, ...], largest: float) -> str:
-    """The k best of one side. largest: the probability that fills the width, the same for all sides."""
-    rows = []
-    for filling in mask.top(side):
-        text, kind = change_of(filling, mask, side, names)
-        note = "<small>the masked word</small>" if filling.token_id == mask.masked_id else ""
-        width = 100 * filling.probabilities[side] / largest if largest else 0
-        token = escape_html(filling.token)
-        rows.append(
-            f'<tr class="mw-{kind}"><td class="mw-r">{filling.ranks[side]}</td>'
-            f'<th scope="row" class="mw-t"><span title="{token}"><bdi>{token}</bdi></span>{note}</th>'
-            f'<td><span class="mw-b" style="--mw-w:{width:.2f}%"></span>'
-            f'<span class="mw-p">{percent_text(filling.probabilities[side])}</span></td>'
-            f'<td class="mw-n">{text}</td></tr>'
-        )
-    return (
-        f'<style>{_STYLE}</style><table class="mw" style="--mw-c:{color_of(side)}">'
-        f"<caption><i></i>{escape_html(names[side])}: {len(rows)} best fillings</caption>"
-        '<thead><tr><th class="mw-r" scope="col">#</th><th class="mw-t" scope="col">token</th>'
-        '<th scope="col">probability</th><th class="mw-n" scope="col">change</th></tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table>"
-    )
-
-
-#: language -> sentences; ``[MASK]`` is read whatever the model's own mask is.
-SENTENCES = {
-    "English": (
-        "The cat sleeps on the [MASK] all day.",
-        "In winter the lake is covered with [MASK].",
-        "She forgot her umbrella, so she came home [MASK].",
-        "Paris is the [MASK] of [MASK].",
-    ),
-    "German": ("Im Winter ist der See mit [MASK] bedeckt.", "Berlin ist die [MASK] von Deutschland."),
-    "French": ("En hiver, le lac est couvert de [MASK].", "Le chat dort sur le [MASK]."),
-    "Spanish": ("En invierno el lago está cubierto de [MASK].", "El gato duerme en la [MASK]."),
-    "Russian": ("Зимой озеро покрыто [MASK].", "Москва это [MASK] России."),
-    "Chinese": ("冬天湖面上有[MASK]。", "北京是中国的[MASK]都。"),
-    "Arabic": ("القاهرة هي [MASK] مصر.",),
-    "Hindi": ("दिल्ली भारत की [MASK] है।",),
-}
-
-#: language -> a text of several sentences
-TEXTS = {
-    "English": (
-        "The market opens at six in the morning. Farmers bring apples, cabbages and fresh bread. An old woman sells honey from a "
-        "small table near the bridge. By noon most of the fruit is gone. The children of the village wait for the last cakes, which "
-        "are cheaper then. When it rains, everybody moves under the roof of the station. Nobody remembers a week without the market."
-    ),
-    "German": (
-        "Der Markt öffnet um sechs Uhr morgens. Die Bauern bringen Äpfel, Kohl und frisches Brot. Eine alte Frau verkauft Honig an "
-        "einem kleinen Tisch bei der Brücke. Gegen Mittag ist das meiste Obst verkauft. Die Kinder warten auf die letzten Kuchen. "
-        "Wenn es regnet, gehen alle unter das Dach des Bahnhofs."
-    ),
-    "French": (
-        "Le marché ouvre à six heures du matin. Les paysans apportent des pommes, des choux et du pain frais. Une vieille femme vend "
-        "du miel près du pont. À midi, presque tous les fruits sont vendus. Les enfants attendent les derniers gâteaux. Quand il "
-        "pleut, tout le monde va sous le toit de la gare."
-    ),
-    "Spanish": (
-        "El mercado abre a las seis de la mañana. Los campesinos traen manzanas, coles y pan fresco. Una anciana vende miel cerca del "
-        "puente. Al mediodía casi toda la fruta está vendida. Los niños esperan los últimos pasteles. Cuando llueve, todos van bajo "
-        "el techo de la estación."
-    ),
-    "Russian": (
-        "Рынок открывается в шесть часов утра. Крестьяне привозят яблоки, капусту и свежий хлеб. Старая женщина продаёт мёд у моста. "
-        "К полудню почти все фрукты проданы. Дети ждут последних пирогов. Когда идёт дождь, все идут под крышу вокзала."
-    ),
-    "Chinese": (
-        "市场早上六点开门。农民带来苹果、白菜和新鲜的面包。一位老太太在桥边卖蜂蜜。到了中午,大部分水果都卖完了。孩子们等着最后的蛋糕。"
-        "下雨的时候,大家都到车站的屋檐下。"
-    ),
-}
-
-
-MOST_WORDS = 150  # that can be clicked
+MOST_WORDS = 150  # of a sentence that can be clicked
 DEFAULT = SENTENCES["English"][0]
 _EXAMPLES = [sentence for sentences in SENTENCES.values() for sentence in sentences]
 _LANGUAGE = {sentence: language for language, sentences in SENTENCES.items() for sentence in sentences}

@@ -1,4 +1,4 @@
-"""The page Masked words: what its two views share."""
+"""The page Masked words: which uses of the table are compressed, and what to do with a model that cannot mask words."""
 
 import os
 from dataclasses import dataclass
@@ -25,13 +25,13 @@ def is_tied(identity: str, _model) -> bool:
 
 @dataclass(frozen=True)
 class MaskedPage:
-    """What the views share. input, output: which tables the compressed sides use. is_tied: whether there is a choice."""
+    """What the views share."""
 
     frame: Frame
     subject: Subject
-    input: bool
-    output: bool
-    is_tied: bool
+    input: bool  # whether the compressed sides read tokens with the compressed table
+    output: bool  # whether they give scores to tokens with it
+    is_tied: bool  # whether the output uses the table at all, so that there is a choice
 
     @property
     def model(self):

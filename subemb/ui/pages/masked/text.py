@@ -24,7 +24,7 @@ from ...shell.text import counted, shortened, write_parameter
 from ...shell.work import Work, begin, has_begun, outcome
 from ...widgets.charts import COMPRESSED, NEUTRAL, PALETTE, layout, show
 from ...widgets.sentence_inputs import cut, put, say_cut, take_up
-from .sentence import TEXTS
+from .examples import TEXTS
 from .tables import MaskedPage, capitalized
 
 LONGEST_IN_URL = 2_000  # characters
@@ -107,7 +107,7 @@ def read_limit() -> tuple[int, int]:
         key="most_tokens",
         bind="query-params",
         persist_state="session",
-        help="Of a longer text so many tokens are drawn at random, the same for both sides.",
+        help="From a longer text, that many tokens are drawn at random, the same on every side.",
     )
     seed = right.number_input(
         "Seed",

@@ -1,0 +1,137 @@
+"""The controls of the token map, all of them in the URL, and what a visitor asked for with them."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from ....analysis.layout import UmapSettings
+from ...shell.frame import Frame
+from .colours import CODE, ERROR, ID, KIND, NORM
+from .facts import TokenFacts
+
+SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 60_000, 120_000)
+PCA_TOKENS, UMAP_TOKENS = 60_000, 5_000  # drawn by default, if the vocabulary has more
+FOUND_TOKENS = 200  # highlighted at most
+
+
+@dataclass(frozen=True)
+class View:
+    """What a visitor asked for."""
+
+    method: str  # PCA or UMAP
+    colour: str  # by what points are coloured, see colours.py
+    subspace: int  # whose codes colour them
+    code: int | None  # the one to highlight
+    tokens: int  # how many to draw
+    seed: int  # of the sample
+    umap: UmapSettings
+    query: str
+    found: list[int]  # ids that the query finds, best first, at most FOUND_TOKENS
+    found_in_all: int
+
+
+def controls(frame: Frame, facts: TokenFacts) -> View:
+    """The settings of the page; every one is in the URL.
+
+    The first option and an empty field are the defaults: with others Streamlit warns in the log when a link sets the value.
+    """
+    vocabulary = frame.run.model["vocabulary"]
+    with st.container(horizontal=True, vertical_alignment="bottom", key="map_controls"):
+        method = st.radio(
+            "Layout",
+            ["PCA", "UMAP"],
+            horizontal=True,
+            width="content",
+            key="map",
+            bind="query-params",
+            help="PCA: two main axes of the original table, a plain shadow of all dimensions. UMAP: who is near whom, from all "
+            "dimensions; computed on request.",
+        )
+        colours = [KIND, *([CODE] if facts.codes is not None else []), ERROR, NORM, ID]
+        colour = st.selectbox("Colour by", colours, key="map_colour", bind="query-params", width=165)
+        subspace, code = _code_controls(frame, facts) if colour == CODE else (0, None)
+        tokens = st.selectbox(
+            "Tokens drawn",
+            _sizes(vocabulary, UMAP_TOKENS if method == "UMAP" else PCA_TOKENS),
+            format_func=lambda size: f"all {size:,}" if size == vocabulary else f"{size:,}",
+            key="map_umap_tokens" if method == "UMAP" else "map_tokens",
+            bind="query-params",
+            width=130,
+            help="All of them, or a sample dealt by the seed. Tokens you search for are always among them.",
+        )
+        with st.popover("More", icon=":material/tune:"):
+            seed, umap = _more_controls(method)
+        query = st.text_input(
+            "Find tokens",
+            key="map_find",
+            bind="query-params",
+            placeholder="part of a token, or #id",
+            max_chars=100,
+            icon=":material/search:",
+            width=200,
+        )
+    found = frame.vocabulary.search(query or "", None)
+    return View(method, colour, subspace, code, tokens, seed, umap, query or "", found[:FOUND_TOKENS], len(found))
+
+
+def _sizes(vocabulary: int, default: int) -> list[int]:
+    """How many tokens can be drawn; the default comes first."""
+    default = min(default, vocabulary)
+    return [default, *(size for size in (*SIZES, vocabulary) if size <= vocabulary and size != default)]
+
+
+def _code_controls(frame: Frame, facts: TokenFacts) -> tuple[int, int | None]:
+    books = frame.compressed.codebooks
+    name = "Stage" if frame.compressed.is_additive else "Subspace"
+    last = facts.codes.shape[1] - 1
+    # Another run may have had more subspaces.
+    if (st.session_state.get("map_subspace") or 0) > last:
+        st.session_state["map_subspace"] = last
+    subspace = st.number_input(
+        name, min_value=0, max_value=last, step=1, key="map_subspace", bind="query-params", width=110, help=f"0 to {last}"
+    )
+    code = st.number_input(
+        "Highlight code",
+        min_value=0,
+        value=None,
+        step=1,
+        key="map_code",
+        bind="query-params",
+        width=150,
+        placeholder="all codes",
+        help=f"One of 0 to {len(books[subspace]) - 1}: its tokens in one colour and larger, all others grey. Empty: all codes.",
+    )
+    return int(subspace), None if code is None else int(code)
+
+
+def _more_controls(method: str) -> tuple[int, UmapSettings]:
+    seed = st.number_input("Seed of the sample", min_value=0, max_value=2**32 - 1, step=1, key="map_seed", bind="query-params")
+    if method != "UMAP":
+        return int(seed), UmapSettings(seed=int(seed))
+    usual = UmapSettings()
+    neighbours = st.number_input(
+        "UMAP neighbours",
+        min_value=2,
+        max_value=200,
+        value=None,
+        placeholder=str(usual.n_neighbors),
+        key="map_neighbours",
+        bind="query-params",
+        help=f"Few: small groups. Many: the broad picture. Empty: {usual.n_neighbors}.",
+    )
+    distance = st.number_input(
+        "UMAP least distance",
+        min_value=0.0,
+        max_value=1.0,
+        value=None,
+        placeholder=str(usual.min_dist),
+        step=0.05,
+        key="map_distance",
+        bind="query-params",
+        help=f"How close the points of a group may lie. Empty: {usual.min_dist}.",
+    )
+    return int(seed), UmapSettings(
+        n_neighbors=usual.n_neighbors if neighbours is None else int(neighbours),
+        min_dist=usual.min_dist if distance is None else float(distance),
+        seed=int(seed),
+    )
