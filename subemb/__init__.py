@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 _EXPORTS = {
     "load": "subemb.models.load",
-    "PretrainedModel": "subemb.models.load",
+    "PretrainedModel": "subemb.models.model",
     "compress": "subemb.codec",
     "attach": "subemb.codec",
     "adapt": "subemb.adaptation",

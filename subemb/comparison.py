@@ -17,7 +17,7 @@ from .codec.settings import CompressionSettings
 from .runs import Run, estimate_run_seconds, keep, kept_run, resolved, run, run_key
 
 if TYPE_CHECKING:
-    from .models.load import PretrainedModel
+    from .models.model import PretrainedModel
 
 FORMAT = 1
 KEPT_COMPARISONS = 40

@@ -26,7 +26,7 @@ from .models.model import describe
 
 if TYPE_CHECKING:
     from .codec.compressed import Compressed
-    from .models.load import PretrainedModel
+    from .models.model import PretrainedModel
 
 FORMAT = 1
 KEPT_RUNS = 40

@@ -29,7 +29,7 @@ from ..codec.unique import LARGE_BOX, exchange
 
 if TYPE_CHECKING:
     from ..codec.compressed import SubspaceCompressed
-    from ..models.load import PretrainedModel
+    from ..models.model import PretrainedModel
 
 ROWS = 2000  # sentences on which sensitivities are measured
 COUNT_POWER = 0.75  # a token weighs (count + 1) to this power

@@ -13,7 +13,7 @@ from .settings import LABELLED, OBJECTIVES, AdaptationSettings
 from .texts import FEWEST, Text, facts_of, plain, rows_of
 
 if TYPE_CHECKING:
-    from ..models.load import PretrainedModel
+    from ..models.model import PretrainedModel
     from .objectives import Objective
 
 HELD_OUT_SHARE = 0.1  # of what fine-tuning is given, where nothing else is to be scored

@@ -18,7 +18,7 @@ from ..models.sentences import padded, padding_id
 if TYPE_CHECKING:
     from ..evaluate.data.pairs import PairSet
     from ..evaluate.entailment.head import EntailmentHead
-    from ..models.load import PretrainedModel
+    from ..models.model import PretrainedModel
     from .settings import AdaptationSettings
 
 RELATION = 100.0

@@ -10,7 +10,7 @@ from .objectives import drawn_masks
 
 if TYPE_CHECKING:
     from ..evaluate.data.pairs import PairSet
-    from ..models.load import PretrainedModel
+    from ..models.model import PretrainedModel
 
 _BATCH = 64
 

@@ -27,7 +27,7 @@ from .trainer import Trainer, read_state, write_state
 if TYPE_CHECKING:
     from ..codec.compressed import Compressed, SubspaceCompressed
     from ..evaluate.data.pairs import PairSet
-    from ..models.load import PretrainedModel
+    from ..models.model import PretrainedModel
 
 _ALIKE = "alike."  # in front of the names of the original's training in a checkpoint
 

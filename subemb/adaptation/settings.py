@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..codec.settings import CompressionSettings
-    from ..models.load import PretrainedModel
+    from ..models.model import PretrainedModel
 
 #: ``auto`` is cuda where torch finds it, else the CPU.
 DEVICES = ("auto", "cpu", "cuda")

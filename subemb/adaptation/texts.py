@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..evaluate.data.pairs import PairSet
-    from ..models.load import PretrainedModel
+    from ..models.model import PretrainedModel
 
 LONGEST = 400  # characters of a line beyond which it is cut into sentences
 FEWEST = 8

@@ -22,7 +22,7 @@ from .settings import AdaptationSettings
 from .students import OriginalStudent, Student
 
 if TYPE_CHECKING:
-    from ..models.load import PretrainedModel
+    from ..models.model import PretrainedModel
     from .objectives import Objective
 
 POINTS = 100  # of the curve

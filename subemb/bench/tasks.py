@@ -13,7 +13,7 @@ from ..codec.settings import CompressionSettings
 
 if TYPE_CHECKING:
     from ..evaluate.data.pairs import PairSet
-    from ..models.load import PretrainedModel
+    from ..models.model import PretrainedModel
 
 CASES = (
     CompressionSettings("arbitrary", subspaces=3),

@@ -20,16 +20,13 @@ English, German and Chinese for probabilities, whose power is smaller: p favours
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, report
-
-if TYPE_CHECKING:
-    from ..models.vocabulary import Vocabulary
 
 ZIPF_OFFSET = 2.7  # Mandelbrot's shift of the rank, the usual value for text
 RANK_OFFSET = 30.0
@@ -43,11 +40,22 @@ PIECE_CHARACTERS = 10_000  # longer texts are counted in pieces, cut at a space 
 BATCH_CHARACTERS = 500_000  # tokenized at once: bounds memory to about 100 MB
 
 
+class TokenFacts(Protocol):
+    """What is read of a vocabulary, such as :class:`subemb.models.vocabulary.Vocabulary`: facts of V tokens."""
+
+    kinds: np.ndarray  # (V,) str: special, unused, padding row, or anything else for ordinary tokens
+    text: list[str]  # V, as a person reads them
+    scores: np.ndarray | None  # (V,) float64, higher is more frequent, NaN where it is not known
+    score_kind: str | None  # "log probability" (natural), or another kind, which is not used
+
+    def __len__(self) -> int: ...
+
+
 def token_weights(
     kind: str,
     vocabulary_size: int,
     *,
-    vocabulary: "Vocabulary | None" = None,
+    vocabulary: TokenFacts | None = None,
     counts: Any = None,
 ) -> torch.Tensor | None:
     """Weights of V tokens: (V,) float32 of mean 1, none below FLOOR; None for equal weights.
@@ -99,7 +107,7 @@ def model_weights(
     return token_weights(kind, model.num_tokens, counts=counts)
 
 
-def estimated_frequencies(vocabulary: "Vocabulary") -> np.ndarray:
+def estimated_frequencies(vocabulary: TokenFacts) -> np.ndarray:
     """(V,) float64: how frequent each token is thought to be, the sum being 1; the rule is at the top of this module."""
     kinds = vocabulary.kinds
     special = np.flatnonzero(kinds == "special")
@@ -121,11 +129,11 @@ def estimated_frequencies(vocabulary: "Vocabulary") -> np.ndarray:
     return frequencies / frequencies.sum()
 
 
-def _knows_probabilities(vocabulary: "Vocabulary") -> bool:
+def _knows_probabilities(vocabulary: TokenFacts) -> bool:
     return vocabulary.score_kind == "log probability"
 
 
-def _by_rank(vocabulary: "Vocabulary", ordinary: np.ndarray) -> np.ndarray:
+def _by_rank(vocabulary: TokenFacts, ordinary: np.ndarray) -> np.ndarray:
     """(V,) Zipf-Mandelbrot frequencies by the rank of the id among ordinary tokens."""
     silent = np.array([_tells_nothing(text) for text in vocabulary.text], dtype=bool)
     ranked = np.flatnonzero(ordinary & ~silent)

@@ -94,7 +94,7 @@ def run(given: argparse.Namespace) -> int:
                 f"{given.model} is a model that is not compressed; say how to compress it, such as --method cluster, or give what "
                 "`subemb compress -o DIR` wrote"
             )
-        if any(getattr(side, "facts", None) for side in found.sides.values()):
+        if any(side.facts for side in found.sides.values()):
             raise InputError(
                 f"{given.model} holds a model that is adapted already; give what `subemb compress -o DIR` wrote, or the model's name with "
                 "options such as --method cluster, and more --seconds"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..codec.compressed import Compressed
     from ..evaluate.data.pairs import PairSet
     from ..evaluate.data.recognise import Columns
-    from ..models.load import PretrainedModel
+    from ..models.model import PretrainedModel
 
 _NEXT_COLUMN = re.compile(r",\s*(?=(?:first|second|gold|language)=)")
 

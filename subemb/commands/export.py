@@ -79,7 +79,7 @@ def _report(model, path: Path) -> dict:
     from ..export.compact_folder import write_file
     from ..runs import measured_run
 
-    facts = getattr(model, "facts", None)
+    facts = model.facts
     adaptation = Adaptation.from_dict(facts) if facts else None
     measured = "compressed" if adaptation is None else "adapted"  # the folder holds one table
     page = html_report(measured_run(model.original, model.compressed), adaptation, measured=measured)

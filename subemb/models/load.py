@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from .compact import CompactFolder
 
-__all__ = ["PretrainedModel", "download_job", "load", "load_compact", "load_listed"]
+__all__ = ["download_job", "load", "load_compact", "load_listed"]
 
 
 def load(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..adaptation.session import Session
     from ..adaptation.texts import Text
     from ..evaluate.data.pairs import PairSet
-    from ..models.load import PretrainedModel
+    from ..models.model import PretrainedModel
 
 LANE = "adapt"
 KEPT = 30

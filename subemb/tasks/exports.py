@@ -21,7 +21,7 @@ from .sides import ADAPTED, COMPRESSED, Subject, open_sides
 
 if TYPE_CHECKING:
     from ..adaptation.result import Adaptation
-    from ..models.load import PretrainedModel
+    from ..models.model import PretrainedModel
 
 JOB = "subemb.tasks.exports:make_export"
 COMPACT, DENSE, ONNX = "compact", "dense", "onnx"

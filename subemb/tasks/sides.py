@@ -1,6 +1,6 @@
 """The versions of a model that are compared: the original first, then the same model on a compressed table, then adapted.
 
-A side is a :class:`~subemb.models.load.PretrainedModel`; all of them share every weight but the table, and those that an adaptation
+A side is a :class:`~subemb.models.model.PretrainedModel`; all of them share every weight but the table, and those that an adaptation
 changed.
 """
 
@@ -13,7 +13,7 @@ from .recent import Recent
 
 if TYPE_CHECKING:
     from ..codec.compressed import Compressed
-    from ..models.load import PretrainedModel
+    from ..models.model import PretrainedModel
 
 ORIGINAL, COMPRESSED, ADAPTED = "original", "compressed", "adapted"
 KEPT_MODELS = 2  # networks that a worker keeps in memory

@@ -12,7 +12,7 @@ from subemb.analysis import neighbours_kept, reconstruction_error
 from subemb.base.errors import Cancelled, InputError
 from subemb.codec import METHODS, CompressionSettings, SubspaceCompressed, compress, load
 from subemb.codec.weights import token_weights
-from subemb.models.load import PretrainedModel
+from subemb.models.model import PretrainedModel
 
 CODEBOOK_METHODS = ["cluster", "arbitrary", "random", "product", "optimized_product", "residual"]
 

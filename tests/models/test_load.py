@@ -35,7 +35,8 @@ import subemb
 from subemb.base.errors import Cancelled, InputError, ModelError
 from subemb.models import load as pretrained
 from subemb.models.catalogue import available_models
-from subemb.models.load import PretrainedModel, load, load_listed
+from subemb.models.load import load, load_listed
+from subemb.models.model import PretrainedModel
 
 BUNDLED = "all-MiniLM-L6-v2"
 ARCHITECTURES = {

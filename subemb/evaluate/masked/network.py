@@ -207,14 +207,13 @@ def _network_of(side, input: bool, output: bool, is_first: bool) -> "tuple[torch
     from ...codec.modules import attach
     from ...models.network import exchange_weights
 
-    compressed = None if is_first else getattr(side, "compressed", None)
+    compressed = None if is_first else side.compressed
     if compressed is None:
         return side.network("masked"), SideTables(False, "original")
     original = side.original.network("masked")
     network = attach(original, compressed, input=input, output=output)
-    changed = getattr(side, "weights", None)
-    if changed:
-        network = exchange_weights(network, changed)
+    if side.weights:
+        network = exchange_weights(network, side.weights)
     head = network.attachment.head
     if head == "dense":
         head = "input table" if not _has_table_outside(original) else "own table" if output else "kept"

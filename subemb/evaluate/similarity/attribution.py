@@ -220,8 +220,7 @@ def attribute(
     for ids, name in ((first, "first"), (second, "second")):
         if not len(ids):
             raise InputError(f"the {name} sentence has no tokens; write something that the model can read")
-    compressed = getattr(other, "compressed", None)
-    blocks = AxisBlocks.of(compressed, reference.dim)
+    blocks = AxisBlocks.of(other.compressed, reference.dim)
     sentences = [_Sentence(reference, other, list(ids), blocks) for ids in (first, second)]
     encoder = GivenEncoder(reference)
 

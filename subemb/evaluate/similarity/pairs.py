@@ -28,7 +28,7 @@ from ..report import (
 from ..statistics import descending_ranks
 
 if TYPE_CHECKING:
-    from ...models.load import PretrainedModel
+    from ...models.model import PretrainedModel
 
 _ENCODING = 0.9  # share of the time; the rest is the bootstrap
 #: Seconds on two ordinary cores: for each sentence, and for 1e9 weights of the network times tokens. From runs of the bundled

@@ -119,7 +119,7 @@ def pair_on_sides(
         found[side] = float(cosines(vectors[0], vectors[1]))
     attributions = {}
     for number, side in enumerate(others):
-        if getattr(sides[side], "weights", None):
+        if sides[side].weights:
             continue
         part = part_of(progress, 0.1 + 0.9 * number / len(others), 0.1 + 0.9 * (number + 1) / len(others))
         attributions[side] = attribute(sides[reference], sides[side], *rows, settings=settings, progress=part)

@@ -17,7 +17,7 @@ from ..report import METRICS, RESAMPLES, SEED, Report, SideScores, read_only, sc
 from ..statistics import descending_ranks
 
 if TYPE_CHECKING:
-    from ...models.load import PretrainedModel
+    from ...models.model import PretrainedModel
 
 ONE_PIECE, SEVERAL_PIECES = "both words are one piece", "a word of several pieces"
 
@@ -154,7 +154,7 @@ def _rows(model: "PretrainedModel", ids: list[int]) -> np.ndarray:
     import torch
 
     numbers = torch.tensor(ids, dtype=torch.long)
-    module = getattr(model, "embedding", None)
+    module = model.embedding
     with torch.no_grad():
         rows = model.table[numbers] if module is None else module(numbers)
     return rows.double().numpy()

@@ -11,7 +11,7 @@ from ....runs import Run
 from ....tasks.exports import COMPACT, DENSE, ONNX, Export
 
 if TYPE_CHECKING:
-    from ....models.load import PretrainedModel
+    from ....models.model import PretrainedModel
 
 #: A download of this app goes through the server's memory; what is larger is written with the command line.
 LARGEST_DOWNLOAD = 2_000_000_000
