@@ -16,16 +16,11 @@ WEIGHT_FLOOR = 1e-9  # of the mean weight: a token of weight 0 follows without p
 
 @dataclass
 class Blocks:
-    """A table about its mean, in units of its root mean square, cut into subspaces.
+    """A table about its mean, in units of its root mean square, cut into subspaces."""
 
-    groups: one or two (first subspace, (g, V, d) float32) entries: subspaces of equal width lie together.
-    weights: (V,) float32 of mean 1, or None for equal weights.
-    widths: d_1..d_f.
-    """
-
-    groups: list[tuple[int, torch.Tensor]]
-    weights: torch.Tensor | None
-    widths: list[int]
+    groups: list[tuple[int, torch.Tensor]]  # one or two (first subspace, (g, V, d) float32): equal widths lie together
+    weights: torch.Tensor | None  # (V,) float32 of mean 1, or None for equal weights
+    widths: list[int]  # d_1..d_f
 
     @classmethod
     def cut(cls, centred: torch.Tensor, subspaces: int, weights: torch.Tensor | None) -> "Blocks":

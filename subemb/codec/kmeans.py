@@ -63,12 +63,12 @@ def settled(previous: float, error: float, tolerance: float) -> bool:
 
 @dataclass
 class KMeans:
-    """codes (V, f) int64; codebooks: one (g, Q, d) a group of subspaces; why and after how many iterations it stopped."""
+    """What :func:`kmeans` found."""
 
-    codes: torch.Tensor
-    codebooks: list[torch.Tensor]
-    iterations: int
-    stop: str
+    codes: torch.Tensor  # (V, f) int64
+    codebooks: list[torch.Tensor]  # one (g, Q, d) a group of subspaces of equal width
+    iterations: int  # that were made
+    stop: str  # why it ended: ``iterations``, ``tolerance`` or ``exact``
 
 
 def kmeans(

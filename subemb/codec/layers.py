@@ -1,7 +1,8 @@
-"""What compressed input layers and output heads have in common, and those of the baselines.
+"""Compressed input layers and output heads.
 
-TableLayer stands in for ``nn.Embedding`` and TiedLinear for the ``nn.Linear`` that shares its table. CompressedEmbedding and
-CompressedLinear do so for low rank, int8 and int4, with fixed tensors; for codes and codebooks see subspace_layers.
+TableLayer stands in for ``nn.Embedding`` and TiedLinear for the ``nn.Linear`` that shares its table. SubspaceEmbedding and
+SubspaceLinear do so for codes and codebooks, which can be trained; CompressedEmbedding and CompressedLinear for the other
+methods, with fixed tensors.
 """
 
 import torch
@@ -63,7 +64,7 @@ class TableLayer(nn.Module):
 
 
 class CompressedEmbedding(TableLayer):
-    """A baseline's result (low rank, int8, int4) as an input layer; its tensors are buffers, nothing is trained.
+    """A result without codebooks as an input layer; its tensors are buffers, nothing is trained.
 
     The output has the layer's type: ``.to(dtype)`` converts the float buffers and the output, integers stay.
     """
@@ -130,7 +131,7 @@ class TiedLinear(nn.Module):
 
 
 class CompressedLinear(TiedLinear):
-    """Head of a :class:`CompressedEmbedding`; rebuilds the table in chunks of rows (low rank: not at all)."""
+    """Head of a :class:`CompressedEmbedding`; rebuilds the table in chunks of rows, where the result needs it at all."""
 
 
 # Codes are taken from the table in pieces of about this many, to keep the widened copy of them near 16 MB.

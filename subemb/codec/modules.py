@@ -1,6 +1,6 @@
 """Putting a compressed table into a model: layers for every method, and :func:`attach`.
 
-The layers themselves are in subemb.codec.layers and subemb.codec.layers, and can be imported from here.
+The layers themselves are in subemb.codec.layers, and can be imported from here.
 """
 
 import copy

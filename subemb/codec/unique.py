@@ -93,16 +93,13 @@ BATCH_ELEMENTS = 2**24  # costs held at once
 
 @dataclass
 class _State:
-    """Codes being improved, with what is needed to price them.
-
-    codes: (V, f) int64 numpy array, changed in place. flat: f codebooks (Q, d_i). wanted: per subspace (V,) nearest codes.
-    """
+    """Codes being improved, with what is needed to price them."""
 
     blocks: Blocks
-    codes: np.ndarray
-    books: list[torch.Tensor]
-    flat: list[torch.Tensor] = field(default_factory=list)
-    wanted: list[np.ndarray] = field(default_factory=list)
+    codes: np.ndarray  # (V, f) int64, changed in place
+    books: list[torch.Tensor]  # one (g, Q, d) a group of subspaces of equal width
+    flat: list[torch.Tensor] = field(default_factory=list)  # the same as f codebooks (Q, d_i)
+    wanted: list[np.ndarray] = field(default_factory=list)  # per subspace (V,) nearest codes
 
     def __post_init__(self):
         self.priced()
@@ -112,7 +109,7 @@ class _State:
         return self.books[0].shape[1]
 
     def priced(self) -> None:
-        """Take notice of new codebooks."""
+        """Find the nearest codes anew, after the codebooks have changed."""
         self.flat = [book[j] for book in self.books for j in range(len(book))]
         parts = [nearest_codes(x, book)[0] for (_, x), book in zip(self.blocks.groups, self.books, strict=True)]
         self.wanted = list(torch.cat(parts).cpu().numpy())

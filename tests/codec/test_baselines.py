@@ -13,7 +13,7 @@ from subemb.codec.methods.integers import Int4Compressed
 from subemb.codec.settings import CompressionSettings
 
 INT8, INT4 = CompressionSettings("int8"), CompressionSettings("int4")
-compress_low_rank, compress_int8, compress_int4 = BASELINE_FUNCTIONS.values()
+compress_low_rank, compress_int8, compress_int4 = (BASELINE_FUNCTIONS[key] for key in ("low_rank", "int8", "int4"))
 
 
 def low_rank(rank: int) -> CompressionSettings:
