@@ -1,5 +1,5 @@
-"""What the results on labelled sets share, whatever was measured: cards of a metric, sentences that read an interval or a test,
-names of languages, rows that were left out."""
+"""What results on labelled sets share, whatever was measured: how sides look, sentences that read an interval or a test, names of
+languages, rows that were left out. The view that puts them together is in :mod:`.labelled_set`."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,6 @@ import streamlit as st
 
 from ...base.text import escape_markdown, p_text, score_text
 from ...evaluate.data.pairs import Skipped
-from ...evaluate.report import METRIC_NAMES, SideScores
 from ...evaluate.statistics import Interval, McNemar
 from ..shell.text import counted
 from .charts import COMPRESSED, ORIGINAL, PALETTE, chart_places, download_csv
@@ -184,28 +183,6 @@ def mcnemar_sentence(side: str, test: McNemar, reference: str = "original") -> s
     )
 
 
-def metric_cards(metric: str, values: Mapping[str, float], differences: Mapping[str, Interval | None], digits: int = 1) -> None:
-    """One card a side: the metric in per cent, and for all but the first the difference in points with its interval."""
-    for column, (side, value) in zip(st.columns(len(values)), values.items(), strict=True):
-        interval = differences.get(side)
-        with column.container(border=True, height="stretch"):
-            st.metric(
-                f"{metric}, {side}",
-                per_cent(value, digits),
-                None if interval is None else f"{metric_delta(interval.difference, digits)} points",
-                delta_color="off" if interval is None or not interval.excludes_zero else "normal",
-                delta_arrow="off"
-                if interval is None or score_text(interval.difference, signed=True, digits=digits)[0] not in "−+"
-                else "auto",
-            )
-            if interval is None:
-                st.caption("The side that others are compared with." if len(values) > 1 else "Nothing to compare with.")
-            elif math.isnan(interval.low):
-                st.caption("Too few pairs for an interval.")
-            else:
-                st.caption(f"{100 * interval.level:g} % interval: {range_text(interval)} points")
-
-
 def skipped_rows(skipped: Sequence[Skipped], pairs: int) -> None:
     """Rows that were not read, by reason; nothing if all were."""
     count = sum(entry.count for entry in skipped)
@@ -240,37 +217,3 @@ def side_columns(
 def alts_of(alts: Mapping[str, str]) -> str:
     """The text alternatives of several charts as one."""
     return "; ".join(alts.values())
-
-
-def score_card(scores: SideScores, metric: str, name: str) -> None:
-    """Draw it into the current container. name: of what was measured, such as ``original``."""
-    interval = scores.differences.get(metric)
-    moves = interval is not None and score_text(interval.difference, signed=True)[0] in "−+"
-    st.metric(
-        f"{METRIC_NAMES[metric]}, {name}",
-        score_text(scores.values[metric]),
-        None if interval is None else metric_delta(interval.difference),
-        delta_color="normal" if moves and interval.excludes_zero else "off",
-        delta_arrow="auto" if moves else "off",
-        help=METRIC_HELP[metric],
-    )
-    if interval is None:
-        about = "what the difference is counted from"
-    elif math.isnan(interval.low):
-        about = "no interval: it is undefined on these pairs"
-    else:
-        about = f"{100 * interval.level:g} % interval of the difference: {range_text(interval)}"
-    if metric in scores.thresholds:
-        about += f" · paraphrase from cosine {scores.thresholds[metric]:.3f} on"
-    st.caption(about)
-
-
-#: What a metric says, for somebody who meets it for the first time.
-METRIC_HELP = {
-    "spearman": "Do the cosines put the pairs in the same order as people did? 100: exactly the same order, 0: no relation. Only the "
-    "order counts, not how high the cosines are.",
-    "pearson": "Do the cosines rise in a straight line with what people said? 100: exactly, 0: no relation.",
-    "best_accuracy": "Share of pairs judged right, when cosines from a threshold on count as paraphrase.",
-    "best_f1": "Harmonic mean of precision and recall of the paraphrases found, at the threshold that suits it best.",
-    "average_precision": "Precision averaged over all thresholds: 100 if every paraphrase has a higher cosine than every other pair.",
-}

@@ -16,18 +16,16 @@ from ....tasks.evaluations import MOST_PAIRS, RESAMPLES, SEED, SET, kept_set, se
 from ....tasks.sides import Subject
 from ...shell.frame import Frame
 from ...shell.kept_reports import kept_or_job, kept_report, offer_set
-from ...shell.text import counted, errors_shown
+from ...shell.text import counted
 from ...shell.work import Work, subject_of
 from ...widgets.charts import PALETTE, download_csv, layout, show
-from ...widgets.pairs_source import choose_pairs, linked_digest
+from ...widgets.labelled_set import heading, labelled_set_view, score_cards
 from ...widgets.scores import (
     bar_marker,
     interval_sentence,
     mcnemar_sentence,
-    metric_cards,
     per_cent,
     side_columns,
-    skipped_rows,
 )
 from . import charts
 from .charts import FLIP_NAMES, label_name
@@ -41,19 +39,11 @@ KAPPA_HELP = (
 
 def results(report: EntailmentReport, described: bool) -> None:
     """Everything about one evaluated set. described: the choice above says what was read and left out."""
-    st.subheader(f"{escape_markdown(report.pairs.name)}: {counted(len(report), 'pair')}", anchor=False)
-    st.caption(
-        f"{escape_markdown(report.pairs.format)} · labels {escape_markdown(', '.join(map(label_name, report.labels)))} · judged by the "
-        f"{escape_markdown(report.engine)} · this address shows these pairs and results to whoever has it"
-    )
+    labels = escape_markdown(", ".join(map(label_name, report.labels)))
+    note = ""
     if len(report.engine_labels) > len(report.labels):
-        st.caption(
-            "The set has two labels: a pair counts as entailment if entailment is more probable than neutral and contradiction together."
-        )
-    if not described:
-        for note in report.pairs.notes:
-            st.caption(f"{escape_markdown(note)}.")
-        skipped_rows(report.pairs.skipped, len(report.pairs))
+        note = "The set has two labels: a pair counts as entailment if entailment is more probable than neutral and contradiction together."
+    heading(report, f"labels {labels} · judged by the {escape_markdown(report.engine)}", described, note)
     accuracy_cards(report)
     answers_view(report)
     confusion_view(report)
@@ -68,11 +58,7 @@ def results(report: EntailmentReport, described: bool) -> None:
 def accuracy_cards(report: EntailmentReport) -> None:
     """Accuracy of every side, the difference with its interval and test in sentences, agreement with the first side."""
     reference, *others = report.sides
-    metric_cards(
-        "Accuracy",
-        {side: score.accuracy for side, score in report.scores.items()},
-        {side: score.difference for side, score in report.scores.items()},
-    )
+    score_cards(report)
     st.caption(
         f"Giving every pair the commonest label of this set would reach {per_cent(charts.commonest_share(report.gold))}."
     )
@@ -245,31 +231,22 @@ def flips_view(report: EntailmentReport) -> None:
     )
 
 
-_KEY = "entailment_set"  # of widgets and of the URL's parameters
 _PAIR_COST = 1.25  # a classifier reads pairs, whose lengths differ more than those of sentences
 
 
-def set_view(frame: Frame, engine: EngineOption) -> None:
+def entailment_set_view(frame: Frame, engine: EngineOption) -> None:
     """The whole tab."""
     subject = subject_of(frame)
-    st.markdown(
+    labelled_set_view(
+        frame,
+        "entailment",
         "Pairs of premise and hypothesis with the label that people gave them: how many are judged alike, before and after "
-        "compression? Several files for several languages can be judged in one go."
+        "compression? Several files for several languages can be judged in one go.",
+        evaluated=lambda pairs: computed(frame, subject, engine, pairs),
+        kept=lambda digest: kept_report(kept_set, set_key(subject, digest, engine.choice)),
+        results=results,
+        of="run and judge",
     )
-    pairs = choose_pairs(frame, "entailment", key=_KEY)
-    linked = linked_digest(_KEY) if pairs is None else None
-    with errors_shown():
-        report = None
-        if pairs is not None:
-            report = computed(frame, subject, engine, pairs)
-        elif linked:  # a link to results on somebody's file, which are kept here even though the file is not
-            report = kept_report(kept_set, set_key(subject, linked[1], engine.choice))
-        if report is not None:
-            results(report, described=pairs is not None)
-        elif linked:
-            st.caption(
-                "Results on that file are not kept on this server for the run and judge above: give the file to compute them."
-            )
 
 
 def computed(frame: Frame, subject: Subject, engine: EngineOption, pairs: PairSet) -> EntailmentReport | None:

@@ -3,10 +3,10 @@
 from ...shell.frame import page
 from ...widgets.adapted_side import adapted_side
 from .engine import choose_engine
-from .labelled import set_view
+from .labelled import entailment_set_view
 from .pair import pair_view
 
-VIEWS = {"A pair": pair_view, "Labelled set": set_view}
+VIEWS = {"A pair": pair_view, "Labelled set": entailment_set_view}
 
 
 def draw() -> None:

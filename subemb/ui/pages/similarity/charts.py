@@ -20,15 +20,6 @@ LONGEST_HOVER = 90  # characters of a sentence in a hover
 CLASSES = ((0.0, "no paraphrase (0)", "x", PALETTE[4]), (1.0, "paraphrase (1)", "circle", PALETTE[2]))
 
 
-def change_text(before: float, after: float) -> str:
-    """A score before and after.
-
-    >>> change_text(0.867, 0.714)
-    '86.7 → 71.4'
-    """
-    return f"{score_text(before)} → {score_text(after)}"
-
-
 def sample_of(count: int, seed: int = 0, most: int = MOST_POINTS) -> np.ndarray:
     """Places of the points that are drawn: all, or ``most`` of them drawn at random, ascending."""
     if count <= most:

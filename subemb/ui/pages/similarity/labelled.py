@@ -13,37 +13,27 @@ from ....tasks.sides import Subject
 from ....tasks.similarity_sets import MOST_PAIRS, RESAMPLES, SEED, kept_set, set_key
 from ...shell.frame import Frame
 from ...shell.kept_reports import kept_or_job, kept_report, offer_set
-from ...shell.text import counted, errors_shown, shortened
+from ...shell.text import counted, shortened
 from ...shell.work import Work, subject_of
 from ...widgets.charts import download_csv, show
-from ...widgets.pairs_source import choose_pairs, linked_digest
-from ...widgets.scores import interval_sentence, interval_text, score_card, skipped_rows
+from ...widgets.labelled_set import differences_in_words, heading, labelled_set_view, score_cards
 from . import charts
 
-_KEY = "similarity_set"  # of widgets and of the URL's parameters
 MOST_MOVED = 100  # rows of the table
 
 
-def labelled_set_view(frame: Frame) -> None:
+def similarity_set_view(frame: Frame) -> None:
     """The whole tab."""
     subject = subject_of(frame)
-    st.markdown(
+    labelled_set_view(
+        frame,
+        "similarity",
         "Pairs of sentences with what people said of them: how well does the cosine of their vectors agree, before and after "
-        "compression?"
+        "compression?",
+        evaluated=lambda pairs: computed(frame, subject, pairs),
+        kept=lambda digest: kept_report(kept_result, set_key(subject, digest)),
+        results=results,
     )
-    pairs = choose_pairs(frame, "similarity", key=_KEY)
-    linked = linked_digest(_KEY) if pairs is None else None
-    with errors_shown():
-        if pairs is not None:
-            report = computed(frame, subject, pairs)
-        elif linked:  # a link to results on somebody's file, which are kept here even though the file is not
-            report = kept_report(kept_result, set_key(subject, linked[1]))
-        else:
-            report = None
-        if report is not None:
-            results(report, described=pairs is not None)
-        elif linked:
-            st.caption("Results on that file are not kept on this server for the run above: give the file to compute them.")
 
 
 def kept_result(key: str) -> SimilarityReport | None:
@@ -76,20 +66,12 @@ def computed(frame: Frame, subject: Subject, pairs: PairSet) -> SimilarityReport
 
 def results(report: SimilarityReport, described: bool) -> None:
     """Cards, charts and tables of one evaluated set. described: the choice above says what was read and left out."""
-    pairs = report.pairs
-    st.subheader(f"{escape_markdown(pairs.name)}: {counted(len(report), 'pair')}", anchor=False)
-    low, high = pairs.scale
-    gold = f"gold {low:g} to {high:g}" if pairs.task == "similarity" else "gold 0 or 1"
-    st.caption(
-        f"{escape_markdown(pairs.format)} · {gold} · sentence vectors: {escape_markdown(report.pooling)} · scores x 100 · "
-        "this address shows these pairs and results to whoever has it"
-    )
-    if not described:
-        for note in pairs.notes:
-            st.caption(f"{escape_markdown(note)}.")
-        skipped_rows(pairs.skipped, len(pairs))
-    cards(report)
-    reading(report)
+    low, high = report.pairs.scale
+    gold = f"gold {low:g} to {high:g}" if report.pairs.task == "similarity" else "gold 0 or 1"
+    heading(report, f"{gold} · sentence vectors: {escape_markdown(report.pooling)} · scores x 100", described)
+    score_cards(report)
+    differences_in_words(report)
+    remarks(report)
     others = report.sides[1:]
     for place, side in enumerate(others):
         left, right = st.columns(2, gap="medium")
@@ -112,25 +94,8 @@ def results(report: SimilarityReport, described: bool) -> None:
     download_csv(charts.pairs_table(report), "pairs.csv", "labelled_set_pairs", "Download all pairs as CSV")
 
 
-def cards(report: SimilarityReport) -> None:
-    """One row of cards a metric: every side, and its difference to the first with the interval."""
-    for metric in report.metrics:
-        for column, side in zip(st.columns(len(report.sides)), report.sides, strict=True):
-            with column.container(border=True, height="stretch"):
-                score_card(report.scores[side], metric, side)
-
-
-def reading(report: SimilarityReport) -> None:
-    """The numbers in sentences."""
-    reference, main = report.sides[0], report.metrics[0]
-    for side in report.sides[1:]:
-        lines = []
-        for metric in report.metrics:
-            before, after = (report.scores[one].values[metric] for one in (reference, side))
-            interval = report.scores[side].differences[metric]
-            lines.append(f"{METRIC_NAMES[metric]} {charts.change_text(before, after)}, {interval_text(interval)}")
-        st.markdown("; ".join(lines) + ".")
-        st.markdown(interval_sentence(side, report.scores[side].differences[main], METRIC_NAMES[main], reference))
+def remarks(report: SimilarityReport) -> None:
+    """What has to be known of thresholds, and of scores that are undefined."""
     if report.pairs.task == "paraphrase":
         st.caption(
             "Accuracy and F1 are at the best threshold of each side, chosen on these same pairs as sentence-transformers' "

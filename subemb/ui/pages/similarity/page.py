@@ -2,12 +2,12 @@
 
 from ...shell.frame import page
 from ...widgets.adapted_side import adapted_side
-from .labelled import labelled_set_view
+from .labelled import similarity_set_view
 from .lists import lists_view
 from .pair import pair_view
 from .words import words_view
 
-VIEWS = {"A pair": pair_view, "Lists": lists_view, "Labelled set": labelled_set_view, "Words": words_view}
+VIEWS = {"A pair": pair_view, "Lists": lists_view, "Labelled set": similarity_set_view, "Words": words_view}
 
 
 def draw() -> None:

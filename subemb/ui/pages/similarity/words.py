@@ -18,7 +18,8 @@ from ...shell.kept_reports import kept_or_job, kept_report
 from ...shell.text import counted, errors_shown, show_error
 from ...shell.work import Work, begin, forget, subject_of
 from ...widgets.charts import show
-from ...widgets.scores import interval_sentence, interval_text, score_card, skipped_rows
+from ...widgets.labelled_set import differences_in_words, score_cards
+from ...widgets.scores import interval_text, skipped_rows
 from . import charts
 from .labelled import number_columns
 
@@ -151,15 +152,9 @@ def results(report: WordReport, vocabulary: Vocabulary) -> None:
             shown = report.unknown[:200]
             st.text(", ".join(shown) + (" …" if len(shown) < len(report.unknown) else ""))
     skipped_rows(report.pairs.skipped, len(report.pairs))
-    for column, side in zip(st.columns(len(report.sides)), report.sides, strict=True):
-        with column.container(border=True, height="stretch"):
-            score_card(report.scores[side], "spearman", f"{side} table")
+    score_cards(report, "{} table")
+    differences_in_words(report)
     reference = report.sides[0]
-    for side in report.sides[1:]:
-        before, after = (report.scores[one].values["spearman"] for one in (reference, side))
-        interval = report.scores[side].differences["spearman"]
-        st.markdown(f"Spearman {charts.change_text(before, after)}, {interval_text(interval)}.")
-        st.markdown(interval_sentence(side, interval, "Spearman", reference))
     by_pieces(report)
     table = words_table(report, vocabulary)
     for place, side in enumerate(report.sides[1:]):

@@ -1,0 +1,133 @@
+"""Evaluating the sides on a labelled set: choose pairs, see what it costs, evaluate, read cards, intervals and what was left out.
+
+The view is the same for every evaluation; a page gives :func:`labelled_set_view` its words, its job, and what it draws of a report beside
+what is here. A link to results on somebody's file shows them as long as they are kept, even though the file is not.
+"""
+
+import math
+from collections.abc import Callable
+
+import streamlit as st
+
+from ...base.text import score_text
+from ...evaluate.data.pairs import PairSet
+from ...evaluate.report import METRIC_NAMES, Report, SideScores
+from ...models.vocabulary import escape_markdown
+from ..shell.frame import Frame
+from ..shell.text import counted, errors_shown
+from .pairs_source import choose_pairs, linked_digest
+from .scores import interval_sentence, interval_text, metric_delta, per_cent, range_text, skipped_rows
+
+#: What a metric says, for somebody who meets it for the first time.
+METRIC_HELP = {
+    "spearman": "Do the cosines put the pairs in the same order as people did? 100: exactly the same order, 0: no relation. Only the "
+    "order counts, not how high the cosines are.",
+    "pearson": "Do the cosines rise in a straight line with what people said? 100: exactly, 0: no relation.",
+    "accuracy": "Share of pairs judged as people labelled them.",
+    "best_accuracy": "Share of pairs judged right, when cosines from a threshold on count as paraphrase.",
+    "best_f1": "Harmonic mean of precision and recall of the paraphrases found, at the threshold that suits it best.",
+    "average_precision": "Precision averaged over all thresholds: 100 if every paraphrase has a higher cosine than every other pair.",
+}
+
+
+def labelled_set_view(
+    frame: Frame,
+    task: str,
+    about: str,
+    evaluated: Callable[[PairSet], Report | None],
+    kept: Callable[[str], Report | None],
+    results: Callable[[Report, bool], None],
+    of: str = "run",
+) -> None:
+    """The whole tab.
+
+    task: of the data. about: what is measured, in markdown. evaluated: the report on pairs; while there is none it draws the button with
+    the cost, progress or an error. kept: the kept report on pairs of this digest. results: draws a report; told whether the choice of
+    data has said already what was read. of: what a kept result belongs to, in words.
+    """
+    key = f"{task}_set"  # of widgets and of the URL's parameters
+    st.markdown(about)
+    pairs = choose_pairs(frame, task, key=key)
+    linked = linked_digest(key) if pairs is None else None
+    with errors_shown():
+        report = evaluated(pairs) if pairs is not None else kept(linked[1]) if linked else None
+        if report is not None:
+            results(report, pairs is not None)
+        elif linked:
+            st.caption(f"Results on that file are not kept on this server for the {of} above: give the file to compute them.")
+
+
+# Parts of the results
+
+
+def heading(report: Report, facts: str, described: bool, note: str = "") -> None:
+    """Name and number of the pairs, and what is known of them. facts: in markdown. note: one more sentence.
+
+    described: the choice above says already how the data was understood and what was left out.
+    """
+    pairs = report.pairs
+    st.subheader(f"{escape_markdown(pairs.name)}: {counted(len(report), 'pair')}", anchor=False)
+    st.caption(f"{escape_markdown(pairs.format)} · {facts} · this address shows these pairs and results to whoever has it")
+    if note:
+        st.caption(note)
+    if not described:
+        for understood in pairs.notes:
+            st.caption(f"{escape_markdown(understood)}.")
+        skipped_rows(pairs.skipped, len(pairs))
+
+
+def score_cards(report: Report, what: str = "{}") -> None:
+    """One row of cards a metric: every side, and its difference to the first with the interval. what: a side in words."""
+    for metric in report.metrics:
+        for column, side in zip(st.columns(len(report.sides)), report.sides, strict=True):
+            with column.container(border=True, height="stretch"):
+                score_card(report.scores[side], metric, what.format(side), is_alone=len(report.sides) == 1)
+
+
+def score_card(scores: SideScores, metric: str, name: str, is_alone: bool = False) -> None:
+    """Draw it into the current container. name: of what was measured, such as ``original``. is_alone: there is no other side."""
+    interval, is_share = scores.differences.get(metric), metric == "accuracy"
+    moves = interval is not None and score_text(interval.difference, signed=True)[0] in "−+"
+    unit = " points" if is_share else ""
+    value = scores.values[metric]
+    st.metric(
+        f"{METRIC_NAMES[metric]}, {name}",
+        per_cent(value) if is_share else score_text(value),
+        None if interval is None else f"{metric_delta(interval.difference)}{unit}",
+        delta_color="normal" if moves and interval.excludes_zero else "off",
+        delta_arrow="auto" if moves else "off",
+        help=METRIC_HELP[metric],
+    )
+    if interval is None:
+        about = "Nothing to compare with." if is_alone else "The side that others are compared with."
+    elif math.isnan(interval.difference):
+        about = "No interval: it is undefined on these pairs."
+    elif math.isnan(interval.low):
+        about = "Too few pairs for an interval."
+    else:
+        about = f"{100 * interval.level:g} % interval of the difference: {range_text(interval)}{unit}"
+    if metric in scores.thresholds:
+        about += f" · paraphrase from cosine {scores.thresholds[metric]:.3f} on"
+    st.caption(about)
+
+
+def differences_in_words(report: Report) -> None:
+    """Every side against the first: all metrics in one line, and what the interval of the main one says."""
+    reference, main = report.sides[0], report.metrics[0]
+    for side in report.sides[1:]:
+        lines = []
+        for metric in report.metrics:
+            before, after = (report.scores[one].values[metric] for one in (reference, side))
+            interval = report.scores[side].differences[metric]
+            lines.append(f"{METRIC_NAMES[metric]} {change_text(before, after)}, {interval_text(interval)}")
+        st.markdown("; ".join(lines) + ".")
+        st.markdown(interval_sentence(side, report.scores[side].differences[main], METRIC_NAMES[main], reference))
+
+
+def change_text(before: float, after: float) -> str:
+    """A score of two sides x 100.
+
+    >>> change_text(0.8671, 0.832)
+    '86.7 → 83.2'
+    """
+    return f"{score_text(before)} → {score_text(after)}"
