@@ -268,7 +268,7 @@ def _mask(found: "Filled", mask: "FilledMask") -> dict[str, Any]:
 
 
 def _scored(sides: "MaskedSides", name: str, is_demo: bool, found: "PseudoPerplexity") -> dict[str, Any]:
-    intervals = zip(sides.names[1:], found.intervals, strict=True)
+    intervals = {side: found.interval(side) for side in sides.names[1:]}
     return {
         "name": name,
         "is_demonstration": is_demo,
@@ -278,7 +278,7 @@ def _scored(sides: "MaskedSides", name: str, is_demo: bool, found: "PseudoPerple
         "tokens_masked": found.masked,
         "tokens_cut": found.cut,
         "tokens_unknown": found.unknown,
-        "pseudo_perplexity": {side: found.perplexity(number) for number, side in enumerate(sides.names)},
-        "mean_log_probability": {side: found.mean(number) for number, side in enumerate(sides.names)},
-        "differences": {side: None if interval is None else interval.to_dict() for side, interval in intervals},
+        "pseudo_perplexity": {side: found.perplexity(side) for side in sides.names},
+        "mean_log_probability": {side: found.mean(side) for side in sides.names},
+        "differences": {side: None if interval is None else interval.to_dict() for side, interval in intervals.items()},
     }

@@ -1,7 +1,8 @@
-"""What the evaluation of sides on labelled data finds, whatever was measured: scores, intervals, languages, and their JSON form.
+"""What the evaluation of sides finds, whatever was measured: scores, intervals, languages, and their JSON form.
 
-An evaluation returns a :class:`Report`; what only it has (cosines, probabilities, confusions) are further fields of a subclass. To score
-the sides it calls :func:`score_sides`, over all pairs and for each language by :func:`score_parts`.
+An evaluation on labelled data returns a :class:`Report`; what only it has (cosines, probabilities, confusions) are further fields of a
+subclass. To score the sides it calls :func:`score_sides`, over all pairs and for each language by :func:`score_parts`. Without labels
+(masked words) the result is a :class:`Scored`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -50,13 +51,19 @@ class SideScores:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Report:
+class Scored:
+    """What was measured of the sides of a model."""
+
+    sides: tuple[str, ...]  # names; the first is the reference
+    scores: dict[str, SideScores]  # side -> over all that was measured
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Report(Scored):
     """The sides of a model on one labelled set. Arrays are read-only."""
 
     KIND: ClassVar[str] = ""  # in messages
     pairs: PairSet | WordSet  # the data
-    sides: tuple[str, ...]  # names; the first is the reference
-    scores: dict[str, SideScores]  # side -> over all pairs
     by_language: dict[str, dict[str, SideScores]] = field(default_factory=dict)  # empty unless there are several languages
     resamples: int = RESAMPLES  # of the bootstrap
     seed: int = SEED

@@ -8,16 +8,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...base.errors import InputError
 from ...base.progress import ProgressCallback, part_of, report
+from ..report import Scored, SideScores
+from ..statistics import Interval
 from .network import MaskedSides
-
-if TYPE_CHECKING:
-    from ..statistics import Interval
 
 LONGEST_TEXT = 200_000  # characters
 MOST_SENTENCES = 2_000
@@ -30,49 +29,46 @@ _NUMBERS_AT_ONCE = 8_000_000  # answered in one batch, float64
 _SENTENCE_END = re.compile(r"(?<=[.!?…؟।])\s+|(?<=[.!?…؟।][\"'”’»)\]])\s+|(?<=[。\uff01\uff1f])(?![”’」』)])|\n+")
 
 
+MEAN, PERPLEXITY = "mean_log_probability", "pseudo_perplexity"  # what is measured of a side
+
+
 @dataclass(frozen=True)
 class SentenceScore:
-    """One sentence. tokens: without special ones, as read. masked: how many of them were. sums: of their log probabilities in
-    nats, one for each side."""
+    """One sentence."""
 
     text: str
-    tokens: int
-    masked: int
-    sums: tuple[float, ...]
+    tokens: int  # as read, without special ones
+    masked: int  # how many of them were
+    sums: tuple[float, ...]  # of their log probabilities in nats, one for each side
 
     def mean(self, side: int) -> float:
         """Mean log probability in nats; NaN if no token of the sentence was masked."""
         return self.sums[side] / self.masked if self.masked else float("nan")
 
 
-@dataclass(frozen=True)
-class PseudoPerplexity:
-    """Scores of a text.
+@dataclass(frozen=True, kw_only=True)
+class PseudoPerplexity(Scored):
+    """The sides on a text: MEAN and PERPLEXITY. Differences are of MEAN, by a 95 % paired bootstrap over sentences."""
 
-    sentences: all that were read, in order. tokens: of the text, without special tokens. masked: how many were scored; fewer
-    than ``tokens`` means a random part, drawn with ``seed``, the same for every side.
-    cut: tokens beyond what the model reads at once, left out. sentences_left_out: beyond MOST_SENTENCES. unknown: scored tokens
-    that are the tokenizer's unknown token. intervals: of the difference in mean log probability to the first side, a 95 % paired
-    bootstrap over sentences, one for each side after the first; None with fewer than FEWEST_SENTENCES sentences.
-    """
-
-    sides: tuple[str, ...]
-    sentences: tuple[SentenceScore, ...]
-    tokens: int
-    masked: int
+    sentences: tuple[SentenceScore, ...]  # all that were read, in order
+    tokens: int  # of the text, without special ones
+    masked: int  # how many were scored; fewer than ``tokens``: drawn at random with ``seed``, the same for every side
     seed: int
-    cut: int
-    sentences_left_out: int
-    unknown: int
-    intervals: "tuple[Interval | None, ...]"
+    cut: int  # tokens beyond what the model reads at once, left out
+    sentences_left_out: int  # beyond MOST_SENTENCES
+    unknown: int  # scored tokens that are the tokenizer's unknown token
 
-    def mean(self, side: int) -> float:
+    def mean(self, side: str) -> float:
         """Mean log probability of a token in nats."""
-        return sum(sentence.sums[side] for sentence in self.sentences) / self.masked
+        return self.scores[side].values[MEAN]
 
-    def perplexity(self, side: int) -> float:
+    def perplexity(self, side: str) -> float:
         """exp(-mean): 1 is a perfect guess, V is a guess at random."""
-        return exp(min(700.0, -self.mean(side)))
+        return self.scores[side].values[PERPLEXITY]
+
+    def interval(self, side: str) -> Interval | None:
+        """Of the mean's difference to the first side; None for that one, and with fewer than FEWEST_SENTENCES sentences."""
+        return self.scores[side].differences.get(MEAN)
 
 
 def split_sentences(text: str) -> list[str]:
@@ -86,13 +82,13 @@ def split_sentences(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Plan:
-    """What would be scored. rows: ids of every sentence, cut to what the model reads. places: of tokens that can be masked."""
+    """What would be scored."""
 
-    texts: tuple[str, ...]
-    rows: tuple[tuple[int, ...], ...]
-    places: tuple[tuple[int, ...], ...]
-    cut: int
-    left_out: int
+    texts: tuple[str, ...]  # the sentences
+    rows: tuple[tuple[int, ...], ...]  # ids of every sentence, cut to what the model reads
+    places: tuple[tuple[int, ...], ...]  # of tokens that can be masked, in each row
+    cut: int  # tokens beyond what the model reads
+    left_out: int  # sentences beyond MOST_SENTENCES
 
     @property
     def tokens(self) -> int:
@@ -195,32 +191,43 @@ def _scores(sides: MaskedSides, side: int, what: Plan, chosen: Sequence[tuple[in
     return result
 
 
-def _collected(sides: MaskedSides, what: Plan, chosen, scores: np.ndarray, seed: int) -> PseudoPerplexity:
+def _collected(sides: MaskedSides, what: Plan, chosen, found: np.ndarray, seed: int) -> PseudoPerplexity:
     sentence_of = np.array([sentence for sentence, _ in chosen])
     count = len(what.texts)
     masked = np.bincount(sentence_of, minlength=count)
-    sums = np.stack([np.bincount(sentence_of, weights=side, minlength=count) for side in scores])
+    sums = np.stack([np.bincount(sentence_of, weights=side, minlength=count) for side in found])
     unknown = sum(what.rows[sentence][place] == sides.tokenizer.unk_token_id for sentence, place in chosen)
     sentences = tuple(
         SentenceScore(what.texts[i], len(what.places[i]), int(masked[i]), tuple(map(float, sums[:, i]))) for i in range(count)
     )
-    intervals = tuple(bootstrap_of_means(masked, sums[0], after, seed) for after in sums[1:])
+    scores = {}
+    for name, side in zip(sides.names, sums, strict=True):
+        mean = float(side.sum()) / len(chosen)
+        interval = bootstrap_of_means(masked, sums[0], side, seed) if scores else None
+        differences = {} if interval is None else {MEAN: interval}
+        scores[name] = SideScores({MEAN: mean, PERPLEXITY: exp(min(700.0, -mean))}, {}, differences)
     return PseudoPerplexity(
-        sides.names, sentences, what.tokens, len(chosen), seed, what.cut, what.left_out, int(unknown), intervals
+        sides=sides.names,
+        scores=scores,
+        sentences=sentences,
+        tokens=what.tokens,
+        masked=len(chosen),
+        seed=seed,
+        cut=what.cut,
+        sentences_left_out=what.left_out,
+        unknown=int(unknown),
     )
 
 
 def bootstrap_of_means(
     counts: np.ndarray, before: np.ndarray, after: np.ndarray, seed: int = 0, resamples: int = RESAMPLES
-) -> "Interval | None":
+) -> Interval | None:
     """95 % paired bootstrap interval (percentile) of the difference in mean log probability of a token, after - before.
 
     counts, before, after: (n,) tokens and sums of each sentence. Sentences are drawn with replacement, both sides of one
     together; each draw's mean counts every token alike. None with fewer than FEWEST_SENTENCES sentences that have a token.
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
     """
-    from ..statistics import Interval
-
     used = counts > 0
     counts, differences = counts[used], (after - before)[used]
     if len(counts) < FEWEST_SENTENCES:

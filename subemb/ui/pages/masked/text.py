@@ -168,17 +168,17 @@ def summary(result: PseudoPerplexity) -> None:
     """Pseudo-perplexity of every side, the difference with its interval, and what was scored."""
     with st.container(horizontal=True):
         for side, name in enumerate(result.sides):
-            change = result.perplexity(side) / result.perplexity(0) - 1
+            change = result.perplexity(name) / result.perplexity(result.sides[0]) - 1
             st.metric(
                 f"Pseudo-perplexity, {name}",
-                number_text(result.perplexity(side)),
+                number_text(result.perplexity(name)),
                 delta=None if side == 0 else f"{change:+.1%}".replace("%", " %"),
                 delta_color="inverse",
                 help="exp of minus the mean log probability of every token given all others of its sentence (Salazar et al. 2020). "
                 "Lower is better: as if the model chose among so many equally probable tokens.",
                 width=210,
             )
-    for side in range(1, len(result.sides)):
+    for side in result.sides[1:]:
         st.markdown(difference_text(result, side))
     part = (
         f"All {counted(result.tokens, 'token')}"
@@ -198,14 +198,14 @@ def summary(result: PseudoPerplexity) -> None:
         )
 
 
-def difference_text(result: PseudoPerplexity, side: int) -> str:
+def difference_text(result: PseudoPerplexity, side: str) -> str:
     """The difference in mean log probability, with its interval if there is one."""
-    difference = result.mean(side) - result.mean(0)
+    difference = result.mean(side) - result.mean(result.sides[0])
     text = (
-        f"{capitalized(result.sides[side])} against {result.sides[0]}: the mean log probability of a token changes by "
+        f"{capitalized(side)} against {result.sides[0]}: the mean log probability of a token changes by "
         f"**{difference:+.3f} nats** (× {number_text(float(np.exp(difference)))} in probability)"
     )
-    interval = result.intervals[side - 1]
+    interval = result.interval(side)
     if interval is None:
         return f"{text}. There is no interval: it takes at least {FEWEST_SENTENCES} sentences."
     verdict = (
