@@ -34,6 +34,16 @@ METRIC_NAMES = {
     "average_precision": "Average precision",
     "accuracy": "Accuracy",
 }
+#: What a metric says, for somebody who meets it for the first time.
+METRIC_HELP = {
+    "spearman": "Do the cosines put the pairs in the same order as people did? 100: exactly the same order, 0: no relation. Only the "
+    "order counts, not how high the cosines are.",
+    "pearson": "Do the cosines rise in a straight line with what people said? 100: exactly, 0: no relation.",
+    "accuracy": "Share of pairs judged as people labelled them.",
+    "best_accuracy": "Share of pairs judged right, when cosines from a threshold on count as paraphrase.",
+    "best_f1": "Harmonic mean of precision and recall of the paraphrases found, at the threshold that suits it best.",
+    "average_precision": "Precision averaged over all thresholds: 100 if every paraphrase has a higher cosine than every other pair.",
+}
 _THRESHOLDS = {"best_accuracy": "accuracy", "best_f1": "f1"}
 
 

@@ -149,19 +149,15 @@ def descending_ranks(values: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Interval:
-    """A difference (after - before) and where it lies by the bootstrap.
-
-    low, high: percentiles that leave out (1 - level) / 2 on either side, NaN where there is nothing to measure.
-    undefined: resamples in which the statistic was undefined on either side; they are left out of low and high.
-    """
+    """A difference (after - before) and where it lies by the bootstrap."""
 
     difference: float
-    low: float
+    low: float  # percentiles that leave out (1 - level) / 2 on either side, NaN where there is nothing to measure
     high: float
     level: float = 0.95
     resamples: int = 2000
     seed: int = 0
-    undefined: int = 0
+    undefined: int = 0  # resamples in which the statistic was undefined on either side; left out of low and high
 
     @property
     def excludes_zero(self) -> bool:
@@ -227,14 +223,11 @@ def _drawn(generator: np.random.Generator, resamples: int, pairs: int) -> np.nda
 
 @dataclass(frozen=True)
 class McNemar:
-    """McNemar's exact test: of the pairs that only one side gets right, is it half of them for each side?
-
-    p_value: two-sided binomial, 1.0 if there are no such pairs.
-    """
+    """McNemar's exact test: of the pairs that only one side gets right, is it half of them for each side?"""
 
     only_first_right: int
     only_second_right: int
-    p_value: float
+    p_value: float  # two-sided binomial; 1.0 if there are no such pairs
 
 
 def mcnemar(gold, before, after) -> McNemar:

@@ -18,40 +18,27 @@ UNKNOWN_LANGUAGE = "und"  # ISO 639 for "undetermined"
 
 @dataclass(frozen=True)
 class Skipped:
-    """Rows that were left out for one reason. lines: the first few of their line numbers, from 1."""
+    """Rows that were left out for one reason."""
 
     reason: str
     count: int
-    lines: tuple[int, ...] = ()
+    lines: tuple[int, ...] = ()  # the first few of their line numbers, from 1
 
 
 @dataclass(frozen=True, eq=False)
 class PairSet:
-    """n labelled pairs of sentences.
+    """n labelled pairs of sentences. Sets with equal content and name are equal. Raises InputError if the parts do not fit together."""
 
-    name: the file's, or what a page calls it.
-    task: ``similarity`` (gold: graded scores), ``paraphrase`` (gold: 0 or 1) or ``entailment`` (gold: index into ``labels``).
-    format: what the file was recognised as, in words.
-    first, second: n sentences each; for entailment the premises and the hypotheses.
-    gold: (n,) float64 scores or int64 labels; read-only.
-    labels: for entailment ``LABELS``, or ``TWO_WAY_LABELS`` for sets with two classes; else empty.
-    languages: one code a pair, or empty.
-    skipped: rows of the file that are not among the pairs.
-    notes: how something ambiguous was understood, in sentences for a person.
-
-    Sets with equal content and name are equal. Raises InputError if the parts do not belong together.
-    """
-
-    name: str
-    task: str
-    format: str
-    first: tuple[str, ...]
-    second: tuple[str, ...]
-    gold: np.ndarray
-    labels: tuple[str, ...] = ()
-    languages: tuple[str, ...] = ()
-    skipped: tuple[Skipped, ...] = ()
-    notes: tuple[str, ...] = ()
+    name: str  # the file's, or what a page calls it
+    task: str  # one of TASKS
+    format: str  # what the file was recognised as, in words
+    first: tuple[str, ...]  # n sentences; for entailment the premises
+    second: tuple[str, ...]  # n sentences; for entailment the hypotheses
+    gold: np.ndarray  # (n,) read-only: float64 scores (similarity), int64 0 or 1 (paraphrase), int64 indices into ``labels``
+    labels: tuple[str, ...] = ()  # for entailment ``LABELS``, or ``TWO_WAY_LABELS`` for sets with two classes; else empty
+    languages: tuple[str, ...] = ()  # one code a pair, or empty
+    skipped: tuple[Skipped, ...] = ()  # rows of the file that are not among the pairs
+    notes: tuple[str, ...] = ()  # how something ambiguous was understood, in sentences for a person
 
     def __post_init__(self):
         if self.task not in TASKS:
@@ -172,14 +159,14 @@ def _joined(names: list[str]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class WordSet:
-    """n pairs of words with human scores. gold: (n,) float64, read-only. skipped: lines that are not among them."""
+    """n pairs of words with human scores."""
 
     name: str
     first: tuple[str, ...]
     second: tuple[str, ...]
-    gold: np.ndarray
-    skipped: tuple[Skipped, ...] = ()
-    format: str = ""
+    gold: np.ndarray  # (n,) float64, read-only
+    skipped: tuple[Skipped, ...] = ()  # lines that are not among them
+    format: str = ""  # what the list was recognised as, in words
     task = "words"
 
     __setstate__ = PairSet.__setstate__

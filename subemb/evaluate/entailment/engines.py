@@ -21,15 +21,11 @@ if TYPE_CHECKING:
 
 
 class Engine(Protocol):
-    """Says how probable entailment, neutral and contradiction are.
+    """Says how probable entailment, neutral and contradiction are."""
 
-    name: in a few words. description: how it works, for a page. labels: ``LABELS``; for a two-way classifier
-    ``("entailment", "not_entailment")``.
-    """
-
-    name: str
-    description: str
-    labels: tuple[str, ...]
+    name: str  # in a few words
+    description: str  # how it works, for a page
+    labels: tuple[str, ...]  # ``LABELS``; ``TWO_WAY_LABELS`` for a two-way classifier
 
     def probabilities(
         self, premises: Sequence[str], hypotheses: Sequence[str], progress: ProgressCallback | None = None
@@ -274,14 +270,10 @@ def engine_for(model: "PretrainedModel", head: "EntailmentHead | str | None" = N
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """Who judges, as jobs are told and as keys know it.
+    """Who judges, as jobs are told and as keys know it."""
 
-    head: name of an entailment head, or None for the model's own classifier. digest: of the head's tensors, so that a head
-    that was trained again under its name is another one.
-    """
-
-    head: str | None = None
-    digest: str = ""
+    head: str | None = None  # name of an entailment head; None for the model's own classifier
+    digest: str = ""  # of the head's tensors: a head that was trained again under its name is another one
 
     @property
     def name(self) -> str:
@@ -291,13 +283,12 @@ class EngineChoice:
 
 @dataclass(frozen=True)
 class EngineOption:
-    """An engine that a model has. labels: of its answers. order: of the classifier's labels as ``config.json`` has them.
-    card: of an entailment head."""
+    """An engine that a model has."""
 
     choice: EngineChoice
-    labels: tuple[str, ...]
-    order: tuple[str, ...] = ()
-    card: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False)
+    labels: tuple[str, ...]  # of its answers
+    order: tuple[str, ...] = ()  # of the classifier's labels as ``config.json`` has them
+    card: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False)  # of an entailment head
 
 
 def engine_options(model: "PretrainedModel") -> tuple[list[EngineOption], str | None]:

@@ -41,15 +41,11 @@ _DIGITS = 6  # of kept probabilities
 
 @dataclass(frozen=True)
 class PairJudgement:
-    """What every side says about one pair.
+    """What every side says about one pair."""
 
-    labels: of the probabilities. probabilities: side -> one for each label, adding up to 1; the first side is the reference.
-    cut: what the model did not read, in sentences; empty if it read everything.
-    """
-
-    labels: tuple[str, ...]
-    probabilities: dict[str, tuple[float, ...]]
-    cut: tuple[str, ...] = ()
+    labels: tuple[str, ...]  # of the probabilities
+    probabilities: dict[str, tuple[float, ...]]  # side -> one a label, adding up to 1; the first side is the reference
+    cut: tuple[str, ...] = ()  # what the model did not read, in sentences; empty if it read everything
 
     @property
     def sides(self) -> list[str]:

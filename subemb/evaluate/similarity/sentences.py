@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from ...models.model import PretrainedModel
 
 LONGEST_SENTENCE = 2000  # characters
+MOST_SENTENCES = 200  # of one list
+TIE = 1e-6  # cosines closer than this are equal: encoding in another batch moves them by about 1e-7
 
 
 @dataclass(frozen=True)
 class ReadSentence:
-    """ids, tokens, kinds: what the model reads, special tokens included (tokens as ``Vocabulary.display``; not escaped).
-
-    full_length: tokens that the whole sentence would have. is_cut: whether the model reads less than all of it.
-    """
+    """A sentence as a model reads it, special tokens included."""
 
     text: str
     ids: tuple[int, ...]
-    tokens: tuple[str, ...]
-    kinds: tuple[str, ...]
-    full_length: int
+    tokens: tuple[str, ...]  # as ``Vocabulary.display``; not escaped
+    kinds: tuple[str, ...]  # as ``Vocabulary.kinds``
+    full_length: int  # tokens that the whole sentence would have
 
     @property
     def is_cut(self) -> bool:
+        """Whether the model reads less than all of it."""
         return self.full_length > len(self.ids)
 
 
@@ -68,17 +68,14 @@ def read_sentences(model: "PretrainedModel", texts: list[str]) -> list[ReadSente
 
 @dataclass(frozen=True)
 class PairComparison:
-    """Two sentences on every side.
+    """Two sentences on every side."""
 
-    cosines: side -> cosine; the first side is the reference. sentences: how the model reads the two.
-    attributions: side -> what moved its cosine, for every side but the first whose table is all that differs: what a changed network
-    did is not the doing of single tokens. pooling: how sentence vectors are made.
-    """
-
-    cosines: dict[str, float]
-    sentences: tuple[ReadSentence, ReadSentence]
+    cosines: dict[str, float]  # side -> cosine; the first side is the reference
+    sentences: tuple[ReadSentence, ReadSentence]  # how the model reads the two
+    #: side -> what moved its cosine, for every side but the first whose table is all that differs: what a changed network does is not
+    #: the doing of single tokens
     attributions: dict[str, Attribution]
-    pooling: str
+    pooling: str  # how sentence vectors are made
 
     @property
     def sides(self) -> list[str]:
@@ -128,21 +125,14 @@ def pair_on_sides(
 
 # Lists of sentences
 
-MOST_SENTENCES = 200  # of one list
-TIE = 1e-6  # cosines closer than this are equal: encoding in another batch moves them by about 1e-7
-
 
 @dataclass(frozen=True)
 class ListComparison:
-    """Cosines of n first with m second sentences. Arrays are read-only.
-
-    second is None for a list against itself; then the diagonal is left out of every ranking.
-    matrices: side -> (n, m) float64 cosines; the first side is the reference.
-    """
+    """Cosines of n first with m second sentences. Arrays are read-only."""
 
     first: tuple[str, ...]
-    second: tuple[str, ...] | None
-    matrices: dict[str, np.ndarray]
+    second: tuple[str, ...] | None  # None for a list against itself; then the diagonal is left out of every ranking
+    matrices: dict[str, np.ndarray]  # side -> (n, m) float64 cosines; the first side is the reference
 
     @property
     def columns(self) -> tuple[str, ...]:

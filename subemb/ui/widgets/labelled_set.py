@@ -9,25 +9,13 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from ...base.text import score_text
+from ...base.text import escape_markdown, score_text
 from ...evaluate.data.pairs import PairSet
-from ...evaluate.report import METRIC_NAMES, Report, SideScores
-from ...models.vocabulary import escape_markdown
+from ...evaluate.report import METRIC_HELP, METRIC_NAMES, Report, SideScores
 from ..shell.frame import Frame
 from ..shell.text import counted, errors_shown
 from .pairs_source import choose_pairs, linked_digest
 from .scores import interval_sentence, interval_text, metric_delta, per_cent, range_text, skipped_rows
-
-#: What a metric says, for somebody who meets it for the first time.
-METRIC_HELP = {
-    "spearman": "Do the cosines put the pairs in the same order as people did? 100: exactly the same order, 0: no relation. Only the "
-    "order counts, not how high the cosines are.",
-    "pearson": "Do the cosines rise in a straight line with what people said? 100: exactly, 0: no relation.",
-    "accuracy": "Share of pairs judged as people labelled them.",
-    "best_accuracy": "Share of pairs judged right, when cosines from a threshold on count as paraphrase.",
-    "best_f1": "Harmonic mean of precision and recall of the paraphrases found, at the threshold that suits it best.",
-    "average_precision": "Precision averaged over all thresholds: 100 if every paraphrase has a higher cosine than every other pair.",
-}
 
 
 def labelled_set_view(
