@@ -5,12 +5,6 @@ What the cards show is plain JSON (:class:`Run`) and is read without importing t
 the same form that :func:`subemb.codec.storage.save` writes for everybody.
 """
 
-import contextlib
-import hashlib
-import json
-import logging
-import os
-import shutil
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -18,23 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .base.errors import InputError
-from .base.paths import cache_folder, keep_newest, publish
 from .base.progress import ProgressCallback, part_of, report
+from .base.store import Memory, Stamp, Store, content_key, stamp_of
 from .codec.settings import CompressionSettings
 from .codec.sizes import Size
+from .jobs.task import task
 from .models.model import describe
 
 if TYPE_CHECKING:
+    import torch
+
     from .codec.compressed import Compressed
     from .models.model import PretrainedModel
 
-FORMAT = 1
-KEPT_RUNS = 40
+FORMAT = 1  # of the JSON that the command line prints
 NEIGHBOURS = 10
 NEIGHBOUR_SAMPLE = 2000
 NEIGHBOUR_SAMPLE_LARGE = 500  # of tables over 100,000 tokens, where each query costs more
 MEASURING_SECONDS = 6e-11  # for each query, token and dimension; measured on two cores
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,8 +73,7 @@ class Run:
 
 def run_key(identity: str, settings: CompressionSettings) -> str:
     """Key of one run: the model's content and every setting. Equal keys mean equal results."""
-    text = json.dumps([FORMAT, identity, settings.to_dict()], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
+    return content_key(RUNS.format, identity, settings.to_dict())
 
 
 def run(
@@ -183,64 +177,62 @@ def measure(
     }
 
 
+def compressed_of(key: str) -> "Compressed":
+    """Codes and codebooks of a finished run; shared, not to be changed.
+
+    Raises InputError if they are gone or inconsistent, and drops the run then.
+    """
+    from .codec.loading import load
+
+    folder = RUNS.path(key)
+    try:
+        return _compressed.take(folder, lambda: load(folder), _tensors_stamp(folder))
+    except InputError as error:
+        RUNS.drop(key)
+        raise InputError(
+            f"the kept result of this run cannot be read any more ({error}); press Run to compute it again"
+        ) from error
+
+
+def reconstruction_of(key: str) -> "torch.Tensor":
+    """The whole reconstruction (V, D) float32 of a finished run; shared, not to be changed. Raises InputError as compressed_of."""
+    compressed = compressed_of(key)
+    return _reconstructions.take(RUNS.path(key), compressed.reconstruct, _tensors_stamp(RUNS.path(key)))
+
+
+def _tensors_stamp(folder: Path) -> tuple[Stamp | None, ...]:
+    """Equal as long as the tensors of a run are the same files."""
+    return tuple(stamp_of(path) for path in sorted(folder.glob("*.safetensors")))
+
+
+def _write(folder: Path, finished: "tuple[Run, Compressed]") -> None:
+    summary, compressed = finished
+    compressed.save_pretrained(folder, model=summary.model)
+    RUNS.write_json(folder, summary)
+
+
+#: Finished runs: what is put in is (Run, Compressed), what comes out a Run, which is read without importing torch.
+RUNS: Store[Run] = Store("runs", format=2, most=40, in_memory=40, file="run.json", kind=Run, write=_write)
+_compressed = Memory(4)
+_reconstructions = Memory(2)
+
+
+def _key_of(name: str, revision: str | None, settings: dict[str, Any], text: str | None) -> str:
+    from .models.load import load_listed
+
+    model = load_listed(name, revision)
+    return run_key(model.identity, resolved(CompressionSettings.from_dict(settings), model, text))
+
+
+@task(lane="compress", key=_key_of, keep=RUNS)
 def run_and_keep(
     name: str,
     revision: str | None,
     settings: dict[str, Any],
     text: str | None = None,
     progress: ProgressCallback | None = None,
-) -> dict[str, Any]:
-    """The job behind the Run button: :func:`run` by names, kept on disk. Returns ``Run.to_dict()``."""
+) -> "tuple[Run, Compressed]":
+    """The work behind the Run button: :func:`run` by names. It is kept in RUNS, and its result is a Run."""
     from .models.load import load_listed
 
-    model = load_listed(name, revision)
-    wanted = resolved(CompressionSettings.from_dict(settings), model, text)
-    kept = kept_run(run_key(model.identity, wanted))
-    if kept is not None:
-        return kept.to_dict()
-    summary, compressed = run(model, wanted, text, progress)
-    keep(summary, compressed)
-    return summary.to_dict()
-
-
-def keep(summary: Run, compressed: "Compressed") -> Path:
-    """Write a run into the cache, and drop the oldest beyond KEPT_RUNS."""
-    folder = cache_folder("runs")
-
-    def write(path: Path) -> None:
-        compressed.save_pretrained(path, model=summary.model)
-        (path / "run.json").write_text(json.dumps(summary.to_dict()), encoding="utf-8")
-
-    target = publish(folder, summary.key, write)
-    keep_newest(folder, KEPT_RUNS)
-    return target
-
-
-def kept_run(key: str) -> Run | None:
-    """A run from the cache, or None if it is not there (or not readable: then it is computed again)."""
-    folder = cache_folder("runs") / key
-    try:
-        summary = Run.from_dict(json.loads((folder / "run.json").read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        log.warning("the kept run %s cannot be read (%s); it will be computed again", key, error)
-        shutil.rmtree(folder, ignore_errors=True)
-        return None
-    with contextlib.suppress(OSError):  # another process may just have dropped it
-        os.utime(folder)  # used now: the last to be dropped
-    return summary
-
-
-def kept_compressed(key: str) -> "Compressed":
-    """Codes and codebooks of a run in the cache. Raises InputError if they are gone or inconsistent, and drops the run then."""
-    from .codec.loading import load
-
-    folder = cache_folder("runs") / key
-    try:
-        return load(folder)
-    except InputError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise InputError(
-            f"the kept result of this run cannot be read any more ({error}); press Run to compute it again"
-        ) from error
+    return run(load_listed(name, revision), CompressionSettings.from_dict(settings), text, progress)

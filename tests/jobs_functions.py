@@ -1,4 +1,4 @@
-"""Functions that tests/jobs/test_manager.py runs in worker processes."""
+"""Functions that tests of jobs run in worker processes."""
 
 import os
 import signal
@@ -8,7 +8,9 @@ from pathlib import Path
 
 from subemb.base.errors import InputError, ModelError
 from subemb.base.progress import report
+from subemb.base.store import Store
 from subemb.jobs.manager import GRACE_SECONDS
+from subemb.jobs.task import task
 
 
 def double(value, progress):
@@ -122,3 +124,22 @@ def many_empty_messages(count, progress):
 
 def threads(progress):
     return {name: os.environ[name] for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")}
+
+
+SQUARED = []  # what this process has computed
+
+
+@task(lane="evaluate")
+def declared_double(value, progress=None):
+    """Twice the value."""
+    report(progress, "doubling", 0.5)
+    return 2 * value
+
+
+@task(lane="evaluate", keep=Store("squares", in_memory=4))
+def declared_square(number, power=2, progress=None):
+    report(progress, "squaring", 0.5)
+    if number > 100:
+        raise InputError(f"{number} is too large")
+    SQUARED.append(number)
+    return {"square": number**power}

@@ -10,7 +10,7 @@ from scipy.spatial.distance import cdist
 
 from subemb import runs
 from subemb.base.errors import Cancelled, InputError
-from subemb.base.paths import cache_folder, keep_newest
+from subemb.base.paths import cache_folder
 from subemb.codec.methods import METHODS
 from subemb.codec.settings import CompressionSettings
 from subemb.models.load import load_listed
@@ -55,32 +55,33 @@ def test_the_numbers_are_those_of_an_independent_computation(model):
 def test_a_run_is_kept_and_found_again(model):
     settings = CompressionSettings("cluster", iterations=3)
     first = runs.run_and_keep("small", None, settings.to_dict())
-    kept = runs.kept_run(first["key"])
-    assert kept.to_dict() == runs.Run.from_dict(first).to_dict()
+    kept = runs.RUNS.get(first.key)
+    assert kept == first
+    assert runs.Run.from_dict(json.loads(json.dumps(first.to_dict()))) == kept
     _, fresh = runs.run(model, settings)
-    assert torch.equal(runs.kept_compressed(first["key"]).codes, fresh.codes)
+    assert torch.equal(runs.compressed_of(first.key).codes, fresh.codes)
     seen = []
-    assert runs.run_and_keep("small", None, settings.to_dict(), progress=seen.append) == json.loads(json.dumps(first))
+    assert runs.run_and_keep("small", None, settings.to_dict(), progress=seen.append) == first
     assert not seen, "a kept run is not computed again"
 
 
 def test_a_damaged_kept_run_is_computed_again(model):
     settings = CompressionSettings("arbitrary")
-    key = runs.run_and_keep("small", None, settings.to_dict())["key"]
+    key = runs.run_and_keep("small", None, settings.to_dict()).key
     (cache_folder("runs") / key / "run.json").write_text("{ not json")
-    assert runs.kept_run(key) is None
+    assert runs.RUNS.get(key) is None
     again = runs.run_and_keep("small", None, settings.to_dict())
-    assert again["key"] == key
-    assert runs.kept_run(key) is not None
+    assert again.key == key
+    assert runs.RUNS.get(key) is not None
 
 
 def test_damaged_codes_are_dropped_with_their_run(model):
-    key = runs.run_and_keep("small", None, CompressionSettings("product", subspaces=2, codebook_size=4).to_dict())["key"]
+    key = runs.run_and_keep("small", None, CompressionSettings("product", subspaces=2, codebook_size=4).to_dict()).key
     tensors = next((cache_folder("runs") / key).glob("*.safetensors"))
     tensors.write_bytes(tensors.read_bytes()[:-7])
     with pytest.raises(InputError, match="press Run"):
-        runs.kept_compressed(key)
-    assert runs.kept_run(key) is None
+        runs.compressed_of(key)
+    assert runs.RUNS.get(key) is None
 
 
 def test_the_key_tells_models_and_settings_apart():
@@ -114,9 +115,9 @@ def test_two_texts_are_two_runs(model):
     """Also where nobody gave their digest: a kept run must not be shown for another text."""
     settings = CompressionSettings("product", subspaces=2, codebook_size=4, weights="counts").to_dict()
     first, second = (runs.run_and_keep("small", None, settings, text=f"{word} " * 500) for word in ("word1", "word2"))
-    assert first["key"] != second["key"]
-    assert first["quality"]["weighted_error"] != second["quality"]["weighted_error"]
-    assert runs.kept_run(first["key"]).to_dict() == runs.Run.from_dict(first).to_dict()
+    assert first.key != second.key
+    assert first.quality["weighted_error"] != second.quality["weighted_error"]
+    assert runs.RUNS.get(first.key) == first
 
 
 def test_counts_without_a_text_are_refused(model):
@@ -139,13 +140,3 @@ def test_an_unusable_cache_folder_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("SUBEMB_CACHE", str(tmp_path / "file"))
     with pytest.raises(InputError, match="SUBEMB_CACHE"):
         cache_folder("runs")
-
-
-def test_only_the_newest_entries_stay(tmp_path):
-    import os
-
-    for age, name in enumerate(("new", "middle", "old")):
-        (tmp_path / name).mkdir()
-        os.utime(tmp_path / name, (1_000_000 - age, 1_000_000 - age))
-    keep_newest(tmp_path, 2)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["middle", "new"]

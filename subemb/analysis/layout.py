@@ -5,10 +5,13 @@ by the other, would not line up. UMAP's small displacements flatter, so a layout
 full space, to be shown beside it.
 """
 
+import logging
 import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,13 +19,17 @@ import torch
 from ..base.errors import InputError
 from ..base.plain import Settings, setting
 from ..base.progress import ProgressCallback, part_of, report
+from ..base.store import Store
 from ..codec.compressed import Compressed
-from .layout_files import keep_layout, kept_layout, layout_key
+from ..jobs.task import task
 from .neighbours import METRICS, nearest, neighbours_kept
 from .rows import Rows, as_table, pieces
 
 # Up to here exact neighbours take a few seconds, and spare umap-learn's search, which numba compiles for a minute first.
 EXACT_POINTS = 100_000
+
+
+log = logging.getLogger(__name__)
 
 
 def fit(points: torch.Tensor, settings: "UmapSettings", progress: ProgressCallback | None = None) -> np.ndarray:
@@ -228,10 +235,9 @@ def umap_layout(
     """
     original, reconstruction, ids, settings = _checked(original, reconstruction, ids, settings)
     key = layout_key(original, reconstruction, ids, settings) if use_cache else None
-    kept = _from_arrays(kept_layout(key), ids) if use_cache else None
-    if kept is not None:
-        return kept
-
+    found = None if key is None else _found(key, ids)
+    if found is not None:
+        return found
     report(progress, "finding principal axes", 0.0)
     mean, axes, _ = principal_axes(original, max(2, min(settings.axes, original.shape[1])))
     points = torch.cat([(original - mean) @ axes, (reconstruction - mean) @ axes])
@@ -239,7 +245,7 @@ def umap_layout(
     share = neighbours_kept(original, reconstruction, NEIGHBOURS, NEIGHBOUR_SAMPLE, settings.seed, part_of(progress, 0.05, 0.1))
     plane = fit(points, settings, part_of(progress, 0.1, 1.0))
     arrays = {"original": plane[: len(original)], "reconstructed": plane[len(original) :], "kept": np.float64(share.mean)}
-    if use_cache:
+    if key is not None:
         keep_layout(key, arrays)
     return _from_arrays(arrays, ids)
 
@@ -247,12 +253,12 @@ def umap_layout(
 def kept_umap_layout(original, reconstruction, ids=None, settings: UmapSettings | None = None) -> Layout | None:
     """What :func:`umap_layout` would return, if it is on disk already; takes as long as hashing its arguments."""
     original, reconstruction, ids, settings = _checked(original, reconstruction, ids, settings)
-    return _from_arrays(kept_layout(layout_key(original, reconstruction, ids, settings)), ids)
+    return _found(layout_key(original, reconstruction, ids, settings), ids)
 
 
+@task(lane="layout")
 def warm_umap(progress: ProgressCallback | None = None) -> None:
-    """Make numba compile what a fit needs, with a small one: ``manager().warm("layout", "subemb.analysis.layout:warm_umap")``."""
-
+    """Make numba compile what a fit needs, with a small one: ``warm_umap.warm()`` does it in the worker process of the lane."""
     points = torch.from_numpy(np.random.default_rng(0).normal(size=(200, 50)).astype(np.float32))
     for metric in METRICS:
         fit(points, UmapSettings(metric=metric, epochs=2), progress)
@@ -276,7 +282,51 @@ def _checked(original, reconstruction, ids, settings) -> tuple[torch.Tensor, tor
     return original.contiguous(), reconstruction.contiguous(), ids, settings or UmapSettings()
 
 
-def _from_arrays(arrays: dict[str, np.ndarray] | None, ids: np.ndarray) -> Layout | None:
-    if arrays is None:
-        return None
+def _from_arrays(arrays: dict[str, np.ndarray], ids: np.ndarray) -> Layout:
     return Layout("umap", ids, arrays["original"], arrays["reconstructed"], neighbours_kept=float(arrays["kept"]))
+
+
+# On disk: one .npz each
+
+
+def _read_arrays(folder: Path) -> dict[str, np.ndarray]:
+    with np.load(folder / LAYOUTS.file, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in ("original", "reconstructed", "kept")}
+    original, reconstructed = arrays["original"], arrays["reconstructed"]
+    if original.ndim != 2 or original.shape[1] != 2 or original.shape != reconstructed.shape or arrays["kept"].ndim:
+        raise ValueError("arrays of other shapes than expected")
+    if not (np.isfinite(original).all() and np.isfinite(reconstructed).all()):
+        raise ValueError("coordinates that are no numbers")
+    return arrays
+
+
+def _write_arrays(folder: Path, arrays: dict[str, np.ndarray]) -> None:
+    np.savez(folder / LAYOUTS.file, **arrays)
+
+
+#: Arrays of layouts: 16 bytes a token each, which is 31 MB for 64 of 30,522 tokens and 256 MB for 64 of 250,000.
+LAYOUTS: Store[dict[str, np.ndarray]] = Store(
+    "layouts", most=64, in_memory=4, file="layout.npz", read=_read_arrays, write=_write_arrays
+)
+
+
+def layout_key(original: torch.Tensor, reconstruction: torch.Tensor, ids: np.ndarray, settings: UmapSettings) -> str:
+    """Key of a layout in LAYOUTS: the rows, their ids, the settings, and the version of what computes it."""
+    rows = original.numpy(), reconstruction.numpy(), np.asarray(ids)
+    return LAYOUTS.key(rows=rows, settings=settings, umap=version("umap-learn"))
+
+
+def keep_layout(key: str, arrays: dict[str, np.ndarray]) -> None:
+    """Put arrays into LAYOUTS. A cache that cannot be written costs time, not the result."""
+    try:
+        LAYOUTS.put(key, arrays)
+    except (InputError, OSError) as error:
+        log.warning("the layout was not kept: %s", error)
+
+
+def _found(key: str, ids: np.ndarray) -> Layout | None:
+    try:
+        arrays = LAYOUTS.get(key)
+    except InputError:  # the folder cannot even be made
+        return None
+    return None if arrays is None else _from_arrays(arrays, ids)

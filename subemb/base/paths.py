@@ -1,8 +1,11 @@
-"""Where things lie: the pages and their assets, and what has been computed (``SUBEMB_CACHE``, or the platform's cache folder)."""
+"""Where things lie: the pages and their assets, and what has been computed (``SUBEMB_CACHE``, or the platform's cache folder).
 
+And how files are written so that nobody reads half of them.
+"""
+
+import contextlib
 import os
-import shutil
-import tempfile
+import uuid
 from pathlib import Path
 
 from .errors import InputError
@@ -37,42 +40,24 @@ def cache_folder(part: str) -> Path:
     return folder
 
 
-def keep_newest(folder: Path, entries: int) -> None:
-    """Delete the oldest entries (files or folders, by time of change) so that at most ``entries`` remain."""
+def write_files(folder: Path, files: dict[str, bytes]) -> None:
+    """Write files into a folder, made if need be, and rename them into place together: a reader sees whole files only.
 
-    def changed(path: Path) -> float:
-        try:
-            return path.stat().st_mtime
-        except OSError:  # another process deleted it meanwhile
-            return 0.0
-
-    visible = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    for path in sorted(visible, key=changed, reverse=True)[entries:]:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-
-
-def publish(folder: Path, name: str, write) -> Path:
-    """Let ``write(path)`` fill a new folder, then give it its name in one step, so that no reader sees half of it.
-
-    Raises InputError if the disk is full or cannot be written. If somebody else published the same name first, theirs stays.
+    Raises OSError; then no file is changed, unless the disk fails while they are renamed.
     """
-    staging = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
-    target = folder / name
+    staged: list[tuple[Path, Path]] = []
     try:
-        write(staging)
-        try:
-            staging.rename(target)
-        except OSError:
-            if not target.is_dir():
-                raise
-    except OSError as error:
-        raise InputError(
-            f"the result could not be written to {folder} ({error.strerror}); free some space, or set SUBEMB_CACHE to a "
-            "folder on another disk"
-        ) from error
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            staging = folder / f".{name}.{uuid.uuid4().hex}"
+            staged.append((staging, folder / name))
+            with staging.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        for staging, target in staged:
+            os.replace(staging, target)
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return target
+        for staging, _ in staged:
+            with contextlib.suppress(OSError):
+                staging.unlink(missing_ok=True)

@@ -10,12 +10,10 @@ Both files are written beside their place and then renamed. Reading them (subemb
 together; nothing is ever unpickled. A change that an older subemb would misread gets the next format number.
 """
 
-import contextlib
 import hashlib
 import json
 import math
 import os
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from safetensors.torch import save as bytes_from_tensors
 
 from .. import __version__
 from ..base.errors import InputError
+from ..base.paths import write_files
 from .sizes import Size
 
 FORMAT = 1
@@ -115,29 +114,15 @@ def _finite(value: Any) -> Any:
 
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:
-    """Write all files beside their places, then rename them: a reader sees whole files only."""
+    """Write all files in one step. Raises InputError if the folder holds something else, or cannot be written."""
     check_may_write(folder)
-    staged: list[tuple[Path, Path]] = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            staging = folder / f".{name}.{uuid.uuid4().hex}"
-            staged.append((staging, folder / name))
-            with staging.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        for staging, target in staged:
-            os.replace(staging, target)
+        write_files(folder, files)
     except OSError as error:
         raise InputError(
             f"the result ({sum(map(len, files.values())):,} bytes) could not be written to {folder} ({error.strerror}); "
             "free some space, or give a folder that can be written"
         ) from error
-    finally:
-        for staging, _ in staged:
-            with contextlib.suppress(OSError):
-                staging.unlink(missing_ok=True)
 
 
 def check_may_write(folder: Path) -> None:

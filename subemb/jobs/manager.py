@@ -1,6 +1,6 @@
 """Long work: one job per key, in worker processes; progress, cancel, queue, bounded.
 
->>> job = manager().submit(("compress", identity, settings), "subemb.runs:run", {...}, lane="compress")   # doctest: +SKIP
+>>> job = manager().submit(("compress", identity, settings), "module:function", {...}, lane="compress")   # doctest: +SKIP
 >>> job.state, job.progress.stage, job.position_in_queue                                                  # doctest: +SKIP
 ('running', 'k-means', 0)
 

@@ -160,7 +160,8 @@ class Worker:
 
         try:
             function, arguments = pickle.loads(data)
-            return ("done", number, resolve(function)(**arguments, progress=progress))
+            work = resolve(function)
+            return ("done", number, getattr(work, "as_job", work)(**arguments, progress=progress))
         except Cancelled:
             return ("cancelled", number)
         except BaseException as error:  # SystemExit of a careless library must not end the worker either

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..base.errors import InputError, ModelError
 from ..base.progress import ProgressCallback
+from ..jobs.task import task
 from . import hub
 from .architectures import spellings
 from .catalogue import (
@@ -114,6 +115,7 @@ def _open_folder(folder: Path, name: str, revision: str | None, is_listed: bool 
     return model
 
 
+@task(lane="download")
 def download_job(name: str, revision: str | None = None, progress: ProgressCallback | None = None) -> dict[str, str]:
     """The job behind the Download button: fetch a hub model; ``name`` and ``revision`` (the commit) of what is now cached.
 

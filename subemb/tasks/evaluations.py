@@ -1,44 +1,64 @@
-"""Jobs of the page Entailment: a pair of sentences and labelled sets, judged by every side of a subject."""
+"""What is asked of the sides of a subject, as jobs: sentences, labelled sets, word lists, masked words; and what is kept of it."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError
-from ..base.progress import ProgressCallback, part_of
-from ..evaluate.data.pairs import PairSet
-from ..evaluate.entailment import pairs as evaluation
+from ..base.progress import ProgressCallback, part_of, report
+from ..base.store import Memory, Store
+from ..evaluate.data.pairs import PairSet, WordSet
+from ..evaluate.entailment import pairs as entailment
 from ..evaluate.entailment.engines import EngineChoice, chosen_head, engine_options
 from ..evaluate.entailment.pairs import EntailmentReport, PairJudgement
-from ..evaluate.similarity.sentences import checked_text
-from .kept import keep_result, kept_result, result_key
-from .recent import Recent
+from ..evaluate.masked import perplexity
+from ..evaluate.masked.fill import Filled, fill
+from ..evaluate.masked.network import MaskedSides
+from ..evaluate.similarity import words as word_similarity
+from ..evaluate.similarity.effects import AttributionSettings
+from ..evaluate.similarity.pairs import SimilarityReport, evaluate_pairs
+from ..evaluate.similarity.sentences import ListComparison, PairComparison, checked_text, compare, pair_on_sides
+from ..evaluate.similarity.words import WordReport
+from ..export.report import ScoredSet, scored_set
+from ..jobs.task import task
 from .sides import Subject, open_sides
 
 if TYPE_CHECKING:
     from ..evaluate.entailment.head import EntailmentHead
     from ..models.model import PretrainedModel
 
-PAIR = "subemb.tasks.evaluations:judge_pair"
-SET = "subemb.tasks.evaluations:evaluate_set"
-KIND = "entailment-set"  # of kept results
-MOST_PAIRS = 50_000  # of a set: their sentences are kept with the result
-_FORMAT = 2  # of the kept results; another number when they change
+LANE = "evaluate"
 LONGEST = 1000  # characters of a premise or hypothesis that is typed
+MOST_PAIRS = 50_000  # of a labelled set: their sentences are kept with the result
 RESAMPLES, SEED = 2000, 0
-KEPT_HEADS = 4
 
-_heads = Recent(KEPT_HEADS)
-
-
-def _head_of(model: "PretrainedModel", choice: EngineChoice) -> "EntailmentHead | None":
-    """:func:`chosen_head`; a head is kept in the process for the next job."""
-    if choice.head is None:
-        return chosen_head(model, choice)
-    return _heads.take((model.identity, choice), lambda: chosen_head(model, choice))
+#: What a worker process keeps in memory: entailment heads; sides of one model with their masked-word heads, which share its weights.
+HEADS, MASKED_SIDES = Memory(4), Memory(4)
 
 
-# A pair
+# Sentences
 
 
+@task(lane=LANE)
+def compare_pair(
+    subject: Subject,
+    first: str,
+    second: str,
+    settings: AttributionSettings | None = None,
+    progress: ProgressCallback | None = None,
+) -> PairComparison:
+    """:func:`pair_on_sides` of a subject."""
+    return pair_on_sides(open_sides(subject, progress), first, second, settings, progress)
+
+
+@task(lane=LANE)
+def compare_lists(
+    subject: Subject, first: list[str], second: list[str] | None = None, progress: ProgressCallback | None = None
+) -> ListComparison:
+    """:func:`subemb.evaluate.similarity.sentences.compare` of a subject."""
+    return compare(open_sides(subject, progress), first, second, progress)
+
+
+@task(lane=LANE)
 def judge_pair(
     subject: Subject,
     premise: str,
@@ -46,7 +66,7 @@ def judge_pair(
     engine_choice: EngineChoice | None = None,
     progress: ProgressCallback | None = None,
 ) -> PairJudgement:
-    """The job: probabilities of the labels of one pair, by every side of a subject.
+    """Probabilities of the labels of one pair, by every side of a subject.
 
     engine_choice: None takes the first of :func:`engine_options`. Raises InputError for a sentence that is empty or longer
     than LONGEST characters, ModelError (``unsupported``) for a model without an engine, Cancelled.
@@ -57,51 +77,165 @@ def judge_pair(
     model = next(iter(sides.values()))
     choice = engine_choice or next((option.choice for option in engine_options(model)[0]), None)
     head = None if choice is None else _head_of(model, choice)
-    return evaluation.judge_pair(sides, premise, hypothesis, head, progress)
+    return entailment.judge_pair(sides, premise, hypothesis, head, progress)
 
 
-# A labelled set
+def _head_of(model: "PretrainedModel", choice: EngineChoice) -> "EntailmentHead | None":
+    """:func:`chosen_head`; a head is kept in the process for the next job."""
+    if choice.head is None:
+        return chosen_head(model, choice)
+    return HEADS.take((model.identity, choice), lambda: chosen_head(model, choice))
 
 
-def set_key(subject: Subject, digest: str, choice: EngineChoice, resamples: int = RESAMPLES, seed: int = SEED) -> str:
-    """Key of a set's result: what is compared, the data's digest, the engine and the settings of the bootstrap."""
-    return result_key(KIND, format=_FORMAT, subject=subject.content, data=digest, engine=choice, resamples=resamples, seed=seed)
+# Labelled sets and word lists
 
 
-def kept_set(key: str) -> EntailmentReport | None:
-    """A kept result, or None if it is not there or cannot be read (then it can be computed again)."""
-    values = kept_result(KIND, key)
-    if values is None:
-        return None
-    try:
-        return EntailmentReport.from_dict(values)
-    except InputError:
-        return None
+# They hold the sentences, which may be many: few stay in memory.
+SIMILARITY_SETS: Store[SimilarityReport] = Store("similarity-sets", most=60, in_memory=12, kind=SimilarityReport)
+WORD_LISTS: Store[WordReport] = Store("word-lists", most=60, in_memory=12, kind=WordReport)
+ENTAILMENT_SETS: Store[EntailmentReport] = Store("entailment-sets", most=60, in_memory=12, kind=EntailmentReport)
+_DATA = ("pairs", "words")  # arguments that are known by their digests
 
 
-def evaluate_set(
+def _data_and_settings(subject: Subject, **arguments: Any) -> dict[str, Any]:
+    """What decides a result on a set. Data is known by its digest, which may be given in its place, as links do."""
+    return {
+        "subject": subject,
+        **{name: getattr(value, "digest", value) if name in _DATA else value for name, value in arguments.items()},
+    }
+
+
+@task(lane=LANE, key=_data_and_settings, keep=SIMILARITY_SETS)
+def evaluate_similarity_set(
+    subject: Subject,
+    pairs: PairSet,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+    progress: ProgressCallback | None = None,
+) -> SimilarityReport:
+    """:func:`subemb.evaluate.similarity.pairs.evaluate_pairs` of a subject.
+
+    Raises InputError for more than MOST_PAIRS pairs and for sets that cannot be used, ModelError, Cancelled.
+    """
+    _check_number(pairs)
+    sides = open_sides(subject, part_of(progress, 0.0, 0.02))
+    return evaluate_pairs(sides, pairs, resamples, seed, part_of(progress, 0.02, 1.0))
+
+
+@task(lane=LANE, key=_data_and_settings, keep=WORD_LISTS)
+def evaluate_word_list(
+    subject: Subject,
+    words: WordSet,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+    progress: ProgressCallback | None = None,
+) -> WordReport:
+    """:func:`subemb.evaluate.similarity.words.evaluate_words` of a subject."""
+    sides = open_sides(subject, part_of(progress, 0.0, 0.1))
+    return word_similarity.evaluate_words(sides, words, resamples, seed, part_of(progress, 0.1, 1.0))
+
+
+def _check_number(pairs: PairSet) -> None:
+    if len(pairs) > MOST_PAIRS:
+        raise InputError(
+            f"{pairs.name} has {len(pairs):,} pairs; at most {MOST_PAIRS:,} are evaluated: choose a sample of them"
+        )
+
+
+@task(lane=LANE, key=_data_and_settings, keep=ENTAILMENT_SETS)
+def evaluate_entailment_set(
     subject: Subject,
     pairs: PairSet,
     engine_choice: EngineChoice,
     resamples: int = RESAMPLES,
     seed: int = SEED,
     progress: ProgressCallback | None = None,
-) -> str:
-    """The job: every side of a subject on a labelled set. Returns the key of the kept result, :func:`set_key`.
+) -> EntailmentReport:
+    """Every side of a subject on a labelled set.
 
     Raises what :func:`subemb.evaluate.entailment.pairs.evaluate_entailment` raises, and InputError for more than MOST_PAIRS pairs and
     for a head that is gone.
     """
-    if len(pairs) > MOST_PAIRS:
-        raise InputError(
-            f"{pairs.name} has {len(pairs):,} pairs; at most {MOST_PAIRS:,} are evaluated: choose a sample of them"
-        )
-    key = set_key(subject, pairs.digest, engine_choice, resamples, seed)
-    if kept_set(key) is not None:
-        return key
+    _check_number(pairs)
     sides = open_sides(subject, progress)
     model = next(iter(sides.values()))
     head = _head_of(model, engine_choice)
-    found = evaluation.evaluate_entailment(sides, pairs, head, resamples, seed, part_of(progress, 0.02, 0.99))
-    keep_result(KIND, key, found.to_dict())
-    return key
+    return entailment.evaluate_entailment(sides, pairs, head, resamples, seed, part_of(progress, 0.02, 0.99))
+
+
+# Which labelled sets were evaluated with a subject
+
+_scores = Memory(128)
+
+
+def evaluations_of(subject: Subject, judges: Sequence[EngineChoice]) -> list[ScoredSet]:
+    """The scores of every evaluation of a subject that is kept, newest first. judges: who may have judged entailment.
+
+    Looking this way does not count as using a result.
+    """
+    found = []
+    for store in (SIMILARITY_SETS, ENTAILMENT_SETS):
+        for key in store:
+            stamp = store.stamp(key)
+            if stamp is None:  # dropped meanwhile
+                continue
+            digest, scores = _scores.take(store.path(key), lambda store=store, key=key: _scores_of(store, key), stamp)
+            if store is SIMILARITY_SETS:
+                keys = [evaluate_similarity_set.key(subject, digest)]
+            else:
+                keys = [evaluate_entailment_set.key(subject, digest, judge) for judge in judges]
+            if key in keys:
+                found.append((stamp, scores))
+    return [scores for _, scores in sorted(found, key=lambda pair: -pair[0].changed)]
+
+
+def _scores_of(store: Store, key: str) -> tuple[str, ScoredSet | None]:
+    """Digest of the pairs, and scores without the sentences; both empty if the result cannot be read."""
+    report = store.get(key, is_use=False)
+    return ("", None) if report is None else (report.pairs.digest, scored_set(report))
+
+
+# Masked words
+
+
+def masked_sides(subject: Subject, input: bool, output: bool, progress: ProgressCallback | None = None) -> MaskedSides:
+    """The sides of a subject with their masked-word heads; kept in the process for the next job.
+
+    Raises ModelError if the model has no such head, InputError as :func:`open_sides` and MaskedSides do.
+    """
+    sides = open_sides(subject, progress)
+    report(progress, "reading the masked-word head", 0.5)
+    model = next(iter(sides.values()))
+    MASKED_SIDES.forget(lambda _, found: found.model is not model)
+    return MASKED_SIDES.take((subject.content, input, output), lambda: MaskedSides(sides, input, output))
+
+
+@task(lane=LANE)
+def fill_mask(
+    subject: Subject,
+    sentence: str,
+    word: int | None = None,
+    input: bool = True,
+    output: bool = True,
+    k: int = 10,
+    progress: ProgressCallback | None = None,
+) -> Filled:
+    """What every side puts in the place of a sentence's masks; see :func:`subemb.evaluate.masked.fill.fill`."""
+    sides = masked_sides(subject, input, output, part_of(progress, 0.0, 0.7))
+    return fill(sides, sentence, k=k, word=word, progress=part_of(progress, 0.7, 1.0))
+
+
+@task(lane=LANE)
+def pseudo_perplexity(
+    subject: Subject,
+    text: str,
+    input: bool = True,
+    output: bool = True,
+    most_tokens: int = perplexity.DEFAULT_TOKENS,
+    seed: int = 0,
+    progress: ProgressCallback | None = None,
+) -> perplexity.PseudoPerplexity:
+    """The pseudo-perplexity of a text; see :func:`subemb.evaluate.masked.perplexity.pseudo_perplexity`."""
+    sides = masked_sides(subject, input, output, part_of(progress, 0.0, 0.05))
+    part = part_of(progress, 0.05, 1.0)
+    return perplexity.pseudo_perplexity(sides, text, most_tokens=most_tokens, seed=seed, progress=part)

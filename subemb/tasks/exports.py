@@ -1,38 +1,29 @@
 """Jobs of the page Export: what can be taken away of a run or an adaptation, written into the cache as one file to download."""
 
-import contextlib
 import dataclasses
-import json
-import logging
-import os
 import re
 import shutil
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
+from ..adaptation.library import known_adaptation
 from ..base.errors import InputError
-from ..base.paths import cache_folder, keep_newest, publish
 from ..base.progress import ProgressCallback, part_of, report
-from .kept import result_key
+from ..base.store import Store
+from ..jobs.task import task
 from .sides import ADAPTED, COMPRESSED, Subject, open_sides
 
 if TYPE_CHECKING:
     from ..adaptation.result import Adaptation
-    from ..models.model import PretrainedModel
 
-JOB = "subemb.tasks.exports:make_export"
 COMPACT, DENSE, ONNX = "compact", "dense", "onnx"
 KINDS = (COMPACT, DENSE, ONNX)
-KEPT = 12
-KEPT_BYTES = 4_000_000_000  # of all kept files together; the newest is kept in any case
-_FORMAT = 1
-_FACTS = "export.json"
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # of files in an archive, so that equal contents make equal archives
 _BLOCK = 1 << 20
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,7 +44,7 @@ class Export:
     @property
     def path(self) -> Path:
         """Where it lies; it may be dropped from the cache at any time."""
-        return cache_folder("exports") / f"{self.kind}-{self.key}" / self.name
+        return EXPORTS.path(self.key) / self.name
 
     def read(self) -> bytes:
         """The whole file. Raises InputError if it was dropped meanwhile."""
@@ -63,57 +54,41 @@ class Export:
             raise InputError(f"{self.name} is not kept any more ({error.strerror}); make it again") from error
 
 
-def export_key(subject: Subject, kind: str) -> str:
-    """Key of an export: equal for equal models under the same name, equal runs and adaptations. Raises InputError for no run."""
-    if subject.run_key is None:
-        raise InputError("there is no compressed table to take away; press Run first")
-    return result_key("export", format=_FORMAT, version=__version__, of=kind, subject=subject.content, name=subject.name)
-
-
-def kept_export(subject: Subject, kind: str) -> Export | None:
-    """What was made before, or None if it is not there."""
-    key = export_key(subject, kind)
-    folder = cache_folder("exports") / f"{kind}-{key}"
-    try:
-        values = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-        found = Export(**{**values, "files": tuple((str(name), int(size)) for name, size in values["files"])})
-        if found.path.stat().st_size != found.bytes:
-            raise ValueError(f"{found.name} is cut off")
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        log.warning("the kept export %s cannot be read (%s); it can be made again", folder.name, error)
-        shutil.rmtree(folder, ignore_errors=True)
-        return None
-    with contextlib.suppress(OSError):  # another process may just have dropped it
-        os.utime(folder)  # used now: the last to be dropped
+def _read(folder: Path) -> Export:
+    found = dataclasses.replace(EXPORTS.read_json(folder), key=folder.name)
+    if (folder / found.name).stat().st_size != found.bytes:
+        raise ValueError(f"{found.name} is cut off")
     return found
 
 
-def make_export(subject: Subject, kind: str, progress: ProgressCallback | None = None) -> str:
-    """The job: write one export into the cache, unless it is there. Returns its key.
+def _write(folder: Path, fill: Callable[[Path], Export]) -> None:
+    EXPORTS.write_json(folder, fill(folder))
+
+
+#: Put in: what writes the file into a folder, and says what it is. It comes out again as an Export.
+EXPORTS: Store[Export] = Store("exports", most=12, most_bytes=4_000_000_000, kind=Export, read=_read, write=_write)
+
+
+def _what_decides(subject: Subject, kind: str) -> dict[str, Any]:
+    """Equal for equal models under the same name, equal runs and adaptations. Raises InputError for no run."""
+    if subject.run_key is None:
+        raise InputError("there is no compressed table to take away; press Run first")
+    return {"version": __version__, "kind": kind, "subject": subject, "name": subject.name}
+
+
+@task(lane="evaluate", key=_what_decides, keep=EXPORTS)
+def make_export(subject: Subject, kind: str, progress: ProgressCallback | None = None) -> Callable[[Path], Export]:
+    """What writes one export into a folder of the cache; the kept result is an :class:`Export`.
 
     Raises InputError for what cannot be exported, a full disk, or a package that is not installed; ModelError, Cancelled.
     """
     if kind not in KINDS:
         raise InputError(f"there is no export {kind!r}; choose one of {', '.join(KINDS)}")
-    key = export_key(subject, kind)
-    if kept_export(subject, kind) is not None:
-        return key
     sides = open_sides(subject, part_of(progress, 0.0, 0.2))
-    model = sides[_last(sides)]
-    adaptation = _adaptation_of(subject)
-
-    def write(folder: Path) -> None:
-        made = _write(kind, model, adaptation, folder, file_stem(subject, adaptation), part_of(progress, 0.2, 1.0))
-        facts = dataclasses.asdict(dataclasses.replace(made, key=key))
-        (folder / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
-
-    folder = cache_folder("exports")
-    publish(folder, f"{kind}-{key}", write)
-    keep_newest(folder, KEPT)
-    _keep_bytes(folder, f"{kind}-{key}")
-    return key
+    model = sides[ADAPTED if ADAPTED in sides else COMPRESSED]
+    adaptation = None if subject.adapted_key is None else known_adaptation(subject.adapted_key)
+    stem = file_stem(subject, adaptation)
+    return lambda folder: _export(kind, model, adaptation, folder, stem, part_of(progress, 0.2, 1.0))
 
 
 def file_stem(subject: Subject, adaptation: "Adaptation | None" = None) -> str:
@@ -126,25 +101,11 @@ def file_stem(subject: Subject, adaptation: "Adaptation | None" = None) -> str:
     return f"{name[:60]}-{(adaptation.key if adaptation is not None else subject.run_key)[:8]}"
 
 
-def _last(sides: "dict[str, PretrainedModel]") -> str:
-    """The side to take away: the adapted one if there is one."""
-    return ADAPTED if ADAPTED in sides else COMPRESSED
-
-
-def _adaptation_of(subject: Subject) -> "Adaptation | None":
-    """What is known of the subject's adaptation, or None if it has none."""
-    if subject.adapted_key is None:
-        return None
-    from .adaptation import kept_adaptation
-
-    return kept_adaptation(subject.adapted_key)
-
-
-def _write(kind: str, model, adaptation, folder: Path, stem: str, progress: ProgressCallback | None) -> Export:
+def _export(kind: str, model, adaptation, folder: Path, stem: str, progress: ProgressCallback | None) -> Export:
     """Write the file of an export, and say what it is; the key is filled in later."""
     report(progress, "writing the files", 0.0)
     if kind == ONNX:
-        return _write_onnx(model, folder / f"{stem}-table.onnx")
+        return _export_onnx(model, folder / f"{stem}-table.onnx")
     from .. import export
 
     stem = f"{stem}-{kind}"
@@ -160,7 +121,7 @@ def _write(kind: str, model, adaptation, folder: Path, stem: str, progress: Prog
     return Export(kind, "", archive.name, archive.stat().st_size, files, stem)
 
 
-def _write_onnx(model, path: Path) -> Export:
+def _export_onnx(model, path: Path) -> Export:
     from .. import export
 
     check = dataclasses.asdict(export.onnx_table(model.compressed, path))
@@ -188,14 +149,3 @@ def pack(folder: Path, archive: Path, progress: ProgressCallback | None = None) 
                     done += len(block)
                     report(progress, "packing them", done / max(1, sum(sizes)))
     return tuple((path.relative_to(folder).as_posix(), size) for path, size in zip(paths, sizes, strict=True))
-
-
-def _keep_bytes(folder: Path, newest: str) -> None:
-    """Drop the oldest exports so that all together stay below KEPT_BYTES."""
-    total = 0
-    entries = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    with contextlib.suppress(OSError):  # another process deleted one meanwhile
-        for path in sorted(entries, key=lambda path: (path.name == newest, path.stat().st_mtime), reverse=True):
-            total += sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-            if total > KEPT_BYTES and path.name != newest:
-                shutil.rmtree(path, ignore_errors=True)

@@ -1,56 +1,27 @@
-"""The job behind the UMAP button: runs in a worker process, and imports nothing of Streamlit."""
-
-import hashlib
-from typing import Any
+"""UMAP of the tokens on a page, as a job."""
 
 import numpy as np
 
 from ..analysis.layout import EXACT_POINTS, Layout, UmapSettings, umap_layout
-from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
+from ..jobs.task import task
+from ..runs import compressed_of
+from .sides import Subject, open_model
 
-FUNCTION = "subemb.tasks.layouts:arrange"
-WARM = "subemb.analysis.layout:warm_umap"
-LANE = "layout"
 
-
-def arrange(
-    name: str,
-    revision: str | None,
-    identity: str,
-    run_key: str,
-    ids: np.ndarray,
-    settings: dict[str, Any],
-    progress: ProgressCallback | None = None,
-) -> Layout:
-    """UMAP of the tokens ``ids`` of a kept run. Model and run are read here, by name, so that no table crosses processes.
+@task(lane="layout", key=lambda subject, ids, settings: [subject.run_key, ids, settings])
+def arrange(subject: Subject, ids: np.ndarray, settings: UmapSettings, progress: ProgressCallback | None = None) -> Layout:
+    """UMAP of the tokens ``ids``, (n,) int64, of a finished run. Model and run are read here, so that no table crosses processes.
 
     Raises InputError if the model has changed since the run or the run is gone, Cancelled through ``progress``.
     """
-    from ..models.load import load_listed
-    from ..runs import kept_compressed
-
-    report(progress, "reading the table", 0.0)
-    model = load_listed(name, revision)
-    if model.identity != identity:
-        raise InputError(f"the files of {name} have changed since this run; press Run again")
-    compressed = kept_compressed(run_key)
     import torch
 
+    report(progress, "reading the table", 0.0)
+    table = open_model(subject).table
     rows = torch.from_numpy(np.asarray(ids, dtype=np.int64))
-    return umap_layout(
-        model.table[rows],
-        compressed.lookup(rows),
-        ids=ids,
-        settings=UmapSettings(**settings),
-        progress=part_of(progress, 0.05, 1.0),
-    )
-
-
-def job_key(run_key: str, ids: np.ndarray, settings: UmapSettings) -> tuple:
-    """Equal keys mean equal layouts: visitors who ask for the same share one job."""
-    digest = hashlib.sha256(np.ascontiguousarray(ids, dtype=np.int64).tobytes()).hexdigest()[:24]
-    return ("umap", run_key, digest, settings)
+    part = part_of(progress, 0.05, 1.0)
+    return umap_layout(table[rows], compressed_of(subject.run_key).lookup(rows), ids=ids, settings=settings, progress=part)
 
 
 def estimated_seconds(tokens: int, warm: bool = True) -> float:

@@ -7,20 +7,19 @@ changed.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..adaptation.library import open_adapted
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, report
-from .recent import Recent
+from ..base.store import Memory
+from ..runs import compressed_of
 
 if TYPE_CHECKING:
     from ..codec.compressed import Compressed
     from ..models.model import PretrainedModel
 
 ORIGINAL, COMPRESSED, ADAPTED = "original", "compressed", "adapted"
-KEPT_MODELS = 2  # networks that a worker keeps in memory
-KEPT_RUNS = 4  # tables, and adaptations
-
-_models = Recent(KEPT_MODELS)
-_attached = Recent(KEPT_RUNS)
+#: What a worker process keeps in memory: networks; compact tables and adaptations of them.
+MODELS, TABLES = Memory(2), Memory(4)
 
 
 @dataclass(frozen=True)
@@ -52,32 +51,32 @@ def open_sides(subject: Subject, progress: ProgressCallback | None = None) -> "d
 
     Raises ModelError if the model cannot be read, InputError if it has changed since the run, or the run is gone.
     """
-    from ..runs import kept_compressed
-
     report(progress, "reading the model", 0.0)
-    model = _models.take((subject.name, subject.revision, subject.identity), lambda: _open(subject))
-    opened = set(map(id, _models.values()))
-    for key in [key for key in _attached if key[0] not in opened]:  # would keep the network of a dropped model in memory
-        del _attached[key]
+    model = open_model(subject)
+    opened = set(map(id, MODELS.values()))
+    TABLES.forget(lambda key, _: key[0] not in opened)  # it would keep the network of a dropped model in memory
     if subject.run_key is None:
         return {ORIGINAL: model}
 
     def attached() -> "PretrainedModel":
-        return sides_of(model, kept_compressed(subject.run_key))[COMPRESSED]
+        return sides_of(model, compressed_of(subject.run_key))[COMPRESSED]
 
-    sides = {ORIGINAL: model, COMPRESSED: _attached.take((id(model), subject.run_key), attached)}
+    sides = {ORIGINAL: model, COMPRESSED: TABLES.take((id(model), subject.run_key), attached)}
     if subject.adapted_key is not None:
-        from .adaptation import open_adapted
-
         key = subject.adapted_key
-        sides[ADAPTED] = _attached.take((id(model), key), lambda: open_adapted(key, model))
+        sides[ADAPTED] = TABLES.take((id(model), key), lambda: open_adapted(key, model))
     return sides
 
 
-def _open(subject: Subject) -> "PretrainedModel":
-    from ..models.load import load_listed
+def open_model(subject: Subject) -> "PretrainedModel":
+    """The model of a subject with its own table; kept in the process. Raises ModelError, and InputError if its files have changed."""
 
-    model = load_listed(subject.name, subject.revision)
-    if model.identity != subject.identity:
-        raise InputError(f"the files of {subject.name} have changed since this run; press Run again")
-    return model
+    def opened() -> "PretrainedModel":
+        from ..models.load import load_listed
+
+        model = load_listed(subject.name, subject.revision)
+        if model.identity != subject.identity:
+            raise InputError(f"the files of {subject.name} have changed since this run; press Run again")
+        return model
+
+    return MODELS.take((subject.name, subject.revision, subject.identity), opened)

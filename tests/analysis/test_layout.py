@@ -16,7 +16,7 @@ from subemb.analysis import (
     sample_tokens,
     umap_layout,
 )
-from subemb.analysis import layout_files as files
+from subemb.analysis import layout as files
 from subemb.base.errors import Cancelled, InputError
 from subemb.codec.compressed import SubspaceCompressed
 from subemb.codec.settings import CompressionSettings
@@ -242,20 +242,20 @@ def test_a_layout_comes_from_disk_only_if_everything_is_equal(cache):
 )
 def test_a_broken_file_is_dropped_and_can_be_written_again(cache, spoil):
     files.keep_layout("key", kept_arrays())
-    spoil(cache / "key" / files.FILE)
-    assert files.kept_layout("key") is None
+    spoil(cache / "key" / files.LAYOUTS.file)
+    assert files.LAYOUTS.get("key") is None
     files.keep_layout("key", kept_arrays())
-    assert files.kept_layout("key")["reconstructed"].sum() == 10
+    assert files.LAYOUTS.get("key")["reconstructed"].sum() == 10
 
 
 def test_kept_layouts_are_bounded_and_those_asked_for_stay(cache, monkeypatch):
     import os
 
-    monkeypatch.setattr(files, "KEPT", 2)
+    monkeypatch.setattr(files.LAYOUTS, "most", 2)
     for n in (1, 2):
         files.keep_layout(f"key{n}", kept_arrays())
         os.utime(cache / f"key{n}", (n, n))
-    assert files.kept_layout("key1") is not None
+    assert files.LAYOUTS.get("key1") is not None
     files.keep_layout("key3", kept_arrays())
     assert sorted(path.name for path in cache.iterdir()) == ["key1", "key3"]
 
@@ -265,7 +265,7 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path, monkeyp
     blocked.write_text("a file where the folder should be")
     monkeypatch.setenv("SUBEMB_CACHE", str(blocked))
     files.keep_layout("key", kept_arrays())
-    assert files.kept_layout("key") is None
+    assert kept_umap_layout(torch.eye(5), torch.eye(5)) is None
     assert "the layout was not kept" in caplog.text
 
 

@@ -11,10 +11,10 @@ from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model
 from playwright.sync_api import expect
 
 import subemb
+from subemb.adaptation import library
 from subemb.codec.settings import CompressionSettings
 from subemb.models.load import load_listed
-from subemb.runs import kept_compressed, run_and_keep
-from subemb.tasks import adaptation as tasks
+from subemb.runs import compressed_of, run_and_keep
 
 RUN = CompressionSettings("cluster", subspaces=2, codebook_size=8)
 QUERY = "model=small&method=cluster&f=2&q=8"
@@ -39,9 +39,9 @@ def cosine(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def sides(key: str) -> dict:
-    compressed = kept_compressed(tasks.run_key_of(key))
+    compressed = compressed_of(library.run_key_of(key))
     model = load_listed("small")
-    return {"original": model, "compressed": subemb.attach(model, compressed), "adapted": tasks.open_adapted(key)}
+    return {"original": model, "compressed": subemb.attach(model, compressed), "adapted": library.open_adapted(key)}
 
 
 def test_start_watch_pause_go_on_stop_take_away(server, new_page, tmp_path):

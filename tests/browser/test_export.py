@@ -29,7 +29,7 @@ def environment(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def kept(environment) -> Run:
-    return Run.from_dict(run_and_keep("small", None, SETTINGS.to_dict()))
+    return run_and_keep("small", None, SETTINGS.to_dict())
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,9 @@ import pytest
 from apps import checked, metrics, open_app, own_folders, table_with, texts
 from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model, make_table
 
-from subemb.adaptation import AdaptationSettings, text_of
+from subemb.adaptation import AdaptationSettings, library, text_of
 from subemb.base.errors import Cancelled
 from subemb.codec.settings import CompressionSettings
-from subemb.jobs.manager import manager
 from subemb.runs import run_and_keep
 from subemb.tasks import adaptation as tasks
 from subemb.tasks.sides import Subject
@@ -34,7 +33,7 @@ def models(tmp_path_factory):
 @pytest.fixture
 def subject(models) -> Subject:
     run = run_and_keep("small", None, RUN.to_dict())
-    return Subject("small", None, run["model"]["identity"], run["key"])
+    return Subject("small", None, run.model["identity"], run.key)
 
 
 REQUEST = Request("small", None, RUN)
@@ -67,7 +66,7 @@ def stopped_after(subject, count: int, **settings) -> str:
 
 def test_nothing_starts_by_itself_and_a_pasted_text_is_learned_from(subject):
     test = checked(open_app(PAGE, REQUEST))
-    assert manager().get(("adaptation", "x")) is None
+    assert tasks.run_adaptation.call("x").job is None
     assert "Start" in labels(test)
     assert not any("Stored" in label for label in metrics(test))
     test.text_area(key="adapt_text").set_value("\n".join(TEXTS))
@@ -77,11 +76,11 @@ def test_nothing_starts_by_itself_and_a_pasted_text_is_learned_from(subject):
     shown = metrics(test)
     assert {f"Spearman x 100, {side}" for side in ("original", "compressed", "adapted")} <= set(shown)
     key = test.query_params["adaptation"]
-    known = tasks.kept_adaptation(key[0] if isinstance(key, list) else key)
+    known = library.known_adaptation(key[0] if isinstance(key, list) else key)
     assert known.steps == 12
     assert shown["Spearman x 100, adapted"] == f"{known.scores['adapted']:.1f}"
     table = table_with(test, "trained", "adapted")
-    assert list(table["steps"]) == [known.steps for known in tasks.kept_adaptations(subject.identity)]
+    assert list(table["steps"]) == [known.steps for known in library.known_adaptations(subject.identity)]
 
 
 def test_without_text_the_page_says_what_to_give(subject):
@@ -122,7 +121,7 @@ def test_fine_tuning_trains_the_original_alike(subject):
     finished(test)
     shown = metrics(test)
     key = test.query_params["adaptation"]
-    known = tasks.kept_adaptation(key[0] if isinstance(key, list) else key)
+    known = library.known_adaptation(key[0] if isinstance(key, list) else key)
     for side in ("original", "fine-tuned original", "compressed", "adapted"):
         assert shown[f"Spearman x 100, {side}"] == f"{known.scores[side]:.1f}"
     assert known.original_history[-1]["step"] == known.steps == 6
@@ -146,7 +145,7 @@ def test_a_paused_one_is_found_by_its_link_and_goes_on(subject):
     assert {"Go on", "Stop here and keep the best"} <= labels(test)
     test.button(key="adapt_resume").click().run()
     finished(test)
-    assert tasks.kept_adaptation(key).state == "done"
+    assert library.known_adaptation(key).state == "done"
 
 
 def test_a_paused_one_can_be_ended(subject):
@@ -154,7 +153,7 @@ def test_a_paused_one_can_be_ended(subject):
     test = checked(open_app(PAGE, REQUEST, adaptation=key))
     test.button(key="adapt_stop_here").click().run()
     finished(test)
-    assert tasks.kept_adaptation(key).state == "stopped"
+    assert library.known_adaptation(key).state == "stopped"
     assert "stopped early" in texts(test)
 
 

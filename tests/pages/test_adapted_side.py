@@ -12,10 +12,10 @@ from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model
 from masked_models import sentences, trained
 
 import subemb
-from subemb.adaptation import AdaptationSettings, text_of
+from subemb.adaptation import AdaptationSettings, library, text_of
 from subemb.codec.settings import CompressionSettings
 from subemb.models.load import load_listed
-from subemb.runs import kept_compressed, run_and_keep
+from subemb.runs import compressed_of, run_and_keep
 from subemb.tasks import adaptation as tasks
 from subemb.tasks.sides import Subject
 from subemb.ui.shell.request import Request
@@ -31,7 +31,7 @@ REQUEST = Request("small", None, RUN)
 
 def adapted(name: str, sentences, **settings) -> str:
     run = run_and_keep(name, None, RUN.to_dict())
-    subject = Subject(name, None, run["model"]["identity"], run["key"])
+    subject = Subject(name, None, run.model["identity"], run.key)
     return tasks.run_adaptation(tasks.begin_adaptation(subject, AdaptationSettings(**settings), text_of(sentences)))
 
 
@@ -46,8 +46,8 @@ def key(tmp_path_factory):
 
 def sides(key: str) -> dict:
     model = load_listed("small")
-    compressed = kept_compressed(tasks.run_key_of(key))
-    return {"original": model, "compressed": subemb.attach(model, compressed), "adapted": tasks.open_adapted(key)}
+    compressed = compressed_of(library.run_key_of(key))
+    return {"original": model, "compressed": subemb.attach(model, compressed), "adapted": library.open_adapted(key)}
 
 
 def wait(test, done, seconds: float = 60):
@@ -103,7 +103,7 @@ def test_a_masked_word_has_the_fillings_of_each_side(key):
     test = open_app(MASKED, Request("animals", None, RUN), adapted=own, masked="the cat says [MASK] .")
     wait(test, lambda test: "adapted" in html_of(test).lower())
     drawn = html_of(test)
-    side = tasks.open_adapted(own)
+    side = library.open_adapted(own)
     ids = side.tokenizer("the cat says [MASK] .", return_tensors="pt")
     with torch.no_grad():
         logits = side.network("masked")(**ids).logits[ids["input_ids"] == side.tokenizer.mask_token_id][0]

@@ -15,10 +15,9 @@ from subemb.jobs.manager import manager
 from subemb.runs import run_and_keep
 from subemb.tasks import evaluations as entailment
 from subemb.tasks import sides
-from subemb.tasks.evaluations import evaluate_set, judge_pair
+from subemb.tasks.evaluations import evaluate_entailment_set, judge_pair
 from subemb.tasks.sides import Subject, open_sides
 from subemb.ui.pages.entailment.engine import set_aside, train_command
-from subemb.ui.shell.kept_reports import _read
 from subemb.ui.shell.request import EXAMPLE, Request
 from subemb.ui.shell.sidebar import ANOTHER
 from subemb.ui.widgets import pairs_source as data_source
@@ -44,8 +43,8 @@ def subjects(tmp_path_factory):
         found = {}
         for name in MODELS:
             run = run_and_keep(name, None, SETTINGS.to_dict())
-            found[name] = Subject(name, None, run["model"]["identity"], run["key"])
-        for kept in (sides._models, sides._attached, entailment._heads):
+            found[name] = Subject(name, None, run.model["identity"], run.key)
+        for kept in (sides.MODELS, sides.TABLES, entailment.HEADS):
             kept.clear()
         yield found
         manager().close()
@@ -180,7 +179,7 @@ def test_the_bundled_model_can_be_chosen(open_page, monkeypatch):
 
     asked = []
 
-    def submit(key, request, *_):
+    def submit(request, *_):
         asked.append(request)
         raise InputError("nothing is computed here")
 
@@ -207,7 +206,6 @@ def demo(monkeypatch):
     pairs = made_pairs(("en", "ru"))
     data_source._demo.clear()
     monkeypatch.setattr(data_source, "demo_pairs", lambda task: pairs)
-    _read.clear()
     yield pairs
     data_source._demo.clear()
 
@@ -239,7 +237,7 @@ def test_a_set_is_offered_with_its_cost_and_judged_on_a_button(open_page, demo, 
 
 def test_a_kept_result_is_shown_at_once_and_its_parts_can_be_chosen(open_page, subjects, demo):
     option = option_of(subjects, "classifier")
-    evaluate_set(subjects["classifier"], demo, option.choice)
+    evaluate_entailment_set(subjects["classifier"], demo, option.choice)
     test = open_page("classifier", part="Labelled set")
     assert "Accuracy, compressed" in metrics(test)
     tables = [table.value for table in test.dataframe]
@@ -269,7 +267,7 @@ def test_a_link_to_a_file_that_is_not_here_shows_what_is_kept(open_page, subject
     }
     test = open_page(**query)
     assert "not kept on this server" in texts(test)
-    evaluate_set(subjects["encoder"], other, option.choice)
+    evaluate_entailment_set(subjects["encoder"], other, option.choice)
     test = open_page(**query)
     assert "Accuracy, compressed" in metrics(test)
     assert "theirs" in texts(test)

@@ -14,10 +14,10 @@ from subemb.base.text import count_text
 from subemb.codec.settings import CompressionSettings
 from subemb.evaluate import demo_pairs
 from subemb.jobs.manager import manager
-from subemb.runs import Run, run_and_keep
-from subemb.tasks.exports import COMPACT, KINDS, export_key, kept_export
+from subemb.runs import run_and_keep
+from subemb.tasks.evaluations import evaluate_similarity_set
+from subemb.tasks.exports import COMPACT, KINDS, make_export
 from subemb.tasks.sides import Subject
-from subemb.tasks.similarity_sets import evaluate_set
 from subemb.ui.pages.export.offers import OFFERS
 from subemb.ui.shell.request import Request
 
@@ -37,7 +37,7 @@ def models(tmp_path_factory):
 
 def run_of(name: str = "small", **changes) -> tuple[Request, Subject]:
     settings = CompressionSettings(**{**SETTINGS.to_dict(), **changes})
-    run = Run.from_dict(run_and_keep(name, None, settings.to_dict()))
+    run = run_and_keep(name, None, settings.to_dict())
     return Request(name, None, settings), Subject(name, None, run.model["identity"], run.key)
 
 
@@ -73,7 +73,7 @@ def test_four_things_are_offered_and_nothing_starts_by_itself(models):
     assert headings == [*(offer.title for offer in OFFERS), "HTML report"]
     assert {"export_compact_make", "export_dense_make"} <= button_keys(test)
     assert set(downloads(test)) == {"export_report_download"}
-    assert all(kept_export(subject, kind) is None for kind in KINDS)
+    assert all(make_export.kept(subject, kind) is None for kind in KINDS)
     for expected in ("subemb.load(", "AutoModel.from_pretrained("):
         assert expected in snippets(test)
     assert texts(test).count("a rough estimate") >= 2
@@ -91,7 +91,7 @@ def test_what_is_made_is_offered_with_its_size(models, kind):
     request, subject = run_of(seed={"compact": 2, "dense": 6}[kind])  # nothing else was made of it
     test = pressed(checked(open_app(PAGE, request)), f"export_{kind}_make")
     checked(test)
-    made = kept_export(subject, kind)
+    made = make_export.kept(subject, kind)
     assert f"export_{kind}_download" in downloads(test)
     assert f"{count_text(made.bytes)} bytes" in texts(test)
     assert f'"{made.folder}"' in snippets(test)
@@ -104,7 +104,7 @@ def test_what_is_made_is_offered_with_its_size(models, kind):
 def test_what_was_dropped_from_the_cache_can_be_made_again(models):
     request, subject = run_of(seed=3)
     test = pressed(checked(open_app(PAGE, request)), "export_compact_make")
-    shutil.rmtree(kept_export(subject, COMPACT).path.parent)
+    shutil.rmtree(make_export.kept(subject, COMPACT).path.parent)
     test.run()
     assert "export_compact_download" not in downloads(test)
     pressed(test, "export_compact_make")
@@ -114,7 +114,7 @@ def test_what_was_dropped_from_the_cache_can_be_made_again(models):
 def test_a_failure_is_said_and_can_be_tried_again(models):
     request, subject = run_of(seed=4)
     test = checked(open_app(PAGE, request))
-    in_the_way = cache_folder("exports") / f"{COMPACT}-{export_key(subject, COMPACT)}"
+    in_the_way = cache_folder("exports") / make_export.key(subject, COMPACT)
     in_the_way.write_text("a file where a folder is to be written")
     pressed(test, "export_compact_make")
     assert len(test.error) == 1
@@ -159,7 +159,7 @@ def test_the_report_has_what_was_evaluated_with_this_run(models):
     request, subject = run_of(seed=6)
     assert "No labelled set was evaluated" in texts(checked(open_app(PAGE, request)))
     pairs = demo_pairs("similarity").sample(15)
-    evaluate_set(subject, pairs)
+    evaluate_similarity_set(subject, pairs)
     shown = texts(checked(open_app(PAGE, request)))
     assert "With the scores of what was evaluated" in shown
     assert "15 pairs" in shown

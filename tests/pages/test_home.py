@@ -37,7 +37,7 @@ def opened(request: Request | None = None, **query: str) -> AppTest:
 
 
 def kept(settings: CompressionSettings) -> Run:
-    return Run.from_dict(run_and_keep("small", None, settings.to_dict()))
+    return run_and_keep("small", None, settings.to_dict())
 
 
 def wait_for_the_run(test: AppTest, seconds: float = 60) -> None:
@@ -184,9 +184,9 @@ def test_a_broken_model_is_listed_with_its_reason(models):
     (models / "broken").mkdir()
     (models / "broken" / "config.json").write_text('{"model_type": "bert"}')
     (models / "broken" / "pytorch_model.bin").write_bytes(b"not a checkpoint")
-    from subemb.ui.shell.data import listed_models
+    from subemb.ui.shell.models import list_again
 
-    listed_models.clear()
+    list_again()
     kept(QUICK)
     test = opened(Request("small", None, QUICK))
     assert "1 model cannot be used" in [box.label for box in test.expander]

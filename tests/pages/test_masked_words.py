@@ -94,14 +94,14 @@ def test_a_model_here_is_chosen_with_a_button(open_page):
 
 
 def test_a_hub_id_is_written_into_the_download_form_and_not_fetched(open_page):
-    from subemb.jobs.manager import manager
+    from subemb.models.load import download_job
 
     test = open_page("headless")
     test.button(key="masked_download_1").click().run()
     assert not test.exception
     assert test.selectbox(key="form_model").value == ANOTHER
     assert test.text_input(key="form_hub_id").value == HUB_MODELS[1].name
-    assert manager().get(("download", HUB_MODELS[1].name, None)) is None
+    assert download_job.call(HUB_MODELS[1].name, None).job is None
 
 
 def test_the_bundled_model_has_no_head():

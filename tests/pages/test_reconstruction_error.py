@@ -6,10 +6,10 @@ from apps import metrics, own_folders, table_with, texts
 from checkpoints import SPECIAL, make_bert
 from streamlit.testing.v1 import AppTest
 
+from subemb import runs
 from subemb.codec.settings import CompressionSettings
-from subemb.comparison import compare_and_keep
-from subemb.jobs.manager import manager
-from subemb.runs import kept_run, run_and_keep
+from subemb.runs import run_and_keep
+from subemb.tasks.comparisons import compare_methods
 from subemb.ui.shell.request import Request, to_query
 
 PAGE = "pages/3_Reconstruction_error.py"
@@ -52,7 +52,7 @@ def open_page(models):
 @pytest.mark.parametrize("run", RUNS)
 def test_overview_of_every_method(open_page, run):
     test = open_page(run)
-    kept = kept_run(run_and_keep("small", None, RUNS[run].to_dict())["key"])
+    kept = runs.RUNS.get(run_and_keep("small", None, RUNS[run].to_dict()).key)
     shown = metrics(test)
     assert shown["Mean cosine"] == f"{kept.quality['mean_cosine']:.3f}"
     assert float(shown["Relative error"]) == pytest.approx(kept.quality["relative_error"], rel=0.06, abs=5e-4)
@@ -128,7 +128,7 @@ def test_the_comparison_is_offered_with_its_cost(open_page):
 
 def test_a_finished_comparison_is_shown_and_its_runs_open(open_page):
     settings = RUNS["cluster"]
-    entries = compare_and_keep("small", None, settings.to_dict())
+    entries = compare_methods("small", None, settings.to_dict())
     test = open_page(part="Equal bytes")
     table = table_with(test, "label", "matches")
     assert table["error"].notna().all()
@@ -143,11 +143,11 @@ def test_a_finished_comparison_is_shown_and_its_runs_open(open_page):
 
 def test_the_button_starts_a_job_that_can_be_cancelled(open_page):
     settings = CompressionSettings("product", subspaces=3, codebook_size=11, iterations=2)
-    key = run_and_keep("small", None, settings.to_dict())["key"]
+    run_and_keep("small", None, settings.to_dict())
     test = open_page(settings, part="Equal bytes")
     test.button(key="compare_button").click().run()
     assert not test.exception
-    job = manager().get(f"compare-{key}")
+    job = compare_methods.call("small", None, settings.to_dict()).job
     assert job is not None
     cancel = [button for button in test.button if button.label == "Cancel"]
     if not job.is_over:  # a small model may be done by now

@@ -11,10 +11,10 @@ from streamlit.testing.v1 import AppTest
 from subemb.codec.settings import CompressionSettings
 from subemb.evaluate.data.read import read_pairs
 from subemb.evaluate.data.word_lists import read_words
-from subemb.jobs.manager import manager
+from subemb.jobs.task import Call
 from subemb.runs import run_and_keep
+from subemb.tasks.evaluations import evaluate_similarity_set, evaluate_word_list
 from subemb.tasks.sides import Subject
-from subemb.tasks.similarity_sets import evaluate_set, evaluate_words, kept_set, set_key, words_key
 from subemb.ui.shell.request import Request
 
 PAGE = "pages/4_Similarity.py"
@@ -28,7 +28,7 @@ def subject(tmp_path_factory):
     with own_folders(tmp_path_factory) as folder:
         make_bert(folder / "small", [*SPECIAL, *NAMES], dim=16)
         run = run_and_keep("small", None, SETTINGS.to_dict())
-        yield Subject("small", None, run["model"]["identity"], run["key"])
+        yield Subject("small", None, run.model["identity"], run.key)
 
 
 @pytest.fixture
@@ -60,9 +60,9 @@ def uploaded(test: AppTest, content: bytes, name: str = "sts-made.csv") -> AppTe
     return checked(test.run())
 
 
-def settled(test: AppTest, kind: str, key: str) -> AppTest:
+def settled(test: AppTest, call: Call) -> AppTest:
     """Wait for the job of a result, then draw the page again."""
-    job = manager().get((kind, key))
+    job = call.job
     assert job is not None, "the button has not begun the work"
     assert job.wait(120)
     return test.run()
@@ -82,9 +82,9 @@ def test_upload_evaluate_read(open_tab, subject):
     assert "1 row left out" in texts(test)
     assert re.search(r"30 pairs, 60 distinct sentences, encoded .* about [\d.]+ s", texts(test))
     assert not test.metric, "nothing is computed before the button is pressed"
-    key = set_key(subject, read_pairs(sts_file(), "sts-made.csv").digest)
-    test = checked(settled(checked(test.button(key="similarity_set_run").click().run()), "similarity-set", key))
-    report = kept_set(key).report
+    call = evaluate_similarity_set.call(subject, read_pairs(sts_file(), "sts-made.csv"))
+    test = checked(settled(checked(test.button(key="similarity_set_run").click().run()), call))
+    report = call.kept()
     for name, metric in (("Spearman", "spearman"), ("Pearson", "pearson")):
         before, after = (report.scores[side].values[metric] * 100 for side in ("original", "compressed"))
         interval = report.scores["compressed"].differences[metric]
@@ -106,7 +106,7 @@ def test_upload_evaluate_read(open_tab, subject):
 
 def test_a_link_shows_another_visitor_the_kept_result(open_tab, subject):
     pairs = read_pairs(sts_file(seed=1), "sts-made.csv")
-    evaluate_set(subject, pairs)
+    evaluate_similarity_set(subject, pairs)
     link = {
         "similarity_set_source": "Your files",
         "similarity_set_file": "sts-made.csv",
@@ -125,14 +125,14 @@ def test_paraphrases_and_languages(open_tab, subject):
     generator = np.random.default_rng(3)
     rows = [f"{' '.join(generator.choice(NAMES, 3))}\t{' '.join(generator.choice(NAMES, 3))}\t{n % 2}" for n in range(20)]
     content = "\n".join(["sentence1\tsentence2\tlabel", *rows]).encode()
-    evaluate_set(subject, read_pairs(content, "pawsx.tsv"))
+    evaluate_similarity_set(subject, read_pairs(content, "pawsx.tsv"))
     test = uploaded(open_tab("Labelled set", similarity_set_source="Your files"), content, "pawsx.tsv")
     assert {"Accuracy, original", "F1, compressed", "Average precision, compressed"} <= set(metrics(test))
     assert "best threshold of each side" in texts(test)
     assert "paraphrase from cosine" in texts(test)
 
     content = sts_file(languages=True)
-    evaluate_set(subject, read_pairs(content, "two.csv"))
+    evaluate_similarity_set(subject, read_pairs(content, "two.csv"))
     test = uploaded(open_tab("Labelled set", similarity_set_source="Your files"), content, "two.csv")
     languages = table_with(test, "language", "side", "pairs", "Spearman", "difference")
     assert languages["language"].tolist() == ["English (en)"] * 2 + ["Swahili (sw)"] * 2
@@ -140,7 +140,7 @@ def test_paraphrases_and_languages(open_tab, subject):
 
 def test_constant_gold_is_undefined_and_no_crash(open_tab, subject):
     content = "\n".join(f"g\tf\ty\t{n}\t3.0\tword{n} word1\tword{n} word2" for n in range(6)).encode()
-    evaluate_set(subject, read_pairs(content, "flat.csv"))
+    evaluate_similarity_set(subject, read_pairs(content, "flat.csv"))
     test = uploaded(open_tab("Labelled set", similarity_set_source="Your files"), content, "flat.csv")
     assert metrics(test)["Spearman, original"][0] == "undefined"
     assert "a correlation needs at least two different gold values" in texts(test)
@@ -153,7 +153,7 @@ def test_words_typed_and_linked(open_tab, subject):
     assert not test.metric
     test.text_area(key="word_similarity_text").set_value(typed)
     test.button(key="word_similarity_run").click()
-    test = checked(settled(checked(test.run()), "word-similarity", words_key(subject, digest)))
+    test = checked(settled(checked(test.run()), evaluate_word_list.call(subject, digest)))
     assert "typed words: 5 word pairs" in texts(test)
     assert "11 of 1 piece" in texts(test) or "10 of 1 piece" in texts(test)
     assert "1 unknown" in texts(test)
@@ -177,14 +177,14 @@ def test_bad_word_lists_are_told(open_tab, subject):
         test.button(key="word_similarity_run").click()
         test.run()
         if "knows" in said:
-            settled(test, "word-similarity", words_key(subject, read_words(given.encode(), "typed words").digest))
+            settled(test, evaluate_word_list.call(subject, read_words(given.encode(), "typed words")))
         assert not test.exception
         assert said in " ".join(box.value.replace("\\", "") for box in test.error)
 
 
 def test_words_of_an_upload(open_tab, subject):
     content = b"Word 1,Word 2,Human (mean)\nword1,word2,3\nword3,word4,7\nword5,word6,1\n"
-    evaluate_words(subject, read_words(content, "combined.csv"))
+    evaluate_word_list(subject, read_words(content, "combined.csv"))
     test = open_tab("Words")
     test.file_uploader(key="word_similarity_file").set_value(("combined.csv", content, "text/csv"))
     test.button(key="word_similarity_run").click()

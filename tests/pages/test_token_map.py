@@ -8,13 +8,14 @@ from apps import open_app, own_folders
 from checkpoints import HOSTILE, SPECIAL, make_bert
 from streamlit.testing.v1 import AppTest
 
-from subemb.analysis.layout import UmapSettings
-from subemb.analysis.layout_files import keep_layout, layout_key
+from subemb import runs
+from subemb.analysis.layout import UmapSettings, keep_layout, layout_key
 from subemb.codec.settings import CompressionSettings
 from subemb.jobs.manager import manager
 from subemb.models.load import load_listed
-from subemb.runs import kept_compressed, kept_run, run_and_keep
-from subemb.tasks import layouts as map_job
+from subemb.runs import compressed_of, run_and_keep
+from subemb.tasks.layouts import arrange
+from subemb.tasks.sides import Subject
 from subemb.ui.pages.token_map.page import SELECTED
 from subemb.ui.pages.token_map.selection import ORIGINAL, Selection
 from subemb.ui.shell.request import Request, to_query
@@ -39,7 +40,7 @@ def keys(tmp_path_factory):
         make_bert(folder / "small", TOKENS, dim=12)
         # Nothing here is to wait for numba's compiler in another process.
         patch.setattr(manager(), "warm", lambda *_: type("Warm", (), {"is_over": False})())
-        yield {name: run_and_keep("small", None, settings.to_dict())["key"] for name, settings in RUNS.items()}
+        yield {name: run_and_keep("small", None, settings.to_dict()).key for name, settings in RUNS.items()}
 
 
 @pytest.fixture
@@ -49,11 +50,15 @@ def open_page(keys):
         test.switch_page(PAGE)
         test.query_params.update(to_query(Request("small", None, RUNS[run])) | query)
         if selection is not None:
-            test.session_state["map_model"] = kept_run(keys[run]).model["identity"]
+            test.session_state["map_model"] = runs.RUNS.get(keys[run]).model["identity"]
             test.session_state[SELECTED] = selection
         return healthy(test.run())
 
     return opened
+
+
+def subject(key: str, identity: str | None = None) -> Subject:
+    return Subject("small", None, identity or runs.RUNS.get(key).model["identity"], key)
 
 
 def healthy(test: AppTest) -> AppTest:
@@ -94,7 +99,7 @@ def test_every_chart_has_a_text_alternative(open_page):
 
 def test_neighbours_kept_in_the_full_space_stand_beside_the_maps(open_page, keys):
     shown = {metric.label: metric.value for metric in open_page().metric}
-    kept = kept_run(keys["cluster"]).quality["neighbours_kept"]
+    kept = runs.RUNS.get(keys["cluster"]).quality["neighbours_kept"]
     assert float(shown["Neighbours kept, all 12 axes"].removesuffix(" %")) == pytest.approx(kept * 100, rel=0.01)
     assert {"Kept on these maps", "Median move", "Variance shown"} <= set(shown)
 
@@ -124,7 +129,7 @@ def test_a_selection_is_listed_with_codes_and_errors_and_can_be_cleared(open_pag
     assert rows["id"].tolist() == [5, 8]
     assert rows["token"].tolist() == ["king", "1990"]
     assert rows["kind"].tolist() == ["whole word", "number"]
-    assert rows[["code 0", "code 1", "code 2"]].to_numpy().tolist() == kept_compressed(keys["cluster"]).codes[[5, 8]].tolist()
+    assert rows[["code 0", "code 1", "code 2"]].to_numpy().tolist() == compressed_of(keys["cluster"]).codes[[5, 8]].tolist()
     assert "2 tokens selected with a lasso on the original map" in texts(test)
     healthy(test.button(key="map_clear").click().run())
     assert "Nothing is selected" in texts(test)
@@ -225,7 +230,7 @@ def test_umap_waits_for_its_button_and_says_what_it_costs(open_page):
 
 def test_a_umap_that_is_on_disk_is_shown_at_once(open_page, keys):
     ids = np.arange(len(TOKENS))
-    compressed, table = kept_compressed(keys["wide"]), load_listed("small").table
+    compressed, table = compressed_of(keys["wide"]), load_listed("small").table
     points = np.random.default_rng(0).normal(size=(2, len(ids), 2)).astype(np.float32)
     name = layout_key(table, compressed.reconstruct(), ids, UmapSettings())
     keep_layout(name, {"original": points[0], "reconstructed": points[1], "kept": np.float64(0.123)})
@@ -238,8 +243,8 @@ def test_a_umap_that_is_on_disk_is_shown_at_once(open_page, keys):
 
 
 def test_a_failed_umap_says_so_and_can_be_tried_again(keys):
-    key = map_job.job_key(keys["cluster"], np.arange(len(TOKENS)), UmapSettings())
-    job = manager().submit(key, "jobs_functions:fail_input", lane=map_job.LANE)
+    key = arrange.key(subject(keys["cluster"]), np.arange(len(TOKENS)), UmapSettings())
+    job = manager().submit(key, "jobs_functions:fail_input", lane=arrange.lane)
     assert job.wait(60)
     test = open_app(PAGE, Request("small", None, RUNS["cluster"]), **({"map": "UMAP"}))
     manager().forget(key)
@@ -248,13 +253,13 @@ def test_a_failed_umap_says_so_and_can_be_tried_again(keys):
 
 
 def test_the_job_of_equal_requests_is_the_same(keys):
-    ids = np.arange(10)
-    same = map_job.job_key(keys["cluster"], ids, UmapSettings()), map_job.job_key(keys["cluster"], ids.copy(), UmapSettings())
+    ids, of = np.arange(10), subject(keys["cluster"])
+    same = arrange.key(of, ids, UmapSettings()), arrange.key(of, ids.copy(), UmapSettings())
     assert same[0] == same[1]
-    assert map_job.job_key(keys["cluster"], ids[1:], UmapSettings()) != same[0]
-    assert map_job.job_key(keys["cluster"], ids, UmapSettings(n_neighbors=5)) != same[0]
+    assert arrange.key(of, ids[1:], UmapSettings()) != same[0]
+    assert arrange.key(of, ids, UmapSettings(n_neighbors=5)) != same[0]
 
 
 def test_the_job_refuses_a_model_that_has_changed(keys):
     with pytest.raises(ValueError, match="the files of small have changed since this run; press Run again"):
-        map_job.arrange("small", None, "small@other", keys["cluster"], np.arange(10), {})
+        arrange(subject(keys["cluster"], "small@other"), np.arange(10), UmapSettings())

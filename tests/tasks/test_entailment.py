@@ -8,7 +8,6 @@ from entailment_models import made_pairs, make_classifier, make_encoder, train_q
 
 from subemb import load
 from subemb.base.errors import InputError, ModelError
-from subemb.base.paths import cache_folder
 from subemb.codec.settings import CompressionSettings
 from subemb.evaluate.data.pairs import LABELS, PairSet, Skipped
 from subemb.evaluate.entailment.engines import EngineChoice, engine_for, engine_options
@@ -18,10 +17,8 @@ from subemb.tasks import evaluations as entailment
 from subemb.tasks import sides
 from subemb.tasks.evaluations import (
     LONGEST,
-    evaluate_set,
+    evaluate_entailment_set,
     judge_pair,
-    kept_set,
-    set_key,
 )
 from subemb.tasks.sides import Subject, open_sides
 
@@ -40,8 +37,8 @@ def subjects(tmp_path_factory):
         found = {}
         for name in ("classifier", "encoder", "plain"):
             run = run_and_keep(name, None, SETTINGS.to_dict())
-            found[name] = Subject(name, None, run["model"]["identity"], run["key"])
-        for kept in (sides._models, sides._attached, entailment._heads):
+            found[name] = Subject(name, None, run.model["identity"], run.key)
+        for kept in (sides.MODELS, sides.TABLES, entailment.HEADS):
             kept.clear()
         yield found
 
@@ -128,11 +125,11 @@ def test_a_head_that_was_trained_again_is_another_one(subjects):
 
 
 def test_only_a_few_heads_stay_loaded(subjects, monkeypatch):
-    monkeypatch.setattr(entailment._heads, "most", 1)
+    monkeypatch.setattr(entailment.HEADS, "most", 1)
     model, choice = open_sides(subjects["encoder"])["original"], first_choice(subjects["encoder"])
-    entailment._heads[("another", EngineChoice("old"))] = None
+    entailment.HEADS.take(("another", EngineChoice("old")), lambda: None)
     head = entailment._head_of(model, choice)
-    assert list(entailment._heads.values()) == [head]
+    assert list(entailment.HEADS.values()) == [head]
     assert entailment._head_of(model, choice) is head
 
 
@@ -140,26 +137,26 @@ def test_only_a_few_heads_stay_loaded(subjects, monkeypatch):
 def test_a_set_is_evaluated_kept_and_found_again(subjects, name):
     subject, pairs = subjects[name], made_pairs(("en", "ru"))
     choice = first_choice(subject)
-    key = set_key(subject, pairs.digest, choice, 50)
-    assert kept_set(key) is None
-    assert evaluate_set(subject, pairs, choice, 50) == key
-    kept = kept_set(key)
+    assert evaluate_entailment_set.kept(subject, pairs, choice, 50) is None
+    result = evaluate_entailment_set(subject, pairs, choice, 50)
+    kept = evaluate_entailment_set.kept(subject, pairs.digest, choice, 50)
+    assert kept is result
     direct = evaluate_entailment(open_sides(subject), pairs, resamples=50)
     assert kept.to_dict() == direct.to_dict()
     assert kept.pairs == pairs
     assert kept.writing["en"].script == "Latin"
-    assert evaluate_set(subject, pairs, choice, 50) == key  # at once
+    assert evaluate_entailment_set(subject, pairs, choice, 50) is kept  # at once
 
 
 def test_keys_tell_everything_apart(subjects):
     subject, choice = subjects["encoder"], EngineChoice("a", "b")
     keys = {
-        set_key(subject, "data", choice),
-        set_key(subjects["classifier"], "data", choice),
-        set_key(subject, "other", choice),
-        set_key(subject, "data", EngineChoice("a", "c")),
-        set_key(subject, "data", choice, 100),
-        set_key(subject, "data", choice, seed=1),
+        evaluate_entailment_set.key(subject, "data", choice),
+        evaluate_entailment_set.key(subjects["classifier"], "data", choice),
+        evaluate_entailment_set.key(subject, "other", choice),
+        evaluate_entailment_set.key(subject, "data", EngineChoice("a", "c")),
+        evaluate_entailment_set.key(subject, "data", choice, 100),
+        evaluate_entailment_set.key(subject, "data", choice, seed=1),
     }
     assert len(keys) == 6
 
@@ -171,7 +168,7 @@ def test_a_set_with_skipped_rows_and_strange_text_comes_back_whole(subjects):
         "a <b>.tsv", "entailment", "made", texts, texts[::-1], [0, 1, 2], LABELS, skipped=skipped, notes=("a note",)
     )
     subject = subjects["classifier"]
-    kept = kept_set(evaluate_set(subject, pairs, EngineChoice(), 10))
+    kept = evaluate_entailment_set(subject, pairs, EngineChoice(), 10)
     assert (kept.pairs.first, kept.pairs.skipped, kept.pairs.notes) == (tuple(texts), skipped, ("a note",))
     assert kept.writing == {}
 
@@ -179,17 +176,18 @@ def test_a_set_with_skipped_rows_and_strange_text_comes_back_whole(subjects):
 def test_too_many_pairs(subjects, monkeypatch):
     monkeypatch.setattr(entailment, "MOST_PAIRS", 10)
     with pytest.raises(InputError, match=r"72 pairs; at most 10"):
-        evaluate_set(subjects["classifier"], made_pairs(), EngineChoice())
+        evaluate_entailment_set(subjects["classifier"], made_pairs(), EngineChoice())
 
 
 def test_a_kept_result_that_is_damaged_is_none(subjects):
     subject, pairs = subjects["classifier"], made_pairs().sample(6)
-    key = evaluate_set(subject, pairs, EngineChoice(), 10)
-    path = cache_folder("evaluations") / f"{entailment.KIND}-{key}" / "result.json"
+    call = evaluate_entailment_set.call(subject, pairs, EngineChoice(), 10)
+    evaluate_entailment_set(subject, pairs, EngineChoice(), 10)
+    path = call.store.path(call.key) / call.store.file
     path.write_text(path.read_text()[:-20])
-    assert kept_set(key) is None
-    assert evaluate_set(subject, pairs, EngineChoice(), 10) == key
-    assert isinstance(kept_set(key), EntailmentReport)
+    assert call.kept() is None
+    evaluate_entailment_set(subject, pairs, EngineChoice(), 10)
+    assert isinstance(call.kept(), EntailmentReport)
 
 
 def test_the_script_of_a_language_is_that_of_most_of_its_sentences(subjects):

@@ -16,14 +16,12 @@ from subemb.base.errors import Cancelled, InputError
 from subemb.codec.settings import CompressionSettings
 from subemb.evaluate import demo_pairs
 from subemb.evaluate.entailment.engines import engine_options
-from subemb.runs import kept_compressed, run_and_keep
+from subemb.runs import compressed_of, run_and_keep
 from subemb.tasks import exports
 from subemb.tasks.adaptation import begin_adaptation, run_adaptation
-from subemb.tasks.evaluated import evaluations_of
-from subemb.tasks.evaluations import evaluate_set as evaluate_entailment_set
-from subemb.tasks.exports import COMPACT, DENSE, export_key, file_stem, kept_export, make_export, pack
+from subemb.tasks.evaluations import SIMILARITY_SETS, evaluate_entailment_set, evaluate_similarity_set, evaluations_of
+from subemb.tasks.exports import COMPACT, DENSE, EXPORTS, file_stem, make_export, pack
 from subemb.tasks.sides import Subject, open_sides
-from subemb.tasks.similarity_sets import evaluate_set
 
 SETTINGS = CompressionSettings("product", subspaces=2, codebook_size=4, iterations=2)
 
@@ -38,7 +36,7 @@ def models(tmp_path, monkeypatch):
 
 def subject_of(name: str = "small", **changes) -> Subject:
     kept = run_and_keep(name, None, CompressionSettings(**{**SETTINGS.to_dict(), **changes}).to_dict())
-    return Subject(name, None, kept["model"]["identity"], kept["key"])
+    return Subject(name, None, kept.model["identity"], kept.key)
 
 
 def unpacked(export, folder):
@@ -89,18 +87,18 @@ def test_packing_can_be_cancelled(folder, tmp_path):
 def test_keys_tell_apart_what_differs():
     one = Subject("small", None, "id", "run")
     keys = {
-        export_key(one, COMPACT),
-        export_key(one, DENSE),
-        export_key(Subject("small", None, "id", "other"), COMPACT),
-        export_key(Subject("also small", None, "id", "run"), COMPACT),
+        make_export.key(one, COMPACT),
+        make_export.key(one, DENSE),
+        make_export.key(Subject("small", None, "id", "other"), COMPACT),
+        make_export.key(Subject("also small", None, "id", "run"), COMPACT),
     }
     assert len(keys) == 4
-    assert export_key(Subject("small", None, "id", "run"), COMPACT) in keys
+    assert make_export.key(Subject("small", None, "id", "run"), COMPACT) in keys
 
 
 def test_without_a_run_there_is_nothing_to_export():
     with pytest.raises(InputError, match="press Run first"):
-        export_key(Subject("small", None, "id", None), COMPACT)
+        make_export.key(Subject("small", None, "id", None), COMPACT)
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "a/b/<b>c</b>", "", "...", "x" * 500, "ünï code"])
@@ -118,12 +116,12 @@ def test_file_names_are_plain(name):
 
 def test_the_compact_folder_loads_again_and_gives_the_same(models, tmp_path):
     subject = subject_of()
-    assert kept_export(subject, COMPACT) is None
-    assert make_export(subject, COMPACT) == export_key(subject, COMPACT)
-    made = kept_export(subject, COMPACT)
+    assert make_export.kept(subject, COMPACT) is None
+    made = make_export(subject, COMPACT)
+    assert make_export.kept(subject, COMPACT) == made
     assert made.bytes == made.path.stat().st_size == len(made.read())
     again = subemb.load(unpacked(made, tmp_path / "out"))
-    assert torch.equal(torch.as_tensor(again.table), kept_compressed(subject.run_key).reconstruct())
+    assert torch.equal(torch.as_tensor(again.table), compressed_of(subject.run_key).reconstruct())
     sentences = ["the cat sits", "a dog runs"]
     expected = open_sides(subject)["compressed"].encode(sentences)
     torch.testing.assert_close(torch.as_tensor(again.encode(sentences)), torch.as_tensor(expected), atol=1e-6, rtol=0)
@@ -134,10 +132,10 @@ def test_the_dense_checkpoint_needs_nothing_of_subemb(models, tmp_path):
 
     subject = subject_of()
     make_export(subject, DENSE)
-    folder = unpacked(kept_export(subject, DENSE), tmp_path / "out")
+    folder = unpacked(make_export.kept(subject, DENSE), tmp_path / "out")
     model = AutoModel.from_pretrained(folder)
     table = model.get_input_embeddings().weight
-    torch.testing.assert_close(table.detach(), kept_compressed(subject.run_key).reconstruct(), atol=1e-6, rtol=0)
+    torch.testing.assert_close(table.detach(), compressed_of(subject.run_key).reconstruct(), atol=1e-6, rtol=0)
     assert AutoTokenizer.from_pretrained(folder)("the cat")["input_ids"]
 
 
@@ -146,11 +144,11 @@ def test_the_onnx_table_looks_tokens_up(models):
     pytest.importorskip("onnx")
     subject = subject_of()
     make_export(subject, exports.ONNX)
-    made = kept_export(subject, exports.ONNX)
+    made = make_export.kept(subject, exports.ONNX)
     session = onnxruntime.InferenceSession(made.read())
     ids = torch.tensor([[3, 1, 7]])
     (found,) = session.run(None, {session.get_inputs()[0].name: ids.numpy()})
-    torch.testing.assert_close(torch.as_tensor(found), kept_compressed(subject.run_key).lookup(ids), atol=1e-6, rtol=0)
+    torch.testing.assert_close(torch.as_tensor(found), compressed_of(subject.run_key).lookup(ids), atol=1e-6, rtol=0)
 
 
 @pytest.fixture
@@ -168,62 +166,62 @@ def test_an_adapted_model_is_taken_away_with_what_was_trained(adapted, tmp_path)
     keys = set()
     for kind in (COMPACT, DENSE):
         make_export(adapted, kind)
-        keys |= {export_key(adapted, kind), export_key(dataclasses.replace(adapted, adapted_key=None), kind)}
+        keys |= {make_export.key(adapted, kind), make_export.key(dataclasses.replace(adapted, adapted_key=None), kind)}
     assert len(keys) == 4
-    made = kept_export(adapted, COMPACT)
+    made = make_export.kept(adapted, COMPACT)
     assert "changed_weights.safetensors" in dict(made.files)
     side = open_sides(adapted)["adapted"]
     sentences = ["the cat sits", "a dog runs"]
     expected = torch.as_tensor(side.encode(sentences))
     again = subemb.load(unpacked(made, tmp_path / "compact"))
     torch.testing.assert_close(torch.as_tensor(again.encode(sentences)), expected, atol=1e-6, rtol=0)
-    dense = AutoModel.from_pretrained(unpacked(kept_export(adapted, DENSE), tmp_path / "dense"))
+    dense = AutoModel.from_pretrained(unpacked(make_export.kept(adapted, DENSE), tmp_path / "dense"))
     torch.testing.assert_close(dense.get_input_embeddings().weight.detach(), side.table, atol=1e-6, rtol=0)
-    plain = subemb.load(unpacked(kept_export(adapted, DENSE), tmp_path / "plain"))
+    plain = subemb.load(unpacked(make_export.kept(adapted, DENSE), tmp_path / "plain"))
     torch.testing.assert_close(torch.as_tensor(plain.encode(sentences)), expected, atol=1e-6, rtol=0)
 
 
 def test_made_once_it_is_not_made_again(models):
     subject = subject_of()
     make_export(subject, COMPACT)
-    before = kept_export(subject, COMPACT).path.stat().st_mtime_ns
+    before = make_export.kept(subject, COMPACT).path.stat().st_mtime_ns
     make_export(subject, COMPACT)
-    assert kept_export(subject, COMPACT).path.stat().st_mtime_ns == before
+    assert make_export.kept(subject, COMPACT).path.stat().st_mtime_ns == before
 
 
 def test_what_is_cut_off_is_made_again(models):
     subject = subject_of()
     make_export(subject, COMPACT)
-    made = kept_export(subject, COMPACT)
+    made = make_export.kept(subject, COMPACT)
     made.path.write_bytes(made.read()[:-5])
-    assert kept_export(subject, COMPACT) is None
+    assert make_export.kept(subject, COMPACT) is None
     make_export(subject, COMPACT)
-    assert kept_export(subject, COMPACT).read() == made.path.read_bytes()
+    assert make_export.kept(subject, COMPACT).read() == made.path.read_bytes()
 
 
 def test_a_file_that_is_gone_is_said_to_be(models):
     subject = subject_of()
     make_export(subject, COMPACT)
-    made = kept_export(subject, COMPACT)
+    made = make_export.kept(subject, COMPACT)
     shutil.rmtree(made.path.parent)
     with pytest.raises(InputError, match="not kept any more"):
         made.read()
 
 
 def test_only_so_many_are_kept(models, monkeypatch):
-    monkeypatch.setattr(exports, "KEPT", 2)
+    monkeypatch.setattr(EXPORTS, "most", 2)
     subjects = [subject_of(seed=seed) for seed in range(3)]
     for subject in subjects:
         make_export(subject, COMPACT)
-    assert [kept_export(subject, COMPACT) is not None for subject in subjects] == [False, True, True]
+    assert [make_export.kept(subject, COMPACT) is not None for subject in subjects] == [False, True, True]
 
 
 def test_only_so_many_bytes_are_kept_but_always_the_newest(models, monkeypatch):
-    monkeypatch.setattr(exports, "KEPT_BYTES", 1)
+    monkeypatch.setattr(EXPORTS, "most_bytes", 1)
     subjects = [subject_of(seed=seed) for seed in range(2)]
     for subject in subjects:
         make_export(subject, COMPACT)
-    assert [kept_export(subject, COMPACT) is not None for subject in subjects] == [False, True]
+    assert [make_export.kept(subject, COMPACT) is not None for subject in subjects] == [False, True]
 
 
 def test_an_unknown_export_is_refused():
@@ -240,8 +238,8 @@ def test_evaluations_of_a_run_are_found_and_others_are_not(models):
     judges = [option.choice for option in engine_options(subemb.load("judge"))[0]]
     assert evaluations_of(subject, judges) == []
     pairs = demo_pairs("similarity").sample(20)
-    evaluate_set(subject, pairs)
-    evaluate_set(other, demo_pairs("similarity").sample(10))
+    evaluate_similarity_set(subject, pairs)
+    evaluate_similarity_set(other, demo_pairs("similarity").sample(10))
     evaluate_entailment_set(subject, made_pairs(), judges[0])
     found = {scores.data: scores for scores in evaluations_of(subject, judges)}
     assert set(found) == {pairs.name, "made.tsv"}
@@ -251,7 +249,7 @@ def test_evaluations_of_a_run_are_found_and_others_are_not(models):
 
 def test_damaged_evaluations_are_left_out(models):
     subject = subject_of()
-    evaluate_set(subject, demo_pairs("similarity").sample(20))
-    (path,) = (models.parent / "cache" / "evaluations").glob("*/result.json")
+    evaluate_similarity_set(subject, demo_pairs("similarity").sample(20))
+    (path,) = SIMILARITY_SETS.folder.glob(f"*/{SIMILARITY_SETS.file}")
     path.write_text(path.read_text()[:-100])
     assert evaluations_of(subject, []) == []

@@ -14,7 +14,7 @@ from subemb.evaluate.masked.fill import fill
 from subemb.evaluate.masked.network import MaskedSides
 from subemb.evaluate.masked.perplexity import pseudo_perplexity as score
 from subemb.runs import run_and_keep
-from subemb.tasks import masked
+from subemb.tasks import evaluations as masked
 from subemb.tasks.sides import Subject, open_sides
 
 SETTINGS = [CompressionSettings("product", subspaces=2, codebook_size=4, iterations=2), CompressionSettings("int8")]
@@ -30,7 +30,7 @@ def subjects(tmp_path_factory):
         for name in ("animals", "headless"):
             for settings in SETTINGS:
                 run = run_and_keep(name, None, settings.to_dict())
-                found.append(Subject(name, None, run["model"]["identity"], run["key"]))
+                found.append(Subject(name, None, run.model["identity"], run.key))
         yield found
 
 
@@ -66,10 +66,10 @@ def test_what_is_kept_is_bounded_and_of_one_model(subjects):
     for subject in subjects[:2]:
         for input, output in ((True, True), (True, False), (False, True)):
             assert isinstance(masked.masked_sides(subject, input, output), MaskedSides)
-    assert len(masked._prepared) == masked.KEPT
+    assert len(masked.MASKED_SIDES.keys()) == masked.MASKED_SIDES.most
     with pytest.raises(ModelError, match="masked-word head"):
         masked.masked_sides(subjects[2], True, True)
-    assert not masked._prepared
+    assert not masked.MASKED_SIDES.keys()
 
 
 def test_a_run_that_is_gone_is_said(subjects):

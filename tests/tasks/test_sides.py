@@ -5,6 +5,7 @@ import pytest
 from checkpoints import LINES, make_bert
 
 from subemb import InputError, load
+from subemb.adaptation import library
 from subemb.codec.settings import CompressionSettings
 from subemb.runs import run_and_keep
 from subemb.tasks import sides
@@ -17,11 +18,11 @@ SETTINGS = CompressionSettings("product", subspaces=2, codebook_size=4, weights=
 def subject(tmp_path, monkeypatch):
     monkeypatch.setenv("SUBEMB_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("SUBEMB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(sides, "_models", type(sides._models)(sides.KEPT_MODELS))
-    monkeypatch.setattr(sides, "_attached", type(sides._attached)(sides.KEPT_RUNS))
+    for memory in (sides.MODELS, sides.TABLES):
+        memory.clear()
     make_bert(tmp_path / "models" / "small")
     run = run_and_keep("small", None, SETTINGS.to_dict())
-    return Subject("small", None, run["model"]["identity"], run["key"])
+    return Subject("small", None, run.model["identity"], run.key)
 
 
 def test_original_first_then_compressed(subject):
@@ -36,12 +37,12 @@ def test_models_stay_open_and_no_more_than_a_few(subject, tmp_path):
     first = open_sides(subject)
     assert open_sides(subject)["original"] is first["original"]
     assert open_sides(subject)["compressed"] is first["compressed"]
-    for number in range(sides.KEPT_MODELS):
+    for number in range(sides.MODELS.most):
         make_bert(tmp_path / "models" / f"other{number}", dim=8 + 4 * number)
         run = run_and_keep(f"other{number}", None, SETTINGS.to_dict())
-        open_sides(Subject(f"other{number}", None, run["model"]["identity"], run["key"]))
-    assert len(sides._models) == sides.KEPT_MODELS
-    assert len(sides._attached) == sides.KEPT_MODELS  # the compressed side of the dropped one went with it
+        open_sides(Subject(f"other{number}", None, run.model["identity"], run.key))
+    assert len(sides.MODELS.keys()) == sides.MODELS.most
+    assert len(sides.TABLES.keys()) == sides.MODELS.most  # the compressed side of the dropped one went with it
     assert open_sides(subject)["original"] is not first["original"]
 
 
@@ -71,7 +72,7 @@ def test_an_adaptation_is_the_third_side(subject):
     opened = open_sides(adapted)
     assert list(opened) == ["original", "compressed", "adapted"]
     assert opened["compressed"] is open_sides(subject)["compressed"]
-    assert opened["adapted"].identity == adaptation.open_adapted(key).identity
+    assert opened["adapted"].identity == library.open_adapted(key).identity
     pair = pair_on_sides(opened, LINES[0], LINES[1])
     assert pair.sides == ["original", "compressed", "adapted"]
     assert list(pair.attributions) == ["compressed"]  # the network of the other is another one

@@ -13,8 +13,8 @@ from subemb.evaluate.similarity.effects import AttributionSettings, cosines
 from subemb.evaluate.similarity.sentences import pair_on_sides
 from subemb.models.load import load_listed
 from subemb.runs import run_and_keep
+from subemb.tasks.evaluations import compare_lists, compare_pair
 from subemb.tasks.sides import Subject, open_sides
-from subemb.tasks.similarity import compare_lists, compare_pair
 
 SETTINGS = CompressionSettings("product", subspaces=2, codebook_size=4, iterations=2)
 FIRST, SECOND = "the cat sits on the mat", "a small dog runs"
@@ -29,7 +29,7 @@ def subjects(tmp_path_factory):
         found = {}
         for name in ("small", "unigram", "bare"):
             run = run_and_keep(name, None, SETTINGS.to_dict())
-            found[name] = Subject(name, None, run["model"]["identity"], run["key"])
+            found[name] = Subject(name, None, run.model["identity"], run.key)
         yield found
 
 

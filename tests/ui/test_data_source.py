@@ -9,9 +9,8 @@ import pytest
 from shared import shared_path
 from streamlit.testing.v1 import AppTest
 
+from subemb.evaluate.data.hub import read_hub_pairs
 from subemb.evaluate.data.read import demo_pairs, read_pairs
-from subemb.jobs.manager import manager
-from subemb.ui.widgets.pairs_source import hub_work
 
 SCORED = b"sentence1\tsentence2\tscore\n" + b"".join(f"A {n}\tB {n}\t{n / 10}\n".encode() for n in range(2500))
 ODD = b"who,left,right,draft,final\nx,A.,B.,1,5\ny,C.,D.,3,4\nz,E.,F.,2,1\n"
@@ -217,7 +216,7 @@ def test_without_network_the_page_says_so():
     app = page(source="Hugging Face hub", id="stanfordnlp/snli")
     assert chosen(app) is None
     app.button(key="set_fetch").click().run()
-    assert manager().get(hub_work("stanfordnlp/snli", "validation", None, None, "similarity", None).key).wait(60)
+    assert read_hub_pairs.call("stanfordnlp/snli", "validation", None, None, "similarity", None).job.wait(60)
     app.run()
     assert "HF_HUB_OFFLINE forbids asking the hub for stanfordnlp/snli" in texts(app)
     assert any(button.label == "Try again" for button in app.button)

@@ -182,7 +182,7 @@ def test_extremes_are_no_markup(text):
 
 def test_results_table_keeps_methods_apart_that_have_the_same_title():
     from subemb.codec.settings import CompressionSettings
-    from subemb.comparison import Compared
+    from subemb.tasks.comparisons import Compared
 
     entries = [Compared(CompressionSettings("product", f, 32), 100, True, "the same bytes") for f in (2, 3)]
     table = results_table(entries, "nothing")

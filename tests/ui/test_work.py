@@ -11,18 +11,17 @@ LIMIT = 60
 
 
 def page(function: str, arguments: dict, auto: bool, key: str) -> None:
-    from types import SimpleNamespace
-
     import streamlit as st
 
+    from subemb.jobs.task import Call
     from subemb.ui.shell.visit import Visit
-    from subemb.ui.shell.work import Work, begin, outcome
+    from subemb.ui.shell.work import begin, outcome
 
-    frame = SimpleNamespace(visit=st.session_state.setdefault("visit", Visit()))
-    work = Work(("test_work", key), function, arguments, "Doubling the number")
+    visit = st.session_state.setdefault("visit", Visit())
+    call = Call(("test_work", key), function, arguments, "evaluate")
     if st.button("Start", key="start"):
-        begin(frame, work)
-    result = outcome(frame, work, auto=auto)
+        begin(visit, call)
+    result = outcome(visit, call, "Doubling the number", auto=auto)
     if result is not None:
         st.metric("Result", result)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from ...base.errors import InputError, ModelError
 from ...base.progress import ProgressCallback, part_of, report
 from ...base.text import size_text
+from ...jobs.task import task
 from ...models.hub import Counter, errors_in_words, plain_http, validate_id, validate_revision
 from .pairs import PairSet, combine
 from .read import CODES, read_pairs
@@ -40,6 +41,7 @@ class RemoteData:
         return sum(self.files.values())
 
 
+@task(lane="download")
 def read_hub_pairs(
     dataset_id: str,
     split: str,

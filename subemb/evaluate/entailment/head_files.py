@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from ... import __version__
 from ...base.errors import InputError
-from ...base.paths import app_folder, cache_folder, keep_newest
+from ...base.paths import app_folder, write_files
+from ...base.store import Store
 from ..data.pairs import LABELS
 
 if TYPE_CHECKING:
@@ -32,12 +33,8 @@ TENSORS_FILE = "entailment_head.safetensors"
 CARD_FILE = "card.json"
 HALVES = ("projection", "hidden_weight")
 MOST_BYTES = 64_000_000
-MOST_HEADS = 20  # of one's own that are kept where nobody says where to
-
-
-def own_folder() -> Path:
-    """Where heads are kept that are saved without a place of their own. Raises InputError if it cannot be written."""
-    return cache_folder("heads")
+#: Heads of one's own that are saved without a place of their own.
+HEADS = Store("heads", most=20, file=CARD_FILE)
 
 
 def save_head(head: "EntailmentHead", folder: str | os.PathLike | None = None) -> Path:
@@ -50,7 +47,7 @@ def save_head(head: "EntailmentHead", folder: str | os.PathLike | None = None) -
     from safetensors.torch import save as bytes_from_tensors
 
     own = folder is None
-    folder = own_folder() / _file_name(head.name) if own else Path(folder)
+    folder = HEADS.folder / _file_name(head.name) if own else Path(folder)
     check_folder(folder)
     tensors = {name: tensor.detach().contiguous() for name, tensor in head.state_dict().items()}
     tensors |= {name: tensors[name].to(torch.float16) for name in HALVES}
@@ -69,17 +66,13 @@ def save_head(head: "EntailmentHead", folder: str | os.PathLike | None = None) -
     except (TypeError, ValueError) as error:
         raise InputError(f"the card of an entailment head must be plain JSON values: {error}") from error
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, data in ((TENSORS_FILE, content), (CARD_FILE, described.encode())):
-            staging = folder / f".{name}.{os.getpid()}"
-            staging.write_bytes(data)
-            staging.replace(folder / name)  # a reader sees whole files only
+        write_files(folder, {TENSORS_FILE: content, CARD_FILE: described.encode()})
     except OSError as error:
         raise InputError(
             f"the head could not be written to {folder} ({error.strerror}); give a folder that can be written"
         ) from error
     if own:
-        keep_newest(own_folder(), MOST_HEADS)
+        HEADS.trim(folder.name)
     return folder
 
 
@@ -219,7 +212,7 @@ def _folders() -> Iterator[tuple[Path, bool]]:
         shipped = app_folder() / "assets" / "heads"
     except InputError:  # an installation without pages has no assets either
         shipped = None
-    for root, is_own in ((shipped, False), (own_folder(), True)):
+    for root, is_own in ((shipped, False), (HEADS.folder, True)):
         found = [path for path in root.iterdir() if (path / CARD_FILE).is_file()] if root and root.is_dir() else []
         yield from ((path, is_own) for path in sorted(found, key=lambda path: (-_changed(path) if is_own else 0, path.name)))
 

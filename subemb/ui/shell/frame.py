@@ -14,16 +14,20 @@ from typing import Any
 
 import streamlit as st
 
+from ...adaptation.library import known_adaptation, run_key_of
 from ...base.paths import app_folder
 from ...base.text import escape_markdown, seconds_text
 from ...codec.settings import settings_text
-from ...runs import Run
+from ...jobs.manager import Job
+from ...runs import Run, compressed_of, reconstruction_of
+from ...tasks.sides import Subject
 from ..widgets.charts import error_curve
 from . import sidebar
-from .data import compressed_of, key_of, open_model, reconstruction_of
-from .request import EXAMPLE
+from .models import key_of, open_model
+from .request import EXAMPLE, Request
 from .text import errors_shown, show_error
 from .visit import Visit, submit_run, this_visit, write_url
+from .work import stage_of, watch
 
 
 class Frame:
@@ -46,13 +50,18 @@ class Frame:
     @cached_property
     def adaptation(self):
         """The finished Adaptation of this run that is shown as a third side, or None."""
-        from ...tasks.adaptation import kept_adaptation, run_key_of
-
         key = self.visit.adapted
         if key is None or self.run is None or run_key_of(key) != self.run.key:
             return None
-        known = kept_adaptation(key)
+        known = known_adaptation(key)
         return known if known is not None and known.is_over else None
+
+    @cached_property
+    def subject(self) -> Subject:
+        """The model, the run and the adaptation on the page, as jobs are told."""
+        model, adapted = self.run.model, self.adaptation
+        adapted_key = None if adapted is None else adapted.key
+        return Subject(model["name"], self.visit.request.revision, model["identity"], self.run.key, adapted_key)
 
     @property
     def table(self):
@@ -147,7 +156,7 @@ def explain_empty(frame: Frame) -> None:
     if visit.is_example:
         with errors_shown():
             key, settings = key_of(EXAMPLE)
-            submit_run(key, EXAMPLE, settings.to_dict(), None, visit.token)
+            submit_run(EXAMPLE, settings.to_dict(), None, visit.token)
             visit.running = (key, EXAMPLE)
             st.rerun()
         return
@@ -163,19 +172,20 @@ def explain_empty(frame: Frame) -> None:
         st.caption("It weighs tokens by a text that is not part of the link: give that text in the sidebar first.")
 
 
-@st.fragment(run_every=0.7)
 def live_view(visit: Visit) -> None:
-    """The error after every step, while the run that the visitor waits for goes on."""
-    job = visit.job()
-    if job is None or job.is_over:
-        return
-    request = visit.running[1]
-    what = "the example that first-time visitors see, once" if request == EXAMPLE and visit.is_example else "your run"
+    """The error after every step, while the run that the visitor waits for goes on. Progress and Cancel are in the sidebar."""
+    if visit.running is not None:
+        key, request = visit.running
+        watch(visit, key, lambda job: live_curve(job, request, request == EXAMPLE and visit.is_example), every=0.7)
+
+
+def live_curve(job: Job, request: Request, is_example: bool) -> None:
+    """The error after every step so far."""
+    what = "the example that first-time visitors see, once" if is_example else "your run"
     st.markdown(f"Computing {what}: **{escape_markdown(request.model)}**, {escape_markdown(settings_text(request.settings))}")
     history = [{"stage": message.stage, **message.values} for message in job.history if "error" in message.values]
     if not history:
-        stage = job.progress.stage if job.progress else "starting"
-        st.caption(f"{stage} · {seconds_text(job.seconds)}")
+        st.caption(f"{stage_of(job)} · {seconds_text(job.seconds)}")
         return
     figure, table = error_curve(history)
     last = history[-1]["error"]

@@ -1,7 +1,5 @@
 """The sidebar that every page shows: where to go, which model, which settings, what it will cost, Run and Cancel."""
 
-import os
-
 import streamlit as st
 
 from ...base.errors import InputError
@@ -11,11 +9,13 @@ from ...codec.methods.base import Method
 from ...codec.methods.codebooks import CodebookMethod
 from ...codec.settings import WEIGHT_NAMES, WEIGHTS, CompressionSettings, settings_text
 from ...codec.subspaces import LARGEST_CODEBOOK, automatic_codebook_size
-from ...jobs.manager import Job, manager
-from .data import listed_models, open_model
+from ...jobs.manager import Job
+from ...jobs.task import Call
+from .models import list_again, listed_models, open_model
 from .request import Request, to_query
 from .text import counted, errors_shown, show_error
 from .visit import ADAPTED, Visit
+from .work import begin, stage_of, watch
 
 PAGES = (
     ("app.py", "Home", ":material/home:"),
@@ -30,7 +30,7 @@ PAGES = (
 )
 ANOTHER = "Another Hugging Face model …"
 LONGEST_TEXT = 5_000_000
-_DOWNLOAD = "subemb_download"  # session state: key of the download that this visitor waits for
+_DOWNLOAD = "subemb_download"  # session state: the download that this visitor waits for
 
 
 def navigation(visit: Visit) -> None:
@@ -43,7 +43,7 @@ def navigation(visit: Visit) -> None:
 
 def model_picker(visit: Visit) -> tuple[str, str | None] | None:
     """Choose a model; returns (name, revision), or None while there is none that can be used."""
-    entries = listed_models(os.environ.get("SUBEMB_MODELS"))
+    entries = listed_models()
     usable = {entry.name: entry for entry in entries if not entry.error}
     names = list(usable)
     request = visit.request
@@ -86,55 +86,58 @@ def _download_form(visit: Visit) -> None:
     revision = st.text_input(
         "Revision", placeholder="main", key="form_hub_revision", max_chars=100, help="Branch, tag or commit; empty for main."
     ).strip()
-    job = manager().get(st.session_state.get(_DOWNLOAD))
+    call: Call | None = st.session_state.get(_DOWNLOAD)
+    job = None if call is None else call.job
     busy = job is not None and not job.is_over
     if st.button("Download", icon=":material/download:", disabled=not name or busy, key="download_button"):
         job = None
         with errors_shown():
-            job = _start_download(visit, name, revision or None)
-    if job is None or (job.is_over and job.key[1:] != (name, revision or None)):  # or it was about another model
+            call = _start_download(visit, name, revision or None)
+            job = call.job
+    if job is None or (job.is_over and call.arguments != {"name": name, "revision": revision or None}):  # of another model
         return
     if job.state == "failed":
         show_error(job.error)
     elif job.state == "cancelled":
         st.info("Download stopped.")
     else:
-        _watch_download(visit)
+        watch(
+            visit,
+            call.key,
+            _download_progress,
+            "cancel_download_button",
+            "Cancel download",
+            over=lambda job: _take_up_download(visit, call, job),
+        )
 
 
-def _start_download(visit: Visit, name: str, revision: str | None) -> Job:
+def _start_download(visit: Visit, name: str, revision: str | None) -> Call:
     from ...models.hub import validate_id, validate_revision
+    from ...models.load import download_job
 
     validate_id(name)
     if revision:
         validate_revision(revision)
-    key = ("download", name, revision)
-    arguments = {"name": name, "revision": revision}
-    job = manager().submit(key, "subemb.models.load:download_job", arguments, lane="download", watcher=visit.token)
-    st.session_state[_DOWNLOAD] = key
-    return job
+    call = download_job.call(name=name, revision=revision)
+    begin(visit, call)
+    st.session_state[_DOWNLOAD] = call
+    return call
 
 
-@st.fragment(run_every=0.5)
-def _watch_download(visit: Visit) -> None:
-    """Progress of a download, and Cancel. When it is over, the page is drawn anew with the model chosen."""
-    job = manager().get(st.session_state.get(_DOWNLOAD))
-    if job is None or job.is_over:
-        if job is not None and job.state == "done":
-            manager().forget(job.key)
-            del st.session_state[_DOWNLOAD]
-            listed_models.clear()
-            visit.downloaded = job.key[1]
-            visit.revisions[job.key[1]] = job.key[2]
-        st.rerun(scope="app")
-    job.watch(visit.token)
-    progress = job.progress
-    values = progress.values if progress else {}
+def _download_progress(job: Job) -> None:
+    values = job.progress.values if job.progress else {}
     amount = f" · {size_text(values['bytes'])} of {size_text(values['total_bytes'])}" if values.get("total_bytes") else ""
-    st.progress(job.fraction, text=f"{progress.stage if progress else 'waiting'}{amount}")
-    if st.button("Cancel download", icon=":material/stop_circle:", key="cancel_download_button"):
-        job.cancel(by=visit.token)
-        st.rerun(scope="app")
+    st.progress(job.fraction, text=f"{stage_of(job, 'waiting')}{amount}")
+
+
+def _take_up_download(visit: Visit, call: Call, job: Job) -> None:
+    """Choose the model that has come."""
+    if job.state == "done":
+        call.forget()
+        del st.session_state[_DOWNLOAD]
+        list_again()
+        visit.downloaded = call.arguments["name"]
+        visit.revisions[visit.downloaded] = call.arguments["revision"]
 
 
 def _forget_form() -> None:
@@ -347,21 +350,12 @@ def _not_run_yet(visit: Visit, request: Request) -> None:
         )
 
 
-@st.fragment(run_every=0.5)
-def run_watch(visit: Visit) -> None:
-    """Progress of the awaited job, and Cancel. Polls; the page is drawn anew when the job is over."""
-    job = visit.job()
-    if visit.settle() or job is None:
-        st.rerun(scope="app")
-    job.watch(visit.token)
+def run_progress(job: Job) -> None:
+    """How far the awaited run is."""
     if job.state == "queued":
         st.progress(0.0, text=f"Waiting: number {job.position_in_queue} in the queue")
     else:
-        progress = job.progress
-        st.progress(job.fraction, text=f"{progress.stage if progress else 'starting'} · {seconds_text(job.seconds)}")
-    if st.button("Cancel", icon=":material/stop_circle:", width="stretch", key="cancel_button"):
-        visit.cancel()
-        st.rerun(scope="app")
+        st.progress(job.fraction, text=f"{stage_of(job)} · {seconds_text(job.seconds)}")
 
 
 def draw(visit: Visit) -> None:
@@ -378,4 +372,4 @@ def draw(visit: Visit) -> None:
         if chosen is not None and model_facts(*chosen) is not None:
             settings_form(visit, *chosen)
     if visit.running is not None:
-        run_watch(visit)
+        watch(visit, visit.running[0], run_progress, "cancel_button", width="stretch", stop=visit.cancel)

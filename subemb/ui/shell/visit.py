@@ -7,8 +7,8 @@ import streamlit as st
 
 from ...base.errors import InputError
 from ...jobs.manager import Job, manager
-from ...runs import Run
-from .data import finished_run, key_of
+from ...runs import RUNS, Run, run_and_keep
+from .models import key_of
 from .request import EXAMPLE, RUN_PARAMETERS, Request, from_query, to_query
 from .text import write_parameter
 
@@ -54,7 +54,7 @@ class Visit:
         """The finished run on the page, or None if it has not been computed. Raises InputError for an unusable request."""
         if self.shown_key is None:
             self.shown_key, _ = key_of(self.request)
-        run = finished_run(self.shown_key)
+        run = RUNS.get(self.shown_key)
         if run is not None:  # the example too, to compare with
             self.remember(run.key)
         return run
@@ -80,12 +80,12 @@ class Visit:
         key, settings = key_of(request)
         self.failure = None
         self.text = text or self.text
-        if finished_run(key) is not None:
+        if RUNS.get(key) is not None:
             self.show(request, key)
             self.remember(key)
             self.notice = "Computed before on this server, so the result is here at once."
             return
-        submit_run(key, request, settings.to_dict(), text, self.token)
+        submit_run(request, settings.to_dict(), text, self.token)
         self.running = (key, request)
 
     def job(self) -> Job | None:
@@ -103,7 +103,7 @@ class Visit:
             self.failure = job.error
         elif job is not None and job.state == "cancelled":
             self.notice = _STOPPED
-        elif finished_run(key) is not None:
+        elif RUNS.get(key) is not None:
             if request != EXAMPLE or self.shown is not None:
                 self.show(request, key)
                 self.remember(key)
@@ -120,14 +120,9 @@ class Visit:
         self.notice = _STOPPED
 
 
-def submit_run(key: str, request: Request, settings: dict, text: str | None, watcher: str) -> Job:
+def submit_run(request: Request, settings: dict, text: str | None, watcher: str) -> Job:
     """The job that computes and keeps one run."""
-    arguments = {"name": request.model, "revision": request.revision, "settings": settings, "text": text}
-    jobs = manager()
-    job = jobs.get(key)
-    if job is not None and job.state == "done" and finished_run(key) is None:
-        jobs.forget(key)  # done once, but its files were dropped from the cache since
-    return jobs.submit(key, "subemb.runs:run_and_keep", arguments, lane="compress", watcher=watcher)
+    return run_and_keep.call(request.model, request.revision, settings, text).submit(watcher)
 
 
 def this_visit() -> Visit:

@@ -2,115 +2,155 @@
 
 The pages that evaluate a model all do this::
 
-    work = Work(("pair", subject.content, first, second), "subemb.tasks.similarity:compare_pair", {...}, "Comparing the sentences")
+    call = compare_pair.call(frame.subject, first, second)
     if st.button("Compare"):
-        begin(frame, work)
-    result = outcome(frame, work)
+        begin(frame.visit, call)
+    result = outcome(frame.visit, call, "Comparing the sentences")
 """
 
 import hashlib
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import streamlit as st
 
-from ...base.text import escape_markdown, seconds_text
+from ...base.text import count_text, escape_markdown, seconds_text
+from ...evaluate.data.pairs import PairSet
 from ...jobs.manager import Job, manager
-from ...tasks.sides import Subject
-from .frame import Frame
-from .text import show_error
+from ...jobs.task import Call
+from .text import counted, show_error
 from .visit import Visit
 
-LANE = "evaluate"
 QUICK_SECONDS = 1.5  # a result that comes within this time is shown without a progress bar in between
+POLL_SECONDS = 0.5
 
 
-@dataclass(frozen=True)
-class Work:
-    """One job of a page.
-
-    key: what is computed; equal keys share one job. function: ``"module:function"``. arguments: picklable, without
-    ``progress``. what: what is going on, for a person. lane: which worker process runs it.
-    """
-
-    key: Hashable
-    function: str
-    arguments: dict[str, Any]
-    what: str
-    lane: str = LANE
-
-    @property
-    def mark(self) -> str:
-        """Short text for widget keys."""
-        return hashlib.sha256(repr(self.key).encode()).hexdigest()[:12]
-
-
-def subject_of(frame: Frame) -> Subject:
-    """The model, the run and the adaptation on the page, as jobs are told."""
-    adapted = None if frame.adaptation is None else frame.adaptation.key
-    return Subject(frame.run.model["name"], frame.visit.request.revision, frame.run.model["identity"], frame.run.key, adapted)
-
-
-def begin(frame: Frame, work: Work) -> Job:
+def begin(visit: Visit, call: Call) -> Job:
     """Start the job, or join it. Raises InputError if too many are waiting."""
-    return manager().submit(work.key, work.function, work.arguments, lane=work.lane, watcher=frame.visit.token)
+    return call.submit(visit.token)
 
 
-def has_begun(work: Work) -> bool:
-    """Whether the job is waiting, running or over."""
-    return manager().get(work.key) is not None
+def outcome(visit: Visit, call: Call, what: str, auto: bool = False) -> Any | None:
+    """The result: what is kept, or that of a job that is done. Else what there is to say is drawn, and the result is None.
 
-
-def forget(work: Work) -> None:
-    """Drop a finished job, so that it can be computed again."""
-    manager().forget(work.key)
-
-
-def outcome(frame: Frame, work: Work, auto: bool = False) -> Any | None:
-    """The result of a job that is done. Else what there is to say is drawn, and the result is None.
-
-    auto: start it if nobody has; for work of about a second. Results are shared by all visitors: do not change them.
+    what: what is going on, for a person. auto: start it if nobody has; for work of about a second. Results are shared by all
+    visitors: do not change them.
     """
-    job = manager().get(work.key)
+    found = call.kept()
+    if found is not None:
+        return found
+    job = call.job
     if job is None:
         if not auto:
             return None
-        job = begin(frame, work)
+        job = begin(visit, call)
     if not job.is_over:
         job.wait(QUICK_SECONDS)
     if job.state == "done":
-        return job.result
+        if call.store is None:
+            return job.result
+        found = call.kept()
+        if found is None:  # computed once, but dropped from the cache since
+            call.forget()
+        return found
     if job.state == "failed":
         show_error(job.error)
-        _again(frame, work, "Try again", ":material/refresh:")
+        _again(visit, call, "Try again", ":material/refresh:")
     elif job.state == "cancelled":
         st.info("Stopped.", icon=":material/stop_circle:")
-        _again(frame, work, "Start again", ":material/play_arrow:")
+        _again(visit, call, "Start again", ":material/play_arrow:")
     else:
-        watch(frame.visit, work)
+        watch(visit, call.key, progress_of(what), f"cancel_{_mark(call)}")
     return None
 
 
-def _again(frame: Frame, work: Work, label: str, icon: str) -> None:
-    if st.button(label, icon=icon, key=f"again_{work.mark}"):
-        forget(work)
-        begin(frame, work)
+def outcome_or_offer(visit: Visit, call: Call, what: str, offer: Callable[[], None]) -> Any | None:
+    """Like :func:`outcome`; where nobody has begun the job, ``offer()`` is drawn."""
+    found = outcome(visit, call, what)
+    if found is None and call.job is None:
+        offer()
+    return found
+
+
+def offer_set(visit: Visit, call: Call, pairs: PairSet, most: int, done: str, what: str, seconds: float, key: str) -> None:
+    """What working on a labelled set will cost, and the button.
+
+    most: pairs of a job. done: what is done to them, such as ``evaluated``. what: the same in detail. key: of the button.
+    """
+    too_many = len(pairs) > most
+    if too_many:
+        st.warning(f"At most {count_text(most)} pairs are {done}: choose a sample of these {count_text(len(pairs))}.")
+    if st.button("Evaluate", type="primary", icon=":material/play_arrow:", key=key, disabled=too_many):
+        begin(visit, call)
+        st.rerun()
+    st.caption(
+        f"{counted(len(pairs), 'pair')}, {what} with the original and with the compressed table: about "
+        f"{seconds_text(max(1.0, seconds))} on two free cores, a rough estimate. It can be cancelled."
+    )
+
+
+def _again(visit: Visit, call: Call, label: str, icon: str) -> None:
+    if st.button(label, icon=icon, key=f"again_{_mark(call)}"):
+        call.forget()
+        begin(visit, call)
         st.rerun()
 
 
-@st.fragment(run_every=0.5)
-def watch(visit: Visit, work: Work) -> None:
-    """Progress of a job that is waiting or running, and Cancel; the page is drawn anew when it is over."""
-    job = manager().get(work.key)
+def _mark(call: Call) -> str:
+    """Short text for widget keys."""
+    return hashlib.sha256(repr(call.key).encode()).hexdigest()[:12]
+
+
+# While a job goes on
+
+
+def watch(
+    visit: Visit,
+    key: Hashable,
+    draw: Callable[[Job], None],
+    button: str | None = None,
+    label: str = "Cancel",
+    width: str = "content",
+    stop: Callable[[], None] | None = None,
+    over: Callable[[Job], None] | None = None,
+    every: float = POLL_SECONDS,
+) -> None:
+    """What is drawn again and again while a job is waiting or running; the page is drawn anew when it is over.
+
+    key: of the job. draw: what stands there meanwhile. button: widget key of a button that cancels, None for none; label, width: of it.
+    stop: what the button does, by default let go of the job. over: what is done first when the job is over. every: seconds.
+    """
+    st.fragment(_watch, run_every=every)(visit, key, draw, button, label, width, stop, over)
+
+
+def _watch(visit: Visit, key: Hashable, draw, button, label, width, stop, over) -> None:
+    job = manager().get(key)
     if job is None or job.is_over:
+        if job is not None and over is not None:
+            over(job)
         st.rerun(scope="app")
     job.watch(visit.token)
-    if job.state == "queued":
-        st.progress(0.0, text=f"{work.what}: number {job.position_in_queue} in the queue")
-    else:
-        stage = job.progress.stage if job.progress else "starting"
-        st.progress(job.fraction, text=f"{work.what}: {escape_markdown(stage)} · {seconds_text(job.seconds)}")
-    if st.button("Cancel", icon=":material/stop_circle:", key=f"cancel_{work.mark}"):
-        job.cancel(by=visit.token)
+    draw(job)
+    if button is not None and st.button(label, icon=":material/stop_circle:", key=button, width=width):
+        if stop is None:
+            job.cancel(by=visit.token)
+        else:
+            stop()
         st.rerun(scope="app")
+
+
+def stage_of(job: Job, before: str = "starting") -> str:
+    """What a job does now. before: what is said until it says so itself."""
+    return job.progress.stage if job.progress else before
+
+
+def progress_of(what: str) -> Callable[[Job], None]:
+    """Draws how far a job is. what: what is going on, for a person."""
+
+    def draw(job: Job) -> None:
+        if job.state == "queued":
+            st.progress(0.0, text=f"{what}: number {job.position_in_queue} in the queue")
+        else:
+            st.progress(job.fraction, text=f"{what}: {escape_markdown(stage_of(job))} · {seconds_text(job.seconds)}")
+
+    return draw

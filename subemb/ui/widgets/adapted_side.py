@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from ...adaptation.library import known_adaptations, run_key_of
 from ...adaptation.result import Adaptation
 from ...adaptation.settings import OBJECTIVES, TRAINED
 from ...base.text import seconds_text
@@ -14,9 +15,7 @@ _NONE = "none"
 
 def adapted_side(frame: Frame) -> None:
     """A list of this run's adaptations, if there are any; the one chosen is the third side, and in the link."""
-    from ...tasks.adaptation import kept_adaptations, run_key_of
-
-    found = [known for known in kept_adaptations(frame.run.model["identity"]) if known.is_over]
+    found = [known for known in known_adaptations(frame.run.model["identity"]) if known.is_over]
     found = [known for known in found if run_key_of(known.key) == frame.run.key]
     visit = frame.visit
     if visit.adapted is not None and visit.adapted not in {known.key for known in found}:

@@ -18,7 +18,7 @@ from ...evaluate.data.recognise import Columns
 from ...evaluate.data.tables import MOST_BYTES
 from ..shell.frame import Frame
 from ..shell.text import counted, show_error, write_parameter
-from ..shell.work import Work, begin, has_begun, outcome
+from ..shell.work import begin, outcome
 
 TYPES = ["csv", "tsv", "txt", "jsonl", "ndjson", "json", "parquet"]
 MOST_MEGABYTES = 20  # a file; what the server's maxUploadSize allows
@@ -188,27 +188,17 @@ def hub_pairs(frame: Frame, task: str, key: str) -> PairSet | None:
     if not name:
         st.caption(f"{_EXAMPLES[task]} At most {size_text(MOST_BYTES)} are fetched; they are kept in this server's cache.")
         return None
-    work = hub_work(name, split or "validation", config or None, revision or None, task, columns)
-    if not has_begun(work) and st.button("Fetch", icon=":material/download:", key=f"{key}_fetch"):
-        from ...evaluate.data.hub import validate_data_id
+    from ...evaluate.data.hub import read_hub_pairs, validate_data_id
+
+    call = read_hub_pairs.call(name, split or "validation", config or None, revision or None, task, columns)
+    if call.job is None and st.button("Fetch", icon=":material/download:", key=f"{key}_fetch"):
         from ...models.hub import validate_revision
 
         validate_data_id(name)
         validate_revision(revision)
-        begin(frame, work)
+        begin(frame.visit, call)
         st.rerun()
-    return outcome(frame, work)
-
-
-def hub_work(name: str, split: str, config: str | None, revision: str | None, task: str, columns: Columns | None) -> Work:
-    """The job that fetches a set and reads it."""
-    return Work(
-        ("hub_pairs", name, split, config, revision, task, columns),
-        "subemb.evaluate.data.hub:read_hub_pairs",
-        {"dataset_id": name, "split": split, "config": config, "revision": revision, "task": task, "columns": columns},
-        "Fetching the data set",
-        lane="download",
-    )
+    return outcome(frame.visit, call, "Fetching the data set")
 
 
 def _columns(task: str, key: str) -> Columns | None:

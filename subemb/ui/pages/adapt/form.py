@@ -12,7 +12,6 @@ from ....base.plain import bounds
 from ....base.text import escape_markdown, seconds_text, size_text
 from ...shell.frame import Frame
 from ...shell.text import errors_shown
-from ...shell.work import subject_of
 
 SOURCES = {
     "Paste": "Sentences, one a line. Those given here were written for this project, to show how it works; replace them with sentences "
@@ -62,7 +61,7 @@ def adapt_form(frame: Frame, start: Callable[[Frame, str], None]) -> None:
             text = None if objective in LABELLED else read_text_inputs(source, given)
             pairs = read_scored(scored)
             check_given(frame.model, text, labelled, settings)
-            start(frame, begin_adaptation(subject_of(frame), settings, text, pairs, labelled))
+            start(frame, begin_adaptation(frame.subject, settings, text, pairs, labelled))
 
 
 def what_it_costs(frame: Frame, settings: AdaptationSettings) -> str:

@@ -3,18 +3,21 @@
 import pandas as pd
 import streamlit as st
 
+from ....adaptation.library import forget_adaptation, is_key, known_adaptation, known_adaptations, run_key_of
 from ....adaptation.result import TUNED, Adaptation
 from ....adaptation.settings import OBJECTIVES, TRAINED
 from ....base.text import escape_markdown, percent_text, seconds_text, size_text
 from ....codec.methods import METHODS
 from ....codec.settings import CompressionSettings
-from ....jobs.manager import Job, manager
-from ....tasks import adaptation as tasks
+from ....jobs.manager import Job
+from ....jobs.task import Call
+from ....tasks.adaptation import run_adaptation, stop_adaptation
 from ...shell.frame import Frame, page
 from ...shell.request import Request, to_query
 from ...shell.sidebar import PAGES
 from ...shell.text import counted, errors_shown, show_error, write_parameter
 from ...shell.visit import ADAPTED
+from ...shell.work import begin, stage_of, watch
 from ...widgets.charts import chart_places, download_csv, show
 from .charts import curves, score_curve
 from .form import adapt_form
@@ -25,14 +28,9 @@ TRAINING_NOW = "training now"
 STATES = {"running": "broken off", "paused": "paused", "done": "done", "stopped": "stopped early", "failed": "failed"}
 
 
-def job_key(key: str) -> tuple[str, str]:
-    """Key of an adaptation's job."""
-    return ("adaptation", key)
-
-
 def is_training(key: str) -> bool:
     """Whether an adaptation is under way, or waits for its turn."""
-    job = manager().get(job_key(key))
+    job = run_adaptation.call(key).job
     return job is not None and not job.is_over
 
 
@@ -81,9 +79,7 @@ def result_view(frame: Frame, known: Adaptation) -> None:
 def history_view(frame: Frame, current: str | None) -> None:
     """Every adaptation of this model on this server; those selected are drawn in one chart."""
     found = [
-        known
-        for known in tasks.kept_adaptations(frame.run.model["identity"])
-        if known.key != current or not is_training(known.key)
+        known for known in known_adaptations(frame.run.model["identity"]) if known.key != current or not is_training(known.key)
     ]
     if not found:
         return
@@ -106,7 +102,7 @@ def history_view(frame: Frame, current: str | None) -> None:
             if st.button("Show", icon=":material/visibility:", key="adapt_show"):
                 show_adaptation(frame, chosen[0])
             if not under_way and st.button("Delete", icon=":material/delete:", key="adapt_delete"):
-                tasks.forget_adaptation(chosen[0].key)
+                forget_adaptation(chosen[0].key)
                 if chosen[0].key == current:
                     write_parameter(PARAMETER, None)
                 st.rerun()
@@ -121,7 +117,7 @@ def history_view(frame: Frame, current: str | None) -> None:
 
 def show_adaptation(frame: Frame, known: Adaptation) -> None:
     """Put an adaptation on the page, with the run that it began with."""
-    run_key = tasks.run_key_of(known.key)
+    run_key = run_key_of(known.key)
     if run_key != frame.run.key:
         frame.visit.show(Request.of(known.model, CompressionSettings.from_dict(known.compression)), run_key)
         frame.visit.form_follows = True
@@ -176,9 +172,9 @@ def adapt_page(frame: Frame) -> None:
         )
         return
     key = current_key(frame)
-    job = None if key is None else manager().get(job_key(key))
+    job = None if key is None else run_adaptation.call(key).job
     if job is not None and not job.is_over:
-        live_view(frame, key)
+        watch(frame.visit, job.key, lambda job: live_view(job, frame, key), every=_POLL)
     else:
         if key is not None:
             over_view(frame, key, job)
@@ -191,13 +187,13 @@ def current_key(frame: Frame) -> str | None:
     key = st.query_params.get(PARAMETER) or still_running(frame)
     if key is None:
         return None
-    if not tasks.known_key(key) or tasks.run_key_of(key) is None:
+    if not is_key(key) or run_key_of(key) is None:
         st.warning(
             "The adaptation in this link is not kept on this server any more; begin a new one below.",
             icon=":material/link_off:",
         )
         return None
-    if tasks.run_key_of(key) != frame.run.key:  # another run has been chosen in the sidebar since
+    if run_key_of(key) != frame.run.key:  # another run has been chosen in the sidebar since
         write_parameter(PARAMETER, None)
         return None
     return key
@@ -206,7 +202,7 @@ def current_key(frame: Frame) -> str | None:
 def still_running(frame: Frame) -> str | None:
     """This visitor's latest adaptation, if it is under way and of this run: who comes back from another page sees it again."""
     key = st.session_state.get(_LATEST)
-    if key is None or not is_training(key) or tasks.run_key_of(key) != frame.run.key:
+    if key is None or not is_training(key) or run_key_of(key) != frame.run.key:
         return None
     write_parameter(PARAMETER, key)
     return key
@@ -214,34 +210,26 @@ def still_running(frame: Frame) -> str | None:
 
 def start(frame: Frame, key: str) -> None:
     """Run an adaptation, or take it up again, and show it."""
-    submit(frame, key, "run_adaptation")
+    begin_anew(frame, run_adaptation.call(key))
     st.session_state[_LATEST] = key
     write_parameter(PARAMETER, key)
     st.rerun()
 
 
-def submit(frame: Frame, key: str, function: str) -> Job:
-    """The job of an adaptation. Raises InputError if too many are waiting."""
-    manager().forget(job_key(key))
-    return manager().submit(
-        job_key(key), f"subemb.tasks.adaptation:{function}", {"key": key}, lane=tasks.LANE, watcher=frame.visit.token
-    )
+def begin_anew(frame: Frame, call: Call) -> None:
+    """Submit the job of an adaptation, whatever became of the one before. Raises InputError if too many are waiting."""
+    call.forget()
+    begin(frame.visit, call)
 
 
-@st.fragment(run_every=_POLL)
-def live_view(frame: Frame, key: str) -> None:
+def live_view(job: Job, frame: Frame, key: str) -> None:
     """Curves that move, and Pause and Stop."""
-    job = manager().get(job_key(key))
-    if job is None or job.is_over:
-        st.rerun(scope="app")
-    job.watch(frame.visit.token)
     st.subheader("Training now", anchor=False)
     if job.state == "queued":
         st.progress(0.0, text=f"Number {job.position_in_queue} in the queue: others are being adapted on this server")
     else:
-        stage = job.progress.stage if job.progress else "starting"
-        st.progress(job.fraction, text=f"{escape_markdown(stage)} · {job.seconds:.0f} s")
-    known = tasks.kept_adaptation(key)
+        st.progress(job.fraction, text=f"{escape_markdown(stage_of(job))} · {job.seconds:.0f} s")
+    known = known_adaptation(key)
     original = [
         {name.removeprefix("original_"): value for name, value in message.values.items()}
         for message in job.history
@@ -282,9 +270,9 @@ def over_view(frame: Frame, key: str, job: Job | None) -> None:
         with st.spinner("Saving what was learned"):
             job.left_worker.wait(_SAVING)
     if st.session_state.pop("adapt_stop_at", None) == key:
-        submit(frame, key, "stop_adaptation")
+        begin_anew(frame, stop_adaptation.call(key))
         st.rerun()
-    known = tasks.kept_adaptation(key)
+    known = known_adaptation(key)
     if job is not None and job.state == "failed":
         show_error(job.error)
     elif known is not None and known.state == "failed":
@@ -305,7 +293,7 @@ def over_view(frame: Frame, key: str, job: Job | None) -> None:
         if st.button("Go on", icon=":material/play_arrow:", key="adapt_resume", type="primary"):
             start(frame, key)
         if known is not None and st.button("Stop here and keep the best", icon=":material/stop_circle:", key="adapt_stop_here"):
-            submit(frame, key, "stop_adaptation")
+            begin_anew(frame, stop_adaptation.call(key))
             st.rerun()
 
 

@@ -12,12 +12,10 @@ from ....evaluate.data.pairs import PairSet
 from ....evaluate.entailment.engines import EngineOption
 from ....evaluate.entailment.pairs import EntailmentReport
 from ....evaluate.similarity.pairs import encoding_seconds
-from ....tasks.evaluations import MOST_PAIRS, RESAMPLES, SEED, SET, kept_set, set_key
-from ....tasks.sides import Subject
+from ....tasks.evaluations import MOST_PAIRS, evaluate_entailment_set
 from ...shell.frame import Frame
-from ...shell.kept_reports import kept_or_job, kept_report, offer_set
 from ...shell.text import counted
-from ...shell.work import Work, subject_of
+from ...shell.work import offer_set, outcome_or_offer
 from ...widgets.charts import PALETTE, download_csv, layout, show
 from ...widgets.labelled_set import heading, labelled_set_view, score_cards
 from ...widgets.scores import (
@@ -236,32 +234,27 @@ _PAIR_COST = 1.25  # a classifier reads pairs, whose lengths differ more than th
 
 def entailment_set_view(frame: Frame, engine: EngineOption) -> None:
     """The whole tab."""
-    subject = subject_of(frame)
     labelled_set_view(
         frame,
         "entailment",
         "Pairs of premise and hypothesis with the label that people gave them: how many are judged alike, before and after "
         "compression? Several files for several languages can be judged in one go.",
-        evaluated=lambda pairs: computed(frame, subject, engine, pairs),
-        kept=lambda digest: kept_report(kept_set, set_key(subject, digest, engine.choice)),
+        evaluated=lambda pairs: computed(frame, engine, pairs),
+        kept=lambda digest: evaluate_entailment_set.kept(frame.subject, digest, engine.choice),
         results=results,
         of="run and judge",
     )
 
 
-def computed(frame: Frame, subject: Subject, engine: EngineOption, pairs: PairSet) -> EntailmentReport | None:
+def computed(frame: Frame, engine: EngineOption, pairs: PairSet) -> EntailmentReport | None:
     """The result for the chosen pairs; while there is none, the button, progress or an error is drawn."""
-    key = set_key(subject, pairs.digest, engine.choice)
-    arguments = {"subject": subject, "pairs": pairs, "engine_choice": engine.choice, "resamples": RESAMPLES, "seed": SEED}
-    work = Work(("entailment set", key), SET, arguments, f"Judging {counted(len(pairs), 'pair')}")
+    call = evaluate_entailment_set.call(frame.subject, pairs, engine.choice)
 
     def offer() -> None:
-        seconds, what = estimate(
-            frame, engine, pairs, 1 if subject.run_key is None else 2 if subject.adapted_key is None else 3
-        )
-        offer_set(frame, work, pairs, MOST_PAIRS, "judged", what, seconds, "entailment_set_run")
+        seconds, what = estimate(frame, engine, pairs, 2 if frame.adaptation is None else 3)
+        offer_set(frame.visit, call, pairs, MOST_PAIRS, "judged", what, seconds, "entailment_set_run")
 
-    return kept_or_job(frame, kept_set, key, work, offer)
+    return outcome_or_offer(frame.visit, call, f"Judging {counted(len(pairs), 'pair')}", offer)
 
 
 def estimate(frame: Frame, engine: EngineOption, pairs: PairSet, sides: int) -> tuple[float, str]:

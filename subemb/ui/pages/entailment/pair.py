@@ -6,9 +6,9 @@ from ....base.text import escape_markdown, score_text
 from ....evaluate.data.read import demo_pairs
 from ....evaluate.entailment.engines import EngineOption
 from ....evaluate.entailment.pairs import PairJudgement
-from ....tasks.evaluations import LONGEST, PAIR
+from ....tasks.evaluations import LONGEST, judge_pair
 from ...shell.frame import Frame
-from ...shell.work import Work, outcome, subject_of
+from ...shell.work import outcome
 from ...widgets.charts import show
 from ...widgets.scores import per_cent
 from ...widgets.sentence_inputs import example_text, pair_form
@@ -40,15 +40,8 @@ def pair_view(frame: Frame, engine: EngineOption) -> None:
         if not text.strip():
             st.info(f"Write a {which}, or choose an example pair, to see what it entails.", icon=":material/edit:")
             return
-    subject = subject_of(frame)
-    arguments = {"subject": subject, "premise": premise, "hypothesis": hypothesis, "engine_choice": engine.choice}
-    work = Work(
-        ("entailment pair", subject.content, engine.choice, premise, hypothesis),
-        PAIR,
-        arguments,
-        "Judging the pair on every side",
-    )
-    result = outcome(frame, work, auto=True)
+    call = judge_pair.call(frame.subject, premise, hypothesis, engine.choice)
+    result = outcome(frame.visit, call, "Judging the pair on every side", auto=True)
     if result is not None:
         judgement_view(result, labelled)
 

@@ -8,12 +8,12 @@ import streamlit as st
 from ....base.text import count_text, percent_text, seconds_text, size_text
 from ....codec.methods import METHODS
 from ....codec.settings import CompressionSettings, settings_text
-from ....comparison import Compared, comparison_key, kept_comparison, plan, seconds_of
-from ....jobs.manager import manager
+from ....jobs.task import Call
 from ....runs import Run
+from ....tasks.comparisons import Compared, compare_methods, plan, seconds_of
 from ...shell.request import Request
 from ...shell.text import show_error
-from ...shell.work import Work, begin, forget, watch
+from ...shell.work import begin, progress_of, watch
 from ...widgets.charts import download_csv
 from .charts import MEASURES, comparison_chart
 from .views import Measured
@@ -33,12 +33,12 @@ def equal_bytes_view(measured: Measured) -> None:
         f"The run on this page stores **{size_text(run.size.total_bytes)}** ({count_text(run.size.total_bytes)} bytes, "
         f"{percent_text(run.size.total_share)} of the table), everything counted. What does every other method do with the same bytes?"
     )
-    entries = kept_comparison(run.key)
-    job = manager().get(comparison_key(run.key))
+    call = call_of(measured, None)
+    entries, job = call.kept(), call.job
     if entries is not None:
         results(measured, entries)
     elif job is not None and not job.is_over:
-        watch(measured.frame.visit, work_of(measured, None))
+        watch(frame.visit, call.key, progress_of("Comparing the methods"), "comparison_cancel")
     else:
         if job is not None and job.state == "failed":
             show_error(f"The comparison failed: {job.error}")
@@ -82,9 +82,7 @@ def offer(measured: Measured) -> None:
         f"About {seconds_text(sum(seconds))} in total, a rough estimate. Each method is kept as a run that can be opened."
     )
     if st.button("Compare at equal bytes", type="primary", icon=":material/balance:", key="compare_button", disabled=missing):
-        work = work_of(measured, text)
-        forget(work)  # done once, but its file was dropped from the cache since
-        begin(measured.frame, work)
+        begin(measured.frame.visit, call_of(measured, text))
         st.rerun()
 
 
@@ -98,14 +96,11 @@ def text_of_weights(measured: Measured) -> tuple[str | None, bool]:
     return text, digest != settings.text_digest
 
 
-def work_of(measured: Measured, text: str | None) -> Work:
+def call_of(measured: Measured, text: str | None) -> Call:
     """The job that compares. text: whose tokens are counted, if the run's weights are counts."""
     run = measured.frame.run
     request = Request.of(run.model, run.settings)
-    arguments = {"name": request.model, "revision": request.revision, "settings": run.settings.to_dict(), "text": text}
-    return Work(
-        comparison_key(run.key), "subemb.comparison:compare_and_keep", arguments, "Comparing the methods", lane="compress"
-    )
+    return compare_methods.call(request.model, request.revision, run.settings.to_dict(), text)
 
 
 # Results

@@ -1,35 +1,28 @@
 """The page Export: four things to take away of the run on the page, and of its adaptation."""
 
-from pathlib import Path
-
 import streamlit as st
 
 from ....base.errors import InputError
 from ....base.text import count_text, escape_markdown, seconds_text, size_text
 from ....evaluate.entailment.engines import engine_options
 from ....export.report import html_report
-from ....tasks.evaluated import Evaluation, evaluations_of, read_evaluation
-from ....tasks.exports import JOB, Export, export_key, file_stem, kept_export
-from ....tasks.sides import Subject
+from ....jobs.task import Call
+from ....tasks.evaluations import evaluations_of
+from ....tasks.exports import Export, file_stem, make_export
 from ...shell.frame import Frame, page
 from ...shell.text import counted
-from ...shell.work import Work, begin, forget, has_begun, outcome, subject_of
+from ...shell.work import begin, outcome
 from ...widgets.adapted_side import adapted_side
 from .offers import OFFERS, Offer, WhatIsShown
 
 
-@st.cache_resource(max_entries=128, show_spinner=False)
-def _evaluation(path: Path, changed: float) -> Evaluation | None:
-    return read_evaluation(path, changed)
-
-
-def evaluations(frame: Frame, subject: Subject) -> list:
+def evaluations(frame: Frame) -> list:
     """Scores of the labelled sets that were evaluated with this run, newest first."""
     try:
         judges = [option.choice for option in engine_options(frame.model)[0]]
     except InputError:  # a damaged entailment head; the page Entailment says so
         judges = []
-    return evaluations_of(subject, judges, _evaluation)
+    return evaluations_of(frame.subject, judges)
 
 
 def report_card(frame: Frame, shown: WhatIsShown) -> None:
@@ -39,10 +32,9 @@ def report_card(frame: Frame, shown: WhatIsShown) -> None:
         "One page to read, to print and to hand on: settings, size and quality, charts to point at, tables, versions, and the "
         "commands that do the same again. It is a single file that works offline in any browser."
     )
-    subject = subject_of(frame)
-    sets = evaluations(frame, subject)
+    sets = evaluations(frame)
     content = html_report(shown.run, shown.adaptation, sets).encode()
-    name = f"{file_stem(subject, shown.adaptation)}-report.html"
+    name = f"{file_stem(frame.subject, shown.adaptation)}-report.html"
     st.download_button(
         "Download",
         data=content,
@@ -116,32 +108,22 @@ def export_card(frame: Frame, shown: WhatIsShown, offer: Offer) -> None:
     if problem:
         st.info(problem, icon=":material/info:")
         return
-    subject = subject_of(frame)
-    made = kept_export(subject, offer.kind)
-    work = Work(
-        ("export", offer.kind, export_key(subject, offer.kind)),
-        JOB,
-        {"subject": subject, "kind": offer.kind},
-        f"Making the {offer.title.lower()}",
-    )
-    if made is None and has_begun(work):
-        if outcome(frame, work) is None:
-            return
-        made = kept_export(subject, offer.kind)
-        if made is None:  # made once, but dropped from the cache since
-            forget(work)
+    call = make_export.call(frame.subject, offer.kind)
+    made = outcome(frame.visit, call, f"Making the {offer.title.lower()}")
+    if made is None and call.job is not None:
+        return
     if made is None:
-        _make(frame, shown, offer, work)
+        _make(frame, shown, offer, call)
     else:
         _take(made)
     st.markdown("How to use it")
     st.code(offer.usage(shown, made), language=offer.language, wrap_lines=True)
 
 
-def _make(frame: Frame, shown: WhatIsShown, offer: Offer, work: Work) -> None:
+def _make(frame: Frame, shown: WhatIsShown, offer: Offer, call: Call) -> None:
     """The button that makes it, and what that will cost."""
     if st.button("Make", icon=":material/package_2:", key=f"export_{offer.kind}_make", type="primary"):
-        begin(frame, work)
+        begin(frame.visit, call)
         st.rerun()
     size = offer.estimated_bytes(shown)
     about = "of a size that is not known before" if size is None else f"about {size_text(size)}"

@@ -4,8 +4,7 @@ import streamlit as st
 
 from ....base.text import escape_markdown
 from ....codec.settings import settings_text
-from ....runs import Run
-from ...shell.data import finished_run
+from ....runs import RUNS, Run
 from ...shell.frame import Frame, explain_empty, heading, live_view, page
 from ...shell.request import Request, command_line
 from ...widgets.charts import download_csv, error_curve, show
@@ -44,7 +43,7 @@ def runs_of_this_visit(frame: Frame) -> None:
     """Every run of this visit side by side; selecting a row shows that run."""
     visit = frame.visit
     keys = [frame.run.key, *visit.runs] if frame.run.key not in visit.runs else visit.runs
-    runs = [run for run in map(finished_run, keys) if run is not None]
+    runs = [run for run in map(RUNS.get, keys) if run is not None]
     st.subheader("Runs of this visit", anchor=False)
     table = runs_table(runs, frame.run.key)
     event = st.dataframe(

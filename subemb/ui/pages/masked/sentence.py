@@ -8,9 +8,9 @@ import streamlit as st
 from ....base.text import count_text, escape_markdown, percent_text, visible
 from ....evaluate.masked.fill import Filled, FilledMask
 from ....evaluate.masked.network import LONGEST_SENTENCE, Word, mask_token_of, with_own_masks, words_of
-from ....tasks.masked import FILL
+from ....tasks.evaluations import fill_mask
 from ...shell.text import counted, write_parameter
-from ...shell.work import Work, outcome
+from ...shell.work import outcome
 from ...widgets.charts import download_csv
 from ...widgets.sentence_inputs import cut, say_cut, take_up
 from .bars import bars_html, change_of
@@ -40,9 +40,8 @@ def sentence_view(page: MaskedPage) -> None:
             f"Click a word above to mask it, or write {escape_markdown(own)} into the sentence.", icon=":material/touch_app:"
         )
         return
-    arguments = {**page.settings, "sentence": text, "word": word}
-    work = Work(("fill-mask", *page.content, text, word), FILL, arguments, "Filling the mask")
-    filled = outcome(page.frame, work, auto=True)
+    call = fill_mask.call(**page.settings, sentence=text, word=word)
+    filled = outcome(page.frame.visit, call, "Filling the mask", auto=True)
     if filled is not None:
         results(filled)
 

@@ -1,17 +1,14 @@
 """The page Masked words: which uses of the table are compressed, and what to do with a model that cannot mask words."""
 
-import os
 from dataclasses import dataclass
 
 import streamlit as st
 
 from ....base.text import count_text, escape_markdown
 from ....evaluate.masked.fill import HUB_MODELS, models_with_masked_head
-from ....tasks.sides import Subject
-from ...shell.data import listed_models
 from ...shell.frame import Frame
+from ...shell.models import listed_models
 from ...shell.sidebar import write_hub_id
-from ...shell.work import subject_of
 
 #: what is compressed -> (input, output)
 CHOICES = {"input and output": (True, True), "input": (True, False), "output": (False, True)}
@@ -28,7 +25,6 @@ class MaskedPage:
     """What the views share."""
 
     frame: Frame
-    subject: Subject
     input: bool  # whether the compressed sides read tokens with the compressed table
     output: bool  # whether they give scores to tokens with it
     is_tied: bool  # whether the output uses the table at all, so that there is a choice
@@ -38,14 +34,9 @@ class MaskedPage:
         return self.frame.model
 
     @property
-    def content(self) -> tuple:
-        """For keys of jobs: what decides every result of this page."""
-        return (*self.subject.content, self.input, self.output)
-
-    @property
     def settings(self) -> dict:
         """The arguments that every job of this page takes."""
-        return {"subject": self.subject, "input": self.input, "output": self.output}
+        return {"subject": self.frame.subject, "input": self.input, "output": self.output}
 
 
 def choose_tables(frame: Frame) -> MaskedPage:
@@ -68,7 +59,7 @@ def choose_tables(frame: Frame) -> MaskedPage:
         st.caption(
             "The masked-word head of this model has a table of its own, so only the input is compressed; the output stays as it was."
         )
-    return MaskedPage(frame, subject_of(frame), *CHOICES[chosen], tied)
+    return MaskedPage(frame, *CHOICES[chosen], tied)
 
 
 def capitalized(name: str) -> str:
@@ -87,7 +78,7 @@ def explain_no_head(frame: Frame) -> None:
         "models below, and press **Run** in the sidebar.",
         icon=":material/visibility_off:",
     )
-    entries = models_with_masked_head(listed_models(os.environ.get("SUBEMB_MODELS")))
+    entries = models_with_masked_head(listed_models())
     st.subheader("On this computer", anchor=False)
     if not entries:
         st.caption("None of the models here has one. Put a checkpoint into a folder that SUBEMB_MODELS names, or download one.")

@@ -1,7 +1,5 @@
 """The page Masked words, a text: pseudo-perplexity of every side, sentence by sentence."""
 
-import hashlib
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -18,10 +16,11 @@ from ....evaluate.masked.perplexity import (
     estimated_seconds,
     plan,
 )
+from ....jobs.task import Call
 from ....models.sentences import longest_input
-from ....tasks.masked import SCORE
+from ....tasks.evaluations import pseudo_perplexity
 from ...shell.text import counted, shortened, write_parameter
-from ...shell.work import Work, begin, has_begun, outcome
+from ...shell.work import begin, outcome
 from ...widgets.charts import COMPRESSED, NEUTRAL, PALETTE, layout, show
 from ...widgets.sentence_inputs import cut, put, say_cut, take_up
 from .examples import TEXTS
@@ -44,13 +43,11 @@ def text_view(page: MaskedPage) -> None:
         tokenizer = page.model.tokenizer
         what = plan(tokenizer, text, longest_input(page.model.config, tokenizer))
     most, seed = read_limit()
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    arguments = {**page.settings, "text": text, "most_tokens": most, "seed": seed}
-    work = Work(("pseudo-perplexity", *page.content, digest, most, seed), SCORE, arguments, "Guessing every token")
-    if not has_begun(work):
-        offer(page, what, work, most)
+    call = pseudo_perplexity.call(**page.settings, text=text, most_tokens=most, seed=seed)
+    if call.job is None:
+        offer(page, what, call, most)
         return
-    result = outcome(page.frame, work)
+    result = outcome(page.frame.visit, call, "Guessing every token")
     if result is not None:
         results(result)
 
@@ -122,7 +119,7 @@ def read_limit() -> tuple[int, int]:
     return int(most or DEFAULT_TOKENS), int(seed or 0)
 
 
-def offer(page: MaskedPage, what: Plan, work: Work, most: int) -> None:
+def offer(page: MaskedPage, what: Plan, call: Call, most: int) -> None:
     """What would be done, how long it may take, and the button."""
     model = page.model
     seconds = estimated_seconds(what, most, 2, model.parameters, model.num_tokens, model.dim)
@@ -135,7 +132,7 @@ def offer(page: MaskedPage, what: Plan, work: Work, most: int) -> None:
     if st.button(
         "Compute pseudo-perplexity", type="primary", icon=":material/play_arrow:", key="score_button", disabled=not what.tokens
     ):
-        begin(page.frame, work)
+        begin(page.frame.visit, call)
         st.rerun()
 
 

@@ -9,12 +9,10 @@ from ....base.text import count_text, escape_markdown, plotly_text
 from ....evaluate.data.pairs import PairSet
 from ....evaluate.report import METRIC_NAMES
 from ....evaluate.similarity.pairs import SimilarityReport, encoding_seconds
-from ....tasks.sides import Subject
-from ....tasks.similarity_sets import MOST_PAIRS, RESAMPLES, SEED, kept_set, set_key
+from ....tasks.evaluations import MOST_PAIRS, evaluate_similarity_set
 from ...shell.frame import Frame
-from ...shell.kept_reports import kept_or_job, kept_report, offer_set
 from ...shell.text import counted, shortened
-from ...shell.work import Work, subject_of
+from ...shell.work import offer_set, outcome_or_offer
 from ...widgets.charts import download_csv, show
 from ...widgets.labelled_set import differences_in_words, heading, labelled_set_view, score_cards
 from . import charts
@@ -24,41 +22,28 @@ MOST_MOVED = 100  # rows of the table
 
 def similarity_set_view(frame: Frame) -> None:
     """The whole tab."""
-    subject = subject_of(frame)
     labelled_set_view(
         frame,
         "similarity",
         "Pairs of sentences with what people said of them: how well does the cosine of their vectors agree, before and after "
         "compression?",
-        evaluated=lambda pairs: computed(frame, subject, pairs),
-        kept=lambda digest: kept_report(kept_result, set_key(subject, digest)),
+        evaluated=lambda pairs: computed(frame, pairs),
+        kept=lambda digest: evaluate_similarity_set.kept(frame.subject, digest),
         results=results,
     )
 
 
-def kept_result(key: str) -> SimilarityReport | None:
-    """The kept report of a key, or None."""
-    kept = kept_set(key)
-    return None if kept is None else kept.report
-
-
-def computed(frame: Frame, subject: Subject, pairs: PairSet) -> SimilarityReport | None:
+def computed(frame: Frame, pairs: PairSet) -> SimilarityReport | None:
     """The result for the chosen pairs; while there is none, the button, progress or an error is drawn."""
-    key = set_key(subject, pairs.digest)
-    work = Work(
-        ("similarity-set", key),
-        "subemb.tasks.similarity_sets:evaluate_set",
-        {"subject": subject, "pairs": pairs, "resamples": RESAMPLES, "seed": SEED},
-        f"Evaluating {counted(len(pairs), 'pair')}",
-    )
+    call = evaluate_similarity_set.call(frame.subject, pairs)
 
     def offer() -> None:
         sentences = [*pairs.first, *pairs.second]
         what = f"{counted(len(set(sentences)), 'distinct sentence')}, encoded"
         seconds = encoding_seconds(frame.model, sentences, 2 if frame.adaptation is None else 3)
-        offer_set(frame, work, pairs, MOST_PAIRS, "evaluated", what, seconds, "similarity_set_run")
+        offer_set(frame.visit, call, pairs, MOST_PAIRS, "evaluated", what, seconds, "similarity_set_run")
 
-    return kept_or_job(frame, kept_result, key, work, offer)
+    return outcome_or_offer(frame.visit, call, f"Evaluating {counted(len(pairs), 'pair')}", offer)
 
 
 # Results

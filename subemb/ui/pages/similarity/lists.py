@@ -11,9 +11,9 @@ from plotly.colors import get_colorscale, hex_to_rgb
 
 from ....base.text import count_text, plotly_text
 from ....evaluate.similarity.sentences import MOST_SENTENCES, ListComparison, checked_list
-from ....tasks.sides import Subject
+from ....tasks.evaluations import compare_lists
 from ...shell.frame import Frame
-from ...shell.work import Work, begin, subject_of
+from ...shell.work import begin
 from ...widgets.charts import SEQUENTIAL, chart_places, download_csv, layout, show
 from ...widgets.sentence_inputs import cutter, on_one_line, say_cut, take_up, write_link
 from .pair import LOWERS, RAISES, example_pairs, explain_no_sentences, outcome_or_reason, signed
@@ -208,25 +208,15 @@ def lists_view(frame: Frame) -> None:
     if not first:
         st.info("Paste sentences, one a line, and press **Compare the lists**.", icon=":material/edit:")
         return
-    work = work_for(subject_of(frame), first, second)
+    call = compare_lists.call(frame.subject, first, second or None)  # an empty second one: the first against itself
     if pressed:
         checked_list(first, "The first list")
         if second:
             checked_list(second, "The second list")
-        begin(frame, work)
-    result = outcome_or_reason(frame, work)
+        begin(frame.visit, call)
+    result = outcome_or_reason(frame, call, "Comparing the lists")
     if result is not None:
         lists_result(result)
-
-
-def work_for(subject: Subject, first: list[str], second: list[str]) -> Work:
-    """The job of two lists; an empty second one means the first against itself."""
-    return Work(
-        ("similarity lists", subject.content, tuple(first), tuple(second)),
-        "subemb.tasks.similarity:compare_lists",
-        {"subject": subject, "first": first, "second": second or None},
-        "Comparing the lists",
-    )
 
 
 @st.cache_data(max_entries=1, show_spinner=False)

@@ -10,10 +10,11 @@ import streamlit as st
 from ....base.text import count_text, escape_html, escape_markdown
 from ....evaluate.similarity.effects import Attribution, SentenceEffects
 from ....evaluate.similarity.sentences import LONGEST_SENTENCE, PairComparison, ReadSentence
-from ....jobs.manager import manager
+from ....jobs.task import Call
+from ....tasks.evaluations import compare_pair
 from ...shell.frame import Frame
 from ...shell.text import counted
-from ...shell.work import Work, begin, outcome, subject_of
+from ...shell.work import begin, outcome
 from ...widgets.charts import download_csv, layout, show
 from ...widgets.scores import SIDE_COLOURS
 from ...widgets.sentence_inputs import example_text, pair_form
@@ -282,21 +283,14 @@ def pair_view(frame: Frame) -> None:
         if not text.strip():
             st.info(f"Write a {which} sentence, or choose an example pair, to compare the two.", icon=":material/edit:")
             return
-    subject = subject_of(frame)
-    arguments = {"subject": subject, "first": first, "second": second}
-    work = Work(
-        ("similarity pair", subject.content, first, second),
-        "subemb.tasks.similarity:compare_pair",
-        arguments,
-        "Comparing the two sentences",
-    )
+    call = compare_pair.call(frame.subject, first, second)
     short = max(len(first), len(second)) <= AUTOMATIC
-    if pressed and manager().get(work.key) is None:
-        begin(frame, work)
-    if not short and manager().get(work.key) is None:
+    if pressed and call.job is None:
+        begin(frame.visit, call)
+    if not short and call.job is None:
         st.info("Long sentences take up to a minute: press **Compare** to start.", icon=":material/hourglass:")
         return
-    result = outcome_or_reason(frame, work, auto=short)
+    result = outcome_or_reason(frame, call, "Comparing the two sentences", auto=short)
     if result is not None:
         pair_result(result)
 
@@ -310,12 +304,12 @@ def explain_no_sentences(frame: Frame) -> None:
     )
 
 
-def outcome_or_reason(frame: Frame, work: Work, auto: bool = False):
+def outcome_or_reason(frame: Frame, call: Call, what: str, auto: bool = False):
     """Like :func:`outcome`; where the model turns out to have no network to encode with, it says what to do instead."""
     place = st.empty()
     with place.container():
-        result = outcome(frame, work, auto)
-    job = manager().get(work.key)
+        result = outcome(frame.visit, call, what, auto)
+    job = call.job
     if job is not None and job.error_reason in ("unsupported", "no_tokenizer"):
         place.info(
             f"**{escape_markdown(frame.model.name)}** cannot encode sentences: {escape_markdown(job.error)}. Choose a whole model in "

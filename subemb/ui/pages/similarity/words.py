@@ -11,12 +11,10 @@ from ....evaluate.data.pairs import WordSet
 from ....evaluate.similarity.words import WordReport
 from ....evaluate.statistics import descending_ranks
 from ....models.vocabulary import Vocabulary
-from ....tasks.sides import Subject
-from ....tasks.similarity_sets import RESAMPLES, SEED, kept_words, words_key
+from ....tasks.evaluations import evaluate_word_list
 from ...shell.frame import Frame
-from ...shell.kept_reports import kept_or_job, kept_report
 from ...shell.text import counted, errors_shown, show_error
-from ...shell.work import Work, begin, forget, subject_of
+from ...shell.work import begin, outcome_or_offer
 from ...widgets.charts import show
 from ...widgets.labelled_set import differences_in_words, score_cards
 from ...widgets.scores import interval_text, skipped_rows
@@ -33,12 +31,11 @@ PLACEHOLDER = "cup mug 8.5\nriver bridge 4\ndoctor nurse 7.2\nbanana engine 0.3\
 
 def words_view(frame: Frame) -> None:
     """The whole tab."""
-    subject = subject_of(frame)
     st.markdown(
         "Pairs of words with what people said of how alike they are, such as WordSim-353 or SimLex-999. Here the token tables "
         "alone are measured, without the network: a word's vector is the mean of the rows of its pieces."
     )
-    form(frame, subject)
+    form(frame)
     if _PROBLEM in st.session_state:
         show_error(st.session_state[_PROBLEM])
     words: WordSet | None = st.session_state.get(_CHOSEN)
@@ -46,10 +43,10 @@ def words_view(frame: Frame) -> None:
     with errors_shown():
         report = None
         if words is not None:
-            report = computed(frame, subject, words)
+            report = computed(frame, words)
             st.query_params[_LINK] = words.digest
         elif re.fullmatch(r"[0-9a-f]{16}", linked):
-            report = kept_report(kept_result, words_key(subject, linked))
+            report = evaluate_word_list.kept(frame.subject, linked)
             if report is None:
                 st.info(
                     "The results of this link are not kept on this server for the run above: give the list of words again.",
@@ -59,7 +56,7 @@ def words_view(frame: Frame) -> None:
             results(report, frame.vocabulary)
 
 
-def form(frame: Frame, subject: Subject) -> None:
+def form(frame: Frame) -> None:
     """A list to type or to upload, and the button."""
     with st.form("word_similarity_form", border=True):
         left, right = st.columns([3, 2], gap="medium")
@@ -84,10 +81,10 @@ def form(frame: Frame, subject: Subject) -> None:
     st.session_state.pop(_PROBLEM, None)
     try:
         words = st.session_state[_CHOSEN] = _given(typed, upload)
-        work = work_of(subject, words)
-        if kept_report(kept_result, words_key(subject, words.digest)) is None:
-            forget(work)
-            begin(frame, work)
+        call = evaluate_word_list.call(frame.subject, words)
+        if call.kept() is None:
+            call.forget()
+            begin(frame.visit, call)
     except InputError as error:
         st.session_state.pop(_CHOSEN, None)
         st.session_state[_PROBLEM] = str(error)
@@ -112,29 +109,14 @@ def _given(typed: str, upload) -> WordSet:
     return read_words(typed.encode("utf-8", "replace"), "typed words")
 
 
-def work_of(subject: Subject, words: WordSet) -> Work:
-    """The job of a list."""
-    return Work(
-        ("word-similarity", words_key(subject, words.digest)),
-        "subemb.tasks.similarity_sets:evaluate_words",
-        {"subject": subject, "words": words, "resamples": RESAMPLES, "seed": SEED},
-        f"Comparing {counted(len(words), 'word pair')}",
-    )
-
-
-def kept_result(key: str) -> WordReport | None:
-    """The kept report of a key, or None."""
-    kept = kept_words(key)
-    return None if kept is None else kept.report
-
-
-def computed(frame: Frame, subject: Subject, words: WordSet) -> WordReport | None:
+def computed(frame: Frame, words: WordSet) -> WordReport | None:
     """The result; while there is none, progress or an error is drawn. For another run it waits for the button again."""
 
     def offer() -> None:
         st.caption("Press Compare to measure this list on the run above.")
 
-    return kept_or_job(frame, kept_result, words_key(subject, words.digest), work_of(subject, words), offer)
+    call = evaluate_word_list.call(frame.subject, words)
+    return outcome_or_offer(frame.visit, call, f"Comparing {counted(len(words), 'word pair')}", offer)
 
 
 # Results

@@ -3,13 +3,23 @@
 import numpy as np
 import streamlit as st
 
-from ....analysis.layout import Layout, UmapSettings, kept_umap_layout, layout_displacement, pca_layout, sample_tokens
+from ....analysis.layout import (
+    Layout,
+    UmapSettings,
+    kept_umap_layout,
+    layout_displacement,
+    pca_layout,
+    sample_tokens,
+    warm_umap,
+)
 from ....base.text import count_text, escape_markdown, percent_text, seconds_text
-from ....jobs.manager import Job, manager
+from ....jobs.manager import Job
+from ....jobs.task import Call
 from ....runs import NEIGHBOURS
-from ....tasks import layouts as map_job
+from ....tasks.layouts import arrange, estimated_seconds
 from ...shell.frame import Frame, page
 from ...shell.text import errors_shown, show_error
+from ...shell.work import begin, stage_of, watch
 from ...widgets.charts import download_csv
 from .charts import found_text, map_figure
 from .colours import CODE, colouring_of, key_html
@@ -27,18 +37,20 @@ def umap_view(frame: Frame, view: View) -> Layout | None:
     layout = _computed(frame, ids, view.umap)
     if layout is not None:
         return layout
-    job = manager().get(map_job.job_key(frame.run.key, ids, view.umap))
+    call = arrange.call(frame.subject, ids, view.umap)
+    job = call.job
     stale = _computed(frame, base, view.umap) if len(ids) > len(base) else None
     if job is not None and not job.is_over:
-        _watch(frame, job)
+        with st.container(border=True, key="map_progress"):
+            watch(frame.visit, call.key, _progress, "map_umap_cancel")
     else:
-        _offer(frame, view, ids, job, len(ids) - len(base) if stale is not None else None)
+        _offer(frame, view, call, ids, len(ids) - len(base) if stale is not None else None)
     return stale
 
 
 def _computed(frame: Frame, ids: np.ndarray, settings: UmapSettings) -> Layout | None:
     """A layout that is there already: from a job of this server, or from the disk."""
-    job = manager().get(map_job.job_key(frame.run.key, ids, settings))
+    job = arrange.call(frame.subject, ids, settings).job
     if job is not None and job.state == "done":
         return job.result
     if job is not None and not job.is_over:
@@ -49,11 +61,10 @@ def _computed(frame: Frame, ids: np.ndarray, settings: UmapSettings) -> Layout |
     return kept_umap_layout(frame.table[rows], frame.compressed.lookup(rows), ids, settings)
 
 
-def _offer(frame: Frame, view: View, ids: np.ndarray, job: Job | None, missing: int | None) -> None:
+def _offer(frame: Frame, view: View, call: Call, ids: np.ndarray, missing: int | None) -> None:
     """Say what UMAP costs, and start it on a button."""
-    total = frame.run.model["vocabulary"]
-    warm = manager().warm(map_job.LANE, map_job.WARM)
-    seconds = map_job.estimated_seconds(len(ids), warm=warm.is_over)
+    total, job = frame.run.model["vocabulary"], call.job
+    seconds = estimated_seconds(len(ids), warm=warm_umap.warm().is_over)
     what = f"{count_text(len(ids))} of {count_text(total)} tokens" if len(ids) < total else f"all {count_text(total)} tokens"
     with st.container(border=True, key="map_offer"):
         if missing is not None:
@@ -71,44 +82,18 @@ def _offer(frame: Frame, view: View, ids: np.ndarray, job: Job | None, missing: 
         again = "Arrange again with them" if missing is not None else "Try again" if job is not None else "Compute UMAP"
         if st.button(again, type="primary", icon=":material/play_arrow:", key="map_umap_start"):
             with errors_shown():
-                run = frame.run
-                manager().submit(
-                    map_job.job_key(run.key, ids, view.umap),
-                    map_job.FUNCTION,
-                    {
-                        "name": run.model["name"],
-                        "revision": frame.visit.request.revision,
-                        "identity": run.model["identity"],
-                        "run_key": run.key,
-                        "ids": ids,
-                        "settings": vars(view.umap),
-                    },
-                    lane=map_job.LANE,
-                    watcher=frame.visit.token,
-                )
+                begin(frame.visit, call)
                 st.rerun(scope="app")
 
 
-@st.fragment(run_every=0.5)
-def _watch(frame: Frame, job: Job) -> None:
-    """Progress of the layout, and Cancel. Polls; the page is drawn anew when the job is over."""
-    if job.is_over:
-        st.rerun(scope="app")
-    job.watch(frame.visit.token)
-    with st.container(border=True, key="map_progress"):
-        if job.state == "queued":
-            waiting = job.position_in_queue
-            text = (
-                f"Waiting: number {waiting} in the queue" if waiting and waiting > 1 else "Waiting for the worker to be ready"
-            )
-            st.progress(0.0, text=text)
-        else:
-            progress = job.progress
-            stage = progress.stage if progress else "starting"
-            st.progress(job.fraction, text=f"UMAP: {stage} · {seconds_text(job.seconds)}")
-        if st.button("Cancel", icon=":material/stop_circle:", key="map_umap_cancel"):
-            job.cancel(by=frame.visit.token)
-            st.rerun(scope="app")
+def _progress(job: Job) -> None:
+    """How far the layout is."""
+    if job.state == "queued":
+        waiting = job.position_in_queue
+        text = f"Waiting: number {waiting} in the queue" if waiting and waiting > 1 else "Waiting for the worker to be ready"
+        st.progress(0.0, text=text)
+    else:
+        st.progress(job.fraction, text=f"UMAP: {stage_of(job)} · {seconds_text(job.seconds)}")
 
 
 ROWS_SHOWN = 2_000
@@ -355,7 +340,7 @@ def _everything_drawn(frame: Frame, facts: TokenFacts, layout: Layout) -> None:
 def token_map(frame: Frame) -> None:
     """Everything below the heading."""
     # UMAP's compiler needs its time; by the time somebody asks for UMAP it may be over.
-    manager().warm(map_job.LANE, map_job.WARM)
+    warm_umap.warm()
     with st.spinner("Reading the vocabulary and projecting the tokens …"):
         facts, _ = _facts(frame.run.key, frame), _pca(frame.run.key, frame)
     identity = frame.run.model["identity"]

@@ -6,13 +6,13 @@ import pytest
 from checkpoints import SPECIAL, make_bert
 
 from subemb.base.errors import Cancelled, InputError
-from subemb.base.paths import cache_folder
+from subemb.base.plain import from_plain, to_plain
 from subemb.base.progress import Progress
 from subemb.codec.methods import METHODS
 from subemb.codec.settings import CompressionSettings
-from subemb.comparison import Compared, _finish, compare_and_keep, comparison_key, gap_text, kept_comparison, plan, seconds_of
 from subemb.models.load import load_listed
-from subemb.runs import kept_compressed, kept_run, run_and_keep
+from subemb.runs import RUNS, compressed_of, run_and_keep
+from subemb.tasks.comparisons import COMPARISONS, Compared, _finish, compare_methods, gap_text, plan, seconds_of
 
 WORDS = 400
 
@@ -33,14 +33,13 @@ SETTINGS = CompressionSettings("product", subspaces=4, codebook_size=16, iterati
 
 @pytest.fixture(scope="module")
 def base(models):
-    summary = run_and_keep("small", None, SETTINGS.to_dict())
-    return kept_run(summary["key"])
+    return run_and_keep("small", None, SETTINGS.to_dict())
 
 
 @pytest.fixture(scope="module")
 def compared(base):
     seen = []
-    result = compare_and_keep("small", None, SETTINGS.to_dict(), progress=seen.append)
+    result = compare_methods("small", None, SETTINGS.to_dict(), progress=seen.append)
     return result, seen
 
 
@@ -63,7 +62,7 @@ def test_only_close_sizes_are_called_equal(base):
 
 def test_all_methods_get_the_runs_own_weights_and_effort(models):
     weighted = CompressionSettings("cluster", weights="zipf", iterations=7, seed=5)
-    entries = plan(kept_run(run_and_keep("small", None, weighted.to_dict())["key"]))
+    entries = plan(RUNS.get(run_and_keep("small", None, weighted.to_dict()).key))
     for entry in entries:
         assert entry.settings.seed == 5
         assert entry.settings.weights == ("zipf" if METHODS[entry.settings.method].uses_codebooks else "none")
@@ -73,13 +72,13 @@ def test_all_methods_get_the_runs_own_weights_and_effort(models):
 
 def test_every_method_becomes_a_run_that_can_be_opened(compared, base):
     entries, _ = compared
-    assert {entry["settings"]["method"] for entry in entries} >= {"cluster", "product", "residual", "low_rank", "int8", "int4"}
+    assert {entry.settings.method for entry in entries} >= {"cluster", "product", "residual", "low_rank", "int8", "int4"}
     for entry in entries:
-        assert not entry["problem"]
-        run = kept_run(entry["run"]["key"])
-        assert run.settings.to_dict() == entry["settings"]
+        assert not entry.problem
+        run = RUNS.get(entry.run.key)
+        assert run.settings == entry.settings
         # What was said before is what is stored.
-        assert kept_compressed(run.key).size().total_bytes == entry["total_bytes"] == run.size.total_bytes
+        assert compressed_of(run.key).size().total_bytes == entry.total_bytes == run.size.total_bytes
 
 
 def test_progress_never_goes_back_and_names_the_methods(compared):
@@ -92,28 +91,27 @@ def test_progress_never_goes_back_and_names_the_methods(compared):
 
 
 def test_the_comparison_is_kept_and_read_back(compared, base):
-    assert [entry.to_dict() for entry in kept_comparison(base.key)] == compared[0]
-    assert kept_comparison("f" * 24) is None
+    assert compare_methods.kept("small", None, SETTINGS.to_dict()) == compared[0]
+    assert COMPARISONS.get("f" * 24) is None
 
 
 def test_methods_that_were_run_cost_nothing_more(compared, base):
     entries = plan(base)
     assert sum(seconds_of(entries, base.model["vocabulary"], base.model["dim"], base.model["identity"])) == 0
     stages = []
-    again = compare_and_keep("small", None, SETTINGS.to_dict(), progress=lambda message: stages.append(message.stage))
+    COMPARISONS.drop(compare_methods.key("small", None, SETTINGS.to_dict()))  # the runs stay
+    again = compare_methods("small", None, SETTINGS.to_dict(), progress=lambda message: stages.append(message.stage))
     assert again == compared[0]
     assert stages == ["done"]
 
 
 def test_a_file_that_cannot_be_read_counts_as_none(compared, base):
-    path = cache_folder("comparisons") / comparison_key(base.key) / "comparison.json"
-    whole = path.read_text(encoding="utf-8")
-    try:
-        for broken in ("{", "[]", json.dumps({"format": 99, "entries": []}), json.dumps({"format": 1, "entries": [{}]})):
-            path.write_text(broken, encoding="utf-8")
-            assert kept_comparison(base.key) is None
-    finally:
-        path.write_text(whole, encoding="utf-8")
+    key = compare_methods.key("small", None, SETTINGS.to_dict())
+    for broken in ("{", "[]", json.dumps({"format": 99, "value": []}), json.dumps({"format": 1, "value": [{}]})):
+        assert COMPARISONS.get(key) is not None
+        (COMPARISONS.path(key) / COMPARISONS.file).write_text(broken, encoding="utf-8")
+        assert COMPARISONS.get(key) is None
+        COMPARISONS.put(key, compared[0])
 
 
 def test_cancelled_in_the_middle_keeps_what_was_finished(models):
@@ -123,9 +121,9 @@ def test_cancelled_in_the_middle_keeps_what_was_finished(models):
         return message.stage.startswith("int8")
 
     with pytest.raises(Cancelled):
-        compare_and_keep("small", None, settings.to_dict(), progress=stop_at_int8)
-    base = kept_run(run_and_keep("small", None, settings.to_dict())["key"])
-    assert kept_comparison(base.key) is None
+        compare_methods("small", None, settings.to_dict(), progress=stop_at_int8)
+    base = RUNS.get(run_and_keep("small", None, settings.to_dict()).key)
+    assert compare_methods.kept("small", None, settings.to_dict()) is None
     entries = plan(base)
     seconds = seconds_of(entries, base.model["vocabulary"], base.model["dim"], base.model["identity"])
     missing = [entry.settings.method for entry, cost in zip(entries, seconds, strict=True) if cost]
@@ -138,10 +136,10 @@ def test_one_method_that_fails_does_not_stop_the_others(models):
     failed = _finish(model, entry, None, None)
     assert failed.run is None
     assert "10000" in failed.problem
-    assert Compared.from_dict(failed.to_dict()) == failed
+    assert from_plain(Compared, to_plain(failed)) == failed
 
 
 def test_weights_by_a_text_need_the_text(models):
     settings = CompressionSettings("product", weights="counts", text_digest="0" * 16)
     with pytest.raises(InputError, match="text"):
-        compare_and_keep("small", None, settings.to_dict())
+        compare_methods("small", None, settings.to_dict())

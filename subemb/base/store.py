@@ -1,0 +1,321 @@
+"""The one cache of subemb: results on disk by what they were computed from, and things in memory.
+
+A :class:`Store` is a folder with one folder for each entry. It is bounded by entries and bytes, and several processes, also
+two servers, may use it at once: an entry appears in one step, and what cannot be read is reported, dropped and computed again.
+
+>>> import os, tempfile
+>>> os.environ["SUBEMB_CACHE"] = tempfile.mkdtemp()
+>>> squares = Store("squares", most=10)
+>>> key = squares.key(of=7)
+>>> squares.get(key), squares.put(key, {"square": 49}).name == key, squares.get(key)
+(None, True, {'square': 49})
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+import threading
+import time
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from .errors import InputError
+from .paths import cache_folder
+from .plain import from_plain, to_plain
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+_STAGING = ".new-"  # folders that are being written begin with it
+_ABANDONED_SECONDS = 24 * 3600  # after so long, whoever wrote it is gone
+#: What reading an entry raises that is cut off, of another form, or not there any more. InputError is a ValueError.
+_UNREADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, zipfile.BadZipFile)
+
+
+def content_key(*what: Any) -> str:
+    """24 hexadecimal digits, equal for equal ``what``: JSON types, tuples, arrays, dataclasses, and objects that say by an attribute
+    ``content`` what they are.
+
+    Raises TypeError for anything else.
+
+    >>> content_key("words", {"data": "ab12", "seed": 0}) == content_key("words", {"seed": 0, "data": "ab12"})
+    True
+    """
+    text = json.dumps(what, sort_keys=True, default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "content"):
+        return value.content
+    if dataclasses.is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if hasattr(value, "__array__") and hasattr(value, "dtype"):
+        import numpy as np
+
+        array = np.ascontiguousarray(value)
+        return [str(array.dtype), array.shape, hashlib.sha256(array.data).hexdigest()]
+    raise TypeError(f"{value!r} cannot be part of a key")
+
+
+class Stamp(NamedTuple):
+    """What changes with a file."""
+
+    changed: int  # nanoseconds
+    size: int
+    inode: int
+
+
+def stamp_of(file: Path) -> Stamp | None:
+    """The stamp of a file; None if it is not there."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return Stamp(found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+class Memory:
+    """Things in memory by key; beyond ``most`` the one not asked for the longest is dropped.
+
+    Everybody gets the same object, so nobody may change it. Threads that ask for the same at once wait for one that makes it.
+    """
+
+    def __init__(self, most: int):
+        self.most = most
+        self._entries: OrderedDict[Hashable, tuple[Any, Any]] = OrderedDict()
+        self._making: dict[Hashable, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def take(self, key: Hashable, make: Callable[[], T], stamp: Any = None) -> T:
+        """The thing of this key, made if it is not there, or was made for another ``stamp``.
+
+        >>> memory = Memory(2)
+        >>> [memory.take(key, key.upper) for key in ("a", "b", "a", "c")], memory.keys()
+        (['A', 'B', 'A', 'C'], ['a', 'c'])
+        """
+        with self._lock:
+            if self._has(key, stamp):
+                return self._entries[key][1]
+            making = self._making.setdefault(key, threading.Lock())
+        with making:
+            with self._lock:
+                if self._has(key, stamp):  # another thread has just made it
+                    return self._entries[key][1]
+            try:
+                value = make()
+                with self._lock:
+                    self._entries[key] = stamp, value
+                    self._entries.move_to_end(key)
+                    while len(self._entries) > self.most:
+                        self._entries.popitem(last=False)
+            finally:
+                with self._lock:
+                    self._making.pop(key, None)
+        return value
+
+    def _has(self, key: Hashable, stamp: Any) -> bool:
+        if key not in self._entries or self._entries[key][0] != stamp:
+            return False
+        self._entries.move_to_end(key)
+        return True
+
+    def keys(self) -> list[Hashable]:
+        """Keys of what is there, the least recently asked for first."""
+        with self._lock:
+            return list(self._entries)
+
+    def values(self) -> list[Any]:
+        """What is there, in the order of :meth:`keys`."""
+        with self._lock:
+            return [value for _, value in self._entries.values()]
+
+    def forget(self, which: Callable[[Hashable, Any], bool]) -> None:
+        """Drop everything for whose key and value ``which`` says True."""
+        with self._lock:
+            for key in [key for key, (_, value) in self._entries.items() if which(key, value)]:
+                del self._entries[key]
+
+    def clear(self) -> None:
+        """Drop everything."""
+        with self._lock:
+            self._entries.clear()
+
+
+class Store(Generic[T]):
+    """One folder of the cache, with a folder for each entry.
+
+    name: of the folder, and first part of every key.
+    format: a number that changes with the form of the entries; it is part of every key, so old ones are never asked for.
+    most: entries that stay; those not asked for the longest are dropped.
+    most_bytes: of all entries together, or None for no limit; the newest stays in any case.
+    in_memory: entries of which what was read stays in memory too; 0 for none.
+    file: the file without which an entry is none.
+    kind: type of the values, as :func:`~subemb.base.plain.from_plain` takes it: they are written as JSON.
+    read: the value of an entry's folder; write: fills a new folder with a value. Where JSON is not all.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        format: int = 1,
+        most: int = 100,
+        most_bytes: int | None = None,
+        in_memory: int = 0,
+        file: str = "entry.json",
+        kind: Any = Any,
+        read: Callable[[Path], T] | None = None,
+        write: Callable[[Path, Any], None] | None = None,
+    ):
+        self.name, self.format, self.file = name, format, file
+        self.most, self.most_bytes = most, most_bytes
+        self.kind, self.memory = kind, Memory(in_memory)
+        self._read = read or self.read_json
+        self._write = write or self.write_json
+
+    @property
+    def folder(self) -> Path:
+        """Where the entries are. Raises InputError if it cannot be created."""
+        return cache_folder(self.name)
+
+    def key(self, **what: Any) -> str:
+        """Key of the entry that was computed from ``what``; see :func:`content_key`."""
+        return content_key(self.name, self.format, what)
+
+    def path(self, key: str) -> Path:
+        """Folder of an entry, whether it is there or not. Raises InputError for what is no key."""
+        if not key or not all(character.isalnum() or character in "-_" for character in key):
+            raise InputError(f"{key[:40]!r} is no key of the cache; keys are letters and digits")
+        return self.folder / key
+
+    def get(self, key: str, is_use: bool = True) -> T | None:
+        """The value of a key, or None if it is not there or cannot be read; then it can be computed again.
+
+        is_use: whether it is one of the last to be dropped now. The value is shared: do not change it.
+        """
+        path, stamp = self.path(key), self.stamp(key)
+        if stamp is None:
+            return None
+        try:
+            value = self.memory.take(path, lambda: self._read(path), stamp)
+        except _UNREADABLE as error:
+            if path.is_dir():  # else another process has just dropped it
+                log.warning("%s in the cache (%s) cannot be read (%s); it will be computed again", key, self.name, error)
+                self.drop(key)
+            return None
+        if is_use:
+            self.touch(key)
+        return value
+
+    def stamp(self, key: str) -> "Stamp | None":
+        """Equal as long as an entry is the same one; None if there is none."""
+        return stamp_of(self.path(key) / self.file)
+
+    def put(self, key: str, value: Any) -> Path:
+        """Write an entry, in place of an older one of this key, and drop what is too much. Returns its folder.
+
+        Readers see all of it or nothing. Raises InputError if the disk is full or cannot be written.
+        """
+        target = self.path(key)
+        staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=target.parent))
+        try:
+            self._write(staging, value)
+            _rename_over(staging, target)
+        except OSError as error:
+            raise InputError(
+                f"the result could not be written to {target.parent} ({error.strerror or error}); free some space, or set SUBEMB_CACHE "
+                "to a folder on another disk"
+            ) from error
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        self.touch(key)
+        self.trim(key)
+        return target
+
+    def touch(self, key: str) -> None:
+        """Make an entry the last to be dropped."""
+        with contextlib.suppress(OSError):  # another process may just have dropped it
+            os.utime(self.path(key))
+
+    def drop(self, key: str) -> None:
+        """Delete an entry."""
+        _delete(self.path(key))
+
+    def __iter__(self) -> Iterator[str]:
+        """Keys of the entries, the last one used or written first."""
+        return (path.name for path in self._entries())
+
+    def trim(self, newest: str | None = None) -> None:
+        """Drop the entries not asked for the longest, and what was never finished. newest: this entry stays in any case."""
+        total = 0
+        for place, path in enumerate(sorted(self._entries(), key=lambda path: path.name != newest)):
+            total += 0 if self.most_bytes is None else _bytes_of(path)
+            too_much = place >= self.most or (self.most_bytes is not None and total > self.most_bytes)
+            if too_much and path.name != newest:
+                _delete(path)
+        for path in self.folder.glob(f"{_STAGING}*"):
+            if time.time() - _changed(path) > _ABANDONED_SECONDS:
+                _delete(path)
+
+    def _entries(self) -> list[Path]:
+        visible = [path for path in self.folder.iterdir() if not path.name.startswith(".")]
+        return sorted(visible, key=_changed, reverse=True)
+
+    def read_json(self, folder: Path) -> T:
+        """The value in the JSON file of an entry. Raises what reading damaged files raises."""
+        values = json.loads((folder / self.file).read_text(encoding="utf-8"))
+        if values["format"] != self.format:
+            raise ValueError(f"format {values['format']!r} instead of {self.format}")
+        return from_plain(self.kind, values["value"])
+
+    def write_json(self, folder: Path, value: Any) -> None:
+        """The inverse of :meth:`read_json`."""
+        text = json.dumps({"format": self.format, "value": to_plain(value)})
+        (folder / self.file).write_text(text, encoding="utf-8")
+
+
+def _rename_over(staging: Path, target: Path) -> None:
+    """Give a new folder its name, whatever has that name. If another process does the same meanwhile, one of the two stays."""
+    for last_attempt in (False, False, False, True):
+        try:
+            staging.rename(target)
+            return
+        except OSError:
+            if target.is_file() or (last_attempt and not target.is_dir()):
+                raise
+        aside = Path(tempfile.mkdtemp(prefix=_STAGING, dir=target.parent))
+        with contextlib.suppress(OSError):  # nothing was in the way, or another process was faster
+            target.rename(aside / "old")
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # another process deleted it meanwhile
+        return 0.0
+
+
+def _bytes_of(path: Path) -> int:
+    total = 0
+    for file in path.rglob("*"):
+        with contextlib.suppress(OSError):
+            total += file.stat().st_size if file.is_file() else 0
+    return total
