@@ -1,4 +1,8 @@
-"""The network around a token table: loading it quietly, with or without a head, and copying it with shared weights."""
+"""The network around a token table: loading it quietly, copying it with other weights, and asking an architecture without any.
+
+The network of a sentence-transformers model and the tokenizer are loaded here too. What a model's own network is made of is
+decided in :mod:`subemb.models.model`.
+"""
 
 import copy
 import json
@@ -41,6 +45,9 @@ def first_line(error: BaseException) -> str:
         return "it needs code of its own, which subemb never runs; choose one whose architecture is part of transformers"
     lines = str(error).strip().splitlines()
     return lines[0][:300] if lines else type(error).__name__
+
+
+# Loading
 
 
 def load_network(folder: Path, head: str | None = None) -> torch.nn.Module:
@@ -146,6 +153,9 @@ def load_tokenizer(folder: Path):
             raise ModelError(f"the tokenizer of {name_of(folder)} cannot be read: {first_line(error)}") from error
 
 
+# Copies with other weights
+
+
 def exchange_weights(network: torch.nn.Module, weights: Mapping[str, torch.Tensor], partly: bool = False) -> torch.nn.Module:
     """A copy of a network in which some weights have other values; it shares all the others.
 
@@ -207,6 +217,9 @@ def sentence_model_with(source, network: torch.nn.Module, device: torch.device |
         model = copy.deepcopy(source, {id(part): part for part in kept if part is not None})
     exchange_network(model, network)
     return model if device is None else model.to(device)
+
+
+# Architectures without weights
 
 
 def table_name_by_network(folder: Path, tensors: Collection[str]) -> str:
