@@ -1,7 +1,7 @@
 """The method: from a token table to codes and codebooks, and back into a model.
 
-Reading order: subspaces, sizes, compressed; blocks, kmeans, unique, methods; settings, weights, compression; layers, modules; storage,
-loading.
+Reading order: readable, which has the algorithms in plain loops; subspaces, sizes, compressed; blocks, kmeans, unique, chunks, methods;
+settings, weights, compression; layers, modules; storage, loading.
 Every name is imported on first use.
 """
 
