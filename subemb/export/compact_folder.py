@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from ..models.model import PretrainedModel
 
 CARD_FILE = "README.md"
+_USE = """```python
+import subemb
+
+model = subemb.load("this-folder")      # the other weights come from the original model
+model.encode(["a sentence"])
+```"""
 
 
 def compact(model: "PretrainedModel", folder: Path, adaptation: "Adaptation | None" = None) -> Path:
@@ -43,10 +49,10 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def model_card(model: "PretrainedModel", adaptation: "Adaptation | None" = None) -> str:
-    """The card: metadata that the hub reads, sizes, settings, measured scores, and how to load the folder.
+def model_card(model: "PretrainedModel", adaptation: "Adaptation | None" = None, use: str = _USE) -> str:
+    """The card: metadata that the hub reads, sizes, settings, measured scores, and how to use the folder.
 
-    Only what was measured is in it: without a scored set there are no scores.
+    Only what was measured is in it: without a scored set there are no scores. use: the section on using it, in markdown.
     """
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -77,7 +83,7 @@ def model_card(model: "PretrainedModel", adaptation: "Adaptation | None" = None)
         tags=["subspace-embedding", "embedding-compression"],
         **({"model_name": name, "eval_results": results} if results else {}),
     )
-    return f"---\n{data.to_yaml()}\n---\n\n# {name}\n\n{_text(model, adaptation)}"
+    return f"---\n{data.to_yaml()}\n---\n\n# {name}\n\n{_facts(model, adaptation)}\n\n## Use\n\n{use}\n"
 
 
 def _base_model(model: "PretrainedModel") -> str | None:
@@ -88,7 +94,7 @@ def _base_model(model: "PretrainedModel") -> str | None:
     return {"hub": original.name, "bundled": BUNDLED_HUB_ID}.get(original.source)
 
 
-def _text(model: "PretrainedModel", adaptation: "Adaptation | None") -> str:
+def _facts(model: "PretrainedModel", adaptation: "Adaptation | None") -> str:
     size = model.compressed.size()
     changed = model.changed_parameters
     total = size.total_bytes + 4 * changed
@@ -111,7 +117,7 @@ def _text(model: "PretrainedModel", adaptation: "Adaptation | None") -> str:
     ]
     if adaptation is not None:
         lines += _adaptation_lines(adaptation)
-    return "\n".join([*lines, "", *_how_to_load(model)]) + "\n"
+    return "\n".join(lines)
 
 
 def _adaptation_lines(adaptation: "Adaptation") -> list[str]:
@@ -141,19 +147,6 @@ def _adaptation_lines(adaptation: "Adaptation") -> list[str]:
                 "adapted to it, not to the original as it came.",
             ]
     return lines
-
-
-def _how_to_load(model: "PretrainedModel") -> list[str]:
-    return [
-        "## Use",
-        "",
-        "```python",
-        "import subemb",
-        "",
-        'model = subemb.load("this-folder")      # the other weights come from the original model',
-        'model.encode(["a sentence"])',
-        "```",
-    ]
 
 
 def write_file(path: Path, content: str) -> None:

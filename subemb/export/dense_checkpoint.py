@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..base.errors import InputError, ModelError
 from ..base.progress import ProgressCallback, report
 from ..models.architectures import HEADS, spellings
+from .compact_folder import CARD_FILE, model_card
 
 if TYPE_CHECKING:
     import torch
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 #: Files that hold weights in other forms, or code: none of them is copied.
 _LEFT_OUT = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack", ".ot", ".onnx", ".tflite", ".py", ".gguf")
 _FOLDERS_LEFT_OUT = ("onnx", "openvino", "coreml", ".git", ".cache")
+#: What the model card says of using it.
+_USE = (
+    "An ordinary checkpoint: the table in it is the reconstruction, as large as the original's, so that every tool opens it. "
+    "The compact folder is what is small."
+)
 
 
 def dense(model: "PretrainedModel", folder: Path, progress: ProgressCallback | None = None) -> Path:
@@ -46,7 +52,7 @@ def dense(model: "PretrainedModel", folder: Path, progress: ProgressCallback | N
             report(progress, f"writing {source.name}", number / len(checkpoint.weights_files))
             _rewrite(source, staging / source.relative_to(checkpoint.folder), changed)
         _say_float32(staging / checkpoint.weights_folder.relative_to(checkpoint.folder) / "config.json")
-        (staging / "README.md").write_text(_card(model), encoding="utf-8")
+        (staging / CARD_FILE).write_text(model_card(model, use=_USE), encoding="utf-8")
         if folder.exists():
             folder.rmdir()
         staging.chmod(0o755)
@@ -132,13 +138,3 @@ def _say_float32(path: Path) -> None:
         if name in config:
             config[name] = "float32"
     path.write_text(json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8")
-
-
-def _card(model: "PretrainedModel") -> str:
-    from .compact_folder import model_card
-
-    card = model_card(model)
-    return card[: card.index("## Use")] + (
-        "## Use\n\nAn ordinary checkpoint: the table in it is the reconstruction, as large as the original's, so that every tool "
-        "opens it. The compact folder is what is small.\n"
-    )
