@@ -16,8 +16,10 @@ from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
 from ..codec import attach
 from ..codec.methods import METHODS
-from .codes import sensitive_codes
+from ..codec.methods import estimate_seconds as compression_seconds
+from .codes import ROUNDS, ROWS, sensitive_codes
 from .material import Material, check_given, material_of
+from .objectives import distilled_head
 from .result import ADAPTED, COMPRESSED, ORIGINAL, TUNED, Adaptation
 from .settings import AdaptationSettings, device_for
 from .students import OriginalStudent, Student
@@ -26,10 +28,16 @@ from .trainer import Trainer, read_state, write_state
 
 if TYPE_CHECKING:
     from ..codec.compressed import Compressed, SubspaceCompressed
+    from ..codec.settings import CompressionSettings
     from ..evaluate.data.pairs import PairSet
     from ..models.model import PretrainedModel
 
 _ALIKE = "alike."  # in front of the names of the original's training in a checkpoint
+_FLOPS = 1.3e11  # floating-point operations a second
+_TOKENS = 16  # of a sentence
+_COMPRESSIONS = 4  # choosing codes together takes as long as so many
+# Multiplications and additions for every weight and token: to read, to pass a gradient back to the embeddings, and to the weights.
+_READ, _BACK, _WEIGHTS = 2, 2, 2
 
 
 def adapt(
@@ -319,3 +327,25 @@ def sizes(adapted: "PretrainedModel") -> dict[str, int]:
         "changed_bytes": 4 * changed,
         "total_bytes": size.total_bytes + 4 * changed,
     }
+
+
+def steps_seconds(settings: AdaptationSettings, model: "PretrainedModel", compression: "CompressionSettings") -> float:
+    """Seconds that ``settings.steps`` steps take on two cores, roughly, with the search for codes: it tells minutes from hours.
+
+    Counted are the multiplications of the network, at a speed measured with all-MiniLM-L6-v2 (two threads of ordinary server cores,
+    where it varied between 0.1 and 0.17 teraflops), and the search for codes as so many compressions. A faster or a busy machine
+    makes it wrong by a factor of two.
+
+    compression: how the table was compressed, resolved.
+    """
+    each = _READ + _BACK + (0 if settings.train == "codebooks" else _WEIGHTS)
+    if settings.is_fine_tuning:
+        each += _READ + _BACK + _WEIGHTS  # the original, whose whole table is trained
+    elif distilled_head(model) is not None:
+        each += _READ  # the teacher, who else reads a text once
+    token = ((model.parameters or 0) - model.num_tokens * model.dim) / _FLOPS
+    seconds = settings.steps * settings.batch_size * _TOKENS * each * token
+    if settings.reassigns(compression.method):
+        seconds += (ROUNDS + 1) * ROWS * _TOKENS * (_READ + _BACK) * token
+        seconds += _COMPRESSIONS * compression_seconds(compression, model.num_tokens, model.dim)
+    return seconds

@@ -6,13 +6,10 @@ from typing import TYPE_CHECKING
 from ..base.errors import InputError
 from ..base.plain import Settings, setting
 from ..codec.methods import METHODS
-from ..codec.methods import estimate_seconds as compression_seconds
 
 if TYPE_CHECKING:
     import torch
 
-    from ..codec.settings import CompressionSettings
-    from ..models.model import PretrainedModel
 
 #: ``auto`` is cuda where torch finds it, else the CPU.
 DEVICES = ("auto", "cpu", "cuda")
@@ -181,31 +178,3 @@ class AdaptationSettings(Settings):
     def reassigns(self, method: str) -> bool:
         """Whether codes are found anew before training: asked for, and possible with this method of compression."""
         return self.reassign and METHODS[method].can_be_reassigned
-
-
-FLOPS = 1.3e11  # a second
-TOKENS = 16  # of a sentence
-COMPRESSIONS = 4  # that choosing codes together takes as long as
-#: Multiplications and additions for every weight and token: to read, and to pass a gradient back, to the embeddings or the weights.
-_READ, _BACK, _WEIGHTS = 2, 2, 2
-
-
-def steps_seconds(settings: AdaptationSettings, model: "PretrainedModel", compression: "CompressionSettings") -> float:
-    """Seconds that ``settings.steps`` steps take on two cores, roughly, with the search for codes.
-
-    compression: how the table was compressed, resolved.
-    """
-    from .codes import ROUNDS, ROWS
-    from .objectives import distilled_head
-
-    each = _READ + _BACK + (0 if settings.train == "codebooks" else _WEIGHTS)
-    if settings.is_fine_tuning:
-        each += _READ + _BACK + _WEIGHTS  # the original, whose whole table is trained
-    elif distilled_head(model) is not None:
-        each += _READ  # the teacher, who else reads a text once
-    token = ((model.parameters or 0) - model.num_tokens * model.dim) / FLOPS
-    seconds = settings.steps * settings.batch_size * TOKENS * each * token
-    if settings.reassigns(compression.method):
-        seconds += (ROUNDS + 1) * ROWS * TOKENS * (_READ + _BACK) * token
-        seconds += COMPRESSIONS * compression_seconds(compression, model.num_tokens, model.dim)
-    return seconds

@@ -5,7 +5,7 @@ import pytest
 
 import subemb
 from subemb.adaptation import AdaptationSettings
-from subemb.adaptation.settings import steps_seconds
+from subemb.adaptation.session import steps_seconds
 from subemb.codec.settings import CompressionSettings
 
 CLUSTER = CompressionSettings("cluster", subspaces=8, codebook_size=61)

@@ -66,7 +66,7 @@ def adapt_form(frame: Frame, start: Callable[[Frame, str], None]) -> None:
 
 def what_it_costs(frame: Frame, settings: AdaptationSettings) -> str:
     """The time that it will take, in a sentence."""
-    from ....adaptation.settings import steps_seconds
+    from ....adaptation.session import steps_seconds
 
     alike = "; the original is trained alike" if settings.is_fine_tuning else ""
     if settings.seconds:

@@ -1,0 +1,210 @@
+"""The floors of the house: which room may import which, no circles, and what only one room may know.
+
+Imports count wherever they stand: at the top, inside a function, under TYPE_CHECKING.
+"""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from subemb.adaptation.settings import AdaptationSettings
+from subemb.base.plain import declared, url_names
+from subemb.cli import parser
+from subemb.codec.methods import METHODS
+from subemb.codec.settings import CompressionSettings
+from subemb.evaluate.entailment.head_settings import HeadSettings
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "subemb"
+
+#: From the ground up. A room may import those of the floors below it, and those that stand before it on its own.
+FLOORS = (
+    ("base",),
+    ("codec",),
+    ("jobs", "models"),
+    ("analysis", "evaluate"),
+    ("runs", "adaptation"),
+    ("sweep", "bench"),
+    ("export",),
+    ("tasks",),
+    ("commands", "cli", "ui"),
+)
+ROOMS = [room for floor in FLOORS for room in floor]
+ENTRY_POINTS = ("__init__", "__main__")
+
+
+def _module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def _modules() -> dict[str, Path]:
+    return {_module_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def _imports(module: str) -> list[tuple[str, int]]:
+    """The modules of subemb that a module imports, anywhere in it, each with its line."""
+    path, known = _modules()[module], _modules()
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, node.lineno) for alias in node.names if alias.name in known]
+        elif isinstance(node, ast.ImportFrom):
+            base = package
+            for _ in range(max(0, node.level - 1)):
+                base = base.rpartition(".")[0]
+            source = ".".join(filter(None, (base if node.level else "", node.module)))
+            for alias in node.names:
+                target = f"{source}.{alias.name}" if f"{source}.{alias.name}" in known else source
+                if target in known and target != module:
+                    found.append((target, node.lineno))
+    return found
+
+
+def _room(module: str) -> str:
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+def test_every_module_has_a_room():
+    strangers = {_room(module) for module in _modules()} - set(ROOMS) - set(ENTRY_POINTS)
+    assert not strangers, f"{strangers} stand in no room of FLOORS"
+
+
+def test_nothing_imports_upward():
+    floor_of = {room: number for number, room in enumerate(ROOMS)}
+    upward = [
+        f"{_modules()[module].relative_to(ROOT)}:{line} imports {target}"
+        for module in _modules()
+        if _room(module) in floor_of
+        for target, line in _imports(module)
+        if _room(target) in floor_of and floor_of[_room(target)] > floor_of[_room(module)]
+    ]
+    assert not upward, "\n".join(upward)
+
+
+def _circles(arrows: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of modules each of which reaches all others of its group (Tarjan's strongly connected components)."""
+    number, lowest, stack, circles = {}, {}, [], []
+
+    def visit(module: str) -> None:
+        number[module] = lowest[module] = len(number)
+        stack.append(module)
+        for target in arrows[module]:
+            if target not in number:
+                visit(target)
+                lowest[module] = min(lowest[module], lowest[target])
+            elif target in stack:
+                lowest[module] = min(lowest[module], number[target])
+        if lowest[module] == number[module]:
+            start = stack.index(module)
+            group = stack[start:]
+            del stack[start:]
+            if len(group) > 1:
+                circles.append(sorted(group))
+
+    for module in arrows:
+        if module not in number:
+            visit(module)
+    return circles
+
+
+def test_circles_are_found():
+    arrows = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}
+    assert _circles(arrows) == [["b", "c"]]
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    # A package's own face names its modules, and every module may ask it for the version.
+    arrows = {module: {target for target, _ in _imports(module) if target != "subemb"} for module in _modules()}
+    assert _circles(arrows) == []
+
+
+@pytest.mark.parametrize("library", ["streamlit"])
+def test_only_ui_knows_streamlit(library):
+    importing = {
+        path.relative_to(ROOT).as_posix()
+        for path in _modules().values()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == library for alias in node.names))
+        or (isinstance(node, ast.ImportFrom) and not node.level and node.module.split(".")[0] == library)
+    }
+    outside = {path for path in importing if not path.startswith("subemb/ui/")}
+    assert outside == {"subemb/commands/app.py"}  # it starts the server
+
+
+def test_entry_points_call_one_function_of_the_ui():
+    for path in [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))]:
+        _, imported, call = ast.parse(path.read_text(encoding="utf-8")).body
+        assert isinstance(imported, ast.ImportFrom), path
+        assert imported.module.startswith("subemb.ui.pages."), path
+        assert isinstance(call, ast.Expr), path
+        assert isinstance(call.value, ast.Call), path
+
+
+def _texts(path: Path) -> set[str]:
+    """Every string in the code of a file, docstrings aside."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in said
+    }
+
+
+def test_only_codec_methods_names_a_method():
+    naming = {
+        path.relative_to(ROOT).as_posix(): sorted(found)
+        for module, path in _modules().items()
+        if not module.startswith(("subemb.codec.methods", "subemb.bench"))  # benchmarks measure methods by name
+        if (found := _texts(path) & set(METHODS))
+    }
+    assert not naming
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=list(METHODS))
+def test_every_method_suggests_a_setting(method):
+    suggested = method.suggested
+    for name in ("subspaces", "codebook_size", "rank"):
+        assert name in method.reads or getattr(suggested, name) is None, f"{method.key} suggests a {name} that it does not read"
+    settings = CompressionSettings(method.key, **{name: value for name, value in suggested._asdict().items() if value})
+    assert method.resolve(settings, 30_522, 384).method == method.key
+    assert ("subspaces" in method.reads) == (suggested.subspaces is not None)
+
+
+#: Settings that have no flag, no name in links or no widget of their own, and why.
+WITHOUT_FLAG = {("CompressionSettings", "text_digest"): "--text gives the text itself"}
+WITHOUT_WIDGET = {
+    ("CompressionSettings", "text_digest"): "comes of the text that is pasted or uploaded",
+    ("CompressionSettings", "tolerance"): "kept from links; iterations are enough to choose on a page",
+    ("AdaptationSettings", "device"): "where the server computes is not for visitors to choose",
+}
+FORMS = {CompressionSettings: "ui/shell/sidebar.py", AdaptationSettings: "ui/pages/adapt/form.py"}
+
+
+def _flags() -> set[str]:
+    commands = next(action for action in parser()._actions if hasattr(action, "choices") and action.choices)
+    return {flag for command in commands.choices.values() for action in command._actions for flag in action.option_strings}
+
+
+@pytest.mark.parametrize("settings", [CompressionSettings, AdaptationSettings, HeadSettings], ids=lambda cls: cls.__name__)
+def test_every_setting_has_a_flag(settings):
+    for name, item in declared(settings).items():
+        if (settings.__name__, name) not in WITHOUT_FLAG:
+            assert item.flags, name
+            assert set(item.flags) <= _flags(), name
+
+
+def test_every_setting_of_a_compression_is_in_its_link():
+    assert len(url_names(CompressionSettings)) == len(declared(CompressionSettings))
+
+
+@pytest.mark.parametrize("settings", FORMS, ids=lambda cls: cls.__name__)
+def test_every_setting_has_a_widget(settings):
+    texts = _texts(PACKAGE / FORMS[settings])
+    missing = {name for name in declared(settings) if name not in texts and (settings.__name__, name) not in WITHOUT_WIDGET}
+    assert not missing
