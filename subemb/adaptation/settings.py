@@ -132,6 +132,7 @@ class AdaptationSettings(Settings):
         above=0,
         most=10,
         metavar="RATE",
+        decimals=5,
         title="Learning rate of codebooks",
         help="How far a step moves the shared sub-vectors. Too high, and what was learned is lost again; too low, and time is.",
     )
@@ -140,6 +141,7 @@ class AdaptationSettings(Settings):
         above=0,
         most=10,
         metavar="RATE",
+        decimals=6,
         title="Learning rate of the network",
         help="How far a step moves the weights of the network, where some are trained; in fine-tuning the original's table too.",
     )
@@ -154,7 +156,9 @@ class AdaptationSettings(Settings):
     sample: int = setting(
         20_000, least=2, most=10_000_000, metavar="N", title="Sequences", help="token sequences drawn where there is no text"
     )
-    device: str = setting("auto", choices=DEVICES, help="auto: CUDA where there is one; what comes back is on the CPU")
+    device: str = setting(
+        "auto", choices=DEVICES, widget=False, help="auto: CUDA where there is one; what comes back is on the CPU"
+    )
     seed: int = setting(
         0,
         least=0,

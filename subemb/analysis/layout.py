@@ -134,7 +134,7 @@ class UmapSettings(Settings):
         least=2,
         most=200,
         title="UMAP neighbours",
-        help="Of a point, itself included. Few: small groups. Many: the broad picture.",
+        help="Few: small groups. Many: the broad picture.",
     )
     min_dist: float = setting(
         0.1, least=0, most=1, title="UMAP least distance", help="How close the points of a group may lie."

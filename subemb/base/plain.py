@@ -40,7 +40,9 @@ class Setting:
     metavar: str | None = None  # what stands for the value in the help of a command
     unit: str = ""  # of what its limits count, in messages
     fault: str = ""  # what is said of a bad value, if the words of the class do not suit
-    says_default: bool = True  # whether the help of a command ends with the default
+    automatic: str = ""  # what None stands for, in words
+    widget: bool = True  # whether pages offer it
+    decimals: int | None = None  # that a widget shows
     name: str = ""
     kind: type = str  # bool, int, float or str
     optional: bool = False  # whether None is allowed
@@ -93,6 +95,10 @@ class Setting:
         parts = {name: getattr(self, name) for name in ("name", "needed", "limits", "sides")}
         kind, choices = _KINDS[self.kind], ", ".join(self.choices or ())
         return InputError((self.fault or words).format(**parts, value=value, kind=kind, choices=choices))
+
+    def written(self, value: Any) -> str:
+        """A value in a sentence."""
+        return ("yes" if value else "no") if self.kind is bool else _number(value)
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -180,9 +186,10 @@ def add_flags(parser, cls: type[Settings], names: Iterable[str] | None = None) -
         text = item.help
         if item.title and text[:1].isupper():  # sentences, made to stand beside a widget that has a label
             text = f"{item.title[0].lower()}{item.title[1:]}: {text}"
-        if item.says_default and item.default is not None:
-            shown = ("yes" if item.default else "no") if item.kind is bool else _number(item.default)
-            text = f"{text} (default {shown})".lstrip()
+        default = (
+            {True: "yes", False: "no"}.get(item.default, _number(item.default)) if item.default is not None else item.automatic
+        )
+        text = f"{text} (default {default})".lstrip() if default else text
         more: dict[str, Any] = {"dest": name, "help": text.replace("%", "%%"), "default": None}
         if item.kind is bool:
             more["action"] = argparse.BooleanOptionalAction
@@ -260,7 +267,7 @@ def from_query(cls: type[T], query: Mapping[str, str]) -> T:
 
 
 def bounds(cls: type[Settings], name: str) -> dict[str, Any]:
-    """``label``, ``help``, and for numbers ``min_value`` and ``max_value`` of a widget, as Streamlit calls them."""
+    """``label``, ``help``, and for numbers ``min_value``, ``max_value`` (and ``format``) of a widget, as Streamlit calls them."""
     item = declared(cls)[name]
     found: dict[str, Any] = {"label": item.title or name.replace("_", " ").capitalize(), "help": item.help or None}
     if item.kind in (int, float):
@@ -268,6 +275,8 @@ def bounds(cls: type[Settings], name: str) -> dict[str, Any]:
         high = item.most if item.most is not None else item.below
         found["min_value"] = None if low is None else item.kind(low)
         found["max_value"] = None if high is None else item.kind(min(high, _LARGEST_IN_A_BROWSER))
+        if item.decimals is not None:
+            found["format"] = f"%.{item.decimals}f"
     return found
 
 

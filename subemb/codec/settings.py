@@ -1,69 +1,95 @@
 """What to compute: the frozen settings of one compression. They key jobs, caches and URLs."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from ..base.errors import InputError
+from ..base.plain import Settings, setting
 from .methods import DEFAULT_METHOD, METHODS
 from .methods.base import Method
+from .methods.codebooks import CodebookMethod
 
 #: How tokens can be asked to be weighted; see subemb.codec.weights. ``given``: by numbers that the caller passed.
 WEIGHTS = ("vocabulary", "none", "zipf", "counts", "sqrt_counts")
 GIVEN = "given"
+_OF_AT_LEAST_1 = "{name} must be a whole number of at least 1, not {value!r}"
 
 
 @dataclass(frozen=True)
-class CompressionSettings:
+class CompressionSettings(Settings):
     """Settings of one compression; checks what can be checked without the table, and the rest in :meth:`resolve`.
-
-    method: a key of METHODS.
-    subspaces: f, from 1 to D (for ``residual``: the number of stages).
-    codebook_size: Q, or None for the automatic ceil(V ** (1/f)).
-    unique: distinct tuples; None takes the method's own default.
-    weights: one of WEIGHTS (or ``given``, on the result of a call that passed numbers); ``counts`` and ``sqrt_counts`` need a text (or the counts themselves).
-    iterations, tolerance: k-means stops after so many iterations, or when the error shrinks by less than this share.
-    rank: of ``low_rank`` only.
-    seed: of everything random.
-    text_digest: short hash of the text behind count weights, so that equal settings mean equal results.
 
     Raises InputError naming the value, the limit and the remedy.
     """
 
-    method: str = DEFAULT_METHOD
-    subspaces: int = 3
-    codebook_size: int | None = None
-    unique: bool | None = None
-    weights: str = "vocabulary"
-    iterations: int = 25
-    tolerance: float = 1e-4
-    rank: int | None = None
-    seed: int = 0
-    text_digest: str | None = None
+    WRONG_KIND = "{name} must be {kind}, not {value!r}"
+    OUTSIDE = "{name} is {value}; it must be {sides}"
 
-    def __post_init__(self):
-        method = METHODS.get(self.method)
-        if method is None:
-            raise InputError(f"unknown method {self.method!r}; choose one of {', '.join(METHODS)}")
-        for name, low, high in (("subspaces", 1, None), ("iterations", 1, 1000), ("seed", 0, 2**32 - 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise InputError(f"{name} must be a whole number, not {value!r}")
-            if value < low or (high is not None and value > high):
-                raise InputError(f"{name} is {value}; it must be at least {low}" + (f" and at most {high}" if high else ""))
-        for name in ("codebook_size", "rank"):
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
-        if self.unique is not None and not isinstance(self.unique, bool):
-            raise InputError(f"unique must be True, False or None (the method's own default), not {self.unique!r}")
-        if isinstance(self.tolerance, bool) or not isinstance(self.tolerance, int | float):
-            raise InputError(f"tolerance must be a number, not {self.tolerance!r}")
-        if not 0 <= self.tolerance < 1:
-            raise InputError(f"tolerance is {self.tolerance}; it must be at least 0 and below 1")
-        if self.weights not in (*WEIGHTS, GIVEN):
-            raise InputError(f"unknown weights {self.weights!r}; choose one of {', '.join(WEIGHTS)}")
+    method: str = setting(DEFAULT_METHOD, choices=METHODS, title="Method", help="How to compress.")
+    subspaces: int = setting(  # f, at most D; how many stages of codewords that are added up
+        3,
+        least=1,
+        short="-f",
+        url="f",
+        metavar="F",
+        title=CodebookMethod.subspaces_label,
+        help=CodebookMethod.subspaces_help,
+    )
+    codebook_size: int | None = setting(  # Q
+        None,
+        least=1,
+        short="-q",
+        url="q",
+        metavar="Q",
+        title="Codebook Q",
+        help="Codebook size: shared sub-vectors per subspace. Empty: the smallest Q that gives every token its own tuple, ceil(V ** (1/f)).",
+        automatic="the smallest Q with Q ** f >= V",
+        fault=_OF_AT_LEAST_1,
+    )
+    unique: bool | None = setting(
+        None,
+        title="Distinct tuples",
+        help="No two tokens may get the same codes. Needs Q ** f >= V.",
+        automatic="the method's own",
+        fault="{name} must be True, False or None (the method's own default), not {value!r}",
+    )
+    weights: str = setting(  # with counts, a text is needed, or the counts themselves
+        "vocabulary",
+        choices=WEIGHTS,
+        also=(GIVEN,),
+        title="Token weights",
+        help="How much each token counts: codes and codebooks minimise the weighted error. Frequency is estimated from the "
+        "vocabulary; a text like those that the model will read tells it better.",
+    )
+    iterations: int = setting(
+        25, least=1, most=1000, metavar="N", title="Iterations at most", help="K-means stops after so many."
+    )
+    tolerance: float = setting(
+        1e-4,
+        least=0,
+        below=1,
+        metavar="SHARE",
+        widget=False,
+        help="K-means stops when the error shrinks by less than this share.",
+    )
+    rank: int | None = setting(
+        None,
+        least=1,
+        metavar="N",
+        title="Rank",
+        help="How many numbers stay of each token.",
+        automatic="D / 8",
+        fault=_OF_AT_LEAST_1,
+    )
+    seed: int = setting(0, least=0, most=2**32 - 1, title="Seed", help="Of everything random: equal seeds give equal results.")
+    #: Short hash of the text behind count weights, so that equal settings mean equal results; made from the text, not given.
+    text_digest: str | None = setting(None, flag="", url="text", widget=False)
+
+    def check(self) -> None:
+        """Whether distinct tuples go with the method."""
+        method = self.about
         if self.unique and not (method.can_be_unique or method.is_unique):
-            raise InputError(f"{self.method} cannot be asked for unique tuples; use cluster or product")
+            able = ", ".join(name for name, other in METHODS.items() if other.can_be_unique)
+            raise InputError(f"{self.method} cannot be asked for unique tuples; use one of {able}")
         if self.unique is False and method.is_unique and not method.can_be_unique:
             raise InputError(f"{self.method} has unique tuples by construction; leave unique unset")
 
@@ -80,18 +106,6 @@ class CompressionSettings:
     def resolve(self, vocabulary: int, dim: int) -> "CompressionSettings":
         """The same settings with every automatic value filled in for a (V, D) table; raises InputError if they do not fit."""
         return self.about.resolve(self, vocabulary, dim)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "CompressionSettings":
-        """The inverse of :meth:`to_dict`; raises InputError for names it does not know."""
-        unknown = sorted(set(values) - set(cls.__dataclass_fields__))
-        if unknown:
-            raise InputError(f"unknown setting(s) {', '.join(unknown)}; written by a newer version of subemb?")
-        return cls(**values)
 
 
 def settings_text(settings: CompressionSettings) -> str:

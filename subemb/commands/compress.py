@@ -6,48 +6,33 @@ import os
 from pathlib import Path
 
 from ..base.errors import InputError
-from ..codec.methods import METHODS
-from ..codec.settings import WEIGHTS, CompressionSettings
+from ..base.plain import add_flags, flag_text, given_flags
+from ..codec.methods import DEFAULT_METHOD, METHODS
+from ..codec.settings import CompressionSettings
 
-DEFAULT = CompressionSettings()
 LARGEST_TEXT = 1 << 30  # bytes
-_NAMES = ("subspaces", "codebook_size", "unique", "weights", "rank", "iterations", "tolerance")
 
 
 def add_compression(command: argparse.ArgumentParser) -> None:
     """Declare the options; :func:`settings_of` reads them. All default to None: a command can tell whether they were given."""
-    command.add_argument("--method", choices=METHODS, metavar="METHOD", help=f"{', '.join(METHODS)} (default {DEFAULT.method})")
-    command.add_argument("-f", "--subspaces", type=int, metavar="F", help=f"number of subspaces (default {DEFAULT.subspaces})")
-    command.add_argument("-q", "--codebook-size", type=int, metavar="Q", help="default: the smallest that keeps tokens apart")
-    command.add_argument("--unique", action=argparse.BooleanOptionalAction, help="distinct tuples (default: the method's own)")
-    command.add_argument(
-        "--weights",
-        choices=WEIGHTS,
-        metavar="WEIGHTS",
-        help=f"how tokens count: {', '.join(WEIGHTS)} (default {DEFAULT.weights})",
-    )
-    command.add_argument("--text", type=Path, metavar="FILE", help="UTF-8 text whose tokens are counted for the weights")
-    command.add_argument("--rank", type=int, help="of low_rank (default D / 8)")
-    command.add_argument("--iterations", type=int, help=f"of k-means at most (default {DEFAULT.iterations})")
-    command.add_argument(
-        "--tolerance", type=float, help=f"k-means stops when the error shrinks by less (default {DEFAULT.tolerance:g})"
-    )
-    command.add_argument("--seed", type=int, help=f"of everything random (default {DEFAULT.seed})")
+    add_flags(command, CompressionSettings)
+    command.add_argument("--text", type=Path, metavar="FILE", help="UTF-8 text whose tokens are counted for --weights")
 
 
 def given_options(given: argparse.Namespace) -> list[str]:
     """The options of compression that a line has, as they are spelled; ``--seed`` alone asks for no compression."""
-    found = [name for name in ("method", *_NAMES, "text") if getattr(given, name) is not None]
-    return [f"--{'no-' if getattr(given, name) is False else ''}{name.replace('_', '-')}" for name in found]
+    found = given_flags(given, CompressionSettings)
+    words = [flag_text(CompressionSettings, name, value) for name, value in found.items() if name != "seed"]
+    return words if given.text is None else [*words, "--text"]
 
 
 def settings_of(given: argparse.Namespace) -> tuple[CompressionSettings, str | None]:
     """Settings and text of a line. Raises InputError, also for an option that the method would not read."""
-    name = given.method or DEFAULT.method
-    method = METHODS[name]
-    values = {option: getattr(given, option) for option in (*_NAMES, "seed") if getattr(given, option) is not None}
-    for option in sorted(set(values) - {*method.reads, "seed"}):
-        raise InputError(f"{name} does not use --{option.replace('_', '-')}; leave it out, or choose another method")
+    values = given_flags(given, CompressionSettings)
+    name = values.setdefault("method", DEFAULT_METHOD)
+    for option in sorted(set(values) - {"method", "seed", *METHODS[name].reads}):
+        flag = flag_text(CompressionSettings, option)
+        raise InputError(f"{name} does not use {flag}; leave it out, or choose another method")
     text = None
     if given.text is not None:
         if given.weights not in ("counts", "sqrt_counts"):
@@ -58,7 +43,7 @@ def settings_of(given: argparse.Namespace) -> tuple[CompressionSettings, str | N
         values["text_digest"] = text_digest(text)
     elif given.weights in ("counts", "sqrt_counts"):
         raise InputError(f"weights {given.weights!r} need a text; add --text FILE")
-    return CompressionSettings(method=name, **values), text
+    return CompressionSettings(**values), text
 
 
 def read_text(path: Path) -> str:

@@ -3,18 +3,16 @@
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from ..adaptation.settings import LABELLED, AdaptationSettings
 from ..base.plain import declared, to_flags
-from ..codec.methods import METHODS
 from ..codec.settings import GIVEN, CompressionSettings
 
 #: Names that texts have which were not in a file: of the page's text area, and of a list in Python.
 _NO_FILES = ("pasted", "the text")
 _FILE = re.compile(r".+\.[A-Za-z0-9]{1,8}")
 _SHORTENED = re.compile(r"(.+) and (\d+) more files")
-_DEFAULTS = {item.name: item.default for item in fields(CompressionSettings)}
 
 
 def compress_command(model: str, revision: str | None, settings: CompressionSettings, output: str = "out") -> str:
@@ -25,26 +23,18 @@ def compress_command(model: str, revision: str | None, settings: CompressionSett
     >>> compress_command("all-MiniLM-L6-v2", None, CompressionSettings("product", subspaces=8, codebook_size=61))
     'subemb compress all-MiniLM-L6-v2 --method product -f 8 -q 61 --weights vocabulary --seed 0 -o out'
     """
-    method = METHODS[settings.method]
+    method = settings.about
     words = ["subemb", "compress", model, "--method", settings.method]
     if revision:
         words += ["--revision", revision]
+    if settings.unique == method.is_unique:
+        settings = replace(settings, unique=None)
+    names = [name for name in method.reads if name != "weights" or settings.weights != GIVEN]
+    words += to_flags(settings, names, always=("subspaces", "weights"))
+    if settings.weights.endswith("counts"):
+        words += ["--text", "FILE"]
     if method.uses_codebooks:
-        words += ["-f", str(settings.subspaces)]
-        if settings.codebook_size is not None:
-            words += ["-q", str(settings.codebook_size)]
-        if settings.unique is not None and settings.unique != method.is_unique:
-            words += ["--unique" if settings.unique else "--no-unique"]
-        if settings.weights != GIVEN:
-            words += ["--weights", settings.weights]
-        if settings.weights.endswith("counts"):
-            words += ["--text", "FILE"]
-        for name in ("iterations", "tolerance"):
-            if method.is_iterative and getattr(settings, name) != _DEFAULTS[name]:
-                words += [f"--{name}", str(getattr(settings, name))]
-        words += ["--seed", str(settings.seed)]
-    if "rank" in method.reads and settings.rank is not None:
-        words += ["--rank", str(settings.rank)]
+        words += to_flags(settings, ("seed",), always=("seed",))
     return shlex.join([*words, "-o", output])
 
 

@@ -1,30 +1,15 @@
 """What a visitor is looking at, as a value, and its form in the URL. Pure functions; no Streamlit here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
-from ...base.errors import InputError
-from ...codec.methods import METHODS
+from ...base import plain
 from ...codec.settings import CompressionSettings
 from ...export.command_lines import compress_command
 
 BUNDLED = "all-MiniLM-L6-v2"
 
-#: URL name -> (settings field, reader)
-_URL_NAMES = {
-    "method": ("method", str),
-    "f": ("subspaces", int),
-    "q": ("codebook_size", int),
-    "unique": ("unique", lambda text: {"1": True, "0": False}[text]),
-    "weights": ("weights", str),
-    "rank": ("rank", int),
-    "seed": ("seed", int),
-    "iterations": ("iterations", int),
-    "tolerance": ("tolerance", float),
-    "text": ("text_digest", str),
-}
-RUN_PARAMETERS = ("model", "revision", *_URL_NAMES)
-_DEFAULTS = {item.name: item.default for item in fields(CompressionSettings)}
+RUN_PARAMETERS = ("model", "revision", *plain.url_names(CompressionSettings))
 
 
 @dataclass(frozen=True)
@@ -53,13 +38,8 @@ def to_query(request: Request) -> dict[str, str]:
     query = {"model": request.model}
     if request.revision:
         query["revision"] = request.revision
-    for name, (attribute, _) in _URL_NAMES.items():
-        value = getattr(request.settings, attribute)
-        always = attribute == "method" or (attribute == "subspaces" and METHODS[request.settings.method].uses_codebooks)
-        if value is None or (value == _DEFAULTS[attribute] and not always):
-            continue
-        query[name] = str(int(value)) if isinstance(value, bool) else str(value)
-    return query
+    always = ("method", "subspaces") if request.settings.about.uses_codebooks else ("method",)
+    return query | plain.to_query(request.settings, always)
 
 
 def from_query(query: Mapping[str, str]) -> Request | None:
@@ -69,18 +49,7 @@ def from_query(query: Mapping[str, str]) -> Request | None:
     """
     if not any(name in query for name in RUN_PARAMETERS):
         return None
-    values = {}
-    for name, (attribute, read) in _URL_NAMES.items():
-        if name not in query:
-            continue
-        try:
-            values[attribute] = read(query[name])
-        except (ValueError, KeyError):
-            raise InputError(f"the link says {name}={query[name][:80]!r}, which cannot be read; check the link") from None
-    try:
-        settings = CompressionSettings(**values)
-    except InputError as error:
-        raise InputError(f"the link asks for something that does not work: {error}") from error
+    settings = plain.from_query(CompressionSettings, query)
     return Request(query.get("model", BUNDLED)[:400], query.get("revision") or None, settings)
 
 

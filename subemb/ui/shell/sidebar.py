@@ -5,12 +5,12 @@ import streamlit as st
 from ...base.errors import InputError
 from ...base.text import count_text, escape_markdown, percent_text, seconds_text, size_text
 from ...codec.methods import METHODS
-from ...codec.methods.base import Method
 from ...codec.methods.codebooks import CodebookMethod
 from ...codec.settings import WEIGHT_NAMES, WEIGHTS, CompressionSettings, settings_text
 from ...codec.subspaces import LARGEST_CODEBOOK, automatic_codebook_size
 from ...jobs.manager import Job
 from ...jobs.task import Call
+from ..widgets.settings import has_widget, setting_input
 from .models import list_again, listed_models, open_model
 from .request import Request, to_query
 from .text import counted, errors_shown, show_error
@@ -29,6 +29,7 @@ PAGES = (
     ("pages/8_Export.py", "Export", ":material/ios_share:"),
 )
 ANOTHER = "Another Hugging Face model …"
+IN_THE_OPEN = ("rank",)  # of the settings without a place of their own; the others wait behind a click
 LONGEST_TEXT = 5_000_000
 _DOWNLOAD = "subemb_download"  # session state: the download that this visitor waits for
 
@@ -169,10 +170,7 @@ def model_facts(name: str, revision: str | None):
 def settings_widgets(visit: Visit) -> tuple[CompressionSettings | None, str | None]:
     """The settings as widgets; returns them (or None with the reason shown) and the text to count, if any."""
     shown = visit.request.settings
-    _initial("form_method", shown.method)
-    key = st.selectbox(
-        "Method", list(METHODS), format_func=lambda name: METHODS[name].title, key="form_method", persist_state="session"
-    )
+    key = _input("method", "form_method", shown.method, help=None)
     method = METHODS[key]
     st.caption(method.summary)
     values: dict = {"method": key}
@@ -180,14 +178,12 @@ def settings_widgets(visit: Visit) -> tuple[CompressionSettings | None, str | No
     if method.uses_codebooks:
         values |= _codebook_widgets(method, shown)
         text = _weights_widgets(values, shown)
-    if "rank" in method.reads:
-        _initial("form_rank", shown.rank)
-        values["rank"] = st.number_input(
-            "Rank", value=None, min_value=1, key="form_rank", placeholder="automatic: D / 8", persist_state="session"
-        )
-    if method.uses_codebooks:
+    others = [name for name in method.reads if name not in (*values, "unique", "weights")]
+    values |= _other_widgets([name for name in others if name in IN_THE_OPEN], shown, help=None)
+    stopping = [*(["seed"] if method.uses_codebooks else []), *(name for name in others if name not in IN_THE_OPEN)]
+    if stopping:
         with st.expander("Seed and stopping"):
-            values |= _stopping_widgets(method, shown)
+            values |= _other_widgets(stopping, shown)
     try:
         return CompressionSettings(**values), text
     except InputError as error:
@@ -195,54 +191,30 @@ def settings_widgets(visit: Visit) -> tuple[CompressionSettings | None, str | No
         return None, text
 
 
+def _input(name: str, key: str, value, place=st, **instead):
+    """The widget of a setting that begins with ``value`` and keeps what a visitor chose, on all pages."""
+    _initial(key, value)
+    return setting_input(CompressionSettings, name, key, place, persist_state="session", **instead)
+
+
 def _codebook_widgets(method: CodebookMethod, shown: CompressionSettings) -> dict:
     key = method.key
-    offered = shown if key == shown.method else method.suggested
-    _initial(f"form_f_{key}", offered.subspaces)
-    _initial(f"form_q_{key}", offered.codebook_size)
+    begin = shown if key == shown.method else method.suggested
     left, right = st.columns(2)
-    subspaces = left.number_input(
-        method.subspaces_label,
-        min_value=1,
-        step=1,
-        key=f"form_f_{key}",
-        persist_state="session",
-        help=method.subspaces_help,
-    )
-    size = right.number_input(
-        "Codebook Q",
-        value=None,  # what clearing the field gives: automatic again
-        min_value=1,
-        step=1,
-        key=f"form_q_{key}",
-        placeholder="automatic",
-        persist_state="session",
-        help="Codebook size: shared sub-vectors per subspace. Empty: the smallest Q that gives every token its own tuple, ceil(V ** (1/f)).",
-    )
-    values = {"subspaces": int(subspaces or 1), "codebook_size": None if size is None else int(size)}
+    named = {"label": method.subspaces_label, "help": method.subspaces_help}
+    values = {
+        "subspaces": _input("subspaces", f"form_f_{key}", begin.subspaces, left, **named),
+        "codebook_size": _input("codebook_size", f"form_q_{key}", begin.codebook_size, right, placeholder="automatic"),
+    }
     if method.can_be_unique:
-        _initial(f"form_unique_{key}", shown.wants_unique if key == shown.method else method.is_unique)
-        unique = st.toggle(
-            "Distinct tuples",
-            key=f"form_unique_{key}",
-            persist_state="session",
-            help="No two tokens may get the same codes. Needs Q ** f >= V.",
-        )
+        unique = _input("unique", f"form_unique_{key}", shown.wants_unique if key == shown.method else method.is_unique)
         values["unique"] = None if unique == method.is_unique else unique
     return values
 
 
 def _weights_widgets(values: dict, shown: CompressionSettings) -> str | None:
-    _initial("form_weights", shown.weights if shown.weights in WEIGHTS else "none")
-    weights = st.selectbox(
-        "Token weights",
-        WEIGHTS,
-        format_func=WEIGHT_NAMES.get,
-        key="form_weights",
-        persist_state="session",
-        help="How much each token counts: codes and codebooks minimise the weighted error. Frequency is estimated from the "
-        "vocabulary; a text like those that the model will read tells it better.",
-    )
+    known = shown.weights if shown.weights in WEIGHTS else "none"
+    weights = _input("weights", "form_weights", known, format_func=WEIGHT_NAMES.get)
     values["weights"] = weights
     if not weights.endswith("counts"):
         return None
@@ -268,17 +240,11 @@ def _weights_widgets(values: dict, shown: CompressionSettings) -> str | None:
     return text
 
 
-def _stopping_widgets(method: Method, shown: CompressionSettings) -> dict:
-    _initial("form_seed", shown.seed)
-    _initial("form_iterations", shown.iterations)
-    seed = st.number_input("Seed", min_value=0, max_value=2**32 - 1, step=1, key="form_seed", persist_state="session")
-    values = {"seed": int(seed or 0)}
-    if method.is_iterative:
-        iterations = st.number_input(
-            "Iterations at most", min_value=1, max_value=1000, step=1, key="form_iterations", persist_state="session"
-        )
-        values["iterations"] = int(iterations or 1)
-        values["tolerance"] = shown.tolerance  # has no widget: a link's own must not be lost when it is run
+def _other_widgets(names: list[str], shown: CompressionSettings, **instead) -> dict:
+    """Settings that need no more than their declaration. One without a widget keeps what a link says of it when it is run."""
+    values = {name: getattr(shown, name) for name in names}
+    for name in has_widget(CompressionSettings, names):
+        values[name] = _input(name, f"form_{name}", values[name], **instead)
     return values
 
 

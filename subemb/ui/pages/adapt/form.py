@@ -8,10 +8,11 @@ import streamlit as st
 
 from ....adaptation.settings import LABELLED, OBJECTIVES, TRAINED, AdaptationSettings
 from ....base.errors import InputError
-from ....base.plain import bounds
+from ....base.plain import bounds, declared
 from ....base.text import escape_markdown, seconds_text, size_text
 from ...shell.frame import Frame
 from ...shell.text import errors_shown
+from ...widgets.settings import has_widget, setting_input
 
 SOURCES = {
     "Paste": "Sentences, one a line. Those given here were written for this project, to show how it works; replace them with sentences "
@@ -27,13 +28,13 @@ LABELLED_SOURCES = {
 SCORED = {"The demonstration pairs": "demo", "A file of mine": "file", "Nothing": None}
 HELD_OUT = {"A tenth, held out": None, "A file of mine": "file"}
 DEFAULT = AdaptationSettings()
-_DECIMALS = {"codebook_rate": "%.5f", "network_rate": "%.6f"}
+#: Settings with a place of their own in the form; those under Advanced need no more than their declaration.
+PLACED = ("objective", "train", "last_layers", "reassign", "seconds", "steps", "sample", "temperature")
 
 
-def limits(name: str, numbers: bool = True, **instead: Any) -> dict[str, Any]:
-    """What a widget of a setting is told: label, help, and the limits of a number. instead: what is to be said in their place."""
-    found = bounds(AdaptationSettings, name) | instead
-    return found if numbers else {part: found[part] for part in ("label", "help")}
+def adapt_input(name: str, **instead: Any) -> Any:
+    """The widget of a setting, at its default."""
+    return setting_input(AdaptationSettings, name, f"adapt_{name}", **{"value": getattr(DEFAULT, name)} | instead)
 
 
 def adapt_form(frame: Frame, start: Callable[[Frame, str], None]) -> None:
@@ -79,7 +80,7 @@ def what_it_costs(frame: Frame, settings: AdaptationSettings) -> str:
 def objective_input(frame: Frame) -> str:
     """What is learned."""
     titles = {choice.title: name for name, choice in OBJECTIVES.items() if name != "masked" or frame.model.has_head("masked")}
-    objective = titles[st.selectbox(**limits("objective", help=None), options=list(titles), key="adapt_objective")]
+    objective = titles[setting_input(AdaptationSettings, "objective", "adapt_objective", options=list(titles), help=None)]
     st.caption(OBJECTIVES[objective].help)
     return objective
 
@@ -113,7 +114,7 @@ def text_inputs(objective: str) -> tuple[str, object, int]:
     elif source == "Upload":
         given = st.file_uploader("Files", key="adapt_files", accept_multiple_files=True)
     else:
-        sample = st.number_input(**limits("sample", help=None), value=DEFAULT.sample, step=1000, key="adapt_sample")
+        sample = adapt_input("sample", step=1000, help=None)
     return source, given, sample
 
 
@@ -143,24 +144,23 @@ def scored_inputs(objective: str) -> tuple[str | None, object]:
 def settings_inputs(frame: Frame, objective: str, sample: int) -> AdaptationSettings | None:
     """What is trained, and how. None if the values contradict each other; the page then says why."""
     titles = {choice.title: name for name, choice in TRAINED.items()}
-    train = titles[st.selectbox(**limits("train", help=None), options=list(titles), key="adapt_train")]
+    train = titles[setting_input(AdaptationSettings, "train", "adapt_train", options=list(titles), help=None)]
     stored = frame.run.size.total_bytes
     st.caption(f"{TRAINED[train].help} The table itself takes {size_text(stored)}, as before.")
-    last = DEFAULT.last_layers
-    if train == "last":
-        last = st.number_input(**limits("last_layers", help=None), value=last, key="adapt_last")
-    budget = st.select_slider(**limits("seconds", numbers=False), options=list(MINUTES), value="3 minutes", key="adapt_time")
-    reassign = st.toggle(**limits("reassign"), value=DEFAULT.reassign, key="adapt_reassign")
+    last = adapt_input("last_layers", help=None) if train == "last" else DEFAULT.last_layers
+    time = bounds(AdaptationSettings, "seconds")
+    budget = st.select_slider(time["label"], list(MINUTES), value="3 minutes", key="adapt_time", help=time["help"])
+    reassign = adapt_input("reassign")
     with st.expander("Advanced"):
         more = advanced_inputs(frame, objective)
     try:
         return AdaptationSettings(
             objective=objective,
             train=train,
-            last_layers=int(last),
+            last_layers=last,
             reassign=reassign,
             seconds=MINUTES[budget],
-            sample=int(sample),
+            sample=sample,
             **more,
         )
     except InputError as error:
@@ -172,15 +172,14 @@ def advanced_inputs(frame: Frame, objective: str) -> dict[str, Any]:
     """Settings that most visitors leave as they are, by their names in AdaptationSettings."""
     from ....adaptation.objectives import distilled_head
 
-    found: dict[str, Any] = {}
-    by_time = limits("steps", min_value=0)
-    steps = st.number_input(**by_time | {"help": f"0: by time. {by_time['help']}"}, value=0, key="adapt_steps")
-    found["steps"] = int(steps) or None
-    names = {"batch_size": "adapt_batch", "codebook_rate": "adapt_books", "network_rate": "adapt_network"}
+    by_time = bounds(AdaptationSettings, "steps")["help"]
+    steps = adapt_input("steps", min_value=0, value=0, placeholder=None, help=f"0: by time. {by_time}")
+    found: dict[str, Any] = {"steps": steps or None}
+    names = has_widget(AdaptationSettings, [name for name in declared(AdaptationSettings) if name not in PLACED])
     if objective == "distill" and distilled_head(frame.model) is not None:
-        names["temperature"] = "adapt_temperature"
-    for name, key in (names | {"seed": "adapt_seed"}).items():
-        found[name] = st.number_input(**limits(name), value=getattr(DEFAULT, name), format=_DECIMALS.get(name), key=key)
+        names.insert(names.index("seed"), "temperature")
+    for name in names:
+        found[name] = adapt_input(name)
     return found
 
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import streamlit as st
 
 from ....analysis.layout import UmapSettings
+from ....base.plain import declared
 from ...shell.frame import Frame
+from ...widgets.settings import setting_input
 from .colours import CODE, ERROR, ID, KIND, NORM
 from .facts import TokenFacts
 
@@ -105,33 +107,19 @@ def _code_controls(frame: Frame, facts: TokenFacts) -> tuple[int, int | None]:
 
 
 def _more_controls(method: str) -> tuple[int, UmapSettings]:
-    seed = st.number_input("Seed of the sample", min_value=0, max_value=2**32 - 1, step=1, key="map_seed", bind="query-params")
+    seed = _umap_input("seed", "map_seed", label="Seed of the sample", help=None)
     if method != "UMAP":
-        return int(seed), UmapSettings(seed=int(seed))
-    usual = UmapSettings()
-    neighbours = st.number_input(
-        "UMAP neighbours",
-        min_value=2,
-        max_value=200,
-        value=None,
-        placeholder=str(usual.n_neighbors),
-        key="map_neighbours",
-        bind="query-params",
-        help=f"Few: small groups. Many: the broad picture. Empty: {usual.n_neighbors}.",
-    )
-    distance = st.number_input(
-        "UMAP least distance",
-        min_value=0.0,
-        max_value=1.0,
-        value=None,
-        placeholder=str(usual.min_dist),
-        step=0.05,
-        key="map_distance",
-        bind="query-params",
-        help=f"How close the points of a group may lie. Empty: {usual.min_dist}.",
-    )
-    return int(seed), UmapSettings(
-        n_neighbors=usual.n_neighbors if neighbours is None else int(neighbours),
-        min_dist=usual.min_dist if distance is None else float(distance),
-        seed=int(seed),
-    )
+        return seed, UmapSettings(seed=seed)
+    neighbours = _umap_input("n_neighbors", "map_neighbours", **_empty("n_neighbors"))
+    distance = _umap_input("min_dist", "map_distance", step=0.05, **_empty("min_dist"))
+    return seed, UmapSettings(n_neighbors=neighbours, min_dist=distance, seed=seed)
+
+
+def _umap_input(name: str, key: str, **instead):
+    return setting_input(UmapSettings, name, key, bind="query-params", **instead)
+
+
+def _empty(name: str) -> dict:
+    """A field that stands empty for the usual value."""
+    item = declared(UmapSettings)[name]
+    return {"value": None, "placeholder": str(item.default), "help": f"{item.help} Empty: {item.default}."}

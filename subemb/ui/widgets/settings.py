@@ -1,0 +1,34 @@
+"""Widgets of settings, made from their declarations (:mod:`subemb.base.plain`)."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import streamlit as st
+
+from ...base.plain import Settings, bounds, declared
+
+
+def setting_input(cls: type[Settings], name: str, key: str, place=st, **instead: Any) -> Any:
+    """The widget that suits a setting's type; returns a value that the setting takes, its default for an empty field.
+
+    key: of the session state. place: a column, for example. instead: arguments of the widget in place of those that follow from the
+    declaration, such as ``help=None``.
+    """
+    item, arguments = declared(cls)[name], bounds(cls, name)
+    if item.choices is not None:
+        titles = item.choices if isinstance(item.choices, Mapping) else {}
+        arguments |= {"options": list(item.choices), "format_func": lambda value: getattr(titles.get(value), "title", value)}
+        return place.selectbox(**arguments | instead, key=key)
+    if item.kind is bool:
+        return place.toggle(**arguments | instead, key=key)
+    if item.kind is str:
+        return place.text_input(**arguments | instead, key=key) or item.default
+    if item.optional:  # an empty field is None: the automatic value
+        arguments |= {"value": None, "placeholder": f"automatic: {item.automatic}" if item.automatic else "automatic"}
+    found = place.number_input(**arguments | instead, key=key)
+    return item.default if found is None else item.kind(found)
+
+
+def has_widget(cls: type[Settings], names: Iterable[str]) -> list[str]:
+    """Those of the settings that pages offer."""
+    return [name for name in names if declared(cls)[name].widget]
