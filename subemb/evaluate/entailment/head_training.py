@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Split:
-    """Which of all pairs, numbered through the sets, train, choose between epochs, and are reported on: (n,) indices each."""
+    """(n,) indices of pairs, numbered through the sets, for each purpose."""
 
     train: np.ndarray
-    choose: np.ndarray
-    report: np.ndarray
+    choose: np.ndarray  # between epochs
+    report: np.ndarray  # the accuracy of the saved head
 
 
 def same_sentence(text: str) -> str:
@@ -98,14 +98,13 @@ _BATCHES_BETWEEN_MESSAGES = 25
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs as the training reads them. vectors: (s, D) float32 of distinct sentences. first, second: (n,) rows of it.
-    gold: (n,) labels. source: (n,) number of the data set."""
+    """n pairs as the training reads them."""
 
-    vectors: torch.Tensor
-    first: torch.Tensor
-    second: torch.Tensor
-    gold: torch.Tensor
-    source: np.ndarray
+    vectors: torch.Tensor  # (s, D) float32 of distinct sentences
+    first: torch.Tensor  # (n,) rows of ``vectors``
+    second: torch.Tensor  # (n,) rows of ``vectors``
+    gold: torch.Tensor  # (n,) labels
+    source: np.ndarray  # (n,) number of the data set
 
 
 def train_head(

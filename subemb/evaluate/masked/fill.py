@@ -22,12 +22,12 @@ MOST_FILLINGS = 100
 
 @dataclass(frozen=True)
 class Filling:
-    """One token for a mask. token: as read. probabilities, ranks: one for each side; the most probable token has rank 1."""
+    """One token for a mask."""
 
     token_id: int
-    token: str
-    probabilities: tuple[float, ...]
-    ranks: tuple[int, ...]
+    token: str  # as read
+    probabilities: tuple[float, ...]  # one for each side
+    ranks: tuple[int, ...]  # likewise; the most probable token has rank 1
 
 
 def entropy(answer: "torch.Tensor") -> float:
@@ -37,21 +37,16 @@ def entropy(answer: "torch.Tensor") -> float:
 
 @dataclass(frozen=True)
 class FilledMask:
-    """One mask. position: of its token in the row. fillings: the k best of every side, and the word masked, best first.
+    """One mask."""
 
-    kl: KL(first side || side) in nats over the whole vocabulary, one for each side, the first 0.
-    entropy: of each side's answer, in nats. masked: what stood there, "" if the mask was typed. masked_id: its token, None if it
-    has none or several.
-    """
-
-    position: int
-    fillings: tuple[Filling, ...]
+    position: int  # of its token in the row
+    fillings: tuple[Filling, ...]  # the k best of every side, and the word masked, best first
     k: int
-    kl: tuple[float, ...]
-    entropy: tuple[float, ...]
-    masked: str = ""
-    masked_pieces: int = 0
-    masked_id: int | None = None
+    kl: tuple[float, ...]  # KL(first side || side) in nats over the whole vocabulary, one for each side, the first 0
+    entropy: tuple[float, ...]  # of each side's answer, in nats
+    masked: str = ""  # what stood there, "" if the mask was typed
+    masked_pieces: int = 0  # tokens of what stood there
+    masked_id: int | None = None  # its token, None if it has none or several
 
     def top(self, side: int) -> tuple[Filling, ...]:
         """The k best of one side, in its order."""
@@ -70,20 +65,16 @@ class FilledMask:
 
 @dataclass(frozen=True)
 class Filled:
-    """A sentence whose masks were filled by every side.
+    """A sentence whose masks were filled by every side."""
 
-    sides: names, the first is the reference. sentence: as it was read, with the model's own mask. spellings: other spellings
-    of a mask that were replaced. tables: what was compressed on each side. vocabulary: tokens to choose from. tokens: of the row.
-    """
-
-    sides: tuple[str, ...]
-    sentence: str
-    mask_token: str
-    spellings: tuple[str, ...]
+    sides: tuple[str, ...]  # names; the first is the reference
+    sentence: str  # as it was read, with the model's own mask
+    mask_token: str  # that mask
+    spellings: tuple[str, ...]  # other spellings of a mask that were replaced
     masks: tuple[FilledMask, ...]
-    tables: tuple[SideTables, ...]
-    vocabulary: int
-    tokens: int
+    tables: tuple[SideTables, ...]  # what was compressed on each side
+    vocabulary: int  # tokens to choose from
+    tokens: int  # of the row
 
 
 def fill(
@@ -184,10 +175,10 @@ def kl_divergence(first: "torch.Tensor", second: "torch.Tensor") -> float:
 
 @dataclass(frozen=True)
 class HubModel:
-    """A model on the hub. name: its id. languages: in words."""
+    """A model on the hub."""
 
-    name: str
-    languages: str
+    name: str  # its id
+    languages: str  # in words
 
 
 #: All of them are there with safetensors and their masked-word head. ELECTRA's generators and MPNet work too, once they are

@@ -53,12 +53,12 @@ def with_own_masks(tokenizer, sentence: str) -> tuple[str, tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class Word:
-    """A word of a sentence. start, end: its characters. text: what stands there. ids: its tokens there."""
+    """A word of a sentence."""
 
-    start: int
+    start: int  # of its characters
     end: int
-    text: str
-    ids: tuple[int, ...]
+    text: str  # what stands there
+    ids: tuple[int, ...]  # its tokens there
 
 
 def words_of(tokenizer, sentence: str) -> tuple[Word, ...]:
@@ -146,10 +146,10 @@ HEAD_TEXTS = {
 
 @dataclass(frozen=True)
 class SideTables:
-    """What is compressed on a side. input: its input table. head: a key of HEAD_TEXTS."""
+    """What is compressed on a side."""
 
-    input: bool
-    head: str
+    input: bool  # its input table
+    head: str  # a key of HEAD_TEXTS
 
     @property
     def output(self) -> bool:

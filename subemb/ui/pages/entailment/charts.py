@@ -1,7 +1,4 @@
-"""Charts of the page Entailment: figures and the tables behind them, from plain numbers. Nothing is drawn here.
-
-Those by language are in :mod:`subemb.ui.pages.entailment.charts`.
-"""
+"""Charts of the page Entailment, of a pair, of a labelled set and by language: figures and the tables behind them. Nothing is drawn here."""
 
 import math
 from collections.abc import Sequence
