@@ -14,11 +14,10 @@ from typing import Any
 
 import streamlit as st
 
-from ...base.text import count_text, escape_markdown, seconds_text
-from ...evaluate.data.pairs import PairSet
+from ...base.text import escape_markdown, seconds_text
 from ...jobs.manager import Job, manager
 from ...jobs.task import Call
-from .text import counted, show_error
+from .text import show_error
 from .visit import Visit
 
 QUICK_SECONDS = 1.5  # a result that comes within this time is shown without a progress bar in between
@@ -70,23 +69,6 @@ def outcome_or_offer(visit: Visit, call: Call, what: str, offer: Callable[[], No
     if found is None and call.job is None:
         offer()
     return found
-
-
-def offer_set(visit: Visit, call: Call, pairs: PairSet, most: int, done: str, what: str, seconds: float, key: str) -> None:
-    """What working on a labelled set will cost, and the button.
-
-    most: pairs of a job. done: what is done to them, such as ``evaluated``. what: the same in detail. key: of the button.
-    """
-    too_many = len(pairs) > most
-    if too_many:
-        st.warning(f"At most {count_text(most)} pairs are {done}: choose a sample of these {count_text(len(pairs))}.")
-    if st.button("Evaluate", type="primary", icon=":material/play_arrow:", key=key, disabled=too_many):
-        begin(visit, call)
-        st.rerun()
-    st.caption(
-        f"{counted(len(pairs), 'pair')}, {what} with the original and with the compressed table: about "
-        f"{seconds_text(max(1.0, seconds))} on two free cores, a rough estimate. It can be cancelled."
-    )
 
 
 def _again(visit: Visit, call: Call, label: str, icon: str) -> None:

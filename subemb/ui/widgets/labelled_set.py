@@ -5,44 +5,84 @@ what is here. A link to results on somebody's file shows them as long as they ar
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import streamlit as st
 
-from ...base.text import escape_markdown, score_text
+from ...base.text import count_text, escape_markdown, score_text, seconds_text
 from ...evaluate.data.pairs import PairSet
 from ...evaluate.report import METRIC_HELP, METRIC_NAMES, Report, SideScores
+from ...evaluate.similarity.pairs import encoding_seconds
+from ...jobs.task import Call, Task
+from ...tasks.evaluations import MOST_PAIRS
 from ..shell.frame import Frame
 from ..shell.text import counted, errors_shown
+from ..shell.work import begin, outcome_or_offer
 from .pairs_source import choose_pairs, linked_digest
 from .scores import interval_sentence, interval_text, metric_delta, per_cent, range_text, skipped_rows
 
 
 def labelled_set_view(
     frame: Frame,
-    task: str,
+    data: str,
     about: str,
-    evaluated: Callable[[PairSet], Report | None],
-    kept: Callable[[str], Report | None],
+    evaluate: Task,
     results: Callable[[Report, bool], None],
+    cost: Callable[[Frame, PairSet, int], tuple[float, str]] | None = None,
+    choices: Sequence[Any] = (),
+    verbs: tuple[str, str] = ("Evaluating", "evaluated"),
     of: str = "run",
 ) -> None:
     """The whole tab.
 
-    task: of the data. about: what is measured, in markdown. evaluated: the report on pairs; while there is none it draws the button with
-    the cost, progress or an error. kept: the kept report on pairs of this digest. results: draws a report; told whether the choice of
-    data has said already what was read. of: what a kept result belongs to, in words.
+    data: what the pairs are labelled for, such as ``entailment``. about: what is measured, in markdown. evaluate: the task, of a subject,
+    pairs and ``choices``; its report is kept. results: draws a report; told whether the choice of data has said already what was read.
+    cost: of so many sides: rough seconds, and what is done to the pairs, in words; by default that of encoding them. verbs: what goes on,
+    and what is done to pairs. of: what a kept result belongs to, in words.
     """
-    key = f"{task}_set"  # of widgets and of the URL's parameters
+    key = f"{data}_set"  # of widgets and of the URL's parameters
     st.markdown(about)
-    pairs = choose_pairs(frame, task, key=key)
+    pairs = choose_pairs(frame, data, key=key)
     linked = linked_digest(key) if pairs is None else None
     with errors_shown():
-        report = evaluated(pairs) if pairs is not None else kept(linked[1]) if linked else None
+        report = None
+        if pairs is not None:
+            call = evaluate.call(frame.subject, pairs, *choices)
+            report = outcome_or_offer(
+                frame.visit,
+                call,
+                f"{verbs[0]} {counted(len(pairs), 'pair')}",
+                lambda: _offer(frame, call, pairs, cost or encoding_cost, verbs[1], f"{key}_run"),
+            )
+        elif linked:  # results on somebody's file, which are kept here even though the file is not
+            report = evaluate.kept(frame.subject, linked[1], *choices)
         if report is not None:
             results(report, pairs is not None)
         elif linked:
             st.caption(f"Results on that file are not kept on this server for the {of} above: give the file to compute them.")
+
+
+def _offer(frame: Frame, call: Call, pairs: PairSet, cost: Callable, done: str, key: str) -> None:
+    """What it will cost, and the button. done: what is done to the pairs, such as ``evaluated``. key: of the button."""
+    seconds, what = cost(frame, pairs, 2 if frame.adaptation is None else 3)
+    too_many = len(pairs) > MOST_PAIRS
+    if too_many:
+        st.warning(f"At most {count_text(MOST_PAIRS)} pairs are {done}: choose a sample of these {count_text(len(pairs))}.")
+    if st.button("Evaluate", type="primary", icon=":material/play_arrow:", key=key, disabled=too_many):
+        begin(frame.visit, call)
+        st.rerun()
+    st.caption(
+        f"{counted(len(pairs), 'pair')}, {what} with the original and with the compressed table: about "
+        f"{seconds_text(max(1.0, seconds))} on two free cores, a rough estimate. It can be cancelled."
+    )
+
+
+def encoding_cost(frame: Frame, pairs: PairSet, sides: int) -> tuple[float, str]:
+    """The cost where every side encodes every distinct sentence once."""
+    sentences = [*pairs.first, *pairs.second]
+    what = f"{counted(len(set(sentences)), 'distinct sentence')}, encoded"
+    return encoding_seconds(frame.model, sentences, sides), what
 
 
 # Parts of the results

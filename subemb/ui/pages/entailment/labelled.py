@@ -12,10 +12,9 @@ from ....evaluate.data.pairs import PairSet
 from ....evaluate.entailment.engines import EngineOption
 from ....evaluate.entailment.pairs import EntailmentReport
 from ....evaluate.similarity.pairs import encoding_seconds
-from ....tasks.evaluations import MOST_PAIRS, evaluate_entailment_set
+from ....tasks.evaluations import evaluate_entailment_set
 from ...shell.frame import Frame
 from ...shell.text import counted
-from ...shell.work import offer_set, outcome_or_offer
 from ...widgets.charts import PALETTE, download_csv, layout, show
 from ...widgets.labelled_set import heading, labelled_set_view, score_cards
 from ...widgets.scores import (
@@ -28,11 +27,41 @@ from ...widgets.scores import (
 from . import charts
 from .charts import FLIP_NAMES, label_name
 
+_PAIR_COST = 1.25  # a classifier reads pairs, whose lengths differ more than those of sentences
 ALL = "all flipped"
 MOST_FLIPS = 1000  # rows of the table on the page; the download has all pairs
 KAPPA_HELP = (
     "Cohen's kappa: agreement beyond what two judges with the same habits would reach by chance; 1 is perfect, 0 is chance."
 )
+LABELLED = "as labelled"
+#: Colours of answers; not those of sides, which mean something else on this page.
+ANSWER_COLOURS = (PALETTE[2], PALETTE[7], PALETTE[4])
+#: A side leans to an answer from this share of all pairs, and if it gives it so much more often than people did.
+LEANS_FROM, LEANS_MORE = 0.6, 0.2
+#: From this share on, a segment of a bar is long enough for its number.
+SHORTEST_NUMBERED = 7
+
+
+def entailment_set_view(frame: Frame, engine: EngineOption) -> None:
+    """The whole tab."""
+    labelled_set_view(
+        frame,
+        "entailment",
+        "Pairs of premise and hypothesis with the label that people gave them: how many are judged alike, before and after "
+        "compression? Several files for several languages can be judged in one go.",
+        evaluate_entailment_set,
+        results,
+        cost=reading_cost if engine.choice.head is None else None,
+        choices=(engine.choice,),
+        verbs=("Judging", "judged"),
+        of="run and judge",
+    )
+
+
+def reading_cost(frame: Frame, pairs: PairSet, sides: int) -> tuple[float, str]:
+    """Rough seconds of a classifier, and what it does, in words."""
+    joined = [f"{first} {second}" for first, second in zip(pairs.first, pairs.second, strict=True)]
+    return _PAIR_COST * encoding_seconds(frame.model, joined, sides), "each read as one text"
 
 
 def results(report: EntailmentReport, described: bool) -> None:
@@ -51,6 +80,9 @@ def results(report: EntailmentReport, described: bool) -> None:
     download_csv(
         charts.pairs_table(report), "subemb-entailment-pairs.csv", "entailment_pairs_download", "Download all pairs as CSV"
     )
+
+
+# Accuracy
 
 
 def accuracy_cards(report: EntailmentReport) -> None:
@@ -78,201 +110,23 @@ def agreement_sentence(report: EntailmentReport, side: str) -> str:
     )
 
 
-def confusion_view(report: EntailmentReport) -> None:
-    """Confusion matrices of all sides, on one colour scale."""
-    st.subheader("What was taken for what", anchor=False)
-    figures = {side: charts.confusion_chart(report.labels, score, side) for side, score in report.scores.items()}
-    alts = {side: confusion_alt(report, side) for side in report.sides}
-    side_columns(figures, alts, charts.confusion_table(report), "entailment_confusion", "subemb-entailment-confusion.csv")
-    st.caption("Rows: the label people gave. Columns: what the side says. Colour: share of the row, 0 to 100 % on every side.")
+# Answers
 
 
-def confusion_alt(report: EntailmentReport, side: str) -> str:
-    """A confusion matrix in words: how much of each label was judged as labelled."""
-    parts = []
-    for place, row in enumerate(report.scores[side].confusion):
-        total = sum(row)
-        share = per_cent(row[place] / total) if total else "no pair"
-        parts.append(f"{label_name(report.labels[place])}: {row[place]:,} of {total:,} judged as labelled ({share})")
-    return f"Confusion matrix, {side}. " + "; ".join(parts)
-
-
-def languages_view(report: EntailmentReport) -> None:
-    """Accuracy and its change by language."""
-    st.subheader("By language", anchor=False)
-    order = charts.HIGHEST_BEFORE
-    if len(report.sides) > 1:
-        order = st.segmented_control(
-            "Order of the languages",
-            charts.ORDERS,
-            default=charts.LARGEST_LOSS,
-            required=True,
-            key="language_order",
-            bind="query-params",
-        )
-    table = charts.language_table(report, order)
-    if len(report.sides) > 1:
-        st.markdown(languages_sentence(table, report))
-    guess = charts.commonest_share(report.gold)
-    unknown = unknown_sentence(table, report, guess)
-    if unknown:
-        st.markdown(unknown)
-    columns = st.columns(2) if len(report.sides) > 1 else [st.container()]
-    with columns[0]:
-        figure = charts.accuracy_chart(table, report.sides, order, guess)
-        show(figure, languages_alt(table, report), table.round(2), "entailment_languages", "subemb-entailment-languages.csv")
-    if len(report.sides) > 1:
-        changes = table[[name for name in table if "change" in name or name in ("language", "script", "pairs")]]
-        with columns[1]:
-            figure = charts.change_chart(table, report.sides, order)
-            show(figure, changes_alt(table, report), changes.round(2), "entailment_changes", "subemb-entailment-changes.csv")
-    st.caption(
-        "Under each language: the script of most of its sentences. Intervals of accuracies are Wilson's, of changes the paired "
-        f"bootstrap's ({count_text(report.resamples)} draws)."
-    )
-
-
-def languages_sentence(table: pd.DataFrame, report: EntailmentReport) -> str:
-    """Which language lost most and least, with its script and how many tokens the vocabulary has for it; in markdown."""
-    side = report.sides[1]
-    column = f"{side}, change"
-    ordered = table.sort_values(column, kind="stable")
-    worst, best = ordered.iloc[0], ordered.iloc[-1]
-
-    def told(row: pd.Series) -> str:
-        script = (
-            f" ({escape_markdown(str(row['script']))} script, {counted(int(row['tokens of the script']), 'token')} of the vocabulary)"
-            if row["script"]
-            else ""
-        )
-        return f"**{score_text(row[column] / 100, signed=True)} points** in {escape_markdown(str(row['language']))}{script}"
-
-    return f"On the {escape_markdown(side)} side accuracy changes from {told(worst)}, the lowest, to {told(best)}, the highest."
-
-
-def unknown_sentence(table: pd.DataFrame, report: EntailmentReport, guess: float) -> str:
-    """Languages in which the first side itself may be guessing, in markdown; empty if there is none.
-
-    guess: accuracy of always giving the commonest label, 0..1.
-    """
-    reference = report.sides[0]
-    found = [str(row["language"]) for _, row in table.iterrows() if row[f"{reference} from"] <= 100 * guess]
-    if not found:
-        return ""
-    return (
-        f"In {escape_markdown(', '.join(found))} already **{escape_markdown(reference)}** is not clearly better than giving the "
-        "commonest label to every pair (its interval reaches down to the dotted line): where nothing is known, little can be lost."
-    )
-
-
-def languages_alt(table: pd.DataFrame, report: EntailmentReport) -> str:
-    """Accuracies by language in words."""
-    parts = [
-        f"{row['language']} " + " to ".join(f"{row[f'{side}, %']:.1f} %" for side in report.sides)
-        for _, row in table.iterrows()
-    ]
-    return f"Accuracy by language, {' and '.join(report.sides)}: " + "; ".join(parts)
-
-
-def changes_alt(table: pd.DataFrame, report: EntailmentReport) -> str:
-    """Changes by language in words."""
-    parts = [
-        f"{row['language']} " + ", ".join(score_text(row[f"{side}, change"] / 100, signed=True) for side in report.sides[1:])
-        for _, row in table.iterrows()
-    ]
-    return "Change of accuracy in points by language: " + "; ".join(parts)
-
-
-def flips_view(report: EntailmentReport) -> None:
-    """Pairs that a side judges differently from the first, with a filter by what became of them."""
-    if len(report.sides) < 2:
+def answers_view(report: EntailmentReport) -> None:
+    """How often every answer is given by people and by every side."""
+    if not len(report):
         return
-    reference, *others = report.sides
-    st.subheader("Flipped pairs", anchor=False)
-    side = others[0]
-    if len(others) > 1:
-        side = st.segmented_control(
-            f"Compared with {reference}", others, default=side, required=True, key="flips_side", bind="query-params"
-        )
-    table = charts.flips_table(report, side)
-    if table.empty:
-        st.caption(f"Both sides judge all {counted(len(report), 'pair')} alike.")
-        return
-    counts = table["what became of it"].value_counts()
-    names = {ALL: f"{ALL} ({count_text(len(table))})"}
-    names |= {name: f"{name} ({count_text(int(counts.get(name, 0)))})" for name in FLIP_NAMES.values()}
-    kind = st.segmented_control(
-        "Which pairs", list(names), default=ALL, required=True, key="flips", format_func=names.get, persist_state="session"
+    st.subheader("Which answers are given", anchor=False)
+    for sentence in answers_sentences(report, is_head=report.engine.startswith("entailment head")):
+        st.markdown(sentence)
+    show(
+        answers_chart(report),
+        answers_alt(report),
+        answers_table(report).round(2),
+        "entailment_answers",
+        "subemb-entailment-answers.csv",
     )
-    shown = table if kind == ALL else table[table["what became of it"] == kind]
-    if shown.empty:
-        st.caption(f"No pair: {kind}.")
-        return
-    note = "" if len(shown) <= MOST_FLIPS else f" The first {count_text(MOST_FLIPS)} of {count_text(len(shown))} are listed."
-    st.caption(
-        f"The largest change of probabilities first; probabilities in %, {escape_markdown(reference)} beside "
-        f"{escape_markdown(side)}.{note}"
-    )
-    shown = shown.head(MOST_FLIPS)
-    numbers = {name: st.column_config.NumberColumn(format="%.1f") for name in shown.select_dtypes("float")}
-    st.dataframe(
-        shown,
-        hide_index=True,
-        key="entailment_flips",
-        height=min(460, 38 + 35 * len(shown)),
-        column_config={
-            **numbers,
-            "premise": st.column_config.TextColumn(width="medium"),
-            "hypothesis": st.column_config.TextColumn(width="medium"),
-        },
-        alt=f"{counted(len(shown), 'pair')} that {side} judges differently from {reference}, with all probabilities",
-    )
-
-
-_PAIR_COST = 1.25  # a classifier reads pairs, whose lengths differ more than those of sentences
-
-
-def entailment_set_view(frame: Frame, engine: EngineOption) -> None:
-    """The whole tab."""
-    labelled_set_view(
-        frame,
-        "entailment",
-        "Pairs of premise and hypothesis with the label that people gave them: how many are judged alike, before and after "
-        "compression? Several files for several languages can be judged in one go.",
-        evaluated=lambda pairs: computed(frame, engine, pairs),
-        kept=lambda digest: evaluate_entailment_set.kept(frame.subject, digest, engine.choice),
-        results=results,
-        of="run and judge",
-    )
-
-
-def computed(frame: Frame, engine: EngineOption, pairs: PairSet) -> EntailmentReport | None:
-    """The result for the chosen pairs; while there is none, the button, progress or an error is drawn."""
-    call = evaluate_entailment_set.call(frame.subject, pairs, engine.choice)
-
-    def offer() -> None:
-        seconds, what = estimate(frame, engine, pairs, 2 if frame.adaptation is None else 3)
-        offer_set(frame.visit, call, pairs, MOST_PAIRS, "judged", what, seconds, "entailment_set_run")
-
-    return outcome_or_offer(frame.visit, call, f"Judging {counted(len(pairs), 'pair')}", offer)
-
-
-def estimate(frame: Frame, engine: EngineOption, pairs: PairSet, sides: int) -> tuple[float, str]:
-    """Rough seconds, and what is done, in words."""
-    if engine.choice.head is None:
-        joined = [f"{first} {second}" for first, second in zip(pairs.first, pairs.second, strict=True)]
-        return _PAIR_COST * encoding_seconds(frame.model, joined, sides), "each read as one text"
-    sentences = [*pairs.first, *pairs.second]
-    return encoding_seconds(frame.model, sentences, sides), f"{counted(len(set(sentences)), 'distinct sentence')}, encoded"
-
-
-LABELLED = "as labelled"
-#: Colours of answers; not those of sides, which mean something else on this page.
-ANSWER_COLOURS = (PALETTE[2], PALETTE[7], PALETTE[4])
-#: A side leans to an answer from this share of all pairs, and if it gives it so much more often than people did.
-LEANS_FROM, LEANS_MORE = 0.6, 0.2
-#: From this share on, a segment of a bar is long enough for its number.
-SHORTEST_NUMBERED = 7
 
 
 def answer_shares(report: EntailmentReport) -> dict[str, np.ndarray]:
@@ -369,17 +223,161 @@ def answers_alt(report: EntailmentReport) -> str:
     return "Share of each answer. " + "; ".join(parts) + "."
 
 
-def answers_view(report: EntailmentReport) -> None:
-    """How often every answer is given by people and by every side."""
-    if not len(report):
+# Confusion
+
+
+def confusion_view(report: EntailmentReport) -> None:
+    """Confusion matrices of all sides, on one colour scale."""
+    st.subheader("What was taken for what", anchor=False)
+    figures = {side: charts.confusion_chart(report.labels, score, side) for side, score in report.scores.items()}
+    alts = {side: confusion_alt(report, side) for side in report.sides}
+    side_columns(figures, alts, charts.confusion_table(report), "entailment_confusion", "subemb-entailment-confusion.csv")
+    st.caption("Rows: the label people gave. Columns: what the side says. Colour: share of the row, 0 to 100 % on every side.")
+
+
+def confusion_alt(report: EntailmentReport, side: str) -> str:
+    """A confusion matrix in words: how much of each label was judged as labelled."""
+    parts = []
+    for place, row in enumerate(report.scores[side].confusion):
+        total = sum(row)
+        share = per_cent(row[place] / total) if total else "no pair"
+        parts.append(f"{label_name(report.labels[place])}: {row[place]:,} of {total:,} judged as labelled ({share})")
+    return f"Confusion matrix, {side}. " + "; ".join(parts)
+
+
+# Languages
+
+
+def languages_view(report: EntailmentReport) -> None:
+    """Accuracy and its change by language."""
+    st.subheader("By language", anchor=False)
+    order = charts.HIGHEST_BEFORE
+    if len(report.sides) > 1:
+        order = st.segmented_control(
+            "Order of the languages",
+            charts.ORDERS,
+            default=charts.LARGEST_LOSS,
+            required=True,
+            key="language_order",
+            bind="query-params",
+        )
+    table = charts.language_table(report, order)
+    if len(report.sides) > 1:
+        st.markdown(languages_sentence(table, report))
+    guess = charts.commonest_share(report.gold)
+    unknown = unknown_sentence(table, report, guess)
+    if unknown:
+        st.markdown(unknown)
+    columns = st.columns(2) if len(report.sides) > 1 else [st.container()]
+    with columns[0]:
+        figure = charts.accuracy_chart(table, report.sides, order, guess)
+        show(figure, languages_alt(table, report), table.round(2), "entailment_languages", "subemb-entailment-languages.csv")
+    if len(report.sides) > 1:
+        changes = table[[name for name in table if "change" in name or name in ("language", "script", "pairs")]]
+        with columns[1]:
+            figure = charts.change_chart(table, report.sides, order)
+            show(figure, changes_alt(table, report), changes.round(2), "entailment_changes", "subemb-entailment-changes.csv")
+    st.caption(
+        "Under each language: the script of most of its sentences. Intervals of accuracies are Wilson's, of changes the paired "
+        f"bootstrap's ({count_text(report.resamples)} draws)."
+    )
+
+
+def languages_sentence(table: pd.DataFrame, report: EntailmentReport) -> str:
+    """Which language lost most and least, with its script and how many tokens the vocabulary has for it; in markdown."""
+    side = report.sides[1]
+    column = f"{side}, change"
+    ordered = table.sort_values(column, kind="stable")
+    worst, best = ordered.iloc[0], ordered.iloc[-1]
+
+    def told(row: pd.Series) -> str:
+        script = (
+            f" ({escape_markdown(str(row['script']))} script, {counted(int(row['tokens of the script']), 'token')} of the vocabulary)"
+            if row["script"]
+            else ""
+        )
+        return f"**{score_text(row[column] / 100, signed=True)} points** in {escape_markdown(str(row['language']))}{script}"
+
+    return f"On the {escape_markdown(side)} side accuracy changes from {told(worst)}, the lowest, to {told(best)}, the highest."
+
+
+def unknown_sentence(table: pd.DataFrame, report: EntailmentReport, guess: float) -> str:
+    """Languages in which the first side itself may be guessing, in markdown; empty if there is none.
+
+    guess: accuracy of always giving the commonest label, 0..1.
+    """
+    reference = report.sides[0]
+    found = [str(row["language"]) for _, row in table.iterrows() if row[f"{reference} from"] <= 100 * guess]
+    if not found:
+        return ""
+    return (
+        f"In {escape_markdown(', '.join(found))} already **{escape_markdown(reference)}** is not clearly better than giving the "
+        "commonest label to every pair (its interval reaches down to the dotted line): where nothing is known, little can be lost."
+    )
+
+
+def languages_alt(table: pd.DataFrame, report: EntailmentReport) -> str:
+    """Accuracies by language in words."""
+    parts = [
+        f"{row['language']} " + " to ".join(f"{row[f'{side}, %']:.1f} %" for side in report.sides)
+        for _, row in table.iterrows()
+    ]
+    return f"Accuracy by language, {' and '.join(report.sides)}: " + "; ".join(parts)
+
+
+def changes_alt(table: pd.DataFrame, report: EntailmentReport) -> str:
+    """Changes by language in words."""
+    parts = [
+        f"{row['language']} " + ", ".join(score_text(row[f"{side}, change"] / 100, signed=True) for side in report.sides[1:])
+        for _, row in table.iterrows()
+    ]
+    return "Change of accuracy in points by language: " + "; ".join(parts)
+
+
+# Flipped pairs
+
+
+def flips_view(report: EntailmentReport) -> None:
+    """Pairs that a side judges differently from the first, with a filter by what became of them."""
+    if len(report.sides) < 2:
         return
-    st.subheader("Which answers are given", anchor=False)
-    for sentence in answers_sentences(report, is_head=report.engine.startswith("entailment head")):
-        st.markdown(sentence)
-    show(
-        answers_chart(report),
-        answers_alt(report),
-        answers_table(report).round(2),
-        "entailment_answers",
-        "subemb-entailment-answers.csv",
+    reference, *others = report.sides
+    st.subheader("Flipped pairs", anchor=False)
+    side = others[0]
+    if len(others) > 1:
+        side = st.segmented_control(
+            f"Compared with {reference}", others, default=side, required=True, key="flips_side", bind="query-params"
+        )
+    table = charts.flips_table(report, side)
+    if table.empty:
+        st.caption(f"Both sides judge all {counted(len(report), 'pair')} alike.")
+        return
+    counts = table["what became of it"].value_counts()
+    names = {ALL: f"{ALL} ({count_text(len(table))})"}
+    names |= {name: f"{name} ({count_text(int(counts.get(name, 0)))})" for name in FLIP_NAMES.values()}
+    kind = st.segmented_control(
+        "Which pairs", list(names), default=ALL, required=True, key="flips", format_func=names.get, persist_state="session"
+    )
+    shown = table if kind == ALL else table[table["what became of it"] == kind]
+    if shown.empty:
+        st.caption(f"No pair: {kind}.")
+        return
+    note = "" if len(shown) <= MOST_FLIPS else f" The first {count_text(MOST_FLIPS)} of {count_text(len(shown))} are listed."
+    st.caption(
+        f"The largest change of probabilities first; probabilities in %, {escape_markdown(reference)} beside "
+        f"{escape_markdown(side)}.{note}"
+    )
+    shown = shown.head(MOST_FLIPS)
+    numbers = {name: st.column_config.NumberColumn(format="%.1f") for name in shown.select_dtypes("float")}
+    st.dataframe(
+        shown,
+        hide_index=True,
+        key="entailment_flips",
+        height=min(460, 38 + 35 * len(shown)),
+        column_config={
+            **numbers,
+            "premise": st.column_config.TextColumn(width="medium"),
+            "hypothesis": st.column_config.TextColumn(width="medium"),
+        },
+        alt=f"{counted(len(shown), 'pair')} that {side} judges differently from {reference}, with all probabilities",
     )

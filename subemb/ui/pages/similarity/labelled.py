@@ -6,13 +6,11 @@ import pandas as pd
 import streamlit as st
 
 from ....base.text import count_text, escape_markdown, plotly_text
-from ....evaluate.data.pairs import PairSet
 from ....evaluate.report import METRIC_NAMES
-from ....evaluate.similarity.pairs import SimilarityReport, encoding_seconds
-from ....tasks.evaluations import MOST_PAIRS, evaluate_similarity_set
+from ....evaluate.similarity.pairs import SimilarityReport
+from ....tasks.evaluations import evaluate_similarity_set
 from ...shell.frame import Frame
 from ...shell.text import counted, shortened
-from ...shell.work import offer_set, outcome_or_offer
 from ...widgets.charts import download_csv, show
 from ...widgets.labelled_set import differences_in_words, heading, labelled_set_view, score_cards
 from . import charts
@@ -27,23 +25,9 @@ def similarity_set_view(frame: Frame) -> None:
         "similarity",
         "Pairs of sentences with what people said of them: how well does the cosine of their vectors agree, before and after "
         "compression?",
-        evaluated=lambda pairs: computed(frame, pairs),
-        kept=lambda digest: evaluate_similarity_set.kept(frame.subject, digest),
-        results=results,
+        evaluate_similarity_set,
+        results,
     )
-
-
-def computed(frame: Frame, pairs: PairSet) -> SimilarityReport | None:
-    """The result for the chosen pairs; while there is none, the button, progress or an error is drawn."""
-    call = evaluate_similarity_set.call(frame.subject, pairs)
-
-    def offer() -> None:
-        sentences = [*pairs.first, *pairs.second]
-        what = f"{counted(len(set(sentences)), 'distinct sentence')}, encoded"
-        seconds = encoding_seconds(frame.model, sentences, 2 if frame.adaptation is None else 3)
-        offer_set(frame.visit, call, pairs, MOST_PAIRS, "evaluated", what, seconds, "similarity_set_run")
-
-    return outcome_or_offer(frame.visit, call, f"Evaluating {counted(len(pairs), 'pair')}", offer)
 
 
 # Results
