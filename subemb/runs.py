@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .base.errors import InputError
+from .base.plain import from_plain
 from .base.progress import ProgressCallback, part_of, report
 from .base.store import Memory, Stamp, Store, content_key, stamp_of
 from .codec.settings import CompressionSettings
@@ -34,27 +35,16 @@ MEASURING_SECONDS = 6e-11  # for each query, token and dimension; measured on tw
 
 @dataclass(frozen=True)
 class Run:
-    """Everything the cards and tables show about one finished run. Plain types only.
-
-    model: ``name``, ``revision``, ``source``, ``identity``, ``vocabulary`` (V), ``dim`` (D), ``parameters``,
-        ``tokenizer_size``.
-    settings: resolved settings.
-    size: what the compressed table stores.
-    quality: ``relative_error``, ``weighted_error`` (or None), ``mean_cosine``, ``cosine_quantiles`` ({"0.05": ..., ...}),
-        ``per_subspace``, ``neighbours_kept`` (share of the 10 nearest), ``neighbours_sample`` (tokens asked),
-        ``distinct_tuples`` and ``colliding_tokens`` (or None without codes).
-    history: one dict per iteration: ``iteration``, ``error``, ``per_subspace``.
-    seconds: ``load``, ``compress``, ``measure``.
-    """
+    """Everything the cards and tables show about one finished run. Plain types only."""
 
     key: str
-    model: dict[str, Any]
-    settings: CompressionSettings
-    size: Size
-    quality: dict[str, Any]
-    history: list[dict[str, Any]] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-    version: str = __version__
+    model: dict[str, Any]  # as describe: name, revision, source, identity, vocabulary (V), dim (D), parameters, tokenizer_size
+    settings: CompressionSettings  # resolved
+    size: Size  # what the compressed table stores
+    quality: dict[str, Any]  # as measure
+    history: list[dict[str, Any]] = field(default_factory=list)  # one for each iteration: iteration, error, per_subspace
+    seconds: dict[str, float] = field(default_factory=dict)  # load, compress, measure
+    version: str = __version__  # of subemb
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types."""
@@ -66,9 +56,7 @@ class Run:
         values = dict(values)
         if values.pop("format", None) != FORMAT:
             raise InputError("this run was written by another version of subemb; run it again")
-        values["settings"] = CompressionSettings.from_dict(values["settings"])
-        values["size"] = Size(**values["size"])
-        return cls(**values)
+        return from_plain(cls, values)
 
 
 def run_key(identity: str, settings: CompressionSettings) -> str:
@@ -156,7 +144,12 @@ def neighbour_queries(vocabulary: int) -> int:
 def measure(
     table, compressed: "Compressed", weights=None, progress: ProgressCallback | None = None, seed: int = 0
 ) -> dict[str, Any]:
-    """The numbers of the quality card; see :class:`Run`."""
+    """The numbers of the quality card, in JSON types.
+
+    ``relative_error``, ``weighted_error`` (or None), ``mean_cosine``, ``cosine_quantiles`` ({"0.05": ..., ...}), ``per_subspace``,
+    ``neighbours_kept`` (share of the 10 nearest), ``neighbours_sample`` (tokens asked), ``distinct_tuples`` and ``colliding_tokens``
+    (or None without codes).
+    """
     from .analysis import neighbours_kept, reconstruction_error
 
     report(progress, "measuring the reconstruction", 0.0)

@@ -5,9 +5,7 @@ A checkpoint is one safetensors file whose header holds the facts (step, history
 
 import json
 import math
-import os
 import time
-import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +15,7 @@ import numpy as np
 import torch
 
 from ..base.errors import Cancelled, InputError
+from ..base.paths import write_files
 from ..base.progress import ProgressCallback, report
 from .settings import AdaptationSettings
 from .students import OriginalStudent, Student
@@ -270,20 +269,13 @@ def write_state(folder: Path, tensors: dict[str, torch.Tensor], facts: dict[str,
         {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
         {"facts": json.dumps({"format": FORMAT, **facts})},
     )
-    staging = folder / f".{STATE_FILE}.{uuid.uuid4().hex}"
     try:
-        with staging.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(staging, folder / STATE_FILE)
+        write_files(folder, {STATE_FILE: content})
     except OSError as error:
         raise InputError(
             f"the checkpoint ({len(content):,} bytes) could not be written to {folder} ({error.strerror}): free some space, or set "
             "SUBEMB_CACHE to a folder on another disk; what was saved before is still there"
         ) from error
-    finally:
-        staging.unlink(missing_ok=True)
 
 
 def read_state(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:

@@ -41,13 +41,12 @@ def cache_folder(part: str) -> Path:
 
 
 def write_files(folder: Path, files: dict[str, bytes]) -> None:
-    """Write files into a folder, made if need be, and rename them into place together: a reader sees whole files only.
+    """Write files into a folder that is there, and rename them into place together: a reader sees whole files only.
 
     Raises OSError; then no file is changed, unless the disk fails while they are renamed.
     """
     staged: list[tuple[Path, Path]] = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             staging = folder / f".{name}.{uuid.uuid4().hex}"
             staged.append((staging, folder / name))

@@ -117,6 +117,7 @@ def _write(folder: Path, files: dict[str, bytes]) -> None:
     """Write all files in one step. Raises InputError if the folder holds something else, or cannot be written."""
     check_may_write(folder)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         write_files(folder, files)
     except OSError as error:
         raise InputError(

@@ -33,20 +33,15 @@ LONG_GRACE_SECONDS = {"adapt": 60.0}  # a step or a score is finished, and what 
 
 
 class Lane:
-    """Fields are guarded by the manager's lock; the worker is read by the lane's thread alone.
-
-    grace: seconds that a function has to notice a cancel.
-    queue: jobs waiting. background: warming jobs, run when the queue is empty. warmed: function -> its
-    latest warming job, and the arguments.
-    current: the job that the worker has, or is still being made to leave.
-    """
+    """A worker process and its queue. Fields are guarded by the manager's lock; the worker is read by the lane's thread alone."""
 
     def __init__(self, manager: "JobManager", name: str):
-        self.name, self.grace = name, LONG_GRACE_SECONDS.get(name, GRACE_SECONDS)
-        self.queue: deque[Job] = deque()
-        self.background: deque[Job] = deque()
-        self.warmed: dict[str, tuple[Job, dict[str, Any]]] = {}
-        self.current: Job | None = None
+        self.name = name
+        self.grace = LONG_GRACE_SECONDS.get(name, GRACE_SECONDS)  # seconds that a function has to notice a cancel
+        self.queue: deque[Job] = deque()  # jobs waiting
+        self.background: deque[Job] = deque()  # warming jobs, run when the queue is empty
+        self.warmed: dict[str, tuple[Job, dict[str, Any]]] = {}  # function -> its latest warming job, and the arguments
+        self.current: Job | None = None  # the job that the worker has, or is still being made to leave
         self.worker: WorkerProcess | None = None
         self._manager = manager
         self._changed = threading.Condition(manager.lock)
@@ -195,7 +190,7 @@ class Lane:
         with self._changed:
             self.worker = None
             lost = [(function, arguments) for function, (job, arguments) in self.warmed.items() if job.state == "done"]
-            for function, arguments in lost:  # only what succeeded, lest a warming that crashes does so for ever
+            for function, arguments in lost:  # only what succeeded: a warming that crashes is not tried again
                 del self.warmed[function]
                 if not self._manager.is_closed:
                     self._manager.warm(self.name, function, arguments)

@@ -125,7 +125,7 @@ class Worker:
         self._sending = threading.Lock()  # a function may report from several threads of its own, as downloads do
 
     def serve(self) -> None:
-        """Run what comes, for ever; the process ends when the parent's end of the pipe closes."""
+        """Run what comes; the process ends when the parent's end of the pipe closes."""
         threading.Thread(target=self._listen, daemon=True).start()
         threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
         while True:
@@ -328,4 +328,4 @@ class WorkerProcess:
                 self._lines.append(text)
                 logger.debug("worker %d: %s", self.pid, text)
         except (OSError, ValueError):
-            pass  # closed under our hands at the end
+            pass  # the pipe is closed when the process ends

@@ -28,18 +28,15 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Export:
-    """One file to download. name: the file's. bytes: of it. files: what is in it, name and bytes; of an archive, with its folder.
+    """One file to download."""
 
-    folder: the directory in an archive, or "". checked: of ONNX, what an OnnxCheck says.
-    """
-
-    kind: str
-    key: str
-    name: str
-    bytes: int
-    files: tuple[tuple[str, int], ...]
-    folder: str = ""
-    checked: dict[str, Any] = field(default_factory=dict)
+    kind: str  # one of KINDS
+    key: str  # in EXPORTS
+    name: str  # of the file
+    bytes: int  # of the file
+    files: tuple[tuple[str, int], ...]  # what is in it: name and bytes
+    folder: str = ""  # the directory in an archive
+    checked: dict[str, Any] = field(default_factory=dict)  # of ONNX, what an OnnxCheck says
 
     @property
     def path(self) -> Path:

@@ -24,14 +24,13 @@ MODELS, TABLES = Memory(2), Memory(4)
 
 @dataclass(frozen=True)
 class Subject:
-    """What is compared, as jobs are told: a model by name, its content's key, a kept run of it (None: the original only), and an
-    adaptation that began with that run (None: none)."""
+    """What is compared, as jobs are told."""
 
-    name: str
-    revision: str | None
-    identity: str
-    run_key: str | None
-    adapted_key: str | None = None
+    name: str  # of the model
+    revision: str | None  # of the model
+    identity: str  # key of the model's content
+    run_key: str | None  # a finished run of it, or None for the original only
+    adapted_key: str | None = None  # an adaptation that began with that run, or None
 
     @property
     def content(self) -> tuple[str | None, ...]:

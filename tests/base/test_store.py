@@ -240,6 +240,7 @@ def test_two_processes_may_put_the_same_key(cache, caplog):
 
 
 def test_files_are_written_together_or_not_at_all(tmp_path):
+    (tmp_path / "new").mkdir()
     write_files(tmp_path / "new", {"a": b"1", "b": b"2"})
     write_files(tmp_path / "new", {"a": b"3"})
     assert {path.name: path.read_bytes() for path in (tmp_path / "new").iterdir()} == {"a": b"3", "b": b"2"}

@@ -1,13 +1,13 @@
 """A page reads each model folder once, however often it asks for the model, and a rerun reads none."""
 
 import pytest
-import streamlit as st
 from apps import APP, checked, open_app, own_folders
 from checkpoints import SPECIAL, WORDS, make_bert
 
 from subemb.codec.settings import CompressionSettings
 from subemb.models import checkpoint
 from subemb.runs import run_and_keep
+from subemb.ui.shell.models import list_again
 from subemb.ui.shell.request import Request
 
 QUICK = CompressionSettings("product", subspaces=2, codebook_size=8, iterations=1)
@@ -25,8 +25,7 @@ def request_of_small(tmp_path_factory):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_reads_each_folder_once_and_a_rerun_none(request_of_small, page, monkeypatch):
-    st.cache_data.clear()
-    st.cache_resource.clear()
+    list_again()
     checkpoint.forget_checkpoints()
     read = []
     really = checkpoint.read_checkpoint

@@ -66,6 +66,7 @@ def save_head(head: "EntailmentHead", folder: str | os.PathLike | None = None) -
     except (TypeError, ValueError) as error:
         raise InputError(f"the card of an entailment head must be plain JSON values: {error}") from error
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         write_files(folder, {TENSORS_FILE: content, CARD_FILE: described.encode()})
     except OSError as error:
         raise InputError(

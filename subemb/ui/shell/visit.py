@@ -19,26 +19,21 @@ _STOPPED = "Stopped. What was computed before is still here."
 
 @dataclass
 class Visit:
-    """token: who this is, for shared jobs. shown: the run on the page, or None for the example. running: key and request of
-    the job this visitor waits for. runs: keys of every run seen in this visit, in order. link_problem: what was wrong with
-    the link. notice: one message to show once. failure: why the last run failed. text: the one given last for count weights;
-    runs do not keep it. downloaded: a model to choose now. form_follows: whether the form is to take up the run
-    shown. revisions: which revision of a downloaded model was asked for. adapted: key of the adaptation shown as a third side.
-    """
+    """What one visitor is looking at and waiting for."""
 
-    token: str = field(default_factory=lambda: uuid.uuid4().hex)
-    shown: Request | None = None
-    shown_key: str | None = None
-    running: tuple[str, Request] | None = None
-    runs: list[str] = field(default_factory=list)
-    link_problem: str | None = None
-    notice: str | None = None
-    failure: str | None = None
-    text: str | None = None
-    downloaded: str | None = None
-    form_follows: bool = False
-    revisions: dict[str, str | None] = field(default_factory=dict)
-    adapted: str | None = None
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)  # who this is, for shared jobs
+    shown: Request | None = None  # the run on the page, or None for the example
+    shown_key: str | None = None  # key of that run, once it is known
+    running: tuple[str, Request] | None = None  # key and request of the job this visitor waits for
+    runs: list[str] = field(default_factory=list)  # keys of every run seen in this visit, in order
+    link_problem: str | None = None  # what was wrong with the link
+    notice: str | None = None  # one message to show once
+    failure: str | None = None  # why the last run failed
+    text: str | None = None  # the one given last for count weights; runs do not keep it
+    downloaded: str | None = None  # a model to choose now
+    form_follows: bool = False  # whether the form is to take up the run shown
+    revisions: dict[str, str | None] = field(default_factory=dict)  # which revision of a downloaded model was asked for
+    adapted: str | None = None  # key of the adaptation shown as a third side
 
     @property
     def request(self) -> Request:
