@@ -140,12 +140,6 @@ def test_import_is_cheap(statement):
     assert done.stdout.strip() == ""
 
 
-def test_only_pages_import_streamlit():
-    importing = {path for path in (ROOT / "subemb").rglob("*.py") if "streamlit" in _imported(path)}
-    outside = {path.relative_to(ROOT).as_posix() for path in importing if ROOT / "subemb" / "ui" not in path.parents}
-    assert outside == {"subemb/commands/app.py"}  # it starts the server
-
-
 WITHOUT_THE_APP = """
 import sys
 for name in ("streamlit", "plotly", "pandas", "pyarrow", "umap", "numba", "altair", "pydeck"):

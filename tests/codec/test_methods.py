@@ -1,6 +1,5 @@
 """What every method says about itself is there, and is true."""
 
-import ast
 import subprocess
 import sys
 from dataclasses import fields
@@ -9,7 +8,6 @@ import pytest
 import torch
 from made_results import made_result
 from safetensors.torch import load_file
-from shared import ROOT
 
 from subemb.codec import compress
 from subemb.codec.loading import load
@@ -89,19 +87,3 @@ def test_the_list_of_methods_imports_nothing_slow():
         "import sys, subemb.codec.methods, subemb.codec.settings; print(sorted({'torch', 'numpy', 'scipy'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
-
-
-def test_nothing_else_names_a_method():
-    """Cases of the benchmarks apart: elsewhere a method's name in the code means that its file does not say something."""
-    naming = []
-    for path in sorted((ROOT / "subemb").rglob("*.py")):
-        place = path.relative_to(ROOT / "subemb")
-        if place.parts[:2] == ("codec", "methods") or place.parts[0] == "bench":
-            continue
-        text = path.read_text(encoding="utf-8")
-        if not any(f'"{key}"' in text for key in METHODS):  # spares the parsing
-            continue
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in METHODS:
-                naming.append(f"{place}:{node.lineno} {node.value!r}")
-    assert not naming
