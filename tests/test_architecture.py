@@ -176,35 +176,30 @@ def test_every_method_suggests_a_setting(method):
     assert ("subspaces" in method.reads) == (suggested.subspaces is not None)
 
 
-#: Settings that have no flag, no name in links or no widget of their own, and why.
-WITHOUT_FLAG = {("CompressionSettings", "text_digest"): "--text gives the text itself"}
+#: Settings that people do not meet in every way, and why.
+WITHOUT_FLAG = {"text_digest": "--text gives the text itself"}
 WITHOUT_WIDGET = {
-    ("CompressionSettings", "text_digest"): "comes of the text that is pasted or uploaded",
-    ("CompressionSettings", "tolerance"): "kept from links; iterations are enough to choose on a page",
-    ("AdaptationSettings", "device"): "where the server computes is not for visitors to choose",
+    "text_digest": "comes of the text that is pasted or uploaded",
+    "tolerance": "kept from links; iterations are enough to choose on a page",
+    "device": "where the server computes is not for visitors to choose",
 }
-FORMS = {CompressionSettings: "ui/shell/sidebar.py", AdaptationSettings: "ui/pages/adapt/form.py"}
+DECLARED = [(cls, name) for cls in (CompressionSettings, AdaptationSettings, HeadSettings) for name in declared(cls)]
 
 
+@cache
 def _flags() -> set[str]:
-    commands = next(action for action in parser()._actions if hasattr(action, "choices") and action.choices)
+    commands = next(action for action in parser()._actions if getattr(action, "choices", None))
     return {flag for command in commands.choices.values() for action in command._actions for flag in action.option_strings}
 
 
-@pytest.mark.parametrize("settings", [CompressionSettings, AdaptationSettings, HeadSettings], ids=lambda cls: cls.__name__)
-def test_every_setting_has_a_flag(settings):
-    for name, item in declared(settings).items():
-        if (settings.__name__, name) not in WITHOUT_FLAG:
-            assert item.flags, name
-            assert set(item.flags) <= _flags(), name
+@pytest.mark.parametrize(("settings", "name"), DECLARED, ids=lambda part: getattr(part, "__name__", part))
+def test_every_setting_has_a_flag_a_name_in_links_and_a_widget(settings, name):
+    item = declared(settings)[name]
+    assert item.url_name, "a setting that is in no link cannot be shown to others"
+    assert bool(item.flags) == (name not in WITHOUT_FLAG)
+    assert set(item.flags) <= _flags(), "no command takes it"
+    assert item.widget == (name not in WITHOUT_WIDGET), "pages draw a widget for every setting that is declared to have one"
 
 
 def test_every_setting_of_a_compression_is_in_its_link():
-    assert len(url_names(CompressionSettings)) == len(declared(CompressionSettings))
-
-
-@pytest.mark.parametrize("settings", FORMS, ids=lambda cls: cls.__name__)
-def test_every_setting_has_a_widget(settings):
-    texts = _texts(PACKAGE / FORMS[settings])
-    missing = {name for name in declared(settings) if name not in texts and (settings.__name__, name) not in WITHOUT_WIDGET}
-    assert not missing
+    assert len(set(url_names(CompressionSettings))) == len(declared(CompressionSettings))
