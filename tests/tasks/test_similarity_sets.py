@@ -88,7 +88,7 @@ def test_a_damaged_result_is_no_result(subject):
 def test_too_many_pairs_are_refused_and_a_cancelled_job_keeps_nothing(subject, monkeypatch):
     monkeypatch.setattr(evaluations, "MOST_PAIRS", 10)
     with pytest.raises(InputError, match=r"made\.csv has 24 pairs; at most 10"):
-        evaluate_similarity_set(subject, made_set())
+        evaluate_similarity_set(subject, made_set(), seed=1)  # none that a test above kept
     pairs = made_set(9)
     with pytest.raises(Cancelled):
         evaluate_similarity_set(subject, pairs, progress=lambda message: "resampling" in message.stage)
