@@ -95,6 +95,14 @@ def is_wider_than_its_place(page, seconds: float = 5) -> bool:
     return False
 
 
+def changed_to(page, width: int, scheme: str) -> None:
+    """Make the window of an open page another one: width in pixels, ``light`` or ``dark``; and let it draw itself anew."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_timeout(700)
+    settled(page)
+
+
 def downloaded(page, key: str, folder: Path) -> Path:
     """Press a download button and save what comes."""
     settled(page)

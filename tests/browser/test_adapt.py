@@ -1,37 +1,22 @@
 """The page Adapt in a real browser: start, watch the curve move, pause, go on, stop, see the three sides, take it away."""
 
-import os
 import re
 from urllib.parse import parse_qs, urlparse
 
 import numpy as np
 import pytest
 from browsing import cosine_in_a_fresh_process, downloaded, is_wider_than_its_place, unpacked, wait_for
-from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model
+from checkpoints import WORDS
 from playwright.sync_api import expect
 
 import subemb
 from subemb.adaptation import library
-from subemb.codec.settings import CompressionSettings
 from subemb.models.load import load_listed
-from subemb.runs import compressed_of, run_and_keep
+from subemb.runs import compressed_of
 
-RUN = CompressionSettings("cluster", subspaces=2, codebook_size=8)
-QUERY = "model=small&method=cluster&f=2&q=8"
+QUERY = "model=learner&method=cluster&f=2&q=8"
 POINTS = """() => { const plot = document.querySelector('.st-key-adapt_live_loss .js-plotly-plot');
   return plot && plot.data ? plot.data[0].x.length : 0; }"""
-
-
-@pytest.fixture(scope="module")
-def server(start_app, tmp_path_factory):
-    models, cache = tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("cache")
-    make_sentence_model(make_bert(models / "small", [*SPECIAL, *WORDS]))
-    environment = {"SUBEMB_MODELS": str(models), "SUBEMB_CACHE": str(cache)}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        run_and_keep("small", None, RUN.to_dict())
-        yield start_app(environment)
 
 
 def cosine(one: np.ndarray, other: np.ndarray) -> float:
@@ -40,11 +25,11 @@ def cosine(one: np.ndarray, other: np.ndarray) -> float:
 
 def sides(key: str) -> dict:
     compressed = compressed_of(library.run_key_of(key))
-    model = load_listed("small")
+    model = load_listed("learner")
     return {"original": model, "compressed": subemb.attach(model, compressed), "adapted": library.open_adapted(key)}
 
 
-def test_start_watch_pause_go_on_stop_take_away(server, new_page, tmp_path):
+def test_start_watch_pause_go_on_stop_take_away(server, in_places, new_page, tmp_path):
     page = new_page()
     page.goto(f"{server.url}/Adapt?{QUERY}")
     page.get_by_role("textbox", name="Sentences").fill(
@@ -93,5 +78,4 @@ def test_start_watch_pause_go_on_stop_take_away(server, new_page, tmp_path):
     page.locator(".st-key-export_compact_make button").click()
     page.locator(".st-key-export_compact_download button").wait_for(timeout=120_000)
     folder = unpacked(downloaded(page, "export_compact_download", tmp_path))
-    given = {name: os.environ[name] for name in ("SUBEMB_MODELS", "SUBEMB_CACHE")}
-    assert cosine_in_a_fresh_process(folder, pair, given) == pytest.approx(values["adapted"], abs=1e-6)
+    assert cosine_in_a_fresh_process(folder, pair, in_places) == pytest.approx(values["adapted"], abs=1e-6)

@@ -4,35 +4,15 @@ import csv
 import io
 import re
 
-import pytest
 from browsing import is_wider_than_its_place, wait_for
 from browsing import settled as at_rest
-from checkpoints import SPECIAL, make_bert
+from checkpoints import SPECIAL
 from playwright.sync_api import expect
 
-from subemb.codec.settings import CompressionSettings
-from subemb.runs import run_and_keep
-
-WORDS = ["king", "queen", "kings", *(f"word{number}" for number in range(300))]
-FEW = CompressionSettings("product", subspaces=3, codebook_size=8, iterations=3)
-MANY = CompressionSettings("product", subspaces=48, codebook_size=8, iterations=2)
-FEW_QUERY = "model=small&method=product&f=3&q=8&iterations=3"
-MANY_QUERY = "model=small&method=product&f=48&q=8&iterations=2"
+FEW_QUERY = "model=kings&method=product&f=3&q=8&iterations=3"
+MANY_QUERY = "model=kings&method=product&f=48&q=8&iterations=2"
 VIEWS = ("Token", "Sentence", "Codewords", "Usage", "Collisions", "All+tokens")
 PARTS = ("Overview", "Kinds+and+scripts", "By+id", "Best+and+worst", "Equal+bytes")
-
-
-@pytest.fixture(scope="module")
-def server(start_app, tmp_path_factory):
-    models, cache = tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("cache")
-    make_bert(models / "small", [*SPECIAL, *WORDS], dim=48)
-    environment = {"SUBEMB_MODELS": str(models), "SUBEMB_CACHE": str(cache)}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        for settings in (FEW, MANY):
-            run_and_keep("small", None, settings.to_dict())
-    return start_app(environment)
 
 
 def settled(page):
@@ -160,5 +140,5 @@ def test_a_comparison_runs_and_opens_a_run(server, page):
     rows.scroll_into_view_if_needed()
     box = rows.bounding_box()
     page.mouse.click(box["x"] + 20, box["y"] + 38 + 35 + 17)
-    expect(page.locator("p", has_text="small · Cluster (unique), f = 3, Q = 8")).to_be_visible()
+    expect(page.locator("p", has_text="kings · Cluster (unique), f = 3, Q = 8")).to_be_visible()
     wait_for(page, lambda: "method=cluster" in page.url)

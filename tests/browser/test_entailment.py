@@ -3,38 +3,16 @@
 import csv
 
 import pytest
-from browsing import is_wider_than_its_place, settled, wait_for
-from entailment_models import make_classifier, make_encoder, train_quick_head
+from browsing import changed_to, is_wider_than_its_place, settled, wait_for
 from playwright.sync_api import expect
 
 from subemb import load
-from subemb.codec.settings import CompressionSettings
 from subemb.evaluate.entailment.head_files import cards_for
-from subemb.runs import run_and_keep
 
-SMALL = CompressionSettings("product", subspaces=2, codebook_size=2, weights="none", iterations=2)
 SMALL_QUERY = "method=product&f=2&q=2&weights=none&iterations=2"
-BUNDLED = CompressionSettings("product", subspaces=8, codebook_size=16, weights="none", iterations=1)
 BUNDLED_QUERY = "model=all-MiniLM-L6-v2&method=product&f=8&q=16&weights=none&iterations=1"
 BARS = """() => [...document.querySelectorAll('[data-testid=stMain] .js-plotly-plot')].filter(plot => plot.data)
     .flatMap(plot => plot.data).filter(trace => trace.type === 'bar').map(trace => [trace.name, [...trace.x]])"""
-
-
-@pytest.fixture(scope="module")
-def server(start_app, tmp_path_factory):
-    models, cache = tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("cache")
-    environment = {"SUBEMB_MODELS": str(models), "SUBEMB_CACHE": str(cache)}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        make_classifier(models / "classifier")
-        make_encoder(models / "encoder")
-        train_quick_head(models / "encoder")
-        for name in ("classifier", "encoder"):
-            run_and_keep(name, None, SMALL.to_dict())
-        if cards_for(load("all-MiniLM-L6-v2")):
-            run_and_keep("all-MiniLM-L6-v2", None, BUNDLED.to_dict())
-    return start_app(environment)
 
 
 def bars(page) -> dict[str, list[float]]:
@@ -83,12 +61,13 @@ def test_the_demonstration_set_runs_to_its_end(server, page, new_page, tmp_path)
     assert not is_wider_than_its_place(other)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_narrow_window_holds_everything(server, new_page, scheme):
-    page = new_page(width=390, height=844, color_scheme=scheme)
+def test_a_narrow_window_holds_everything(server, new_page):
+    page = new_page(width=390, height=844)
     page.goto(f"{server.url}/Entailment?model=encoder&{SMALL_QUERY}&premise={'cat+' * 200}")
-    wait_for(page, lambda: bars(page), 90)
-    assert not is_wider_than_its_place(page)
-    assert page.get_by_test_id("stAlertContentError").count() == 0
-    for label in ("Premise", "Hypothesis"):
-        expect(page.get_by_role("textbox", name=label)).to_be_visible()
+    for scheme in ("light", "dark"):
+        changed_to(page, 390, scheme)
+        wait_for(page, lambda: bars(page), 90)
+        assert not is_wider_than_its_place(page)
+        assert page.get_by_test_id("stAlertContentError").count() == 0
+        for label in ("Premise", "Hypothesis"):
+            expect(page.get_by_role("textbox", name=label)).to_be_visible()

@@ -2,13 +2,10 @@
 
 import pytest
 from browsing import wait_for
-from checkpoints import HOSTILE, SPECIAL, make_hostile
+from checkpoints import HOSTILE, SPECIAL
 
-from subemb.codec.settings import CompressionSettings
 from subemb.models.vocabulary import Vocabulary
-from subemb.runs import run_and_keep
 
-SETTINGS = CompressionSettings("product", subspaces=2, codebook_size=3, iterations=2)  # few tuples: collisions with everybody
 QUERY = "method=product&f=2&q=3&iterations=2"
 PAGES = {
     "Home": "?",
@@ -37,20 +34,6 @@ TRACES = """() => ({
     handlers: document.querySelectorAll('[onerror], [onload], [onclick]').length,
     title: document.title,
 })"""
-
-
-@pytest.fixture(scope="module")
-def server(start_app, tmp_path_factory):
-    models, cache = tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("cache")
-    make_hostile(models / "hostile", dim=8, ordinary=20)
-    make_hostile(models / "small", dim=8, ordinary=0)  # so few tokens that one drawing holds them all
-    environment = {"SUBEMB_MODELS": str(models), "SUBEMB_CACHE": str(cache)}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        for name in ("hostile", "small"):
-            run_and_keep(name, None, SETTINGS.to_dict())
-    return start_app(environment)
 
 
 @pytest.fixture
@@ -92,7 +75,7 @@ def test_no_token_acts(server, watched, name):
 
 def test_every_token_is_drawn_as_itself(server, watched):
     page, events = watched
-    opened(page, server, "Assignments?view=Token&neighbours=50", "small")
+    opened(page, server, "Assignments?view=Token&neighbours=50", "hostile-few")
     expected = set(Vocabulary.from_tokens([*SPECIAL, *HOSTILE], "wordpiece", special=range(len(SPECIAL))).display)
     drawn = page.locator("tbody .sb-w")
     wait_for(page, lambda: set(drawn.all_text_contents()) >= expected, 60)  # the drawing may come after the rest of the page

@@ -3,7 +3,17 @@
 import re
 
 import pytest
-from browsing import LEFT, RIGHT, downloaded_rows, is_wider_than_its_place, lasso, maps_are_drawn, selected_ids, wait_for
+from browsing import (
+    LEFT,
+    RIGHT,
+    changed_to,
+    downloaded_rows,
+    is_wider_than_its_place,
+    lasso,
+    maps_are_drawn,
+    selected_ids,
+    wait_for,
+)
 
 from subemb.runs import Run
 
@@ -118,14 +128,15 @@ def test_a_run_can_be_cancelled_and_the_page_keeps_what_it_had(page, server):
     wait_for(page, lambda: page.get_by_role("button", name="Run", exact=True).is_enabled())
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
-def test_home_fits_wide_and_narrow(server, new_page, width, scheme):
-    page = new_page(width=width, height=900, color_scheme=scheme)
+def test_home_fits_wide_and_narrow(server, page):
     page.goto(server.url)
     cards_of(page)
-    assert not is_wider_than_its_place(page)
-    cut = page.evaluate(
-        """() => [...document.querySelectorAll('[data-testid=stMetricValue] > div')]
-        .filter((value) => value.scrollWidth > value.clientWidth + 1).map((value) => value.textContent)"""
-    )
-    assert not cut, f"numbers that do not fit their card: {cut}"
+    for width, scheme in ((1280, "light"), (390, "dark")):
+        changed_to(page, width, scheme)
+        cards_of(page)
+        assert not is_wider_than_its_place(page)
+        cut = page.evaluate(
+            """() => [...document.querySelectorAll('[data-testid=stMetricValue] > div')]
+            .filter((value) => value.scrollWidth > value.clientWidth + 1).map((value) => value.textContent)"""
+        )
+        assert not cut, f"numbers that do not fit their card: {cut}"

@@ -1,34 +1,13 @@
 """The page Masked words in a real browser, on a small model that was trained and compressed beforehand."""
 
-import shutil
-
 import masked_models
 import pytest
 from browsing import is_wider_than_its_place, wait_for
-from checkpoints import make_bert
 from playwright.sync_api import expect
 
-from subemb.codec.settings import CompressionSettings
-from subemb.runs import run_and_keep
-
-SETTINGS = CompressionSettings("product", subspaces=4, codebook_size=12, iterations=3)
 QUERY = "model=animals&method=product&f=4&q=12&iterations=3"
 WORKER = 180_000  # milliseconds; a cold worker first imports torch and transformers
 SENTENCE = "the+dog+says+woof+in+the+garden+."
-
-
-@pytest.fixture(scope="module")
-def server(start_app, tmp_path_factory):
-    models, cache = tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("cache")
-    shutil.copytree(masked_models.trained() / "animals", models / "animals")
-    make_bert(models / "headless")
-    environment = {"SUBEMB_MODELS": str(models), "SUBEMB_CACHE": str(cache)}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        for name in ("animals", "headless"):
-            run_and_keep(name, None, SETTINGS.to_dict())
-    return start_app(environment)
 
 
 def test_a_word_is_clicked_and_both_columns_are_filled(server, new_page):

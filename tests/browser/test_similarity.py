@@ -3,30 +3,11 @@
 import re
 from urllib.parse import urlencode
 
-import pytest
-from browsing import is_wider_than_its_place, wait_for
-from checkpoints import SPECIAL, WORDS, make_bert
+from browsing import changed_to, is_wider_than_its_place, wait_for
 from playwright.sync_api import expect
 
-from subemb.codec.settings import CompressionSettings
-from subemb.runs import run_and_keep
-
-SETTINGS = CompressionSettings("product", subspaces=3, codebook_size=4, iterations=2)
-RUN = {"model": "small", "method": "product", "f": 3, "q": 4, "iterations": 2}
+RUN = {"model": "birds", "method": "product", "f": 3, "q": 4, "iterations": 2}
 HOSTILE = "<img src=x onerror=alert(1)> $x$ :smile: **b**"
-
-
-@pytest.fixture(scope="module")
-def server(start_app, tmp_path_factory):
-    models, cache = tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("cache")
-    letters = [*"<>=()$:*x", "img", "src", "onerror", "alert", "smile"]
-    make_bert(models / "small", [*SPECIAL, *WORDS, *letters], dim=24, initializer_range=0.3)
-    environment = {"SUBEMB_MODELS": str(models), "SUBEMB_CACHE": str(cache)}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        run_and_keep("small", None, SETTINGS.to_dict())
-    return start_app(environment)
 
 
 def address(server, **query) -> str:
@@ -107,18 +88,22 @@ def test_hostile_text_shows_as_itself(server, page):
     assert not events
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (390, "light")])
-def test_nothing_is_wider_than_the_page(server, new_page, width, scheme):
-    page = new_page(width=width, height=900, color_scheme=scheme)
+def test_nothing_is_wider_than_the_page(server, new_page):
+    windows = ((1280, "dark"), (390, "light"))
+    page = new_page(color_scheme="dark")
     page.goto(address(server, first="the cat sits on the mat " * 8, second="believable " * 6 + "x" * 200))
-    compared(page)
-    assert not is_wider_than_its_place(page)
-    assert (
-        page.locator(".te li").evaluate_all("items => Math.max(...items.map(item => item.getBoundingClientRect().right))")
-        <= width
-    )
+    for width, scheme in windows:
+        changed_to(page, width, scheme)
+        compared(page)
+        assert not is_wider_than_its_place(page)
+        rights = page.locator(".te li").evaluate_all("items => items.map(item => item.getBoundingClientRect().right)")
+        assert max(rights) <= width
+    page.set_viewport_size({"width": 1280, "height": 900})
     page.goto(address(server, similarity="Lists"))
     page.get_by_role("button", name="Compare the lists").click()
     expect(page.get_by_text("Nearest sentences")).to_be_visible()
-    assert not is_wider_than_its_place(page)
-    assert page.get_by_test_id("stAlertContentError").count() == 0
+    for width, scheme in windows:
+        changed_to(page, width, scheme)
+        expect(page.get_by_text("Nearest sentences")).to_be_visible()
+        assert not is_wider_than_its_place(page)
+        assert page.get_by_test_id("stAlertContentError").count() == 0

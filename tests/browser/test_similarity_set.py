@@ -3,34 +3,15 @@
 import re
 
 import numpy as np
-import pytest
+from browser_models import RATED
 from browsing import downloaded_rows, is_wider_than_its_place
-from checkpoints import SPECIAL, make_bert
 from scipy.stats import spearmanr
 from shared import shared_path
 
-from subemb.codec.settings import CompressionSettings
-from subemb.runs import run_and_keep
-
 LONG = 240_000  # ms: a busy machine
-SETTINGS = CompressionSettings("product", subspaces=4, codebook_size=4, iterations=2)
 RUN = "method=product&f=4&q=4&iterations=2"
 TAB = "similarity=Labelled+set&similarity_set_source=Your+files"
-NAMES = [f"word{number}" for number in range(80)]
 NUMBER = r"[−+]?\d+\.\d"
-
-
-@pytest.fixture(scope="module")
-def server(start_app, tmp_path_factory):
-    models, cache = tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("cache")
-    make_bert(models / "small", [*SPECIAL, *NAMES], dim=16)
-    environment = {"SUBEMB_MODELS": str(models), "SUBEMB_CACHE": str(cache)}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        run_and_keep("small", None, SETTINGS.to_dict())
-        run_and_keep("all-MiniLM-L6-v2", None, CompressionSettings("arbitrary", subspaces=3).to_dict())
-    return start_app(environment)
 
 
 def evaluate(page, url: str, file) -> None:
@@ -59,12 +40,12 @@ def test_a_file_is_evaluated_and_its_link_shows_another_visitor_the_same(new_pag
     file = tmp_path / "sts-made.csv"
     rows = [
         f"main\tmade\t2026\t{number}\t{generator.random() * 5:.2f}\t"
-        + "\t".join(" ".join(generator.choice(NAMES, 5)) for _ in "ab")
+        + "\t".join(" ".join(generator.choice(RATED, 5)) for _ in "ab")
         for number in range(40)
     ]
     file.write_text("\n".join([*rows, "main\tmade\t2026\t40\t\tno score\there"]), encoding="utf-8")
     page = new_page()
-    evaluate(page, f"{server.url}/Similarity?model=small&{RUN}&{TAB}", file)
+    evaluate(page, f"{server.url}/Similarity?model=rated&{RUN}&{TAB}", file)
     page.get_by_text("1 row left out", exact=False).first.wait_for()
     said = summary(page)
     rows = downloaded_rows(page, "labelled_set_pairs", tmp_path)

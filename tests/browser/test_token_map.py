@@ -3,15 +3,12 @@
 from urllib.parse import urlencode
 
 import pytest
+from browser_models import MAPPED, RUNS
 from browsing import LEFT, RIGHT, downloaded_rows, lasso, wait_for
-from checkpoints import HOSTILE, SPECIAL, make_bert
 
-from subemb.codec.settings import CompressionSettings
-from subemb.runs import run_and_keep
 from subemb.ui.shell.request import Request, to_query
 
-TOKENS = [*SPECIAL, "king", "kings", *HOSTILE, *(f"word{number}" for number in range(1500))]
-SETTINGS = CompressionSettings("cluster", subspaces=3, iterations=5)
+(SETTINGS,) = RUNS["mapped"]
 
 #: What one map shows: selected ids, how many traces of tokens there are, the visible range, the tool, and a mark we leave on
 #: the chart's element: it is gone once the chart has been built anew.
@@ -30,23 +27,10 @@ STATE = """(place) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def server(start_app, tmp_path_factory):
-    """A server whose model has a hostile vocabulary, with one finished run."""
-    folder, cache = tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("cache")
-    make_bert(folder / "small", TOKENS, dim=16)
-    places = {"SUBEMB_MODELS": str(folder), "SUBEMB_CACHE": str(cache)}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in places.items():
-            patch.setenv(name, value)
-        run_and_keep("small", None, SETTINGS.to_dict())
-    return start_app(places)
-
-
 @pytest.fixture
 def open_map(server):
     def opened(page, **query):
-        page.goto(f"{server.url}/Token_map?{urlencode(to_query(Request('small', None, SETTINGS)) | query)}")
+        page.goto(f"{server.url}/Token_map?{urlencode(to_query(Request('mapped', None, SETTINGS)) | query)}")
         wait_for(page, lambda: state(page, LEFT) and state(page, RIGHT), seconds=60)
         page.wait_for_timeout(700)  # for the link to attach to both
         return page
@@ -83,7 +67,7 @@ def test_a_lasso_on_one_map_selects_the_same_tokens_on_the_other_and_in_the_tabl
     open_map(page)
     lasso(page, LEFT)
     ids = both_show_the_same(page)
-    assert 1 < len(ids) < len(TOKENS)
+    assert 1 < len(ids) < len(MAPPED)
     wait_for(page, lambda: f"{len(ids):,} tokens selected with a lasso on the original map" in bar(page))
     rows = listed(page, tmp_path)
     assert [int(row["id"]) for row in rows] == ids
@@ -201,7 +185,7 @@ def test_three_visitors_at_once_all_get_their_umap(new_page, server):
     pages = []
     for seed in (0, 0, 1):
         page = new_page()
-        query = to_query(Request("small", None, SETTINGS)) | {"map": "UMAP", "map_umap_tokens": "1,000", "map_seed": seed}
+        query = to_query(Request("mapped", None, SETTINGS)) | {"map": "UMAP", "map_umap_tokens": "1,000", "map_seed": seed}
         page.goto(f"{server.url}/Token_map?{urlencode(query)}")
         pages.append(page)
     for page in pages:
