@@ -23,11 +23,11 @@ from ...runs import Run, compressed_of, reconstruction_of
 from ...tasks.sides import Subject
 from ..widgets.charts import error_curve
 from . import sidebar
+from .jobs import stage_of, watch
 from .models import key_of, open_model
 from .request import EXAMPLE, Request
 from .text import errors_shown, show_error
 from .visit import Visit, submit_run, this_visit, write_url
-from .work import stage_of, watch
 
 
 class Frame:

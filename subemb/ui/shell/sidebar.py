@@ -11,11 +11,11 @@ from ...codec.subspaces import LARGEST_CODEBOOK, automatic_codebook_size
 from ...jobs.manager import Job
 from ...jobs.task import Call
 from ..widgets.settings import has_widget, setting_input
+from .jobs import begin, stage_of, watch
 from .models import list_again, listed_models, open_model
 from .request import Request, to_query
 from .text import counted, errors_shown, show_error
 from .visit import ADAPTED, Visit
-from .work import begin, stage_of, watch
 
 PAGES = (
     ("app.py", "Home", ":material/home:"),

@@ -17,8 +17,8 @@ from ...evaluate.similarity.pairs import encoding_seconds
 from ...jobs.task import Call, Task
 from ...tasks.evaluations import MOST_PAIRS
 from ..shell.frame import Frame
+from ..shell.jobs import begin, outcome_or_offer
 from ..shell.text import counted, errors_shown
-from ..shell.work import begin, outcome_or_offer
 from .pairs_source import choose_pairs, linked_digest
 from .scores import interval_sentence, interval_text, metric_delta, per_cent, range_text, skipped_rows
 

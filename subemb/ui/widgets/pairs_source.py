@@ -17,8 +17,8 @@ from ...evaluate.data.read import Preview, demo_pairs, preview, read_pairs
 from ...evaluate.data.recognise import Columns
 from ...evaluate.data.tables import MOST_BYTES
 from ..shell.frame import Frame
+from ..shell.jobs import begin, outcome
 from ..shell.text import counted, show_error, write_parameter
-from ..shell.work import begin, outcome
 
 TYPES = ["csv", "tsv", "txt", "jsonl", "ndjson", "json", "parquet"]
 MOST_MEGABYTES = 20  # a file; what the server's maxUploadSize allows

@@ -13,11 +13,11 @@ from ....jobs.manager import Job
 from ....jobs.task import Call
 from ....tasks.adaptation import run_adaptation, stop_adaptation
 from ...shell.frame import Frame, page
+from ...shell.jobs import begin, stage_of, watch
 from ...shell.request import Request, to_query
 from ...shell.sidebar import PAGES
 from ...shell.text import counted, errors_shown, show_error, write_parameter
 from ...shell.visit import ADAPTED
-from ...shell.work import begin, stage_of, watch
 from ...widgets.charts import chart_places, download_csv, show
 from .charts import curves, score_curve
 from .form import adapt_form

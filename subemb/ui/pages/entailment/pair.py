@@ -8,7 +8,7 @@ from ....evaluate.entailment.engines import EngineOption
 from ....evaluate.entailment.pairs import PairJudgement
 from ....tasks.evaluations import LONGEST, judge_pair
 from ...shell.frame import Frame
-from ...shell.work import outcome
+from ...shell.jobs import outcome
 from ...widgets.charts import show
 from ...widgets.scores import per_cent
 from ...widgets.sentence_inputs import example_text, pair_form

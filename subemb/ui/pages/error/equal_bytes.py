@@ -11,9 +11,9 @@ from ....codec.settings import CompressionSettings, settings_text
 from ....jobs.task import Call
 from ....runs import Run
 from ....tasks.comparisons import Compared, compare_methods, plan, seconds_of
+from ...shell.jobs import begin, progress_of, watch
 from ...shell.request import Request
 from ...shell.text import show_error
-from ...shell.work import begin, progress_of, watch
 from ...widgets.charts import download_csv
 from .charts import MEASURES, comparison_chart
 from .views import Measured

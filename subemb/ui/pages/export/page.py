@@ -10,8 +10,8 @@ from ....jobs.task import Call
 from ....tasks.evaluations import evaluations_of
 from ....tasks.exports import Export, file_stem, make_export
 from ...shell.frame import Frame, page
+from ...shell.jobs import begin, outcome
 from ...shell.text import counted
-from ...shell.work import begin, outcome
 from ...widgets.adapted_side import adapted_side
 from .offers import OFFERS, Offer, WhatIsShown
 

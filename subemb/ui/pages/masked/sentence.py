@@ -9,8 +9,8 @@ from ....base.text import count_text, escape_markdown, percent_text, visible
 from ....evaluate.masked.fill import Filled, FilledMask
 from ....evaluate.masked.network import LONGEST_SENTENCE, Word, mask_token_of, with_own_masks, words_of
 from ....tasks.evaluations import fill_mask
+from ...shell.jobs import outcome
 from ...shell.text import counted, write_parameter
-from ...shell.work import outcome
 from ...widgets.charts import download_csv
 from ...widgets.sentence_inputs import cut, say_cut, take_up
 from .bars import bars_html, change_of

@@ -19,8 +19,8 @@ from ....evaluate.masked.perplexity import (
 from ....jobs.task import Call
 from ....models.sentences import longest_input
 from ....tasks.evaluations import pseudo_perplexity
+from ...shell.jobs import begin, outcome
 from ...shell.text import counted, shortened, write_parameter
-from ...shell.work import begin, outcome
 from ...widgets.charts import COMPRESSED, NEUTRAL, PALETTE, layout, show
 from ...widgets.sentence_inputs import cut, put, say_cut, take_up
 from .examples import TEXTS

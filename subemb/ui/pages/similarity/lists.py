@@ -13,7 +13,7 @@ from ....base.text import count_text, plotly_text
 from ....evaluate.similarity.sentences import MOST_SENTENCES, ListComparison, checked_list
 from ....tasks.evaluations import compare_lists
 from ...shell.frame import Frame
-from ...shell.work import begin
+from ...shell.jobs import begin
 from ...widgets.charts import SEQUENTIAL, chart_places, download_csv, layout, show
 from ...widgets.sentence_inputs import cutter, on_one_line, say_cut, take_up, write_link
 from .pair import LOWERS, RAISES, example_pairs, explain_no_sentences, outcome_or_reason, signed

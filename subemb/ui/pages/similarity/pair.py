@@ -13,8 +13,8 @@ from ....evaluate.similarity.sentences import LONGEST_SENTENCE, PairComparison, 
 from ....jobs.task import Call
 from ....tasks.evaluations import compare_pair
 from ...shell.frame import Frame
+from ...shell.jobs import begin, outcome
 from ...shell.text import counted
-from ...shell.work import begin, outcome
 from ...widgets.charts import download_csv, layout, show
 from ...widgets.scores import SIDE_COLOURS
 from ...widgets.sentence_inputs import example_text, pair_form

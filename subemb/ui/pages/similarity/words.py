@@ -13,8 +13,8 @@ from ....evaluate.statistics import descending_ranks
 from ....models.vocabulary import Vocabulary
 from ....tasks.evaluations import evaluate_word_list
 from ...shell.frame import Frame
+from ...shell.jobs import begin, outcome_or_offer
 from ...shell.text import counted, errors_shown, show_error
-from ...shell.work import begin, outcome_or_offer
 from ...widgets.charts import show
 from ...widgets.labelled_set import differences_in_words, score_cards
 from ...widgets.scores import interval_text, skipped_rows

@@ -18,8 +18,8 @@ from ....jobs.task import Call
 from ....runs import NEIGHBOURS
 from ....tasks.layouts import arrange, estimated_seconds
 from ...shell.frame import Frame, page
+from ...shell.jobs import begin, stage_of, watch
 from ...shell.text import errors_shown, show_error
-from ...shell.work import begin, stage_of, watch
 from ...widgets.charts import download_csv
 from .charts import found_text, map_figure
 from .colours import CODE, colouring_of, key_html

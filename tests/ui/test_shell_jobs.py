@@ -14,8 +14,8 @@ def page(function: str, arguments: dict, auto: bool, key: str) -> None:
     import streamlit as st
 
     from subemb.jobs.task import Call
+    from subemb.ui.shell.jobs import begin, outcome
     from subemb.ui.shell.visit import Visit
-    from subemb.ui.shell.work import begin, outcome
 
     visit = st.session_state.setdefault("visit", Visit())
     call = Call(("test_work", key), function, arguments, "evaluate")
