@@ -127,10 +127,10 @@ def test_the_choice_is_in_the_list_and_can_be_taken_back(key):
 
 def test_an_unknown_one_is_said_and_one_of_another_run_is_left_out(key):
     test = checked(open_app(SIMILARITY, REQUEST, adapted="f" * 24))
-    assert "not kept on this server any more" in texts(test)
+    assert "is no longer on this server" in texts(test)
     run_and_keep("small", None, OTHER.to_dict())
     test = checked(open_app(SIMILARITY, Request("small", None, OTHER), adapted=key))
-    assert "not kept" not in texts(test)
+    assert "no longer on this server" not in texts(test)
     assert not [box for box in test.selectbox if box.label == "Adapted side"]
     assert "adapted" not in test.query_params
 
