@@ -364,6 +364,15 @@ def _one_of(parts: tuple, value: Any, where: str) -> Any:
     raise first
 
 
+def is_whole(value: Any, least: int, most: int | None = None) -> bool:
+    """Whether a value is a whole number within limits; True and False are none.
+
+    >>> is_whole(3, 1), is_whole(0, 1), is_whole(True, 1), is_whole(3.0, 1), is_whole(9, 1, 8)
+    (True, False, False, False, False)
+    """
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least and (most is None or value <= most)
+
+
 def _number(value: Any) -> str:
     """A number in a sentence.
 

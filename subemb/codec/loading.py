@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as tensors_from_bytes
 
 from ..base.errors import InputError
+from ..base.plain import is_whole
 from .compressed import Compressed
 from .methods import predicted_size
 from .settings import CompressionSettings
@@ -48,7 +49,7 @@ def _checked_header(folder: Path, config: dict[str, Any]) -> tuple[int, int, Com
     try:
         vocabulary, dim = config["vocabulary"], config["dim"]
         for name, value in (("vocabulary", vocabulary), ("dim", dim)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            if not is_whole(value, 1):
                 raise InputError(f"{name} is {value!r}; it must be a whole number of at least 1")
         if not isinstance(config["settings"], dict):
             raise InputError(f"settings are {config['settings']!r} instead of a table of names and values")

@@ -2,10 +2,10 @@
 
 import argparse
 import json
-import os
 from pathlib import Path
 
 from ..base.errors import InputError
+from ..base.paths import check_can_save
 from ..base.plain import add_flags, flag_text, given_flags
 from ..codec.methods import DEFAULT_METHOD, METHODS
 from ..codec.settings import CompressionSettings
@@ -104,12 +104,5 @@ def run(given: argparse.Namespace) -> int:
 
 
 def check_output(folder: Path) -> None:
-    """Raise InputError if nothing can be saved in ``folder``: better before the work than after."""
-    if folder.exists():
-        if not folder.is_dir():
-            raise InputError(f"{folder} is a file; give the name of a folder to save in")
-        if any(folder.iterdir()) and not (folder / "subspace_embedding.safetensors").exists():
-            raise InputError(f"the folder {folder} holds something else; give a new or empty folder to save in")
-    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise InputError(f"{folder} cannot be written ({existing} is not a folder that you can write to); give another folder")
+    """Raise InputError if no compressed table can be saved in ``folder``: better before the work than after."""
+    check_can_save(folder, "subspace_embedding.safetensors")

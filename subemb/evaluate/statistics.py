@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import InputError
-from ..base.plain import from_plain, to_plain
+from ..base.plain import from_plain, is_whole, to_plain
 from ..base.progress import ProgressCallback, report
 
 MOST_RESAMPLES = 100_000
@@ -191,7 +191,7 @@ def paired_bootstrap(
     """
     if statistic not in _RESAMPLED:
         raise InputError(f"there is no statistic {statistic!r}; choose one of {', '.join(STATISTICS)}")
-    if isinstance(resamples, bool) or not isinstance(resamples, int) or not 1 <= resamples <= MOST_RESAMPLES:
+    if not is_whole(resamples, 1, MOST_RESAMPLES):
         raise InputError(f"{resamples!r} resamples; choose 1 to {MOST_RESAMPLES:,}, 2,000 are usual")
     gold, before = _pair(gold, before)
     gold, after = _pair(gold, after)

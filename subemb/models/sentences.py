@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..base.errors import InputError, ModelError
+from ..base.plain import is_whole
 from ..base.progress import ProgressCallback, report
 from .architectures import POSITIONS_AFTER_PADDING
 
@@ -34,7 +35,7 @@ def encode_by_length(
     items: n texts, or n rows of token ids; ``encode_batch`` maps m of them to (m, width).
     Raises InputError for a bad argument, Cancelled if the callback says so.
     """
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+    if not is_whole(batch_size, 1):
         raise InputError(f"batch_size is {batch_size!r}; it must be a whole number of at least 1")
     # Longest first: if memory does not suffice, that shows at once. A stable sort, so equal input gives equal batches.
     order = sorted(range(len(items)), key=lambda place: -len(items[place]))

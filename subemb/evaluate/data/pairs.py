@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from ...base.errors import InputError
+from ...base.plain import is_whole
 
 LABELS = ("entailment", "neutral", "contradiction")
 TWO_WAY_LABELS = ("entailment", "not_entailment")
@@ -91,7 +92,7 @@ class PairSet:
 
         Raises InputError for a limit below 1.
         """
-        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        if not is_whole(limit, 1):
             raise InputError(f"a sample of {limit!r} pairs is not possible; give a whole number of at least 1")
         if limit >= len(self):
             return self

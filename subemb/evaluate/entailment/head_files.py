@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ... import __version__
 from ...base.errors import InputError
-from ...base.paths import app_folder, write_files
+from ...base.paths import app_folder, check_can_save, write_files
 from ...base.store import Store
 from ..data.pairs import LABELS
 
@@ -79,13 +79,7 @@ def save_head(head: "EntailmentHead", folder: str | os.PathLike | None = None) -
 
 def check_folder(folder: Path) -> None:
     """Raise InputError if a head cannot be saved there: better before the training than after."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file; give the name of a folder to save the head in")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / TENSORS_FILE).is_file():
-        raise InputError(f"the folder {folder} holds something else; give a new or empty folder to save the head in")
-    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise InputError(f"{folder} cannot be written ({existing} is not a folder that you can write to); give another folder")
+    check_can_save(folder, TENSORS_FILE, "the head")
 
 
 def load_head(place: str | os.PathLike, model: "PretrainedModel | None" = None) -> "EntailmentHead":

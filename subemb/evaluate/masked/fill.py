@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...base.errors import InputError
+from ...base.plain import is_whole
 from ...base.progress import ProgressCallback, report
 from ...models.catalogue import ModelEntry
 from .network import MaskedSides, SideTables, checked_sentence, chosen_word, mask_word, with_own_masks, words_of
@@ -95,7 +96,7 @@ def fill(
 
     Raises InputError for no mask, more than MOST_MASKS, a bad ``k`` or a sentence that is too long for the model.
     """
-    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MOST_FILLINGS:
+    if not is_whole(k, 1, MOST_FILLINGS):
         raise InputError(f"k is {k!r}; it must be a whole number from 1 to {MOST_FILLINGS}")
     report(progress, "reading the model", 0.0)
     sides = sides if isinstance(sides, MaskedSides) else MaskedSides(sides, input, output)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...base.errors import InputError, ModelError
+from ...base.plain import is_whole
 from ...models.sentences import check_ids, longest_input, padded, padding_id
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def mask_word(tokenizer, sentence: str, index: int) -> str:
 
 def chosen_word(words: tuple[Word, ...], index: int) -> Word:
     """Raises InputError unless ``index`` counts one of the words."""
-    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(words):
+    if not is_whole(index, 0, len(words) - 1):
         raise InputError(f"there is no word {index!r}; the sentence has {len(words)} words, counted from 0")
     return words[index]
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...base.errors import InputError
+from ...base.plain import is_whole
 from ...base.progress import ProgressCallback, part_of, report
 from ..report import Scored, SideScores
 from ..statistics import Interval
@@ -140,7 +141,7 @@ def pseudo_perplexity(
     most_tokens: if the text has more, so many of them are drawn at random (``seed``), the same for every side.
     Raises InputError for a bad text or setting, or a text without a token; Cancelled.
     """
-    if isinstance(most_tokens, bool) or not isinstance(most_tokens, int) or not 1 <= most_tokens <= MOST_TOKENS:
+    if not is_whole(most_tokens, 1, MOST_TOKENS):
         raise InputError(f"{most_tokens!r} tokens cannot be masked; give a whole number from 1 to {MOST_TOKENS:,}")
     report(progress, "reading the model", 0.0)
     sides = sides if isinstance(sides, MaskedSides) else MaskedSides(sides, input, output)

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ....base.plain import is_whole
+
 ORIGINAL, RECONSTRUCTED = "original", "reconstructed"
 #: The two maps, as the browser names them, and what a person calls them.
 MAPS = {ORIGINAL: "original map", RECONSTRUCTED: "reconstructed map"}
@@ -39,7 +41,7 @@ def valid_ids(values: Iterable[Any], num_tokens: int) -> tuple[int, ...]:
     for value in values:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < num_tokens:
+        if is_whole(value, 0, num_tokens - 1):
             found.add(value)
     return tuple(sorted(found))
 
