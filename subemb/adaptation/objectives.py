@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 RELATION = 100.0
 MASKED_SHARE = 0.15
 KEPT_BYTES = 2**28  # of teacher's sentence vectors, kept for the next time round
+SCALE = 20.0  # of cosines in the order loss, as its author has it
+AS_MASK, AS_ANOTHER = 0.8, 0.1  # shares of the masked tokens that the network sees as the mask, and as a random token
 
 
 class Objective(Protocol):
@@ -42,6 +44,48 @@ class Objective(Protocol):
     def load(self, tensors: dict[str, torch.Tensor]) -> None:
         """Take up what :meth:`tensors` gave."""
         ...
+
+
+class _Stateless:
+    """An objective without anything of its own to keep."""
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Nothing to keep."""
+        return {}
+
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Nothing was kept."""
+
+
+def drawn_masks(ids: torch.Tensor, mask: torch.Tensor, special: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+    """Which of (n, length) tokens are masked, bool: each with probability MASKED_SHARE, at least one in a row that has any.
+
+    mask: 1 where a token is no padding. special: ids that never are.
+    """
+    never = torch.isin(ids, torch.tensor(special)) | (mask == 0)
+    chances = torch.rand(ids.shape, generator=generator).masked_fill(never, 2.0)
+    return (chances < MASKED_SHARE) | (chances == chances.min(1, keepdim=True).values) & (chances < 2.0)
+
+
+# Distillation: what the teacher gives
+
+
+def distillation_for(teacher: "PretrainedModel", rows: Sequence[Sequence[int]], settings: "AdaptationSettings") -> Objective:
+    """What there is to learn from a model: its masked words, its classes, or its sentence vectors."""
+    head = distilled_head(teacher)
+    if head is not None:
+        return (MaskedWords if head == "masked" else PairClasses)(teacher, rows, settings.temperature)
+    return SentenceVectors(teacher, rows)
+
+
+def distilled_head(teacher: "PretrainedModel") -> str | None:
+    """Whose probabilities are distilled, ``masked`` or ``classifier``; None for sentence vectors, of encoders and of whatever its
+    authors made for sentence-transformers, even where it began as a masked language model."""
+    if teacher.is_sentence_model:
+        return None
+    if teacher.has_head("masked") and teacher.tokenizer.mask_token_id is not None:
+        return "masked"
+    return "classifier" if teacher.has_head("classifier") else None
 
 
 class SentenceVectors:
@@ -88,7 +132,7 @@ class SentenceVectors:
             self._kept, self._known = tensors["kept"].to(self.teacher.device, copy=True), tensors["known"].bool()
 
 
-class _Logits:
+class _Logits(_Stateless):
     """Distillation of probabilities: KL divergence at a temperature T, times T squared (Hinton et al. 2015, arXiv 1503.02531)."""
 
     head: str
@@ -105,13 +149,6 @@ class _Logits:
             * t
             * t
         )
-
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """Nothing to keep."""
-        return {}
-
-    def load(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Nothing was kept."""
 
 
 class MaskedWords(_Logits):
@@ -149,47 +186,7 @@ class PairClasses(_Logits):
         return self.divergence(student.network(self.head)(**inputs).logits, wanted)
 
 
-def drawn_masks(ids: torch.Tensor, mask: torch.Tensor, special: Sequence[int], generator: torch.Generator) -> torch.Tensor:
-    """Which of (n, length) tokens are masked, bool: each with probability MASKED_SHARE, at least one in a row that has any.
-
-    mask: 1 where a token is no padding. special: ids that never are.
-    """
-    never = torch.isin(ids, torch.tensor(special)) | (mask == 0)
-    chances = torch.rand(ids.shape, generator=generator).masked_fill(never, 2.0)
-    return (chances < MASKED_SHARE) | (chances == chances.min(1, keepdim=True).values) & (chances < 2.0)
-
-
-def distilled_head(teacher: "PretrainedModel") -> str | None:
-    """Whose probabilities are distilled, ``masked`` or ``classifier``; None for sentence vectors, of encoders and of whatever its
-    authors made for sentence-transformers, even where it began as a masked language model."""
-    if teacher.is_sentence_model:
-        return None
-    if teacher.has_head("masked") and teacher.tokenizer.mask_token_id is not None:
-        return "masked"
-    return "classifier" if teacher.has_head("classifier") else None
-
-
-def distillation_for(teacher: "PretrainedModel", rows: Sequence[Sequence[int]], settings: "AdaptationSettings") -> Objective:
-    """What there is to learn from a model: its masked words, its classes, or its sentence vectors."""
-    head = distilled_head(teacher)
-    if head is not None:
-        return (MaskedWords if head == "masked" else PairClasses)(teacher, rows, settings.temperature)
-    return SentenceVectors(teacher, rows)
-
-
-SCALE = 20.0  # of cosines in the order loss, as its author has it
-AS_MASK, AS_ANOTHER = 0.8, 0.1  # shares of the masked tokens that the network sees as the mask, and as a random token
-
-
-class _Stateless:
-    """An objective without anything of its own to keep."""
-
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """Nothing to keep."""
-        return {}
-
-    def load(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Nothing was kept."""
+# Fine-tuning: masked words of a text, or labels of pairs
 
 
 class MaskedText(_Stateless):

@@ -25,14 +25,247 @@ from ..jobs.task import task
 from .neighbours import METRICS, nearest, neighbours_kept
 from .rows import Rows, as_table, pieces
 
+log = logging.getLogger(__name__)
+NEIGHBOURS = 10
+NEIGHBOUR_SAMPLE = 2000
 # Up to here exact neighbours take a few seconds, and spare umap-learn's search, which numba compiles for a minute first.
 EXACT_POINTS = 100_000
 
 
-log = logging.getLogger(__name__)
+@dataclass(frozen=True)
+class Layout:
+    """Points of n tokens. Do not change the arrays: they are shared.
+
+    method: ``pca`` or ``umap``. ids: (n,) int64, the tokens. original, reconstructed: (n, 2) float32.
+    explained: (2,) share of the original's variance along each axis (PCA), or None.
+    neighbours_kept: share of the 10 nearest neighbours in the full space kept, among these n tokens (UMAP), or None.
+    """
+
+    method: str
+    ids: np.ndarray
+    original: np.ndarray
+    reconstructed: np.ndarray
+    explained: np.ndarray | None = None
+    neighbours_kept: float | None = None
 
 
-def fit(points: torch.Tensor, settings: "UmapSettings", progress: ProgressCallback | None = None) -> np.ndarray:
+@dataclass(frozen=True)
+class UmapSettings(Settings):
+    """How UMAP lays points out. Raises InputError for values out of range."""
+
+    n_neighbors: int = setting(
+        15,
+        least=2,
+        most=200,
+        title="UMAP neighbours",
+        help="Few: small groups. Many: the broad picture.",
+    )
+    min_dist: float = setting(
+        0.1, least=0, most=1, title="UMAP least distance", help="How close the points of a group may lie."
+    )
+    metric: str = setting("cosine", choices=METRICS)  # cosine: of rows about the mean, so a shrunk reconstruction stays near
+    epochs: int = setting(200, least=1, most=2000, help="of optimisation")
+    axes: int = setting(50, least=2, most=10_000, help="principal axes kept before")
+    seed: int = setting(0, least=0, most=2**32 - 1)
+
+
+def sample_tokens(num_tokens: int, count: int | None, seed: int = 0, include: Sequence[int] = ()) -> np.ndarray:
+    """Ids to draw, ascending int64: ``count`` of all (None: all) dealt by ``seed``, and besides those every id in ``include``.
+
+    Which others are dealt does not depend on ``include``. Raises InputError for ids outside the table.
+
+    >>> sample_tokens(5, 9).tolist()
+    [0, 1, 2, 3, 4]
+    """
+    if count is not None and count < 1:
+        raise InputError(f"a sample of {count} tokens is too small; ask for at least 1")
+    wanted = np.unique(np.asarray(list(include), dtype=np.int64))
+    outside = wanted[(wanted < 0) | (wanted >= num_tokens)]
+    if len(outside):
+        raise InputError(f"token id {outside[0]} is not in this table; ids go from 0 to {num_tokens - 1}")
+    if count is None or count >= num_tokens:
+        return np.arange(num_tokens, dtype=np.int64)
+    dealt = np.random.default_rng(seed).choice(num_tokens, count, replace=False)
+    return np.union1d(dealt, wanted).astype(np.int64)
+
+
+def layout_displacement(layout: Layout) -> np.ndarray:
+    """(n,) how far each token moved, in units of the original layout's root mean square distance from its centre."""
+    moved = np.linalg.norm(layout.reconstructed - layout.original, axis=1)
+    spread = np.sqrt(np.square(layout.original - layout.original.mean(0)).sum(1).mean())
+    return moved / spread if spread > 0 else moved
+
+
+# PCA
+
+
+def principal_axes(table: torch.Tensor | np.ndarray, count: int = 2) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
+    """Mean (D,), the first ``count`` principal axes (D, count), and the share of the variance along each (count,).
+
+    Exact, from the covariance matrix. The largest component of an axis is positive, which settles its sign. Where D is less
+    than ``count``, the missing axes are zero.
+    """
+    from scipy.linalg import eigh
+
+    table = as_table(table)
+    vocabulary, dim = table.shape
+    total = torch.zeros(dim, dtype=torch.float64)
+    for start, end in pieces(vocabulary, dim):
+        total += table[start:end].double().sum(0)
+    mean = (total / vocabulary).float()
+    covariance = torch.zeros(dim, dim, dtype=torch.float64)
+    for start, end in pieces(vocabulary, dim):
+        centred = table[start:end] - mean
+        covariance += (centred.T @ centred).double()
+    found = min(count, dim)
+    values, vectors = eigh(covariance.numpy(), subset_by_index=(dim - found, dim - 1))
+    values, vectors = values[::-1].clip(min=0), vectors[:, ::-1]
+    largest = vectors[np.abs(vectors).argmax(0), np.arange(found)]
+    axes = np.zeros((dim, count), dtype=np.float32)
+    axes[:, :found] = vectors * np.where(largest < 0, -1.0, 1.0)
+    explained = np.zeros(count)
+    variance = float(covariance.trace())
+    explained[:found] = values / variance if variance > 0 else 0.0
+    return mean, torch.from_numpy(axes), explained
+
+
+def pca_layout(
+    table: torch.Tensor | np.ndarray,
+    reconstruction: Compressed | torch.Tensor | np.ndarray,
+    progress: ProgressCallback | None = None,
+) -> Layout:
+    """All V tokens on the first two principal axes of the table; the reconstruction on the same axes, about the same mean.
+
+    Raises InputError for shapes that do not fit, Cancelled through ``progress``.
+    """
+    table = as_table(table)
+    rows = Rows(reconstruction, tuple(table.shape))
+    report(progress, "finding principal axes", 0.0)
+    mean, axes, explained = principal_axes(table, 2)
+    original = np.empty((len(table), 2), dtype=np.float32)
+    reconstructed = np.empty_like(original)
+    for start, end in pieces(*table.shape):
+        report(progress, "projecting", 0.5 + 0.5 * start / len(table))
+        original[start:end] = ((table[start:end] - mean) @ axes).numpy()
+        reconstructed[start:end] = ((rows.take(start, end) - mean) @ axes).numpy()
+    return Layout("pca", np.arange(len(table)), original, reconstructed, explained=explained)
+
+
+# UMAP
+
+
+def umap_layout(
+    original: torch.Tensor | np.ndarray,
+    reconstruction: torch.Tensor | np.ndarray,
+    ids: np.ndarray | None = None,
+    settings: UmapSettings | None = None,
+    use_cache: bool = True,
+    progress: ProgressCallback | None = None,
+) -> Layout:
+    """One UMAP fit of n rows of the table and the same n rows of its reconstruction, (n, D) each.
+
+    ids: (n,) which tokens these are (default 0..n-1). The result is kept on disk by everything it depends on.
+    Takes seconds, and numba's threads allow one fit at a time in a process: run it as a job in the ``layout`` lane, with the
+    rows of :func:`sample_tokens` only.
+
+    Raises InputError for shapes that do not fit or fewer than 2 tokens, Cancelled through ``progress``.
+    """
+    original, reconstruction, ids, settings = _checked(original, reconstruction, ids, settings)
+    key = layout_key(original, reconstruction, ids, settings) if use_cache else None
+    found = None if key is None else _found(key, ids)
+    if found is not None:
+        return found
+    report(progress, "finding principal axes", 0.0)
+    mean, axes, _ = principal_axes(original, max(2, min(settings.axes, original.shape[1])))
+    points = torch.cat([(original - mean) @ axes, (reconstruction - mean) @ axes])
+    report(progress, "comparing neighbours", 0.05)
+    share = neighbours_kept(original, reconstruction, NEIGHBOURS, NEIGHBOUR_SAMPLE, settings.seed, part_of(progress, 0.05, 0.1))
+    plane = fit(points, settings, part_of(progress, 0.1, 1.0))
+    arrays = {"original": plane[: len(original)], "reconstructed": plane[len(original) :], "kept": np.float64(share.mean)}
+    if key is not None:
+        keep_layout(key, arrays)
+    return _from_arrays(arrays, ids)
+
+
+def kept_umap_layout(original, reconstruction, ids=None, settings: UmapSettings | None = None) -> Layout | None:
+    """What :func:`umap_layout` would return, if it is on disk already; takes as long as hashing its arguments."""
+    original, reconstruction, ids, settings = _checked(original, reconstruction, ids, settings)
+    return _found(layout_key(original, reconstruction, ids, settings), ids)
+
+
+@task(lane="layout")
+def warm_umap(progress: ProgressCallback | None = None) -> None:
+    """Make numba compile what a fit needs, with a small one: ``warm_umap.warm()`` does it in the worker process of the lane."""
+    points = torch.from_numpy(np.random.default_rng(0).normal(size=(200, 50)).astype(np.float32))
+    for metric in METRICS:
+        fit(points, UmapSettings(metric=metric, epochs=2), progress)
+
+
+def _checked(original, reconstruction, ids, settings) -> tuple[torch.Tensor, torch.Tensor, np.ndarray, UmapSettings]:
+    original = as_table(original)
+    reconstruction = Rows(reconstruction, tuple(original.shape)).all()
+    ids = np.arange(len(original), dtype=np.int64) if ids is None else np.asarray(ids, dtype=np.int64)
+    if len(ids) != len(original):
+        raise InputError(f"{len(ids)} ids do not fit {len(original)} rows")
+    if len(original) < 2:
+        raise InputError("a layout of 1 token says nothing; choose at least 2")
+    return original.contiguous(), reconstruction.contiguous(), ids, settings or UmapSettings()
+
+
+# Layouts on disk, one .npz each
+
+
+def _read_arrays(folder: Path) -> dict[str, np.ndarray]:
+    with np.load(folder / LAYOUTS.file, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in ("original", "reconstructed", "kept")}
+    original, reconstructed = arrays["original"], arrays["reconstructed"]
+    if original.ndim != 2 or original.shape[1] != 2 or original.shape != reconstructed.shape or arrays["kept"].ndim:
+        raise ValueError("arrays of other shapes than expected")
+    if not (np.isfinite(original).all() and np.isfinite(reconstructed).all()):
+        raise ValueError("coordinates that are no numbers")
+    return arrays
+
+
+def _write_arrays(folder: Path, arrays: dict[str, np.ndarray]) -> None:
+    np.savez(folder / LAYOUTS.file, **arrays)
+
+
+#: Arrays of layouts: 16 bytes a token each, which is 31 MB for 64 of 30,522 tokens and 256 MB for 64 of 250,000.
+LAYOUTS: Store[dict[str, np.ndarray]] = Store(
+    "layouts", most=64, in_memory=4, file="layout.npz", read=_read_arrays, write=_write_arrays
+)
+
+
+def layout_key(original: torch.Tensor, reconstruction: torch.Tensor, ids: np.ndarray, settings: UmapSettings) -> str:
+    """Key of a layout in LAYOUTS: the rows, their ids, the settings, and the version of what computes it."""
+    rows = original.numpy(), reconstruction.numpy(), np.asarray(ids)
+    return LAYOUTS.key(rows=rows, settings=settings, umap=version("umap-learn"))
+
+
+def keep_layout(key: str, arrays: dict[str, np.ndarray]) -> None:
+    """Put arrays into LAYOUTS. A cache that cannot be written costs time, not the result."""
+    try:
+        LAYOUTS.put(key, arrays)
+    except (InputError, OSError) as error:
+        log.warning("the layout was not kept: %s", error)
+
+
+def _found(key: str, ids: np.ndarray) -> Layout | None:
+    try:
+        arrays = LAYOUTS.get(key)
+    except InputError:  # the folder cannot even be made
+        return None
+    return None if arrays is None else _from_arrays(arrays, ids)
+
+
+def _from_arrays(arrays: dict[str, np.ndarray], ids: np.ndarray) -> Layout:
+    return Layout("umap", ids, arrays["original"], arrays["reconstructed"], neighbours_kept=float(arrays["kept"]))
+
+
+# One UMAP fit: exact neighbours of our own, then umap-learn for the graph and the arrangement
+
+
+def fit(points: torch.Tensor, settings: UmapSettings, progress: ProgressCallback | None = None) -> np.ndarray:
     """(N, a) points, the first two axes the most important -> (N, 2) float32. The same for equal arguments.
 
     Raises Cancelled through ``progress``; not during compilation, which an ended process alone can stop.
@@ -102,231 +335,3 @@ class _Epochs:
 
     def flush(self) -> None:
         """tqdm asks for it."""
-
-
-NEIGHBOURS = 10
-NEIGHBOUR_SAMPLE = 2000
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Points of n tokens. Do not change the arrays: they are shared.
-
-    method: ``pca`` or ``umap``. ids: (n,) int64, the tokens. original, reconstructed: (n, 2) float32.
-    explained: (2,) share of the original's variance along each axis (PCA), or None.
-    neighbours_kept: share of the 10 nearest neighbours in the full space kept, among these n tokens (UMAP), or None.
-    """
-
-    method: str
-    ids: np.ndarray
-    original: np.ndarray
-    reconstructed: np.ndarray
-    explained: np.ndarray | None = None
-    neighbours_kept: float | None = None
-
-
-@dataclass(frozen=True)
-class UmapSettings(Settings):
-    """How UMAP lays points out. Raises InputError for values out of range."""
-
-    n_neighbors: int = setting(
-        15,
-        least=2,
-        most=200,
-        title="UMAP neighbours",
-        help="Few: small groups. Many: the broad picture.",
-    )
-    min_dist: float = setting(
-        0.1, least=0, most=1, title="UMAP least distance", help="How close the points of a group may lie."
-    )
-    metric: str = setting("cosine", choices=METRICS)  # cosine: of rows about the mean, so a shrunk reconstruction stays near
-    epochs: int = setting(200, least=1, most=2000, help="of optimisation")
-    axes: int = setting(50, least=2, most=10_000, help="principal axes kept before")
-    seed: int = setting(0, least=0, most=2**32 - 1)
-
-
-def sample_tokens(num_tokens: int, count: int | None, seed: int = 0, include: Sequence[int] = ()) -> np.ndarray:
-    """Ids to draw, ascending int64: ``count`` of all (None: all) dealt by ``seed``, and besides those every id in ``include``.
-
-    Which others are dealt does not depend on ``include``. Raises InputError for ids outside the table.
-
-    >>> sample_tokens(5, 9).tolist()
-    [0, 1, 2, 3, 4]
-    """
-    if count is not None and count < 1:
-        raise InputError(f"a sample of {count} tokens is too small; ask for at least 1")
-    wanted = np.unique(np.asarray(list(include), dtype=np.int64))
-    outside = wanted[(wanted < 0) | (wanted >= num_tokens)]
-    if len(outside):
-        raise InputError(f"token id {outside[0]} is not in this table; ids go from 0 to {num_tokens - 1}")
-    if count is None or count >= num_tokens:
-        return np.arange(num_tokens, dtype=np.int64)
-    dealt = np.random.default_rng(seed).choice(num_tokens, count, replace=False)
-    return np.union1d(dealt, wanted).astype(np.int64)
-
-
-def principal_axes(table: torch.Tensor | np.ndarray, count: int = 2) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
-    """Mean (D,), the first ``count`` principal axes (D, count), and the share of the variance along each (count,).
-
-    Exact, from the covariance matrix. The largest component of an axis is positive, which settles its sign. Where D is less
-    than ``count``, the missing axes are zero.
-    """
-    from scipy.linalg import eigh
-
-    table = as_table(table)
-    vocabulary, dim = table.shape
-    total = torch.zeros(dim, dtype=torch.float64)
-    for start, end in pieces(vocabulary, dim):
-        total += table[start:end].double().sum(0)
-    mean = (total / vocabulary).float()
-    covariance = torch.zeros(dim, dim, dtype=torch.float64)
-    for start, end in pieces(vocabulary, dim):
-        centred = table[start:end] - mean
-        covariance += (centred.T @ centred).double()
-    found = min(count, dim)
-    values, vectors = eigh(covariance.numpy(), subset_by_index=(dim - found, dim - 1))
-    values, vectors = values[::-1].clip(min=0), vectors[:, ::-1]
-    largest = vectors[np.abs(vectors).argmax(0), np.arange(found)]
-    axes = np.zeros((dim, count), dtype=np.float32)
-    axes[:, :found] = vectors * np.where(largest < 0, -1.0, 1.0)
-    explained = np.zeros(count)
-    variance = float(covariance.trace())
-    explained[:found] = values / variance if variance > 0 else 0.0
-    return mean, torch.from_numpy(axes), explained
-
-
-def pca_layout(
-    table: torch.Tensor | np.ndarray,
-    reconstruction: Compressed | torch.Tensor | np.ndarray,
-    progress: ProgressCallback | None = None,
-) -> Layout:
-    """All V tokens on the first two principal axes of the table; the reconstruction on the same axes, about the same mean.
-
-    Raises InputError for shapes that do not fit, Cancelled through ``progress``.
-    """
-    table = as_table(table)
-    rows = Rows(reconstruction, tuple(table.shape))
-    report(progress, "finding principal axes", 0.0)
-    mean, axes, explained = principal_axes(table, 2)
-    original = np.empty((len(table), 2), dtype=np.float32)
-    reconstructed = np.empty_like(original)
-    for start, end in pieces(*table.shape):
-        report(progress, "projecting", 0.5 + 0.5 * start / len(table))
-        original[start:end] = ((table[start:end] - mean) @ axes).numpy()
-        reconstructed[start:end] = ((rows.take(start, end) - mean) @ axes).numpy()
-    return Layout("pca", np.arange(len(table)), original, reconstructed, explained=explained)
-
-
-def umap_layout(
-    original: torch.Tensor | np.ndarray,
-    reconstruction: torch.Tensor | np.ndarray,
-    ids: np.ndarray | None = None,
-    settings: UmapSettings | None = None,
-    use_cache: bool = True,
-    progress: ProgressCallback | None = None,
-) -> Layout:
-    """One UMAP fit of n rows of the table and the same n rows of its reconstruction, (n, D) each.
-
-    ids: (n,) which tokens these are (default 0..n-1). The result is kept on disk by everything it depends on.
-    Takes seconds, and numba's threads allow one fit at a time in a process: run it as a job in the ``layout`` lane, with the
-    rows of :func:`sample_tokens` only.
-
-    Raises InputError for shapes that do not fit or fewer than 2 tokens, Cancelled through ``progress``.
-    """
-    original, reconstruction, ids, settings = _checked(original, reconstruction, ids, settings)
-    key = layout_key(original, reconstruction, ids, settings) if use_cache else None
-    found = None if key is None else _found(key, ids)
-    if found is not None:
-        return found
-    report(progress, "finding principal axes", 0.0)
-    mean, axes, _ = principal_axes(original, max(2, min(settings.axes, original.shape[1])))
-    points = torch.cat([(original - mean) @ axes, (reconstruction - mean) @ axes])
-    report(progress, "comparing neighbours", 0.05)
-    share = neighbours_kept(original, reconstruction, NEIGHBOURS, NEIGHBOUR_SAMPLE, settings.seed, part_of(progress, 0.05, 0.1))
-    plane = fit(points, settings, part_of(progress, 0.1, 1.0))
-    arrays = {"original": plane[: len(original)], "reconstructed": plane[len(original) :], "kept": np.float64(share.mean)}
-    if key is not None:
-        keep_layout(key, arrays)
-    return _from_arrays(arrays, ids)
-
-
-def kept_umap_layout(original, reconstruction, ids=None, settings: UmapSettings | None = None) -> Layout | None:
-    """What :func:`umap_layout` would return, if it is on disk already; takes as long as hashing its arguments."""
-    original, reconstruction, ids, settings = _checked(original, reconstruction, ids, settings)
-    return _found(layout_key(original, reconstruction, ids, settings), ids)
-
-
-@task(lane="layout")
-def warm_umap(progress: ProgressCallback | None = None) -> None:
-    """Make numba compile what a fit needs, with a small one: ``warm_umap.warm()`` does it in the worker process of the lane."""
-    points = torch.from_numpy(np.random.default_rng(0).normal(size=(200, 50)).astype(np.float32))
-    for metric in METRICS:
-        fit(points, UmapSettings(metric=metric, epochs=2), progress)
-
-
-def layout_displacement(layout: Layout) -> np.ndarray:
-    """(n,) how far each token moved, in units of the original layout's root mean square distance from its centre."""
-    moved = np.linalg.norm(layout.reconstructed - layout.original, axis=1)
-    spread = np.sqrt(np.square(layout.original - layout.original.mean(0)).sum(1).mean())
-    return moved / spread if spread > 0 else moved
-
-
-def _checked(original, reconstruction, ids, settings) -> tuple[torch.Tensor, torch.Tensor, np.ndarray, UmapSettings]:
-    original = as_table(original)
-    reconstruction = Rows(reconstruction, tuple(original.shape)).all()
-    ids = np.arange(len(original), dtype=np.int64) if ids is None else np.asarray(ids, dtype=np.int64)
-    if len(ids) != len(original):
-        raise InputError(f"{len(ids)} ids do not fit {len(original)} rows")
-    if len(original) < 2:
-        raise InputError("a layout of 1 token says nothing; choose at least 2")
-    return original.contiguous(), reconstruction.contiguous(), ids, settings or UmapSettings()
-
-
-def _from_arrays(arrays: dict[str, np.ndarray], ids: np.ndarray) -> Layout:
-    return Layout("umap", ids, arrays["original"], arrays["reconstructed"], neighbours_kept=float(arrays["kept"]))
-
-
-# On disk: one .npz each
-
-
-def _read_arrays(folder: Path) -> dict[str, np.ndarray]:
-    with np.load(folder / LAYOUTS.file, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in ("original", "reconstructed", "kept")}
-    original, reconstructed = arrays["original"], arrays["reconstructed"]
-    if original.ndim != 2 or original.shape[1] != 2 or original.shape != reconstructed.shape or arrays["kept"].ndim:
-        raise ValueError("arrays of other shapes than expected")
-    if not (np.isfinite(original).all() and np.isfinite(reconstructed).all()):
-        raise ValueError("coordinates that are no numbers")
-    return arrays
-
-
-def _write_arrays(folder: Path, arrays: dict[str, np.ndarray]) -> None:
-    np.savez(folder / LAYOUTS.file, **arrays)
-
-
-#: Arrays of layouts: 16 bytes a token each, which is 31 MB for 64 of 30,522 tokens and 256 MB for 64 of 250,000.
-LAYOUTS: Store[dict[str, np.ndarray]] = Store(
-    "layouts", most=64, in_memory=4, file="layout.npz", read=_read_arrays, write=_write_arrays
-)
-
-
-def layout_key(original: torch.Tensor, reconstruction: torch.Tensor, ids: np.ndarray, settings: UmapSettings) -> str:
-    """Key of a layout in LAYOUTS: the rows, their ids, the settings, and the version of what computes it."""
-    rows = original.numpy(), reconstruction.numpy(), np.asarray(ids)
-    return LAYOUTS.key(rows=rows, settings=settings, umap=version("umap-learn"))
-
-
-def keep_layout(key: str, arrays: dict[str, np.ndarray]) -> None:
-    """Put arrays into LAYOUTS. A cache that cannot be written costs time, not the result."""
-    try:
-        LAYOUTS.put(key, arrays)
-    except (InputError, OSError) as error:
-        log.warning("the layout was not kept: %s", error)
-
-
-def _found(key: str, ids: np.ndarray) -> Layout | None:
-    try:
-        arrays = LAYOUTS.get(key)
-    except InputError:  # the folder cannot even be made
-        return None
-    return None if arrays is None else _from_arrays(arrays, ids)

@@ -14,6 +14,12 @@ from .compressed import BaselineCompressed, SubspaceCompressed
 from .methods import plain_method
 from .settings import CompressionSettings
 
+# Codes are taken from the table in pieces of about this many, to keep the widened copy of them near 16 MB.
+CODES_AT_ONCE = 2**22
+
+
+# What all layers share
+
 
 class TableLayer(nn.Module):
     """What the input layers share: the attributes of ``nn.Embedding``, padding, and an optional output scale.
@@ -63,39 +69,6 @@ class TableLayer(nn.Module):
         return ", ".join(parts)
 
 
-class CompressedEmbedding(TableLayer):
-    """A result without codebooks as an input layer; its tensors are buffers, nothing is trained.
-
-    The output has the layer's type: ``.to(dtype)`` converts the float buffers and the output, integers stay.
-    """
-
-    def __init__(self, compressed: BaselineCompressed, padding_idx: int | None = None, scale: float | None = None):
-        super().__init__(compressed.num_embeddings, compressed.embedding_dim, padding_idx, scale)
-        if not isinstance(compressed, BaselineCompressed):
-            raise InputError(f"{compressed.settings.method} has codebooks; use SubspaceEmbedding")
-        for name, tensor in compressed.tensors().items():
-            self.register_buffer(name, tensor.detach().clone())
-        self.register_buffer("type_marker", torch.empty(0, dtype=torch.float32), persistent=False)
-        self._template = compressed.with_tensors(dict.fromkeys(compressed.stored))
-
-    @property
-    def result(self) -> BaselineCompressed:
-        """The stored tensors as a result."""
-        return self._template.with_tensors({name: getattr(self, name) for name in self._template.stored})
-
-    def rows(self, ids: torch.Tensor) -> torch.Tensor:
-        return self.result.lookup(ids).to(self.type_marker.dtype)
-
-    def project(self, hidden: torch.Tensor) -> torch.Tensor:
-        return self.result.project(hidden)
-
-    def _device(self) -> torch.device:
-        return self.type_marker.device
-
-    def extra_repr(self) -> str:
-        return f"{super().extra_repr()}, method={self._template.settings.method}"
-
-
 class TiedLinear(nn.Module):
     """The output head that belongs to a compressed table: (..., D) -> (..., V) logits, never building (V, D).
 
@@ -130,20 +103,7 @@ class TiedLinear(nn.Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
-class CompressedLinear(TiedLinear):
-    """Head of a :class:`CompressedEmbedding`; rebuilds the table in chunks of rows, where the result needs it at all."""
-
-
-# Codes are taken from the table in pieces of about this many, to keep the widened copy of them near 16 MB.
-CODES_AT_ONCE = 2**22
-
-
-def code_dtype(codebook_size: int) -> torch.dtype:
-    """The smallest integer type for codes below Q that torch can index with and move everywhere.
-
-    uint8 up to 256, int16 up to 32,768, int32 above: torch's uint16 lacks most operations (maximum, comparisons).
-    """
-    return torch.uint8 if codebook_size <= 256 else torch.int16 if codebook_size <= 32768 else torch.int32
+# Codes and codebooks
 
 
 class SubspaceEmbedding(TableLayer):
@@ -270,6 +230,14 @@ class SubspaceLinear(TiedLinear):
     """
 
 
+def code_dtype(codebook_size: int) -> torch.dtype:
+    """The smallest integer type for codes below Q that torch can index with and move everywhere.
+
+    uint8 up to 256, int16 up to 32,768, int32 above: torch's uint16 lacks most operations (maximum, comparisons).
+    """
+    return torch.uint8 if codebook_size <= 256 else torch.int16 if codebook_size <= 32768 else torch.int32
+
+
 def _starts(lengths) -> list[int]:
     """Where each of several runs starts when they are laid end to end."""
     starts = [0]
@@ -298,3 +266,43 @@ def _checked_dim(codes: torch.Tensor, books: list, rotation: torch.Tensor | None
     if rotation is not None and rotation.shape != (dim, dim):
         raise InputError(f"a rotation of shape {tuple(rotation.shape)} does not fit {dim} dimensions")
     return dim
+
+
+# Results without codebooks
+
+
+class CompressedEmbedding(TableLayer):
+    """A result without codebooks as an input layer; its tensors are buffers, nothing is trained.
+
+    The output has the layer's type: ``.to(dtype)`` converts the float buffers and the output, integers stay.
+    """
+
+    def __init__(self, compressed: BaselineCompressed, padding_idx: int | None = None, scale: float | None = None):
+        super().__init__(compressed.num_embeddings, compressed.embedding_dim, padding_idx, scale)
+        if not isinstance(compressed, BaselineCompressed):
+            raise InputError(f"{compressed.settings.method} has codebooks; use SubspaceEmbedding")
+        for name, tensor in compressed.tensors().items():
+            self.register_buffer(name, tensor.detach().clone())
+        self.register_buffer("type_marker", torch.empty(0, dtype=torch.float32), persistent=False)
+        self._template = compressed.with_tensors(dict.fromkeys(compressed.stored))
+
+    @property
+    def result(self) -> BaselineCompressed:
+        """The stored tensors as a result."""
+        return self._template.with_tensors({name: getattr(self, name) for name in self._template.stored})
+
+    def rows(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.result.lookup(ids).to(self.type_marker.dtype)
+
+    def project(self, hidden: torch.Tensor) -> torch.Tensor:
+        return self.result.project(hidden)
+
+    def _device(self) -> torch.device:
+        return self.type_marker.device
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, method={self._template.settings.method}"
+
+
+class CompressedLinear(TiedLinear):
+    """Head of a :class:`CompressedEmbedding`; rebuilds the table in chunks of rows, where the result needs it at all."""

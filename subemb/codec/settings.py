@@ -11,6 +11,22 @@ from .methods.codebooks import CodebookMethod
 #: How tokens can be asked to be weighted; see subemb.codec.weights. ``given``: by numbers that the caller passed.
 WEIGHTS = ("vocabulary", "none", "zipf", "counts", "sqrt_counts")
 GIVEN = "given"
+WEIGHT_NAMES = {
+    "vocabulary": "estimated from the vocabulary",
+    "none": "every token alike",
+    "zipf": "Zipf by token id",
+    "counts": "token counts of a text",
+    "sqrt_counts": "square root of token counts",
+    "given": "given as numbers",
+}
+_SHORT_WEIGHT_NAMES = {
+    "vocabulary": "vocabulary weights",
+    "none": "equal weights",
+    "zipf": "Zipf weights",
+    "counts": "count weights",
+    "sqrt_counts": "√count weights",
+    "given": "given weights",
+}
 _OF_AT_LEAST_1 = "{name} must be a whole number of at least 1, not {value!r}"
 
 
@@ -127,23 +143,3 @@ def settings_text(settings: CompressionSettings) -> str:
         parts.append(_SHORT_WEIGHT_NAMES[settings.weights])
         parts.append(f"seed {settings.seed}")
     return ", ".join(parts)
-
-
-WEIGHT_NAMES = {
-    "vocabulary": "estimated from the vocabulary",
-    "none": "every token alike",
-    "zipf": "Zipf by token id",
-    "counts": "token counts of a text",
-    "sqrt_counts": "square root of token counts",
-    "given": "given as numbers",
-}
-
-
-_SHORT_WEIGHT_NAMES = {
-    "vocabulary": "vocabulary weights",
-    "none": "equal weights",
-    "zipf": "Zipf weights",
-    "counts": "count weights",
-    "sqrt_counts": "√count weights",
-    "given": "given weights",
-}

@@ -23,116 +23,12 @@ from .blocks import Blocks, codebook_means, nearest_codes
 from .kmeans import Monitor, settled
 from .subspaces import require_enough_tuples
 
-
-def linear_hash(codes: np.ndarray, without: Sequence[int] = (), salt: int = 0) -> np.ndarray:
-    """A 64-bit number for every row of (V, f) codes: equal rows get equal numbers; subspaces in ``without`` do not count.
-
-    Different rows get the same number with probability 2 ** -64 a pair; that would only keep two boxes from being told apart.
-    """
-    rng = np.random.default_rng([salt, codes.shape[1]])
-    keys = np.zeros(len(codes), np.int64)
-    for axis in range(codes.shape[1]):
-        factor, shift = rng.integers(-(2**63), 2**63 - 1, size=2, dtype=np.int64)
-        if axis not in without:
-            keys += _mixed(codes[:, axis].astype(np.int64) * (factor | 1) + shift)
-    return keys
-
-
-def _mixed(values: np.ndarray) -> np.ndarray:
-    """Scrambles 64-bit numbers (the finalizer of splitmix64), so that sums of them do not collide in patterns."""
-    bits = values.view(np.uint64)
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return (bits ^ (bits >> np.uint64(31))).view(np.int64)
-
-
-def groups_of(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(V,) keys -> (V,) numbers 0..n-1 of the groups of equal keys, and (n,) the first token of each."""
-    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
-    return group, first
-
-
-def codes_with_room(costs: np.ndarray, groups: np.ndarray, room: int) -> np.ndarray:
-    """Cheap codes, none used more than ``room`` times in any group: costs (n, Q), groups (n,) -> (n,) int64.
-
-    Every token asks for its cheapest code with room left; where more ask than fit, those with most to lose by their second
-    choice are served. Repeated until all have a code, which needs at most ``room * Q`` tokens a group.
-
-    >>> codes_with_room(np.array([[0.0, 1.0], [0.0, 5.0]]), np.zeros(2, int), 1).tolist()
-    [1, 0]
-    """
-    size = costs.shape[1]
-    left = np.full((int(groups.max()) + 1) * size, room)
-    codes = np.full(len(costs), -1)
-    waiting = np.arange(len(costs))
-    while len(waiting):
-        open_codes = left.reshape(-1, size)[groups[waiting]] > 0
-        offers = np.where(open_codes, costs[waiting], np.inf)
-        row, best = np.arange(len(waiting)), offers.argmin(1)
-        first = offers[row, best]
-        offers[row, best] = np.inf
-        loss = offers.min(1) - first
-        slot = groups[waiting] * size + best
-        order = np.lexsort((-loss, slot))
-        starts = np.r_[0, np.flatnonzero(np.diff(slot[order])) + 1]
-        rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
-        served = order[rank < left[slot[order]]]
-        codes[waiting[served]] = best[served]
-        left -= np.bincount(slot[served], minlength=len(left))
-        waiting = np.delete(waiting, served)
-    return codes
-
-
 SMALL_BOX = 64  # tuples: lines, or a few subspaces together where codebooks are tiny
 LARGE_BOX = 256
 LOOSE_BOX = 4096  # where most tuples are free only tokens that collide meet in a box, so it can be wide
 LOOSE_LOAD = 0.25  # tokens per tuple below which the space counts as loose
 LARGEST_PROBLEM = 2**22  # tokens x tuples of one box
 BATCH_ELEMENTS = 2**24  # costs held at once
-
-
-@dataclass
-class _State:
-    """Codes being improved, with what is needed to price them."""
-
-    blocks: Blocks
-    codes: np.ndarray  # (V, f) int64, changed in place
-    books: list[torch.Tensor]  # one (g, Q, d) a group of subspaces of equal width
-    flat: list[torch.Tensor] = field(default_factory=list)  # the same as f codebooks (Q, d_i)
-    wanted: list[np.ndarray] = field(default_factory=list)  # per subspace (V,) nearest codes
-
-    def __post_init__(self):
-        self.priced()
-
-    @property
-    def codebook_size(self) -> int:
-        return self.books[0].shape[1]
-
-    def priced(self) -> None:
-        """Find the nearest codes anew, after the codebooks have changed."""
-        self.flat = [book[j] for book in self.books for j in range(len(book))]
-        parts = [nearest_codes(x, book)[0] for (_, x), book in zip(self.blocks.groups, self.books, strict=True)]
-        self.wanted = list(torch.cat(parts).cpu().numpy())
-
-    def costs(self, axis: int, tokens: np.ndarray) -> np.ndarray:
-        """(n, Q) float32: what each code of a subspace costs n tokens, above the cheapest."""
-        rows = torch.from_numpy(tokens).to(self.blocks.device)
-        book = self.flat[axis]
-        costs = torch.addmm(book.square().sum(1), self.blocks.axis(axis)[rows], book.T, alpha=-2)
-        costs -= costs.amin(1, keepdim=True)
-        if self.blocks.weights is not None:
-            costs *= self.blocks.weights[rows][:, None]
-        return costs.cpu().numpy()
-
-    def move_codebooks(self) -> torch.Tensor:
-        """Codebooks to the means of their members; gives back the codes as a tensor."""
-        codes = torch.from_numpy(self.codes).to(self.blocks.device)
-        self.books = [
-            codebook_means(x, part, self.blocks.weights, book)[0]
-            for (_, x), part, book in zip(self.blocks.groups, self.blocks.split_codes(codes), self.books, strict=True)
-        ]
-        self.priced()
-        return codes
 
 
 def make_unique(
@@ -179,6 +75,53 @@ def make_unique(
     return moved, "iterations"
 
 
+@dataclass
+class _State:
+    """Codes being improved, with what is needed to price them."""
+
+    blocks: Blocks
+    codes: np.ndarray  # (V, f) int64, changed in place
+    books: list[torch.Tensor]  # one (g, Q, d) a group of subspaces of equal width
+    flat: list[torch.Tensor] = field(default_factory=list)  # the same as f codebooks (Q, d_i)
+    wanted: list[np.ndarray] = field(default_factory=list)  # per subspace (V,) nearest codes
+
+    def __post_init__(self):
+        self.priced()
+
+    @property
+    def codebook_size(self) -> int:
+        return self.books[0].shape[1]
+
+    def priced(self) -> None:
+        """Find the nearest codes anew, after the codebooks have changed."""
+        self.flat = [book[j] for book in self.books for j in range(len(book))]
+        parts = [nearest_codes(x, book)[0] for (_, x), book in zip(self.blocks.groups, self.books, strict=True)]
+        self.wanted = list(torch.cat(parts).cpu().numpy())
+
+    def costs(self, axis: int, tokens: np.ndarray) -> np.ndarray:
+        """(n, Q) float32: what each code of a subspace costs n tokens, above the cheapest."""
+        rows = torch.from_numpy(tokens).to(self.blocks.device)
+        book = self.flat[axis]
+        costs = torch.addmm(book.square().sum(1), self.blocks.axis(axis)[rows], book.T, alpha=-2)
+        costs -= costs.amin(1, keepdim=True)
+        if self.blocks.weights is not None:
+            costs *= self.blocks.weights[rows][:, None]
+        return costs.cpu().numpy()
+
+    def move_codebooks(self) -> torch.Tensor:
+        """Codebooks to the means of their members; gives back the codes as a tensor."""
+        codes = torch.from_numpy(self.codes).to(self.blocks.device)
+        self.books = [
+            codebook_means(x, part, self.blocks.weights, book)[0]
+            for (_, x), part, book in zip(self.blocks.groups, self.blocks.split_codes(codes), self.books, strict=True)
+        ]
+        self.priced()
+        return codes
+
+
+# Room
+
+
 def give_room(state: _State) -> None:
     """Step 1: codes without collisions, in place."""
     vocabulary, subspaces = state.codes.shape
@@ -198,6 +141,40 @@ def give_room(state: _State) -> None:
             slot = groups * state.codebook_size + chosen
         state.codes[:, axis] = chosen
         groups = np.unique(slot, return_inverse=True)[1]
+
+
+def codes_with_room(costs: np.ndarray, groups: np.ndarray, room: int) -> np.ndarray:
+    """Cheap codes, none used more than ``room`` times in any group: costs (n, Q), groups (n,) -> (n,) int64.
+
+    Every token asks for its cheapest code with room left; where more ask than fit, those with most to lose by their second
+    choice are served. Repeated until all have a code, which needs at most ``room * Q`` tokens a group.
+
+    >>> codes_with_room(np.array([[0.0, 1.0], [0.0, 5.0]]), np.zeros(2, int), 1).tolist()
+    [1, 0]
+    """
+    size = costs.shape[1]
+    left = np.full((int(groups.max()) + 1) * size, room)
+    codes = np.full(len(costs), -1)
+    waiting = np.arange(len(costs))
+    while len(waiting):
+        open_codes = left.reshape(-1, size)[groups[waiting]] > 0
+        offers = np.where(open_codes, costs[waiting], np.inf)
+        row, best = np.arange(len(waiting)), offers.argmin(1)
+        first = offers[row, best]
+        offers[row, best] = np.inf
+        loss = offers.min(1) - first
+        slot = groups[waiting] * size + best
+        order = np.lexsort((-loss, slot))
+        starts = np.r_[0, np.flatnonzero(np.diff(slot[order])) + 1]
+        rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
+        served = order[rank < left[slot[order]]]
+        codes[waiting[served]] = best[served]
+        left -= np.bincount(slot[served], minlength=len(left))
+        waiting = np.delete(waiting, served)
+    return codes
+
+
+# Exchange
 
 
 def axis_sets(subspaces: int, codebook_size: int, limit: int, wide: bool, rng: np.random.Generator) -> Iterator[list[int]]:
@@ -295,3 +272,34 @@ def _batches(tokens: np.ndarray, groups: np.ndarray, width: int) -> Iterator[np.
             end += 1
         yield tokens[start:end]
         start = end
+
+
+# Groups of tokens
+
+
+def groups_of(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(V,) keys -> (V,) numbers 0..n-1 of the groups of equal keys, and (n,) the first token of each."""
+    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
+    return group, first
+
+
+def linear_hash(codes: np.ndarray, without: Sequence[int] = (), salt: int = 0) -> np.ndarray:
+    """A 64-bit number for every row of (V, f) codes: equal rows get equal numbers; subspaces in ``without`` do not count.
+
+    Different rows get the same number with probability 2 ** -64 a pair; that would only keep two boxes from being told apart.
+    """
+    rng = np.random.default_rng([salt, codes.shape[1]])
+    keys = np.zeros(len(codes), np.int64)
+    for axis in range(codes.shape[1]):
+        factor, shift = rng.integers(-(2**63), 2**63 - 1, size=2, dtype=np.int64)
+        if axis not in without:
+            keys += _mixed(codes[:, axis].astype(np.int64) * (factor | 1) + shift)
+    return keys
+
+
+def _mixed(values: np.ndarray) -> np.ndarray:
+    """Scrambles 64-bit numbers (the finalizer of splitmix64), so that sums of them do not collide in patterns."""
+    bits = values.view(np.uint64)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (bits ^ (bits >> np.uint64(31))).view(np.int64)

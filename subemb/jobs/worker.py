@@ -31,205 +31,16 @@ from typing import Any, BinaryIO
 from ..base.errors import Cancelled, InputError, ModelError
 from ..base.progress import Progress
 
+logger = logging.getLogger("subemb.jobs.manager")
 _LENGTH = struct.Struct(">Q")
 _SECONDS_BETWEEN_MESSAGES = 0.05  # for messages without values; those with values are never dropped
 _SECONDS_BETWEEN_PARENT_CHECKS = 2.0
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a function failed. ``text`` is for a person; ``details`` (a traceback) for the log, empty for a user's error."""
-
-    text: str
-    is_input: bool = False
-    reason: str | None = None
-    details: str = ""
-
-
-def _tensor_from(array):
-    import torch
-
-    return torch.from_numpy(array)
-
-
-class _Pickler(pickle.Pickler):
-    """Sends a torch tensor as the numbers it shows.
-
-    Left alone, torch sends the whole storage behind a view, and its own multiprocessing queues pass file descriptors of
-    shared memory, which end with the worker that made them.
-    """
-
-    def reducer_override(self, value: Any):
-        if type(value).__module__ == "torch" and type(value).__name__ == "Tensor":
-            plain = value.device.type == "cpu" and not value.requires_grad and value.layout == sys.modules["torch"].strided
-            if plain and str(value.dtype) != "torch.bfloat16":
-                return _tensor_from, (value.contiguous().resolve_conj().resolve_neg().numpy(),)
-        return NotImplemented
-
-
-def packed(message: Any) -> memoryview:
-    """A message as bytes, without its length."""
-    buffer = io.BytesIO()
-    _Pickler(buffer, protocol=5).dump(message)
-    return buffer.getbuffer()
-
-
-def write_message(stream: BinaryIO, *parts: bytes | memoryview) -> None:
-    """Send packed bytes, length first; raises OSError or ValueError if the other end is gone."""
-    stream.write(_LENGTH.pack(sum(len(part) for part in parts)))
-    for part in parts:
-        stream.write(part)
-    stream.flush()
-
-
-def read_bytes(stream: BinaryIO) -> bytes:
-    """The next packed message; raises EOFError when the other end is gone."""
-    header = stream.read(_LENGTH.size)
-    if len(header) < _LENGTH.size:
-        raise EOFError
-    (length,) = _LENGTH.unpack(header)
-    data = stream.read(length)
-    if len(data) < length:
-        raise EOFError
-    return data
-
-
-def resolve(name: str):
-    """The function called ``"module:function"``; raises ValueError, ImportError or AttributeError."""
-    module, _, function = name.partition(":")
-    if not function:
-        raise ValueError(f"a job's function is named 'module:function', not {name!r}")
-    return getattr(import_module(module), function)
-
-
-def describe(error: BaseException) -> Failure:
-    """What to tell a person about an exception, and what to log."""
-    if isinstance(error, InputError):
-        return Failure(str(error), is_input=True, reason=error.reason if isinstance(error, ModelError) else None)
-    details = "".join(traceback.format_exception(error))
-    if isinstance(error, MemoryError) or "not enough memory" in str(error) or "out of memory" in str(error):
-        return Failure("There is not enough memory for this. Choose a smaller model or smaller settings.", details=details)
-    text = " ".join(str(error).split())[:200]
-    what = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return Failure(f"This failed unexpectedly ({what}). The full report is in the log.", details=details)
-
-
-class Worker:
-    """Runs jobs in the main thread (numba's thread pool wants one caller) while another thread reads the parent's messages."""
-
-    def __init__(self, incoming: BinaryIO, outgoing: BinaryIO):
-        self._incoming = incoming
-        self._outgoing = outgoing
-        self._runs: queue.SimpleQueue = queue.SimpleQueue()
-        self._cancelled: set[int] = set()
-        self._sending = threading.Lock()  # a function may report from several threads of its own, as downloads do
-
-    def serve(self) -> None:
-        """Run what comes; the process ends when the parent's end of the pipe closes."""
-        threading.Thread(target=self._listen, daemon=True).start()
-        threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
-        while True:
-            number, data = self._runs.get()
-            self._send(("started", number))
-            self._send_last(number, self._outcome(number, data))
-
-    def _listen(self) -> None:
-        while True:
-            try:
-                data = read_bytes(self._incoming)
-            except (EOFError, OSError):
-                os._exit(0)  # the parent is gone, and nobody waits for the result
-            # One byte in front tells the kinds apart, so that unpickling arguments, which may import torch, happens in the
-            # main thread and a cancel is heard meanwhile.
-            number = int.from_bytes(data[1:9], "big")
-            if data[:1] == b"c":
-                self._cancelled.add(number)
-            else:
-                self._runs.put((number, memoryview(data)[9:]))
-
-    def _outcome(self, number: int, data: bytes) -> tuple:
-        last_sent, last_stage = 0.0, None
-
-        def progress(message: Progress) -> bool:
-            nonlocal last_sent, last_stage
-            now = time.monotonic()
-            if message.values or message.stage != last_stage or now - last_sent >= _SECONDS_BETWEEN_MESSAGES:
-                last_sent, last_stage = now, message.stage
-                self._send(("progress", number, message))
-            return number in self._cancelled
-
-        try:
-            function, arguments = pickle.loads(data)
-            work = resolve(function)
-            return ("done", number, getattr(work, "as_job", work)(**arguments, progress=progress))
-        except Cancelled:
-            return ("cancelled", number)
-        except BaseException as error:  # SystemExit of a careless library must not end the worker either
-            return ("failed", number, describe(error))
-
-    def _send(self, message: tuple) -> None:
-        try:
-            with self._sending:
-                write_message(self._outgoing, packed(message))
-        except (OSError, ValueError):
-            os._exit(0)
-
-    def _send_last(self, number: int, message: tuple) -> None:
-        try:
-            data = packed(message)
-        except Exception as error:
-            data = packed(("failed", number, describe(error)))
-        del message
-        try:
-            with self._sending:
-                write_message(self._outgoing, data)
-        except (OSError, ValueError):
-            os._exit(0)
-        self._cancelled.discard(number)
-
-
-def _exit_with_parent(parent: int) -> None:
-    """A second way out, should another child of the parent have inherited the pipe and keep it open."""
-    while os.getppid() == parent:
-        time.sleep(_SECONDS_BETWEEN_PARENT_CHECKS)
-    os._exit(0)
-
-
-def main() -> None:
-    """Take standard input and output for messages, and leave neither to libraries that print."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, whose end this process notices
-    faulthandler.enable()
-    incoming = os.fdopen(os.dup(0), "rb")
-    outgoing = os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    os.dup2(2, 1)
-    Worker(incoming, outgoing).serve()
-
-
-if __name__ == "__main__":
-    main()
-
-
-logger = logging.getLogger("subemb.jobs.manager")
-
 # -P keeps the current directory off the path until the parent's own path replaces it.
 _BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from subemb.jobs.worker import main; main()"
 _LINES_KEPT = 60
 
 
-def available_cpus() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
-
-
-def _environment() -> dict[str, str]:
-    """The parent's environment, with thread counts for OpenMP, MKL and numba where none is set."""
-    threads = str(available_cpus())
-    return {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads} | os.environ
+# The manager's side
 
 
 class WorkerGone(Exception):
@@ -329,3 +140,194 @@ class WorkerProcess:
                 logger.debug("worker %d: %s", self.pid, text)
         except (OSError, ValueError):
             pass  # the pipe is closed when the process ends
+
+
+def available_cpus() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def _environment() -> dict[str, str]:
+    """The parent's environment, with thread counts for OpenMP, MKL and numba where none is set."""
+    threads = str(available_cpus())
+    return {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads} | os.environ
+
+
+# The worker's side
+
+
+def main() -> None:
+    """Take standard input and output for messages, and leave neither to libraries that print."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, whose end this process notices
+    faulthandler.enable()
+    incoming = os.fdopen(os.dup(0), "rb")
+    outgoing = os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    Worker(incoming, outgoing).serve()
+
+
+class Worker:
+    """Runs jobs in the main thread (numba's thread pool wants one caller) while another thread reads the parent's messages."""
+
+    def __init__(self, incoming: BinaryIO, outgoing: BinaryIO):
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._runs: queue.SimpleQueue = queue.SimpleQueue()
+        self._cancelled: set[int] = set()
+        self._sending = threading.Lock()  # a function may report from several threads of its own, as downloads do
+
+    def serve(self) -> None:
+        """Run what comes; the process ends when the parent's end of the pipe closes."""
+        threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
+        while True:
+            number, data = self._runs.get()
+            self._send(("started", number))
+            self._send_last(number, self._outcome(number, data))
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                data = read_bytes(self._incoming)
+            except (EOFError, OSError):
+                os._exit(0)  # the parent is gone, and nobody waits for the result
+            # One byte in front tells the kinds apart, so that unpickling arguments, which may import torch, happens in the
+            # main thread and a cancel is heard meanwhile.
+            number = int.from_bytes(data[1:9], "big")
+            if data[:1] == b"c":
+                self._cancelled.add(number)
+            else:
+                self._runs.put((number, memoryview(data)[9:]))
+
+    def _outcome(self, number: int, data: bytes) -> tuple:
+        last_sent, last_stage = 0.0, None
+
+        def progress(message: Progress) -> bool:
+            nonlocal last_sent, last_stage
+            now = time.monotonic()
+            if message.values or message.stage != last_stage or now - last_sent >= _SECONDS_BETWEEN_MESSAGES:
+                last_sent, last_stage = now, message.stage
+                self._send(("progress", number, message))
+            return number in self._cancelled
+
+        try:
+            function, arguments = pickle.loads(data)
+            work = resolve(function)
+            return ("done", number, getattr(work, "as_job", work)(**arguments, progress=progress))
+        except Cancelled:
+            return ("cancelled", number)
+        except BaseException as error:  # SystemExit of a careless library must not end the worker either
+            return ("failed", number, describe(error))
+
+    def _send(self, message: tuple) -> None:
+        try:
+            with self._sending:
+                write_message(self._outgoing, packed(message))
+        except (OSError, ValueError):
+            os._exit(0)
+
+    def _send_last(self, number: int, message: tuple) -> None:
+        try:
+            data = packed(message)
+        except Exception as error:
+            data = packed(("failed", number, describe(error)))
+        del message
+        try:
+            with self._sending:
+                write_message(self._outgoing, data)
+        except (OSError, ValueError):
+            os._exit(0)
+        self._cancelled.discard(number)
+
+
+def _exit_with_parent(parent: int) -> None:
+    """A second way out, should another child of the parent have inherited the pipe and keep it open."""
+    while os.getppid() == parent:
+        time.sleep(_SECONDS_BETWEEN_PARENT_CHECKS)
+    os._exit(0)
+
+
+def resolve(name: str):
+    """The function called ``"module:function"``; raises ValueError, ImportError or AttributeError."""
+    module, _, function = name.partition(":")
+    if not function:
+        raise ValueError(f"a job's function is named 'module:function', not {name!r}")
+    return getattr(import_module(module), function)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a function failed. ``text`` is for a person; ``details`` (a traceback) for the log, empty for a user's error."""
+
+    text: str
+    is_input: bool = False
+    reason: str | None = None
+    details: str = ""
+
+
+def describe(error: BaseException) -> Failure:
+    """What to tell a person about an exception, and what to log."""
+    if isinstance(error, InputError):
+        return Failure(str(error), is_input=True, reason=error.reason if isinstance(error, ModelError) else None)
+    details = "".join(traceback.format_exception(error))
+    if isinstance(error, MemoryError) or "not enough memory" in str(error) or "out of memory" in str(error):
+        return Failure("There is not enough memory for this. Choose a smaller model or smaller settings.", details=details)
+    text = " ".join(str(error).split())[:200]
+    what = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return Failure(f"This failed unexpectedly ({what}). The full report is in the log.", details=details)
+
+
+# Messages
+
+
+def packed(message: Any) -> memoryview:
+    """A message as bytes, without its length."""
+    buffer = io.BytesIO()
+    _Pickler(buffer, protocol=5).dump(message)
+    return buffer.getbuffer()
+
+
+def write_message(stream: BinaryIO, *parts: bytes | memoryview) -> None:
+    """Send packed bytes, length first; raises OSError or ValueError if the other end is gone."""
+    stream.write(_LENGTH.pack(sum(len(part) for part in parts)))
+    for part in parts:
+        stream.write(part)
+    stream.flush()
+
+
+def read_bytes(stream: BinaryIO) -> bytes:
+    """The next packed message; raises EOFError when the other end is gone."""
+    header = stream.read(_LENGTH.size)
+    if len(header) < _LENGTH.size:
+        raise EOFError
+    (length,) = _LENGTH.unpack(header)
+    data = stream.read(length)
+    if len(data) < length:
+        raise EOFError
+    return data
+
+
+class _Pickler(pickle.Pickler):
+    """Sends a torch tensor as the numbers it shows.
+
+    Left alone, torch sends the whole storage behind a view, and its own multiprocessing queues pass file descriptors of
+    shared memory, which end with the worker that made them.
+    """
+
+    def reducer_override(self, value: Any):
+        if type(value).__module__ == "torch" and type(value).__name__ == "Tensor":
+            plain = value.device.type == "cpu" and not value.requires_grad and value.layout == sys.modules["torch"].strided
+            if plain and str(value.dtype) != "torch.bfloat16":
+                return _tensor_from, (value.contiguous().resolve_conj().resolve_neg().numpy(),)
+        return NotImplemented
+
+
+def _tensor_from(array):
+    import torch
+
+    return torch.from_numpy(array)
