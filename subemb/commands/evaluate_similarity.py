@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.progress import ProgressCallback, part_of
-from .evaluate_inputs import (
+from .evaluated import (
     Compared,
     DataSet,
     add_data,

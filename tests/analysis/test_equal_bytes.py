@@ -11,8 +11,7 @@ from subemb.analysis import equal_bytes
 from subemb.analysis.equal_bytes import NEAR, settings_at_bytes
 from subemb.base.errors import InputError
 from subemb.codec import compress, methods, sizes
-from subemb.codec.estimates import estimate_seconds, predicted_size
-from subemb.codec.methods import METHODS
+from subemb.codec.methods import METHODS, estimate_seconds, predicted_size
 from subemb.codec.methods.codebooks import TOLERANCE
 from subemb.codec.settings import CompressionSettings
 

@@ -12,7 +12,7 @@ from subemb.codec.settings import CompressionSettings
 from subemb.runs import run_and_keep
 from subemb.tasks import adaptation as tasks
 from subemb.tasks.sides import Subject
-from subemb.ui.pages.adapt.charts import loss_curve, score_curve
+from subemb.ui.pages.adapt.results import loss_curve, score_curve
 from subemb.ui.shell.request import Request
 
 PAGE = "pages/7_Adapt.py"

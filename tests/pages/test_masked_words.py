@@ -14,7 +14,7 @@ from subemb.codec.settings import CompressionSettings
 from subemb.evaluate.masked.fill import HUB_MODELS, FilledMask, Filling
 from subemb.models.catalogue import BUNDLED_NAME
 from subemb.runs import run_and_keep
-from subemb.ui.pages.masked.bars import bars_html, change_of
+from subemb.ui.pages.masked.sentence import bars_html, change_of
 from subemb.ui.shell.request import Request, to_query
 from subemb.ui.shell.sidebar import ANOTHER
 

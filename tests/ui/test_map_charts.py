@@ -31,7 +31,7 @@ from subemb.ui.pages.token_map.colours import (
     hue_ranks,
     key_html,
 )
-from subemb.ui.pages.token_map.facts import kept_on_the_plane, only, token_facts, token_table
+from subemb.ui.pages.token_map.facts import kept_on_the_plane, layout_of, token_facts, token_table
 from subemb.ui.pages.token_map.selection import ORIGINAL, RECONSTRUCTED
 from subemb.ui.widgets.colours import oklch
 
@@ -319,7 +319,7 @@ def test_many_codes_go_into_one_column():
 
 def test_a_part_of_a_layout_keeps_its_tokens_places():
     layout = Layout("pca", np.array([1, 4, 6, 9]), plane(4, 1), plane(4, 2), np.array([0.5, 0.2]))
-    part = only(layout, np.array([4, 9]))
+    part = layout_of(layout, np.array([4, 9]))
     assert part.original.tolist() == layout.original[[1, 3]].tolist()
     assert part.reconstructed.tolist() == layout.reconstructed[[1, 3]].tolist()
     assert part.explained is layout.explained
@@ -332,4 +332,4 @@ def test_neighbours_on_the_plane_by_hand():
     # Nearest before: 1, 0, 1, 2. After the first two change places: 1, 0, 0, 2. Three of four are kept.
     assert kept_on_the_plane(layout, k=1) == pytest.approx(0.75)
     assert kept_on_the_plane(Layout("pca", np.arange(4), line, line)) == 1.0
-    assert kept_on_the_plane(only(layout, np.array([0, 1]))) is None
+    assert kept_on_the_plane(layout_of(layout, np.array([0, 1]))) is None

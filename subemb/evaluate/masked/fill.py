@@ -12,8 +12,7 @@ from ...base.errors import InputError
 from ...base.plain import is_whole
 from ...base.progress import ProgressCallback, report
 from ...models.catalogue import ModelEntry
-from .masks import checked_sentence, chosen_word, mask_word, with_own_masks, words_of
-from .network import MaskedSides, SideTables
+from .network import MaskedSides, SideTables, checked_sentence, chosen_word, mask_word, with_own_masks, words_of
 
 if TYPE_CHECKING:
     import torch

@@ -31,7 +31,7 @@ from .visit import Visit, submit_run, this_visit, write_url
 
 
 class Frame:
-    """What a page shows. run: the finished run, or None (then :meth:`explain_empty` has said why)."""
+    """What a page shows. run: the finished run, or None (then :func:`explain_empty` has said why)."""
 
     def __init__(self, visit: Visit, run: Run | None):
         self.visit = visit
@@ -58,7 +58,7 @@ class Frame:
 
     @cached_property
     def subject(self) -> Subject:
-        """The model, the run and the adaptation on the page, as jobs are told."""
+        """The model, the run and the adaptation on the page, as arguments of jobs."""
         model, adapted = self.run.model, self.adaptation
         adapted_key = None if adapted is None else adapted.key
         return Subject(model["name"], self.visit.request.revision, model["identity"], self.run.key, adapted_key)
@@ -101,7 +101,7 @@ class Frame:
 
 
 def page(title: str, lead: str | None = None) -> Frame:
-    """Set the page up, draw the sidebar, and find out what is to be shown."""
+    """Set up the page, draw the sidebar, and find what to show. title: of the page. lead: a few sentences below it, in markdown."""
     assets = app_folder() / "assets"
     st.set_page_config(
         page_title=f"{title} · subemb" if title != "Home" else "subemb",
@@ -141,7 +141,7 @@ def _messages(visit: Visit) -> None:
 
 
 def heading(frame: Frame) -> None:
-    """One line that says which run the page is about."""
+    """One line that names the run on the page."""
     run = frame.run
     badge = ":blue-badge[Example]" if frame.is_example else ":green-badge[Your run]"
     st.markdown(f"{badge} **{escape_markdown(run.model['name'])}** · {escape_markdown(settings_text(run.settings))}")
@@ -160,7 +160,7 @@ def explain_empty(frame: Frame) -> None:
             visit.running = (key, EXAMPLE)
             st.rerun()
         return
-    if visit.shown_key is None:  # what is wrong with it has been said already
+    if visit.shown_key is None:  # the error is shown already
         st.caption("In the sidebar you can download this model, or choose another model or other settings.")
         return
     st.info(
@@ -173,7 +173,7 @@ def explain_empty(frame: Frame) -> None:
 
 
 def live_view(visit: Visit) -> None:
-    """The error after every step, while the run that the visitor waits for goes on. Progress and Cancel are in the sidebar."""
+    """The error after every step of the run that the visitor waits for. Progress and Cancel are in the sidebar."""
     if visit.running is not None:
         key, request = visit.running
         watch(visit, key, lambda job: live_curve(job, request, request == EXAMPLE and visit.is_example), every=0.7)

@@ -30,9 +30,9 @@ def begin(visit: Visit, call: Call) -> Job:
 
 
 def outcome(visit: Visit, call: Call, what: str, auto: bool = False) -> Any | None:
-    """The result: what is kept, or that of a job that is done. Else what there is to say is drawn, and the result is None.
+    """The result, if it is kept or its job is done; otherwise None, with the job's progress or error drawn.
 
-    what: what is going on, for a person. auto: start it if nobody has; for work of about a second. Results are shared by all
+    what: what the job does, in words. auto: start it if nobody has; for jobs of about a second. Results are shared by all
     visitors: do not change them.
     """
     found = call.kept()
@@ -64,7 +64,7 @@ def outcome(visit: Visit, call: Call, what: str, auto: bool = False) -> Any | No
 
 
 def outcome_or_offer(visit: Visit, call: Call, what: str, offer: Callable[[], None]) -> Any | None:
-    """Like :func:`outcome`; where nobody has begun the job, ``offer()`` is drawn."""
+    """Like :func:`outcome`; where nobody has started the job, ``offer()`` is drawn."""
     found = outcome(visit, call, what)
     if found is None and call.job is None:
         offer()
@@ -83,7 +83,7 @@ def _mark(call: Call) -> str:
     return hashlib.sha256(repr(call.key).encode()).hexdigest()[:12]
 
 
-# While a job goes on
+# While a job runs
 
 
 def watch(
@@ -97,10 +97,11 @@ def watch(
     over: Callable[[Job], None] | None = None,
     every: float = POLL_SECONDS,
 ) -> None:
-    """What is drawn again and again while a job is waiting or running; the page is drawn anew when it is over.
+    """Draw how far a job is, again and again while it waits or runs; when it is over, draw the whole page again.
 
-    key: of the job. draw: what stands there meanwhile. button: widget key of a button that cancels, None for none; label, width: of it.
-    stop: what the button does, by default let go of the job. over: what is done first when the job is over. every: seconds.
+    key: of the job. draw: draws how far it is. button: widget key of a button that cancels, None for no button; label, width: of that
+    button. stop: what the button does, by default stop waiting for the job. over: called when the job is over. every: seconds between
+    two drawings.
     """
     st.fragment(_watch, run_every=every)(visit, key, draw, button, label, width, stop, over)
 
@@ -122,12 +123,12 @@ def _watch(visit: Visit, key: Hashable, draw, button, label, width, stop, over) 
 
 
 def stage_of(job: Job, before: str = "starting") -> str:
-    """What a job does now. before: what is said until it says so itself."""
+    """What a job does now. before: what to say until it tells its first stage."""
     return job.progress.stage if job.progress else before
 
 
 def progress_of(what: str) -> Callable[[Job], None]:
-    """Draws how far a job is. what: what is going on, for a person."""
+    """A function that draws how far a job is. what: what the job does, in words."""
 
     def draw(job: Job) -> None:
         if job.state == "queued":

@@ -8,7 +8,7 @@ from ...codec.settings import CompressionSettings
 from ...runs import run_key
 from .request import Request
 
-LISTED_SECONDS = 20  # after so long it is looked again which models there are
+LISTED_SECONDS = 20  # for how long a list of the models is used before it is made again
 
 _models, _listed = Memory(6), Memory(4)
 
@@ -20,7 +20,7 @@ def open_model(name: str, revision: str | None = None):
     """
     from ...models.load import load_listed
 
-    # Asked for each time, to see the files as they are now; the loaded one is used again if they are the same.
+    # The headers are read each time, to notice changed files; a model that was opened from the same files is used again.
     fresh = load_listed(name, revision)
     return _models.take((name, revision, fresh.identity), lambda: fresh)
 
@@ -33,7 +33,7 @@ def listed_models() -> list:
 
 
 def list_again() -> None:
-    """Look at once which models there are: one has just been downloaded."""
+    """Make the list of models again: one has just been downloaded."""
     _listed.clear()
 
 

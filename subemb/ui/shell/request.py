@@ -16,9 +16,9 @@ RUN_PARAMETERS = ("model", "revision", *plain.url_names(CompressionSettings))
 class Request:
     """One run as asked for: which model, which settings (automatic values not yet filled in)."""
 
-    model: str = BUNDLED
-    revision: str | None = None
-    settings: CompressionSettings = field(default_factory=CompressionSettings)
+    model: str = BUNDLED  # its listed name
+    revision: str | None = None  # of a hub model: branch, tag or commit; None for its default
+    settings: CompressionSettings = field(default_factory=CompressionSettings)  # as given, not resolved
 
     @classmethod
     def of(cls, model: dict, settings: CompressionSettings) -> "Request":

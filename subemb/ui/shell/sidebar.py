@@ -29,7 +29,7 @@ PAGES = (
     ("pages/8_Export.py", "Export", ":material/ios_share:"),
 )
 ANOTHER = "Another Hugging Face model …"
-IN_THE_OPEN = ("rank",)  # of the settings without a place of their own; the others wait behind a click
+ALWAYS_OPEN = ("rank",)  # of the settings without a place of their own; the others are in an expander
 LONGEST_TEXT = 5_000_000
 _DOWNLOAD = "subemb_download"  # session state: the download that this visitor waits for
 
@@ -78,7 +78,9 @@ def write_hub_id(visit: Visit, name: str) -> None:
     """Put an id into the download form, for the next run of the page; nothing is fetched before Download is pressed."""
     st.session_state["form_model"] = ANOTHER
     st.session_state["form_hub_id"] = name
-    visit.notice = f"{escape_markdown(name)} is in the sidebar now. Press **Download** there, and **Run** when it is here."
+    visit.notice = (
+        f"{escape_markdown(name)} is in the sidebar now. Press **Download** there, and **Run** once it is downloaded."
+    )
 
 
 def _download_form(visit: Visit) -> None:
@@ -95,7 +97,9 @@ def _download_form(visit: Visit) -> None:
         with errors_shown():
             call = _start_download(visit, name, revision or None)
             job = call.job
-    if job is None or (job.is_over and call.arguments != {"name": name, "revision": revision or None}):  # of another model
+    if job is None or (
+        job.is_over and call.arguments != {"name": name, "revision": revision or None}
+    ):  # it was of another model
         return
     if job.state == "failed":
         show_error(job.error)
@@ -108,7 +112,7 @@ def _download_form(visit: Visit) -> None:
             _download_progress,
             "cancel_download_button",
             "Cancel download",
-            over=lambda job: _take_up_download(visit, call, job),
+            over=lambda job: _choose_downloaded(visit, call, job),
         )
 
 
@@ -131,14 +135,14 @@ def _download_progress(job: Job) -> None:
     st.progress(job.fraction, text=f"{stage_of(job, 'waiting')}{amount}")
 
 
-def _take_up_download(visit: Visit, call: Call, job: Job) -> None:
-    """Choose the model that has come."""
+def _choose_downloaded(visit: Visit, call: Call, job: Job) -> None:
+    """Choose the model that was downloaded."""
     if job.state == "done":
         call.forget()
         del st.session_state[_DOWNLOAD]
         list_again()
-        visit.downloaded = call.arguments["name"]
-        visit.revisions[visit.downloaded] = call.arguments["revision"]
+        visit.model_to_choose = call.arguments["name"]
+        visit.revisions[visit.model_to_choose] = call.arguments["revision"]
 
 
 def _forget_form() -> None:
@@ -168,7 +172,7 @@ def model_facts(name: str, revision: str | None):
 
 
 def settings_widgets(visit: Visit) -> tuple[CompressionSettings | None, str | None]:
-    """The settings as widgets; returns them (or None with the reason shown) and the text to count, if any."""
+    """The settings as widgets; returns them (or None with the reason shown) and the text to count tokens in, if any."""
     shown = visit.request.settings
     key = _input("method", "form_method", shown.method, help=None)
     method = METHODS[key]
@@ -179,8 +183,8 @@ def settings_widgets(visit: Visit) -> tuple[CompressionSettings | None, str | No
         values |= _codebook_widgets(method, shown)
         text = _weights_widgets(values, shown)
     others = [name for name in method.reads if name not in (*values, "unique", "weights")]
-    values |= _other_widgets([name for name in others if name in IN_THE_OPEN], shown, help=None)
-    stopping = [*(["seed"] if method.uses_codebooks else []), *(name for name in others if name not in IN_THE_OPEN)]
+    values |= _other_widgets([name for name in others if name in ALWAYS_OPEN], shown, help=None)
+    stopping = [*(["seed"] if method.uses_codebooks else []), *(name for name in others if name not in ALWAYS_OPEN)]
     if stopping:
         with st.expander("Seed and stopping"):
             values |= _other_widgets(stopping, shown)
@@ -241,7 +245,7 @@ def _weights_widgets(values: dict, shown: CompressionSettings) -> str | None:
 
 
 def _other_widgets(names: list[str], shown: CompressionSettings, **instead) -> dict:
-    """Settings that need no more than their declaration. One without a widget keeps what a link says of it when it is run."""
+    """Settings that need no more than their declaration. One without a widget keeps the value that the link gave it."""
     values = {name: getattr(shown, name) for name in names}
     for name in has_widget(CompressionSettings, names):
         values[name] = _input(name, f"form_{name}", values[name], **instead)
@@ -250,7 +254,7 @@ def _other_widgets(names: list[str], shown: CompressionSettings, **instead) -> d
 
 def estimate(settings: CompressionSettings, model) -> CompressionSettings | None:
     """Say what a run will store and how long it may take; returns the resolved settings, or None with the reason shown."""
-    from ...codec.estimates import predicted_size
+    from ...codec.methods import predicted_size
     from ...runs import estimate_run_seconds
 
     try:
@@ -281,14 +285,14 @@ def _enough_tuples(settings: CompressionSettings, vocabulary: int) -> str:
 
 @st.fragment
 def settings_form(visit: Visit, name: str, revision: str | None) -> None:
-    """Settings, estimate and Run. A fragment: changing a setting redraws only this."""
+    """Settings, estimate and Run. A fragment, so that changing a setting redraws only this."""
     with errors_shown(), st.container(gap="xsmall"):
         settings, text = settings_widgets(visit)
         model = open_model(name, revision)
         resolved = estimate(settings, model) if settings is not None else None
         needs_text = settings is not None and settings.weights.endswith("counts") and text is None
         if needs_text:
-            st.caption("Give a text whose tokens are to be counted.")
+            st.caption("Give a text to count tokens in.")
         if visit.running is not None:
             return  # progress and Cancel stand in the button's place
         pressed = st.button(
@@ -309,7 +313,7 @@ def settings_form(visit: Visit, name: str, revision: str | None) -> None:
 def _not_run_yet(visit: Visit, request: Request) -> None:
     """Say that the form differs from the page, which changes only when Run is pressed."""
     shown = visit.request
-    if not visit.is_about(request):
+    if not visit.shows(request):
         st.caption(
             f":material/info: Not run yet. The page still shows **{escape_markdown(shown.model)}**, "
             f"{escape_markdown(settings_text(shown.settings))}."
@@ -317,7 +321,7 @@ def _not_run_yet(visit: Visit, request: Request) -> None:
 
 
 def run_progress(job: Job) -> None:
-    """How far the awaited run is."""
+    """How far the run is that the visitor waits for."""
     if job.state == "queued":
         st.progress(0.0, text=f"Waiting: number {job.position_in_queue} in the queue")
     else:
@@ -328,11 +332,11 @@ def draw(visit: Visit) -> None:
     """The whole sidebar."""
     with st.container(gap="xxsmall"):
         navigation(visit)
-    if visit.form_follows:
+    if visit.reset_form:
         _forget_form()
-        visit.form_follows = False
-    if visit.downloaded:
-        st.session_state["form_model"], visit.downloaded = visit.downloaded, None
+        visit.reset_form = False
+    if visit.model_to_choose:
+        st.session_state["form_model"], visit.model_to_choose = visit.model_to_choose, None
     with errors_shown(), st.container(gap="xsmall"):
         chosen = model_picker(visit)
         if chosen is not None and model_facts(*chosen) is not None:

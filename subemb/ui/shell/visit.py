@@ -29,10 +29,10 @@ class Visit:
     link_problem: str | None = None  # what was wrong with the link
     notice: str | None = None  # one message to show once
     failure: str | None = None  # why the last run failed
-    text: str | None = None  # the one given last for count weights; runs do not keep it
-    downloaded: str | None = None  # a model to choose now
-    form_follows: bool = False  # whether the form is to take up the run shown
-    revisions: dict[str, str | None] = field(default_factory=dict)  # which revision of a downloaded model was asked for
+    text: str | None = None  # given last to count tokens in; runs do not keep it
+    model_to_choose: str | None = None  # the model that the sidebar is to choose next
+    reset_form: bool = False  # whether the form is to start again from the run shown
+    revisions: dict[str, str | None] = field(default_factory=dict)  # downloaded model -> the revision that was asked for
     adapted: str | None = None  # key of the adaptation shown as a third side
 
     @property
@@ -50,15 +50,15 @@ class Visit:
         if self.shown_key is None:
             self.shown_key, _ = key_of(self.request)
         run = RUNS.get(self.shown_key)
-        if run is not None:  # the example too, to compare with
+        if run is not None:  # the example too, to compare others with it
             self.remember(run.key)
         return run
 
-    def is_about(self, request: Request) -> bool:
-        """Whether the page shows what a request asks for, however it is written (Q given, or automatic and the same)."""
+    def shows(self, request: Request) -> bool:
+        """Whether the page shows the run of a request, also where one of them gives Q and the other leaves the same Q automatic."""
         try:
             return key_of(request)[0] == (self.shown_key or key_of(self.request)[0])
-        except InputError:  # what is shown is of a model that is gone, or was never here
+        except InputError:  # the model of the run shown is gone, or was never here
             return request == self.request
 
     def show(self, request: Request, key: str | None = None) -> None:
@@ -88,7 +88,7 @@ class Visit:
         return manager().get(self.running[0]) if self.running else None
 
     def settle(self) -> bool:
-        """If the awaited job is over, take its outcome; True if something changed."""
+        """If the job that the visitor waits for is over, take its outcome; True if something changed."""
         job = self.job()
         if self.running is None or (job is not None and not job.is_over):
             return False
@@ -130,7 +130,7 @@ def this_visit() -> Visit:
             visit.link_problem = str(error)
         st.session_state[_KEY] = visit
     visit = st.session_state[_KEY]
-    visit.adapted = st.query_params.get(ADAPTED) or visit.adapted  # a link on the page Adapt names it, in the same visit
+    visit.adapted = st.query_params.get(ADAPTED) or visit.adapted  # a link on the page Adapt may name it during a visit
     return visit
 
 

@@ -43,7 +43,7 @@ def adapted_side(frame: Frame) -> None:
 
 
 def adaptation_label(known: Adaptation) -> str:
-    """One line that tells adaptations apart.
+    """One line that distinguishes an adaptation from others.
 
     >>> from subemb.adaptation import AdaptationSettings
     >>> text = {"name": "news.txt", "sentences": 1200, "digest": "x"}

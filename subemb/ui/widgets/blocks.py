@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from ...base.text import escape_html
-from .colours import contrast, oklch
+from .colours import oklch, readable_on
 
 HUES = 24
 LIGHTNESSES = (0.74, 0.62, 0.50)  # of OKLCH: far enough from white and from black to show on both themes
@@ -24,7 +24,7 @@ LARGEST_TITLED = 1_500  # blocks up to which each says its subspace and code in 
 class Row:
     """One token as drawn."""
 
-    text: str  # as it is, not escaped
+    text: str  # not escaped
     codes: Sequence[int]  # f numbers
     note: str = ""  # one short remark, such as a similarity
     shared: Sequence[bool] | None = None  # for each block, whether the chosen token has it too; None where none was chosen
@@ -37,12 +37,12 @@ def palette() -> tuple[tuple[str, str], ...]:
     for number in range(COLORS):
         lightness = LIGHTNESSES[number % len(LIGHTNESSES)]
         background = oklch(lightness, CHROMA, number / COLORS)
-        colors.append((background, max("#000000", "#FFFFFF", key=lambda text: contrast(background, text))))
+        colors.append((background, readable_on(background)))
     return tuple(colors)
 
 
 def color_number(subspace: int, code: int) -> int:
-    """Which colour a code gets. Up to COLORS codes of one subspace all differ; beyond, only the printed number tells.
+    """Which colour a code gets. Up to COLORS codes of one subspace all differ; with more, only the printed number does.
 
     >>> len({color_number(5, code) for code in range(COLORS)}) == COLORS
     True

@@ -1,4 +1,4 @@
-"""Colours as people see them: made by lightness and hue, and how well one can be told from another."""
+"""Colours by lightness and hue as people see them, and how well one can be read on another."""
 
 from math import cos, pi, sin
 
@@ -36,6 +36,15 @@ def contrast(first: str, second: str) -> float:
     """
     light, dark = sorted((_luminance(first), _luminance(second)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
+
+
+def readable_on(background: str) -> str:
+    """Black or white, whichever has more contrast on a #RRGGBB colour.
+
+    >>> readable_on("#FFD400"), readable_on("#203080")
+    ('#000000', '#FFFFFF')
+    """
+    return max("#000000", "#FFFFFF", key=lambda text: contrast(background, text))
 
 
 def _luminance(colour: str) -> float:

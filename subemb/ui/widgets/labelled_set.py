@@ -1,7 +1,7 @@
 """Evaluating the sides on a labelled set: choose pairs, see what it costs, evaluate, read cards, intervals and what was left out.
 
-The view is the same for every evaluation; a page gives :func:`labelled_set_view` its words, its job, and what it draws of a report beside
-what is here. A link to results on somebody's file shows them as long as they are kept, even though the file is not.
+The view is the same for every evaluation; a page gives :func:`labelled_set_view` its words, its task and a function that draws its
+report. A link to results on somebody's file shows them for as long as the results are kept, even though the file is not.
 """
 
 import math
@@ -37,9 +37,9 @@ def labelled_set_view(
     """The whole tab.
 
     data: what the pairs are labelled for, such as ``entailment``. about: what is measured, in markdown. evaluate: the task, of a subject,
-    pairs and ``choices``; its report is kept. results: draws a report; told whether the choice of data has said already what was read.
-    cost: of so many sides: rough seconds, and what is done to the pairs, in words; by default that of encoding them. verbs: what goes on,
-    and what is done to pairs. of: what a kept result belongs to, in words.
+    pairs and ``choices``; its report is kept. results: draws a report; its second argument is whether the choice of data has said already what was read.
+    cost: gives rough seconds for a number of sides, and what is done to the pairs, in words; by default those of encoding them.
+    verbs: of the progress bar, and of the pairs. of: what a kept result belongs to, in words.
     """
     key = f"{data}_set"  # of widgets and of the URL's parameters
     st.markdown(about)
@@ -91,7 +91,7 @@ def encoding_cost(frame: Frame, pairs: PairSet, sides: int) -> tuple[float, str]
 def heading(report: Report, facts: str, described: bool, note: str = "") -> None:
     """Name and number of the pairs, and what is known of them. facts: in markdown. note: one more sentence.
 
-    described: the choice above says already how the data was understood and what was left out.
+    described: whether the choice above says already how the data was read and what was left out.
     """
     pairs = report.pairs
     st.subheader(f"{escape_markdown(pairs.name)}: {counted(len(report), 'pair')}", anchor=False)

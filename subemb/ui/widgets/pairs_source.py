@@ -1,6 +1,6 @@
 """Choosing a labelled set on a page: the demonstration set, a visitor's own files, or a data set of the Hugging Face hub.
 
-What is chosen stands in the URL. Files cannot: the URL then has the set's name and digest, by which a page finds results that
+The URL says what is chosen. It cannot hold files: it then has the set's name and digest, by which a page finds results that
 are kept (:func:`linked_digest`), and a visitor without the file is told which one to give.
 """
 
@@ -24,222 +24,24 @@ TYPES = ["csv", "tsv", "txt", "jsonl", "ndjson", "json", "parquet"]
 MOST_MEGABYTES = 20  # a file; what the server's maxUploadSize allows
 MOST_FILES = 20
 MOST_TOTAL_BYTES = 60_000_000  # of all files together, which the server holds for each visitor
-_NO_LANGUAGE = "none"
-
-
-def uploaded_pairs(task: str, key: str, linked: str | None) -> PairSet | None:
-    """The pairs of the files given, all together; None while there are none. linked: the file that the link is about."""
-    st.file_uploader(
-        "Files with labelled pairs",
-        type=TYPES,
-        accept_multiple_files=True,
-        key=f"{key}_upload",
-        max_upload_size=MOST_MEGABYTES,
-        on_change=_take,
-        args=(key,),
-        help="STS benchmark, stsb-multi-mt, SICK, GLUE (STS-B, MRPC, QQP, RTE, QNLI, WNLI), PAWS-X, SNLI, MultiNLI and XNLI as they "
-        "are distributed, or any table as CSV, TSV, JSON lines or Parquet. Several files, one a language, are taken together.",
-    )
-    files: list[tuple[str, bytes]] = st.session_state.get(f"{key}_files", [])
-    if not files:
-        _ask(linked)
-        return None
-    if not st.session_state.get(f"{key}_upload"):  # the widget forgets when another page is visited
-        _kept(files, key)
-    if len(files) > MOST_FILES or sum(len(content) for _, content in files) > MOST_TOTAL_BYTES:
-        total = size_text(sum(len(content) for _, content in files))
-        raise InputError(
-            f"{len(files)} files with {total} are too many: at most {MOST_FILES} files and {size_text(MOST_TOTAL_BYTES)} together; "
-            "take some away"
-        )
-    columns = _mapping(files, task, key)
-    sets = []
-    for name, content in files:
-        try:
-            sets.append(_read(hashlib.sha256(content).hexdigest(), name, task, columns, content))
-        except InputError as error:
-            show_error(f"{error}")
-    if 0 < len(sets) < len(files):
-        st.caption(f"{len(sets)} of {len(files)} files are used.")
-    return combine(sets) if sets else None
-
-
-def _take(key: str) -> None:
-    """Remember the uploaded files, or forget them when the visitor removes them."""
-    given = st.session_state.get(f"{key}_upload") or []
-    st.session_state[f"{key}_files"] = [(entry.name, entry.getvalue()) for entry in given]
-
-
-def _ask(linked: str | None) -> None:
-    if linked:
-        st.info(
-            f"This link is about **{escape_markdown(linked)}**, a file that is not part of the link. Give that file here to compute "
-            "with it anew; results that this server has kept are shown without it.",
-            icon=":material/link:",
-        )
-    else:
-        st.caption(f"Up to {MOST_MEGABYTES} MB each, UTF-8. What was recognised and what had to be left out is shown here.")
-
-
-def _kept(files: list[tuple[str, bytes]], key: str) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"Given before: {escape_markdown(', '.join(name for name, _ in files))}", width="content")
-        if st.button("Remove", icon=":material/close:", key=f"{key}_remove"):
-            st.session_state[f"{key}_files"] = []
-            st.rerun()
-
-
-@st.cache_data(max_entries=8, show_spinner="Reading the file")
-def _read(digest: str, name: str, task: str, columns: Columns | None, _content: bytes) -> PairSet:
-    """The rows of a file. digest: of its content, the key of the cache."""
-    return read_pairs(_content, name, task, columns)
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def _preview(digest: str, name: str, task: str, _content: bytes) -> Preview:
-    return preview(_content, name, task)
-
-
-def _mapping(files: list[tuple[str, bytes]], task: str, key: str) -> Columns | None:
-    """The visitor's columns, or None for those that were recognised. One mapping for all files, by the first that can be read."""
-    found = None
-    for name, content in files:
-        try:
-            found = _preview(hashlib.sha256(content).hexdigest(), name, task, content)
-            break
-        except InputError:
-            continue  # said when it is read
-    if found is None or len(found.header) < 3:
-        return None
-    mark = hashlib.sha256(repr(found.header).encode()).hexdigest()[:8]
-    unknown = found.columns is None
-    with st.expander(
-        "Columns: say which ones to read" if unknown else f"Columns: {_columns_text(found.columns)}",
-        expanded=unknown,
-        icon=":material/table:",
-        key=f"{key}_columns_{mark}",
-    ):
-        columns = _mapping_widgets(found, task, f"{key}_{mark}")
-        if len(files) > 1:
-            st.caption(f"The first rows of {escape_markdown(name)}. Columns that you choose are read from all files.")
-        return columns
-
-
-def _columns_text(columns: Columns) -> str:
-    return escape_markdown(", ".join(part for part in (columns.first, columns.second, columns.gold, columns.language) if part))
-
-
-def _mapping_widgets(found: Preview, task: str, key: str) -> Columns | None:
-    roles = (
-        ("Premise", "Hypothesis", "Label") if task == "entailment" else ("First sentence", "Second sentence", "Score or label")
-    )
-    table = pd.DataFrame(
-        [[*row[: len(found.header)], *[""] * (len(found.header) - len(row))] for row in found.rows], columns=list(found.header)
-    )
-    st.dataframe(table, hide_index=True, key=f"{key}_rows", alt="The first rows of the file, with its columns")
-    if not found.has_header:
-        st.caption("The file has no header; its columns are numbered.")
-    if found.left_out:
-        st.caption(escape_markdown(f"Columns with neither text nor numbers cannot be read: {', '.join(found.left_out[:20])}."))
-    guess = (found.columns.first, found.columns.second, found.columns.gold) if found.columns else (None,) * 3
-    with st.container(horizontal=True):
-        chosen = [
-            st.selectbox(
-                role,
-                list(found.header),
-                index=found.header.index(column) if column else None,
-                key=f"{key}_{role}",
-                persist_state="session",
-                placeholder="choose a column",
-                width=190,
-            )
-            for role, column in zip(roles, guess, strict=True)
-        ]
-        language_guess = found.columns.language if found.columns else None
-        language = st.selectbox(
-            "Language",
-            [_NO_LANGUAGE, *found.header],
-            index=1 + found.header.index(language_guess) if language_guess else 0,
-            key=f"{key}_Language",
-            persist_state="session",
-            width=190,
-            help="A column with a language code for each pair, if there is one.",
-        )
-    if None in chosen:
-        return None
-    columns = Columns(*chosen, None if language == _NO_LANGUAGE else language)
-    return None if columns == found.columns else columns
-
-
-_EXAMPLES = {
-    "similarity": "For example sentence-transformers/stsb (validation), or nyu-mll/glue with the configuration mrpc.",
-    "entailment": "For example stanfordnlp/snli (validation), or facebook/xnli with a language as the configuration.",
-}
-
-
-def hub_pairs(frame: Frame, task: str, key: str) -> PairSet | None:
-    """The pairs of the set named, once they have been fetched; None before."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = _field("Data set", f"{key}_id", "organization/name", 260)
-        config = _field("Configuration", f"{key}_config", "none", 150, "A subset, such as mrpc of nyu-mll/glue.")
-        split = _field("Split", f"{key}_split", "validation", 140)
-        revision = _field("Revision", f"{key}_revision", "main", 140, "Branch, tag or commit; empty for main.")
-        columns = _columns(task, key)
-    if not name:
-        st.caption(f"{_EXAMPLES[task]} At most {size_text(MOST_BYTES)} are fetched; they are kept in this server's cache.")
-        return None
-    from ...evaluate.data.hub import read_hub_pairs, validate_data_id
-
-    call = read_hub_pairs.call(name, split or "validation", config or None, revision or None, task, columns)
-    if call.job is None and st.button("Fetch", icon=":material/download:", key=f"{key}_fetch"):
-        from ...models.hub import validate_revision
-
-        validate_data_id(name)
-        validate_revision(revision)
-        begin(frame.visit, call)
-        st.rerun()
-    return outcome(frame.visit, call, "Fetching the data set")
-
-
-def _columns(task: str, key: str) -> Columns | None:
-    """Columns named by the visitor, all three or none."""
-    roles = (
-        ("Premise", "Hypothesis", "Label") if task == "entailment" else ("First sentence", "Second sentence", "Score or label")
-    )
-    with (
-        st.popover("Columns", icon=":material/table:", help="Which columns to read, if they are not recognised."),
-        st.container(),
-    ):
-        st.caption("Columns are recognised by their names. Name them here to read others: the first three, or none.")
-        named = [
-            _field(role, f"{key}_{part}", "as recognised", None)
-            for role, part in zip((*roles, "Language"), ("first", "second", "gold", "language"), strict=True)
-        ]
-    return Columns(*named[:3], named[3] or None) if all(named[:3]) else None
-
-
-def _field(label: str, key: str, placeholder: str, width: int | None, help: str | None = None) -> str:
-    value = st.text_input(
-        label,
-        key=key,
-        placeholder=placeholder,
-        max_chars=200,
-        bind="query-params",
-        persist_state="session",
-        width=width or "stretch",
-        help=help,
-    )
-    return (value or "").strip()
-
-
 DEMO, FILES, HUB = "Demonstration set", "Your files", "Hugging Face hub"
 DEFAULT_LIMIT = 2_000
 LIMITS = (DEFAULT_LIMIT, 200, 500, 1_000, 5_000, 10_000, 50_000)
 ALL = 0
+_NO_LANGUAGE = "none"
+#: What the columns of a file hold.
+_ROLES = {
+    "similarity": ("First sentence", "Second sentence", "Score or label"),
+    "entailment": ("Premise", "Hypothesis", "Label"),
+}
 _KINDS = {
     "similarity": "similarity, graded scores",
     "paraphrase": "paraphrase or not",
     "entailment": "textual entailment",
+}
+_EXAMPLES = {
+    "similarity": "For example sentence-transformers/stsb (validation), or nyu-mll/glue with the configuration mrpc.",
+    "entailment": "For example stanfordnlp/snli (validation), or facebook/xnli with a language as the configuration.",
 }
 
 
@@ -272,7 +74,7 @@ def choose_pairs(frame: Frame, task: str, key: str) -> PairSet | None:
             )
         if pairs is not None:
             describe(pairs)
-            pairs = _part(pairs, key)
+            pairs = _sampled(pairs, key)
     if source == FILES:
         _link(key, pairs)
     else:
@@ -303,7 +105,7 @@ def describe(pairs: PairSet) -> None:
         )
 
 
-def _part(pairs: PairSet, key: str) -> PairSet:
+def _sampled(pairs: PairSet, key: str) -> PairSet:
     """The pairs of the chosen languages, and of those at most as many as wanted."""
     languages = list(dict.fromkeys(pairs.languages))
     whole = pairs
@@ -359,7 +161,207 @@ def _languages(languages: list[str], key: str) -> list[str]:
 
 
 def _language_text(code: str) -> str:
-    return "not told" if code == UNKNOWN_LANGUAGE else code
+    return "not given" if code == UNKNOWN_LANGUAGE else code
+
+
+# Files
+
+
+def uploaded_pairs(task: str, key: str, linked: str | None) -> PairSet | None:
+    """The pairs of the files given, all together; None while there are none. linked: name of the file in the link."""
+    st.file_uploader(
+        "Files with labelled pairs",
+        type=TYPES,
+        accept_multiple_files=True,
+        key=f"{key}_upload",
+        max_upload_size=MOST_MEGABYTES,
+        on_change=_take,
+        args=(key,),
+        help="STS benchmark, stsb-multi-mt, SICK, GLUE (STS-B, MRPC, QQP, RTE, QNLI, WNLI), PAWS-X, SNLI, MultiNLI and XNLI as they "
+        "are distributed, or any table as CSV, TSV, JSON lines or Parquet. Several files, one a language, are taken together.",
+    )
+    files: list[tuple[str, bytes]] = st.session_state.get(f"{key}_files", [])
+    if not files:
+        _ask(linked)
+        return None
+    if not st.session_state.get(f"{key}_upload"):  # the widget forgets when another page is visited
+        _given_before(files, key)
+    if len(files) > MOST_FILES or sum(len(content) for _, content in files) > MOST_TOTAL_BYTES:
+        total = size_text(sum(len(content) for _, content in files))
+        raise InputError(
+            f"{len(files)} files with {total} are too many: at most {MOST_FILES} files and {size_text(MOST_TOTAL_BYTES)} together; "
+            "take some away"
+        )
+    columns = _mapping(files, task, key)
+    sets = []
+    for name, content in files:
+        try:
+            sets.append(_read(hashlib.sha256(content).hexdigest(), name, task, columns, content))
+        except InputError as error:
+            show_error(f"{error}")
+    if 0 < len(sets) < len(files):
+        st.caption(f"{len(sets)} of {len(files)} files are used.")
+    return combine(sets) if sets else None
+
+
+def _take(key: str) -> None:
+    """Remember the uploaded files, or forget them when the visitor removes them."""
+    given = st.session_state.get(f"{key}_upload") or []
+    st.session_state[f"{key}_files"] = [(entry.name, entry.getvalue()) for entry in given]
+
+
+def _ask(linked: str | None) -> None:
+    if linked:
+        st.info(
+            f"This link is about **{escape_markdown(linked)}**, a file that is not part of the link. Give that file here to compute "
+            "with it again; results that this server has kept are shown without it.",
+            icon=":material/link:",
+        )
+    else:
+        st.caption(f"Up to {MOST_MEGABYTES} MB each, UTF-8. What was recognised and what had to be left out is shown here.")
+
+
+def _given_before(files: list[tuple[str, bytes]], key: str) -> None:
+    """Names of the files given before, and a button that removes them."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"Given before: {escape_markdown(', '.join(name for name, _ in files))}", width="content")
+        if st.button("Remove", icon=":material/close:", key=f"{key}_remove"):
+            st.session_state[f"{key}_files"] = []
+            st.rerun()
+
+
+@st.cache_data(max_entries=8, show_spinner="Reading the file")
+def _read(digest: str, name: str, task: str, columns: Columns | None, _content: bytes) -> PairSet:
+    """The rows of a file. digest: of its content, the key of the cache."""
+    return read_pairs(_content, name, task, columns)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _preview(digest: str, name: str, task: str, _content: bytes) -> Preview:
+    return preview(_content, name, task)
+
+
+def _mapping(files: list[tuple[str, bytes]], task: str, key: str) -> Columns | None:
+    """The visitor's columns, or None for those that were recognised. One mapping for all files, by the first that can be read."""
+    found = None
+    for name, content in files:
+        try:
+            found = _preview(hashlib.sha256(content).hexdigest(), name, task, content)
+            break
+        except InputError:
+            continue  # the error is shown when the file is read
+    if found is None or len(found.header) < 3:
+        return None
+    mark = hashlib.sha256(repr(found.header).encode()).hexdigest()[:8]
+    unknown = found.columns is None
+    with st.expander(
+        "Columns: say which ones to read" if unknown else f"Columns: {_columns_text(found.columns)}",
+        expanded=unknown,
+        icon=":material/table:",
+        key=f"{key}_columns_{mark}",
+    ):
+        columns = _mapping_widgets(found, task, f"{key}_{mark}")
+        if len(files) > 1:
+            st.caption(f"The first rows of {escape_markdown(name)}. Columns that you choose are read from all files.")
+        return columns
+
+
+def _columns_text(columns: Columns) -> str:
+    return escape_markdown(", ".join(part for part in (columns.first, columns.second, columns.gold, columns.language) if part))
+
+
+def _mapping_widgets(found: Preview, task: str, key: str) -> Columns | None:
+    table = pd.DataFrame(
+        [[*row[: len(found.header)], *[""] * (len(found.header) - len(row))] for row in found.rows], columns=list(found.header)
+    )
+    st.dataframe(table, hide_index=True, key=f"{key}_rows", alt="The first rows of the file, with its columns")
+    if not found.has_header:
+        st.caption("The file has no header; its columns are numbered.")
+    if found.left_out:
+        st.caption(escape_markdown(f"Columns with neither text nor numbers cannot be read: {', '.join(found.left_out[:20])}."))
+    guess = (found.columns.first, found.columns.second, found.columns.gold) if found.columns else (None,) * 3
+    with st.container(horizontal=True):
+        chosen = [
+            st.selectbox(
+                role,
+                list(found.header),
+                index=found.header.index(column) if column else None,
+                key=f"{key}_{role}",
+                persist_state="session",
+                placeholder="choose a column",
+                width=190,
+            )
+            for role, column in zip(_ROLES[task], guess, strict=True)
+        ]
+        language_guess = found.columns.language if found.columns else None
+        language = st.selectbox(
+            "Language",
+            [_NO_LANGUAGE, *found.header],
+            index=1 + found.header.index(language_guess) if language_guess else 0,
+            key=f"{key}_Language",
+            persist_state="session",
+            width=190,
+            help="A column with a language code for each pair, if there is one.",
+        )
+    if None in chosen:
+        return None
+    columns = Columns(*chosen, None if language == _NO_LANGUAGE else language)
+    return None if columns == found.columns else columns
+
+
+# Hugging Face hub
+
+
+def hub_pairs(frame: Frame, task: str, key: str) -> PairSet | None:
+    """The pairs of the set named, once they have been fetched; None before."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = _field("Data set", f"{key}_id", "organization/name", 260)
+        config = _field("Configuration", f"{key}_config", "none", 150, "A subset, such as mrpc of nyu-mll/glue.")
+        split = _field("Split", f"{key}_split", "validation", 140)
+        revision = _field("Revision", f"{key}_revision", "main", 140, "Branch, tag or commit; empty for main.")
+        columns = _columns(task, key)
+    if not name:
+        st.caption(f"{_EXAMPLES[task]} At most {size_text(MOST_BYTES)} are fetched; they are kept in this server's cache.")
+        return None
+    from ...evaluate.data.hub import read_hub_pairs, validate_data_id
+
+    call = read_hub_pairs.call(name, split or "validation", config or None, revision or None, task, columns)
+    if call.job is None and st.button("Fetch", icon=":material/download:", key=f"{key}_fetch"):
+        from ...models.hub import validate_revision
+
+        validate_data_id(name)
+        validate_revision(revision)
+        begin(frame.visit, call)
+        st.rerun()
+    return outcome(frame.visit, call, "Fetching the data set")
+
+
+def _columns(task: str, key: str) -> Columns | None:
+    """Columns named by the visitor, all three or none."""
+    with (
+        st.popover("Columns", icon=":material/table:", help="Which columns to read, if they are not recognised."),
+        st.container(),
+    ):
+        st.caption("Columns are recognised by their names. Name them here to read others: the first three, or none.")
+        named = [
+            _field(role, f"{key}_{part}", "as recognised", None)
+            for role, part in zip((*_ROLES[task], "Language"), ("first", "second", "gold", "language"), strict=True)
+        ]
+    return Columns(*named[:3], named[3] or None) if all(named[:3]) else None
+
+
+def _field(label: str, key: str, placeholder: str, width: int | None, help: str | None = None) -> str:
+    value = st.text_input(
+        label,
+        key=key,
+        placeholder=placeholder,
+        max_chars=200,
+        bind="query-params",
+        persist_state="session",
+        width=width or "stretch",
+        help=help,
+    )
+    return (value or "").strip()
 
 
 # What a link says about a file
@@ -380,7 +382,7 @@ def _linked_name(key: str) -> str | None:
 
 
 def _link(key: str, pairs: PairSet | None) -> None:
-    """Make the URL say which file the page is about; without one it keeps what it said. Tell if it is not the link's."""
+    """Put the file's name and digest into the URL; without a file the URL stays. Says so if it is not the file of the link."""
     state = f"{key}_arrived_with"
     arrived = st.session_state.setdefault(state, linked_digest(key))
     if pairs is None:

@@ -1,4 +1,4 @@
-"""What results on labelled sets share, whatever was measured: how sides look, sentences that read an interval or a test, names of
+"""What results on labelled sets share, whatever was measured: how sides look, sentences that explain an interval or a test, names of
 languages, rows that were left out. The view that puts them together is in :mod:`.labelled_set`."""
 
 import math
@@ -136,7 +136,7 @@ def interval_text(interval: Interval) -> str:
 
 
 def interval_sentence(side: str, interval: Interval, metric: str = "accuracy", reference: str = "original") -> str:
-    """What an interval says, for somebody who has never seen one. Names are escaped for markdown.
+    """What an interval means, for a reader who has never seen one. Names are escaped for markdown.
 
     >>> interval_sentence("compressed", Interval(-0.032, -0.045, -0.019))[:52]
     '**compressed** has 3.2 points less accuracy than ori'

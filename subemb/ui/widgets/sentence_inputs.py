@@ -29,7 +29,7 @@ def put(key: str, text: str, longest: int) -> None:
 
 
 def cut(key: str, longest: int) -> None:
-    """Cut what was given to ``longest`` characters, and remember how long it was for :func:`say_cut`."""
+    """Cut a text to ``longest`` characters, and remember how long it was for :func:`say_cut`."""
     given = st.session_state[key]
     st.session_state[f"{key}_given"] = len(given)
     if len(given) > longest:
@@ -47,7 +47,7 @@ def cutter(keys: Iterable[str], longest: int) -> Callable[[], None]:
 
 
 def say_cut(key: str, longest: int, what: str | None = None) -> None:
-    """Warn if a text was cut. what: how it is called, at the beginning of a sentence, where there are several."""
+    """Warn if a text was cut. what: its name, to begin the sentence with, where there are several texts."""
     given = st.session_state.get(f"{key}_given", 0)
     if given > longest:
         number = count_text(given)
@@ -83,8 +83,8 @@ def pair_form(
 ) -> tuple[str, str, bool]:
     """Two sentences to type, or to take from a list of examples, and a button; returns both, and whether it was pressed.
 
-    form: its key; with ``_example`` that of the list. keys: session key -> name in the link, of two fields. labels: how
-    the fields are called. examples: (language, first, second, ...); the first one is there on a first visit.
+    form: its key; the list has the key ``{form}_example``. keys: session key -> name in the link, of two fields. labels: of
+    the fields. examples: (language, first, second, ...); the first one is there on a first visit.
     longest: characters of one sentence. button: arguments of st.form_submit_button. example_name: of a number.
     """
     defaults = dict(zip(keys, examples[0][1:3], strict=True))

@@ -30,5 +30,5 @@ def setting_input(cls: type[Settings], name: str, key: str, place=st, **instead:
 
 
 def has_widget(cls: type[Settings], names: Iterable[str]) -> list[str]:
-    """Those of the settings that pages offer."""
+    """Those of the settings that pages offer, in the same order."""
     return [name for name in names if declared(cls)[name].widget]

@@ -16,7 +16,7 @@ from ...widgets.settings import has_widget, setting_input
 
 SOURCES = {
     "Paste": "Sentences, one a line. Those given here were written for this project, to show how it works; replace them with sentences "
-    "of the kind that the model is to read.",
+    "like those that the model will read.",
     "Upload": "A text file with one sentence a line, or labelled pairs (CSV, TSV, JSON lines, Parquet), whose labels are not read.",
     "None": "No text at all: token sequences are drawn from the vocabulary itself. It works, but less well than sentences.",
 }
@@ -69,12 +69,12 @@ def what_it_costs(frame: Frame, settings: AdaptationSettings) -> str:
     """The time that it will take, in a sentence."""
     from ....adaptation.session import steps_seconds
 
-    alike = "; the original is trained alike" if settings.is_fine_tuning else ""
+    original = "; the original is trained alike" if settings.is_fine_tuning else ""
     if settings.seconds:
         budget = next(name for name, seconds in MINUTES.items() if seconds == settings.seconds)
-        return f"Takes about {budget}, and the time to load and to score the pairs{alike}."
+        return f"Takes about {budget}, and the time to load and to score the pairs{original}."
     seconds = steps_seconds(settings, frame.model, frame.run.settings)
-    return f"Takes {settings.steps:,} steps{alike}: about {seconds_text(seconds)}, a rough estimate."
+    return f"Takes {settings.steps:,} steps{original}: about {seconds_text(seconds)}, a rough estimate."
 
 
 def objective_input(frame: Frame) -> str:
@@ -86,7 +86,7 @@ def objective_input(frame: Frame) -> str:
 
 
 def labelled_inputs() -> tuple[str, object, int]:
-    """Labelled pairs to learn from, as :func:`text_inputs`."""
+    """Labelled pairs to learn from; returns what :func:`text_inputs` returns."""
     source = st.segmented_control(
         "Labelled pairs to learn from", list(LABELLED_SOURCES), default="Upload", key="adapt_labelled_source", required=True
     )
@@ -120,7 +120,7 @@ def text_inputs(objective: str) -> tuple[str, object, int]:
 
 @cache
 def demonstration_text() -> str:
-    """The sentences of the demonstration pairs for entailment; those for similarity are kept for the score."""
+    """The sentences of the demonstration pairs for entailment; those for similarity are left for the score."""
     from ....adaptation.texts import text_of_pairs
     from ....evaluate.data.read import demo_pairs
 

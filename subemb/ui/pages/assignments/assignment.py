@@ -20,7 +20,7 @@ PAGE_COLOR = "var(--st-background-color, transparent)"
 class Assignment:
     """The codes of the run on the page, and how they are drawn and listed."""
 
-    frame: Frame
+    frame: Frame  # of the page
 
     @cached_property
     def compressed(self) -> SubspaceCompressed:
@@ -45,7 +45,7 @@ class Assignment:
         return self.frame.vocabulary
 
     def prepared(self) -> "Assignment":
-        """Itself, after reading what is slow to read."""
+        """Itself, once the tokens and codes, which are slow to read, have been read."""
         _ = self.vocabulary, self.codes
         return self
 

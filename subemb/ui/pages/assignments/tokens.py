@@ -15,8 +15,8 @@ from ...widgets.sentence_inputs import cut, say_cut, take_up
 from .assignment import Assignment, block_legend, code_columns
 
 WIDE = 5  # subspaces from which on two drawings do not fit beside each other
-SHARERS_SHOWN = 8
-DEFAULT_TOKENS = ("king", "water", "the")
+SHARERS_SHOWN = 8  # tokens listed for each code
+DEFAULT_TOKENS = ("king", "water", "the")  # the first that the vocabulary has is shown at first
 DEFAULT_SENTENCE = "The king drinks water, and the queen drinks wine."
 LONGEST_SENTENCE = 2000  # characters
 MOST_ROWS = 128  # tokens of a sentence that are drawn

@@ -1,4 +1,4 @@
-"""Charts of the page Entailment, of a pair, of a labelled set and by language: figures and the tables behind them. Nothing is drawn here."""
+"""Charts of the page Entailment, of a pair, of a labelled set and by language: figures and the tables behind them. No Streamlit here."""
 
 import math
 from collections.abc import Sequence
@@ -15,6 +15,10 @@ from ...widgets.scores import SIDE_COLOURS, SIDE_SYMBOLS, bar_marker, language_n
 LABEL_NAMES = {"not_entailment": "not entailment"}
 #: Kinds of flipped pairs (``Flip.kind``), in words.
 FLIP_NAMES = {"lost": "right → wrong", "won": "wrong → right", "changed": "wrong both times"}
+#: Orders of the languages: by the change against the first side, or by the first side's accuracy.
+LARGEST_LOSS, HIGHEST_BEFORE = "largest loss first", "highest before first"
+ORDERS = (LARGEST_LOSS, HIGHEST_BEFORE)
+WILSON_Z = 1.959964  # 97.5 % quantile of the normal distribution
 
 
 def label_name(label: str) -> str:
@@ -185,10 +189,7 @@ def pairs_table(report: EntailmentReport) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-#: Orders of the languages: by the change against the first side, or by the first side's accuracy.
-LARGEST_LOSS, HIGHEST_BEFORE = "largest loss first", "highest before first"
-ORDERS = (LARGEST_LOSS, HIGHEST_BEFORE)
-WILSON_Z = 1.959964  # 97.5 % quantile of the normal distribution
+# By language
 
 
 def wilson(accuracy: float, pairs: int) -> tuple[float, float]:

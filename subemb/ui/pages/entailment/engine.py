@@ -1,4 +1,4 @@
-"""The page Entailment: who judges, in words; and what to do where nobody can."""
+"""The page Entailment: what judges the pairs, in words; and what to do where a model cannot."""
 
 import shlex
 
@@ -19,18 +19,18 @@ HUB_MODELS = {
     "cross-encoder/nli-MiniLM2-L6-H768": "English",
     "MoritzLaurer/mDeBERTa-v3-base-mnli-xnli": "100 languages",
 }
-#: For the command that trains a head: labelled pairs as they are distributed.
+#: Files named in the command that trains a head: labelled pairs as they are distributed.
 DATA_FILES = ("snli_1.0_dev.txt", "SICK_train.txt")
 
 
 @st.cache_data(max_entries=16, ttl=20, show_spinner=False)
 def options_of(identity: str, _model) -> tuple[list[EngineOption], str | None]:
-    """Engines of a model, looked for again after 20 seconds: a head may have been trained meanwhile."""
+    """Engines of a model; looked for again after 20 seconds, since a head may have been trained meanwhile."""
     return engine_options(_model)
 
 
 def choose_engine(frame: Frame) -> EngineOption | None:
-    """Say who judges, and let the visitor choose where there are several. None, with what to do, where there is none."""
+    """Say what judges the pairs, with a choice if there are several. None, with what to do instead, if there is none."""
     options, problem = options_of(frame.model.identity, frame.model)
     if not options:
         explain_no_engine(frame, problem)
@@ -54,7 +54,7 @@ def option_name(option: EngineOption) -> str:
 
 
 def engine_text(option: EngineOption) -> str:
-    """Who judges, for a person, in markdown."""
+    """What judges the pairs, in markdown."""
     if option.choice.head is None:
         given = ", ".join(f"{number}: {escape_markdown(name[:40])}" for number, name in enumerate(option.order))
         asked = "" if len(option.labels) == 3 else " It knows two labels only, so neutral and contradiction are one."
@@ -128,7 +128,7 @@ def head_card(option: EngineOption) -> None:
             st.caption("Data: " + escape_markdown("; ".join(str(text) for text in licences)[:2000]))
 
 
-# Where there is none
+# Where a model cannot judge
 
 
 def explain_no_engine(frame: Frame, problem: str | None) -> None:
@@ -182,6 +182,6 @@ def train_command(model: str, revision: str | None = None) -> str:
 def _choose_bundled(frame: Frame):
     def choose() -> None:
         frame.visit.shown = frame.visit.shown_key = None  # the example
-        frame.visit.form_follows = True
+        frame.visit.reset_form = True
 
     return choose

@@ -1,4 +1,4 @@
-"""The page Entailment, a labelled set: choose pairs, what judging them will cost, the job, and where its result comes from."""
+"""The page Entailment, a labelled set: accuracy of every side, answers given, confusions, languages, and flipped pairs."""
 
 import math
 
@@ -36,10 +36,9 @@ KAPPA_HELP = (
 LABELLED = "as labelled"
 #: Colours of answers; not those of sides, which mean something else on this page.
 ANSWER_COLOURS = (PALETTE[2], PALETTE[7], PALETTE[4])
-#: A side leans to an answer from this share of all pairs, and if it gives it so much more often than people did.
+#: A side leans to an answer that it gives for this share of all pairs or more, and for so much larger a share than people did.
 LEANS_FROM, LEANS_MORE = 0.6, 0.2
-#: From this share on, a segment of a bar is long enough for its number.
-SHORTEST_NUMBERED = 7
+SHORTEST_NUMBERED = 7  # per cent from which on a segment of a bar has room for its number
 
 
 def entailment_set_view(frame: Frame, engine: EngineOption) -> None:
@@ -47,7 +46,7 @@ def entailment_set_view(frame: Frame, engine: EngineOption) -> None:
     labelled_set_view(
         frame,
         "entailment",
-        "Pairs of premise and hypothesis with the label that people gave them: how many are judged alike, before and after "
+        "Pairs of premise and hypothesis with the label that people gave them: how many are judged as labelled, before and after "
         "compression? Several files for several languages can be judged in one go.",
         evaluate_entailment_set,
         results,
@@ -149,7 +148,7 @@ def leaning(report: EntailmentReport) -> dict[str, int]:
 
 
 def answers_sentences(report: EntailmentReport, is_head: bool) -> list[str]:
-    """What is striking about the answers, in markdown; nothing if no side leans to one. is_head: judged by an entailment head."""
+    """Which sides lean to one answer, a few sentences of markdown each. is_head: judged by an entailment head."""
     shares, reference = answer_shares(report), report.sides[0]
     sentences = []
     for side, label in leaning(report).items():
@@ -160,7 +159,7 @@ def answers_sentences(report: EntailmentReport, is_head: bool) -> list[str]:
             continue
         text += f"; {escape_markdown(reference)} does for {per_cent(shares[reference][label])}, people did for "
         text += (
-            f"{per_cent(shares[LABELLED][label])}. Such a side is right by its habit, on the pairs of this label, more than by "
+            f"{per_cent(shares[LABELLED][label])}. Such a side is right on the pairs of this label out of habit more than by "
         )
         text += "reading: compare its accuracy with that of the commonest label."
         if is_head and report.labels[label] == "entailment":
@@ -290,7 +289,7 @@ def languages_sentence(table: pd.DataFrame, report: EntailmentReport) -> str:
     ordered = table.sort_values(column, kind="stable")
     worst, best = ordered.iloc[0], ordered.iloc[-1]
 
-    def told(row: pd.Series) -> str:
+    def in_words(row: pd.Series) -> str:
         script = (
             f" ({escape_markdown(str(row['script']))} script, {counted(int(row['tokens of the script']), 'token')} of the vocabulary)"
             if row["script"]
@@ -298,11 +297,11 @@ def languages_sentence(table: pd.DataFrame, report: EntailmentReport) -> str:
         )
         return f"**{score_text(row[column] / 100, signed=True)} points** in {escape_markdown(str(row['language']))}{script}"
 
-    return f"On the {escape_markdown(side)} side accuracy changes from {told(worst)}, the lowest, to {told(best)}, the highest."
+    return f"On the {escape_markdown(side)} side accuracy changes from {in_words(worst)}, the lowest, to {in_words(best)}, the highest."
 
 
 def unknown_sentence(table: pd.DataFrame, report: EntailmentReport, guess: float) -> str:
-    """Languages in which the first side itself may be guessing, in markdown; empty if there is none.
+    """Languages in which even the first side may only be guessing, in markdown; empty if there is none.
 
     guess: accuracy of always giving the commonest label, 0..1.
     """
@@ -338,7 +337,7 @@ def changes_alt(table: pd.DataFrame, report: EntailmentReport) -> str:
 
 
 def flips_view(report: EntailmentReport) -> None:
-    """Pairs that a side judges differently from the first, with a filter by what became of them."""
+    """Pairs that a side judges differently from the first, with a filter by how the verdict changed."""
     if len(report.sides) < 2:
         return
     reference, *others = report.sides

@@ -62,7 +62,7 @@ def read_pair() -> tuple[str, str, str | None]:
     return premise, hypothesis, labels.get((premise, hypothesis))
 
 
-# What came out
+# Results
 
 
 def judgement_view(result: PairJudgement, labelled: str | None = None) -> None:
@@ -81,7 +81,7 @@ def judgement_view(result: PairJudgement, labelled: str | None = None) -> None:
     if labelled is not None:
         st.caption(f"The demonstration set labels this pair **{escape_markdown(label_name(labelled))}**.")
     for sentence in result.cut:
-        st.warning(f"{sentence} What comes after has no part in the result.", icon=":material/content_cut:")
+        st.warning(f"{sentence} The rest has no effect on the result.", icon=":material/content_cut:")
     show(
         pair_chart(result),
         pair_alt(result),

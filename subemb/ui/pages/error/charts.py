@@ -14,7 +14,14 @@ from ...widgets.charts import COMPRESSED, NEUTRAL, ORIGINAL, PALETTE, layout
 
 BINS = 60
 MOST_ID_BINS = 120
-SPREAD = (0.1, 0.5, 0.9)
+SPREAD = (0.1, 0.5, 0.9)  # quantiles of the error within a group
+#: What the comparison of methods can draw: title -> (column, title of the axis).
+MEASURES = {
+    "Relative error": ("error", "relative squared error (less is better)"),
+    "Mean cosine": ("cosine", "mean cosine of original and compressed (more is better)"),
+    "Neighbours kept": ("neighbours", "share of the 10 nearest tokens kept, % (more is better)"),
+    "Total size": ("bytes", "bytes stored in total"),
+}
 
 
 def histogram(values: np.ndarray, name: str, bins: int = BINS, limits: tuple[float, float] | None = None) -> pd.DataFrame:
@@ -249,17 +256,8 @@ def subspace_chart(table: pd.DataFrame, whole: float, title: str, axis: str) -> 
     return figure
 
 
-#: Columns of the comparison that can be drawn: title, axis, whether less is better, factor.
-MEASURES = {
-    "Relative error": ("error", "relative squared error (less is better)"),
-    "Mean cosine": ("cosine", "mean cosine of original and compressed (more is better)"),
-    "Neighbours kept": ("neighbours", "share of the 10 nearest tokens kept, % (more is better)"),
-    "Total size": ("bytes", "bytes stored in total"),
-}
-
-
 def comparison_chart(table: pd.DataFrame, measure: str) -> go.Figure:
-    """One bar a method. Hatched bars: methods that cannot be made as small as the others; the star is the run on the page."""
+    """One bar a method. Orange: the run on the page. Hatched: methods that cannot be made as small, or as large, as it."""
     column, axis = MEASURES[measure]
     figure = go.Figure()
     kinds = (

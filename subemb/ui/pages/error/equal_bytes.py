@@ -1,7 +1,5 @@
 """The page Reconstruction error, view Equal bytes: every method at the bytes of the run on the page, computed by one job."""
 
-import hashlib
-
 import pandas as pd
 import streamlit as st
 
@@ -21,17 +19,17 @@ from .views import Measured
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def plan_of(key: str, _run: Run) -> list[Compared]:
-    """What a comparison with a run would run; some 30,000 settings are looked at."""
+    """What a comparison with a run would compute; cached, because it goes through some 30,000 settings."""
     return plan(_run)
 
 
 def equal_bytes_view(measured: Measured) -> None:
-    """The comparison if there is one, else what it would be, what it costs, and a button."""
+    """The comparison if there is one; otherwise its progress, or what it would compute, what that costs, and a button."""
     frame = measured.frame
     run = frame.run
     st.markdown(
         f"The run on this page stores **{size_text(run.size.total_bytes)}** ({count_text(run.size.total_bytes)} bytes, "
-        f"{percent_text(run.size.total_share)} of the table), everything counted. What does every other method do with the same bytes?"
+        f"{percent_text(run.size.total_share)} of the table), everything counted. How good is every other method with the same bytes?"
     )
     call = call_of(measured, None)
     entries, job = call.kept(), call.job
@@ -46,7 +44,7 @@ def equal_bytes_view(measured: Measured) -> None:
 
 
 def offer(measured: Measured) -> None:
-    """What would be run, how long it may take, and the button."""
+    """What it would compute, how long that may take, and the button."""
     run = measured.frame.run
     entries = plan_of(run.key, run)
     seconds = seconds_of(entries, run.model["vocabulary"], run.model["dim"], run.model["identity"])
@@ -92,8 +90,9 @@ def text_of_weights(measured: Measured) -> tuple[str | None, bool]:
     if not settings.weights.endswith("counts"):
         return None, False
     text = measured.frame.visit.text
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16] if text else None
-    return text, digest != settings.text_digest
+    from ....codec.weights import text_digest
+
+    return text, not text or text_digest(text) != settings.text_digest
 
 
 def call_of(measured: Measured, text: str | None) -> Call:
@@ -138,10 +137,10 @@ def results(measured: Measured, entries: list[Compared]) -> None:
 
 
 def _weights_text(settings: CompressionSettings) -> str:
-    text = "Hatched bars belong to methods that cannot be made as small, or as large; their bytes stand in the table. "
+    text = "Hatched bars belong to methods that cannot be made as small, or as large; their bytes are in the table. "
     if settings.weights == "none":
-        return text + "Every token counts alike for all methods."
-    return text + "Methods with codebooks use this run's token weights; the others know none."
+        return text + "All methods count every token the same."
+    return text + "Methods with codebooks use this run's token weights; the others use no weights."
 
 
 def note_text(entry: Compared) -> str:

@@ -30,7 +30,7 @@ NEIGHBOURS_LISTED = 6
 class Measured:
     """The run on the page with the error of every token, measured when first asked for."""
 
-    frame: Frame
+    frame: Frame  # of the page
 
     @property
     def key(self) -> str:
@@ -117,7 +117,7 @@ def summary(measured: Measured) -> None:
 
 
 def small_text(value: float) -> str:
-    """Three digits after the point, or two that count where that would show nothing.
+    """Three digits after the point, or two significant ones where those would show nothing.
 
     >>> small_text(0.9312), small_text(0.0000312), small_text(0.0)
     ('0.931', '3.1e-05', '0.000')

@@ -1,4 +1,4 @@
-"""What can be taken away, in words: what each export is, holds, costs, and how it is used. No Streamlit here."""
+"""The forms that a result can be downloaded in: what each is and holds, what it costs, how it is used. No Streamlit here."""
 
 import importlib.util
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from ....tasks.exports import COMPACT, DENSE, ONNX, Export
 if TYPE_CHECKING:
     from ....models.model import PretrainedModel
 
-#: A download of this app goes through the server's memory; what is larger is written with the command line.
+#: Bytes. A download goes through the server's memory; anything larger is written with the command line.
 LARGEST_DOWNLOAD = 2_000_000_000
 _LOADING = 6.0  # seconds for a worker to start and to open the model
-_BYTES_A_SECOND = 60e6
+_BYTES_A_SECOND = 60e6  # written, roughly
 
 
 @dataclass(frozen=True)
-class WhatIsShown:
-    """The result that is taken away."""
+class ShownResult:
+    """The result on the page, which is exported."""
 
-    run: Run
-    model: "PretrainedModel"
+    run: Run  # the finished run
+    model: "PretrainedModel"  # that the run compressed
     adaptation: Adaptation | None  # a finished one, or None
 
     @property
@@ -47,29 +47,29 @@ class WhatIsShown:
 
 
 class Offer:
-    """One form to take the result away in."""
+    """One form to export the result in."""
 
     kind: str  # as subemb.tasks.exports calls it
-    title: str
+    title: str  # heading of its card
     language = "python"  # of the snippet that shows how to use it
 
-    def explanation(self, shown: WhatIsShown) -> str:
+    def explanation(self, shown: ShownResult) -> str:
         """What it is and what it holds, in markdown."""
         raise NotImplementedError
 
-    def problem(self, shown: WhatIsShown) -> str | None:
+    def problem(self, shown: ShownResult) -> str | None:
         """Why it cannot be made here and what to do instead, in markdown; None if it can."""
         return None
 
-    def estimated_bytes(self, shown: WhatIsShown) -> int | None:
+    def estimated_bytes(self, shown: ShownResult) -> int | None:
         """Rough size of the file, or None if it cannot be known."""
         raise NotImplementedError
 
-    def seconds(self, shown: WhatIsShown) -> float:
+    def seconds(self, shown: ShownResult) -> float:
         """Rough seconds to make it."""
         return _LOADING + (self.estimated_bytes(shown) or 0) / _BYTES_A_SECOND
 
-    def usage(self, shown: WhatIsShown, made: Export | None) -> str:
+    def usage(self, shown: ShownResult, made: Export | None) -> str:
         """A snippet to copy. made: the file, once there is one."""
         raise NotImplementedError
 
@@ -77,18 +77,18 @@ class Offer:
 class CompactFolder(Offer):
     kind, title = COMPACT, "Compact folder"
 
-    def explanation(self, shown: WhatIsShown) -> str:
+    def explanation(self, shown: ShownResult) -> str:
         changed = f", and the {size_text(shown.changed_bytes)} of weights that were trained" if shown.changed_bytes else ""
         return (
             "The small one, for users of subemb: the codes and codebooks as safetensors"
-            f"{changed}, a configuration, and a model card with sizes and scores. The other weights are not in it: subemb takes them "
+            f"{changed}, a configuration, and a model card with sizes and scores. The other weights are not in it: subemb reads them "
             f"from **{shown.name}**, which has to be where it is used too, under the same name."
         )
 
-    def estimated_bytes(self, shown: WhatIsShown) -> int:
+    def estimated_bytes(self, shown: ShownResult) -> int:
         return shown.table_bytes + shown.changed_bytes + 10_000
 
-    def usage(self, shown: WhatIsShown, made: Export | None) -> str:
+    def usage(self, shown: ShownResult, made: Export | None) -> str:
         folder = made.folder if made is not None else "unpacked"
         lines = ["import subemb", "", f'model = subemb.load("{folder}")']
         lines.append('model.encode(["a sentence"])' if shown.model.has_tokenizer else "model.table  # as compressed")
@@ -99,7 +99,7 @@ class CompactFolder(Offer):
 class DenseCheckpoint(Offer):
     kind, title = DENSE, "Dense checkpoint"
 
-    def explanation(self, shown: WhatIsShown) -> str:
+    def explanation(self, shown: ShownResult) -> str:
         library = "sentence-transformers and transformers" if shown.model.is_sentence_model else "transformers"
         return (
             f"For tools that do not know subemb: a whole model in the form that {library} read, with tokenizer, and with the "
@@ -107,7 +107,7 @@ class DenseCheckpoint(Offer):
             "saved by it."
         )
 
-    def problem(self, shown: WhatIsShown) -> str | None:
+    def problem(self, shown: ShownResult) -> str | None:
         size = self.estimated_bytes(shown)
         if size is not None and size > LARGEST_DOWNLOAD:
             return (
@@ -116,10 +116,10 @@ class DenseCheckpoint(Offer):
             )
         return None
 
-    def estimated_bytes(self, shown: WhatIsShown) -> int | None:
+    def estimated_bytes(self, shown: ShownResult) -> int | None:
         return None if shown.run.size.model_bytes is None else shown.run.size.model_bytes + 1_000_000
 
-    def usage(self, shown: WhatIsShown, made: Export | None) -> str:
+    def usage(self, shown: ShownResult, made: Export | None) -> str:
         folder = made.folder if made is not None else "unpacked"
         if shown.model.is_sentence_model:
             return "\n".join(
@@ -143,13 +143,13 @@ class DenseCheckpoint(Offer):
 class OnnxTable(Offer):
     kind, title = ONNX, "ONNX table"
 
-    def explanation(self, shown: WhatIsShown) -> str:
+    def explanation(self, shown: ShownResult) -> str:
         return (
             "The compact table alone, as a small ONNX network that looks tokens up: token ids in, vectors out. For runtimes without "
             "Python, such as a phone or a browser. It is checked here with onnxruntime against torch before it is offered."
         )
 
-    def problem(self, shown: WhatIsShown) -> str | None:
+    def problem(self, shown: ShownResult) -> str | None:
         method = METHODS[shown.run.settings.method]
         if not method.uses_codebooks:
             return (
@@ -164,11 +164,11 @@ class OnnxTable(Offer):
             )
         return None
 
-    def estimated_bytes(self, shown: WhatIsShown) -> int:
+    def estimated_bytes(self, shown: ShownResult) -> int:
         size, settings = shown.run.size, shown.run.settings
         return size.float_bytes + size.vocabulary * settings.subspaces * (1 if settings.codebook_size <= 256 else 4) + 5_000
 
-    def usage(self, shown: WhatIsShown, made: Export | None) -> str:
+    def usage(self, shown: ShownResult, made: Export | None) -> str:
         name = made.name if made is not None else "table.onnx"
         return "\n".join(
             [

@@ -1,4 +1,4 @@
-"""The page Export: four things to take away of the run on the page, and of its adaptation."""
+"""The page Export: the run on the page, or its adaptation, in four forms to download."""
 
 import streamlit as st
 
@@ -13,58 +13,26 @@ from ...shell.frame import Frame, page
 from ...shell.jobs import begin, outcome
 from ...shell.text import counted
 from ...widgets.adapted_side import adapted_side
-from .offers import OFFERS, Offer, WhatIsShown
+from .offers import OFFERS, Offer, ShownResult
 
 
-def evaluations(frame: Frame) -> list:
-    """Scores of the labelled sets that were evaluated with this run, newest first."""
-    try:
-        judges = [option.choice for option in engine_options(frame.model)[0]]
-    except InputError:  # a damaged entailment head; the page Entailment says so
-        judges = []
-    return evaluations_of(frame.subject, judges)
-
-
-def report_card(frame: Frame, shown: WhatIsShown) -> None:
-    """The report: what is in it, how large it is, and its download."""
-    st.subheader("HTML report", anchor=False)
-    st.markdown(
-        "One page to read, to print and to hand on: settings, size and quality, charts to point at, tables, versions, and the "
-        "commands that do the same again. It is a single file that works offline in any browser."
+def draw() -> None:
+    """The page."""
+    frame = page(
+        "Export",
+        "Take away what you see here: a small folder for subemb, a whole model for tools that do not know it, the table alone for "
+        "ONNX, or a report to read and print.",
     )
-    sets = evaluations(frame)
-    content = html_report(shown.run, shown.adaptation, sets).encode()
-    name = f"{file_stem(frame.subject, shown.adaptation)}-report.html"
-    st.download_button(
-        "Download",
-        data=content,
-        file_name=name,
-        mime="text/html",
-        icon=":material/download:",
-        key="export_report_download",
-        on_click="ignore",
-        type="primary",
-    )
-    st.caption(
-        f"{escape_markdown(name)}: {size_text(len(content))} ({count_text(len(content))} bytes), nearly all of it the library that "
-        "draws the charts."
-    )
-    if sets:
-        listed = ", ".join(f"{escape_markdown(found.data)} ({counted(found.pairs, 'pair')})" for found in sets)
-        st.caption(f"With the scores of what was evaluated with this run: {listed}.")
-    else:
-        st.caption(
-            "No labelled set was evaluated with this run yet. Do that on the pages Similarity and Entailment, and its scores are in "
-            "the report too."
-        )
-    st.markdown("How to use it")
-    st.code(f"Open {name} in a browser; to print it, or to save it as PDF: Ctrl+P.", language=None, wrap_lines=True)
+    with frame.errors():
+        if frame.run is not None:
+            adapted_side(frame)
+            export_view(frame)
 
 
 def export_view(frame: Frame) -> None:
-    """Which model is taken away, and four cards: one a form."""
-    shown = WhatIsShown(frame.run, frame.model, adaptation_of(frame))
-    what_is_taken(shown)
+    """Which model is exported, and four cards, one a form."""
+    shown = ShownResult(frame.run, frame.model, adaptation_of(frame))
+    result_line(shown)
     st.caption("Files made here stay on this server for a while, for everybody who opens the same result.")
     places = [column for _ in range(2) for column in st.columns(2, gap="medium")]
     for place, offer in zip(places, OFFERS, strict=False):
@@ -80,10 +48,10 @@ def adaptation_of(frame: Frame):
     return adaptation if adaptation is not None and adaptation.is_over else None
 
 
-def what_is_taken(shown: WhatIsShown) -> None:
+def result_line(shown: ShownResult) -> None:
     """One line: the table as compressed, or the model as adapted."""
     if shown.adaptation is None:
-        st.markdown("What is taken away: the model with its table **as compressed**, nothing trained.")
+        st.markdown("You export the model with its table **as compressed**, nothing trained.")
         st.caption(
             "The page **Adapt** trains the compact table first; an adaptation of this run can then be chosen here. On the command line: "
             "`subemb adapt` and `subemb export`."
@@ -95,12 +63,15 @@ def what_is_taken(shown: WhatIsShown) -> None:
         listed = ", ".join(f"{escape_markdown(side)} {value:.1f}" for side, value in adaptation.scores.items())
         scores = f" Scores x 100 on {escape_markdown(adaptation.scored['name'])}: {listed}."
     st.markdown(
-        f"What is taken away: the model **as adapted**, after {counted(adaptation.steps, 'step')} in "
+        f"You export the model **as adapted**, after {counted(adaptation.steps, 'step')} in "
         f"{seconds_text(adaptation.seconds)} of training.{scores}"
     )
 
 
-def export_card(frame: Frame, shown: WhatIsShown, offer: Offer) -> None:
+# A form of the result
+
+
+def export_card(frame: Frame, shown: ShownResult, offer: Offer) -> None:
     """One form: what it is, how large it is, a button that makes it, its download, and how to use it."""
     st.subheader(offer.title, anchor=False)
     st.markdown(offer.explanation(shown))
@@ -120,13 +91,13 @@ def export_card(frame: Frame, shown: WhatIsShown, offer: Offer) -> None:
     st.code(offer.usage(shown, made), language=offer.language, wrap_lines=True)
 
 
-def _make(frame: Frame, shown: WhatIsShown, offer: Offer, call: Call) -> None:
+def _make(frame: Frame, shown: ShownResult, offer: Offer, call: Call) -> None:
     """The button that makes it, and what that will cost."""
     if st.button("Make", icon=":material/package_2:", key=f"export_{offer.kind}_make", type="primary"):
         begin(frame.visit, call)
         st.rerun()
     size = offer.estimated_bytes(shown)
-    about = "of a size that is not known before" if size is None else f"about {size_text(size)}"
+    about = "of a size that is not known yet" if size is None else f"about {size_text(size)}"
     st.caption(
         f"The file will be {about}; to make it takes about {seconds_text(offer.seconds(shown))}, a rough estimate. It can be "
         "cancelled."
@@ -162,14 +133,49 @@ def _take(made: Export) -> None:
             )
 
 
-def draw() -> None:
-    """The page."""
-    frame = page(
-        "Export",
-        "Take away what you see here: a small folder for subemb, a whole model for tools that do not know it, the table alone for "
-        "ONNX, or a report to read and print.",
+# The report
+
+
+def report_card(frame: Frame, shown: ShownResult) -> None:
+    """The report: what is in it, how large it is, and its download."""
+    st.subheader("HTML report", anchor=False)
+    st.markdown(
+        "One page to read, to print and to hand on: settings, size and quality, interactive charts, tables, versions, and the "
+        "commands that repeat it all. It is a single file that works offline in any browser."
     )
-    with frame.errors():
-        if frame.run is not None:
-            adapted_side(frame)
-            export_view(frame)
+    sets = evaluations(frame)
+    content = html_report(shown.run, shown.adaptation, sets).encode()
+    name = f"{file_stem(frame.subject, shown.adaptation)}-report.html"
+    st.download_button(
+        "Download",
+        data=content,
+        file_name=name,
+        mime="text/html",
+        icon=":material/download:",
+        key="export_report_download",
+        on_click="ignore",
+        type="primary",
+    )
+    st.caption(
+        f"{escape_markdown(name)}: {size_text(len(content))} ({count_text(len(content))} bytes), nearly all of it the library that "
+        "draws the charts."
+    )
+    if sets:
+        listed = ", ".join(f"{escape_markdown(found.data)} ({counted(found.pairs, 'pair')})" for found in sets)
+        st.caption(f"With the scores of what was evaluated with this run: {listed}.")
+    else:
+        st.caption(
+            "No labelled set was evaluated with this run yet. Do that on the pages Similarity and Entailment, and its scores are in "
+            "the report too."
+        )
+    st.markdown("How to use it")
+    st.code(f"Open {name} in a browser; to print it, or to save it as PDF: Ctrl+P.", language=None, wrap_lines=True)
+
+
+def evaluations(frame: Frame) -> list:
+    """Scores of the labelled sets that were evaluated with this run, newest first."""
+    try:
+        judges = [option.choice for option in engine_options(frame.model)[0]]
+    except InputError:  # a damaged entailment head; the page Entailment says so
+        judges = []
+    return evaluations_of(frame.subject, judges)

@@ -129,7 +129,7 @@ def quality_card(run: Run) -> None:
         quantiles = sorted(((float(name), value) for name, value in quality["cosine_quantiles"].items()))
         shares = ", ".join(f"{value:.2f} at {percent_text(share)}" for share, value in quantiles)
         st.caption(
-            f"Cosine of single tokens, quantiles: {shares}. Neighbours were asked of {asked}. Computed in "
+            f"Cosine of single tokens, quantiles: {shares}. Neighbours were measured for {asked}. Computed in "
             f"{seconds_text(run.seconds.get('compress', 0))}, measured in {seconds_text(run.seconds.get('measure', 0))}."
         )
 

@@ -11,6 +11,32 @@ from ...widgets.charts import download_csv, error_curve, show
 from .cards import RUNS_COLUMNS, quality_card, runs_table, size_card
 
 
+def draw() -> None:
+    """The page."""
+    frame = page(
+        "Home",
+        "A language model starts with a table: one vector for every token it knows, often most of the model. Subspace embedding "
+        "cuts every vector into **f** pieces and lets tokens share pieces from small codebooks, so that a token is no more than "
+        "**f** small integers, its codes. Pick a model and a method in the sidebar, press **Run**, watch the codes being found, and "
+        "see on the other pages what it did to the tokens.",
+    )
+    with frame.errors():
+        if frame.run is None:
+            explain_empty(frame)
+            return
+        if frame.visit.running is not None:
+            live_view(frame.visit)
+        example_note(frame)  # right above the cards that it explains
+        left, right = st.columns(2, gap="medium")
+        with left:
+            size_card(frame.run)
+        with right:
+            quality_card(frame.run)
+        finished_curve(frame.run)
+        runs_of_this_visit(frame)
+        reproduce(frame)
+
+
 def example_note(frame: Frame) -> None:
     """Say which run the cards show, and that the example is an example."""
     if not frame.is_example:
@@ -62,7 +88,7 @@ def runs_of_this_visit(frame: Frame) -> None:
     if rows and rows[0] < len(runs) and runs[rows[0]].key != frame.run.key:
         chosen = runs[rows[0]]
         visit.show(Request.of(chosen.model, chosen.settings), chosen.key)
-        visit.form_follows = True
+        visit.reset_form = True
         st.rerun()
 
 
@@ -71,29 +97,3 @@ def reproduce(frame: Frame) -> None:
     with st.expander("The same on the command line"):
         request = Request.of(frame.run.model, frame.run.settings)
         st.code(command_line(request), language="bash", wrap_lines=True)
-
-
-def draw() -> None:
-    """The page."""
-    frame = page(
-        "Home",
-        "A language model starts with a table: one vector for every token it knows, often most of the model. Subspace embedding "
-        "cuts every vector into **f** pieces and lets tokens share pieces from small codebooks, so that a token is no more than "
-        "**f** small integers, its codes. Pick a model and a method in the sidebar, press **Run**, watch the codes being found, and "
-        "see on the other pages what it did to the tokens.",
-    )
-    with frame.errors():
-        if frame.run is None:
-            explain_empty(frame)
-            return
-        if frame.visit.running is not None:
-            live_view(frame.visit)
-        example_note(frame)  # right above the cards that it explains
-        left, right = st.columns(2, gap="medium")
-        with left:
-            size_card(frame.run)
-        with right:
-            quality_card(frame.run)
-        finished_curve(frame.run)
-        runs_of_this_visit(frame)
-        reproduce(frame)

@@ -1,6 +1,6 @@
 """Sentences and texts to try the page Masked words with, written for this project in several languages."""
 
-#: language -> sentences; ``[MASK]`` is read whatever the model's own mask is.
+#: Language -> sentences; ``[MASK]`` stands for the mask of any model.
 SENTENCES = {
     "English": (
         "The cat sleeps on the [MASK] all day.",
@@ -17,7 +17,7 @@ SENTENCES = {
     "Hindi": ("दिल्ली भारत की [MASK] है।",),
 }
 
-#: language -> a text of several sentences
+#: Language -> a text of several sentences.
 TEXTS = {
     "English": (
         "The market opens at six in the morning. Farmers bring apples, cabbages and fresh bread. An old woman sells honey from a "

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from ....base.text import count_text, escape_markdown, percent_text, visible
-from ....evaluate.masked.fill import Filled, FilledMask
-from ....evaluate.masked.masks import LONGEST_SENTENCE, Word, mask_token_of, with_own_masks, words_of
+from ....base.text import count_text, escape_html, escape_markdown, percent_text, visible
+from ....evaluate.masked.fill import Filled, FilledMask, Filling
+from ....evaluate.masked.network import LONGEST_SENTENCE, Word, mask_token_of, with_own_masks, words_of
 from ....tasks.evaluations import fill_mask
 from ...shell.jobs import outcome
 from ...shell.text import counted, write_parameter
 from ...widgets.charts import download_csv
+from ...widgets.scores import SIDE_COLOURS
 from ...widgets.sentence_inputs import cut, say_cut, take_up
-from .bars import bars_html, change_of
 from .examples import SENTENCES
 from .tables import MaskedPage, capitalized
 
@@ -54,7 +54,7 @@ def read_sentence() -> str:
 
     def changed() -> None:
         cut("masked_text", LONGEST_SENTENCE)
-        st.session_state["masked_word"] = None  # words are counted anew
+        st.session_state["masked_word"] = None  # the words have other numbers now
 
     def take_example() -> None:
         if st.session_state["masked_example"]:
@@ -172,7 +172,7 @@ def change_text(filled: Filled, mask: FilledMask, side: int) -> str:
 
 
 def numbers(filled: Filled, mask: FilledMask) -> None:
-    """KL divergence, what is kept of the best, entropies, and the masked word."""
+    """KL divergence, how many of the best are kept, entropies, and the masked word."""
     many = len(filled.sides) > 2
     with st.container(horizontal=True):
         for side in range(1, len(filled.sides)):
@@ -189,7 +189,7 @@ def numbers(filled: Filled, mask: FilledMask) -> None:
             st.metric(
                 f"Entropy, {name}",
                 f"{nats_text(mask.entropy[side])} nats",
-                help="How undecided this side is: 0 is sure of one token; the logarithm of the number of tokens is a blind guess.",
+                help="How undecided this side is: 0 means sure of one token; a blind guess has the logarithm of the number of tokens.",
                 width=170,
             )
     own = mask.masked_filling
@@ -207,7 +207,7 @@ def numbers(filled: Filled, mask: FilledMask) -> None:
 
 
 def nats_text(value: float) -> str:
-    """Three digits that count.
+    """Three significant digits.
 
     >>> nats_text(0.0), nats_text(1.23456), nats_text(0.0000123)
     ('0', '1.23', '1.2e-05')
@@ -229,3 +229,69 @@ def fillings_table(filled: Filled, mask: FilledMask) -> pd.DataFrame:
             row[f"change, {filled.sides[side]}"] = text
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+# The best fillings as bars, in HTML
+
+
+def change_of(filling: Filling, mask: FilledMask, side: int, names: tuple[str, ...]) -> tuple[str, str]:
+    """How a filling's rank differs, in words with a sign, and its kind: ``same``, ``up``, ``down``, ``new`` or ``lost``.
+
+    A side after the first is compared with the first; the first says what is lost on others.
+    """
+    if side == 0:
+        lost = [place for place in range(1, len(names)) if filling.ranks[place] > mask.k]
+        if not lost:
+            return "", "same"
+        where = ", ".join(f"{filling.ranks[place]:,}" + (f" {names[place]}" if len(names) > 2 else "") for place in lost)
+        return f"− lost, now {where}", "lost"
+    before, now = filling.ranks[0], filling.ranks[side]
+    if before > mask.k:
+        return f"+ new, was {before:,}", "new"
+    if before == now:
+        return "= same", "same"
+    return (f"▲ up from {before}", "up") if before > now else (f"▼ down from {before}", "down")
+
+
+_STYLE = """
+.mw { width: 100%; border-collapse: collapse; font-size: .9rem; line-height: 1.25; margin: 0 0 .4rem; table-layout: fixed; }
+.mw caption { caption-side: top; text-align: left; font-weight: 600; padding: 0 0 .35rem; }
+.mw caption i { display: inline-block; width: .8em; height: .8em; border-radius: .15em; background: var(--mw-c); margin-right: .4em; }
+.mw th, .mw td { border: 0; border-bottom: 1px solid color-mix(in srgb, currentColor 14%, transparent); padding: .28rem .3rem;
+  font-weight: 400; text-align: left; vertical-align: middle; }
+.mw thead th { font-size: .75rem; opacity: .8; }
+.mw .mw-r { width: 1.9rem; text-align: right; opacity: .8; font-variant-numeric: tabular-nums; }
+.mw .mw-t { width: 31%; overflow-wrap: anywhere; font-weight: 600; }
+.mw .mw-t small { display: block; font-weight: 400; font-size: .72rem; opacity: .8; }
+.mw .mw-t span { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden; }
+.mw .mw-n { font-size: .75rem; width: 6.4rem; }
+.mw .mw-b { display: block; height: .8rem; border-radius: .2rem; background: var(--mw-c); width: var(--mw-w); min-width: 2px; }
+.mw .mw-p { font-size: .78rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.mw tr.mw-new .mw-b, .mw tr.mw-lost .mw-b { background: repeating-linear-gradient(45deg, var(--mw-c) 0 3px,
+  color-mix(in srgb, var(--mw-c) 35%, transparent) 3px 6px); outline: 1px solid var(--mw-c); outline-offset: -1px; }
+.mw tr.mw-new .mw-n, .mw tr.mw-lost .mw-n { font-weight: 700; }
+"""
+
+
+def bars_html(mask: FilledMask, side: int, names: tuple[str, ...], largest: float) -> str:
+    """The k best of one side. largest: the probability that fills the width, the same for all sides."""
+    rows = []
+    for filling in mask.top(side):
+        text, kind = change_of(filling, mask, side, names)
+        note = "<small>the masked word</small>" if filling.token_id == mask.masked_id else ""
+        width = 100 * filling.probabilities[side] / largest if largest else 0
+        token = escape_html(filling.token)
+        rows.append(
+            f'<tr class="mw-{kind}"><td class="mw-r">{filling.ranks[side]}</td>'
+            f'<th scope="row" class="mw-t"><span title="{token}"><bdi>{token}</bdi></span>{note}</th>'
+            f'<td><span class="mw-b" style="--mw-w:{width:.2f}%"></span>'
+            f'<span class="mw-p">{percent_text(filling.probabilities[side])}</span></td>'
+            f'<td class="mw-n">{text}</td></tr>'
+        )
+    return (
+        f'<style>{_STYLE}</style><table class="mw" style="--mw-c:{SIDE_COLOURS[side % len(SIDE_COLOURS)]}">'
+        f"<caption><i></i>{escape_html(names[side])}: {len(rows)} best fillings</caption>"
+        '<thead><tr><th class="mw-r" scope="col">#</th><th class="mw-t" scope="col">token</th>'
+        '<th scope="col">probability</th><th class="mw-n" scope="col">change</th></tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table>"
+    )

@@ -21,7 +21,8 @@ from ....models.sentences import longest_input
 from ....tasks.evaluations import pseudo_perplexity
 from ...shell.jobs import begin, outcome
 from ...shell.text import counted, shortened, write_parameter
-from ...widgets.charts import COMPRESSED, NEUTRAL, PALETTE, layout, show
+from ...widgets.charts import NEUTRAL, layout, show
+from ...widgets.scores import SIDE_COLOURS
 from ...widgets.sentence_inputs import cut, put, say_cut, take_up
 from .examples import TEXTS
 from .tables import MaskedPage, capitalized
@@ -29,7 +30,7 @@ from .tables import MaskedPage, capitalized
 LONGEST_IN_URL = 2_000  # characters
 _MARKS = ("circle", "diamond", "square", "cross")
 
-#: A text of which a larger share is unknown to the tokenizer cannot be judged.
+#: A text with a larger share of unknown tokens cannot be judged.
 MOST_UNKNOWN = 0.25
 
 
@@ -120,7 +121,7 @@ def read_limit() -> tuple[int, int]:
 
 
 def offer(page: MaskedPage, what: Plan, call: Call, most: int) -> None:
-    """What would be done, how long it may take, and the button."""
+    """What the job will do, how long it may take, and the button."""
     model = page.model
     seconds = estimated_seconds(what, most, 2, model.parameters, model.num_tokens, model.dim)
     scored = min(most, what.tokens)
@@ -217,7 +218,7 @@ def difference_text(result: PseudoPerplexity, side: str) -> str:
 
 
 def number_text(value: float) -> str:
-    """Three digits, thousands set apart.
+    """Three digits, with commas between thousands.
 
     >>> number_text(1.2345), number_text(31415.9), number_text(0.00123)
     ('1.23', '31,416', '0.00123')
@@ -259,7 +260,7 @@ def sentence_chart(result: PseudoPerplexity, table: pd.DataFrame, side: int) -> 
         name="a sentence",
         marker={
             "size": np.clip(5 + 1.5 * np.sqrt(table["masked"]), 6, 22),
-            "color": COMPRESSED if side == 1 else PALETTE[side % len(PALETTE)],
+            "color": SIDE_COLOURS[side % len(SIDE_COLOURS)],
             "symbol": _MARKS[(side - 1) % len(_MARKS)],
             "opacity": 0.8,
         },

@@ -232,7 +232,7 @@ def pairs_table(report: SimilarityReport, places: np.ndarray | None = None) -> p
 
 
 def change_summary(report: SimilarityReport, side: str) -> str:
-    """The text alternative of the scatter: how many pairs rose and fell, and by how much in the middle."""
+    """The text alternative of the scatter: how many pairs rose and fell, and the median change."""
     change = report.cosines[side].astype(np.float64) - report.cosines[report.sides[0]]
     rose, fell = int((change > 0.0005).sum()), int((change < -0.0005).sum())
     return (

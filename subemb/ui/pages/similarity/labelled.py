@@ -23,7 +23,7 @@ def similarity_set_view(frame: Frame) -> None:
     labelled_set_view(
         frame,
         "similarity",
-        "Pairs of sentences with what people said of them: how well does the cosine of their vectors agree, before and after "
+        "Pairs of sentences with human scores: how well does the cosine of their vectors agree with people, before and after "
         "compression?",
         evaluate_similarity_set,
         results,
@@ -56,7 +56,7 @@ def results(report: SimilarityReport, described: bool) -> None:
         alt = f"{METRIC_NAMES[report.metrics[0]]} of {counted(len(report.by_language), 'language')} on every side"
         show(figure, alt, table, "labelled_set_languages")
         st.caption(
-            "Each language apart, its interval in the table; the numbers above take the pairs of all languages together."
+            "Each language by itself, with its interval in the table; the numbers above are over the pairs of all languages together."
         )
     if others:
         moved(report)
@@ -64,11 +64,11 @@ def results(report: SimilarityReport, described: bool) -> None:
 
 
 def remarks(report: SimilarityReport) -> None:
-    """What has to be known of thresholds, and of scores that are undefined."""
+    """Notes on thresholds, and on scores that are undefined."""
     if report.pairs.task == "paraphrase":
         st.caption(
             "Accuracy and F1 are at the best threshold of each side, chosen on these same pairs as sentence-transformers' "
-            "BinaryClassificationEvaluator does, and so a little too good for both; every bootstrap draw chooses anew."
+            "BinaryClassificationEvaluator does, and so a little too good for both; every bootstrap draw chooses its own."
         )
     if any(math.isnan(value) for scores in report.scores.values() for value in scores.values.values()):
         st.caption(

@@ -1,4 +1,4 @@
-"""The page Similarity, a pair of sentences: choosing and typing them, and the job that compares them."""
+"""The page Similarity, a pair of sentences: their cosine on every side, and which tokens and subspaces moved it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +20,88 @@ from ...widgets.scores import SIDE_COLOURS
 from ...widgets.sentence_inputs import example_text, pair_form
 
 WHICH = ("First sentence", "Second sentence")
+FIRST, SECOND = "pair_first", "pair_second"
+AUTOMATIC = 300  # characters of the longer sentence up to which the page compares by itself; that takes about a second
 MOST_DRAWN = 600  # tokens of a sentence
-NAMED_BLOCKS = 4  # strongest blocks told with a token
+NAMED_BLOCKS = 4  # strongest blocks named in the details of a token
+#: Green and purple are told apart by colour-blind readers too, and neither looks like the original's or the compressed colour.
+RAISES, LOWERS = "#009E73", "#B05AA8"
+STRONGEST = 0.6  # how opaque the colour of the largest effect is, so that text stays readable on it in both themes
+FAINTEST = 0.01  # share of colour below which a token gets no edge either
+NOTHING = 1e-6  # a smaller effect is rounding
+
+
+def pair_view(frame: Frame) -> None:
+    """Two sentences and their similarity on every side."""
+    if not frame.model.has_tokenizer:
+        explain_no_sentences(frame)
+        return
+    first, second, pressed = read_pair()
+    for text, which in ((first, "first"), (second, "second")):
+        if not text.strip():
+            st.info(f"Write a {which} sentence, or choose an example pair, to compare the two.", icon=":material/edit:")
+            return
+    call = compare_pair.call(frame.subject, first, second)
+    short = max(len(first), len(second)) <= AUTOMATIC
+    if pressed and call.job is None:
+        begin(frame.visit, call)
+    if not short and call.job is None:
+        st.info("Long sentences take up to a minute: press **Compare** to start.", icon=":material/hourglass:")
+        return
+    result = outcome_or_reason(frame, call, "Comparing the two sentences", auto=short)
+    if result is not None:
+        pair_result(result)
+
+
+def read_pair() -> tuple[str, str, bool]:
+    """Both sentences, and whether Compare was pressed. They are taken from the link, and written to it."""
+    examples = example_pairs()
+    return pair_form(
+        "pair",
+        {FIRST: "first", SECOND: "second"},
+        WHICH,
+        examples,
+        LONGEST_SENTENCE,
+        {"label": "Compare", "icon": ":material/compare_arrows:"},
+        lambda number: example_text(*examples[number]),
+    )
+
+
+@st.cache_data(max_entries=1, show_spinner=False)
+def example_pairs() -> list[tuple[str, str, str]]:
+    """The demonstration set: (language, first, second)."""
+    from ....evaluate.data.read import demo_pairs
+
+    pairs = demo_pairs("similarity")
+    languages = pairs.languages or ("",) * len(pairs)
+    return list(zip(languages, pairs.first, pairs.second, strict=True))
+
+
+def outcome_or_reason(frame: Frame, call: Call, what: str, auto: bool = False):
+    """Like :func:`outcome`; where the model turns out to have no network to encode with, it says what to do instead."""
+    place = st.empty()
+    with place.container():
+        result = outcome(frame.visit, call, what, auto)
+    job = call.job
+    if job is not None and job.error_reason in ("unsupported", "no_tokenizer"):
+        place.info(
+            f"**{escape_markdown(frame.model.name)}** cannot encode sentences: {escape_markdown(job.error)}. Choose a whole model in "
+            "the sidebar, such as **all-MiniLM-L6-v2**, and press **Run**.",
+            icon=":material/short_text:",
+        )
+    return result
+
+
+def explain_no_sentences(frame: Frame) -> None:
+    """Why a table without a tokenizer has no sentences, and what to do."""
+    st.info(
+        f"**{escape_markdown(frame.model.name)}** comes without a tokenizer, so it cannot read sentences. Choose a model with a "
+        "tokenizer and a network in the sidebar, such as **all-MiniLM-L6-v2**, and press **Run**.",
+        icon=":material/short_text:",
+    )
+
+
+# Results
 
 
 def pair_result(result: PairComparison) -> None:
@@ -85,7 +165,7 @@ def effects_view(result: PairComparison, effects: Attribution, place: int) -> No
 
 
 def summary_text(effects: Attribution) -> str:
-    """The change of the whole, in a sentence."""
+    """How much the cosine changed, in a few sentences."""
     change, digits = effects.change, digits_for(abs(effects.change))
     if abs(change) < 5e-7:
         return "Replacing every token of both sentences by its reconstruction leaves the cosine as it is."
@@ -139,17 +219,17 @@ def pooling_text(result: PairComparison) -> str:
     return f"Sentence vector: {escape_markdown(result.pooling)}. Both sides share every weight but the token table."
 
 
+# Tokens
+
+
 @dataclass(frozen=True)
 class TokenEffect:
-    """One token as drawn. text, details: as they are, not escaped. effect: on the score. special: not part of the text."""
+    """One token as drawn."""
 
-    text: str
-    effect: float
-    details: str
-    special: bool = False
-
-
-# Tokens
+    text: str  # not escaped
+    effect: float  # on the cosine
+    details: str  # shown while it is pointed at; not escaped
+    special: bool = False  # whether it is a special token, not part of the text
 
 
 def token_effects(sentence: ReadSentence, part: SentenceEffects, effects: Attribution, scale: float) -> list[TokenEffect]:
@@ -190,6 +270,27 @@ def token_table(sentences: tuple[ReadSentence, ...], effects: Attribution) -> pd
 
 
 # Blocks
+
+
+def blocks_view(effects: Attribution, place: int) -> None:
+    """The chart of blocks, and how it was found."""
+    table = block_table(effects)
+    strongest = int(table["effect"].abs().idxmax())
+    show(
+        block_chart(effects, table),
+        f"Effect of each of {len(table)} blocks on the cosine; the strongest is {effects.kind} {strongest} with "
+        f"{signed(float(table['effect'][strongest]), 4)}.",
+        table,
+        key=f"pair_blocks_{place}",
+        file_name="subemb-block-effects.csv",
+    )
+    st.caption(
+        f"Exact: every token of both sentences with only that {effects.kind} replaced."
+        if effects.together_exact
+        else f"Sums of the integrated gradients over all tokens, by {effects.kind}."
+    )
+    if effects.kind != "subspace":
+        st.caption("This method has no subspaces of its own, so equal runs of axes are shown.")
 
 
 def block_table(effects: Attribution) -> pd.DataFrame:
@@ -238,106 +339,31 @@ def block_chart(effects: Attribution, table: pd.DataFrame) -> go.Figure:
     return figure
 
 
-def blocks_view(effects: Attribution, place: int) -> None:
-    """The chart of blocks, and how it was found."""
-    table = block_table(effects)
-    strongest = int(table["effect"].abs().idxmax())
-    show(
-        block_chart(effects, table),
-        f"Effect of each of {len(table)} blocks on the cosine; the strongest is {effects.kind} {strongest} with "
-        f"{signed(float(table['effect'][strongest]), 4)}.",
-        table,
-        key=f"pair_blocks_{place}",
-        file_name="subemb-block-effects.csv",
-    )
-    st.caption(
-        f"Exact: every token of both sentences with only that {effects.kind} replaced."
-        if effects.together_exact
-        else f"Sums of the integrated gradients over all tokens, by {effects.kind}."
-    )
-    if effects.kind != "subspace":
-        st.caption("This method has no subspaces of its own, so equal runs of axes are shown.")
+# Numbers and HTML
 
 
-FIRST, SECOND = "pair_first", "pair_second"
-AUTOMATIC = 300  # characters of the longer sentence up to which the page compares by itself; that takes about a second
+def digits_for(scale: float) -> int:
+    """How many digits after the point, 3 to 6, show an effect as large as ``scale`` with two significant digits.
+
+    >>> digits_for(0.4), digits_for(0.004), digits_for(0.0), digits_for(0.00002)
+    (3, 4, 3, 6)
+    """
+    digits = 3
+    while 0 < scale < 10 ** (1 - digits) and digits < 6:
+        digits += 1
+    return digits
 
 
-@st.cache_data(max_entries=1, show_spinner=False)
-def example_pairs() -> list[tuple[str, str, str]]:
-    """The demonstration set: (language, first, second)."""
-    from ....evaluate.data.read import demo_pairs
+def signed(value: float, digits: int = 3) -> str:
+    """A number with its sign; one that is only rounding is 0.
 
-    pairs = demo_pairs("similarity")
-    languages = pairs.languages or ("",) * len(pairs)
-    return list(zip(languages, pairs.first, pairs.second, strict=True))
+    >>> signed(0.01234), signed(-0.5), signed(1e-9), signed(-0.0002)
+    ('+0.012', '−0.500', '0', '−0.000')
+    """
+    if abs(value) < NOTHING:
+        return "0"
+    return f"{value:+.{digits}f}".replace("-", "−")
 
-
-def pair_view(frame: Frame) -> None:
-    """Two sentences and their similarity on every side."""
-    if not frame.model.has_tokenizer:
-        explain_no_sentences(frame)
-        return
-    first, second, pressed = read_pair()
-    for text, which in ((first, "first"), (second, "second")):
-        if not text.strip():
-            st.info(f"Write a {which} sentence, or choose an example pair, to compare the two.", icon=":material/edit:")
-            return
-    call = compare_pair.call(frame.subject, first, second)
-    short = max(len(first), len(second)) <= AUTOMATIC
-    if pressed and call.job is None:
-        begin(frame.visit, call)
-    if not short and call.job is None:
-        st.info("Long sentences take up to a minute: press **Compare** to start.", icon=":material/hourglass:")
-        return
-    result = outcome_or_reason(frame, call, "Comparing the two sentences", auto=short)
-    if result is not None:
-        pair_result(result)
-
-
-def explain_no_sentences(frame: Frame) -> None:
-    """For a table that comes without tokenizer."""
-    st.info(
-        f"**{escape_markdown(frame.model.name)}** comes without a tokenizer, so it cannot read sentences. Choose a model with a "
-        "tokenizer and a network in the sidebar, such as **all-MiniLM-L6-v2**, and press **Run**.",
-        icon=":material/short_text:",
-    )
-
-
-def outcome_or_reason(frame: Frame, call: Call, what: str, auto: bool = False):
-    """Like :func:`outcome`; where the model turns out to have no network to encode with, it says what to do instead."""
-    place = st.empty()
-    with place.container():
-        result = outcome(frame.visit, call, what, auto)
-    job = call.job
-    if job is not None and job.error_reason in ("unsupported", "no_tokenizer"):
-        place.info(
-            f"**{escape_markdown(frame.model.name)}** cannot encode sentences: {escape_markdown(job.error)}. Choose a whole model in "
-            "the sidebar, such as **all-MiniLM-L6-v2**, and press **Run**.",
-            icon=":material/short_text:",
-        )
-    return result
-
-
-def read_pair() -> tuple[str, str, bool]:
-    """Both sentences, and whether Compare was pressed. They are taken from the link, and written to it."""
-    examples = example_pairs()
-    return pair_form(
-        "pair",
-        {FIRST: "first", SECOND: "second"},
-        WHICH,
-        examples,
-        LONGEST_SENTENCE,
-        {"label": "Compare", "icon": ":material/compare_arrows:"},
-        lambda number: example_text(*examples[number]),
-    )
-
-
-#: Green and purple are told apart by colour-blind readers too, and neither looks like the original's or the compressed colour.
-RAISES, LOWERS = "#009E73", "#B05AA8"
-STRONGEST = 0.6  # how opaque the colour of the largest effect is, so that text stays readable on it in both themes
-FAINTEST = 0.01  # share of colour below which a token gets no edge either
-NOTHING = 1e-6  # a smaller effect is rounding
 
 _STYLE = """
 .te { position: relative; font-size: .95rem; line-height: 1.3; }
@@ -363,35 +389,6 @@ _STYLE = """
 """
 
 
-def digits_for(scale: float) -> int:
-    """Digits after the point so that an effect as large as ``scale`` shows two that count, 3 to 6.
-
-    >>> digits_for(0.4), digits_for(0.004), digits_for(0.0), digits_for(0.00002)
-    (3, 4, 3, 6)
-    """
-    digits = 3
-    while 0 < scale < 10 ** (1 - digits) and digits < 6:
-        digits += 1
-    return digits
-
-
-def signed(value: float, digits: int = 3) -> str:
-    """A number with its sign; nothing is 0.
-
-    >>> signed(0.01234), signed(-0.5), signed(1e-9), signed(-0.0002)
-    ('+0.012', '−0.500', '0', '−0.000')
-    """
-    if abs(value) < NOTHING:
-        return "0"
-    return f"{value:+.{digits}f}".replace("-", "−")
-
-
-def _colours(effect: float, scale: float) -> tuple[str, float]:
-    """Hue, and share of it from 0 to STRONGEST."""
-    share = 0.0 if scale <= NOTHING else min(1.0, abs(effect) / scale)
-    return (RAISES if effect > 0 else LOWERS), (0.0 if abs(effect) < NOTHING else STRONGEST * share)
-
-
 def strip_html(tokens: Sequence[TokenEffect], scale: float, caption: str) -> str:
     """Tokens in order, each with its effect under it and its details below the strip while it is pointed at or focused.
 
@@ -412,6 +409,12 @@ def strip_html(tokens: Sequence[TokenEffect], scale: float, caption: str) -> str
     return f'<style>{_STYLE}</style><div class="te">{hint}<ul aria-label="{escape_html(caption)}">{"".join(items)}</ul></div>'
 
 
+def _colours(effect: float, scale: float) -> tuple[str, float]:
+    """Hue, and share of it from 0 to STRONGEST."""
+    share = 0.0 if scale <= NOTHING else min(1.0, abs(effect) / scale)
+    return (RAISES if effect > 0 else LOWERS), (0.0 if abs(effect) < NOTHING else STRONGEST * share)
+
+
 def legend_html(scale: float) -> str:
     """What the colours of :func:`strip_html` mean, with the numbers at both ends."""
     digits = digits_for(scale)
@@ -428,7 +431,7 @@ def legend_html(scale: float) -> str:
 
 
 def bar_html(value: float, low: float, high: float, colour: str, label: str) -> str:
-    """One bar on a track from ``low`` to ``high``, starting at 0. label: said to who cannot see it."""
+    """One bar on a track from ``low`` to ``high``, starting at 0. label: for screen readers."""
     start, end = sorted((max(low, min(high, 0.0)), max(low, min(high, value))))
     left, width = (100 * (part - low) / (high - low) for part in (start, low + end - start))
     return (

@@ -32,7 +32,7 @@ PLACEHOLDER = "cup mug 8.5\nriver bridge 4\ndoctor nurse 7.2\nbanana engine 0.3\
 def words_view(frame: Frame) -> None:
     """The whole tab."""
     st.markdown(
-        "Pairs of words with what people said of how alike they are, such as WordSim-353 or SimLex-999. Here the token tables "
+        "Pairs of words with human scores of how alike they are, such as WordSim-353 or SimLex-999. Here the token tables "
         "alone are measured, without the network: a word's vector is the mean of the rows of its pieces."
     )
     form(frame)
@@ -164,7 +164,7 @@ def pieces_text(report: WordReport) -> str:
 
 
 def by_pieces(report: WordReport) -> None:
-    """Scores apart for words of one and of several pieces."""
+    """Scores of pairs of one-piece words, and of pairs with a word of several pieces."""
     if not report.by_pieces:
         return
     several = report.has_several_pieces
@@ -180,7 +180,7 @@ def by_pieces(report: WordReport) -> None:
         pd.DataFrame(rows),
         hide_index=True,
         key="word_similarity_pieces",
-        alt="Spearman apart for pairs of one-piece words and pairs with a word of several pieces",
+        alt="Spearman of pairs of one-piece words, and of pairs with a word of several pieces",
     )
 
 

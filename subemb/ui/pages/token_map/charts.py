@@ -36,7 +36,7 @@ def map_figure(
 
     side: ``original`` or ``reconstructed``. points: (n, 2) here; other: (n, 2) the same tokens on the other map, which sets the
     common extent and, on the reconstructed map, where the lines of found tokens begin. axes: names with units.
-    found: ids that get a ring, the first of them also a name. Selections are drawn in the browser, see link.py.
+    found: ids that get a ring, the first LABELS of them also a name. Selections are drawn in the browser, see link.py.
     """
     figure = go.Figure()
     for name, mask, style in _layers(side, drawn, colouring):

@@ -34,11 +34,11 @@ _DISTINCT_COLOURS = 256  # a codebook larger than this is coloured by a continuo
 class Colouring:
     """What the colours of the n drawn tokens mean."""
 
-    title: str
+    title: str  # what the colour shows
     values: tuple[np.ndarray, np.ndarray] | None = None  # (n,) on the original and on the reconstructed map; None for kinds
     scale: list = field(default_factory=list)  # plotly colour scale over low..high
-    low: float = 0.0
-    high: float = 1.0
+    low: float = 0.0  # the value that gets the first colour of the scale
+    high: float = 1.0  # the value that gets the last
     chosen: np.ndarray | None = None  # (n,) bool, the tokens of the one highlighted code
 
 

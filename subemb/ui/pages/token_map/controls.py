@@ -24,18 +24,18 @@ class View:
     colour: str  # by what points are coloured, see colours.py
     subspace: int  # whose codes colour them
     code: int | None  # the one to highlight
-    tokens: int  # how many to draw
+    tokens: int  # how many to draw, besides those found
     seed: int  # of the sample
-    umap: UmapSettings
-    query: str
+    umap: UmapSettings  # of the layout, if the method is UMAP
+    query: str  # what is searched for; empty for no search
     found: list[int]  # ids that the query finds, best first, at most FOUND_TOKENS
-    found_in_all: int
+    found_in_all: int  # how many tokens the query finds
 
 
 def controls(frame: Frame, facts: TokenFacts) -> View:
     """The settings of the page; every one is in the URL.
 
-    The first option and an empty field are the defaults: with others Streamlit warns in the log when a link sets the value.
+    Defaults are always the first option or an empty field: with any other, Streamlit logs a warning when a link sets the value.
     """
     vocabulary = frame.run.model["vocabulary"]
     with st.container(horizontal=True, vertical_alignment="bottom", key="map_controls"):
@@ -59,7 +59,7 @@ def controls(frame: Frame, facts: TokenFacts) -> View:
             key="map_umap_tokens" if method == "UMAP" else "map_tokens",
             bind="query-params",
             width=130,
-            help="All of them, or a sample dealt by the seed. Tokens you search for are always among them.",
+            help="All of them, or a sample drawn with the seed. Tokens you search for are always among them.",
         )
         with st.popover("More", icon=":material/tune:"):
             seed, umap = _more_controls(method)
@@ -120,6 +120,6 @@ def _umap_input(name: str, key: str, **instead):
 
 
 def _empty(name: str) -> dict:
-    """A field that stands empty for the usual value."""
+    """Arguments of a field that is left empty for the default value."""
     item = declared(UmapSettings)[name]
     return {"value": None, "placeholder": str(item.default), "help": f"{item.help} Empty: {item.default}."}

@@ -27,11 +27,11 @@ CODE_COLUMNS = 8  # with more subspaces the table has all codes in one column
 class Drawn:
     """The n tokens on the maps, parallel arrays."""
 
-    ids: np.ndarray
-    kinds: np.ndarray
+    ids: np.ndarray  # (n,) ascending
+    kinds: np.ndarray  # (n,) names of kinds, see subemb.models.vocabulary.KINDS
     names: Sequence[str]  # for hover and labels, escaped for plotly
     details: Sequence[str]  # for hover, below the name, escaped for plotly
-    label: str = ""  # what stands before the details
+    label: str = ""  # put before the details
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def token_facts(table: "torch.Tensor", compressed: Compressed, vocabulary: Vocab
     errors = reconstruction_error(table, compressed)
     has_codes = isinstance(compressed, SubspaceCompressed)
     norm = table.norm(dim=1).numpy()
-    # From what is there already: ||w^||^2 = ||w||^2 + ||w - w^||^2 - 2 w.(w - w^) needs the product; rebuilding is as cheap.
+    # ||w^||^2 = ||w||^2 + ||w - w^||^2 - 2 w.(w - w^) would need a product as large, so w^ is simply rebuilt.
     new_norm = compressed.reconstruct().norm(dim=1).numpy()
     return TokenFacts(
         error=errors.per_token,
@@ -111,7 +111,7 @@ def token_table(
 # The map as a whole
 
 
-def only(layout: Layout, ids: np.ndarray) -> Layout:
+def layout_of(layout: Layout, ids: np.ndarray) -> Layout:
     """The part of a layout for some of its tokens (ascending ids)."""
     if len(ids) == len(layout.ids):
         return layout
@@ -122,7 +122,7 @@ def only(layout: Layout, ids: np.ndarray) -> Layout:
 def kept_on_the_plane(layout: Layout, k: int = NEIGHBOURS, sample: int = 2000, seed: int = 0) -> float | None:
     """Share of the k nearest tokens on the original map that are among the k nearest on the reconstructed one.
 
-    Mean over ``sample`` of the layout's tokens, dealt by ``seed``; of several tokens at one place any may count as near.
+    Mean over ``sample`` of the layout's tokens, drawn with ``seed``; of several tokens at one place any may count as near.
     None for fewer than 3 tokens. The same for the full space is :func:`subemb.analysis.neighbours_kept`.
     """
     from scipy.spatial import cKDTree

@@ -5,13 +5,13 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const others = (plot) => [...link.plots.values()].filter((other) => other !== plot && other.isConnected);
   const isQuiet = (plot) => (link.quiet.get(plot) ?? 0) > 0;
   const quietly = (plot, work) => {
-    if (!window.Plotly) return;  // without it the maps are not linked, but selections are still told
+    if (!window.Plotly) return;  // without it the maps are not linked, but selections still reach the server
     const count = (step) => link.quiet.set(plot, (link.quiet.get(plot) ?? 0) + step);
     count(1);
     Promise.resolve().then(work).catch(() => {}).finally(() => count(-1));
   };
 
-  // Selection. The outline is taken away: plotly would select by it again after every zoom.
+  // Selection. The outline is removed: plotly would select by it again after every zoom.
   const mark = (plot) => {
     const wanted = new Set(link.ids), traces = [], points = [];
     plot.data.forEach((trace, index) => {
@@ -32,7 +32,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     others(how === "click" && ids.length ? plot : null).forEach(mark);
     setTriggerValue("selected", { by: name, how, ids, from: link.name, number: link.sent });
   };
-  // plotly tells of selections also when nobody made one, after zooming or drawing anew; those follow no gesture on the map.
+  // plotly also sends selections that nobody made, after zooming or drawing again; those follow no gesture on the map.
   const pressed = (plot) => (event) => {
     if (!event.target.closest || !event.target.closest(".nsewdrag")) return;
     const before = link.gesture, time = Date.now();
@@ -72,7 +72,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     others(plot).forEach((other) => quietly(other, () => window.Plotly.relayout(other, changes)));
   };
 
-  // Pointing at a token points at it on the other map. What is shown there by us must not point back.
+  // Pointing at a token shows it on the other map too. That hover must not be sent back.
   const pointed = (plot) => (event) => {
     const { curveNumber, pointNumber, customdata } = event.points[0];
     if (!Number.isInteger(customdata)) return;
@@ -93,7 +93,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     if (link.pointing && link.pointing.source === plot) others(plot).forEach((other) => window.Plotly.Fx.unhover(other));
   };
 
-  // A chart that was built anew gets back what it had.
+  // A chart that was built again gets its zoom, tool and selection back.
   const attach = () => {
     for (const [name, place] of Object.entries(data.charts)) {
       const plot = document.querySelector(`.st-key-${place} .js-plotly-plot`);

@@ -1,9 +1,9 @@
-"""What links the two maps in the browser: selecting, zooming and pointing at a token in one shows in the other at once.
+"""The link between the two maps in the browser: selecting, zooming and pointing at a token in one shows in the other at once.
 
-Streamlit builds a chart anew whenever its figure changes, and zoom and selection would be lost with it. So a selection does
-not change the figures: this component (link.js), which draws nothing, listens to both charts, carries zoom, drag mode, hover and
-selection from one to the other, puts them back when a chart was built anew, and tells the server the selected ids - and
-nothing else: Streamlit's own selection sends every attribute of every point with every later click.
+Streamlit builds a chart again whenever its figure changes, and zoom and selection would be lost with the old one. So a selection
+does not change the figures. This component (link.js) draws nothing: it listens to both charts, carries zoom, drag mode, hover and
+selection from one to the other, restores them when a chart was built again, and sends the server the selected ids and nothing
+else. (Streamlit's own selection would send every attribute of every selected point with every later click.)
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ def link_maps(charts: dict[str, str], ids: list[int], heard: dict, view: str, on
     """Mount the link.
 
     charts: name of a map -> key of the container that holds its chart. ids: what is selected. heard: the last message that
-    ``ids`` takes into account (:func:`heard_of`). view: a name for the coordinates; when it changes, zoom is let go.
+    ``ids`` takes into account (:func:`heard_of`). view: a name for the coordinates; when it changes, the zoom is reset.
     on_selected: called without arguments when ``message()`` has a selection.
     """
     _component()(

@@ -1,4 +1,4 @@
-"""The page Token map: the two linked maps, what they leave out, and the table of what is selected."""
+"""The page Token map: two linked maps of the tokens, before and after compression, and the table of what is selected."""
 
 import numpy as np
 import streamlit as st
@@ -24,13 +24,89 @@ from ...widgets.charts import download_csv
 from .charts import found_text, map_figure
 from .colours import CODE, colouring_of, key_html
 from .controls import View, controls
-from .facts import TokenFacts, kept_on_the_plane, only, token_facts, token_table
+from .facts import TokenFacts, kept_on_the_plane, layout_of, token_facts, token_table
 from .link import heard_of, link_maps, message
 from .selection import NOTHING, ORIGINAL, RECONSTRUCTED, Selection, after, sentence, within
 
+ROWS_SHOWN = 2_000  # of a table; the download has all
+SELECTED = "map_selection"  # session state: the Selection
+#: Map -> key of the container that holds its chart.
+BOXES = {ORIGINAL: "map_original", RECONSTRUCTED: "map_reconstructed"}
+#: The browser shows these buttons above each map.
+TOOLS = [["lasso2d", "select2d", "pan2d", "zoom2d"], ["zoomIn2d", "zoomOut2d", "resetScale2d"]]
+
+
+def draw() -> None:
+    """The page."""
+    frame = page(
+        "Token map",
+        "Every token is a point: its original vector on the left, its reconstruction on the right, in the same coordinates. "
+        "Select tokens on one map to see them on the other and in the table below.",
+    )
+    with frame.errors():
+        if frame.run is not None:
+            token_map(frame)
+
+
+def token_map(frame: Frame) -> None:
+    """Everything below the heading."""
+    # UMAP takes long to compile: begin now, so that it may be ready when somebody asks for UMAP.
+    warm_umap.warm()
+    with st.spinner("Reading the vocabulary and projecting the tokens …"):
+        facts, _ = _facts(frame.run.key, frame), _pca(frame.run.key, frame)
+    identity = frame.run.model["identity"]
+    if st.session_state.get("map_model") != identity:
+        st.session_state["map_model"], st.session_state[SELECTED] = identity, NOTHING
+    st.session_state[SELECTED] = within(st.session_state[SELECTED], frame.run.model["vocabulary"])
+    _explore(frame, facts)
+
+
+@st.fragment
+def _explore(frame: Frame, facts: TokenFacts) -> None:
+    """Controls, maps and tables. A fragment, so that choosing a colour redraws this and nothing of the frame."""
+    with errors_shown():
+        view = controls(frame, facts)
+        if view.method == "UMAP":
+            layout = umap_view(frame, view)
+            if layout is None:
+                return
+        else:
+            ids = sample_tokens(frame.run.model["vocabulary"], view.tokens, view.seed, view.found)
+            layout = layout_of(_pca(frame.run.key, frame), ids)
+        numbers(frame, view, layout)
+        search_note(view, layout)
+        maps(frame, view, facts, layout)
+        sample_note(frame, view, layout)
+        selection_view(frame, view, facts, layout)
+
+
+# Measured once, for all visitors
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _facts(key: str, _frame: Frame) -> TokenFacts:
+    return token_facts(_frame.table, _frame.compressed, _frame.vocabulary)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _pca(key: str, _frame: Frame) -> Layout:
+    return pca_layout(_frame.table, _frame.compressed)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _numbers(key: str, what: tuple, seed: int, _layout: Layout) -> tuple[float | None, float]:
+    """Neighbours kept on the plane, and the median move."""
+    return kept_on_the_plane(_layout, seed=seed), float(np.median(layout_displacement(_layout)))
+
+
+# UMAP: a job, started with a button
+
 
 def umap_view(frame: Frame, view: View) -> Layout | None:
-    """The UMAP layout if it has been computed, else None, with what it costs, a button, or how far it is."""
+    """The UMAP layout if it has been computed; otherwise None, with its cost and a button, or its progress, drawn.
+
+    Where only tokens searched for are missing from a computed layout, that one is returned, and the offer is drawn too.
+    """
     total = frame.run.model["vocabulary"]
     base = sample_tokens(total, view.tokens, view.seed)
     ids = sample_tokens(total, view.tokens, view.seed, view.found)
@@ -49,7 +125,7 @@ def umap_view(frame: Frame, view: View) -> Layout | None:
 
 
 def _computed(frame: Frame, ids: np.ndarray, settings: UmapSettings) -> Layout | None:
-    """A layout that is there already: from a job of this server, or from the disk."""
+    """A layout that was computed before: by a job of this server, or kept on disk."""
     job = arrange.call(frame.subject, ids, settings).job
     if job is not None and job.state == "done":
         return job.result
@@ -96,34 +172,11 @@ def _progress(job: Job) -> None:
         st.progress(job.fraction, text=f"UMAP: {stage_of(job)} · {seconds_text(job.seconds)}")
 
 
-ROWS_SHOWN = 2_000
-SELECTED = "map_selection"
-BOXES = {ORIGINAL: "map_original", RECONSTRUCTED: "map_reconstructed"}
-#: The browser shows these buttons above each map.
-TOOLS = [["lasso2d", "select2d", "pan2d", "zoom2d"], ["zoomIn2d", "zoomOut2d", "resetScale2d"]]
-
-
-# What is kept between reruns, for all visitors
-
-
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _facts(key: str, _frame: Frame) -> TokenFacts:
-    return token_facts(_frame.table, _frame.compressed, _frame.vocabulary)
-
-
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _pca(key: str, _frame: Frame) -> Layout:
-    return pca_layout(_frame.table, _frame.compressed)
-
-
-@st.cache_data(max_entries=32, show_spinner=False)
-def _numbers(key: str, what: tuple, seed: int, _layout: Layout) -> tuple[float | None, float]:
-    """Neighbours kept on the plane, and the median move."""
-    return kept_on_the_plane(_layout, seed=seed), float(np.median(layout_displacement(_layout)))
+# The maps, their numbers and notes
 
 
 def numbers(frame: Frame, view: View, layout: Layout) -> None:
-    """Neighbour overlap in the full space, always beside what the map makes of it; explained variance."""
+    """Neighbours kept in the full space, always beside those kept on the maps; how far tokens moved; variance shown."""
     run = frame.run
     what = (layout.method, len(layout.ids), int(layout.ids.sum()), str(view.umap))
     on_plane, moved = _numbers(run.key, what, view.seed, layout)
@@ -162,15 +215,28 @@ def numbers(frame: Frame, view: View, layout: Layout) -> None:
             )
 
 
-def axis_names(layout: Layout) -> tuple[str, str]:
-    """Names of both axes with their units."""
-    if layout.explained is not None:
-        return tuple(f"axis {i + 1} ({percent_text(float(share))} of variance)" for i, share in enumerate(layout.explained))
-    return "UMAP axis 1 (no unit)", "UMAP axis 2 (no unit)"
+def search_note(view: View, layout: Layout) -> None:
+    """What the search found."""
+    if not view.query:
+        return
+    quoted = escape_markdown(view.query)
+    if not view.found:
+        st.warning(f"No token contains {quoted}. Try a shorter part of it, or #123 for the token with id 123.")
+        return
+    ringed = int(np.isin(view.found, layout.ids).sum())
+    with st.container(horizontal=True, vertical_alignment="center", key="map_found"):
+        st.markdown(found_text(quoted, view.found_in_all, ringed), width="content")
+        st.button(
+            f"Select {'it' if len(view.found) == 1 else f'these {count_text(len(view.found))}'}",
+            icon=":material/checklist:",
+            key="map_select_found",
+            on_click=_select,
+            args=(view.found, "search"),
+        )
 
 
 def maps(frame: Frame, view: View, facts: TokenFacts, layout: Layout) -> None:
-    """Both maps side by side, and what links them."""
+    """The key to the colours, and both maps side by side."""
     drawn = facts.drawn(layout.ids, frame.vocabulary.kinds)
     book = frame.compressed.codebooks[view.subspace].numpy() if view.colour == CODE else None
     colouring = colouring_of(view.colour, facts, layout.ids, view.subspace, view.code, book)
@@ -209,6 +275,13 @@ def maps(frame: Frame, view: View, facts: TokenFacts, layout: Layout) -> None:
             )
 
 
+def axis_names(layout: Layout) -> tuple[str, str]:
+    """Names of both axes with their units."""
+    if layout.explained is not None:
+        return tuple(f"axis {i + 1} ({percent_text(float(share))} of variance)" for i, share in enumerate(layout.explained))
+    return "UMAP axis 1 (no unit)", "UMAP axis 2 (no unit)"
+
+
 def sample_note(frame: Frame, view: View, layout: Layout) -> None:
     """How much of the vocabulary is drawn."""
     total, shown = frame.run.model["vocabulary"], len(layout.ids)
@@ -223,40 +296,12 @@ def sample_note(frame: Frame, view: View, layout: Layout) -> None:
     )
 
 
-def search_note(view: View, layout: Layout) -> None:
-    """What the search found."""
-    if not view.query:
-        return
-    quoted = escape_markdown(view.query)
-    if not view.found:
-        st.warning(f"No token contains {quoted}. Try a shorter part of it, or #123 for the token with id 123.")
-        return
-    ringed = int(np.isin(view.found, layout.ids).sum())
-    with st.container(horizontal=True, vertical_alignment="center", key="map_found"):
-        st.markdown(found_text(quoted, view.found_in_all, ringed), width="content")
-        st.button(
-            f"Select {'it' if len(view.found) == 1 else f'these {count_text(len(view.found))}'}",
-            icon=":material/checklist:",
-            key="map_select_found",
-            on_click=_select,
-            args=(view.found, "search"),
-        )
-
-
-def _select(ids, how: str) -> None:
-    st.session_state[SELECTED] = Selection(tuple(sorted(int(i) for i in ids)), None, how)
-
-
-def _clear() -> None:
-    st.session_state[SELECTED] = NOTHING
-
-
-# The table below
+# What is selected, and the tables
 
 
 @st.fragment
 def selection_view(frame: Frame, view: View, facts: TokenFacts, layout: Layout) -> None:
-    """What links the maps, and the selected tokens in a table. A fragment of its own: selecting leaves the charts alone."""
+    """The link between the maps, and the selected tokens in a table. A fragment, so that selecting does not draw the charts again."""
     with errors_shown():
         _link(frame, view, layout)
         _selected_tokens(frame, facts, layout)
@@ -301,6 +346,24 @@ def _selected_tokens(frame: Frame, facts: TokenFacts, layout: Layout) -> None:
     _dataframe(table, "map_selected_table", "The selected tokens with their kind, codes, errors and places on both maps")
 
 
+def _select(ids, how: str) -> None:
+    st.session_state[SELECTED] = Selection(tuple(sorted(int(i) for i in ids)), None, how)
+
+
+def _clear() -> None:
+    st.session_state[SELECTED] = NOTHING
+
+
+def _everything_drawn(frame: Frame, facts: TokenFacts, layout: Layout) -> None:
+    """The table behind both maps; built only when opened."""
+    panel = st.expander(f"Table behind both maps ({len(layout.ids):,} rows)", key="map_table_open", on_change="rerun")
+    if panel.open:
+        with panel:
+            table = token_table(layout.ids, facts, frame.vocabulary, layout)
+            _dataframe(table, "map_all_table", "All tokens drawn, with kind, codes, errors and places on both maps")
+            download_csv(table, "subemb-token-map.csv", key="map_all_download")
+
+
 def _dataframe(table, key: str, alt: str) -> None:
     three = st.column_config.NumberColumn(format="%.3f")
     st.dataframe(
@@ -322,60 +385,3 @@ def _dataframe(table, key: str, alt: str) -> None:
     )
     if len(table) > ROWS_SHOWN:
         st.caption(f"The first {ROWS_SHOWN:,} of {len(table):,} rows; the download has all of them.")
-
-
-def _everything_drawn(frame: Frame, facts: TokenFacts, layout: Layout) -> None:
-    """The table behind both maps; built only when opened."""
-    panel = st.expander(f"Table behind both maps ({len(layout.ids):,} rows)", key="map_table_open", on_change="rerun")
-    if panel.open:
-        with panel:
-            table = token_table(layout.ids, facts, frame.vocabulary, layout)
-            _dataframe(table, "map_all_table", "All tokens drawn, with kind, codes, errors and places on both maps")
-            download_csv(table, "subemb-token-map.csv", key="map_all_download")
-
-
-# The page
-
-
-def token_map(frame: Frame) -> None:
-    """Everything below the heading."""
-    # UMAP's compiler needs its time; by the time somebody asks for UMAP it may be over.
-    warm_umap.warm()
-    with st.spinner("Reading the vocabulary and projecting the tokens …"):
-        facts, _ = _facts(frame.run.key, frame), _pca(frame.run.key, frame)
-    identity = frame.run.model["identity"]
-    if st.session_state.get("map_model") != identity:
-        st.session_state["map_model"], st.session_state[SELECTED] = identity, NOTHING
-    st.session_state[SELECTED] = within(st.session_state[SELECTED], frame.run.model["vocabulary"])
-    _explore(frame, facts)
-
-
-@st.fragment
-def _explore(frame: Frame, facts: TokenFacts) -> None:
-    """A fragment: choosing a colour redraws this, and nothing of the frame."""
-    with errors_shown():
-        view = controls(frame, facts)
-        if view.method == "UMAP":
-            layout = umap_view(frame, view)
-            if layout is None:
-                return
-        else:
-            ids = sample_tokens(frame.run.model["vocabulary"], view.tokens, view.seed, view.found)
-            layout = only(_pca(frame.run.key, frame), ids)
-        numbers(frame, view, layout)
-        search_note(view, layout)
-        maps(frame, view, facts, layout)
-        sample_note(frame, view, layout)
-        selection_view(frame, view, facts, layout)
-
-
-def draw() -> None:
-    """The page."""
-    frame = page(
-        "Token map",
-        "Every token is a point: its original vector on the left, its reconstruction on the right, in the same coordinates. "
-        "Select tokens on one map to see them on the other and in the table below.",
-    )
-    with frame.errors():
-        if frame.run is not None:
-            token_map(frame)

@@ -15,11 +15,11 @@ WAYS = {"click": "by clicking", "box": "with a box", "lasso": "with a lasso", "s
 
 @dataclass(frozen=True)
 class Selection:
-    """Tokens selected by a visitor. ids: ascending, each once. by: a key of MAPS, or None if not on a map. how: of WAYS."""
+    """Tokens selected by a visitor."""
 
-    ids: tuple[int, ...] = ()
-    by: str | None = None
-    how: str | None = None
+    ids: tuple[int, ...] = ()  # ascending, each once
+    by: str | None = None  # the map they were selected on, a key of MAPS; None if on neither
+    how: str | None = None  # a key of WAYS
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -32,7 +32,7 @@ NOTHING = Selection()
 
 
 def valid_ids(values: Iterable[Any], num_tokens: int) -> tuple[int, ...]:
-    """Token ids among whatever a browser sent: ascending, each once. What is no id of this table is left out.
+    """Token ids among whatever a browser sent: ascending, each once. Anything that is not an id of this table is left out.
 
     >>> valid_ids([3, 1, 3, "x", None, -1, 99, True, 2.0, [1]], 10)
     (1, 2, 3)

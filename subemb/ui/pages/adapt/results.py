@@ -1,0 +1,214 @@
+"""The page Adapt, its results: one adaptation, all adaptations of a model, and curves of loss and score."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from ....adaptation.library import forget_adaptation, known_adaptations, run_key_of
+from ....adaptation.result import TUNED, Adaptation
+from ....adaptation.settings import OBJECTIVES, TRAINED
+from ....base.text import escape_markdown, percent_text, seconds_text, size_text
+from ....codec.settings import CompressionSettings
+from ....tasks.adaptation import run_adaptation
+from ...shell.frame import Frame
+from ...shell.request import Request, to_query
+from ...shell.sidebar import PAGES
+from ...shell.text import counted, write_parameter
+from ...shell.visit import ADAPTED
+from ...widgets.charts import NEUTRAL, PALETTE, chart_places, download_csv, layout, show
+
+THREE_COLUMNS = ("Similarity", "Entailment", "Masked words", "Export")  # pages that show an adaptation as a third side
+PARAMETER = "adaptation"  # URL parameter: key of the adaptation on the page
+TRAINING_NOW = "training now"
+STATES = {"running": "interrupted", "paused": "paused", "done": "done", "stopped": "stopped early", "failed": "failed"}
+
+
+def is_training(key: str) -> bool:
+    """Whether an adaptation is under way, or waits for its turn."""
+    job = run_adaptation.call(key).job
+    return job is not None and not job.is_over
+
+
+# One result
+
+
+def result_view(frame: Frame, known: Adaptation) -> None:
+    """Scores of the sides, sizes, curves."""
+    st.subheader("Adapted", anchor=False)
+    how = "stopped early" if known.state == "stopped" else "done"
+    st.markdown(
+        f"{OBJECTIVES[known.settings.objective].title}, **{TRAINED[known.settings.train].title}**, {how}: {counted(known.steps, 'step')} in "
+        f"{seconds_text(known.seconds)} on {known.learned_from}; {known.reassigned:,} codes changed."
+    )
+    if known.scores:
+        scored = known.scored
+        places = st.columns(len(known.scores)) if len(known.scores) <= 3 else chart_places(len(known.scores))
+        for column, (side, score) in zip(places, known.scores.items(), strict=True):
+            reference = TUNED if side == "adapted" and TUNED in known.scores else "original"
+            change = None if side == reference else f"{score - known.scores[reference]:+.1f} to the {reference}"
+            column.metric(f"{scored['metric']} x 100, {side}", f"{score:.1f}", change, border=True)
+        st.caption(
+            f"On {escape_markdown(scored['name'])}{'' if scored.get('held_out') else f' ({known.scored_count})'}, whose sentences were not used for training. These pairs chose which "
+            "weights were kept, so the score after training is a little too good."
+        )
+        if TUNED in known.scores:
+            st.caption(
+                "The fine-tuned original was trained in the same way, for as many steps on the same batches, with its whole table in place of "
+                "the codebooks. What compression costs is the difference between adapted and this one, not the original before training."
+            )
+        elif known.settings.is_fine_tuning:
+            st.caption("It was stopped before the original had been trained for as long, so there is no fair comparison.")
+    size = known.size
+    columns = st.columns(3)
+    columns[0].metric("Codebooks and codes", size_text(size["table_bytes"]), border=True)
+    columns[1].metric("Changed weights", size_text(size["changed_bytes"]), border=True)
+    columns[2].metric(
+        "Stored, together", size_text(size["total_bytes"]), f"{percent_text(size['total_bytes'] / size['original_bytes'])} of the table",
+        delta_color="off", delta_arrow="off", border=True,
+    )  # fmt: skip
+    curves(known.history, known.scores, "adapt_done", known.original_history)
+    st.markdown("**Three columns:** original, compressed and adapted side by side, on your own sentences and on labelled sets.")
+    query = to_query(frame.visit.request) | {ADAPTED: known.key}
+    with st.container(horizontal=True):
+        for path, label, icon in (page for page in PAGES if page[1] in THREE_COLUMNS):
+            st.page_link(path, label=label, icon=icon, query_params=query)
+
+
+# All adaptations of a model
+
+
+def history_view(frame: Frame, current: str | None) -> None:
+    """Every adaptation of this model on this server; those selected are drawn in one chart."""
+    found = [
+        known for known in known_adaptations(frame.run.model["identity"]) if known.key != current or not is_training(known.key)
+    ]
+    if not found:
+        return
+    st.subheader("Adaptations of this model", anchor=False)
+    table = pd.DataFrame([_row(known) for known in found])
+    event = st.dataframe(
+        table,
+        hide_index=True,
+        key=f"adapt_history_{len(found)}",
+        on_select="rerun",
+        selection_mode="multi-row",
+        alt="Adaptations of this model with settings, sizes and scores",
+    )
+    chosen = [found[place] for place in event.selection.rows if place < len(found)]
+    if not chosen:
+        st.caption("Select one to show or delete it, several to compare their scores.")
+    elif len(chosen) == 1:
+        under_way = is_training(chosen[0].key)
+        with st.container(horizontal=True):
+            if st.button("Show", icon=":material/visibility:", key="adapt_show"):
+                show_adaptation(frame, chosen[0])
+            if not under_way and st.button("Delete", icon=":material/delete:", key="adapt_delete"):
+                forget_adaptation(chosen[0].key)
+                if chosen[0].key == current:
+                    write_parameter(PARAMETER, None)
+                st.rerun()
+    else:
+        runs = {
+            f"{place + 1}: {_row(known)['table']}, {known.settings.train}": known.history for place, known in enumerate(chosen)
+        }
+        figure, points = score_curve(runs, {})
+        show(figure, f"Scores of {len(runs)} adaptations", points, key="adapt_compared", file_name="subemb-adaptations.csv")
+    download_csv(table, "subemb-adaptations.csv", key="adapt_history_download")
+
+
+def show_adaptation(frame: Frame, known: Adaptation) -> None:
+    """Put an adaptation on the page, with the run that it began with."""
+    run_key = run_key_of(known.key)
+    if run_key != frame.run.key:
+        frame.visit.show(Request.of(known.model, CompressionSettings.from_dict(known.compression)), run_key)
+        frame.visit.reset_form = True
+    write_parameter(PARAMETER, known.key)
+    st.rerun()
+
+
+def _row(known: Adaptation) -> dict:
+    settings = known.compression
+    return {
+        "table": f"{settings['method']} f={settings['subspaces']} Q={settings['codebook_size']}",
+        "objective": known.settings.objective,
+        "trained": known.settings.train,
+        "text": known.text["name"],
+        "sentences": known.text["sentences"],
+        "state": TRAINING_NOW if is_training(known.key) else STATES.get(known.state, known.state),
+        "steps": known.steps,
+        "seconds": round(known.seconds),
+        "bytes": known.size.get("total_bytes"),
+        "original": _score(known, "original"),
+        TUNED: _score(known, TUNED),
+        "compressed": _score(known, "compressed"),
+        "adapted": _score(known, "adapted"),
+        "scored on": known.scored["name"] if known.scored else None,
+    }
+
+
+def _score(known: Adaptation, side: str) -> float | None:
+    score = known.scores.get(side)
+    return None if score is None else round(score, 1)
+
+
+# Curves over the time of training
+
+
+def curves(points: list[dict], scores: dict[str, float], key: str, original: Sequence[dict] = ()) -> None:
+    """Loss and score side by side. original: points of the original, where it is trained in the same way."""
+    columns = st.columns(2 if scores else 1, gap="medium")
+    losses, table = loss_curve(points, original)
+    with columns[0]:
+        said = f"Loss at {len(table)} points" + (f"; now {table['loss'].iloc[-1]:.4f}" if len(table) else "")
+        show(losses, said, table, key=f"{key}_loss", file_name="subemb-adapt-loss.csv")
+    if scores:
+        references = {side: score for side, score in scores.items() if side in ("original", "compressed")}
+        figure, table = score_curve({"adapted": points} | ({TUNED: list(original)} if original else {}), references)
+        with columns[1]:
+            last = f"; now {table['score'].iloc[-1]:.1f}" if len(table) else ""
+            show(figure, f"Score at {len(table)} points{last}", table, key=f"{key}_score", file_name="subemb-adapt-score.csv")
+
+
+def loss_curve(points: list[dict], original: Sequence[dict] = ()) -> tuple[go.Figure, pd.DataFrame]:
+    """Loss against seconds. points: of ``Adaptation.history``; original: of ``original_history``."""
+    figure, parts = go.Figure(), []
+    for number, (name, history) in enumerate({"adapted": points, TUNED: original}.items()):
+        rows = [point for point in history if point.get("loss") is not None]
+        if number and not rows:
+            continue
+        figure.add_scatter(
+            x=[row["seconds"] for row in rows],
+            y=[row["loss"] for row in rows],
+            mode="lines+markers",
+            name=name,
+            line={"color": PALETTE[number + 2], "width": 2.5},
+            marker={"size": 4},
+            hovertemplate="%{x:.0f} s: loss %{y:.4f}<extra></extra>",
+        )
+        parts += [{"run": name, "seconds": row["seconds"], "step": row["step"], "loss": row["loss"]} for row in rows]
+    layout(figure, "Loss: lower is better", "seconds of training", "loss", height=300)
+    figure.update_layout(showlegend=len(figure.data) > 1)
+    return figure, pd.DataFrame(parts, columns=["run", "seconds", "step", "loss"])
+
+
+def score_curve(runs: dict[str, list[dict]], references: dict[str, float]) -> tuple[go.Figure, pd.DataFrame]:
+    """Score against seconds. runs: name -> history; references: side -> score, drawn as lines across."""
+    figure, parts = go.Figure(), []
+    for number, (name, points) in enumerate(runs.items()):
+        rows = [point for point in points if point.get("score") is not None]
+        figure.add_scatter(
+            x=[row["seconds"] for row in rows],
+            y=[row["score"] for row in rows],
+            mode="lines+markers",
+            name=name,
+            line={"color": PALETTE[(number + 2) % len(PALETTE)], "width": 2.5},
+            hovertemplate="%{x:.0f} s: %{y:.1f}<extra></extra>",
+        )
+        parts += [{"run": name, "seconds": row["seconds"], "step": row["step"], "score": row["score"]} for row in rows]
+    for side, score in references.items():
+        figure.add_hline(score, line={"color": NEUTRAL, "dash": "dash"}, annotation={"text": f"{side} {score:.1f}"})
+    layout(figure, "Score of the labelled pairs: higher is better", "seconds of training", "score x 100", height=300)
+    figure.update_layout(showlegend=len(runs) > 1)
+    return figure, pd.DataFrame(parts, columns=["run", "seconds", "step", "score"])
