@@ -130,7 +130,7 @@ def resolved(settings: CompressionSettings, model: "PretrainedModel", text: str 
 
 def estimate_run_seconds(settings: CompressionSettings, vocabulary: int, dim: int) -> float:
     """Rough seconds of a whole run on two cores: compressing, and measuring the result. Raises InputError as resolve does."""
-    from .codec.methods import estimate_seconds
+    from .codec.estimates import estimate_seconds
 
     queries = neighbour_queries(vocabulary)
     return estimate_seconds(settings, vocabulary, dim) + MEASURING_SECONDS * queries * vocabulary * dim

@@ -26,7 +26,7 @@ FLOORS = (
     ("jobs", "models"),
     ("analysis", "evaluate"),
     ("runs", "adaptation"),
-    ("sweep", "bench"),
+    ("bench",),
     ("export",),
     ("tasks",),
     ("commands", "cli", "ui"),

@@ -15,8 +15,8 @@ import torch
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
 from ..codec import attach
+from ..codec.estimates import estimate_seconds as compression_seconds
 from ..codec.methods import METHODS
-from ..codec.methods import estimate_seconds as compression_seconds
 from .codes import ROUNDS, ROWS, sensitive_codes
 from .material import Material, check_given, material_of
 from .objectives import distilled_head

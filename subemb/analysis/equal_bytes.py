@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..base.errors import InputError
-from ..codec.methods import METHODS, predicted_size
+from ..codec.estimates import predicted_size
+from ..codec.methods import METHODS
 from ..codec.settings import CompressionSettings
 from ..codec.sizes import Size
 

@@ -1,6 +1,6 @@
 """The method: from a token table to codes and codebooks, and back into a model.
 
-Reading order: readable, which has the algorithms in plain loops; subspaces, sizes, compressed; blocks, kmeans, unique, chunks, methods;
+Reading order: readable, which has the algorithms in plain loops; subspaces, sizes, compressed; blocks, kmeans, unique, chunks, methods, estimates;
 settings, weights, compression; layers, modules; storage, loading.
 Every name is imported on first use.
 """

@@ -11,7 +11,7 @@ from safetensors.torch import load as tensors_from_bytes
 from ..base.errors import InputError
 from ..base.plain import is_whole
 from .compressed import Compressed
-from .methods import predicted_size
+from .estimates import predicted_size
 from .settings import CompressionSettings
 from .storage import CONFIG_FILE, TENSORS_FILE, about_pickles, read_config, size_facts
 

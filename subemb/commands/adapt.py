@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..adaptation.settings import OBJECTIVES, TRAINED, AdaptationSettings
 from ..base.errors import InputError
 from ..base.plain import add_flags, declared, given_flags
-from .evaluated import add_sides, open_compared
+from .evaluate_inputs import add_sides, open_compared
 
 if TYPE_CHECKING:
     from ..adaptation.result import Adaptation

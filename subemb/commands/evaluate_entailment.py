@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..base.plain import to_plain
 from ..base.progress import ProgressCallback, part_of
 from ..base.text import columns_text, count_text, one_line, p_text, score_text
-from .evaluated import (
+from .evaluate_inputs import (
     Compared,
     DataSet,
     add_data,

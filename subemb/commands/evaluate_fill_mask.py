@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..base.errors import InputError, ModelError
 from ..base.progress import ProgressCallback, part_of
 from ..base.text import columns_text, count_text, one_line
-from .evaluated import Compared, add_sides, open_compared, seed_of
+from .evaluate_inputs import Compared, add_sides, open_compared, seed_of
 from .text import DEMONSTRATION, heading_text, sentence_text
 
 if TYPE_CHECKING:
@@ -170,7 +170,8 @@ def _check(given: argparse.Namespace) -> None:
 def check_model(model: "PretrainedModel", sentences: Sequence[str] = ()) -> None:
     """Raise ModelError unless a model has a masked-word head, naming some that do; InputError for a sentence without a mask."""
     from ..evaluate.masked.fill import HUB_MODELS
-    from ..evaluate.masked.network import MaskedSides, checked_sentence, with_own_masks
+    from ..evaluate.masked.masks import checked_sentence, with_own_masks
+    from ..evaluate.masked.network import MaskedSides
 
     try:
         mask = MaskedSides({"original": model}).mask_token

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.progress import ProgressCallback, part_of
-from .evaluated import (
+from .evaluate_inputs import (
     Compared,
     DataSet,
     add_data,

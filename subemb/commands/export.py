@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from ..base.errors import InputError
-from .evaluated import open_saved
+from .evaluate_inputs import open_saved
 
 FORMS = ("compact", "dense", "onnx", "report")
 

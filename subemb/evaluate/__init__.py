@@ -40,7 +40,7 @@ _EXPORTS = {
     "WordReport": "similarity.words",
     "fill": "masked.fill",
     "Filled": "masked.fill",
-    "mask_word": "masked.network",
+    "mask_word": "masked.masks",
     "PseudoPerplexity": "masked.perplexity",
     "engine_for": "entailment.engines",
     "evaluate_entailment": "entailment.pairs",

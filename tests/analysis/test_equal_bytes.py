@@ -10,8 +10,9 @@ from made_results import any_results, made_result
 from subemb.analysis import equal_bytes
 from subemb.analysis.equal_bytes import NEAR, settings_at_bytes
 from subemb.base.errors import InputError
-from subemb.codec import compress, methods, sizes
-from subemb.codec.methods import METHODS, estimate_seconds, predicted_size
+from subemb.codec import compress, estimates, sizes
+from subemb.codec.estimates import estimate_seconds, predicted_size
+from subemb.codec.methods import METHODS
 from subemb.codec.methods.codebooks import TOLERANCE
 from subemb.codec.settings import CompressionSettings
 
@@ -19,7 +20,7 @@ V, D = 30522, 384
 
 
 def test_examples_in_the_documentation():
-    for module in (equal_bytes, sizes, methods):
+    for module in (equal_bytes, sizes, estimates):
         result = doctest.testmod(module)
         assert result.attempted > 0
         assert result.failed == 0

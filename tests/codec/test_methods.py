@@ -10,8 +10,9 @@ from made_results import made_result
 from safetensors.torch import load_file
 
 from subemb.codec import compress
+from subemb.codec.estimates import estimate_seconds, predicted_size
 from subemb.codec.loading import load
-from subemb.codec.methods import DEFAULT_METHOD, METHODS, estimate_seconds, plain_method, predicted_size
+from subemb.codec.methods import DEFAULT_METHOD, METHODS, plain_method
 from subemb.codec.settings import CompressionSettings
 from subemb.codec.storage import TENSORS_FILE, save
 

@@ -3,11 +3,8 @@
 Reading order: base; arbitrary, codebooks, product, cluster, optimized_product, residual; low_rank, integers.
 """
 
-from dataclasses import replace
-
-from ..sizes import Size
 from .arbitrary import Arbitrary, Random
-from .base import Method, MethodSettings
+from .base import Method
 from .cluster import Cluster
 from .integers import Int4, Int8
 from .low_rank import LowRank
@@ -31,29 +28,6 @@ METHODS: dict[str, Method] = {
     )
 }
 DEFAULT_METHOD = Cluster.key
-
-
-def predicted_size(settings: MethodSettings, vocabulary: int, dim: int, model_parameters: int | None = None) -> Size:
-    """The size that :meth:`Compressed.size` will report, known before anything is computed.
-
-    Raises InputError if the settings do not fit a (V, D) table.
-
-    >>> from subemb.codec.settings import CompressionSettings
-    >>> predicted_size(CompressionSettings("cluster", subspaces=3), 30522, 384).total_bytes
-    106381
-    """
-    method = METHODS[settings.method]
-    size = method.size(method.resolve(settings, vocabulary, dim), vocabulary, dim)
-    return replace(size, model_parameters=model_parameters)
-
-
-def estimate_seconds(settings: MethodSettings, vocabulary: int, dim: int) -> float:
-    """Seconds that compressing a (V, D) table will take on two cores, roughly; see :meth:`Method.seconds`.
-
-    Raises InputError if the settings do not fit the table.
-    """
-    method = METHODS[settings.method]
-    return method.seconds(method.resolve(settings, vocabulary, dim), vocabulary, dim)
 
 
 def plain_method(is_additive: bool, is_rotated: bool) -> str:

@@ -12,7 +12,8 @@ from ...base.errors import InputError
 from ...base.plain import is_whole
 from ...base.progress import ProgressCallback, report
 from ...models.catalogue import ModelEntry
-from .network import MaskedSides, SideTables, checked_sentence, chosen_word, mask_word, with_own_masks, words_of
+from .masks import checked_sentence, chosen_word, mask_word, with_own_masks, words_of
+from .network import MaskedSides, SideTables
 
 if TYPE_CHECKING:
     import torch

@@ -28,7 +28,7 @@ class AttributionSettings(Settings):
     OUTSIDE = "{name} is {value}; it must be 0 (never exact) or more"
 
     exact_tokens: int = setting(64, least=0)  # sentences up to this many tokens are done exactly
-    exact_swaps: int = setting(256, least=0)  # so many encodings at most for blocks done exactly
+    exact_swaps: int = setting(256, least=0)  # blocks are done exactly if that takes at most so many encodings
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Integral:
 
 @dataclass(frozen=True)
 class Attribution:
-    """What moved the cosine of a pair of sentences. What is not exact is a part of ``integral``."""
+    """What moved the cosine of a pair of sentences. Effects that are not exact come from integrated gradients: see ``integral``."""
 
     before: float  # the original cosine
     after: float  # with all tokens of both sentences replaced
@@ -85,4 +85,4 @@ class Attribution:
         return self.first, self.second
 
 
-RUNS_OF_AXES = 8  # in which a method without subspaces is shown, here and on the page Reconstruction error
+RUNS_OF_AXES = 8  # a method without subspaces is shown in so many blocks, also on the page Reconstruction error

@@ -1,4 +1,4 @@
-"""Sentence similarity on labelled pairs: cosines of every side, and how well they agree with what people said::
+"""Sentence similarity on labelled pairs: cosines of every side, and how well they agree with what people said.
 
 report = evaluate_pairs({"original": model, "compressed": small}, read_pairs(Path("sts-dev.csv")))
 report.scores["compressed"].values["spearman"], report.scores["compressed"].differences["spearman"]
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ...models.model import PretrainedModel
 
 _ENCODING = 0.9  # share of the time; the rest is the bootstrap
-#: Seconds on two ordinary cores: for each sentence, and for 1e9 weights of the network times tokens. From runs of the bundled
+# Seconds on two ordinary cores: one part for each sentence, one for each billion of (weights of the network x tokens). From runs of the bundled
 #: model on captions and news; a faster or a busy machine makes it wrong by a factor of two or three.
 _SECONDS_A_SENTENCE, _SECONDS_A_BILLION = 0.0005, 0.025
 _BYTES_A_TOKEN, _FRAME_TOKENS = 4.0, 2  # of UTF-8: scripts with longer characters make more tokens of them
@@ -54,7 +54,7 @@ class SimilarityReport(Report):
         return descending_ranks(self.cosines[side])
 
     def moved(self, side: str, limit: int | None = None) -> np.ndarray:
-        """Places of pairs by how far they moved among all pairs: by change of rank of the cosine, then of the cosine itself."""
+        """Pairs, by number, in the order of how far their rank moved; of equal moves the larger change of the cosine comes first."""
         reference = self.sides[0]
         ranks = np.abs(self.ranks(side) - self.ranks(reference))
         change = np.abs(self.cosines[side].astype(np.float64) - self.cosines[reference])
@@ -90,9 +90,8 @@ def evaluate_pairs(
 ) -> SimilarityReport:
     """How well the cosines of each side agree with gold, and the difference to the first side with its 95 % interval.
 
-    sides: name -> model, one or more; the first is the reference. pairs of the task ``similarity`` are measured by Spearman
-    and Pearson, of ``paraphrase`` by accuracy and F1, each at its best threshold of this side on these pairs, and average
-    precision. Intervals are paired bootstraps with ``resamples`` resamples. With several languages also for each of them.
+    sides: name -> model, one or more; the first is the reference. Similarity is measured by Spearman and Pearson;
+    paraphrase by accuracy and F1, each at the threshold that suits this side best on these pairs, and by average precision. Intervals are paired bootstraps with ``resamples`` resamples. With several languages also for each of them.
     Raises InputError for a set that cannot be used, and what ``encode`` raises.
     """
     _check(sides, pairs)

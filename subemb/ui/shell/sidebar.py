@@ -254,7 +254,7 @@ def _other_widgets(names: list[str], shown: CompressionSettings, **instead) -> d
 
 def estimate(settings: CompressionSettings, model) -> CompressionSettings | None:
     """Say what a run will store and how long it may take; returns the resolved settings, or None with the reason shown."""
-    from ...codec.methods import predicted_size
+    from ...codec.estimates import predicted_size
     from ...runs import estimate_run_seconds
 
     try:

@@ -24,7 +24,8 @@ import subemb
 from subemb.base.errors import InputError, ModelError
 from subemb.codec.layers import SubspaceLinear
 from subemb.evaluate.masked.fill import MOST_MASKS, entropy, fill, kl_divergence, rank_of
-from subemb.evaluate.masked.network import LONGEST_SENTENCE, MaskedSides, mask_word, with_own_masks, words_of
+from subemb.evaluate.masked.masks import LONGEST_SENTENCE, mask_word, with_own_masks, words_of
+from subemb.evaluate.masked.network import MaskedSides
 from subemb.tasks.sides import sides_of
 
 FAMILIES = {

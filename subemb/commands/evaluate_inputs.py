@@ -1,4 +1,4 @@
-"""The labelled sets of a ``subemb evaluate`` line: files, hub data sets, or the demonstration set if neither is named."""
+"""What a ``subemb evaluate`` line is about: the sides of a model that are compared, and the labelled sets that they are compared on."""
 
 import argparse
 import re

@@ -1,0 +1,131 @@
+"""Masks in a sentence: in the model's own spelling, and in the place of a word. Only the tokenizer is needed here."""
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...base.errors import InputError, ModelError
+from ...base.plain import is_whole
+
+if TYPE_CHECKING:
+    pass
+#: Spellings of a mask that a sentence may use, whatever the model's own is.
+SPELLINGS = ("[MASK]", "<mask>")
+LONGEST_SENTENCE = 2000  # characters
+_SPELLING = re.compile(r"\[mask\]|<mask>", re.IGNORECASE)
+# Scripts that leave no blank between words: there every token is a word of its own.
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_PLAIN_WORD = re.compile(r"\w+|[^\w\s]")
+
+
+def mask_token_of(tokenizer) -> str:
+    """The model's own spelling of a mask. Raises ModelError (``unsupported``) if its tokenizer has none."""
+    if getattr(tokenizer, "mask_token", None) is None:
+        raise ModelError(
+            "this model's tokenizer has no mask token, so no word can be masked; choose another model", "unsupported"
+        )
+    return str(tokenizer.mask_token)
+
+
+def checked_sentence(sentence: str) -> str:
+    """Raises InputError unless it is a string of 1 to LONGEST_SENTENCE characters."""
+    if not isinstance(sentence, str) or not sentence.strip():
+        raise InputError("there is no sentence; type one")
+    if len(sentence) > LONGEST_SENTENCE:
+        raise InputError(
+            f"the sentence has {len(sentence):,} characters; at most {LONGEST_SENTENCE:,} are read: shorten it, or paste it as a text"
+        )
+    return sentence
+
+
+def with_own_masks(tokenizer, sentence: str) -> tuple[str, tuple[str, ...]]:
+    """The sentence with every mask in the model's spelling, and the other spellings that were replaced.
+
+    ``[MASK]`` and ``<mask>`` are read in any case, whatever the model's own token is.
+    """
+    own = mask_token_of(tokenizer)
+    replaced = tuple(dict.fromkeys(match[0] for match in _SPELLING.finditer(sentence) if match[0] != own))
+    return _SPELLING.sub(lambda _: own, sentence), replaced
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of a sentence."""
+
+    start: int  # of its characters
+    end: int
+    text: str  # what stands there
+    ids: tuple[int, ...]  # its tokens there
+
+
+def words_of(tokenizer, sentence: str) -> tuple[Word, ...]:
+    """The words of a sentence as its tokenizer cuts it; masks are none.
+
+    A word is what the tokenizer's pre-tokeniser keeps together (``word_ids``), without punctuation that is a token at its
+    edge. In scripts without blanks between words every token counts as a word. A tokenizer that gives no offsets: runs of letters
+    and digits, and punctuation marks, without their tokens.
+    """
+    sentence, _ = with_own_masks(tokenizer, sentence)
+    if not getattr(tokenizer, "is_fast", False):
+        own = mask_token_of(tokenizer)
+        blanked = sentence.replace(own, " " * len(own))
+        return tuple(Word(match.start(), match.end(), match[0], ()) for match in _PLAIN_WORD.finditer(blanked))
+    encoding = tokenizer(sentence, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False)
+    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    groups: dict[int, list[Word]] = {}
+    for token, word, (start, end) in zip(encoding["input_ids"], encoding.word_ids(), encoding["offset_mapping"], strict=True):
+        if word is not None and token not in special:
+            _add_piece(groups.setdefault(word, []), sentence, token, start, end)
+    return tuple(part for pieces in groups.values() for part in _parts(pieces, sentence))
+
+
+def _add_piece(pieces: list[Word], sentence: str, token: int, start: int, end: int) -> None:
+    """Add a token to its word's pieces; the blank at its edge is no part of it, and bytes of one character are one piece."""
+    text = sentence[start:end]
+    start, end = start + len(text) - len(text.lstrip()), end - (len(text) - len(text.rstrip()))
+    if pieces and (start < pieces[-1].end or start >= end):
+        last = pieces.pop()
+        start, end, ids = last.start, max(last.end, end), (*last.ids, token)
+        pieces.append(Word(start, end, sentence[start:end], ids))
+    elif start < end or not pieces:
+        pieces.append(Word(start, max(start, end), sentence[start : max(start, end)], (token,)))
+
+
+def _parts(pieces: list[Word], sentence: str) -> list[Word]:
+    """What one group of pieces is to a person: one word, with the punctuation at its edges apart."""
+    first, last = 0, len(pieces)
+    if any(map(_is_word, pieces)):
+        while not _is_word(pieces[first]):
+            first += 1
+        while not _is_word(pieces[last - 1]):
+            last -= 1
+    inner = pieces[first:last]
+    if not any(_UNSPACED.search(piece.text) for piece in inner):
+        inner = [_joined(inner, sentence)]
+    return [part for part in [*pieces[:first], *inner, *pieces[last:]] if part.text]
+
+
+def _is_word(piece: Word) -> bool:
+    return any(character.isalnum() for character in piece.text)
+
+
+def _joined(pieces: list[Word], sentence: str) -> Word:
+    start, end = pieces[0].start, pieces[-1].end
+    return Word(start, end, sentence[start:end], tuple(token for piece in pieces for token in piece.ids))
+
+
+def mask_word(tokenizer, sentence: str, index: int) -> str:
+    """The sentence with its word ``index`` of :func:`words_of` replaced by one mask, however many tokens the word has.
+
+    Raises InputError if there is no such word.
+    """
+    sentence, _ = with_own_masks(tokenizer, sentence)
+    word = chosen_word(words_of(tokenizer, sentence), index)
+    return sentence[: word.start] + mask_token_of(tokenizer) + sentence[word.end :]
+
+
+def chosen_word(words: tuple[Word, ...], index: int) -> Word:
+    """Raises InputError unless ``index`` counts one of the words."""
+    if not is_whole(index, 0, len(words) - 1):
+        raise InputError(f"there is no word {index!r}; the sentence has {len(words)} words, counted from 0")
+    return words[index]
