@@ -28,6 +28,145 @@ if TYPE_CHECKING:
     from ..models.model import PretrainedModel
 
 
+def add(tasks) -> None:
+    command = tasks.add_parser(
+        "entailment",
+        help="textual entailment: accuracy, McNemar's test, agreement, flipped pairs",
+        description="Premises and hypotheses judged by the model's own NLI classifier, or by an entailment head on its sentence "
+        "embeddings. Without pairs the demonstration set is taken.",
+    )
+    add_sides(command)
+    add_data(command, "SNLI, MultiNLI, XNLI, SICK, RTE")
+    command.add_argument(
+        "--head",
+        metavar="DIR_OR_NAME",
+        help="an entailment head: a folder that `subemb train-head` wrote, or a name (default: the model's classifier, else its head)",
+    )
+    command.add_argument(
+        "--pair",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("PREMISE", "HYPOTHESIS"),
+        help="judge one pair; may be repeated",
+    )
+    command.add_argument(
+        "--flipped",
+        type=int,
+        default=5,
+        metavar="N",
+        help="pairs judged differently to list, the largest change first (default 5)",
+    )
+    add_report(command)
+    command.set_defaults(function=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Read, compress if asked, judge, report."""
+    from ..evaluate.entailment.engines import engine_for
+    from .text import ProgressLine
+
+    check_counts(given, "flipped")
+    check_pairs(given, "the premise", "the hypothesis")
+    seed = seed_of(given)
+    with ProgressLine(enabled=not given.quiet) as progress:
+        sets = read_sets(given, "entailment", seed, part_of(progress, 0.0, 0.05))
+        if not (sets or given.pair):
+            sets = [demo_set("entailment", given.limit, seed)]
+        compared = open_compared(
+            given, part_of(progress, 0.05, 0.3), check=lambda model: engine_for(model, _head(given.head, model))
+        )
+        report = evaluate(compared, sets, given, seed, part_of(progress, 0.3, 1.0))
+    print(json.dumps(report, indent=2, ensure_ascii=False) if given.json else entailment_text(report))
+    return 0
+
+
+def _head(place: str | None, model: "PretrainedModel") -> "EntailmentHead | None":
+    """The head that a line names. Raises InputError if it is not there, damaged, or made for another model."""
+    if place is None:
+        return None
+    from ..evaluate.entailment.head_files import load_head
+
+    return load_head(place, model)
+
+
+# The report, JSON types
+
+
+def evaluate(
+    compared: Compared, sets: list[DataSet], given: argparse.Namespace, seed: int, progress: ProgressCallback | None = None
+) -> dict[str, Any]:
+    """Everything that a line asks for, JSON types; shares and probabilities in 0..1."""
+    from ..evaluate.entailment.engines import engine_for
+    from ..evaluate.entailment.pairs import evaluate_entailment, judge_pair
+
+    head, sides = _head(given.head, compared.model), compared.sides
+    engine = engine_for(compared.model, head)
+    total = max(1, len(sets) + len(given.pair))
+    parts = (part_of(progress, number / total, (number + 1) / total) for number in range(total))
+    return {
+        "task": "entailment",
+        **compared.to_dict(),
+        "engine": engine.name,
+        "description": engine.description,
+        "resamples": given.resamples,
+        "seed": seed,
+        "sets": [
+            _set_report(
+                one,
+                evaluate_entailment(sides, one.pairs, head, given.resamples, seed, next(parts)),
+                given.flipped,
+            )
+            for one in sets
+        ],
+        "pairs": [_pair_report(*pair, judge_pair(sides, *pair, head, next(parts))) for pair in given.pair],
+    }
+
+
+def _set_report(data: DataSet, found: "EntailmentReport", flipped: int) -> dict[str, Any]:
+    flips = {side: found.flips(side) for side in found.sides[1:]}
+    return {
+        **data.to_dict(),
+        "labels": list(found.labels),
+        "engine_labels": list(found.engine_labels),
+        "scores": {side: _score(score) for side, score in found.scores.items()},
+        "by_language": {
+            language: {side: _score(score) for side, score in scores.items()} for language, scores in found.by_language.items()
+        },
+        "flipped_count": {side: len(some) for side, some in flips.items()},
+        "flipped": {side: [_flip(data, found, flip) for flip in some[:flipped]] for side, some in flips.items()},
+    }
+
+
+def _score(score: "JudgedScores") -> dict[str, Any]:
+    """One side on some pairs, JSON types."""
+    names = ("accuracy", "confusion", "difference", "mcnemar", "agreement", "kappa")
+    return to_plain({name: getattr(score, name) for name in names})
+
+
+def _flip(data: DataSet, found: "EntailmentReport", flip) -> dict[str, Any]:
+    pairs = data.pairs
+    return {
+        "premise": pairs.first[flip.place],
+        "hypothesis": pairs.second[flip.place],
+        "language": pairs.languages[flip.place] if pairs.languages else None,
+        "gold": found.labels[flip.gold],
+        "before": found.labels[flip.before],
+        "after": found.labels[flip.after],
+        "kind": flip.kind,
+        "probabilities_before": list(flip.probabilities_before),
+        "probabilities_after": list(flip.probabilities_after),
+    }
+
+
+def _pair_report(premise: str, hypothesis: str, found: "PairJudgement") -> dict[str, Any]:
+    probabilities = {side: list(values) for side, values in found.probabilities.items()}
+    return {"premise": premise, "hypothesis": hypothesis, "labels": list(found.labels), "probabilities": probabilities}
+
+
+# The report as text
+
+
 def entailment_text(report: dict[str, Any]) -> str:
     """The report of ``subemb evaluate entailment``."""
     parts = [heading_text(report), f"Judged by: {one_line(report['engine'])}.\n{one_line(report['description'])}"]
@@ -132,136 +271,3 @@ def _pair_text(pair: dict[str, Any]) -> str:
     rows += [[side, *(f"{value * 100:.1f} %" for value in values)] for side, values in pair["probabilities"].items()]
     lines = ["PAIR", sentence_text(pair["premise"]), sentence_text(pair["hypothesis"])]
     return "\n".join([*lines, columns_text(rows, right=range(1, len(rows[0])))])
-
-
-def add(tasks) -> None:
-    command = tasks.add_parser(
-        "entailment",
-        help="textual entailment: accuracy, McNemar's test, agreement, flipped pairs",
-        description="Premises and hypotheses judged by the model's own NLI classifier, or by an entailment head on its sentence "
-        "embeddings. Without pairs the demonstration set is taken.",
-    )
-    add_sides(command)
-    add_data(command, "SNLI, MultiNLI, XNLI, SICK, RTE")
-    command.add_argument(
-        "--head",
-        metavar="DIR_OR_NAME",
-        help="an entailment head: a folder that `subemb train-head` wrote, or a name (default: the model's classifier, else its head)",
-    )
-    command.add_argument(
-        "--pair",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("PREMISE", "HYPOTHESIS"),
-        help="judge one pair; may be repeated",
-    )
-    command.add_argument(
-        "--flipped",
-        type=int,
-        default=5,
-        metavar="N",
-        help="pairs judged differently to list, the largest change first (default 5)",
-    )
-    add_report(command)
-    command.set_defaults(function=run)
-
-
-def run(given: argparse.Namespace) -> int:
-    """Read, compress if asked, judge, report."""
-    from ..evaluate.entailment.engines import engine_for
-    from .text import ProgressLine
-
-    check_counts(given, "flipped")
-    check_pairs(given, "the premise", "the hypothesis")
-    seed = seed_of(given)
-    with ProgressLine(enabled=not given.quiet) as progress:
-        sets = read_sets(given, "entailment", seed, part_of(progress, 0.0, 0.05))
-        if not (sets or given.pair):
-            sets = [demo_set("entailment", given.limit, seed)]
-        compared = open_compared(
-            given, part_of(progress, 0.05, 0.3), check=lambda model: engine_for(model, _head(given.head, model))
-        )
-        report = evaluate(compared, sets, given, seed, part_of(progress, 0.3, 1.0))
-    print(json.dumps(report, indent=2, ensure_ascii=False) if given.json else entailment_text(report))
-    return 0
-
-
-def _head(place: str | None, model: "PretrainedModel") -> "EntailmentHead | None":
-    """The head that a line names. Raises InputError if it is not there, damaged, or made for another model."""
-    if place is None:
-        return None
-    from ..evaluate.entailment.head_files import load_head
-
-    return load_head(place, model)
-
-
-def evaluate(
-    compared: Compared, sets: list[DataSet], given: argparse.Namespace, seed: int, progress: ProgressCallback | None = None
-) -> dict[str, Any]:
-    """Everything that a line asks for, JSON types; shares and probabilities in 0..1."""
-    from ..evaluate.entailment.engines import engine_for
-    from ..evaluate.entailment.pairs import evaluate_entailment, judge_pair
-
-    head, sides = _head(given.head, compared.model), compared.sides
-    engine = engine_for(compared.model, head)
-    total = max(1, len(sets) + len(given.pair))
-    parts = (part_of(progress, number / total, (number + 1) / total) for number in range(total))
-    return {
-        "task": "entailment",
-        **compared.to_dict(),
-        "engine": engine.name,
-        "description": engine.description,
-        "resamples": given.resamples,
-        "seed": seed,
-        "sets": [
-            _set_report(
-                one,
-                evaluate_entailment(sides, one.pairs, head, given.resamples, seed, next(parts)),
-                given.flipped,
-            )
-            for one in sets
-        ],
-        "pairs": [_pair_report(*pair, judge_pair(sides, *pair, head, next(parts))) for pair in given.pair],
-    }
-
-
-def _set_report(data: DataSet, found: "EntailmentReport", flipped: int) -> dict[str, Any]:
-    flips = {side: found.flips(side) for side in found.sides[1:]}
-    return {
-        **data.to_dict(),
-        "labels": list(found.labels),
-        "engine_labels": list(found.engine_labels),
-        "scores": {side: _score(score) for side, score in found.scores.items()},
-        "by_language": {
-            language: {side: _score(score) for side, score in scores.items()} for language, scores in found.by_language.items()
-        },
-        "flipped_count": {side: len(some) for side, some in flips.items()},
-        "flipped": {side: [_flip(data, found, flip) for flip in some[:flipped]] for side, some in flips.items()},
-    }
-
-
-def _score(score: "JudgedScores") -> dict[str, Any]:
-    """One side on some pairs, JSON types."""
-    names = ("accuracy", "confusion", "difference", "mcnemar", "agreement", "kappa")
-    return to_plain({name: getattr(score, name) for name in names})
-
-
-def _flip(data: DataSet, found: "EntailmentReport", flip) -> dict[str, Any]:
-    pairs = data.pairs
-    return {
-        "premise": pairs.first[flip.place],
-        "hypothesis": pairs.second[flip.place],
-        "language": pairs.languages[flip.place] if pairs.languages else None,
-        "gold": found.labels[flip.gold],
-        "before": found.labels[flip.before],
-        "after": found.labels[flip.after],
-        "kind": flip.kind,
-        "probabilities_before": list(flip.probabilities_before),
-        "probabilities_after": list(flip.probabilities_after),
-    }
-
-
-def _pair_report(premise: str, hypothesis: str, found: "PairJudgement") -> dict[str, Any]:
-    probabilities = {side: list(values) for side, values in found.probabilities.items()}
-    return {"premise": premise, "hypothesis": hypothesis, "labels": list(found.labels), "probabilities": probabilities}

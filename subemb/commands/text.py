@@ -12,12 +12,17 @@ from ..base.progress import Progress
 from ..base.text import columns_text, count_text, one_line, percent_text, score_text, seconds_text, size_text
 from ..codec.settings import CompressionSettings, settings_text
 from ..evaluate.data.pairs import Skipped, skipped_text
-from ..evaluate.report import METRIC_NAMES
 from ..evaluate.statistics import Interval
 from ..runs import NEIGHBOURS, Run
 
 BAR = 24
 REDRAW_SECONDS = 0.1
+LONGEST_LINE = 200  # characters of a sentence
+#: Said of the demonstration set, whose numbers are not to be quoted.
+DEMONSTRATION = "demonstration material that comes with subemb, not a benchmark; give your own with --data FILE"
+
+
+# Progress
 
 
 class ProgressLine:
@@ -87,6 +92,9 @@ def progress_text(message: Progress) -> str:
     if "error" in message.values:
         parts.append(f"error {message.values['error']:.3f}")
     return f"[{'#' * filled}{'.' * (BAR - filled)}] {share}  {', '.join(parts)}"
+
+
+# Models, runs, tokens
 
 
 def models_text(entries) -> str:
@@ -179,25 +187,7 @@ def _name(token: dict[str, Any]) -> str:
     return f"#{token['id']}" if token["token"] is None else f"{token['token']} #{token['id']}"
 
 
-#: Said of the demonstration set, whose numbers are not to be quoted.
-DEMONSTRATION = "demonstration material that comes with subemb, not a benchmark; give your own with --data FILE"
-LONGEST_LINE = 200  # characters of a sentence
-BLOCKS = 8  # listed
-
-
-def similarity_text(report: dict[str, Any], tokens: int = 5) -> str:
-    """The report of ``subemb evaluate similarity``. tokens: of a pair, to be listed at most."""
-    parts = [heading_text(report), f"Sentence vectors: {one_line(report['pooling'])}."]
-    if report["sets"]:
-        parts.append(_sets_text(report))
-        parts += [text for data in report["sets"] if (text := _moved_text(data))]
-    if report["words"]:
-        parts.append(_words_text(report))
-    parts += [_pair_text(pair, tokens) for pair in report["pairs"]]
-    return "\n\n".join(parts)
-
-
-# What all tasks share
+# What the reports of all evaluations share
 
 
 def heading_text(report: dict[str, Any]) -> str:
@@ -264,14 +254,6 @@ def data_text(data: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def intervals_lines(report: dict[str, Any]) -> list[str]:
-    """How intervals were made, where there are any."""
-    if len(report["sides"]) < 2:
-        return []
-    resamples = count_text(report["resamples"])
-    return [f"Intervals of the difference: paired bootstrap over pairs, {resamples} resamples, seed {report['seed']}."]
-
-
 def skipped_line(data: dict[str, Any]) -> str:
     """Rows that were left out, with reasons and line numbers."""
     if not data["rows_skipped"]:
@@ -281,129 +263,15 @@ def skipped_line(data: dict[str, Any]) -> str:
     return f"{count_text(data['rows_skipped'])} {rows} skipped: {one_line(skipped_text(reasons))}"
 
 
+def intervals_lines(report: dict[str, Any]) -> list[str]:
+    """How intervals were made, where there are any."""
+    if len(report["sides"]) < 2:
+        return []
+    resamples = count_text(report["resamples"])
+    return [f"Intervals of the difference: paired bootstrap over pairs, {resamples} resamples, seed {report['seed']}."]
+
+
 def sentence_text(text: str, indent: str = "    ") -> str:
     """A stranger's sentence on one line, cut if it is very long."""
     shown = one_line(text)
     return indent + (shown if len(shown) <= LONGEST_LINE else f"{shown[:LONGEST_LINE]}…")
-
-
-# Sentence similarity
-
-
-def _sets_text(report: dict[str, Any]) -> str:
-    rows = []
-    has_languages = any(data["by_language"] for data in report["sets"])
-    for data in report["sets"]:
-        groups = {"all": (count_text(data["pairs"]), data["scores"])}
-        groups |= {code: (count_text(data["languages"][code]), scores) for code, scores in data["by_language"].items()}
-        for place, (language, (count, scores)) in enumerate(groups.items()):
-            for step, metric in enumerate(data["metrics"]):
-                name = data["name"] if place == step == 0 else ""
-                labels = [name, *([language if step == 0 else ""] if has_languages else []), "" if step else count]
-                rows.append(metric_row([*labels, METRIC_NAMES[metric]], scores, metric))
-    titles = ["SET", *(["LANGUAGE"] if has_languages else []), "PAIRS", "METRIC"]
-    table = scores_table(titles, rows, numbers=[len(titles) - 2])
-    notes = [data_text(data) for data in report["sets"]]
-    thresholds = [text for data in report["sets"] if (text := _thresholds_text(data))]
-    return "\n".join(["SENTENCE PAIRS (x 100)", table, "", *intervals_lines(report), *notes, *thresholds])
-
-
-def metric_row(labels: Sequence[str], scores: Mapping[str, dict[str, Any]], metric: str):
-    """A row of :func:`scores_table` from SideScores as dicts."""
-    values = {side: found["values"][metric] for side, found in scores.items()}
-    differences = {side: found["differences"][metric] for side, found in scores.items() if metric in found["differences"]}
-    return labels, values, differences
-
-
-def _thresholds_text(data: dict[str, Any]) -> str:
-    """At which cosine pairs are called paraphrases; each side has its own."""
-    found = []
-    for metric in data["metrics"]:
-        values = {side: scores["thresholds"].get(metric) for side, scores in data["scores"].items()}
-        if all(value is not None for value in values.values()):
-            shown = ", ".join(f"{side} {value:.3f}" for side, value in values.items())
-            found.append(f"{METRIC_NAMES[metric]} at the cosine that is best on these pairs: {shown}.")
-    return "\n".join(found)
-
-
-def _moved_text(data: dict[str, Any]) -> str:
-    parts = []
-    for side, moved in data["moved_most"].items():
-        if not moved:
-            continue
-        reference = next(name for name in moved[0]["cosines"] if name != side)
-        lines = [
-            f"PAIRS THAT MOVED MOST, {one_line(data['name'])} (rank among {count_text(data['pairs'])}, 1 is the most similar)"
-        ]
-        rows = [["GOLD", reference.upper(), side.upper(), "CHANGE", "RANK", ""]]
-        for pair in moved:
-            before, after = pair["cosines"][reference], pair["cosines"][side]
-            ranks = f"{pair['ranks'][reference]:,g} -> {pair['ranks'][side]:,g}"
-            language = one_line(pair["language"] or "")
-            rows.append([f"{pair['gold']:g}", f"{before:.3f}", f"{after:.3f}", f"{after - before:+.3f}", ranks, language])
-        table = columns_text(rows, right=(0, 1, 2, 3, 4)).splitlines()
-        lines.append(table[0])
-        for line, pair in zip(table[1:], moved, strict=True):
-            lines += [line, sentence_text(pair["first"]), sentence_text(pair["second"])]
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts)
-
-
-def _words_text(report: dict[str, Any]) -> str:
-    rows, notes = [], []
-    for found in report["words"]:
-        groups = {"all pairs": (found["pairs"], found["scores"])}
-        groups |= {kind: (found["pairs_by_pieces"][kind], scores) for kind, scores in found["by_pieces"].items()}
-        for place, (kind, (count, scores)) in enumerate(groups.items()):
-            labels = ["" if place else found["name"], kind, count_text(count), METRIC_NAMES["spearman"]]
-            rows.append(metric_row(labels, scores, "spearman"))
-        notes.append(data_text(found))
-        if found["unknown_words"]:
-            shown = ", ".join(one_line(word) for word in found["unknown_words"][:10])
-            count = len(found["unknown_words"])
-            left = count_text(found["pairs_read"] - found["pairs"])
-            notes.append(
-                f"{left} pairs left out: {count_text(count)} words unknown to the tokenizer: {shown}{', …' if count > 10 else ''}"
-            )
-    table = scores_table(["LIST", "WORDS", "PAIRS", "METRIC"], rows, numbers=[2])
-    about = "Of the token tables themselves, without the network; a word of several pieces is the mean of their vectors."
-    return "\n".join(["WORD PAIRS (x 100)", table, "", *intervals_lines(report), about, *notes])
-
-
-def _pair_text(pair: dict[str, Any], tokens: int) -> str:
-    lines = ["PAIR", sentence_text(pair["first"]), sentence_text(pair["second"])]
-    rows = [["", "COSINE", "CHANGE"]]
-    for side, value in pair["cosines"].items():
-        rows.append([side, f"{value:.4f}", f"{pair['changes'][side]:+.4f}" if side in pair["changes"] else ""])
-    lines.append(columns_text(rows, right=(1, 2)))
-    for side, found in pair["attributions"].items():
-        lines += ["", _attribution_text(found, side, tokens)]
-    return "\n".join(lines)
-
-
-def _attribution_text(found: dict[str, Any], side: str, limit: int) -> str:
-    """The tokens that moved a cosine, those that moved it most first, and the blocks."""
-    how = (
-        "with this token alone replaced by its reconstruction"
-        if found["tokens_exact"]
-        else "its part of the change, by integrated gradients (a sentence has more tokens than are done exactly)"
-    )
-    rows = [["TOKEN", "SENTENCE", "EFFECT", "MOVED", "MOST BY"]]
-    tokens = [(token, number) for number, sentence in enumerate(found["sentences"], 1) for token in sentence["tokens"]]
-    tokens.sort(key=lambda entry: -abs(entry[0]["effect"]))
-    for token, number in tokens[:limit]:
-        most = max(range(len(token["block_effects"])), key=lambda block: abs(token["block_effects"][block]))
-        by = f"{found['block_kind']} {most} ({token['block_effects'][most]:+.4f})"
-        moved = f"{token['relative_displacement'] * 100:.0f} %"
-        rows.append([one_line(token["token"]), str(number), f"{token['effect']:+.4f}", moved, by])
-    shown = min(limit, len(tokens))
-    lines = [
-        f"TOKENS THAT MOVED IT, {side} ({shown} of {len(tokens)}; effect on the cosine {how}; moved: share of the vector's length)"
-    ]
-    lines.append(columns_text(rows, right=(1, 2, 3)))
-    blocks = sorted(enumerate(found["block_effects"]), key=lambda block: -abs(block[1]))
-    shown = ", ".join(f"{number} ({effect:+.4f})" for number, effect in blocks[:BLOCKS])
-    lines.append(f"By {found['block_kind']}, all tokens together, the largest effects of {len(blocks)}: {shown}")
-    if any(sentence["is_cut"] for sentence in found["sentences"]):
-        lines.append("A sentence is longer than the model reads; its end was cut off.")
-    return "\n".join(lines)
