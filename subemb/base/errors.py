@@ -1,6 +1,6 @@
 """The exceptions that subemb raises for a person to read.
 
-Everything a user can cause and mend is an :class:`InputError`; its text names the value, the limit and the remedy, so the
+Everything that a user can cause and put right is an :class:`InputError`; its text names the value, the limit and the remedy, so the
 pages and the command line show it as it is. Anything else that escapes is a defect of subemb.
 """
 

@@ -1,6 +1,6 @@
 """Settings declared as data, and dataclasses as plain JSON types.
 
-A class of settings says of each field once what may stand in it and how people meet it (:func:`setting`); checking, JSON, command-line
+A class of settings declares each field once, with what it may hold and how people see it (:func:`setting`); checking, JSON, command-line
 flags, names in a link and the bounds of widgets all follow from that. Scikit-learn's ``_parameter_constraints`` do the first half of it.
 Own code, because pydantic would cost more than it saves: it is here only through another package, takes a fifth of a second to import,
 and every one of its messages would have to be put into our words (the value, the limit, the remedy).
@@ -38,7 +38,7 @@ class Setting:
     flag: str | None = None  # the long flag; made of the name if None, "" for none
     url: str | None = None  # the name in a link; the field's if None, "" for none
     metavar: str | None = None  # what stands for the value in the help of a command
-    unit: str = ""  # of what its limits count, in messages
+    unit: str = ""  # what its limits count, in messages
     fault: str = ""  # what is said of a bad value, if the words of the class do not suit
     automatic: str = ""  # what None stands for, in words
     widget: bool = True  # whether pages offer it
@@ -175,9 +175,9 @@ def declared(cls: type[Settings]) -> dict[str, Setting]:
 
 
 def add_flags(parser, cls: type[Settings], names: Iterable[str] | None = None) -> None:
-    """Give a parser (or a group of one) the flags of a class; all stand at None, so that a command can tell which were given.
+    """Give a parser (or a group of one) the flags of a class; all default to None, so that a command can tell which were given.
 
-    names: of the fields, all if None.
+    names: the fields to take, all if None.
     """
     for name in declared(cls) if names is None else names:
         item = declared(cls)[name]
@@ -214,7 +214,7 @@ def flag_text(cls: type[Settings], name: str, value: Any = None) -> str:
 def to_flags(settings: Settings, names: Iterable[str] | None = None, always: Collection[str] = ()) -> list[str]:
     """The words of a command line that give these settings: what differs from the defaults, and the names in ``always``.
 
-    Short flags where there are some. names: of the fields to write, in their order; all if None.
+    Short flags where there are some. names: the fields to write, in this order; all if None.
     """
     words, items = [], declared(type(settings))
     for name in items if names is None else names:
@@ -284,14 +284,14 @@ def bounds(cls: type[Settings], name: str) -> dict[str, Any]:
 
 
 def to_plain(value: Any) -> Any:
-    """JSON types of dataclasses, tuples, dicts and NumPy's numbers and arrays, however nested. NaN, which JSON has not, becomes None."""
+    """JSON types of dataclasses, tuples, dicts and NumPy's numbers and arrays, however nested. NaN, which JSON does not have, becomes None."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {item.name: to_plain(getattr(value, item.name)) for item in dataclasses.fields(value) if item.init}
     if isinstance(value, Mapping):
         return {str(key): to_plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [to_plain(part) for part in value]
-    if hasattr(value, "tolist"):  # of NumPy
+    if hasattr(value, "tolist"):  # NumPy's
         return to_plain(value.tolist())
     return None if isinstance(value, float) and math.isnan(value) else value
 
@@ -299,7 +299,7 @@ def to_plain(value: Any) -> Any:
 def from_plain(kind: Any, value: Any, where: str = "") -> Any:
     """The inverse of :func:`to_plain`: a ``kind`` (a dataclass, ``tuple[int, ...]``, ``dict[str, float] | None``, ...) of JSON types.
 
-    Raises InputError naming the place where something else stands, is missing or is unknown.
+    Raises InputError naming the place of a value that is of another kind, missing or unknown.
 
     >>> from_plain(tuple[int, ...], [1, 2]), from_plain(dict[str, float], {"loss": None})
     ((1, 2), {'loss': nan})
@@ -346,7 +346,7 @@ def _dataclass_of(kind: type, value: Any, where: str) -> Any:
 
 
 def _array(values: list) -> Any:
-    """A NumPy array; the dataclass that it is for gives it its type and its shape."""
+    """A NumPy array; the dataclass that takes it gives it its type and shape."""
     import numpy as np
 
     return np.array(values)

@@ -18,16 +18,12 @@ from .errors import Cancelled
 
 @dataclass(frozen=True)
 class Progress:
-    """One message about work under way.
+    """One message about work under way. Plain Python types only, so that it can cross processes."""
 
-    stage: what is being done, in words a visitor understands.
-    fraction: share of the whole work done, 0..1, or None if it cannot be known.
-    values: measured numbers; iterative methods send ``iteration`` (int), ``error`` (float, relative squared error of the
-        whole table) and ``per_subspace`` (list of f floats). Plain Python types only, so that it can cross processes.
-    """
-
-    stage: str
-    fraction: float | None = None
+    stage: str  # what is being done, in words a visitor understands
+    fraction: float | None = None  # share of the whole work done, 0..1, or None if it cannot be known
+    #: Measured numbers. Iterative methods send ``iteration`` (int), ``error`` (float, relative squared error of the whole table) and
+    #: ``per_subspace`` (list of f floats).
     values: dict[str, Any] = field(default_factory=dict)
 
 

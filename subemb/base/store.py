@@ -1,6 +1,6 @@
-"""The one cache of subemb: results on disk by what they were computed from, and things in memory.
+"""The one cache of subemb: results on disk, found by what they were computed from, and values in memory.
 
-A :class:`Store` is a folder with one folder for each entry. It is bounded by entries and bytes, and several processes, also
+A :class:`Store` is a folder with one folder for each entry. It is bounded by entries and bytes, and several processes, such as
 two servers, may use it at once: an entry appears in one step, and what cannot be read is reported, dropped and computed again.
 
 >>> import os, tempfile
@@ -36,13 +36,13 @@ log = logging.getLogger(__name__)
 
 _STAGING = ".new-"  # folders that are being written begin with it
 _ABANDONED_SECONDS = 24 * 3600  # after so long, whoever wrote it is gone
-#: What reading an entry raises that is cut off, of another form, or not there any more. InputError is a ValueError.
+#: What reading raises for an entry that is cut off, has another form, or is gone. InputError is a ValueError.
 _UNREADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, zipfile.BadZipFile)
 
 
 def content_key(*what: Any) -> str:
-    """24 hexadecimal digits, equal for equal ``what``: JSON types, tuples, arrays, dataclasses, and objects that say by an attribute
-    ``content`` what they are.
+    """24 hexadecimal digits, equal for equal ``what``: JSON types, tuples, arrays, dataclasses, and objects whose attribute
+    ``content`` says what they are.
 
     Raises TypeError for anything else.
 
@@ -67,7 +67,7 @@ def _plain(value: Any) -> Any:
 
 
 class Stamp(NamedTuple):
-    """What changes with a file."""
+    """What differs once a file has changed."""
 
     changed: int  # nanoseconds
     size: int
@@ -84,9 +84,9 @@ def stamp_of(file: Path) -> Stamp | None:
 
 
 class Memory:
-    """Things in memory by key; beyond ``most`` the one not asked for the longest is dropped.
+    """Values in memory by key; beyond ``most``, the one that nobody has asked for the longest is dropped.
 
-    Everybody gets the same object, so nobody may change it. Threads that ask for the same at once wait for one that makes it.
+    Everybody gets the same object, so nobody may change it. If several threads ask for the same key at once, one makes the value and the others wait.
     """
 
     def __init__(self, most: int):
@@ -96,7 +96,7 @@ class Memory:
         self._lock = threading.Lock()
 
     def take(self, key: Hashable, make: Callable[[], T], stamp: Any = None) -> T:
-        """The thing of this key, made if it is not there, or was made for another ``stamp``.
+        """The value of this key, made if it is not there, or was made for another ``stamp``.
 
         >>> memory = Memory(2)
         >>> [memory.take(key, key.upper) for key in ("a", "b", "a", "c")], memory.keys()
@@ -153,14 +153,15 @@ class Memory:
 class Store(Generic[T]):
     """One folder of the cache, with a folder for each entry.
 
-    name: of the folder, and first part of every key.
+    name: the name of the folder, and the first part of every key.
     format: a number that changes with the form of the entries; it is part of every key, so old ones are never asked for.
-    most: entries that stay; those not asked for the longest are dropped.
-    most_bytes: of all entries together, or None for no limit; the newest stays in any case.
-    in_memory: entries of which what was read stays in memory too; 0 for none.
-    file: the file without which an entry is none.
+    most: how many entries are kept; those that nobody has asked for the longest are dropped.
+    most_bytes: the limit for all entries together, None for none; the newest entry is kept in any case.
+    in_memory: how many values that were read are kept in memory too.
+    file: the file that every entry has.
     kind: type of the values, as :func:`~subemb.base.plain.from_plain` takes it: they are written as JSON.
-    read: the value of an entry's folder; write: fills a new folder with a value. Where JSON is not all.
+    read, write: for values that are more than JSON. read takes an entry's folder and returns the value; write puts a value into a
+        new folder.
     """
 
     def __init__(
@@ -192,7 +193,7 @@ class Store(Generic[T]):
         return content_key(self.name, self.format, what)
 
     def path(self, key: str) -> Path:
-        """Folder of an entry, whether it is there or not. Raises InputError for what is no key."""
+        """Folder of an entry, whether it is there or not. Raises InputError for anything that is not a key."""
         if not key or not all(character.isalnum() or character in "-_" for character in key):
             raise InputError(f"{key[:40]!r} is no key of the cache; keys are letters and digits")
         return self.folder / key
@@ -200,7 +201,7 @@ class Store(Generic[T]):
     def get(self, key: str, is_use: bool = True) -> T | None:
         """The value of a key, or None if it is not there or cannot be read; then it can be computed again.
 
-        is_use: whether it is one of the last to be dropped now. The value is shared: do not change it.
+        is_use: whether this counts as a use, so that the entry is dropped later. The value is shared: do not change it.
         """
         path, stamp = self.path(key), self.stamp(key)
         if stamp is None:
@@ -217,11 +218,11 @@ class Store(Generic[T]):
         return value
 
     def stamp(self, key: str) -> "Stamp | None":
-        """Equal as long as an entry is the same one; None if there is none."""
+        """Stays equal until the entry is replaced; None if there is none."""
         return stamp_of(self.path(key) / self.file)
 
     def put(self, key: str, value: Any) -> Path:
-        """Write an entry, in place of an older one of this key, and drop what is too much. Returns its folder.
+        """Write an entry, in place of an older one of this key, and drop what goes over the limits. Returns its folder.
 
         Readers see all of it or nothing. Raises InputError if the disk is full or cannot be written.
         """
@@ -255,7 +256,7 @@ class Store(Generic[T]):
         return (path.name for path in self._entries())
 
     def trim(self, newest: str | None = None) -> None:
-        """Drop the entries not asked for the longest, and what was never finished. newest: this entry stays in any case."""
+        """Drop entries over the limits, the least recently used first, and what was never finished. newest: a key that is kept in any case."""
         total = 0
         for place, path in enumerate(sorted(self._entries(), key=lambda path: path.name != newest)):
             total += 0 if self.most_bytes is None else _bytes_of(path)

@@ -36,14 +36,14 @@ def compress(
 
     table: (V, D) torch tensor or numpy array of any float type, finite, at least 2 tokens; or a PretrainedModel, whose table
         is taken and whose vocabulary then says how tokens count.
-    weights: None, (V,) non-negative numbers, or a name; the weighted error is then what is minimised. Of a table alone, only
-        ``none`` (its default) and ``zipf`` can be told; of a model also ``vocabulary`` (its default). Weights below 1e-9 of
-        their mean count as that much.
+    weights: None, (V,) non-negative numbers, or a name; the weighted error is then what is minimised. A table alone allows
+        ``none`` (its default) and ``zipf``; a model also ``vocabulary`` (its default). Weights below 1e-9 of their mean are
+        raised to that.
     settings: takes the place of all arguments before it, except ``weights`` given as numbers.
     progress: called with every iteration's error; answers True to stop.
     device: where to compute, such as ``cuda``; None is where the table lies.
-    seed: equal seeds give equal results; with another number of threads or on another device, sums are rounded otherwise,
-        which a learned rotation magnifies.
+    seed: equal seeds give equal results; with another number of threads or on another device, sums are rounded differently,
+        and a learned rotation magnifies that.
     The other arguments are those of :class:`CompressionSettings`.
 
     Raises InputError for settings that do not fit the table, and for a table or weights that cannot be used; Cancelled if

@@ -15,7 +15,7 @@ from .blocks import Blocks, codebook_means, nearest_codes
 
 
 class Monitor:
-    """Numbers the iterations of all stages of one compression through, and remembers them.
+    """Counts the iterations of one compression across all its stages, and remembers them.
 
     history: one dict an iteration: ``iteration``, ``stage``, ``seconds``, ``error``, ``per_subspace``, and for weighted
     runs ``weighted_error`` (the one that is minimised).
@@ -85,7 +85,7 @@ def kmeans(
 ) -> KMeans:
     """Cluster the tokens of every subspace into Q codewords.
 
-    start: codebooks to go on from, one (g, Q, d) a group; None samples distinct tokens.
+    start: codebooks to begin with, one (g, Q, d) a group; None samples distinct tokens.
     share: the part of the whole progress that this takes.
     Stops after ``iterations``, or when the error shrinks by less than ``tolerance`` of itself. The reported error is that of
     the nearest codes before the codebooks move. Raises Cancelled.

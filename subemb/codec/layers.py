@@ -53,7 +53,7 @@ class TableLayer(nn.Module):
 
     @property
     def weight(self) -> torch.Tensor:
-        """The reconstruction (V, D), differentiable like the layer. Built anew at every access: V x D numbers."""
+        """The reconstruction (V, D), differentiable like the layer. Rebuilt at every access: V x D numbers."""
         return self.rows(torch.arange(self.num_embeddings, device=self._device()))
 
     def project(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -88,7 +88,7 @@ class TiedLinear(nn.Module):
 
     @property
     def weight(self) -> torch.Tensor:
-        """The reconstruction (V, D), built anew at every access."""
+        """The reconstruction (V, D), rebuilt at every access."""
         return self.embedding.weight
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:

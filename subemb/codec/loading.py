@@ -1,4 +1,7 @@
-"""Reading a saved result; the form is described in subemb.codec.storage."""
+"""Reading a saved result; the form is described in subemb.codec.storage.
+
+Reading is apart from writing because it has to know every method, and a result that writes itself must not.
+"""
 
 import hashlib
 import os

@@ -30,15 +30,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Attachment:
-    """What :func:`attach` replaced; the new network carries it as ``network.attachment``.
+    """What :func:`attach` replaced; the new network carries it as ``network.attachment``."""
 
-    inputs, outputs: dotted names of the layers that were replaced.
-    head: what becomes of the output head: ``compressed``; ``dense`` (kept as it is, because it has a table of its own or
-        ``output=False`` was given); ``none`` (the network has no output head).
-    """
-
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
+    inputs: tuple[str, ...]  # dotted names of the input layers that were replaced
+    outputs: tuple[str, ...]  # and of the output heads
+    #: What the output head is now: ``compressed``; ``dense`` (as it was, because it has a table of its own or ``output=False`` was
+    #: given); ``none`` (the network has no output head).
     head: Literal["compressed", "dense", "none"]
 
 

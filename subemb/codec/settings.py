@@ -8,7 +8,7 @@ from .methods import DEFAULT_METHOD, METHODS
 from .methods.base import Method
 from .methods.codebooks import CodebookMethod
 
-#: How tokens can be asked to be weighted; see subemb.codec.weights. ``given``: by numbers that the caller passed.
+#: The ways to weigh tokens; see subemb.codec.weights. ``given``: by numbers that the caller passed.
 WEIGHTS = ("vocabulary", "none", "zipf", "counts", "sqrt_counts")
 GIVEN = "given"
 WEIGHT_NAMES = {

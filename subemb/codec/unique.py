@@ -93,7 +93,7 @@ class _State:
         return self.books[0].shape[1]
 
     def priced(self) -> None:
-        """Find the nearest codes anew, after the codebooks have changed."""
+        """Find the nearest codes again, after the codebooks have changed."""
         self.flat = [book[j] for book in self.books for j in range(len(book))]
         parts = [nearest_codes(x, book)[0] for (_, x), book in zip(self.blocks.groups, self.books, strict=True)]
         self.wanted = list(torch.cat(parts).cpu().numpy())
@@ -146,7 +146,7 @@ def give_room(state: _State) -> None:
 def codes_with_room(costs: np.ndarray, groups: np.ndarray, room: int) -> np.ndarray:
     """Cheap codes, none used more than ``room`` times in any group: costs (n, Q), groups (n,) -> (n,) int64.
 
-    Every token asks for its cheapest code with room left; where more ask than fit, those with most to lose by their second
+    Every token asks for its cheapest code with room left; where more ask than fit, those that would lose most by their second
     choice are served. Repeated until all have a code, which needs at most ``room * Q`` tokens a group.
 
     >>> codes_with_room(np.array([[0.0, 1.0], [0.0, 5.0]]), np.zeros(2, int), 1).tolist()
@@ -256,7 +256,7 @@ def _solve_box(state: _State, axes: list[int], members: np.ndarray, costs: list[
 
 
 def _useful(side: np.ndarray, costs: np.ndarray) -> np.ndarray:
-    """The codes of a box that an optimum can need: of n tokens none has to go beyond its n-th best tuple, and so its n-th code."""
+    """The codes of a box that an optimum can need: among n tokens, none has to take worse than its n-th best tuple, and so its n-th code."""
     n = len(costs)
     if n * n >= len(side):
         return side
@@ -286,7 +286,7 @@ def groups_of(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def linear_hash(codes: np.ndarray, without: Sequence[int] = (), salt: int = 0) -> np.ndarray:
     """A 64-bit number for every row of (V, f) codes: equal rows get equal numbers; subspaces in ``without`` do not count.
 
-    Different rows get the same number with probability 2 ** -64 a pair; that would only keep two boxes from being told apart.
+    Two different rows get the same number with probability 2 ** -64; two boxes would then be taken for one.
     """
     rng = np.random.default_rng([salt, codes.shape[1]])
     keys = np.zeros(len(codes), np.int64)

@@ -9,8 +9,8 @@ function named is called as ``function(**arguments, progress=callback)``. Equal 
 asked first; therefore **results are shared and must not be changed**.
 
 Sharing and cancelling: each visitor who shows a job calls ``job.watch(token)`` now and then (a page's polling fragment does).
-``job.cancel(by=token)`` stops the job only if nobody else watched it in the last ``WATCHING_SECONDS``; else it just lets
-this visitor go. ``job.cancel()`` without a token stops it for everybody.
+``job.cancel(by=token)`` stops the job only if nobody else watched it in the last ``WATCHING_SECONDS``; otherwise it only
+forgets this visitor. ``job.cancel()`` without a token stops it for everybody.
 """
 
 import atexit
@@ -29,9 +29,9 @@ from .worker import WorkerGone, WorkerProcess, describe
 logger = logging.getLogger("subemb.jobs.manager")
 LANES = ("compress", "layout", "evaluate", "adapt", "download")
 GRACE_SECONDS = 2.0  # how long a function may take to notice a cancel before its process is killed
-LONG_GRACE_SECONDS = {"adapt": 60.0}  # a step or a score is finished, and what was learned is saved
-WATCHING_SECONDS = 30.0
-HISTORY_LIMIT = 1000
+LONG_GRACE_SECONDS = {"adapt": 60.0}  # lane -> longer: a step or a score is finished first, and what was learned is saved
+WATCHING_SECONDS = 30.0  # after so long without a word from a visitor, nobody watches for them
+HISTORY_LIMIT = 1000  # messages with values that a job keeps
 _numbers = itertools.count(1)
 
 
@@ -42,27 +42,21 @@ class JobFailed(RuntimeError):
 class Job:
     """One piece of work. Attributes are for reading, from any thread at any time.
 
-    key, function, lane: as submitted.
-    state: ``queued``, ``running``, ``done``, ``failed`` or ``cancelled`` (at once when asked, even if the worker needs longer).
-    progress: the last Progress, or None.
-    result: what the function returned, or None. Shared: do not change it. result_bytes: size of the message that brought it.
-    error: for ``failed``, what went wrong, for a person. is_input_error: whether the user can mend it.
-        error_reason: the ``reason`` of a ModelError.
-    started: ``time.time()`` when it began to run, or None.
+    ``key``, ``function`` and ``lane`` are as submitted.
     """
 
     def __init__(self, manager: "JobManager", key: Hashable, function: str, arguments: dict[str, Any], lane: "Lane"):
         self.key = key
         self.function = function
         self.lane = lane.name
-        self.state = "queued"
-        self.progress: Progress | None = None
-        self.result: Any = None
-        self.result_bytes = 0
-        self.error: str | None = None
-        self.is_input_error = False
-        self.error_reason: str | None = None
-        self.started: float | None = None
+        self.state = "queued"  # then running, done, failed or cancelled (at once when asked, even if the worker needs longer)
+        self.progress: Progress | None = None  # the last message
+        self.result: Any = None  # what the function returned; shared: do not change it
+        self.result_bytes = 0  # size of the message that brought the result
+        self.error: str | None = None  # what went wrong, for a person
+        self.is_input_error = False  # whether the user can put it right
+        self.error_reason: str | None = None  # the ``reason`` of a ModelError
+        self.started: float | None = None  # ``time.time()`` when it began to run
         # For the lane:
         self.number = next(_numbers)
         self.arguments: dict[str, Any] | None = arguments
@@ -136,7 +130,7 @@ class Job:
             return self._manager.cancel(self)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Block until it is over; False if ``timeout`` seconds passed first."""
+        """Wait until it is over; False if ``timeout`` seconds passed first."""
         return self._over.wait(timeout)
 
     def outcome(self, timeout: float | None = None) -> Any:
@@ -229,7 +223,7 @@ class JobManager:
     def warm(self, lane: str, function: str, arguments: dict[str, Any] | None = None) -> Job:
         """Run a function whenever the lane has nothing else to do, to have its worker ready.
 
-        Asked again it returns the same job; a worker that replaces a dead one is warmed anew.
+        A second call returns the same job. A worker that replaces a dead one is warmed again.
         """
         with self.lock:
             in_lane = self._open_lane(lane)
@@ -326,7 +320,7 @@ class Lane:
         self.queue: deque[Job] = deque()  # jobs waiting
         self.background: deque[Job] = deque()  # warming jobs, run when the queue is empty
         self.warmed: dict[str, tuple[Job, dict[str, Any]]] = {}  # function -> its latest warming job, and the arguments
-        self.current: Job | None = None  # the job that the worker has, or is still being made to leave
+        self.current: Job | None = None  # the job that the worker runs, or is being made to give up
         self.worker: WorkerProcess | None = None
         self._manager = manager
         self._changed = threading.Condition(manager.lock)
@@ -353,10 +347,10 @@ class Lane:
         return waiting.index(job) + 1 if job in waiting else 0
 
     def stop(self, job: Job) -> None:
-        """Make the worker leave a cancelled job; blocks up to twice ``grace`` seconds.
+        """Make the worker give up a cancelled job; this takes up to twice ``grace`` seconds.
 
-        The function is asked through its progress callback. One that does not answer (compiled code, a blocked read) is
-        ended with its process, which is replaced.
+        The function is asked through its progress callback. If it does not answer (compiled code, a blocked read), its process is
+        ended and replaced.
         """
         worker = self.worker
         if worker is None:
@@ -408,7 +402,7 @@ class Lane:
         return None
 
     def _run(self, job: Job) -> None:
-        """Run a job to its end; once more on a new worker if the old one turns out to have died before it began."""
+        """Run a job to its end. If the worker turns out to have died before it began, run it once more on a new one."""
         for last_attempt in (False, True):
             began = False
             try:
@@ -467,7 +461,7 @@ class Lane:
         self._manager.finish(job, "failed", error=f"The process doing this work ended unexpectedly ({how}).{hint} Try again.")
 
     def _drop_dead_worker(self) -> None:
-        """Let go of a worker that ended, and warm the next one as this one was."""
+        """Drop a worker that has ended, and warm the next one as this one was."""
         worker = self.worker
         if worker is None or worker.is_alive():
             return

@@ -44,7 +44,7 @@ class Call:
     def submit(self, watcher: Hashable | None = None) -> Job:
         """Begin the job, or join it. watcher: token of the visitor who asks. Raises InputError if too many are waiting.
 
-        A job that was done, but whose kept result has been dropped since, begins anew.
+        A job that is done, but whose kept result has been dropped since, runs again.
         """
         job = self.job
         if job is not None and job.state == "done" and self.store is not None and self.kept() is None:
@@ -52,7 +52,7 @@ class Call:
         return manager().submit(self.key, self.function, self.arguments, lane=self.lane, watcher=watcher)
 
     def forget(self) -> None:
-        """Drop a job that is over, so that it can begin anew."""
+        """Drop a job that is over, so that it can run again."""
         manager().forget(self.key)
 
 
@@ -76,7 +76,7 @@ class Task:
         return self._kept_or_new(self.key(*args, **arguments), lambda: self._function(*args, **arguments))
 
     def as_job(self, progress: ProgressCallback | None = None, **arguments: Any) -> Any:
-        """What a worker process runs: the result, or of a task whose result is kept the key, since whoever asks can read it there."""
+        """What a worker process runs. Returns the result, or only its key where the result is kept: whoever asks reads it from the store."""
         if self.store is None:
             return self._function(**arguments, progress=progress)
         key = self.key(**arguments)
@@ -99,7 +99,7 @@ class Task:
         return content_key(self.name, what) if self.store is None else self.store.key(of=what)
 
     def kept(self, *args: Any, **arguments: Any) -> Any | None:
-        """What is kept of such a call, or None. Shared: not to be changed."""
+        """The kept result of such a call, or None. Shared: not to be changed."""
         return self.call(*args, **arguments).kept()
 
     def warm(self) -> Job:

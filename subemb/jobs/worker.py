@@ -1,10 +1,12 @@
-"""The worker's side of :mod:`subemb.jobs.manager`: a process that runs one function at a time and reports over its own pipes.
+"""A worker process, seen from both ends: :class:`WorkerProcess` is what the manager holds, :class:`Worker` is what runs inside.
+
+It runs one function at a time and reports over its own pipes.
 
 Messages are pickles with a length in front (and, towards the worker, a kind and a number, see ``Worker._listen``). Pickle is
 safe here: both ends are this program, and the pipe is private to them. Files and what a visitor sends are never unpickled.
 
-Parent to worker: run number with ("module:function", arguments); cancel number.
-Worker to parent: ``("started", number)``, ``("progress", number, Progress)``, then one of ``("done", number, result)``,
+Manager to worker: run job NUMBER, with ("module:function", arguments); cancel job NUMBER.
+Worker to manager: ``("started", number)``, ``("progress", number, Progress)``, then one of ``("done", number, result)``,
 ``("cancelled", number)``, ``("failed", number, Failure)``.
 """
 
@@ -37,7 +39,7 @@ _SECONDS_BETWEEN_MESSAGES = 0.05  # for messages without values; those with valu
 _SECONDS_BETWEEN_PARENT_CHECKS = 2.0
 # -P keeps the current directory off the path until the parent's own path replaces it.
 _BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from subemb.jobs.worker import main; main()"
-_LINES_KEPT = 60
+_LINES_KEPT = 60  # of what a worker writes to standard output and error, for the log
 
 
 # The manager's side
@@ -78,7 +80,7 @@ class WorkerProcess:
         self._write(b"r", number, packed((function, arguments)))
 
     def cancel(self, number: int, timeout: float) -> bool:
-        """Ask a run to stop; False if the worker does not even read within ``timeout`` seconds. Raises WorkerGone."""
+        """Ask a run to stop; False if the worker has not read the message within ``timeout`` seconds. Raises WorkerGone."""
         if not self._sending.acquire(timeout=timeout):
             return False
         try:
@@ -100,7 +102,7 @@ class WorkerProcess:
         self._process.kill()
 
     def close(self) -> None:
-        """End it if it still runs, and let go of its pipes."""
+        """End it if it still runs, and close its pipes."""
         self._process.kill()
         self._process.wait()
         self._drain.join(timeout=1.0)
@@ -159,7 +161,7 @@ def _environment() -> dict[str, str]:
 
 
 def main() -> None:
-    """Take standard input and output for messages, and leave neither to libraries that print."""
+    """Use standard input and output for messages, and keep libraries that print away from both."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, whose end this process notices
     faulthandler.enable()
     incoming = os.fdopen(os.dup(0), "rb")
@@ -182,7 +184,7 @@ class Worker:
         self._sending = threading.Lock()  # a function may report from several threads of its own, as downloads do
 
     def serve(self) -> None:
-        """Run what comes; the process ends when the parent's end of the pipe closes."""
+        """Run each job that comes; the process ends when the parent's end of the pipe closes."""
         threading.Thread(target=self._listen, daemon=True).start()
         threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
         while True:
@@ -246,7 +248,7 @@ class Worker:
 
 
 def _exit_with_parent(parent: int) -> None:
-    """A second way out, should another child of the parent have inherited the pipe and keep it open."""
+    """End this process with its parent, even if another child of the parent has inherited the pipe and keeps it open."""
     while os.getppid() == parent:
         time.sleep(_SECONDS_BETWEEN_PARENT_CHECKS)
     os._exit(0)
@@ -262,12 +264,12 @@ def resolve(name: str):
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a function failed. ``text`` is for a person; ``details`` (a traceback) for the log, empty for a user's error."""
+    """Why a function failed."""
 
-    text: str
-    is_input: bool = False
-    reason: str | None = None
-    details: str = ""
+    text: str  # for a person
+    is_input: bool = False  # whether the user can put it right
+    reason: str | None = None  # of a ModelError
+    details: str = ""  # a traceback for the log; empty for a user's error
 
 
 def describe(error: BaseException) -> Failure:

@@ -74,7 +74,7 @@ class Method(ABC):
     is_rotated: ClassVar[bool] = False  # codes live in axes that the method turned
     can_be_unique: ClassVar[bool] = False  # tuples can be asked to be distinct, or not to be
     is_unique: ClassVar[bool] = False  # distinct tuples by default
-    can_be_reassigned: ClassVar[bool] = False  # codes are the nearest codewords, so that adapting can find them anew
+    can_be_reassigned: ClassVar[bool] = False  # codes are the nearest codewords, so that adapting can choose them again
 
     @property
     def is_baseline(self) -> bool:
@@ -118,7 +118,7 @@ class Method(ABC):
     def built(
         self, settings: MethodSettings, vocabulary: int, dim: int, tensors: dict[str, torch.Tensor], **notes: Any
     ) -> Compressed:
-        """The result that such tensors are. notes: ``history`` and ``info``."""
+        """The result that these tensors make. notes: ``history`` and ``info``."""
 
     def tensors(self, compressed: Compressed) -> dict[str, torch.Tensor]:
         """The inverse of :meth:`built`: what is to be written. Raises InputError for a result that is not of this method."""
@@ -129,7 +129,7 @@ class Method(ABC):
         return []
 
     def check_computable(self, settings: MethodSettings, vocabulary: int) -> None:  # noqa: B027 - most methods compute nothing
-        """Raises InputError if what no file holds would be too much to compute."""
+        """Raises InputError if what is computed rather than read from a file would be too much."""
 
     def check_tensors(self, settings: MethodSettings, vocabulary: int, dim: int, tensors: dict[str, torch.Tensor]) -> None:
         """Raises InputError unless the tensors are those of such a result: names, shapes, types, finite floats."""

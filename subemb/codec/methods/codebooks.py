@@ -31,7 +31,7 @@ LARGEST_CODE_BITS = 16
 
 @dataclass
 class Problem:
-    """What codes are to be found for."""
+    """What a method is given to find codes."""
 
     centred: torch.Tensor  # (V, D) float32, about its (weighted) mean, in units of its root mean square
     weights: torch.Tensor | None  # (V,) of mean 1
@@ -75,7 +75,7 @@ class CodebookMethod(Method):
     def find(self, problem: Problem) -> Found:
         """The codes. Raises InputError (too few tuples) and Cancelled."""
 
-    # MethodSettings and size
+    # Settings and size
 
     def resolve(self, settings: MethodSettings, vocabulary: int, dim: int) -> MethodSettings:
         self.check_subspaces(settings.subspaces, dim)
@@ -83,7 +83,7 @@ class CodebookMethod(Method):
         return replace(settings, codebook_size=size, unique=settings.wants_unique, rank=None)
 
     def check_subspaces(self, subspaces: int, dim: int) -> None:
-        """Raises InputError if so many subspaces cannot be had."""
+        """Raises InputError if a vector cannot be cut into so many subspaces."""
         subspace_widths(dim, subspaces)
 
     def widths(self, settings: MethodSettings, dim: int) -> list[int]:
@@ -187,7 +187,7 @@ class CodebookMethod(Method):
         books = [tensors[f"codebooks.{i}"] for i in range(settings.subspaces)]
         return SubspaceCompressed(settings, vocabulary, dim, codes, books, tensors.get("rotation"), **notes)
 
-    # MethodSettings at a size
+    # Settings at a size
 
     def at_bytes(self, settings: MethodSettings, target: int, vocabulary: int, dim: int) -> MethodSettings | None:
         pairs = list(self._pairs(settings, target, vocabulary, dim))
@@ -198,19 +198,19 @@ class CodebookMethod(Method):
         return self.resolve(replace(settings, subspaces=best.subspaces, codebook_size=best.codebook_size), vocabulary, dim)
 
     def preference(self, pair: Pair) -> tuple[float, ...]:
-        """Lower is better: see the module's text. Of the codebooks with codes of so many bits the fullest wastes least."""
+        """Lower is better: see the module's text. Among codebooks whose codes have equally many bits, the largest wastes least."""
         bits = code_bits_each(pair.codebook_size)
         return (abs(bits - code_bits_each(self.best_codebook_size)), -pair.codebook_size / 2**bits, pair.gap)
 
     def most_subspaces(self, dim: int) -> int:
-        """So many are worth looking at."""
+        """The largest f worth trying at a given size."""
         return dim
 
     def _pairs(self, settings: MethodSettings, target: int, vocabulary: int, dim: int) -> Iterator[Pair]:
         """Pairs (f, Q) worth looking at: for every f and every number of bits a code can have, the Q nearest to the target, and
         the largest Q with codes of so many bits.
 
-        Bytes are reckoned here as :meth:`size` does, which would take seconds for the thousands of pairs.
+        Bytes are counted here by the formula of :meth:`size`, because calling it for thousands of pairs would take seconds.
         """
         limit = min(vocabulary, LARGEST_CODEBOOK)
         rotation = FLOAT_BYTES * dim * dim if self.is_rotated else 0

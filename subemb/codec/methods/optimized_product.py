@@ -10,7 +10,7 @@ torch = lazy_module("torch")
 
 
 class OptimizedProduct(Product):
-    """By turns one step of k-means and the rotation R that brings the table nearest to its reconstruction, the orthogonal
+    """Alternates one step of k-means with the rotation R that brings the table nearest to its reconstruction, the orthogonal
     Procrustes problem: R = U V^T of the singular value decomposition of X^T Y.
     """
 

@@ -12,19 +12,15 @@ torch = lazy_module("torch")
 
 
 class Cost(NamedTuple):
-    """Nanoseconds of one thread. once: for each number of the table. The rest, for each round of k-means or of codes and
-    codebooks: multiply (V x D x Q), compare (V x f x Q), read (V x D), gather (V x f), turn (V x D x D).
+    """Nanoseconds of one thread: once for a table, and again in each round of k-means or of codes and codebooks."""
 
-    extra_rounds: those after the iterations asked for, which make tuples distinct or turn the axes.
-    """
-
-    once: float
-    multiply: float = 0.0
-    compare: float = 0.0
-    read: float = 0.0
-    gather: float = 0.0
-    turn: float = 0.0
-    extra_rounds: int = 0
+    once: float  # for each of V x D numbers
+    multiply: float = 0.0  # a round, for each of V x D x Q
+    compare: float = 0.0  # a round, for each of V x f x Q
+    read: float = 0.0  # a round, for each of V x D
+    gather: float = 0.0  # a round, for each of V x f
+    turn: float = 0.0  # a round, for each of V x D x D
+    extra_rounds: int = 0  # after the iterations asked for: they make tuples distinct or turn the axes
 
 
 EXCHANGES = 80_000.0  # nanoseconds a token: making tuples distinct
@@ -68,9 +64,9 @@ class Product(CodebookMethod):
 def clustered(
     problem: Problem, blocks, monitor, start: list[torch.Tensor] | None = None, begun: float = 0.0
 ) -> tuple[torch.Tensor, str]:
-    """k-means and unique tuples, from the share ``begun`` of the whole work on: codes (V, f), and why it stopped.
+    """k-means and unique tuples: codes (V, f), and why it stopped.
 
-    blocks: the Blocks to cluster. start: codebooks to go on from, one (g, Q, d) a group.
+    blocks: the Blocks to cluster. start: codebooks to begin with, one (g, Q, d) a group. begun: share of the whole work that is done.
     """
     from ..kmeans import kmeans
     from ..unique import make_unique
