@@ -1,6 +1,6 @@
 """Which settings of every method store about the same number of bytes: the only fair ground to compare methods on.
 
-What a method does at a given size it says itself: see :meth:`subemb.codec.methods.base.Method.at_bytes`.
+Each method says itself what it does at a given size: see :meth:`subemb.codec.methods.base.Method.at_bytes`.
 """
 
 from collections.abc import Iterable
@@ -22,9 +22,7 @@ class EqualBytes:
 
     settings: CompressionSettings  # resolved
     size: Size  # what it will store
-    is_near: (
-        bool  # within NEAR of the target; False for a method that has no settings there, such as one that has one size only
-    )
+    is_near: bool  # within NEAR of the target; a method with a single size, for one, may be far from it
 
 
 def settings_at_bytes(

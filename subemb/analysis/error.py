@@ -33,23 +33,16 @@ _ROUNDING = 1e-12  # of the sum of squares: less variance than this is rounding,
 
 @dataclass(frozen=True)
 class ReconstructionError:
-    """Errors of one reconstruction; definitions in :mod:`subemb.analysis.error`. Arrays are read-only.
+    """Errors of one reconstruction; definitions in :mod:`subemb.analysis.error`. Arrays are read-only."""
 
-    relative: relative squared error. weighted: the weighted one, or None without weights.
-    squared: (V,) float64 squared error of every token.
-    per_token: (V,) float32 relative error of every token; its mean is ``relative``.
-    cosine: (V,) float32. mean_cosine: its mean. cosine_quantiles: {0.05: ..., 0.25: ..., 0.5: ..., 0.75: ..., 0.95: ...}.
-    per_subspace: (f,) float64 relative errors; empty if the method has no subspaces (residual, low_rank, int8, int4).
-    """
-
-    relative: float
-    weighted: float | None
-    squared: np.ndarray
-    per_token: np.ndarray
-    cosine: np.ndarray
-    mean_cosine: float
-    cosine_quantiles: dict[float, float]
-    per_subspace: np.ndarray
+    relative: float  # relative squared error
+    weighted: float | None  # the same with token weights, or None without
+    squared: np.ndarray  # (V,) float64 squared error of every token
+    per_token: np.ndarray  # (V,) float32 relative error of every token; its mean is ``relative``
+    cosine: np.ndarray  # (V,) float32
+    mean_cosine: float  # its mean
+    cosine_quantiles: dict[float, float]  # by QUANTILES
+    per_subspace: np.ndarray  # (f,) float64 relative errors; empty if the method does not cut into subspaces
 
     def by_group(self, labels: Sequence) -> "pd.DataFrame":
         """One row per group of tokens, indexed by label: in the order of a pandas Categorical, else the largest first.

@@ -12,7 +12,7 @@ from ..codec.settings import settings_text
 
 
 class Inspector:
-    """A folder written by ``save_pretrained``, and its model where that is at hand (nothing is downloaded).
+    """A folder written by ``save_pretrained``, and its model if that is at hand (nothing is downloaded).
 
     facts: ``model``, ``revision``, ``settings`` (one line), ``note`` (why token texts or errors are missing, or None).
     Raises InputError if the folder holds no consistent result.
@@ -35,7 +35,7 @@ class Inspector:
     def ids(self, token: str) -> list[int]:
         """Ids of a token: as the vocabulary spells it, as it reads, or ``#ID``.
 
-        Raises InputError if there is none, with near ones.
+        Raises InputError if there is none, naming similar ones.
         """
         count = self.compressed.num_embeddings
         vocabulary = None if self.model is None else self.model.vocabulary
@@ -55,7 +55,7 @@ class Inspector:
         raise InputError(f"no token {token!r} in this vocabulary; {hint}")
 
     def token(self, token_id: int, limit: int = 8) -> dict[str, Any]:
-        """Everything about one token, JSON types. ``limit``: tokens listed at most for each code and as nearest."""
+        """Everything about one token, JSON types. ``limit``: how many tokens to list at most for each code and as nearest."""
         found = {**self._name(token_id), "kind": None, "error": None, "cosine": None, "codes": None}
         if self.model is not None:
             found["kind"] = str(self.model.vocabulary.kinds[token_id])

@@ -3,6 +3,9 @@
 PCA projects both on the axes of the original. UMAP is fitted once on both together: two separate fits, or ``transform`` of one
 by the other, would not line up. UMAP's small displacements flatter, so a layout carries the share of neighbours kept in the
 full space, to be shown beside it.
+
+A UMAP layout takes seconds, so it is kept on disk under a key of everything it depends on. The fit takes exact neighbours of our
+own, where they are quick, and leaves the graph and the arrangement to umap-learn.
 """
 
 import logging
@@ -26,27 +29,24 @@ from .neighbours import METRICS, nearest, neighbours_kept
 from .rows import Rows, as_table, pieces
 
 log = logging.getLogger(__name__)
-NEIGHBOURS = 10
-NEIGHBOUR_SAMPLE = 2000
-# Up to here exact neighbours take a few seconds, and spare umap-learn's search, which numba compiles for a minute first.
+NEIGHBOURS = 10  # of a token, compared in the full space
+NEIGHBOUR_SAMPLE = 2000  # tokens that are asked for theirs
+# Up to here exact neighbours take a few seconds, and save umap-learn's search, which numba first compiles for a minute.
 EXACT_POINTS = 100_000
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Points of n tokens. Do not change the arrays: they are shared.
+    """Points of n tokens. Do not change the arrays: they are shared."""
 
-    method: ``pca`` or ``umap``. ids: (n,) int64, the tokens. original, reconstructed: (n, 2) float32.
-    explained: (2,) share of the original's variance along each axis (PCA), or None.
-    neighbours_kept: share of the 10 nearest neighbours in the full space kept, among these n tokens (UMAP), or None.
-    """
-
-    method: str
-    ids: np.ndarray
-    original: np.ndarray
-    reconstructed: np.ndarray
-    explained: np.ndarray | None = None
-    neighbours_kept: float | None = None
+    method: str  # ``pca`` or ``umap``
+    ids: np.ndarray  # (n,) int64, the tokens
+    original: np.ndarray  # (n, 2) float32
+    reconstructed: np.ndarray  # (n, 2) float32
+    explained: np.ndarray | None = None  # (2,) share of the original's variance along each axis (PCA)
+    neighbours_kept: float | None = (
+        None  # share of the 10 nearest neighbours in the full space kept, among these n tokens (UMAP)
+    )
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ class UmapSettings(Settings):
 
 
 def sample_tokens(num_tokens: int, count: int | None, seed: int = 0, include: Sequence[int] = ()) -> np.ndarray:
-    """Ids to draw, ascending int64: ``count`` of all (None: all) dealt by ``seed``, and besides those every id in ``include``.
+    """Ids to draw, ascending int64: ``count`` of all (None: all) chosen by ``seed``, and every id in ``include``.
 
-    Which others are dealt does not depend on ``include``. Raises InputError for ids outside the table.
+    Which others are chosen does not depend on ``include``. Raises InputError for ids outside the table.
 
     >>> sample_tokens(5, 9).tolist()
     [0, 1, 2, 3, 4]
@@ -195,7 +195,7 @@ def kept_umap_layout(original, reconstruction, ids=None, settings: UmapSettings 
 
 @task(lane="layout")
 def warm_umap(progress: ProgressCallback | None = None) -> None:
-    """Make numba compile what a fit needs, with a small one: ``warm_umap.warm()`` does it in the worker process of the lane."""
+    """Make numba compile what a fit needs, with a small fit: ``warm_umap.warm()`` does it in the worker process of the lane."""
     points = torch.from_numpy(np.random.default_rng(0).normal(size=(200, 50)).astype(np.float32))
     for metric in METRICS:
         fit(points, UmapSettings(metric=metric, epochs=2), progress)
@@ -268,7 +268,7 @@ def _from_arrays(arrays: dict[str, np.ndarray], ids: np.ndarray) -> Layout:
 def fit(points: torch.Tensor, settings: UmapSettings, progress: ProgressCallback | None = None) -> np.ndarray:
     """(N, a) points, the first two axes the most important -> (N, 2) float32. The same for equal arguments.
 
-    Raises Cancelled through ``progress``; not during compilation, which an ended process alone can stop.
+    Raises Cancelled through ``progress``, but not during compilation, which stops only with the process.
     """
     count = len(points)
     neighbours = min(settings.n_neighbors, count - 1)
@@ -305,14 +305,14 @@ def _with_self(points: torch.Tensor, count: int, metric: str, progress: Progress
 
 
 def _start(points: torch.Tensor, seed: int) -> np.ndarray:
-    """(N, 2) first two axes scaled to 10, with a little noise: equal points must be able to part, and a flat axis have width."""
+    """(N, 2) first two axes scaled to 10, with a little noise: so that equal points can part, and a flat axis has width."""
     plane = points[:, :2].numpy().astype(np.float64)
     plane = 10.0 * plane / max(np.abs(plane).max(), 1e-12)
     return (plane + np.random.default_rng(seed).normal(scale=1e-4, size=plane.shape)).astype(np.float32)
 
 
 class _Epochs:
-    """A file for tqdm to write its count of epochs to, which hands it on as progress; umap-learn offers no callback."""
+    """A file that tqdm writes its count of epochs to, and that reports it as progress; umap-learn offers no callback."""
 
     def __init__(self, total: int, progress: ProgressCallback | None):
         self._total = total

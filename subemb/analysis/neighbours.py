@@ -17,26 +17,20 @@ _TIE = 1e-6  # cosines closer than this are equal: float32 products of equal row
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The k nearest tokens of n queries, nearest first.
+    """The k nearest tokens of n queries, nearest first."""
 
-    ids: (n, k) int64. scores: (n, k) float32, cosines (larger is nearer) or Euclidean distances (smaller is nearer).
-    """
-
-    ids: np.ndarray
-    scores: np.ndarray
+    ids: np.ndarray  # (n, k) int64
+    scores: np.ndarray  # (n, k) float32, cosines (larger is nearer) or Euclidean distances (smaller is nearer)
 
 
 @dataclass(frozen=True)
 class NeighboursKept:
-    """Share of nearest neighbours kept.
+    """Share of nearest neighbours kept."""
 
-    mean: over the tokens asked, 0..1. per_token: (n,) float32. ids: (n,) int64, the tokens asked. k: neighbours of each.
-    """
-
-    mean: float
-    per_token: np.ndarray
-    ids: np.ndarray
-    k: int
+    mean: float  # over the tokens asked, 0..1
+    per_token: np.ndarray  # (n,) float32
+    ids: np.ndarray  # (n,) int64, the tokens asked
+    k: int  # neighbours of each
 
 
 @torch.no_grad()
@@ -52,7 +46,7 @@ def nearest(
 
     queries: token ids (an int, or (n,) ints), or (n, D) vectors. exclude_self: leave a query's own id out (ids only).
     metric: ``cosine`` (a zero row has cosine 0 with everything) or ``euclidean``.
-    k is cut to the tokens there are. Equal scores within the k are ordered by id.
+    k is cut to the number of tokens. Equal scores within the k are ordered by id.
 
     Raises InputError for an unknown metric, ids outside the table or vectors of another width.
     """

@@ -14,42 +14,31 @@ LARGEST_COMPARED = 1000  # members of a collision that are compared pairwise
 
 @dataclass(frozen=True)
 class CodeUsage:
-    """Use of the codes of every subspace.
+    """Use of the codes of every subspace."""
 
-    counts: f arrays (Q,) int64, tokens using each code.
-    used: (f,) codes used at all.
-    entropy: (f,) bits, ``-sum_k p_k log2 p_k`` with p_k the share of tokens using code k.
-    entropy_share: (f,) entropy over log2 Q, 1 if all codes are used alike (and for Q = 1).
-    perplexity: (f,) ``2 ** entropy``: so many codes, used alike, would have this entropy.
-    """
-
-    counts: list[np.ndarray]
-    used: np.ndarray
-    entropy: np.ndarray
-    entropy_share: np.ndarray
-    perplexity: np.ndarray
+    counts: list[np.ndarray]  # f arrays (Q,) int64, tokens using each code
+    used: np.ndarray  # (f,) codes used at all
+    entropy: np.ndarray  # (f,) bits, ``-sum_k p_k log2 p_k`` with p_k the share of tokens using code k
+    entropy_share: np.ndarray  # (f,) entropy over log2 Q, 1 if all codes are used equally (and for Q = 1)
+    perplexity: np.ndarray  # (f,) ``2 ** entropy``: how many equally used codes would have this entropy
 
 
 @dataclass(frozen=True)
 class CollisionGroup:
-    """Tokens with the same tuple, which compression makes identical.
+    """Tokens with the same tuple, which compression makes identical."""
 
-    ids: (n,) int64 ascending. mean_distance, max_distance: Euclidean, over pairs of their rows in the original table.
-    compared: members these are measured on; for more than LARGEST_COMPARED, that many spread evenly.
-    """
-
-    ids: np.ndarray
-    mean_distance: float
-    max_distance: float
-    compared: int
+    ids: np.ndarray  # (n,) int64 ascending
+    mean_distance: float  # Euclidean, over pairs of their rows in the original table
+    max_distance: float  # of the same pairs
+    compared: int  # members that were measured; of more than LARGEST_COMPARED, that many spread evenly
 
 
 @dataclass(frozen=True)
 class Members:
-    """Tokens using one code, nearest first. ids: (n,) int64. distances: (n,) float32, Euclidean, to the shared sub-vector."""
+    """Tokens using one code, nearest first."""
 
-    ids: np.ndarray
-    distances: np.ndarray
+    ids: np.ndarray  # (n,) int64
+    distances: np.ndarray  # (n,) float32, Euclidean, to the shared sub-vector
 
 
 def code_usage(codes: SubspaceCompressed | torch.Tensor | np.ndarray, codebook_size: int | None = None) -> CodeUsage:

@@ -52,13 +52,13 @@ TOKENIZER_FILES = (
     "sentencepiece.bpe.model",
     "tokenizer.model",
 )
-#: Those of them that are no tokenizer alone.
+#: Those that are not a tokenizer on their own.
 COMPANION_FILES = ("merges.txt",)
 
-#: Model types whose positions begin after the padding id, so that as many fewer tokens fit.
+#: Model types whose positions begin after the padding id, so that fewer tokens fit by as many.
 POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "xmod", "data2vec-text")
 
-# Stored tensors that are no parameters: names, and GPT-2's causal masks of four axes, which it used to store.
+# Stored tensors that are not parameters: names, and GPT-2's causal masks of four axes, which it used to store.
 _BUFFERS = re.compile(r"(position_ids|masked_bias|inv_freq)$")
 _CAUSAL_MASK = ".attn.bias"
 # What old checkpoints call the weights of a LayerNorm.
@@ -71,7 +71,7 @@ def is_buffer(name: str, axes: int) -> bool:
 
 
 def spellings(name: str, known: Collection[str], prefix: str | None = None) -> list[str]:
-    """Under which of the ``known`` names a weight may be that a network calls ``name``, the likeliest first; [] if under none.
+    """Names among ``known`` that may stand for the weight that a network calls ``name``, the likeliest first.
 
     A network with a head puts a prefix before the names of its base, and old checkpoints call the weights of a LayerNorm gamma
     and beta. prefix: the network's ``base_model_prefix``; without it, any single name may stand before.

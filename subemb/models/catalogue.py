@@ -21,7 +21,7 @@ _MOST_FOLDERS = 500
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One line of the model picker. Of a folder that cannot be used little is known, and ``error`` says why."""
+    """One line of the model picker. Little is known of a folder that cannot be used; ``error`` says why."""
 
     name: str  # what load_listed takes
     source: str  # bundled, folder or hub
@@ -99,7 +99,7 @@ def _model_folders_in(root: Path) -> list[Path]:
 
 
 def bundled_folder() -> Path:
-    # Found without importing the package, so that nothing of it runs.
+    # Found without importing the package, so that none of its code runs.
     spec = importlib.util.find_spec(BUNDLED_PACKAGE.replace("-", "_"))
     folder = Path(spec.origin).parent / "model" if spec and spec.origin else None
     if folder is None or not folder.is_dir():

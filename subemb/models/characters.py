@@ -41,7 +41,7 @@ _SCRIPT_WORDS = {
 def script_of(character: str) -> str:
     """The script of a letter or mark by the first word of its Unicode name; ``Common`` for everything else.
 
-    Python's unicodedata knows no scripts; for letters the names do, but for a few exceptions.
+    Python's unicodedata does not know scripts. The names of letters tell them, with a few exceptions.
 
     >>> [script_of(c) for c in "aя的ب한の1!"]
     ['Latin', 'Cyrillic', 'Han', 'Arabic', 'Hangul', 'Hiragana', 'Common', 'Common']
@@ -56,13 +56,12 @@ def script_of(character: str) -> str:
 
 
 class TextFacts(NamedTuple):
-    """(n,) arrays about n texts. ``script``: of most letters; ``unsafe``: empty, or with characters other than the
-    plain space that need a visible stand-in."""
+    """Arrays about n texts, (n,) each."""
 
-    has_letter: np.ndarray
-    has_number: np.ndarray
-    unsafe: np.ndarray
-    script: np.ndarray
+    has_letter: np.ndarray  # bool
+    has_number: np.ndarray  # bool
+    unsafe: np.ndarray  # bool: empty, or with characters other than the plain space that need a visible stand-in
+    script: np.ndarray  # str: that of most letters
 
 
 def text_facts(texts: list[str]) -> TextFacts:

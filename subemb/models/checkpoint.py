@@ -1,7 +1,7 @@
 """Reading a checkpoint folder: its config, what its safetensors files hold, and one tensor of them, the token table.
 
 Opening reads JSON and headers only, and a folder is opened once for as long as none of its files changes: see
-:func:`open_checkpoint`. No network is built here, but for families whose table has an unusual name; then without weights.
+:func:`open_checkpoint`. No network is built here, except, without weights, for families whose table has an unusual name.
 Pickled weights are never opened.
 """
 
@@ -59,9 +59,9 @@ _CONVERT = (
 class _Place:
     """What is remembered of one folder."""
 
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.Lock = field(default_factory=threading.Lock)  # held while the folder is read
     state: tuple | None = None  # of the files when they were read
-    checkpoint: "Checkpoint | None" = None
+    checkpoint: "Checkpoint | None" = None  # what was read
 
 
 _places: OrderedDict[Path, _Place] = OrderedDict()
@@ -91,7 +91,7 @@ def open_checkpoint(folder: Path) -> "Checkpoint":
 
 
 def forget_checkpoints() -> None:
-    """Read every folder anew from now on; for tests and measurements."""
+    """Forget what was read, so that every folder is read again; for tests and measurements."""
     with _places_lock:
         _places.clear()
 
@@ -119,7 +119,7 @@ def read_checkpoint(folder: Path) -> "Checkpoint":
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """An opened folder. Only JSON and headers were read; nobody may change what is in it, since it is shared."""
+    """An opened folder. Only JSON and headers were read; it is shared, so nobody may change it."""
 
     folder: Path  # the model's, with modules.json if it is a sentence-transformers model
     weights_folder: Path  # where config.json and the weights are: the same, or a sub-folder such as 0_Transformer
@@ -147,7 +147,7 @@ class Checkpoint:
         """Whether the checkpoint is a language model whose output head shares the token table."""
         if not self._architecture.endswith(LANGUAGE_MODELS) or not self.config.get("tie_word_embeddings", True):
             return False
-        # A head stored with other numbers is not tied, whatever the config says: T5 1.1 as transformers 5 saves it.
+        # A head stored with other numbers is not tied, whatever the config says, as in T5 1.1 saved by transformers 5.
         return all(same_content(tensor, self.table) for tensor in self.tensors.values() if self._may_copy_table(tensor))
 
     @cached_property
@@ -206,7 +206,7 @@ class Checkpoint:
 
     @cached_property
     def table_file_sha256(self) -> str:
-        """Of the whole weights file that holds the table."""
+        """sha256 of the whole weights file that holds the table."""
         with self.table.file.open("rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()
 
@@ -427,7 +427,7 @@ def hash_samples(path: Path, digest) -> None:
 
 
 def find_table(folder: Path, config: dict[str, Any], tensors: dict[str, Tensor]) -> str:
-    """Name of the input embedding's tensor: by known names where that is beyond doubt, else by asking the architecture."""
+    """Name of the input embedding's tensor: by known names where there is no doubt, else by asking the architecture."""
     text_config = config.get("text_config") if isinstance(config.get("text_config"), dict) else {}
     vocabulary = config.get("vocab_size", text_config.get("vocab_size"))
     for suffix in TABLE_SUFFIXES:

@@ -5,7 +5,7 @@
 ``changed_weights.safetensors``: name -> float32 tensor. ``config.json`` has the additional facts ``model`` (where the other weights
 come from), ``changed_weights`` (``sha256``, and name -> shape) and ``adaptation``.
 
-Here is the form alone; :func:`subemb.models.load.load_compact` makes a model of it.
+This module knows the form alone; :func:`subemb.models.load.load_compact` makes a model of it.
 """
 
 import hashlib
@@ -29,9 +29,9 @@ WEIGHTS_FILE = "changed_weights.safetensors"
 
 @dataclass(frozen=True)
 class CompactFolder:
-    """What was read from a compact folder, checked in itself."""
+    """What was read from a compact folder, checked to be consistent."""
 
-    compressed: Compressed
+    compressed: Compressed  # the table
     weights: dict[str, torch.Tensor]  # changed ones, float32, by name in the network
     model: dict[str, Any] | None  # what it was made of, as models.model.describe; None if that is not said
     facts: dict[str, Any]  # how it was trained, JSON types; {} if nothing is known
@@ -45,10 +45,10 @@ def save(
     adaptation: Mapping[str, Any] | None = None,
     **facts: Any,
 ) -> Path:
-    """Write a compressed table and what was trained besides; :func:`read` reads it. Returns the folder.
+    """Write a compressed table and the other weights that were trained; :func:`read` reads it. Returns the folder.
 
-    model: what it was made of, as models.model.describe. weights: the network's changed ones by name, None if it was not
-    trained. adaptation: how it was. facts: JSON values kept beside it. Raises InputError as storage.save does.
+    model: what it was made of, as models.model.describe. weights: the changed weights of the network by name, None if nothing was
+    trained. adaptation: how it was trained. facts: JSON values kept beside it. Raises InputError as storage.save does.
     """
     folder = Path(folder)
     if weights is None:

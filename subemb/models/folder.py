@@ -33,7 +33,7 @@ def has_tokenizer(folder: Path) -> bool:
 
 
 def state_of(folder: Path) -> tuple[tuple, ...]:
-    """Equal as long as no file of a folder, or of a folder directly in it, has another name, size or time of change.
+    """Stays equal until a file in a folder, or in a folder directly below it, has another name, size or time of change.
 
     Links are followed: the files of the Hugging Face cache are links to where the content lies. Raises OSError.
     """

@@ -1,7 +1,7 @@
 """Models from the Hugging Face hub: what the local cache holds, whether an id is valid, and downloading one.
 
 Only what subemb reads is fetched: configs, tokenizer files and safetensors; never pickled weights, never code. The last section
-is for data sets too, which are fetched alike.
+serves data sets too, which are fetched in the same way.
 """
 
 import errno
@@ -99,7 +99,7 @@ def cached_models(cache_dir: Path | None = None) -> list[CachedModel]:
 def cached_snapshot(name: str, revision: str | None = None, cache_dir: Path | None = None) -> Path | None:
     """Folder of a cached model, or None if it is not there or not complete; its name is the commit.
 
-    Without a revision: ``main`` as last seen, else the newest that is complete. Raises ModelError for what is no revision.
+    Without a revision: ``main`` as last seen, else the newest that is complete. Raises ModelError for text that is not a revision.
     """
     from huggingface_hub import try_to_load_from_cache
 
@@ -115,7 +115,7 @@ def cached_snapshot(name: str, revision: str | None = None, cache_dir: Path | No
 
 
 def _snapshot_in(repository: "CachedRepoInfo") -> Path | None:
-    """Of a cached model ``main`` as last seen, else the newest snapshot that is complete."""
+    """The snapshot of a cached model: ``main`` as last seen, else the newest that is complete."""
     main = [repository.refs["main"]] if "main" in repository.refs else []
     newest_first = sorted(repository.revisions, key=lambda one: one.last_modified, reverse=True)
     folders = (one.snapshot_path for one in [*main, *newest_first] if _COMMIT.fullmatch(one.commit_hash))
@@ -158,7 +158,7 @@ def _is_complete(snapshot: Path) -> bool:
 class RemoteModel:
     """What a download would fetch."""
 
-    name: str
+    name: str  # its id
     revision: str  # as it was asked for: branch, tag or commit
     commit: str
     files: dict[str, int]  # path -> bytes
@@ -194,7 +194,7 @@ def look_up(
 
 
 def wanted_files(sizes: dict[str, int]) -> dict[str, int]:
-    """Of all files of a repository, those that subemb reads; shards only where there is no single weights file."""
+    """The files of a repository that subemb reads; shards only where there is no single weights file."""
     single = {path for path in sizes if _WEIGHTS.fullmatch(path)}
     has_main = "model.safetensors" in single or "0_Transformer/model.safetensors" in single
     weights = single if has_main else single | {path for path in sizes if _SHARDS.fullmatch(path)}

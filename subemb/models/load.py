@@ -43,7 +43,7 @@ def load(
 
     A folder that ``subemb compress`` or ``subemb adapt`` wrote gives the original with that table and its changed weights.
 
-    revision: of a hub model: branch, tag or commit. progress: of a download. local_only: never download.
+    revision: branch, tag or commit of a hub model. progress: for a download. local_only: never download.
     Raises ModelError with the reason and the remedy.
     """
     if not isinstance(name, str | os.PathLike):
@@ -117,7 +117,7 @@ def _open_folder(folder: Path, name: str, revision: str | None, is_listed: bool 
 
 @task(lane="download")
 def download_job(name: str, revision: str | None = None, progress: ProgressCallback | None = None) -> dict[str, str]:
-    """The job behind the Download button: fetch a hub model; ``name`` and ``revision`` (the commit) of what is now cached.
+    """The job behind the Download button: fetch a hub model. Returns ``name`` and ``revision`` (the commit) of what is now cached.
 
     Raises ModelError as :func:`subemb.models.hub.download` does, also if what came cannot be used; Cancelled.
     """
@@ -132,9 +132,9 @@ def download_job(name: str, revision: str | None = None, progress: ProgressCallb
 def load_compact(folder: str | os.PathLike, original: PretrainedModel | None = None) -> PretrainedModel:
     """The model of a compact folder, as :meth:`PretrainedModel.save_pretrained` or ``save_pretrained`` of a compressed table wrote it.
 
-    original: the model that it was made of, where it does not lie where it did.
+    original: the model that it was made of, if that is no longer where it was.
     Raises InputError for a damaged folder or weights that the original does not have, ModelError if the original is not at hand
-    or is another one now.
+    or has changed.
     """
     from .compact import read
 
@@ -194,7 +194,7 @@ def _check_belong(folder: Path, model: PretrainedModel, weights: "dict[str, torc
                 elsewhere = shapes_by_network(checkpoint.weights_folder, checkpoint.heads)
             known, found = elsewhere, spellings(name, elsewhere)
         if not known:
-            return  # nobody can tell before the network is loaded
+            return  # only loading the network can tell
         if not found:
             raise InputError(
                 f"{folder / WEIGHTS_FILE}: {model.name} has no weight {name}, here of shape {tuple(tensor.shape)}; it "

@@ -1,13 +1,13 @@
 """A language model seen from its token table, whatever it was loaded from and whatever was changed in it.
 
-A model is composed of parts, and every property below says which of them it asks:
+A model is composed of parts, and every property below asks one of them:
 
 - ``checkpoint``: what its files hold (or a table in memory);
 - ``embedding``: a layer that stands in for the table, made of ``compressed``;
 - ``weights``: other weights of the network that were trained;
 - ``device``: where its networks compute.
 
-The first alone is a model as its authors made it. Every other is made of an ``original``: its network is a copy of the
+A model as its authors made it has only the first. Every other model is made of an ``original``: its network is a copy of the
 original's in which a part was exchanged and the rest is shared. Opening a model reads JSON and safetensors headers; the table,
 tokenizer and network are read when first used, each once, whichever thread asks first.
 """
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class _Once(dict):
-    """Things by key, each made when first asked for, once, whichever thread asks.
+    """Values by key, each made once, when a thread first asks for it.
 
     >>> once = _Once()
     >>> once.take("a", lambda: 1), once.take("a", lambda: 2)
@@ -45,7 +45,7 @@ class _Once(dict):
         self._lock = threading.RLock()
 
     def take(self, key: Any, make: Callable[[], Any]) -> Any:
-        """The thing of this key, made if need be."""
+        """The value of this key, made if need be."""
         if key not in self:
             with self._lock:
                 if key not in self:
@@ -181,9 +181,9 @@ class PretrainedModel:
         return f"{self.original.identity}+{digest.hexdigest()[:16]}"
 
     def has_content_of(self, described: Mapping[str, Any]) -> bool:
-        """Whether its content is the one that was described, by :func:`describe`: ``identity``, ``source`` and ``revision``.
+        """Whether its content is what :func:`describe` once described, by ``identity``, ``source`` and ``revision``.
 
-        A folder may have been moved or renamed since, for its revision is a hash of what it holds.
+        A folder may have been moved or renamed since: its revision is a hash of what it holds.
         """
         moved = self.source == "folder" == described.get("source") and self.revision == described.get("revision")
         return moved or self.identity == described.get("identity")
@@ -192,7 +192,7 @@ class PretrainedModel:
 
     @property
     def table(self) -> "torch.Tensor":
-        """(V, D) float32 on the CPU, to be read only. With an ``embedding``, what it computes now, built anew at each call.
+        """(V, D) float32 on the CPU, to be read only. With an ``embedding``, what it computes now, rebuilt at each call.
 
         Raises ModelError if the file is cut off or has NaN or infinity.
         """
@@ -339,7 +339,7 @@ class PretrainedModel:
 
         With an ``embedding``, an output head that shares the table computes with it too.
         Raises ModelError (``unsupported``) if it cannot be built, or the checkpoint has no such head; InputError for a ``head`` if
-        the embedding was given without what it was made of, or a trainable copy was made with another.
+        the embedding was given without its compressed table, or if this is a trainable copy made with another head.
         """
         return self._networks.take(head, lambda: self._compose(head))
 
@@ -450,9 +450,9 @@ class PretrainedModel:
     def encode_ids(
         self, rows: Sequence[Sequence[int]], batch_size: int = 64, progress: ProgressCallback | None = None
     ) -> "np.ndarray":
-        """Sentence vectors (n, width) float32 of rows of token ids; of ``token_ids(sentences)`` the same as of the sentences.
+        """Sentence vectors (n, width) float32 of rows of token ids; those of ``token_ids(sentences)`` equal those of the sentences.
 
-        Raises InputError for rows that are no ids, ModelError if there is no network, Cancelled.
+        Raises InputError for rows that are not ids, ModelError if there is no network, Cancelled.
         """
         from .sentences import checked_rows, encode_by_length
 
@@ -479,7 +479,7 @@ class PretrainedModel:
 
     @property
     def _width(self) -> int:
-        """Of sentence vectors."""
+        """Width of sentence vectors."""
         model = self.sentence_model()
         return self.network().config.hidden_size if model is None else model.get_embedding_dimension()
 

@@ -1,6 +1,6 @@
 """The network around a token table: loading it quietly, copying it with other weights, and asking an architecture without any.
 
-The network of a sentence-transformers model and the tokenizer are loaded here too. What a model's own network is made of is
+The network of a sentence-transformers model and the tokenizer are loaded here too. Which parts a model's own network is made of is
 decided in :mod:`subemb.models.model`.
 """
 
@@ -54,7 +54,7 @@ def load_network(folder: Path, head: str | None = None) -> torch.nn.Module:
     """The network of a checkpoint folder in float32 and eval mode: ``AutoModel``, or the one with a ``head`` of HEADS.
 
     Raises ModelError (``unsupported``) if it cannot be built, or if the checkpoint does not hold that head: transformers would
-    make its weights up.
+    invent its weights.
     """
     import transformers
 
@@ -183,11 +183,11 @@ def exchange_weights(network: torch.nn.Module, weights: Mapping[str, torch.Tenso
 
 
 def freeze(module: torch.nn.Module, but: Iterable[torch.nn.Parameter] = ()) -> None:
-    """Let a module tree compute with frozen weights, ``but`` some, which stay the Parameters that they are.
+    """Freeze the weights of a module tree, except those in ``but``, which stay the Parameters that they are.
 
-    The frozen ones become Parameters of its own in the same memory, since other networks may hold the old ones and train them.
+    The frozen ones become new Parameters in the same memory, since other networks may hold the old ones and train them.
     """
-    # By the old ones' ids, so that tied weights stay tied; they are kept alive meanwhile, or an id could come twice.
+    # Found by the ids of the old ones, so that tied weights stay tied; ``old`` keeps those alive, or an id could be used twice.
     old = list(module.named_parameters(remove_duplicate=False))
     own = {id(parameter): parameter for parameter in but}
     for name, parameter in old:
@@ -198,7 +198,7 @@ def freeze(module: torch.nn.Module, but: Iterable[torch.nn.Parameter] = ()) -> N
 
 
 def exchange_network(sentence_model, network: torch.nn.Module) -> None:
-    """Let a sentence-transformers model run on another transformers network."""
+    """Make a sentence-transformers model run on another transformers network."""
     holder = sentence_model[0]
     # Its versions differ in the attribute that holds the network; ``auto_model`` reads it in all of them.
     name = next(name for name, child in holder.named_children() if child is holder.auto_model)

@@ -37,7 +37,7 @@ def encode_by_length(
     """
     if not is_whole(batch_size, 1):
         raise InputError(f"batch_size is {batch_size!r}; it must be a whole number of at least 1")
-    # Longest first: if memory does not suffice, that shows at once. A stable sort, so equal input gives equal batches.
+    # Longest first: if there is too little memory, that shows at once. A stable sort, so equal input gives equal batches.
     order = sorted(range(len(items)), key=lambda place: -len(items[place]))
     parts: list[np.ndarray] = []
     for start in range(0, len(order), batch_size):
@@ -53,7 +53,7 @@ def encode_by_length(
 
 
 def checked_rows(rows: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Token ids as lists of Python integers. Raises InputError for a negative id or what is none."""
+    """Token ids as lists of Python integers. Raises InputError for a negative id, or anything that is not an id."""
     result = []
     for place, row in enumerate(rows):
         try:
@@ -83,7 +83,7 @@ def padded(
 
 
 def padding_id(tokenizer, config) -> int:
-    """The id to pad with. Padded places are masked, so it is of no account: GPT-2 has none, and gets 0."""
+    """The id to pad with. Padded places are masked, so any id will do: GPT-2 has none, and gets 0."""
     return next((number for number in (tokenizer.pad_token_id, config.pad_token_id) if number is not None), 0)
 
 

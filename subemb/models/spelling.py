@@ -47,7 +47,7 @@ def scheme_of(definition: dict[str, Any]) -> str:
 
 
 def guess_scheme(tokens) -> str:
-    """The scheme by the marks that the tokens bear; for tokenizers that do not tell.
+    """The scheme, guessed from the marks on the tokens; for tokenizers that do not tell.
 
     >>> guess_scheme(["a", "##b"]), guess_scheme(["Ġa", "b"]), guess_scheme(["▁a", "b"]), guess_scheme(["a"])
     ('wordpiece', 'byte_bpe', 'sentencepiece', 'words')
@@ -121,7 +121,7 @@ def decode_token(raw: str, scheme: str) -> tuple[str, bool]:
             return decode_bytes(bytes.fromhex(match[1])), False
         return raw.replace("▁", " "), raw.startswith("▁")
     if scheme == "suffix":
-        # The mark is at the end of words, so where a word begins is not known; whole words are those that bear it.
+        # The mark is at the end of words, so where a word begins is not known; whole words are those with the mark.
         return (raw[:-4], True) if raw.endswith("</w>") and len(raw) > 4 else (raw, False)
     return raw, True
 
@@ -141,7 +141,7 @@ class TokenizerFacts(NamedTuple):
 
 
 def read_tokenizer(tokenizer) -> TokenizerFacts:
-    """Facts of a transformers tokenizer; those without a ``backend_tokenizer`` tell less and their marks are guessed."""
+    """Facts of a transformers tokenizer; those without a ``backend_tokenizer`` tell less, and their scheme is guessed."""
     ids = dict(tokenizer.get_vocab())
     special = frozenset(tokenizer.all_special_ids)
     added = {int(i): token for i, token in getattr(tokenizer, "added_tokens_decoder", {}).items()}
