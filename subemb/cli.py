@@ -21,7 +21,7 @@ BAD_INPUT, INTERRUPTED, READER_GONE = 2, 130, 141
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as every other error of the command."""
+    """Says what is wrong in one line, like every other error of the command."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(BAD_INPUT, f"{self.prog}: {message}; see {self.prog} --help\n")
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     try:
         code = given.function(given)
-        sys.stdout.flush()  # a reader that went away shows here, not in the interpreter's last words
+        sys.stdout.flush()  # a reader that went away shows here, and not when the interpreter ends
         return code
     except (KeyboardInterrupt, Cancelled):
         print("stopped", file=sys.stderr)

@@ -105,7 +105,7 @@ def run(
 
 
 def measured_run(model: "PretrainedModel", compressed: "Compressed", progress: ProgressCallback | None = None) -> Run:
-    """The summary of a compressed table that lies somewhere else, such as a saved folder: measured anew, all tokens alike."""
+    """The summary of a compressed table that lies somewhere else, such as a saved folder: measured again, all tokens alike."""
     started = time.perf_counter()
     quality = measure(model.table, compressed, None, progress, seed=compressed.settings.seed)
     return Run(
@@ -120,7 +120,7 @@ def measured_run(model: "PretrainedModel", compressed: "Compressed", progress: P
 
 
 def resolved(settings: CompressionSettings, model: "PretrainedModel", text: str | None) -> CompressionSettings:
-    """Settings with every automatic value, the digest of a counted text included: two texts must not share a key."""
+    """Settings with every automatic value, and the digest of a text whose tokens are counted: two texts must not share a key."""
     if settings.weights in ("counts", "sqrt_counts") and settings.text_digest is None and text:
         from .codec.weights import text_digest
 
@@ -137,7 +137,7 @@ def estimate_run_seconds(settings: CompressionSettings, vocabulary: int, dim: in
 
 
 def neighbour_queries(vocabulary: int) -> int:
-    """Of how many tokens the neighbours are compared."""
+    """How many tokens are asked for their neighbours."""
     return min(vocabulary, NEIGHBOUR_SAMPLE if vocabulary <= 100_000 else NEIGHBOUR_SAMPLE_LARGE)
 
 
@@ -194,7 +194,7 @@ def reconstruction_of(key: str) -> "torch.Tensor":
 
 
 def _tensors_stamp(folder: Path) -> tuple[Stamp | None, ...]:
-    """Equal as long as the tensors of a run are the same files."""
+    """Stays equal as long as the tensors of a run are the same files."""
     return tuple(stamp_of(path) for path in sorted(folder.glob("*.safetensors")))
 
 

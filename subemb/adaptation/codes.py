@@ -1,11 +1,11 @@
-"""Codes that the network notices least: where codewords are put, and which of them each token gets, by how the output moves.
+"""Codes whose errors the network notices least: codewords are placed, and given to tokens, by how much the output moves.
 
-Plain k-means takes all axes as equal, and so minimises an error that the network may not notice. Here an error r of one token's
+Plain k-means treats all axes alike, and so minimises an error that the network may not notice. Here an error r of one token's
 embedding costs r^T S r with the **sensitivity** S = E[g g^T], where g is the derivative of v . z by that embedding, v the sentence
 vector and z a random direction: a Fisher information (its diagonal alone: weighted low-rank factorisation, Hsu et al., ICLR 2022,
 arXiv 2207.00112). :func:`sensitivity` measures S; its diagonal stretches the axes in which k-means starts; then
 :func:`joint_codes` uses the whole matrix, so that subspaces make up for each other. The network notices other things once its table
-is compressed, so :func:`sensitive_codes` measures S again there, and goes on from the codes it has.
+is compressed, so :func:`sensitive_codes` then measures S again, and goes on from the codes it has.
 
 Choosing codes together: the error of a token is (x - y)^T M (x - y) for its vector x, its reconstruction y and a (D, D) matrix M.
 With M diagonal every subspace is on its own; else its codes and codebook are found while the others stay as they are, one subspace
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 ROWS = 2000  # sentences on which sensitivities are measured
 COUNT_POWER = 0.75  # a token weighs (count + 1) to this power
 BETWEEN_AXES = 0.9  # how much of S off its diagonal counts
-ROUNDS = 2  # of measuring S again with the compressed table in the network, and choosing codes by that
+ROUNDS = 2  # how often S is measured again, with the compressed table in the network, and codes are chosen by it
 LONGEST_MEASURING = 0.1  # share of a time budget that one measurement of S may take
 LONGEST_SEARCH = 0.25  # share of a time budget after which no round begins
 SWEEPS = 10  # over all subspaces, at most
@@ -51,8 +51,8 @@ def sensitivity(
     progress: ProgressCallback | None = None,
     seconds: float | None = None,
 ) -> torch.Tensor:
-    """S, (D, D) float32 with a diagonal of mean 1, measured on at most ROWS of the rows of token ids. The identity where nothing
-    moves the output. seconds: after which no further rows are read."""
+    """S, (D, D) float32 with a diagonal of mean 1, measured on at most ROWS of the rows of token ids. The identity if nothing
+    moves the output. seconds: after so long no more rows are read."""
     started = time.perf_counter()
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(rows), generator=generator)[:ROWS].tolist()
@@ -90,7 +90,7 @@ def sensitivity(
 
 
 class Metric:
-    """M, taken apart for the subspaces. matrix: (D, D), symmetric, positive definite. widths: d_i, adding up to D."""
+    """M, cut into the parts that each subspace needs. matrix: (D, D), symmetric, positive definite. widths: d_i, adding up to D."""
 
     def __init__(self, matrix: torch.Tensor, widths: Sequence[int]):
         self.matrix = matrix
@@ -129,7 +129,7 @@ def _chunks(count: int) -> Iterator[slice]:
 
 
 def looked_up(codes: torch.Tensor, books: Sequence[torch.Tensor]) -> torch.Tensor:
-    """(n, D) of (n, f) codes."""
+    """The vectors (n, D) that (n, f) codes stand for."""
     return torch.cat([book[codes[:, axis]] for axis, book in enumerate(books)], 1)
 
 
@@ -162,8 +162,8 @@ def joint_codes(
     """Codes and codebooks with a lower error: (V, f) int64, f tensors (Q, d_i), and the errors, that of the start first.
 
     table: (V, D) float32. codes: (V, f), to begin with. books: f codebooks (Q, d_i). weights: (V,), of the tokens.
-    unique: no two tokens have the same tuple; none have in ``codes``. deadline: by ``time.perf_counter``, after which no sweep is
-    begun, but for the first. Raises Cancelled.
+    unique: no two tokens may have the same tuple; in ``codes`` none have. deadline: by ``time.perf_counter``; after it no sweep
+    begins, except the first. Raises Cancelled.
     """
     codes, books = codes.long().clone(), [book.clone() for book in books]
     apart, rng = table - looked_up(codes, books), np.random.default_rng(seed)
@@ -202,7 +202,7 @@ def _means(targets: torch.Tensor, codes: torch.Tensor, weights: torch.Tensor, bo
 
 
 def metric_of(matrix: torch.Tensor, widths: Sequence[int]) -> Metric:
-    """S with what lies off the diagonal at BETWEEN_AXES of it, and no axis without any weight, which makes it definite."""
+    """S with everything off its diagonal reduced to BETWEEN_AXES, and some weight on every axis, which makes it definite."""
     diagonal = torch.diag(matrix.diagonal().clamp(min=1e-3))
     return Metric(BETWEEN_AXES * matrix + (1 - BETWEEN_AXES) * diagonal, widths)
 
@@ -220,11 +220,11 @@ def sensitive_codes(
     progress: ProgressCallback | None = None,
     seconds: float | None = None,
 ) -> "SubspaceCompressed":
-    """The table compressed anew with the same settings: tokens weigh (count + 1) ** COUNT_POWER, errors by what the output
-    notices of them.
+    """The table compressed again with the same settings: tokens weigh (count + 1) ** COUNT_POWER, errors as much as the output
+    moves with them.
 
     compressed: of the method ``cluster`` or ``product``. The result keeps its settings and what is stored; unique tuples stay
-    unique. seconds: the time budget, of which the search takes a part: see LONGEST_MEASURING and LONGEST_SEARCH.
+    unique. seconds: the time budget; the search takes a part of it: see LONGEST_MEASURING and LONGEST_SEARCH.
     """
     from dataclasses import replace
 

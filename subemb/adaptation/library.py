@@ -1,4 +1,4 @@
-"""The adaptations on this server, in whatever state: a folder in the cache each, which says how to go on whatever happens.
+"""The adaptations on this server, in whatever state. Each is a folder in the cache that holds all that is needed to go on.
 
 ``inputs.json`` is what is to be computed, ``facts.json`` an :class:`Adaptation` as it is now; beside them lies the last checkpoint, and
 at the end ``model/``, the compact folder.
@@ -27,7 +27,7 @@ def _write_inputs(folder: Path, inputs: dict[str, Any]) -> None:
     (folder / ADAPTATIONS.file).write_text(json.dumps(values), encoding="utf-8")
 
 
-#: Put in: the inputs, in JSON types. They are read by :func:`inputs_of`, which never drops hours of training for a damaged file.
+#: ``put`` takes the inputs, in JSON types. :func:`inputs_of` reads them: it never drops hours of training for a damaged file.
 ADAPTATIONS: Store[dict[str, Any]] = Store("adaptations", most=30, file="inputs.json", write=_write_inputs)
 _facts, _run_keys = Memory(60), Memory(60)
 
@@ -102,7 +102,7 @@ def write_facts(key: str, facts: Adaptation) -> None:
 
 
 def open_adapted(key: str, original: "PretrainedModel | None" = None) -> "PretrainedModel":
-    """The model of an adaptation that is over. original: where it is loaded already. Raises InputError, ModelError."""
+    """The model of an adaptation that is over. original: the original model, if it is loaded already. Raises InputError, ModelError."""
     from ..models.load import load_compact
 
     known = known_adaptation(key)

@@ -22,14 +22,13 @@ MOST_HELD_OUT = 1000
 
 @dataclass(frozen=True)
 class Material:
-    """objective: what is minimised. rows: all token ids that it reads, for counting tokens. lengths: (n,) tokens of each of the n
-    things that make up batches. scored: what is asked on the way, or None. learned: facts of what is learned from, JSON types."""
+    """Everything that the training reads."""
 
-    objective: "Objective"
-    rows: list[list[int]]
-    lengths: np.ndarray
-    scored: Scored | None
-    learned: dict[str, Any]
+    objective: "Objective"  # what is minimised
+    rows: list[list[int]]  # all token ids that it reads, for counting tokens
+    lengths: np.ndarray  # (n,) tokens of each of the n sentences or pairs that make up batches
+    scored: Scored | None  # what is scored on the way
+    learned: dict[str, Any]  # facts about what is learned from, JSON types
 
 
 def material_of(
@@ -39,8 +38,8 @@ def material_of(
     settings: AdaptationSettings,
     scored: PairSet | None,
 ) -> Material:
-    """Put together what belongs together. Nothing of what is scored is learned from; without a set to score, fine-tuning
-    holds a tenth of what it is given out. Raises InputError, ModelError as :func:`check_given` does, or if too little is left."""
+    """The material of one adaptation. What is scored is never learned from; without a set to score, fine-tuning sets a tenth of
+    what it is given aside. Raises InputError, ModelError as :func:`check_given` does, or if too little is left."""
     check_given(model, text, labelled, settings)
     if settings.objective in LABELLED:
         return _of_pairs(model, labelled, settings, scored)

@@ -1,9 +1,16 @@
-"""What distillation minimises: one class a kind of model. All learn from rows of token ids and a teacher, the original model.
+"""What an adaptation minimises: one class for each kind of distillation, and one for each kind of fine-tuning.
 
-Sentence vectors: 1 - cosine of the two vectors of a sentence, plus RELATION times the mean squared difference between the
-cosines of all pairs of sentences of a batch (relational distillation, Park et al., CVPR 2019, arXiv 1904.05068). On STS
-benchmark dev the second term is what brings the order of similarities back. The error of the last hidden states can be added; there
-it did not help.
+Distillation learns from rows of token ids and a teacher, the original model; :func:`distillation_for` chooses by the model.
+
+- :class:`SentenceVectors`: 1 - cosine of the two vectors of a sentence, plus RELATION times the mean squared difference between the
+  cosines of all pairs of sentences of a batch (relational distillation, Park et al., CVPR 2019, arXiv 1904.05068). On STS
+  benchmark dev the second term is what brings the order of similarities back.
+- :class:`MaskedWords`, :class:`PairClasses`: the probabilities of words at masks, or of the classes of pairs.
+
+Fine-tuning has no teacher, and the original is trained in the same way for comparison.
+
+- :class:`MaskedText`: the words of a text at masks.
+- :class:`GradedPairs`, :class:`LabelledPairs`: the order of graded pairs, or the labels of premises and hypotheses.
 """
 
 from collections.abc import Sequence
@@ -21,20 +28,20 @@ if TYPE_CHECKING:
     from ..models.model import PretrainedModel
     from .settings import AdaptationSettings
 
-RELATION = 100.0
-MASKED_SHARE = 0.15
-KEPT_BYTES = 2**28  # of teacher's sentence vectors, kept for the next time round
-SCALE = 20.0  # of cosines in the order loss, as its author has it
+RELATION = 100.0  # weight of the second term of sentence vectors
+MASKED_SHARE = 0.15  # of the tokens of a sentence
+KEPT_BYTES = 2**28  # of the teacher's sentence vectors, kept for the next pass
+SCALE = 20.0  # of cosines in the order loss, as its author chose it
 AS_MASK, AS_ANOTHER = 0.8, 0.1  # shares of the masked tokens that the network sees as the mask, and as a random token
 
 
 class Objective(Protocol):
-    """What a student minimises. head: of its network, of :data:`subemb.models.architectures.HEADS`, or None."""
+    """What a student minimises."""
 
-    head: str | None
+    head: str | None  # the head that its network needs, one of :data:`subemb.models.architectures.HEADS`, or None
 
     def loss(self, student: "PretrainedModel", places: Sequence[int], generator: torch.Generator) -> torch.Tensor:
-        """Mean loss of a batch. places: which of the rows or pairs. generator: of all that is random in it."""
+        """Mean loss of a batch. places: which of the rows or pairs. generator: the source of everything random in it."""
         ...
 
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -42,12 +49,12 @@ class Objective(Protocol):
         ...
 
     def load(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Take up what :meth:`tensors` gave."""
+        """Go on from what :meth:`tensors` gave."""
         ...
 
 
 class _Stateless:
-    """An objective without anything of its own to keep."""
+    """An objective that has nothing to keep in a checkpoint."""
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Nothing to keep."""
@@ -60,7 +67,7 @@ class _Stateless:
 def drawn_masks(ids: torch.Tensor, mask: torch.Tensor, special: Sequence[int], generator: torch.Generator) -> torch.Tensor:
     """Which of (n, length) tokens are masked, bool: each with probability MASKED_SHARE, at least one in a row that has any.
 
-    mask: 1 where a token is no padding. special: ids that never are.
+    mask: 1 where there is a token, 0 for padding. special: ids that are never masked.
     """
     never = torch.isin(ids, torch.tensor(special)) | (mask == 0)
     chances = torch.rand(ids.shape, generator=generator).masked_fill(never, 2.0)
@@ -79,8 +86,8 @@ def distillation_for(teacher: "PretrainedModel", rows: Sequence[Sequence[int]], 
 
 
 def distilled_head(teacher: "PretrainedModel") -> str | None:
-    """Whose probabilities are distilled, ``masked`` or ``classifier``; None for sentence vectors, of encoders and of whatever its
-    authors made for sentence-transformers, even where it began as a masked language model."""
+    """The head whose probabilities are distilled, ``masked`` or ``classifier``. None for sentence vectors: of encoders, and of every model
+    made for sentence-transformers, even if it began as a masked language model."""
     if teacher.is_sentence_model:
         return None
     if teacher.has_head("masked") and teacher.tokenizer.mask_token_id is not None:
@@ -89,7 +96,7 @@ def distilled_head(teacher: "PretrainedModel") -> str | None:
 
 
 class SentenceVectors:
-    """The teacher's sentence vectors and their cosines. head: None, the network has none."""
+    """The teacher's sentence vectors and their cosines."""
 
     head = None
 
@@ -123,11 +130,11 @@ class SentenceVectors:
         return vectors
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """What a checkpoint holds: the same sentence in another batch has other last digits."""
+        """What a checkpoint holds: computed again in another batch, a sentence's vector would have other last digits."""
         return {} if self._kept is None else {"kept": self._kept, "known": self._known}
 
     def load(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Take up what :meth:`tensors` gave."""
+        """Go on from what :meth:`tensors` gave."""
         if tensors:
             self._kept, self._known = tensors["kept"].to(self.teacher.device, copy=True), tensors["known"].bool()
 
@@ -246,7 +253,7 @@ def order_loss(cosines: torch.Tensor, gold: torch.Tensor) -> torch.Tensor:
 class LabelledPairs(_Stateless):
     """Cross-entropy of entailment labels, by the model's NLI classifier or by an entailment head on its sentence vectors.
 
-    model: the original. pairs: three-way, or two-way: then neutral and contradiction are one label, whatever the engine has.
+    pairs: three-way, or two-way: then neutral and contradiction are one label, whatever the engine has.
     entailment_head: frozen; for models without a classifier. rows: as for :class:`GradedPairs`; a classifier reads the texts.
     """
 

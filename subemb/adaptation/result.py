@@ -14,47 +14,39 @@ ORIGINAL, TUNED, COMPRESSED, ADAPTED = "original", "fine-tuned original", "compr
 
 @dataclass(frozen=True)
 class Adaptation:
-    """One finished adaptation, or one under way.
+    """One finished adaptation, or one under way."""
 
-    key: of what it computes. model: as :func:`subemb.models.model.describe`. compression: resolved settings of the table, JSON types.
-    settings: of the adaptation. text: ``name``, ``sentences`` (how many), ``digest``; name is ``vocabulary`` for sampled sequences;
-        of labelled pairs ``pairs`` too.
-    scored: what was scored on the way: ``name``, ``task`` (``similarity``, ``paraphrase``, ``entailment``, or ``masked`` for words held
-        out), ``pairs`` (how many; ``unit`` says of what), ``digest``, ``metric``; or None.
-    scores: side -> score x 100, of ``original``, ``fine-tuned original`` (after fine-tuning to the end), ``compressed`` and
-        ``adapted``; {} without a labelled set.
-    size: ``table_bytes`` (codebooks and codes), ``original_bytes`` (of the dense table), ``changed_parameters`` and
-        ``changed_bytes`` (weights of the network that were trained, float32), ``total_bytes`` (table and changed weights).
-    history: one dict per measured point: ``step``, ``seconds``, ``loss`` (mean since the point before), and with a labelled set
-        ``score`` (x 100) where it was scored.
-    steps: done; planned_steps: when the schedule ends. best_step: whose weights were kept. seconds: of training, all
-        sessions together; cpu_seconds likewise. reassigned: codes that differ from the start.
-    original_history: in fine-tuning, that of the original, which was trained alike.
-    state: ``running`` (or left behind by a crash), ``paused``, ``done``, ``stopped`` (by the visitor, with what there was), ``failed``.
-    message: why it ended early, for a person, or "".
-    """
-
-    key: str
-    model: dict[str, Any]
-    compression: dict[str, Any]
+    key: str  # of what it computes
+    model: dict[str, Any]  # as :func:`subemb.models.model.describe`
+    compression: dict[str, Any]  # resolved settings of the table, JSON types
     settings: AdaptationSettings
+    #: What is learned from: ``name`` (``vocabulary`` for sampled sequences), ``sentences`` (how many), ``digest``, and for labelled
+    #: pairs ``pairs``.
     text: dict[str, Any]
+    #: What is scored on the way: ``name``, ``task`` (``similarity``, ``paraphrase``, ``entailment``, or ``masked`` for words held out),
+    #: ``pairs`` (how many; ``unit`` says of what), ``digest``, ``metric``; or None.
     scored: dict[str, Any] | None = None
+    #: Side -> score x 100, of ``original``, ``fine-tuned original`` (after fine-tuning to the end), ``compressed`` and ``adapted``; {}
+    #: without a labelled set.
     scores: dict[str, float] = field(default_factory=dict)
+    #: ``table_bytes`` (codebooks and codes), ``original_bytes`` (of the dense table), ``changed_parameters`` and ``changed_bytes``
+    #: (weights of the network that were trained, float32), ``total_bytes`` (table and changed weights).
     size: dict[str, Any] = field(default_factory=dict)
+    #: One dict per measured point: ``step``, ``seconds``, ``loss`` (mean since the point before), and ``score`` (x 100) where a
+    #: labelled set was scored.
     history: list[dict[str, int | float]] = field(default_factory=list)
-    steps: int = 0
-    planned_steps: int = 0
-    best_step: int = 0
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    reassigned: int = 0
-    state: str = "running"
-    message: str = ""
-    threads: int = 0
+    steps: int = 0  # done
+    planned_steps: int = 0  # when the schedule ends
+    best_step: int = 0  # whose weights were kept
+    seconds: float = 0.0  # of training, all sessions together
+    cpu_seconds: float = 0.0  # of all processors, for the same work
+    reassigned: int = 0  # codes that differ from the start
+    state: str = "running"  # (or left behind by a crash), paused, done, stopped (by the visitor, with what there was), failed
+    message: str = ""  # why it ended early, for a person
+    threads: int = 0  # that torch computed with
     device: str = "cpu"
-    version: str = __version__
-    original_history: list[dict[str, int | float]] = field(default_factory=list)
+    version: str = __version__  # of subemb
+    original_history: list[dict[str, int | float]] = field(default_factory=list)  # in fine-tuning, that of the original
 
     @property
     def learned_from(self) -> str:
@@ -75,7 +67,7 @@ class Adaptation:
 
     @property
     def is_over(self) -> bool:
-        """Whether there is an adapted model; one that is paused or broken off can be taken up again."""
+        """Whether there is an adapted model. One that is paused or was broken off can go on."""
         return self.state in ("done", "stopped")
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,7 +76,7 @@ class Adaptation:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Adaptation":
-        """The inverse of :meth:`to_dict`. Raises InputError for another format or values that are none."""
+        """The inverse of :meth:`to_dict`. Raises InputError for another format or damaged values."""
         values = dict(values)
         if values.pop("format", None) != FORMAT:
             raise InputError("this adaptation was written by another version of subemb; run it again")

@@ -16,9 +16,9 @@ _BATCH = 64
 
 
 class Scored(Protocol):
-    """Something that models are asked. facts: JSON types; see :attr:`Adaptation.scored`."""
+    """Something that models are scored on."""
 
-    facts: dict[str, Any]
+    facts: dict[str, Any]  # JSON types; see :attr:`Adaptation.scored`
 
     def score(self, side: "PretrainedModel") -> float:
         """x 100; higher is better."""
@@ -37,7 +37,7 @@ class PairScore:
 
 
 class MaskedWordScore:
-    """How many of the masked tokens are filled in as they stood there, x 100: the same masks for every model.
+    """The share of masked tokens that are guessed right, x 100; the masks are the same for every model.
 
     rows: token ids of sentences that nobody learns from. name: what they are, in words. digest: of their text.
     """

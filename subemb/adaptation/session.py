@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from ..evaluate.data.pairs import PairSet
     from ..models.model import PretrainedModel
 
-_ALIKE = "alike."  # in front of the names of the original's training in a checkpoint
+_ALIKE = "alike."  # in a checkpoint, in front of all names that belong to the training of the original
 _FLOPS = 1.3e11  # floating-point operations a second
 _TOKENS = 16  # of a sentence
-_COMPRESSIONS = 4  # choosing codes together takes as long as so many
+_COMPRESSIONS = 4  # choosing codes together takes as long as this many compressions
 # Multiplications and additions for every weight and token: to read, to pass a gradient back to the embeddings, and to the weights.
 _READ, _BACK, _WEIGHTS = 2, 2, 2
 
@@ -57,13 +57,14 @@ def adapt(
     With ``objective="masked"``, ``"similarity"`` or ``"entailment"`` it is fine-tuned instead, and so is a copy of the original, for as
     many steps on the same batches: ``facts["scores"]`` has both.
 
-    model: the original, which is the teacher and is not changed. compressed: of its table, by a method with codebooks.
+    model: the original, which is the teacher and is not changed. compressed: made of its table, by a method with codebooks.
     text: sentences to learn from, without labels; None draws token sequences from the vocabulary.
     labelled: pairs to learn from, for the objectives similarity and entailment.
     settings: or its fields by name, such as ``seconds=300, seed=0``; see :class:`AdaptationSettings`.
     scored: a labelled set whose score is followed, and by which the best weights are kept. Its sentences are taken out of the text,
-        and pairs with one of them out of ``labelled``. Fine-tuning without one holds a tenth of what it is given out, and scores that.
-    folder: for checkpoints: the same call with the same folder goes on where the last one stopped.
+        and pairs that have one of them out of ``labelled``. Without a set, fine-tuning sets a tenth of what it is given aside and
+        scores that.
+    folder: for checkpoints. The same call with the same folder goes on where the last one stopped.
 
     Returns a model with the new table, changed weights and ``facts`` (an :class:`Adaptation` as a dictionary).
     Raises InputError for what cannot be adapted, ModelError if the model has no network, Cancelled.
@@ -98,7 +99,7 @@ def check_adaptable(model: "PretrainedModel", compressed: "Compressed") -> None:
 
 
 class Session:
-    """The state of one adaptation: a Trainer, in fine-tuning one of the original too, and what is known about the start.
+    """The state of one adaptation: a Trainer, in fine-tuning a second one for the original, and what is known about the start.
 
     See :func:`adapt`.
     """
@@ -118,14 +119,14 @@ class Session:
         self.model, self.start, self.text, self.settings = model, compressed, text, settings
         self.given_scored, self.folder, self.key, self.labelled = scored, folder, key, labelled
         self.trainer: Trainer | None = None
-        self.alike: Trainer | None = None  # of the original
+        self.alike: Trainer | None = None  # of the original, trained in the same way
         self.scores: dict[str, float] = {}
         self._material: Material | None = None
-        self._placed = model  # where it is computed
+        self._placed = model  # the same model on the device that computes
 
     @property
     def reassigns(self) -> bool:
-        """Whether codes are found anew: asked for, and possible with this method."""
+        """Whether codes are chosen again before training: if asked for, and possible with this method."""
         return self.settings.reassigns(self.start.settings.method)
 
     def run(self, progress: ProgressCallback | None = None) -> None:
@@ -139,7 +140,7 @@ class Session:
             self._placed = self.model.on_device(device)
 
     def open(self, progress: ProgressCallback | None = None) -> None:
-        """Build the trainers, and take up the last checkpoint if there is one."""
+        """Build the trainers, and go on from the last checkpoint if there is one."""
         with enough_memory(self.settings):
             self._open(progress)
 
@@ -175,7 +176,7 @@ class Session:
         if kept is not None:
             self._restore(tensors, facts)
         else:
-            self.save()  # whatever happens next, codes need not be found again
+            self.save()  # whatever happens next, codes need not be searched again
 
     @property
     def _own_seconds(self) -> float | None:
@@ -185,7 +186,7 @@ class Session:
 
     @cached_property
     def _made_of(self) -> str:
-        """A digest of all that decides the result; a checkpoint of anything else is not gone on with."""
+        """A digest of everything that decides the result. A checkpoint with another digest belongs to another adaptation."""
         settings = self.settings.to_dict()
         del settings["device"]
         given = [None if part is None else part.digest for part in (self.text, self.labelled, self.given_scored)]
@@ -231,7 +232,7 @@ class Session:
             self.alike.restore(alike, facts["alike"])
 
     def train(self, save: Callable[[], None], progress: ProgressCallback | None = None) -> None:
-        """Every step that is left, in fine-tuning those of the original too. save: called again and again; see Trainer.run.
+        """Do every step that is left, in fine-tuning those of the original too. save: called now and then; see Trainer.run.
 
         Raises Cancelled after saving, InputError.
         """
@@ -248,7 +249,7 @@ class Session:
         self.alike.run(save, part_of(progress, 0.5, 1.0))
 
     def _start_of(self, tensors: dict[str, torch.Tensor]) -> "SubspaceCompressed":
-        """Where training began, for tuples that are to stay distinct: the codes of the checkpoint are as good."""
+        """The table that training began with; the codes of the checkpoint serve as its codes."""
         codes = tensors["student.codes"]
         return replace(self.start, codes=codes if codes.dtype == torch.uint8 else codes.int(), history=[], info={})
 
@@ -342,7 +343,7 @@ def steps_seconds(settings: AdaptationSettings, model: "PretrainedModel", compre
     if settings.is_fine_tuning:
         each += _READ + _BACK + _WEIGHTS  # the original, whose whole table is trained
     elif distilled_head(model) is not None:
-        each += _READ  # the teacher, who else reads a text once
+        each += _READ  # the teacher, which otherwise reads a text once
     token = ((model.parameters or 0) - model.num_tokens * model.dim) / _FLOPS
     seconds = settings.steps * settings.batch_size * _TOKENS * each * token
     if settings.reassigns(compression.method):

@@ -28,10 +28,10 @@ def device_for(name: str) -> "torch.device":
 
 @dataclass(frozen=True)
 class Choice:
-    """One value of a setting. title: for a list. help: what it means, for a person who has not read the paper."""
+    """One value of a setting."""
 
-    title: str
-    help: str
+    title: str  # for a list
+    help: str  # what it means, for a person who has not read the paper
 
 
 OBJECTIVES = {
@@ -59,7 +59,7 @@ OBJECTIVES = {
         "many steps on the same batches, so that the comparison is fair.",
     ),
 }
-#: Objectives without a teacher; the original is trained alike. Those of pairs read labels.
+#: Objectives without a teacher; the original is trained in the same way. Those in LABELLED read labelled pairs.
 FINE_TUNING = ("masked", "similarity", "entailment")
 LABELLED = ("similarity", "entailment")
 TRAINED = {
@@ -80,9 +80,9 @@ MOST_STEPS = 10_000_000
 class AdaptationSettings(Settings):
     """Frozen settings of one adaptation; they validate themselves. Raises InputError naming the value and the limit.
 
-    In fine-tuning the original is trained alike: its whole table in place of the codebooks, at ``network_rate``. With ``steps``, equal
-    settings give equal results on the CPU with equally many threads; with ``seconds``, the number of steps is planned from their speed,
-    again and again. (What did not pay on STS benchmark dev is not here: codes that follow the gradient during the training, the error of
+    In fine-tuning the original is trained in the same way: its whole table in place of the codebooks, at ``network_rate``. With ``steps``, equal
+    settings give equal results on the CPU with equally many threads; with ``seconds``, the number of steps follows from their
+    speed, and is planned again now and then. (What did not pay on STS benchmark dev is not here: codes that follow the gradient during the training, the error of
     hidden states beside that of sentence vectors, tokens of the sentences exchanged for others.)
     """
 
@@ -168,7 +168,7 @@ class AdaptationSettings(Settings):
     )
 
     def check(self) -> None:
-        """Steps take the place of seconds; one of them there must be."""
+        """Steps take the place of seconds; one of the two is needed."""
         if self.steps is not None:
             object.__setattr__(self, "seconds", None)
         elif self.seconds is None:
@@ -180,5 +180,5 @@ class AdaptationSettings(Settings):
         return self.objective in FINE_TUNING
 
     def reassigns(self, method: str) -> bool:
-        """Whether codes are found anew before training: asked for, and possible with this method of compression."""
+        """Whether codes are chosen again before training: if asked for, and possible with this method of compression."""
         return self.reassign and METHODS[method].can_be_reassigned

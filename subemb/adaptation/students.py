@@ -20,16 +20,15 @@ _NORM = re.compile(r"norm|ln_", re.IGNORECASE)
 
 
 class _Student:
-    """What both students have: ``model``, and what of it is trained. codebooks: of the table, or the table itself; weights: by
-    their names in ``model.network(head)``."""
+    """What both students have: a model, and the parameters of it that are trained."""
 
-    model: "PretrainedModel"
-    head: str | None
-    codebooks: list[torch.nn.Parameter]
-    weights: dict[str, torch.nn.Parameter]
+    model: "PretrainedModel"  # encodes and predicts with the parameters as they are now
+    head: str | None  # of its network
+    codebooks: list[torch.nn.Parameter]  # of the table, or the table itself
+    weights: dict[str, torch.nn.Parameter]  # the others, by their names in ``model.network(head)``
 
     def _train(self, codebooks: Iterable[torch.nn.Parameter], names: Iterable[str]) -> None:
-        """Freeze the network, these apart. The original has most of its weights too, and keeps them as they are."""
+        """Freeze the network except these. The original shares most of the weights, and keeps them as they are."""
         network = self.model.network(self.head)
         own = dict(network.named_parameters(remove_duplicate=False))
         self.codebooks, self.weights = list(codebooks), {name: own[name] for name in names}
@@ -41,7 +40,7 @@ class _Student:
             parameter.requires_grad_(True)
 
     def load(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Take up what ``tensors`` gave, in place."""
+        """Go on from what ``tensors`` gave, in place."""
         own = self.tensors()
         with torch.no_grad():
             for name, value in tensors.items():
@@ -51,8 +50,8 @@ class _Student:
 class Student(_Student):
     """The compressed model under training.
 
-    model: encodes and predicts with what is trained now. layers: where its network looks tokens up, the first holding the
-    codes of all. codebooks, weights: what is trained; weights by their names in ``model.network(head)``."""
+    layers: where its network looks tokens up; the first one holds the codes of all.
+    """
 
     def __init__(
         self, original: "PretrainedModel", compressed: "SubspaceCompressed", head: str | None, settings: AdaptationSettings
@@ -105,7 +104,7 @@ class Student(_Student):
 
 
 class OriginalStudent(_Student):
-    """The original under training, to be compared with: its whole table where the other has codebooks, the same other weights."""
+    """The original under training, for comparison: its whole table in place of codebooks, and the same other weights."""
 
     def __init__(self, original: "PretrainedModel", head: str | None, settings: AdaptationSettings):
         self.head = head

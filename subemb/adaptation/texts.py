@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..models.model import PretrainedModel
 
 LONGEST = 400  # characters of a line beyond which it is cut into sentences
-FEWEST = 8
+FEWEST = 8  # sentences, or pairs, to learn from
 VOCABULARY = "vocabulary"
 _NEVER_DRAWN = ("special", "unused", "padding row")  # kinds of tokens
 _END = re.compile(r"(?<=[.!?…。！？])\s+")
@@ -25,15 +25,11 @@ _END = re.compile(r"(?<=[.!?…。！？])\s+")
 
 @dataclass(frozen=True)
 class Text:
-    """Sentences without labels.
+    """Sentences without labels. Raises InputError if there are fewer than FEWEST."""
 
-    name: the file's, or what a page calls it. sentences: each once, in their order. skipped: how many were left out because they
-    occurred before. Raises InputError if fewer than FEWEST are left.
-    """
-
-    name: str
-    sentences: tuple[str, ...]
-    skipped: int = field(default=0, compare=False)
+    name: str  # the file's, or what a page calls it
+    sentences: tuple[str, ...]  # each once, in their order
+    skipped: int = field(default=0, compare=False)  # how many were left out because they occurred before
 
     def __post_init__(self):
         object.__setattr__(self, "sentences", tuple(self.sentences))
@@ -51,7 +47,7 @@ class Text:
         return hashlib.sha256("\0".join(self.sentences).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     def without(self, held_out: "PairSet | None") -> "Text":
-        """The same without any sentence of a labelled set: nobody learns what they are asked afterwards."""
+        """The same without any sentence of a labelled set, so that no model learns from what it is scored on."""
         if held_out is None:
             return self
         taken = {plain(sentence) for part in (held_out.first, held_out.second) for sentence in part}
@@ -83,7 +79,7 @@ def one_text(parts: Sequence[Text]) -> Text:
 def read_text(content: str | bytes, name: str) -> Text:
     """One sentence a line; a line of over LONGEST characters is cut where sentences end.
 
-    Raises InputError for bytes that are no UTF-8 or UTF-16 text, or too few sentences.
+    Raises InputError for bytes that are not UTF-8 or UTF-16 text, or for too few sentences.
     """
     text = decoded(content, name) if isinstance(content, bytes) else content
     lines = text.replace("\0", " ").splitlines()
@@ -114,7 +110,7 @@ def text_of_pairs(pairs: "PairSet") -> Text:
 
 
 def sampled_rows(model: "PretrainedModel", count: int, seed: int = 0) -> list[list[int]]:
-    """Rows of token ids that read like nothing, but use the vocabulary as texts do: for adapting without any text.
+    """Rows of token ids that make no sense, but use the vocabulary as texts do: for adapting without any text.
 
     A row has 4 to 24 tokens between the special tokens that the tokenizer puts around a text. Words come by their estimated
     frequency to the power 0.75, so that rare ones are seen too; word pieces that continue a word only follow a word or a piece.
@@ -154,7 +150,7 @@ def _frame(model: "PretrainedModel") -> tuple[list[int], list[int]]:
 
 
 def rows_of(model: "PretrainedModel", text: Text | None, sample: int, seed: int) -> list[list[int]]:
-    """What is learned from, as rows of token ids. Raises InputError if nothing of it has a token."""
+    """What is learned from, as rows of token ids. Raises InputError if too few sentences have tokens."""
     if text is None:
         return sampled_rows(model, sample, seed)
     rows = [row for row in model.token_ids(text.sentences) if row]

@@ -1,4 +1,4 @@
-"""The training loop: steps, checkpoints, scores on the way, the best weights kept. It can stop anywhere and go on as if it had not.
+"""The training loop: steps, checkpoints, scores on the way, the best weights kept. It can stop anywhere and go on as if it had never stopped.
 
 A checkpoint is one safetensors file whose header holds the facts (step, history, best score). Nothing is ever pickled.
 """
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 POINTS = 100  # of the curve
 SCORINGS = 6  # of the labelled set on the way
-TIMED_STEPS = 8  # from whose speed the number of steps is planned first; the first is not counted
-PLANNINGS = 20  # how often that is done again
+TIMED_STEPS = 8  # whose speed gives the first plan of the number of steps; the first of them is not counted
+PLANNINGS = 20  # how often it is planned again
 WARM_UP = 0.05  # of all steps
 POOL = 20  # batches that are sorted by length together
 FIRST_CHECKPOINT = 1.0  # seconds after the start, so that an adaptation can soon be stopped and kept
 CHECKPOINT_SECONDS = 15.0  # the interval between two doubles until it is this long
 SAVING_SHARE = 10.0  # least seconds between two checkpoints, for each second that writing one takes
-LONGEST_OVERRUN = 1.25  # times the time budget, where the machine turns out slower than it was
+LONGEST_OVERRUN = 1.25  # times the time budget, if the machine becomes slower
 STATE_FILE = "state.safetensors"
 FORMAT = 2  # of checkpoints
 
@@ -43,10 +43,10 @@ Score = Callable[["PretrainedModel"], float]
 class Trainer:
     """One adaptation in memory.
 
-    student: what is trained; its network has the head of the ``objective``. lengths: (n,) tokens of each thing that the objective
-    reads, to put those of like length together.
-    score: gives a labelled set's score x 100 of a model; higher is better, and the best weights are kept by it. None: the last.
-    table_rate: highest learning rate of the table. spent: seconds, and CPU-seconds, of the budget that are gone already.
+    student: what is trained; its network has the head of the ``objective``. lengths: (n,) tokens of each sentence or pair that
+    the objective reads, so that batches hold those of similar length.
+    score: a model's score x 100 on a labelled set; higher is better, and the weights that score best are kept. None: the last.
+    table_rate: highest learning rate of the table. spent: seconds, and CPU-seconds, of the budget that are used up already.
     series: put in front of the names of the values that are reported, to tell two trainings apart.
     """
 
@@ -86,16 +86,16 @@ class Trainer:
         return late or (self.planned > 0 and self.step >= self.planned)
 
     def run(self, save: Callable[[], None], progress: ProgressCallback | None = None) -> None:
-        """Train to the end. save: called every CHECKPOINT_SECONDS at least and when asked to stop.
+        """Train to the end. save: called about every CHECKPOINT_SECONDS, and when asked to stop.
 
-        Raises Cancelled when the callback says so, after saving; InputError if the loss is not a number any more.
+        Raises Cancelled when the callback says so, after saving; InputError if the loss is no longer a number.
         """
         if self.step == 0 and not self.history:
             self._point(None, self._scored(progress))
         stage = f"training the {self.series}" if self.series else "training"
         saved, interval = time.perf_counter(), FIRST_CHECKPOINT
         while not self.is_over:
-            # What is begun is finished before it stops, so that going on gives the same as no stop.
+            # A step or score is finished before it stops, so that going on gives the same as never stopping.
             self._one_step()
             values = {}
             if self.planned and (self.step % max(1, self.planned // POINTS) == 0 or self.is_over):
@@ -119,7 +119,7 @@ class Trainer:
         save()
 
     def _share(self) -> float:
-        """Of the work that is done, 0 to 1."""
+        """Share of the work that is done, 0 to 1."""
         budget = self.settings.seconds
         return min(1.0, self.seconds / budget if budget else self.step / self.planned)
 
@@ -155,7 +155,7 @@ class Trainer:
             self._plan(self.settings.seconds - self.seconds)
 
     def _plan(self, seconds_left: float) -> None:
-        """How many steps there will be, from the speed of the latest ones; now and then anew, since others use the machine too."""
+        """Plan the number of steps from the speed of the latest ones, and again now and then, since others use the machine too."""
         enough = max(TIMED_STEPS, self.planned // PLANNINGS)
         if len(self._timed) >= enough or (not self.planned and seconds_left <= 0):
             each = float(np.mean(self._timed[1:] or self._timed))
@@ -163,14 +163,14 @@ class Trainer:
             self._timed = []
 
     def _factor(self) -> float:
-        """Of the learning rates: up over the first steps, then down along a cosine."""
+        """Factor on the learning rates: up over the first steps, then down along a cosine."""
         if not self.planned:  # not known yet: the beginning
             return 0.02 * (self.step + 1)
         done = self.step / self.planned
         return max(1e-3, min(1.0, done / WARM_UP) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
 
     def _batch(self, step: int) -> list[int]:
-        """Places of the rows of a step: a new order each time round, sentences of like length together."""
+        """Places of the rows of a step: a new order in each pass, sentences of similar length together."""
         size = min(self.settings.batch_size, len(self._lengths))
         each = len(self._lengths) // size
         round_number, place = divmod(step, each)
@@ -189,7 +189,7 @@ class Trainer:
     def _scored(self, progress: ProgressCallback | None) -> float | None:
         if self.score is None:
             return None
-        with suppress(Cancelled):  # it is asked again after the score
+        with suppress(Cancelled):  # the next message, after the score, asks again
             report(progress, "scoring the labelled set", self._share())
         value = self.score(self.student.as_model())
         if value > self.best_score:
@@ -238,7 +238,7 @@ class Trainer:
         return tensors, facts
 
     def restore(self, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
-        """Take up a checkpoint of the same inputs and settings."""
+        """Go on from a checkpoint of the same inputs and settings."""
         parts: dict[str, dict[str, torch.Tensor]] = {"student": {}, "best": {}, "objective": {}, "optimizer": {}}
         for name, value in tensors.items():
             part, _, rest = name.partition(".")

@@ -21,8 +21,8 @@ class Case:
     """One row: how the table is compressed, and what is trained."""
 
     compression: CompressionSettings
-    train: str = "codebooks"
-    reassign: bool = True
+    train: str = "codebooks"  # as in AdaptationSettings
+    reassign: bool = True  # whether codes may change
 
 
 CASES = (

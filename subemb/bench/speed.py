@@ -1,7 +1,7 @@
 """Speed against a peer, measured in the same run: ratios travel from machine to machine better than seconds do.
 
 Both sides get the same table, the same number of threads and of k-means iterations, and all points; the sides alternate, so
-that whatever else the machine does falls on both, and medians are compared.
+that whatever else the machine does slows both down, and medians are compared.
 """
 
 import os
@@ -25,10 +25,10 @@ ITERATIONS = 10
 class Benchmark:
     """One comparison: ``compress(method, subspaces, codebook_size)`` against faiss PQ at the same f and Q = 2 ** bits."""
 
-    title: str
-    method: str
-    subspaces: int
-    bits: int
+    title: str  # for the report
+    method: str  # of subemb
+    subspaces: int  # f of both
+    bits: int  # log2 Q of both
 
     @property
     def codebook_size(self) -> int:

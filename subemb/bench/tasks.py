@@ -1,4 +1,4 @@
-"""What a model still can do on its compressed table, nothing trained: similarity and entailment against total bytes."""
+"""What a model can still do on its compressed table, nothing trained: similarity and entailment against total bytes."""
 
 import statistics
 from collections.abc import Sequence
@@ -26,11 +26,11 @@ CASES = (
 
 @dataclass(frozen=True)
 class Tasks:
-    """What the sides are scored on. similarity, entailment: labelled sets. head: of the entailment sets, or None to choose one."""
+    """What the sides are scored on."""
 
-    similarity: "Sequence[PairSet]" = ()
-    entailment: "Sequence[PairSet]" = ()
-    head: Any = None
+    similarity: "Sequence[PairSet]" = ()  # labelled sets
+    entailment: "Sequence[PairSet]" = ()  # labelled sets
+    head: Any = None  # the entailment head; None to choose one
 
     def scores(self, side: "PretrainedModel", progress: ProgressCallback | None = None) -> dict[str, float]:
         """By name of the set: Spearman's correlation, or accuracy, both x 100."""

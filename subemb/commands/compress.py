@@ -14,13 +14,13 @@ LARGEST_TEXT = 1 << 30  # bytes
 
 
 def add_compression(command: argparse.ArgumentParser) -> None:
-    """Declare the options; :func:`settings_of` reads them. All default to None: a command can tell whether they were given."""
+    """Declare the options; :func:`settings_of` reads them. All default to None, so that a command can tell which were given."""
     add_flags(command, CompressionSettings)
     command.add_argument("--text", type=Path, metavar="FILE", help="UTF-8 text whose tokens are counted for --weights")
 
 
 def given_options(given: argparse.Namespace) -> list[str]:
-    """The options of compression that a line has, as they are spelled; ``--seed`` alone asks for no compression."""
+    """The options of compression on a line, as they are spelled; ``--seed`` alone does not ask for compression."""
     found = given_flags(given, CompressionSettings)
     words = [flag_text(CompressionSettings, name, value) for name, value in found.items() if name != "seed"]
     return words if given.text is None else [*words, "--text"]
@@ -104,5 +104,5 @@ def run(given: argparse.Namespace) -> int:
 
 
 def check_output(folder: Path) -> None:
-    """Raise InputError if no compressed table can be saved in ``folder``: better before the work than after."""
+    """Raises InputError if no compressed table can be saved in ``folder``; called before the work rather than after it."""
     check_can_save(folder, "subspace_embedding.safetensors")

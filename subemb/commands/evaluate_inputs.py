@@ -1,4 +1,9 @@
-"""What a ``subemb evaluate`` line is about: the sides of a model that are compared, and the labelled sets that they are compared on."""
+"""What a ``subemb evaluate`` line is about: the sides of a model that are compared, and the labelled sets that they are compared on.
+
+
+The sides are the original and a compressed or adapted table, saved or made now; ``subemb adapt`` and ``export`` open saved results
+in the same way. The sets are files, hub data sets, or the demonstration set if neither is named.
+"""
 
 import argparse
 import re
@@ -30,11 +35,11 @@ COMPARED_HELP = (
 
 @dataclass(frozen=True)
 class Compared:
-    """The sides of a model, the original first, and the compressed table of the second (None if there is only the original)."""
+    """A model on its tables."""
 
-    model: "PretrainedModel"
-    compressed: "Compressed | None"
-    sides: "dict[str, PretrainedModel]"
+    model: "PretrainedModel"  # the original
+    compressed: "Compressed | None"  # the table of the second side; None if there is only the original
+    sides: "dict[str, PretrainedModel]"  # by name, the original first
 
     def to_dict(self) -> dict[str, Any]:
         """What was compared, JSON types."""
@@ -73,7 +78,7 @@ def open_compared(
     progress: ProgressCallback | None = None,
     check: Callable[["PretrainedModel"], object] | None = None,
 ) -> Compared:
-    """Load, and compress if that is asked for. check: raises if the model is not fit for the task, before the long work.
+    """Load, and compress if that is asked for. check: raises if the model does not suit the task; called before the long work.
 
     Raises InputError for options that do not go together, ModelError, Cancelled.
     """
@@ -104,7 +109,7 @@ def open_compared(
 
 
 def _sides_of_saved(folder: Path, model: "PretrainedModel", compressed: "Compressed") -> "dict[str, PretrainedModel]":
-    """Original and compressed; of what `subemb adapt` wrote, original and adapted: the table it began with is not kept."""
+    """Original and compressed; for what `subemb adapt` wrote, original and adapted: the table it began with is not kept."""
     from ..models.load import load_compact
     from ..tasks.sides import ADAPTED, ORIGINAL, sides_of
 
@@ -126,7 +131,7 @@ def _compressed(model: "PretrainedModel", settings, text: str | None, progress: 
 def open_saved(
     folder: Path, original: str | None = None, revision: str | None = None, progress: ProgressCallback | None = None
 ) -> "PretrainedModel":
-    """What `subemb compress` or `subemb adapt` saved, as a model. original: where its original lies now, if not where it did.
+    """What `subemb compress` or `subemb adapt` saved, as a model. original: where its original is now, if it has moved.
 
     Raises InputError, ModelError.
     """

@@ -1,4 +1,7 @@
-"""What the command line shows: a progress bar, and reports as plain text."""
+"""What several commands show: a progress bar, reports of models, runs and tokens, and what the reports of all evaluations share.
+
+The report of one kind of evaluation stands with its command.
+"""
 
 import math
 import signal
@@ -15,10 +18,10 @@ from ..evaluate.data.pairs import Skipped, skipped_text
 from ..evaluate.statistics import Interval
 from ..runs import NEIGHBOURS, Run
 
-BAR = 24
-REDRAW_SECONDS = 0.1
+BAR = 24  # characters of the progress bar
+REDRAW_SECONDS = 0.1  # at least, between two drawings
 LONGEST_LINE = 200  # characters of a sentence
-#: Said of the demonstration set, whose numbers are not to be quoted.
+#: What reports say about the demonstration set, whose numbers nobody should quote.
 DEMONSTRATION = "demonstration material that comes with subemb, not a benchmark; give your own with --data FILE"
 
 
@@ -29,7 +32,7 @@ class ProgressLine:
     """A progress callback that redraws one line of a terminal; without a terminal it draws nothing.
 
     While it is open, Ctrl-C is also remembered, and the work is asked to stop at its next message: an interrupt that arrives
-    inside a callback of compiled code is otherwise lost.
+    inside a callback of compiled code would otherwise be lost.
 
     >>> with ProgressLine(enabled=False) as progress:
     ...     progress(Progress("k-means", 0.5))
@@ -210,7 +213,7 @@ def scores_table(
 ) -> str:
     """One line a row: its labels, the value of every side, and the difference of every side from the first.
 
-    rows: labels, side -> value in natural units or None, side -> Interval as a dict. numbers: labels that are flush right.
+    rows: labels, side -> value in natural units or None, side -> Interval as a dict. numbers: places of the labels that are flush right.
     """
     sides = list(rows[0][1])
     others = sides[1:]

@@ -1,4 +1,5 @@
-"""Charts that the pages and the report share: what plotly.js draws, in words, and as a table. Neither Streamlit nor plotly here.
+"""Charts that the pages and the report share: what plotly.js draws, the same in words, and as a table. Nothing here imports Streamlit or
+plotly.
 
 A :class:`Chart` says what is drawn; the pages draw it in their look (``ui/widgets/charts.py``), the report in its own.
 """
@@ -18,7 +19,7 @@ SIDE_COLOURS = {"original": PALETTE[0], "compressed": PALETTE[1], "adapted": PAL
 _REFERENCE_DASHES = {"original": "dash", TUNED: "longdash", "compressed": "dot"}  # side -> line across at its score
 _FEW = 8  # subspaces that get a colour and a place in the legend each
 _FEW_POINTS = 80  # points that can be told apart, and are marked
-_DIGITS = 6  # of numbers in the table behind a chart
+_DIGITS = 6  # significant digits of numbers in the table behind a chart
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def error_chart(history: Sequence[dict[str, Any]]) -> Chart | None:
     totals = [entry["error"] for entry in rows]
     subspaces = len(rows[-1].get("per_subspace") or [])
     names = [f"subspace {i}" for i in range(subspaces)]
-    # An earlier stage may know nothing of subspaces.
+    # An earlier stage may not tell subspaces apart.
     parts = [found if len(found := entry.get("per_subspace") or []) == subspaces else [None] * subspaces for entry in rows]
     few = subspaces <= _FEW
     lines = [

@@ -1,4 +1,4 @@
-"""The commands that do again what has been done: for pages, reports and model cards."""
+"""The commands that repeat what was done: for pages, reports and model cards."""
 
 import re
 import shlex
@@ -9,7 +9,7 @@ from ..adaptation.settings import LABELLED, AdaptationSettings
 from ..base.plain import declared, to_flags
 from ..codec.settings import GIVEN, CompressionSettings
 
-#: Names that texts have which were not in a file: of the page's text area, and of a list in Python.
+#: Names of texts that were not in a file: from the page's text area, and from a list in Python.
 _NO_FILES = ("pasted", "the text")
 _FILE = re.compile(r".+\.[A-Za-z0-9]{1,8}")
 _SHORTENED = re.compile(r"(.+) and (\d+) more files")
@@ -18,7 +18,7 @@ _SHORTENED = re.compile(r"(.+) and (\d+) more files")
 def compress_command(model: str, revision: str | None, settings: CompressionSettings, output: str = "out") -> str:
     """``subemb compress`` with these settings. revision: of a Hugging Face model.
 
-    A counted text stands as FILE; weights that were given as numbers have no option, and are left out.
+    A text whose tokens were counted is written as FILE. Weights that were given as numbers have no option, and are left out.
 
     >>> compress_command("all-MiniLM-L6-v2", None, CompressionSettings("product", subspaces=8, codebook_size=61))
     'subemb compress all-MiniLM-L6-v2 --method product -f 8 -q 61 --weights vocabulary --seed 0 -o out'
@@ -73,10 +73,10 @@ def adapt_command(
 
 
 def given_files(name: str, task: str | None = None) -> tuple[list[str], str]:
-    """What a command names for a text or labelled pairs that go by ``name``: files, and what is to be said of them, or "".
+    """What a command says for a text or labelled pairs called ``name``: the files, and a note for the reader, or "".
 
-    task: of labelled pairs, ``similarity`` or another; None for a text. What was in no file stands as one that has to be
-    written.
+    task: of labelled pairs, ``similarity`` or another; None for a text. What was not in a file is named as one that has
+    to be written.
 
     >>> given_files("a.csv, b.txt")
     (['a.csv', 'b.txt'], '')

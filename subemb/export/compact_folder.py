@@ -52,7 +52,7 @@ def check_folder(folder: Path) -> None:
 def model_card(model: "PretrainedModel", adaptation: "Adaptation | None" = None, use: str = _USE) -> str:
     """The card: metadata that the hub reads, sizes, settings, measured scores, and how to use the folder.
 
-    Only what was measured is in it: without a scored set there are no scores. use: the section on using it, in markdown.
+    It holds only what was measured: without a scored set there are no scores. use: the section on using it, in markdown.
     """
     from huggingface_hub import EvalResult, ModelCardData
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: Files that hold weights in other forms, or code: none of them is copied.
 _LEFT_OUT = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack", ".ot", ".onnx", ".tflite", ".py", ".gguf")
 _FOLDERS_LEFT_OUT = ("onnx", "openvino", "coreml", ".git", ".cache")
-#: What the model card says of using it.
+#: What the model card says about using it.
 _USE = (
     "An ordinary checkpoint: the table in it is the reconstruction, as large as the original's, so that every tool opens it. "
     "The compact folder is what is small."
@@ -102,7 +102,7 @@ def _tied_names(model: "PretrainedModel", name: str) -> list[str]:
 
 
 def _copy_files(checkpoint: "Checkpoint", staging: Path) -> None:
-    """Everything but weights, code and what lies in hidden folders; links become files."""
+    """Copy everything except weights, code and hidden folders; links become files."""
     weights = set(checkpoint.weights_files)
     for source in sorted(checkpoint.folder.rglob("*")):
         inside = source.relative_to(checkpoint.folder)

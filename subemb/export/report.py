@@ -1,6 +1,6 @@
 """A finished run, and its adaptation, as one HTML page that can be handed on: charts, tables, settings, and how to do it again.
 
-What is in the report is decided here; ``report_template/`` has its text and its looks, ``charts.py`` its charts.
+This module decides what is in the report; ``report_template/`` holds its text and its look, ``charts.py`` its charts.
 """
 
 import importlib.metadata
@@ -29,7 +29,7 @@ from .charts import Chart, error_chart, loss_chart, score_chart
 from .command_lines import adapt_command, compress_command, given_files
 
 LONGEST_TABLE = 16  # rows; longer ones are folded
-Cell = Any  # of a table: a text or a number, or a pair of it and what stands in small print beside it
+Cell = Any  # of a table: a text or a number, or a pair of that and a remark in small print
 Card = tuple[str, str, str]  # name, value, remark
 Fact = tuple[str, str]  # name, text
 _PACKAGES = {"PyTorch": "torch", "transformers": "transformers", "safetensors": "safetensors"}
@@ -53,10 +53,10 @@ def html_report(
 ) -> str:
     """One self-contained HTML page, about 5 MB (the chart library is part of it); it needs no network and no server.
 
-    run: the compression. adaptation: of that run, or alone if the run is not kept any more. results: evaluations on labelled sets.
-    measured: whose quality the run tells: of the ``compressed`` table, or of the ``adapted`` one, where that was measured instead.
+    run: the compression. adaptation: of that run, or alone if the run is no longer kept. results: evaluations on labelled sets.
+    measured: which table the quality of the run belongs to: the ``compressed`` one, or the ``adapted`` one if that was measured instead.
     versions_used: name -> version; by default those of this installation. Equal arguments give an equal page.
-    Raises InputError without run and adaptation, or if the two are not about the same model.
+    Raises InputError without a run and an adaptation, or if the two belong to different models.
     """
     if run is None and adaptation is None:
         raise InputError("there is nothing to report: give a run, an adaptation, or both")
@@ -169,7 +169,7 @@ class ScoredSet:
     judged_by: str = ""  # what judged the pairs, in words
 
     def reference_of(self, side: str) -> str:
-        """The side that another is compared with: of the adapted one the fine-tuned original, where both were trained alike."""
+        """The side that ``side`` is compared with: for the adapted one, the fine-tuned original if both were trained in the same way."""
         if side == ADAPTED and TUNED in self.values and side not in self.differences:
             return TUNED
         return next(iter(self.values))
