@@ -1,6 +1,5 @@
 """What a ``subemb evaluate`` line is about: the sides of a model that are compared, and the labelled sets that they are compared on.
 
-
 The sides are the original and a compressed or adapted table, saved or made now; ``subemb adapt`` and ``export`` open saved results
 in the same way. The sets are files, hub data sets, or the demonstration set if neither is named.
 """
