@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from checkpoints import make_bert
 from entailment_models import made_pairs, make_classifier, train_quick_head
-from subemb.commands.evaluate_inputs import columns_of
 
 import subemb
 from subemb.base.plain import to_plain
 from subemb.base.progress import Progress
 from subemb.cli import main, parser
 from subemb.codec.loading import load as load_result
+from subemb.commands.evaluate_inputs import columns_of
 from subemb.commands.text import ProgressLine, scores_table
 from subemb.evaluate.data.pairs import LABELS
 from subemb.evaluate.data.read import read_pairs
