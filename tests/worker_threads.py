@@ -86,7 +86,8 @@ class WorkerThread:
         self._messages.put(packed(("started", number)))
         try:
             function, arguments = pickle.loads(data)
-            last = packed(("done", number, resolve(function)(**arguments, progress=progress)))
+            work = resolve(function)
+            last = packed(("done", number, getattr(work, "as_job", work)(**arguments, progress=progress)))
         except Cancelled:
             last = packed(("cancelled", number))
         except BaseException as error:

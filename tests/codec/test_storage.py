@@ -152,7 +152,7 @@ def test_a_full_disk_is_told_and_the_older_result_stays(saved, monkeypatch):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
 def test_a_device_that_is_really_full(tmp_path, monkeypatch):
     """Every write goes to /dev/full, which has no space: the same error as on a full disk."""
-    monkeypatch.setattr(storage.uuid, "uuid4", lambda: type("Name", (), {"hex": "staged"}))
+    monkeypatch.setattr("subemb.base.paths.uuid.uuid4", lambda: type("Name", (), {"hex": "staged"}))
     for name in (TENSORS_FILE, CONFIG_FILE):
         (tmp_path / f".{name}.staged").symlink_to("/dev/full")
     with pytest.raises(InputError, match="No space left on device"):

@@ -10,6 +10,9 @@ from subemb.jobs.task import task
 LIMIT = 60
 
 
+pytestmark = pytest.mark.usefixtures("worker_processes")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
