@@ -365,7 +365,7 @@ def _one_of(parts: tuple, value: Any, where: str) -> Any:
 
 
 def is_whole(value: Any, least: int, most: int | None = None) -> bool:
-    """Whether a value is a whole number within limits; True and False are none.
+    """Whether a value is a whole number within limits; True and False do not count.
 
     >>> is_whole(3, 1), is_whole(0, 1), is_whole(True, 1), is_whole(3.0, 1), is_whole(9, 1, 8)
     (True, False, False, False, False)

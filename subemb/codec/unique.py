@@ -284,7 +284,7 @@ def groups_of(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def linear_hash(codes: np.ndarray, without: Sequence[int] = (), salt: int = 0) -> np.ndarray:
-    """A 64-bit number for every row of (V, f) codes: equal rows get equal numbers; subspaces in ``without`` do not count.
+    """A 64-bit number for every row of (V, f) codes: equal rows get equal numbers; subspaces in ``without`` are left out.
 
     Two different rows get the same number with probability 2 ** -64; two boxes would then be taken for one.
     """
