@@ -8,7 +8,7 @@ import numpy as np
 
 from ..base.errors import InputError
 from ..evaluate.data.pairs import PairSet
-from .scoring import MaskedWordScore, PairScore, Scored
+from .scoring import MaskedWordScore, PairScore, Scorer
 from .settings import LABELLED, OBJECTIVES, AdaptationSettings
 from .texts import FEWEST, Text, facts_of, plain, rows_of
 
@@ -27,7 +27,7 @@ class Material:
     objective: "Objective"  # what is minimised
     rows: list[list[int]]  # all token ids that it reads, for counting tokens
     lengths: np.ndarray  # (n,) tokens of each of the n sentences or pairs that make up batches
-    scored: Scored | None  # what is scored on the way
+    scored: Scorer | None  # what is scored on the way
     learned: dict[str, Any]  # facts about what is learned from, JSON types
 
 
@@ -82,7 +82,7 @@ def check_given(model: "PretrainedModel", text: Text | None, labelled: PairSet |
 def _of_masked_text(model: "PretrainedModel", text: Text, settings: AdaptationSettings, scored: PairSet | None) -> Material:
     from .objectives import MaskedText
 
-    asked: Scored
+    asked: Scorer
     if scored is not None:
         asked = PairScore(scored)
     else:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _BATCH = 64
 
 
-class Scored(Protocol):
+class Scorer(Protocol):
     """Something that models are scored on."""
 
     facts: dict[str, Any]  # JSON types; see :attr:`Adaptation.scored`

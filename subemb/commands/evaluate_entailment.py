@@ -8,7 +8,7 @@ from ..base.plain import to_plain
 from ..base.progress import ProgressCallback, part_of
 from ..base.text import columns_text, count_text, one_line, p_text, score_text
 from .evaluate_inputs import (
-    Compared,
+    ComparedSides,
     DataSet,
     add_data,
     add_report,
@@ -94,7 +94,7 @@ def _head(place: str | None, model: "PretrainedModel") -> "EntailmentHead | None
 
 
 def evaluate(
-    compared: Compared, sets: list[DataSet], given: argparse.Namespace, seed: int, progress: ProgressCallback | None = None
+    compared: ComparedSides, sets: list[DataSet], given: argparse.Namespace, seed: int, progress: ProgressCallback | None = None
 ) -> dict[str, Any]:
     """Everything that a line asks for, JSON types; shares and probabilities in 0..1."""
     from ..evaluate.entailment.engines import engine_for

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..base.errors import InputError, ModelError
 from ..base.progress import ProgressCallback, part_of
 from ..base.text import columns_text, count_text, one_line
-from .evaluate_inputs import Compared, add_sides, open_compared, seed_of
+from .evaluate_inputs import ComparedSides, add_sides, open_compared, seed_of
 from .text import DEMONSTRATION, heading_text, sentence_text
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _texts(given: argparse.Namespace) -> list[tuple[str, str, bool]]:
 
 
 def evaluate(
-    compared: Compared,
+    compared: ComparedSides,
     texts: list[tuple[str, str, bool]],
     given: argparse.Namespace,
     seed: int,

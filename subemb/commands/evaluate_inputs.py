@@ -33,7 +33,7 @@ COMPARED_HELP = (
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedSides:
     """A model on its tables."""
 
     model: "PretrainedModel"  # the original
@@ -76,7 +76,7 @@ def open_compared(
     given: argparse.Namespace,
     progress: ProgressCallback | None = None,
     check: Callable[["PretrainedModel"], object] | None = None,
-) -> Compared:
+) -> ComparedSides:
     """Load, and compress if that is asked for. check: raises if the model does not suit the task; called before the long work.
 
     Raises InputError for options that do not go together, ModelError, Cancelled.
@@ -91,7 +91,7 @@ def open_compared(
         model, compressed = _saved(folder, given.original, given.revision, progress)
         if check is not None:
             check(model)
-        return Compared(model, compressed, _sides_of_saved(folder, model, compressed))
+        return ComparedSides(model, compressed, _sides_of_saved(folder, model, compressed))
     if given.original is not None:
         raise InputError(
             f"--model says where the original of a saved result is, but {given.model} is not a saved result; leave --model out, "
@@ -104,7 +104,7 @@ def open_compared(
     if check is not None:
         check(model)
     compressed = None if settings is None else _compressed(model, settings, text, progress)
-    return Compared(model, compressed, sides_of(model, compressed))
+    return ComparedSides(model, compressed, sides_of(model, compressed))
 
 
 def _sides_of_saved(folder: Path, model: "PretrainedModel", compressed: "Compressed") -> "dict[str, PretrainedModel]":

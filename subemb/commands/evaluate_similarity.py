@@ -10,7 +10,7 @@ from ..base.progress import ProgressCallback, part_of
 from ..base.text import columns_text, count_text, one_line
 from ..evaluate.report import METRIC_NAMES
 from .evaluate_inputs import (
-    Compared,
+    ComparedSides,
     DataSet,
     add_data,
     add_report,
@@ -95,7 +95,7 @@ def _read(given: argparse.Namespace, seed: int, progress: ProgressCallback | Non
 
 
 def evaluate(
-    compared: Compared,
+    compared: ComparedSides,
     sets: list[DataSet],
     words: "list[WordSet]",
     given: argparse.Namespace,
