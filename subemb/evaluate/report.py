@@ -1,8 +1,8 @@
-"""What the evaluation of sides finds, whatever was measured: scores, intervals, languages, and their JSON form.
+"""The results that all evaluations share: scores, intervals, languages, and their JSON form.
 
-An evaluation on labelled data returns a :class:`Report`; what only it has (cosines, probabilities, confusions) are further fields of a
-subclass. To score the sides it calls :func:`score_sides`, over all pairs and for each language by :func:`score_parts`. Without labels
-(masked words) the result is a :class:`Scored`.
+An evaluation on labelled data returns a subclass of :class:`Report`, which adds what only this evaluation measures (cosines,
+probabilities, confusions). :func:`score_sides` scores the sides; :func:`score_parts` does so over all pairs and each language.
+Without labels (masked words) the result is a :class:`Scored`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,8 +18,8 @@ from . import statistics
 from .data.pairs import PairSet, WordSet
 from .statistics import Interval, best_threshold, paired_bootstrap
 
-RESAMPLES, SEED = 2000, 0  # of the bootstrap, where nothing else is said
-#: What is measured, by task of the data; the first is the one that pages name first.
+RESAMPLES, SEED = 2000, 0  # of the bootstrap, unless others are given
+#: Task of the data -> what is measured; pages show the first one first.
 METRICS = {
     "similarity": ("spearman", "pearson"),
     "paraphrase": ("best_accuracy", "best_f1", "average_precision"),
@@ -34,13 +34,13 @@ METRIC_NAMES = {
     "average_precision": "Average precision",
     "accuracy": "Accuracy",
 }
-#: What a metric says, for somebody who meets it for the first time.
+#: Metric -> what it says, for readers who are new to it.
 METRIC_HELP = {
     "spearman": "Do the cosines put the pairs in the same order as people did? 100: exactly the same order, 0: no relation. Only the "
     "order counts, not how high the cosines are.",
     "pearson": "Do the cosines rise in a straight line with what people said? 100: exactly, 0: no relation.",
     "accuracy": "Share of pairs judged as people labelled them.",
-    "best_accuracy": "Share of pairs judged right, when cosines from a threshold on count as paraphrase.",
+    "best_accuracy": "Share of pairs judged right, when a cosine at or above a threshold counts as paraphrase.",
     "best_f1": "Harmonic mean of precision and recall of the paraphrases found, at the threshold that suits it best.",
     "average_precision": "Precision averaged over all thresholds: 100 if every paraphrase has a higher cosine than every other pair.",
 }
@@ -52,8 +52,8 @@ class SideScores:
     """One side on some pairs."""
 
     values: dict[str, float]  # metric -> value in natural units, NaN where undefined
-    thresholds: dict[str, float] = field(default_factory=dict)  # of cosine, for metrics that need one
-    differences: dict[str, Interval] = field(default_factory=dict)  # metric -> against the first side; empty for that one
+    thresholds: dict[str, float] = field(default_factory=dict)  # metric -> threshold of the cosine, for metrics that need one
+    differences: dict[str, Interval] = field(default_factory=dict)  # metric -> to the first side; empty for that side
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types; NaN becomes None."""
@@ -62,21 +62,21 @@ class SideScores:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Scored:
-    """What was measured of the sides of a model."""
+    """The scores of a model's sides."""
 
     sides: tuple[str, ...]  # names; the first is the reference
-    scores: dict[str, SideScores]  # side -> over all that was measured
+    scores: dict[str, SideScores]  # side -> its scores over everything that was measured
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Report(Scored):
     """The sides of a model on one labelled set. Arrays are read-only."""
 
-    KIND: ClassVar[str] = ""  # in messages
+    KIND: ClassVar[str] = ""  # what messages call it
     pairs: PairSet | WordSet  # the data
     by_language: dict[str, dict[str, SideScores]] = field(default_factory=dict)  # empty unless there are several languages
     resamples: int = RESAMPLES  # of the bootstrap
-    seed: int = SEED
+    seed: int = SEED  # of the bootstrap
 
     def __len__(self) -> int:
         """Pairs that were measured."""
@@ -89,7 +89,7 @@ class Report(Scored):
 
     @property
     def judged_by(self) -> str:
-        """What judged the pairs, in words, where that can be chosen; else empty."""
+        """What judged the pairs, in words, if there is a choice; else empty."""
         return ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class Report(Scored):
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The reverse of :meth:`to_dict`. Raises InputError for what is none."""
+        """The reverse of :meth:`to_dict`. Raises InputError if the values are no such report."""
         try:
             return from_plain(cls, values)
         except (InputError, TypeError, ValueError, LookupError, AttributeError) as error:
@@ -106,7 +106,7 @@ class Report(Scored):
 
 
 def read_only(values: Any, kind: type) -> np.ndarray:
-    """A copy as an array of this kind of number that nobody can change."""
+    """A copy of the values as a read-only array of the type ``kind``."""
     array = np.array(values, kind)
     array.flags.writeable = False
     return array
@@ -123,9 +123,10 @@ def score_sides(
     seed: int = SEED,
     progress: ProgressCallback | None = None,
 ) -> dict[str, SideScores]:
-    """Metrics of what each side found for n pairs, (n,) scores or labels, against (n,) gold; and differences to the first side.
+    """Measure how well what each side found for n pairs agrees with gold, and the difference to the first side.
 
-    metrics: some of :data:`~subemb.evaluate.statistics.STATISTICS`. Intervals are paired bootstraps.
+    gold: (n,). found: side -> (n,) scores or labels. metrics: some of
+    :data:`~subemb.evaluate.statistics.STATISTICS`. Intervals are paired bootstraps.
     """
     reference, scores = next(iter(found)), {}
     steps = max(1, (len(found) - 1) * len(metrics))
@@ -149,7 +150,10 @@ def score_parts(
     score: Callable[[np.ndarray, ProgressCallback | None], Mapping[str, SideScores]],
     progress: ProgressCallback | None = None,
 ) -> tuple[dict[str, SideScores], dict[str, dict[str, SideScores]]]:
-    """What ``score`` gives for the places of all pairs, and for those of each part, by name."""
+    """Call ``score`` with the indices of all pairs, and with those of each part (name -> indices).
+
+    Returns the scores over all pairs, and part -> its scores.
+    """
     groups = {None: np.arange(pairs), **parts}
     total, done, scores = max(1, sum(map(len, groups.values()))), 0, {}
     for name, places in groups.items():
@@ -159,14 +163,14 @@ def score_parts(
 
 
 def places_by_language(languages: Sequence[str]) -> dict[str, np.ndarray]:
-    """Language -> places of its pairs, in order of appearance; empty unless there are several languages."""
+    """Language -> indices of its pairs, in order of appearance; empty unless there are several languages."""
     codes = np.array(languages, dtype=object)
     distinct = list(dict.fromkeys(languages))
     return {code: np.flatnonzero(codes == code) for code in distinct} if len(distinct) > 1 else {}
 
 
 def of_side(progress: ProgressCallback | None, side: str) -> ProgressCallback | None:
-    """Progress that says which side it is about."""
+    """A callback whose stages begin with the side's name."""
     if progress is None:
         return None
     return lambda message: progress(Progress(f"{side}: {message.stage}", message.fraction, message.values))

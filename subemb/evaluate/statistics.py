@@ -16,7 +16,7 @@ from ..base.plain import from_plain, is_whole, to_plain
 from ..base.progress import ProgressCallback, report
 
 MOST_RESAMPLES = 100_000
-#: Counts handled at once by the bootstrap: about 16 MB for each array of them.
+#: Counts that the bootstrap handles at once; an array of them takes about 16 MB.
 _CHUNK = 2_000_000
 
 
@@ -65,7 +65,7 @@ def f1(gold, predicted) -> float:
 
 
 def average_precision(gold, scores) -> float:
-    """Sum over thresholds k of ``(recall_k - recall_k-1) * precision_k``, from the highest score down; equal scores are one k.
+    """Sum over thresholds k of ``(recall_k - recall_k-1) * precision_k``, from the highest score down; equal scores share a k.
 
     gold: (n,) in 0 and 1. NaN if gold has no 1.
     """
@@ -81,8 +81,8 @@ def average_precision(gold, scores) -> float:
 def best_threshold(gold, scores, measure: str = "accuracy") -> float:
     """The threshold t that makes ``scores >= t`` the best prediction of gold (0 or 1), by ``accuracy`` or ``f1``.
 
-    As BinaryClassificationEvaluator of sentence-transformers chooses it: half way between two neighbouring scores, and of
-    several that are equally good the highest; just above the highest score if predicting nothing is best. NaN without pairs.
+    It is chosen as by BinaryClassificationEvaluator of sentence-transformers: half way between two neighbouring scores, and the
+    highest of several that are equally good; just above the highest score if predicting no 1 at all is best. NaN without pairs.
     """
     gold, scores = _pair(gold, scores)
     _binary(gold, "gold")
@@ -103,7 +103,7 @@ def best_threshold(gold, scores, measure: str = "accuracy") -> float:
         return float(lowest)
     below = ordered[groups.ends[best] + 1]
     middle = below + (lowest - below) / 2
-    return float(middle if middle > below else lowest)  # rounded down, it would take the next group in
+    return float(middle if middle > below else lowest)  # a middle rounded down to ``below`` would include the next group
 
 
 def best_accuracy(gold, scores) -> float:
@@ -149,19 +149,19 @@ def descending_ranks(values: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Interval:
-    """A difference (after - before) and where it lies by the bootstrap."""
+    """A difference (after - before) with its bootstrap interval."""
 
     difference: float
-    low: float  # percentiles that leave out (1 - level) / 2 on either side, NaN where there is nothing to measure
-    high: float
-    level: float = 0.95
-    resamples: int = 2000
-    seed: int = 0
+    low: float  # percentile: (1 - level) / 2 of the resamples lie below; NaN if there is nothing to measure
+    high: float  # percentile: (1 - level) / 2 of the resamples lie above; NaN likewise
+    level: float = 0.95  # share of the resamples from low to high
+    resamples: int = 2000  # of the bootstrap
+    seed: int = 0  # of the bootstrap
     undefined: int = 0  # resamples in which the statistic was undefined on either side; left out of low and high
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether chance in the choice of pairs alone hardly explains the difference."""
+        """Whether 0 lies outside the interval: the random choice of pairs alone then hardly explains the difference."""
         return self.low > 0 or self.high < 0
 
     def to_dict(self) -> dict[str, Any]:
@@ -185,9 +185,10 @@ def paired_bootstrap(
 ) -> Interval:
     """The difference of a statistic between two sides, with its 95 % percentile interval (Efron & Tibshirani 1993, ch. 13).
 
-    Pairs are drawn with replacement, n of n, the same for both sides: ``resamples`` times. gold, before, after: (n,).
+    Each of the ``resamples`` resamples draws n of the n pairs with replacement, the same for both sides.
+    gold, before, after: (n,).
     statistic: one of STATISTICS; ``best_accuracy`` and ``best_f1`` choose the threshold again in every resample.
-    Raises InputError for a statistic or numbers that cannot be used, Cancelled.
+    Raises InputError for an unknown statistic or numbers that cannot be used, Cancelled.
     """
     if statistic not in _RESAMPLED:
         raise InputError(f"there is no statistic {statistic!r}; choose one of {', '.join(STATISTICS)}")
@@ -223,7 +224,7 @@ def _drawn(generator: np.random.Generator, resamples: int, pairs: int) -> np.nda
 
 @dataclass(frozen=True)
 class McNemar:
-    """McNemar's exact test: of the pairs that only one side gets right, is it half of them for each side?"""
+    """McNemar's exact test: of the pairs that only one side gets right, does each side get half?"""
 
     only_first_right: int
     only_second_right: int
@@ -246,7 +247,7 @@ def mcnemar(gold, before, after) -> McNemar:
 def cohen_kappa(first, second, classes: int) -> float:
     """Agreement beyond chance of two (n,) judgements in 0..classes-1, -1..1 (Cohen 1960).
 
-    NaN without pairs, or if both give one and the same label to all of them.
+    NaN without pairs, or if both give all pairs the same one label.
     """
     first, second = _pair(first, second)
     if not len(first) or (_constant(np.concatenate([first, second]))):
@@ -256,14 +257,14 @@ def cohen_kappa(first, second, classes: int) -> float:
     return float(cohen_kappa_score(first, second, labels=range(classes)))
 
 
-# Statistics of many resamples at once, by which the bootstrap is fast; tests compare each with scipy's or scikit-learn's
+# Statistics of many resamples at once, which makes the bootstrap fast; tests compare each with scipy's or scikit-learn's
 
 #: (b, n) counts of b resamples -> (b,) values, NaN where the statistic of a resample is undefined.
 Resampled = Callable[[np.ndarray], np.ndarray]
 
 
 def accuracy_resampled(gold: np.ndarray, predicted: list[np.ndarray]) -> list[Resampled]:
-    """Share of right predictions of each of several."""
+    """Accuracy of each of several predictions of gold."""
 
     def of(side: np.ndarray) -> Resampled:
         right = (side == gold).astype(np.float64)
@@ -287,7 +288,7 @@ def best_accuracy_resampled(gold: np.ndarray, scores: list[np.ndarray]) -> list[
 
     def value(taken: np.ndarray, right: np.ndarray) -> np.ndarray:
         pairs = taken[:, -1]
-        # Right at a threshold: positives above it, and the negatives that are not above it. At least all negatives.
+        # Right at a threshold: positives at or above it, and negatives below it. Above all scores: all negatives.
         return (np.maximum((2 * right - taken).max(axis=1), 0) + pairs - right[:, -1]) / pairs
 
     return _by_thresholds(gold, scores, value)
@@ -321,7 +322,7 @@ def f1_resampled(gold: np.ndarray, predicted: list[np.ndarray]) -> list[Resample
 
 def pearson_resampled(gold: np.ndarray, scores: list[np.ndarray]) -> list[Resampled]:
     """Pearson's correlation of gold and each of several scores."""
-    x = gold - gold.mean()  # small numbers, so that differences of sums keep their digits
+    x = gold - gold.mean()  # centred, so that the differences of sums below keep their digits
 
     def of(side: np.ndarray) -> Resampled:
         y = side - side.mean()
@@ -330,7 +331,7 @@ def pearson_resampled(gold: np.ndarray, scores: list[np.ndarray]) -> list[Resamp
         def resampled(counts: np.ndarray) -> np.ndarray:
             mx, my, mxx, myy, mxy = (counts @ columns / len(x)).T
             spread = np.maximum(mxx - mx * mx, 0), np.maximum(myy - my * my, 0)
-            # What is left of a constant by rounding is not a spread.
+            # A constant has no spread; what rounding leaves of one does not count.
             flat = (spread[0] <= 1e-14 * mxx) | (spread[1] <= 1e-14 * myy)
             return _ratio(mxy - mx * my, np.where(flat, 0.0, np.sqrt(spread[0]) * np.sqrt(spread[1])))
 
@@ -340,7 +341,7 @@ def pearson_resampled(gold: np.ndarray, scores: list[np.ndarray]) -> list[Resamp
 
 
 def spearman_resampled(gold: np.ndarray, scores: list[np.ndarray]) -> list[Resampled]:
-    """Spearman's rank correlation of gold and each of several scores; the ranks of gold are found once for a chunk."""
+    """Spearman's rank correlation of gold and each of several scores; the ranks of gold are found once for each chunk."""
     gold_groups = Groups(gold)
     kept: dict[int, tuple] = {}
 
@@ -385,7 +386,8 @@ def _whole(statistic: str, gold: np.ndarray, scores: np.ndarray) -> float:
 class Groups:
     """Values sorted once, with equal values in one group.
 
-    values: (n,) float64. order: (n,) from sorted to given places. group: (n,) of every value. ends: (g,) last place of a group.
+    values: (n,) float64. order: (n,) indices that sort them. group: (n,) group number of each value. ends: (g,) last place of
+    each group in sorted order.
     """
 
     def __init__(self, values: np.ndarray, descending: bool = False):
@@ -397,7 +399,7 @@ class Groups:
         self.group[self.order] = np.searchsorted(self.ends, np.arange(len(values)))
 
     def cumulated(self, counts: np.ndarray) -> np.ndarray:
-        """(b, n) counts in the given order -> (b, g): how much there is up to the end of every group."""
+        """(b, n) counts of the values as given -> (b, g) sums of counts from the first group up to the end of each."""
         return np.cumsum(counts[:, self.order], axis=1)[:, self.ends]
 
 
@@ -415,7 +417,7 @@ def _by_thresholds(
 ) -> list[Resampled]:
     """Statistics of gold 0 or 1 that look at every threshold, from the highest score down.
 
-    value: (b, g) pairs from each threshold on, and how many of them have gold 1 -> (b,).
+    value: (b, g) numbers of pairs at or above each threshold, and (b, g) how many of them have gold 1 -> (b,).
     """
 
     def of(side: np.ndarray) -> Resampled:
@@ -445,7 +447,7 @@ def _pair(gold, scores) -> tuple[np.ndarray, np.ndarray]:
             )
         arrays.append(array)
     if len(arrays[0]) != len(arrays[1]):
-        raise InputError(f"{len(arrays[0])} gold values but {len(arrays[1])} scores; each pair needs one of both")
+        raise InputError(f"{len(arrays[0])} gold values but {len(arrays[1])} scores; each pair needs one of each")
     return arrays[0], arrays[1]
 
 

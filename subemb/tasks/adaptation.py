@@ -1,4 +1,4 @@
-"""Adaptations as jobs: begun by a page, run and taken up again in the lane ``adapt``; see :mod:`subemb.adaptation.library`."""
+"""Adaptations as jobs: a page begins them, the lane ``adapt`` runs and resumes them; see :mod:`subemb.adaptation.library`."""
 
 import dataclasses
 from typing import TYPE_CHECKING
@@ -25,11 +25,11 @@ def begin_adaptation(
     scored: "PairSet | None" = None,
     labelled: "PairSet | None" = None,
 ) -> str:
-    """Write down what is to be computed, and return its key; equal inputs have an equal key, and what is kept of it stays.
+    """Save the inputs of an adaptation and return its key. Equal inputs have an equal key; what is kept under it stays.
 
     text: None draws from the vocabulary. scored: a labelled set whose score is followed; its sentences are taken out of the text.
     labelled: pairs to learn from.
-    Raises InputError for what does not go together, or if the cache cannot be written.
+    Raises InputError without a run, for inputs that do not fit together, or if the cache cannot be written.
     """
     from ..base.plain import to_plain
 
@@ -56,7 +56,7 @@ def begin_adaptation(
 
 
 def _job_key(key: str) -> str:
-    """One job for an adaptation, whether it trains or ends."""
+    """The same key for running and for stopping an adaptation, so that it has one job at a time."""
     return f"adaptation-{key}"
 
 
@@ -64,8 +64,8 @@ def _job_key(key: str) -> str:
 def run_adaptation(key: str, progress: ProgressCallback | None = None) -> str:
     """The job: train to the end, from the last checkpoint if there is one. Returns the key.
 
-    Cancelling pauses it: the state is saved, and the same job goes on from there. Raises InputError (also for a loss that is no
-    number, or a full disk: the last good checkpoint stays), ModelError, Cancelled.
+    Cancelling pauses it: the state is saved, and the same job goes on from there. Raises InputError (also if the loss
+    is not finite or the disk is full: the last good checkpoint stays), ModelError, Cancelled.
     """
     known = known_adaptation(key)
     if known is not None and known.is_over:
@@ -91,7 +91,7 @@ def run_adaptation(key: str, progress: ProgressCallback | None = None) -> str:
 
 @task(lane="adapt", key=_job_key)
 def stop_adaptation(key: str, progress: ProgressCallback | None = None) -> str:
-    """The job that ends a paused, failed or broken-off adaptation with the best weights of its last checkpoint. Returns the key.
+    """The job that ends a paused, failed or interrupted adaptation with its last checkpoint's best weights. Returns the key.
 
     Raises InputError if there is no checkpoint yet.
     """
@@ -109,7 +109,7 @@ def stop_adaptation(key: str, progress: ProgressCallback | None = None) -> str:
 
 
 class _Watched:
-    """The job's progress callback; it also writes down how far an adaptation is whenever a checkpoint is saved."""
+    """The job's progress callback; it also records how far the adaptation is whenever a checkpoint is saved."""
 
     def __init__(self, session: "Session", key: str, progress: ProgressCallback | None):
         self.session, self.key, self.progress = session, key, progress

@@ -20,9 +20,9 @@ class Compared:
     """One method in a comparison."""
 
     settings: CompressionSettings  # resolved
-    total_bytes: int  # what it stores: predicted, and after running the same
-    matches: bool  # whether that is close to the bytes asked for
-    note: str = ""  # what to know, such as why it cannot match
+    total_bytes: int  # that it stores: predicted, then as the run has it
+    matches: bool  # whether they are close to the bytes asked for
+    note: str = ""  # how they compare with the bytes asked for, in words
     run: Run | None = None  # None if it was not run
     problem: str = ""  # why it failed, or ""
 
@@ -131,7 +131,7 @@ def _kept_or_new(
 
 
 def _named(progress: ProgressCallback | None, settings: CompressionSettings) -> ProgressCallback | None:
-    """A callback whose stages begin with the method's title; measured values of single iterations are left out."""
+    """A callback whose stages begin with the method's title; values measured at each iteration are left out."""
     if progress is None:
         return None
     title = METHODS[settings.method].title

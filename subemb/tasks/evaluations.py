@@ -1,4 +1,4 @@
-"""What is asked of the sides of a subject, as jobs: sentences, labelled sets, word lists, masked words; and what is kept of it."""
+"""Evaluations of a subject's sides, as jobs: sentences, labelled sets, word lists, masked words; and where results are kept."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ LONGEST = 1000  # characters of a premise or hypothesis that is typed
 MOST_PAIRS = 50_000  # of a labelled set: their sentences are kept with the result
 RESAMPLES, SEED = 2000, 0
 
-#: What a worker process keeps in memory: entailment heads; sides of one model with their masked-word heads, which share its weights.
+#: What a worker process keeps in memory: entailment heads; sides of one model with masked-word heads, which share weights.
 HEADS, MASKED_SIDES = Memory(4), Memory(4)
 
 
@@ -90,15 +90,15 @@ def _head_of(model: "PretrainedModel", choice: EngineChoice) -> "EntailmentHead 
 # Labelled sets and word lists
 
 
-# They hold the sentences, which may be many: few stay in memory.
+# Results hold all their sentences, so only a few results stay in memory.
 SIMILARITY_SETS: Store[SimilarityReport] = Store("similarity-sets", most=60, in_memory=12, kind=SimilarityReport)
 WORD_LISTS: Store[WordReport] = Store("word-lists", most=60, in_memory=12, kind=WordReport)
 ENTAILMENT_SETS: Store[EntailmentReport] = Store("entailment-sets", most=60, in_memory=12, kind=EntailmentReport)
-_DATA = ("pairs", "words")  # arguments that are known by their digests
+_DATA = ("pairs", "words")  # arguments that go into the key as their digests
 
 
 def _data_and_settings(subject: Subject, **arguments: Any) -> dict[str, Any]:
-    """What decides a result on a set. Data is known by its digest, which may be given in its place, as links do."""
+    """What decides a result on a set. Data counts by its digest, which may also be given in its place, as links do."""
     return {
         "subject": subject,
         **{name: getattr(value, "digest", value) if name in _DATA else value for name, value in arguments.items()},
@@ -169,9 +169,9 @@ _scores = Memory(128)
 
 
 def evaluations_of(subject: Subject, judges: Sequence[EngineChoice]) -> list[ScoredSet]:
-    """The scores of every evaluation of a subject that is kept, newest first. judges: who may have judged entailment.
+    """The scores of every kept evaluation of a subject, newest first. judges: engines that may have judged entailment.
 
-    Looking this way does not count as using a result.
+    This does not count as using a kept result.
     """
     found = []
     for store in (SIMILARITY_SETS, ENTAILMENT_SETS):

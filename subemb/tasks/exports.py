@@ -1,4 +1,4 @@
-"""Jobs of the page Export: what can be taken away of a run or an adaptation, written into the cache as one file to download."""
+"""Jobs of the page Export: a run or an adaptation, written into the cache as one file to download."""
 
 import dataclasses
 import re
@@ -34,9 +34,9 @@ class Export:
     key: str  # in EXPORTS
     name: str  # of the file
     bytes: int  # of the file
-    files: tuple[tuple[str, int], ...]  # what is in it: name and bytes
+    files: tuple[tuple[str, int], ...]  # name and bytes of every file in it
     folder: str = ""  # the directory in an archive
-    checked: dict[str, Any] = field(default_factory=dict)  # of ONNX, what an OnnxCheck says
+    checked: dict[str, Any] = field(default_factory=dict)  # the fields of an OnnxCheck for ONNX, else empty
 
     @property
     def path(self) -> Path:
@@ -62,20 +62,20 @@ def _write(folder: Path, fill: Callable[[Path], Export]) -> None:
     EXPORTS.write_json(folder, fill(folder))
 
 
-#: Put in: what writes the file into a folder, and says what it is. It comes out again as an Export.
+#: What is put in is a function that writes the file into a folder and describes it; what is read back is an Export.
 EXPORTS: Store[Export] = Store("exports", most=12, most_bytes=4_000_000_000, kind=Export, read=_read, write=_write)
 
 
 def _what_decides(subject: Subject, kind: str) -> dict[str, Any]:
-    """Equal for equal models under the same name, equal runs and adaptations. Raises InputError for no run."""
+    """What the key is made of: equal for equal models of one name, runs and adaptations. Raises InputError without a run."""
     if subject.run_key is None:
-        raise InputError("there is no compressed table to take away; press Run first")
+        raise InputError("there is no compressed table to export; press Run first")
     return {"version": __version__, "kind": kind, "subject": subject, "name": subject.name}
 
 
 @task(lane="evaluate", key=_what_decides, keep=EXPORTS)
 def make_export(subject: Subject, kind: str, progress: ProgressCallback | None = None) -> Callable[[Path], Export]:
-    """What writes one export into a folder of the cache; the kept result is an :class:`Export`.
+    """A function that writes one export into a folder of the cache; the kept result is an :class:`Export`.
 
     Raises InputError for what cannot be exported, a full disk, or a package that is not installed; ModelError, Cancelled.
     """
@@ -89,7 +89,8 @@ def make_export(subject: Subject, kind: str, progress: ProgressCallback | None =
 
 
 def file_stem(subject: Subject, adaptation: "Adaptation | None" = None) -> str:
-    """Start of file names: the model's last name in plain letters, and the first digits of what was made of it.
+    """Start of file names: the model's last name in plain letters, and the first digits of the key
+    of its adaptation or run.
 
     >>> file_stem(Subject("org/My model", None, "id", "0123456789abcdef"))
     'My-model-01234567'
@@ -129,7 +130,7 @@ def _export_onnx(model, path: Path) -> Export:
 def pack(folder: Path, archive: Path, progress: ProgressCallback | None = None) -> tuple[tuple[str, int], ...]:
     """Put a folder, under its name, into a zip file; equal folders make equal files. Returns names and bytes of what is in it.
 
-    Weights are stored as they are: trained numbers do not get smaller, and it takes long to find that out.
+    Weights are not deflated: trained numbers hardly get smaller by it, and it takes long.
     """
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     sizes = [path.stat().st_size for path in paths]

@@ -11,7 +11,8 @@ from .sides import Subject, open_model
 
 @task(lane="layout", key=lambda subject, ids, settings: [subject.run_key, ids, settings])
 def arrange(subject: Subject, ids: np.ndarray, settings: UmapSettings, progress: ProgressCallback | None = None) -> Layout:
-    """UMAP of the tokens ``ids``, (n,) int64, of a finished run. Model and run are read here, so that no table crosses processes.
+    """UMAP of the tokens ``ids``, (n,) int64, of a finished run. Model and run are read in the
+    worker, so that no table is sent between processes.
 
     Raises InputError if the model has changed since the run or the run is gone, Cancelled through ``progress``.
     """

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from ..models.model import PretrainedModel
 
 ORIGINAL, COMPRESSED, ADAPTED = "original", "compressed", "adapted"
-#: What a worker process keeps in memory: networks; compact tables and adaptations of them.
+#: What a worker process keeps in memory: models with their networks; and their compressed and adapted sides.
 MODELS, TABLES = Memory(2), Memory(4)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is compared, as jobs are told."""
+    """What is compared: a model, with its run and adaptation, in the form that jobs are given."""
 
     name: str  # of the model
     revision: str | None  # of the model

@@ -1,4 +1,4 @@
-"""Labelled sets from the Hugging Face hub by id: which of a repository's files hold a split, fetching them, reading them.
+"""Labelled sets from the Hugging Face hub by id: find the files of a split, fetch them, and read them.
 
 Only Parquet, CSV, TSV and JSON lines are fetched, never code; what such a file holds is read by :mod:`.read`.
 """
@@ -27,13 +27,13 @@ _LISTED = 30  # names in a message
 
 @dataclass(frozen=True)
 class RemoteData:
-    """Files of one split of a set. commit: where they are; files: path -> bytes, in the order of their rows."""
+    """The files of one split of a data set."""
 
-    name: str
-    config: str | None
-    split: str
-    commit: str
-    files: dict[str, int]
+    name: str  # of the data set
+    config: str | None  # the subset, if one was asked for
+    split: str  # as it was asked for
+    commit: str  # of the repository, that the files are from
+    files: dict[str, int]  # path -> bytes, in the order of their rows
 
     @property
     def total_bytes(self) -> int:
@@ -59,7 +59,7 @@ def read_hub_pairs(
     dataset_id: ``owner/name``. config: the subset, e.g. ``mrpc`` of ``nyu-mll/glue``; needed where there are several.
     revision: branch, tag or commit; None: main, or the hub's own conversion to Parquet if main has no readable files.
     task, columns: as :func:`~subemb.evaluate.data.read.read_pairs`.
-    progress: values ``bytes`` and ``total_bytes`` while files come; may stop the download.
+    progress: carries ``bytes`` and ``total_bytes`` while files are fetched; it can stop the download.
     Raises ModelError as :func:`subemb.models.hub.download`, InputError if no file fits, or they have more than MOST_BYTES.
     """
     remote = look_up_data(dataset_id, split, config, revision, progress, cache_dir=cache_dir, endpoint=endpoint)
@@ -149,7 +149,7 @@ def _listing(name: str, revision: str, endpoint: str | None) -> tuple[str, dict[
 
 
 def _choose(name: str, sizes: dict[str, int], configs: list[dict], config: str | None, split: str) -> dict[str, int]:
-    """The files of a split. Raises InputError naming what there is."""
+    """The files of a split. Raises InputError naming the files there are."""
     if not sizes:
         raise InputError(f"{name} has no Parquet, CSV, TSV or JSON lines files; download it by hand and upload a table here")
     chosen = _declared(sizes, configs, config, split) or _by_name(name, sizes, config, split)
@@ -161,7 +161,7 @@ def _choose(name: str, sizes: dict[str, int], configs: list[dict], config: str |
 
 
 def _declared(sizes: dict[str, int], configs: list[dict], config: str | None, split: str) -> list[str]:
-    """Files by what the data card says, which holds if it says anything."""
+    """The files of a split as the data card declares them; empty if it declares none."""
     named = [entry for entry in configs if entry.get("config_name") == config] if config else configs
     if len(named) != 1:
         named = [entry for entry in named if entry.get("default") is True]
@@ -207,7 +207,7 @@ def _words(path: str) -> list[str]:
 
 
 def _without(path: str, spellings: tuple[str, ...]) -> str:
-    """What a path says beside the split, the shard and the kind of file: the configuration."""
+    """The configuration in a path: its words without those for the split, the shard and the kind of file."""
     words = [word for word in re.split(r"[/.\-]+", path) if word.lower() not in spellings]
     words = [word for word in words if not re.fullmatch(r"\d+|of|data|default|parquet|csv|tsv|jsonl|ndjson", word.lower())]
     return "-".join(words) or "default"

@@ -37,9 +37,9 @@ class PairSet:
     second: tuple[str, ...]  # n sentences; for entailment the hypotheses
     gold: np.ndarray  # (n,) read-only: float64 scores (similarity), int64 0 or 1 (paraphrase), int64 indices into ``labels``
     labels: tuple[str, ...] = ()  # for entailment ``LABELS``, or ``TWO_WAY_LABELS`` for sets with two classes; else empty
-    languages: tuple[str, ...] = ()  # one code a pair, or empty
+    languages: tuple[str, ...] = ()  # one code for each pair, or empty
     skipped: tuple[Skipped, ...] = ()  # rows of the file that are not among the pairs
-    notes: tuple[str, ...] = ()  # how something ambiguous was understood, in sentences for a person
+    notes: tuple[str, ...] = ()  # how something ambiguous was understood, in sentences for the user
 
     def __post_init__(self):
         if self.task not in TASKS:
@@ -115,7 +115,7 @@ class PairSet:
         )
 
     def by_language(self) -> dict[str, "PairSet"]:
-        """One set a language, in the order in which they first occur; empty if no language is known."""
+        """One set for each language, in the order in which they first occur; empty if no language is known."""
         places: dict[str, list[int]] = {}
         for place, language in enumerate(self.languages):
             places.setdefault(language, []).append(place)
@@ -123,9 +123,9 @@ class PairSet:
 
 
 def combine(sets: Iterable[PairSet]) -> PairSet:
-    """All pairs of several sets of one task, for example one file a language, in the order given.
+    """All pairs of several sets of one task, for example one file for each language, in the order given.
 
-    Where only some sets tell their language, the pairs of the others get ``und``.
+    Where only some sets give their language, the pairs of the others get ``und``.
     Raises InputError if there is no set, or tasks or labels differ.
     """
     sets = tuple(sets)
@@ -166,7 +166,7 @@ class WordSet:
     first: tuple[str, ...]
     second: tuple[str, ...]
     gold: np.ndarray  # (n,) float64, read-only
-    skipped: tuple[Skipped, ...] = ()  # lines that are not among them
+    skipped: tuple[Skipped, ...] = ()  # lines of the file that are not among the pairs
     format: str = ""  # what the list was recognised as, in words
     task = "words"
 
@@ -189,7 +189,7 @@ class WordSet:
 
 
 def _packed(texts: Sequence[str]) -> bytes:
-    """Texts as bytes from which they could be read back, so that different lists never look alike."""
+    """Texts with their lengths as bytes, so that different lists never give the same bytes."""
     parts = [text.encode("utf-8", "surrogatepass") for text in texts]
     return b"".join((np.array([len(parts), *map(len, parts)], dtype="<i8").tobytes(), *parts))
 

@@ -1,7 +1,8 @@
 """Reading sets of labelled sentence pairs: STS, SICK, GLUE, PAWS, SNLI, MultiNLI, XNLI and plain tables.
 
-:func:`read_pairs` goes one way for every file: its rows (:mod:`.tables`), what they are (:mod:`.recognise`), which columns to read for the
-task, and the pairs of those rows that can be used; the others are counted with their reasons.
+:func:`read_pairs` takes the same steps for every file: it reads the rows (:mod:`.tables`), recognises what they are
+(:mod:`.recognise`), chooses the columns for the task, and makes pairs of the rows that can be used. The others
+are counted by reason.
 
 >>> pairs = read_pairs(b"sentence1,sentence2,score\\nA cat.,A dog.,1.5\\nA car.,An auto.,5\\n", "mine.csv")
 >>> len(pairs), pairs.task, pairs.gold.tolist()
@@ -98,8 +99,9 @@ def read_pairs(
     source: a path, or the bytes of an upload; at most MOST_BYTES. name: what to call it; may tell the language
         (``xnli.dev.de.tsv``).
     task: ``similarity`` (also takes paraphrase sets, whose ``task`` is then ``paraphrase``), ``paraphrase`` or ``entailment``;
-        None: what the file is first of all.
-    columns: which columns to read; None: as recognised. language: the code of all pairs, where no column has one each.
+        None: the first task that the file serves.
+    columns: which columns to read; None: as recognised. language: the code of all pairs, where no column
+        gives one for each.
 
     Rows that cannot be used are left out and counted in ``skipped``. Raises InputError if the file cannot be read, a column
     is missing, or fewer than two pairs remain.
@@ -162,12 +164,12 @@ def demo_pairs(task: str) -> PairSet:
     return replace(pairs, name=DEMO_NAME, format="not a benchmark")
 
 
-# Columns, and what their values are good for
+# Columns, and the tasks that their values serve
 
 
 def _columns_for(found: Recognised, task: str | None) -> Columns | None:
-    """The columns of a task. A paraphrase set will do where similarity is wanted, and the other way about; of a plain table
-    any guess will, since numbers may be scores or labels: the values decide later."""
+    """The columns to read for a task. Paraphrase sets also serve similarity, and the other way round. In a plain table any
+    guess is taken, since numbers may be scores or labels: their values decide later."""
     wanted = {
         "similarity": ("similarity", "paraphrase"),
         "paraphrase": ("paraphrase", "similarity"),
@@ -196,7 +198,7 @@ def _places(found: Recognised, columns: Columns, name: str) -> tuple[int, int, i
 
 
 def _task_of(values, records: Records, found: Recognised, columns: Columns, task: str | None, name: str) -> str:
-    """What the gold values are good for. Raises InputError if that is not what was asked for."""
+    """The task that the gold values serve. Raises InputError if it is not the one asked for."""
     classes = records.classes.get(columns.gold)
     kind = kind_of(list(classes) if classes else values)
     if task is None:
@@ -221,7 +223,7 @@ def _task_of(values, records: Records, found: Recognised, columns: Columns, task
 
 
 def _is_only_binary(values, classes) -> bool:
-    """Whether 0 and 1 are all there is; a graded set may have no other values among its first rows."""
+    """Whether there is nothing but 0 and 1 in all rows; a graded set may begin with rows of only these."""
     return bool(classes) or all(plain_word(value) in BINARY_OR_NONE for value in set(values))
 
 
@@ -244,7 +246,7 @@ def _gold_reader(task: str, values, classes, found: Recognised):
 def whole_rows(
     body: Sequence[Sequence[Any]], lines: Sequence[int], places: Sequence[int | None], found: Recognised, skipped: SkipCounter
 ) -> tuple[list[Sequence[Any]], list[int]]:
-    """Rows that reach to the last column needed and are not longer than the header, and their lines; the others are counted."""
+    """Rows that have all needed columns and are not longer than the header, and their line numbers; the others are counted."""
     last, width = max(place for place in places if place is not None), len(found.header)
     rows, numbers = [], []
     for line, row in zip(lines, body, strict=True):
@@ -267,7 +269,7 @@ def read_rows(
 ) -> list[tuple]:
     """(first, second, gold, language) of every usable row; the others are counted with their reason.
 
-    places: of first, second, gold and language (or None). gold_of: a value to a number, or to the reason why it is none.
+    places: of first, second, gold and language (or None). gold_of: turns a value into a number or the reason why it is none.
     """
     first, second, gold, language = places
     found = []
@@ -303,7 +305,7 @@ def _is_whole(text: str) -> bool:
 
 # Languages by the names of files
 
-#: Codes of ISO 639-1 for which labelled pairs are commonly distributed (XNLI, PAWS-X, stsb-multi-mt and their relatives).
+#: Codes of ISO 639-1 for which labelled pairs are commonly distributed (XNLI, PAWS-X, stsb-multi-mt and similar sets).
 _CODES_TEXT = """
 af am ar az be bg bn bs ca cs cy da de el en es et eu fa fi fr ga gl gu ha he hi hr hu hy id ig is it ja ka kk km kn ko ky la lo
 lt lv mk ml mn mr ms mt my ne nl no pa pl ps pt ro ru sd si sk sl so sq sr sv sw ta te th tl tr uk ur uz vi wo xh yo zh zu
@@ -316,7 +318,7 @@ _SETS = re.compile(r"x?nli|stsb?|pawsx?|mnli|multinli|snli|sick|sts\d*")
 def language_of_name(name: str) -> str | None:
     """The language code in the name of a distributed file, or None.
 
-    Only where the name also tells a part or a data set, since many codes are words.
+    Only where the name also has a split or a data set in it, since many codes are also ordinary words.
 
     >>> [language_of_name(name) for name in ("xnli.dev.de.tsv", "stsb-zh-dev.csv", "dev_2k.tsv", "is-it-my.csv", "SICK_trial.txt")]
     ['de', 'zh', None, None, None]
@@ -336,7 +338,7 @@ def _no_columns(found: Recognised, name: str, task: str | None) -> str:
         return f"{name} was recognised as {found.format}, a set for {can}, not for {task}; give a set with {_WHAT[task]}"
     plain = {plain_name(column) for column in found.header}
     if {"sentence1", "sentence2"} <= plain or {"#1_string", "#2_string"} <= plain or {"question1", "question2"} <= plain:
-        hint = "It has no score or label (the test files of GLUE come without): give a file that has"
+        hint = "It has no score or label (GLUE's test files have none): give a file that has one"
     else:
         hint = "Say which columns hold the two sentences and the score or label"
     have = names_text(found.header) if found.has_header else f"1 to {len(found.header)} (no header)"
@@ -348,5 +350,5 @@ def _too_few(name: str, read, body, skipped: SkipCounter, columns: Columns, task
     why = f" Rows left out: {reasons}." if reasons else ""
     return (
         f"{name} has {len(read)} usable pair{'' if len(read) == 1 else 's'} in {len(body):,} rows; at least 2 are needed.{why} "
-        f"Read were the columns {columns.first!r}, {columns.second!r} and {columns.gold!r} for {_WHAT[task]}"
+        f"The columns read were {columns.first!r}, {columns.second!r} and {columns.gold!r} for {_WHAT[task]}"
     )

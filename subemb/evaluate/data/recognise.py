@@ -1,4 +1,4 @@
-"""Recognising sets of sentence pairs by their columns, as their authors distribute them, and their scores and labels by their words.
+"""Recognising sets of sentence pairs by the columns of their distributed files, and scores and labels by how they are written.
 
 The layouts are those of the files themselves: STS benchmark, stsb-multi-mt, SICK, GLUE, PAWS, SNLI, MultiNLI, XNLI, e-SNLI and
 counterfactually augmented SNLI; anything else is a plain table whose columns are guessed.
@@ -23,19 +23,19 @@ class Columns:
     first: str  # the sentences; for entailment premise and hypothesis
     second: str
     gold: str  # score or label
-    language: str | None = None  # a code a row
+    language: str | None = None  # a language code in each row
 
 
 @dataclass(frozen=True)
 class Recognised:
-    """What a file is."""
+    """What a file was recognised as."""
 
     format: str  # in words
     header: tuple[str, ...]  # names of all columns; numbers from 1 if ``has_header`` is False
     has_header: bool
-    columns: dict[str, Columns]  # task -> its columns; the first task is meant if nobody says; empty if none could be guessed
-    one_is_entailment: bool = False  # of the labels 0 and 1
-    is_plain: bool = False  # no layout that is known, so that the columns are guesses
+    columns: dict[str, Columns]  # task -> its columns, the default task first; empty if none could be guessed
+    one_is_entailment: bool = False  # whether the label 1 means entailment, where labels are 0 and 1
+    is_plain: bool = False  # whether the layout is unknown, so that the columns are guesses
 
 
 def recognise(records: Records, name: str = "") -> Recognised:
@@ -54,7 +54,7 @@ def recognise(records: Records, name: str = "") -> Recognised:
 
 
 def body_of(records: Records, has_header: bool) -> Sequence[Sequence[Any]]:
-    """The rows without a header that is one of them."""
+    """The rows, without the first one if it is the header."""
     return records.rows[1:] if has_header and records.names is None else records.rows
 
 
@@ -65,19 +65,19 @@ def plain_name(name: str) -> str:
 
 # Headers
 
-#: Tells a header from a row of data where it has none of the names above twice.
+#: Characters of a column's name; a first row with a longer cell is not taken for a header.
 _LONGEST_NAME = 40
 
 
 def header_of(records: Records) -> tuple[tuple[str, ...], bool]:
-    """Names of all columns, no two alike, and whether the file gives them itself; numbers from 1 if not."""
+    """Names of all columns, no two alike, and whether the file gives them; if not, they are numbers from 1."""
     if records.names is not None:
         return records.names, True
     first = [str(cell) for cell in records.rows[0]]
     names = [plain_name(cell) for cell in first]
     if sum(cell in _NAMES for cell in names) >= 2 or _looks_like_header(first, records.rows[1:]):
         return _unlike(first), True
-    # Rows may differ in length (STS benchmark has 7 fields or more); columns that only a few rows have are none to choose.
+    # Rows may differ in length (STS benchmark has 7 fields or more); columns that only a few rows have cannot be chosen.
     return tuple(str(number) for number in range(1, len(first) + 1)), False
 
 
@@ -96,7 +96,7 @@ def _looks_like_header(first: list[str], rest: Sequence[Sequence[Any]]) -> bool:
 
 
 def _unlike(names: list[str]) -> tuple[str, ...]:
-    """The names, numbered where one occurs again or is blank, so that each means one column."""
+    """The names, with a number where a name is blank or occurs again, so that each means one column."""
     found: list[str] = []
     for number, name in enumerate(names, 1):
         name = name.strip() or f"column {number}"
@@ -212,7 +212,7 @@ _LABELS = (
 _EITHER = ("gold", "target", "y")
 _LANGUAGES = ("language", "lang", "locale", "language_code")
 _NAMES = {name for names in (*_SENTENCES, _SCORES, _LABELS, _EITHER, _LANGUAGES) for name in names}
-#: Numbers that tell rows apart and judge nothing.
+#: Names of columns whose numbers only tell rows apart.
 _IDS = re.compile(r"(.*_)?((pair|prompt|caption|worker|row|line|item|q)?id\d*|index|idx|year|number|nr|no|line|row|time|date)")
 
 
@@ -250,7 +250,7 @@ def _gold_by_values(kinds: "_Kinds", body: Sequence[Sequence[Any]], header: tupl
 
 
 class _Kinds(dict):
-    """Column -> what its values are; looked at when asked for."""
+    """Column -> what its values are; found out when first asked for."""
 
     def __init__(self, records: Records, body: Sequence[Sequence[Any]], header: tuple[str, ...]):
         super().__init__()
@@ -259,7 +259,7 @@ class _Kinds(dict):
     def __missing__(self, column: str) -> str:
         classes = self._records.classes.get(column)
         cells = list(classes) if classes else _cells(self._body, self._header.index(column))
-        self[column] = kind_of(cells, 0.9)  # a guess
+        self[column] = kind_of(cells, 0.9)  # the column is a guess, so nearly all values must fit
         return self[column]
 
 
@@ -283,7 +283,7 @@ def _is_index(body, header: tuple[str, ...], column: str) -> bool:
 
 
 def _meaning(records: Records, name: str, plain: dict[str, str], columns: Columns, kind: str) -> tuple[str, str, bool]:
-    """(format, task, whether 1 is entailment) of a table whose columns are known, by the values and what stands beside them."""
+    """(format, task, whether 1 is entailment) of a table whose columns are known, by its values and its other columns."""
     sentence_names = (plain_name(columns.first), plain_name(columns.second))
     table = _plain_format(records)
     if kind == "labels":
@@ -366,8 +366,10 @@ def as_number(value: Any) -> float | None:
 
 def kind_of(values: Sequence[Any], share: float = 0.5) -> str:
     """What the values of a column are: ``labels`` of entailment, ``binary`` (0 and 1, yes and no, ...), ``classes`` (0, 1, 2),
-    ``numbers``, ``text``, or ``nothing``. Judged by the first filled ones, of which
-    at least this share must be of the kind."""
+    ``numbers``, ``text``, or ``nothing``.
+
+    The first values that are filled decide; at least ``share`` of them must be of the kind.
+    """
     filled = [value for value in values[:_SAMPLE] if plain_word(value) not in _WITHOUT]
     if not filled:
         return "nothing"
@@ -408,8 +410,9 @@ def binary_reader(classes: tuple[str, ...] | None):
 def label_reader(values: Sequence[Any], classes: tuple[str, ...] | None, one_is_entailment: bool = False):
     """How to read the labels of entailment in these values: (labels, function from a value to an index or a reason, note).
 
-    classes: what integers stand for, if the file says so. one_is_entailment: of 0 and 1, as in WNLI.
-    Otherwise numbers are read in the order of the hub: 0 entailment, 1 neutral, 2 contradiction; only 0 and 1: 0 entailment.
+    classes: what integers stand for, if the file says so. one_is_entailment: of the labels 0 and 1, 1 means entailment (WNLI).
+    Otherwise numbers are read in the order of the hub: 0 entailment, 1 neutral, 2 contradiction; if there are only 0 and 1,
+    0 is entailment and 1 is not.
     """
     words = Counter()
     for value, count in Counter(values).items():
@@ -454,7 +457,7 @@ def _remembering(read):
     def remembered(value: Any) -> int | str:
         key = (type(value), value)
         if key not in known:
-            if len(known) > 10_000:  # not labels at all; do not keep a stranger's file twice
+            if len(known) > 10_000:  # these are no labels; do not keep a second copy of a whole file
                 known.clear()
             known[key] = read(value)
         return known[key]

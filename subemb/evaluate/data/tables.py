@@ -1,6 +1,6 @@
 """Files as rows of values, whether JSON lines, Parquet, or text with tabs, commas or semicolons: :func:`read_records`.
 
-What the columns mean is for :mod:`.recognise`, which rows can be used for :mod:`.read`.
+:mod:`.recognise` finds out what the columns mean, and :mod:`.read` which rows can be used.
 
 The content decides what a file is, never its name: an STS benchmark file is called ``.csv`` and is tab-separated.
 """
@@ -33,18 +33,16 @@ class Records:
     """Rows of a file."""
 
     kind: str  # ``tab-separated``, ``comma-separated``, ``JSON lines``, ``Parquet``, ...
-    rows: list[Sequence[Any]]  # text; of JSON and Parquet also numbers, truth values and None
-    lines: Sequence[int]  # their numbers from 1
-    names: tuple[str, ...] | None = None  # columns where the file itself says so (JSON, Parquet); None: row 1 may be a header
-    classes: dict[str, tuple[str, ...]] = field(
-        default_factory=dict
-    )  # what integers stand for (Parquet of Hugging Face datasets)
+    rows: list[Sequence[Any]]  # cells are text; from JSON and Parquet also numbers, truth values and None
+    lines: Sequence[int]  # line number of each row, from 1
+    names: tuple[str, ...] | None = None  # of columns, if the file says so (JSON, Parquet); None: row 1 may be a header
+    classes: dict[str, tuple[str, ...]] = field(default_factory=dict)  # column -> what its integers mean (Hugging Face)
     left_out: tuple[str, ...] = ()  # columns that hold neither text nor numbers
     skipped: SkipCounter = field(default_factory=SkipCounter)  # rows that could not be read
 
 
 def read_records(content: bytes, name: str, progress: ProgressCallback | None = None) -> Records:
-    """All rows of a file's content, at most MOST_ROWS. Raises InputError for what is neither text nor Parquet."""
+    """All rows of a file's content, at most MOST_ROWS. Raises InputError if it is neither text nor Parquet."""
     if not content.strip():
         raise InputError(f"{name} is empty; give a file with sentence pairs")
     if content.startswith(b"PAR1"):
@@ -98,7 +96,7 @@ def named(source: Path | str | bytes, name: str | None) -> str:
 
 
 def read_bytes(source: Path | str | bytes, name: str | None = None) -> bytes:
-    """All bytes of a file, or bytes as they are. Raises InputError if it is no file, or has more than MOST_BYTES bytes."""
+    """All bytes of a file; given bytes are returned as they are. Raises InputError if there is no file, or over MOST_BYTES."""
     shown = named(source, name)
     if isinstance(source, bytes):
         _check_size(shown, len(source))
@@ -260,7 +258,7 @@ def _quoted_rows(text: str, delimiter: str, name: str = ""):
 
 
 def _delimiter(text: str, lines: list[str]) -> str | None:
-    """The first of tab, comma, semicolon that cuts most records into equally many parts, three at least."""
+    """The first of tab, comma, semicolon that cuts most records into equally many parts, at least three."""
     best, best_share = None, 0.0
     for delimiter in _DELIMITERS:
         widths = _sample_widths(text, lines, delimiter)
@@ -364,7 +362,7 @@ def _is_plain(kind) -> bool:
 
 
 def _values(column) -> list[Any]:
-    """Values of a column; a text that occurs often is one object."""
+    """Values of a column; equal texts share one object."""
     import pyarrow.types as types
 
     if not types.is_dictionary(column.type):

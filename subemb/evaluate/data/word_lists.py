@@ -54,7 +54,7 @@ def read_words(source: Path | bytes, name: str | None = None) -> WordSet:
 
 
 def _cutter(line: str):
-    """How to cut a line into cells, by the first one. A multi-word entry survives in tables with a real delimiter."""
+    """A function that cuts a line into cells, chosen by the first line. Entries of several words need a delimiter."""
     for delimiter in "\t;,":
         if line.count(delimiter) >= 2:
             return lambda text: next(csv.reader(io.StringIO(text), delimiter=delimiter), [])

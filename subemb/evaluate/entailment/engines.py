@@ -66,7 +66,8 @@ _NAMES = {
 def label_columns(id2label: Mapping[int | str, str]) -> tuple[tuple[str, ...], list[int]]:
     """Labels that a classifier gives, in our order, and the column of its output for each of them.
 
-    id2label: of ``config.json``; names count, whatever their case, blanks, hyphens and underscores; order never does.
+    id2label: of ``config.json``; only names count, in any case and with or without blanks, hyphens and underscores; their
+    order never does.
     Returns ``(LABELS, columns)``, or ``(("entailment", "not_entailment"), columns)`` for a two-way head.
     Raises ModelError (``unsupported``) if the names do not say which column is entailment, or if a label is left over.
 
@@ -95,7 +96,7 @@ def label_columns(id2label: Mapping[int | str, str]) -> tuple[tuple[str, ...], l
 class ClassifierEngine:
     """An NLI classifier as an :class:`Engine`.
 
-    model: its checkpoint has a classifier. On an attached model the classifier runs on the compressed table.
+    model: one whose checkpoint has a classifier. On an attached model the classifier runs on the compressed table.
     Raises ModelError (``unsupported``) if there is no classifier or its labels do not name entailment.
     """
 
@@ -111,7 +112,7 @@ class ClassifierEngine:
 
     @property
     def limit(self) -> int:
-        """Tokens of a pair, special ones included, that the model reads."""
+        """How many tokens of a pair the model reads, special ones included."""
         from ...models.sentences import longest_input
 
         return longest_input(self.model.config, self.model.tokenizer)
@@ -133,7 +134,7 @@ class ClassifierEngine:
         """
         premises, hypotheses = check_pairs(premises, hypotheses)
         distinct = list(dict.fromkeys(zip(premises, hypotheses, strict=True)))
-        # Longest first, in batches of similar length; if memory does not suffice, that shows at once.
+        # Longest first, in batches of similar length; if memory runs out, it does so at once.
         distinct.sort(key=lambda pair: -len(pair[0]) - len(pair[1]))
         rows: dict[tuple[str, str], np.ndarray] = {}
         network = self.model.network("classifier").eval()
@@ -155,9 +156,9 @@ class ClassifierEngine:
             return self.logits(batch).softmax(1).cpu().numpy()
 
     def logits(self, batch: Sequence[tuple[str, str]]) -> "torch.Tensor":
-        """(n, len(labels)) of n pairs read at once, in the order of ``labels``, with gradients where torch records them.
+        """Logits (n, len(labels)) of n pairs in one batch, in the order of ``labels``, with gradients where torch records them.
 
-        Raises ModelError if the classifier gives another number of them.
+        Raises ModelError if the classifier gives another number of logits.
         """
         from ...models.sentences import check_ids, padded
 
@@ -246,8 +247,8 @@ class HeadEngine:
 def engine_for(model: "PretrainedModel", head: "EntailmentHead | str | None" = None) -> Engine:
     """What judges pairs for a model, or for one side of it.
 
-    head: an entailment head, or the name of one from :func:`heads_for`. None takes the model's own NLI classifier, or else the
-    first head there is for it. An attached model has the heads of its original.
+    head: an entailment head, or the name of one from :func:`heads_for`. None takes the model's own NLI classifier, or if
+    it has none the first of its heads. An attached model has the heads of its original.
     Raises ModelError (``unsupported``) if there is neither, InputError for a head that is unknown or belongs to another model.
     """
     if head is None and model.has_head("classifier"):
@@ -270,10 +271,10 @@ def engine_for(model: "PretrainedModel", head: "EntailmentHead | str | None" = N
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """Who judges, as jobs are told and as keys know it."""
+    """Which engine judges, in the form that jobs are given and keys are made of."""
 
     head: str | None = None  # name of an entailment head; None for the model's own classifier
-    digest: str = ""  # of the head's tensors: a head that was trained again under its name is another one
+    digest: str = ""  # of the head's tensors, because a head that is trained again may keep its name
 
     @property
     def name(self) -> str:
@@ -287,12 +288,12 @@ class EngineOption:
 
     choice: EngineChoice
     labels: tuple[str, ...]  # of its answers
-    order: tuple[str, ...] = ()  # of the classifier's labels as ``config.json`` has them
+    order: tuple[str, ...] = ()  # labels of the classifier, in the order of ``config.json``
     card: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False)  # of an entailment head
 
 
 def engine_options(model: "PretrainedModel") -> tuple[list[EngineOption], str | None]:
-    """The engines of a model: its own classifier first, then entailment heads; and why its classifier cannot be used, if so.
+    """The engines of a model: its own classifier first, then entailment heads; and why its classifier cannot be used, or None.
 
     Raises InputError if the card of a shipped head is damaged.
     """
@@ -316,7 +317,7 @@ def _choice_of(name: str, card: Mapping[str, Any]) -> EngineChoice:
 def chosen_head(model: "PretrainedModel", choice: EngineChoice) -> "EntailmentHead | None":
     """The entailment head of a choice, read from disk; None for the model's own classifier.
 
-    Raises ModelError (``unsupported``) if the model has no classifier, InputError if the head is gone or another one by now.
+    Raises ModelError (``unsupported``) if the model has no classifier, InputError if the head is gone or was trained again.
     """
     if choice.head is None:
         if not model.has_head("classifier"):

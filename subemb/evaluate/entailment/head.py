@@ -1,7 +1,7 @@
 """An entailment head: a small network that judges a pair by the sentence embeddings of premise and hypothesis.
 
 For encoders that have no NLI classifier. The features are those of InferSent (Conneau et al. 2017): u, v, |u - v|, u * v, here
-of sentence vectors after a linear map, which is learned with the rest.
+of linearly mapped sentence vectors; the map is learned with the rest.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def unit_length(vectors: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class HeadShape(Settings):
-    """Sizes of an entailment head. Raises InputError for sizes that make no head."""
+    """Sizes of an entailment head. Raises InputError for sizes out of range."""
 
     WRONG_KIND = OUTSIDE = "{name} of an entailment head is {value!r}; it must be {needed}"
 
@@ -46,7 +46,7 @@ class HeadShape(Settings):
 
     @property
     def tensors(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of what is stored."""
+        """Name -> shape of each stored tensor."""
         members, axes, hidden = self.members, self.projected, self.hidden
         return {
             "mean": (self.dim,),
@@ -63,11 +63,12 @@ class EntailmentHead(torch.nn.Module):
     """Sentence vectors of premises and hypotheses, (n, D) each -> logits (n, 3) in the order of ``LABELS``.
 
     Vectors are brought to unit length, the mean of the training sentences is taken off, and the rest is scaled. Then each of
-    M members maps them to k axes by a matrix of its own, forms the features u, v, |u - v|, u * v of those, and has one hidden
-    layer with ReLU. The logits are the mean of the members'.
+    M members maps them to k axes with a separate matrix, forms the features u, v, |u - v|, u * v of the mapped vectors, and
+    feeds them to one hidden layer with ReLU. The head's logits are the mean of the members' logits.
 
-    name: of the head, for people and settings. card: what is known of its training (see :mod:`subemb.evaluate.entailment.head_files`);
-    ``card["model"]`` says whose vectors it reads. A new head has zeros for weights.
+    name: of the head, for people and settings. card: what is known about its training (see
+    :mod:`subemb.evaluate.entailment.head_files`); ``card["model"]`` says which model's vectors it reads. A new head has zero
+    weights.
     """
 
     labels = LABELS
@@ -86,11 +87,11 @@ class EntailmentHead(torch.nn.Module):
         return self.shape.dim
 
     def inputs(self, vectors: torch.Tensor) -> torch.Tensor:
-        """(n, D) sentence vectors as the members take them: at unit length, minus the mean, scaled."""
+        """(n, D) sentence vectors -> the same as the members take them: at unit length, minus the mean, scaled."""
         return (unit_length(vectors) - self.mean) * self.scale
 
     def member_logits(self, first: torch.Tensor, second: torch.Tensor, drop: Drop | None = None) -> torch.Tensor:
-        """(n, D) and (n, D) of :meth:`inputs` -> (M, n, 3). drop: puts zeros into features and hidden units in training."""
+        """(n, D) and (n, D) of :meth:`inputs` -> (M, n, 3). drop: sets features and hidden units to zero in training."""
         drop = drop or (lambda values, of: values)
         axes = self.projection.transpose(1, 2)  # (M, D, k)
         compared = drop(features(first @ axes, second @ axes), "features")  # (M, n, 4 k)

@@ -4,8 +4,8 @@
 (M, H, 4 k) float16; ``hidden_bias`` (M, 1, H), ``output_weight`` (M, 3, H), ``output_bias`` (M, 1, 3) float32.
 
 ``card.json``: ``subemb_head`` (the format number), ``subemb_version``, ``tensors_sha256`` (of the other file), ``shape`` (dim,
-members, projected, hidden: D, M, k, H), ``labels``, ``model`` (name, source, revision, identity), and what is known of the training: ``data``, ``pairs``,
-``settings``, ``split``, ``accuracy``, ``epoch``, ``trained_on``, ``licences``, ``command``.
+members, projected, hidden: D, M, k, H), ``labels``, ``model`` (name, source, revision, identity), and what is known about the
+training: ``data``, ``pairs``, ``settings``, ``split``, ``accuracy``, ``epoch``, ``trained_on``, ``licences``, ``command``.
 """
 
 import hashlib
@@ -33,14 +33,15 @@ TENSORS_FILE = "entailment_head.safetensors"
 CARD_FILE = "card.json"
 HALVES = ("projection", "hidden_weight")
 MOST_BYTES = 64_000_000
-#: Heads of one's own that are saved without a place of their own.
+#: The user's heads that are saved without naming a folder.
 HEADS = Store("heads", most=20, file=CARD_FILE)
 
 
 def save_head(head: "EntailmentHead", folder: str | os.PathLike | None = None) -> Path:
-    """Write a head with its card into a folder, made if need be; None keeps it with one's own heads, under its name.
+    """Write a head with its card into a folder, which is made if needed; None keeps it among the user's heads, under its name.
 
-    The large matrices are stored as float16; :func:`subemb.evaluate.entailment.head_training.train_head` rounds them so already.
+    The large matrices are stored as float16; :func:`~subemb.evaluate.entailment.head_training.train_head` has already rounded
+    them.
     Returns the folder. Raises InputError if it holds something else or cannot be written, or if the head has NaN.
     """
     import torch
@@ -78,14 +79,14 @@ def save_head(head: "EntailmentHead", folder: str | os.PathLike | None = None) -
 
 
 def check_folder(folder: Path) -> None:
-    """Raise InputError if a head cannot be saved there: better before the training than after."""
+    """Raise InputError if a head cannot be saved there; asked before the training, so that none is in vain."""
     check_can_save(folder, TENSORS_FILE, "the head")
 
 
 def load_head(place: str | os.PathLike, model: "PretrainedModel | None" = None) -> "EntailmentHead":
-    """Read a head from a folder, or by its name: one that is shipped, or one of one's own.
+    """Read a head from a folder, or by its name: a shipped one, or one of the user's.
 
-    model: it must belong to this one. Raises InputError saying what is wrong: no such head, damaged files, another model's.
+    model: the head must belong to it. Raises InputError saying what is wrong: no such head, damaged files, another model's.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load as tensors_from_bytes
@@ -149,9 +150,9 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 def heads_for(model: "PretrainedModel") -> "list[EntailmentHead]":
-    """Heads that belong to a model (or to its original): the shipped one first, then one's own, the newest first.
+    """Heads that belong to a model (or to its original): the shipped one first, then the user's, the newest first.
 
-    Damaged heads of one's own are left out; :func:`load_head` says what is wrong with them. Raises InputError if a shipped one
+    The user's damaged heads are left out; :func:`load_head` says what is wrong with them. Raises InputError if a shipped one
     is damaged.
     """
     heads = []
@@ -202,7 +203,7 @@ def original_of(model: "PretrainedModel") -> "PretrainedModel":
 
 
 def _folders() -> Iterator[tuple[Path, bool]]:
-    """Folders that hold heads, and whether they are one's own."""
+    """Folders that hold heads, and whether they are the user's."""
     try:
         shipped = app_folder() / "assets" / "heads"
     except InputError:  # an installation without pages has no assets either

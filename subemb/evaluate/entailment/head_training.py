@@ -1,4 +1,4 @@
-"""Training an entailment head on labelled pairs, with an accuracy at the end that was not used for any choice."""
+"""Training an entailment head on labelled pairs. Its accuracy is measured on pairs that were used for nothing else."""
 
 import math
 import re
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Split:
-    """(n,) indices of pairs, numbered through the sets, for each purpose."""
+    """Which pairs serve which purpose: (n,) indices into the pairs of all sets in a row."""
 
-    train: np.ndarray
-    choose: np.ndarray  # between epochs
-    report: np.ndarray  # the accuracy of the saved head
+    train: np.ndarray  # to train on
+    choose: np.ndarray  # to choose the epoch
+    report: np.ndarray  # to measure the accuracy
 
 
 def same_sentence(text: str) -> str:
-    """What two spellings of one sentence share: its words in lower case.
+    """The words of a sentence in lower case, which are the same for all its spellings.
 
     >>> same_sentence("A man is asleep .") == same_sentence("a man is asleep")
     True
@@ -60,10 +60,10 @@ def sentence_groups(first: Sequence[str], second: Sequence[str]) -> np.ndarray:
 
 
 def split_pairs(sets: Sequence[PairSet], share: float, seed: int) -> Split:
-    """Set ``share`` of every set aside, half of it to choose and half to report; whole groups of pairs that share sentences.
+    """Set a ``share`` of every set aside, half to choose and half to report, in whole groups of pairs that share sentences.
 
-    Groups over all sets are drawn at random for the set that most of their pairs are from. One that is larger than what is
-    still to be set aside stays in training. Raises InputError if too little can be set aside.
+    Groups reach over all sets; each counts for the set that most of its pairs are from. They are drawn at random, and a group
+    that is larger than what is still to be set aside stays in training. Raises InputError if too little can be set aside.
     """
     source = np.repeat(np.arange(len(sets)), [len(pairs) for pairs in sets])
     groups = sentence_groups(
@@ -117,12 +117,12 @@ def train_head(
 ) -> tuple[EntailmentHead, dict[str, Any]]:
     """Train an entailment head on a model's sentence embeddings; returns it in eval mode, and its card.
 
-    The model's own table only: a compressed side has the head of its original. A part of every set is set aside by groups of
-    shared sentences (:func:`subemb.evaluate.entailment.head_training.split_pairs`): half of it chooses the epoch, the other half is
-    only looked at in the end, and its accuracy per data set is in the card. With ``settings.refit`` the head is then trained
-    on all pairs, as many epochs; the accuracy is that of the one before. name: of the head. facts: more for the card.
+    Only the model's own table is trained on: a compressed side uses the head of its original. A part of every set is set aside
+    (:func:`split_pairs`): half of it chooses the epoch, the other half only gives the accuracy on each data set, which is in
+    the card. With ``settings.refit`` a head is then trained on all pairs, for as many epochs, and returned; the accuracy in its
+    card is still that of the first one. name: of the head. facts: more for the card.
 
-    Equal arguments give equal heads on one machine. Progress carries ``epoch``, ``loss`` and ``accuracy`` (on the part that chooses).
+    Equal arguments give equal heads on one machine. Progress carries ``epoch``, ``loss`` and ``accuracy`` on the choosing half.
     Raises InputError for data that cannot be used, ModelError if sentences cannot be encoded, Cancelled.
     """
     settings = settings or HeadSettings()
@@ -151,7 +151,7 @@ def train_head(
         "trained_on": _TRAINED_ON[settings.refit],
         **(facts or {}),
     }
-    if model.source == "folder":  # where it lies is nobody else's business
+    if model.source == "folder":  # the path of a folder is private
         head.card["model"]["name"] = model.identity.rsplit("@", 1)[0]
     report(progress, "entailment head trained", 1.0)
     return head, head.card
@@ -171,9 +171,9 @@ def fit(
     progress: ProgressCallback | None = None,
     stop: int | None = None,
 ) -> tuple[EntailmentHead, int]:
-    """Train a head on the pairs ``train``: the head in eval mode, and its epoch.
+    """Train a head on the pairs ``train``. Returns it in eval mode, and the epoch that it is from.
 
-    It is the one with the lowest loss on the pairs ``choose``; with ``stop`` given it is that one, and nothing is chosen.
+    That is the epoch with the lowest loss on the pairs ``choose``; with ``stop`` given it is that epoch, and nothing is chosen.
     """
     generator = torch.Generator().manual_seed(settings.seed)
     head = _new_head(pairs, train, settings, generator)
@@ -214,7 +214,7 @@ def fit(
 def _loss(
     head: EntailmentHead, inputs: torch.Tensor, pairs: Pairs, batch: torch.Tensor, settings: HeadSettings, generator
 ) -> torch.Tensor:
-    """Cross-entropy of a batch, summed over the members: they learn side by side, and no term is of two of them."""
+    """Cross-entropy of a batch, summed over the members: each learns independently of the others."""
     shares = {"features": settings.feature_dropout, "hidden": settings.dropout}
 
     def drop(values: torch.Tensor, of: str) -> torch.Tensor:
@@ -229,7 +229,7 @@ def _loss(
 
 
 def _new_head(pairs: Pairs, train: np.ndarray, settings: HeadSettings, generator: torch.Generator) -> EntailmentHead:
-    """A head before its first step: mean and scale of the training sentences, seeded weights."""
+    """A head before its first step: with mean and scale of the training sentences, and seeded random weights."""
     dim = pairs.vectors.shape[1]
     head = EntailmentHead(HeadShape(dim, settings.members, min(settings.projected, dim), settings.hidden))
     seen = unit_length(pairs.vectors[torch.unique(torch.cat([pairs.first[train], pairs.second[train]]))])
@@ -237,7 +237,7 @@ def _new_head(pairs: Pairs, train: np.ndarray, settings: HeadSettings, generator
         head.mean.copy_(seen.mean(0))
         spread = (seen - head.mean).square().mean().sqrt().clamp(min=1e-6)
         head.scale.fill_(settings.scale / float(spread))
-        # Each member sees the vectors from k directions of its own, at right angles.
+        # Every member gets k other random directions, at right angles to each other.
         square = torch.randn(settings.members, dim, dim, generator=generator)
         head.projection.copy_(torch.linalg.qr(square).Q[:, : head.shape.projected])
         for name in ("hidden", "output"):

@@ -43,21 +43,21 @@ _DIGITS = 6  # of kept probabilities
 class PairJudgement:
     """What every side says about one pair."""
 
-    labels: tuple[str, ...]  # of the probabilities
-    probabilities: dict[str, tuple[float, ...]]  # side -> one a label, adding up to 1; the first side is the reference
-    cut: tuple[str, ...] = ()  # what the model did not read, in sentences; empty if it read everything
+    labels: tuple[str, ...]  # in the order of the probabilities
+    probabilities: dict[str, tuple[float, ...]]  # side -> one for each label, adding up to 1; the first side is the reference
+    cut: tuple[str, ...] = ()  # sentences that say what the model did not read; empty if it read everything
 
     @property
     def sides(self) -> list[str]:
         return list(self.probabilities)
 
     def winner(self, side: str) -> str:
-        """The most probable label; of equals the first."""
+        """The most probable label; the first one if several are equally probable."""
         found = self.probabilities[side]
         return self.labels[found.index(max(found))]
 
     def flipped(self, side: str) -> bool:
-        """Whether a side judges otherwise than the first."""
+        """Whether a side gives another label than the first side."""
         return self.winner(side) != self.winner(self.sides[0])
 
 
@@ -105,18 +105,18 @@ def _what_is_cut(engine: Engine, premise: str, hypothesis: str) -> tuple[str, ..
 class Writing:
     """How a language is written."""
 
-    script: str  # of most letters in its sentences
-    tokens: int  # of the model's vocabulary in that script
+    script: str  # of most of its sentences
+    tokens: int  # number of tokens of the model's vocabulary in that script
 
 
 @dataclass(frozen=True)
 class JudgedScores(SideScores):
-    """One side on some pairs, judged; shares in 0..1. What is against the first side is None, or NaN, for the first side itself."""
+    """How one side judged some pairs; shares are in 0..1. For the first side, comparisons with it are None or NaN."""
 
     confusion: tuple[tuple[int, ...], ...] = ()  # counts: rows gold, columns judged, in the report's labels
     mcnemar: McNemar | None = None  # McNemar's exact test against the first side
     agreement: float = math.nan  # share of pairs that this side and the first judge alike
-    kappa: float = math.nan  # agreement beyond chance (Cohen 1960); NaN too if chance alone makes them agree always
+    kappa: float = math.nan  # agreement beyond chance (Cohen 1960); also NaN if both give all pairs the same one label
 
     @property
     def accuracy(self) -> float:
@@ -125,7 +125,7 @@ class JudgedScores(SideScores):
 
     @property
     def difference(self) -> Interval | None:
-        """Of accuracy, against the first side."""
+        """Difference of the accuracy to the first side; None for that side."""
         return self.differences.get("accuracy")
 
 
@@ -133,12 +133,12 @@ class JudgedScores(SideScores):
 class Flip:
     """A pair that a side judges differently from the first side."""
 
-    place: int  # of the pair in its set
-    gold: int  # index into the report's labels
-    before: int  # what the first side says, likewise
-    after: int  # what this side says, likewise
-    probabilities_before: tuple[float, ...]  # of the engine's labels
-    probabilities_after: tuple[float, ...]  # likewise
+    place: int  # index of the pair in its set
+    gold: int  # the right label, as an index into the report's labels
+    before: int  # the first side's label, likewise
+    after: int  # this side's label, likewise
+    probabilities_before: tuple[float, ...]  # of the engine's labels, by the first side
+    probabilities_after: tuple[float, ...]  # of the engine's labels, by this side
     change: float  # half the sum of absolute changes of the probabilities (total variation), 0..1
 
     @property
@@ -154,12 +154,12 @@ class EntailmentReport(Report):
     KIND: ClassVar[str] = "entailment"
     pairs: PairSet
     engine: str  # who judged
-    description: str  # how
+    description: str  # how it judged
     engine_labels: tuple[str, ...]  # of the columns of ``probabilities``
     probabilities: dict[str, np.ndarray]  # side -> (n, len(engine_labels)) float64, to six digits
     scores: dict[str, JudgedScores]
     by_language: dict[str, dict[str, JudgedScores]] = field(default_factory=dict)
-    writing: dict[str, Writing] = field(default_factory=dict)  # language -> its script; empty unless there are several
+    writing: dict[str, Writing] = field(default_factory=dict)  # by language; empty unless there are several
 
     def __post_init__(self):
         columns = len(self.engine_labels)
@@ -182,7 +182,7 @@ class EntailmentReport(Report):
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """One code a pair, or empty."""
+        """One code for each pair, or empty."""
         return self.pairs.languages
 
     @cached_property
@@ -228,7 +228,7 @@ def evaluate_entailment(
     sides: name -> model, the first is the reference. pairs: a three-way set, or a two-way one (RTE), in which entailment
     counts against the rest: a pair is called entailment if that is more probable than neutral and contradiction together.
     head: as in :func:`~subemb.evaluate.entailment.engines.engine_for`, the same for all sides. resamples, seed: of the bootstrap.
-    Raises InputError for a set that is none or empty, ModelError as the engines do, Cancelled.
+    Raises InputError for a set of another task, or one that is empty or too large; ModelError as the engines do, Cancelled.
     """
     if not sides:
         raise InputError("there is no side to evaluate; give at least one model")
@@ -255,7 +255,7 @@ def make_report(
     seed: int = SEED,
     progress: ProgressCallback | None = None,
 ) -> EntailmentReport:
-    """The report on what an engine said: side -> (n, len(engine.labels)) probabilities of the n pairs."""
+    """The report on an engine's answers. probabilities: side -> (n, len(engine.labels)) probabilities of the n pairs."""
     labels = labels_of(pairs, engine.labels)
     gold = gold_of(pairs, labels)
     found = {side: np.round(np.asarray(rows, np.float64), _DIGITS) for side, rows in probabilities.items()}
@@ -281,18 +281,19 @@ def make_report(
 
 
 def labels_of(pairs: PairSet, engine_labels: Sequence[str]) -> tuple[str, ...]:
-    """What counts as a label: two if the set or the engine has but two, else three."""
+    """What counts as a label: two if the set or the engine has only two, else three."""
     return TWO_WAY_LABELS if 2 in (len(pairs.labels), len(engine_labels)) else pairs.labels
 
 
 def gold_of(pairs: PairSet, labels: Sequence[str]) -> np.ndarray:
-    """(n,) int64 indices into ``labels``; with two of them, neutral and contradiction are the rest."""
+    """(n,) int64 indices into ``labels``; of two labels, the second stands for neutral and contradiction."""
     return np.minimum(pairs.gold, len(labels) - 1)
 
 
 def judged(probabilities: np.ndarray, labels: int) -> np.ndarray:
-    """(n, k) probabilities -> (n,) most probable label, the first of equals. Two labels of three columns: entailment if it
-    is more probable than the rest together.
+    """(n, k) probabilities -> (n,) most probable label, the first one if several are equally probable.
+
+    Where two labels are judged by three columns: entailment if it is more probable than the other two together.
 
     >>> judged(np.array([[0.4, 0.3, 0.3], [0.6, 0.3, 0.1]]), 2).tolist()
     [1, 0]

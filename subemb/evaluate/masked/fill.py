@@ -1,4 +1,4 @@
-"""Masked words: what each side puts in the place of a mask, and how far their answers are apart.
+"""Masked words: what each side puts in the place of a mask, and how much their answers differ.
 
 filled = fill({"original": model, "compressed": small}, "The cat [MASK] on the mat.")
 filled.masks[0].kl[1], [filling.token for filling in filled.masks[0].top(0)]
@@ -27,31 +27,31 @@ class Filling:
     """One token for a mask."""
 
     token_id: int
-    token: str  # as read
+    token: str  # as it is displayed
     probabilities: tuple[float, ...]  # one for each side
-    ranks: tuple[int, ...]  # likewise; the most probable token has rank 1
+    ranks: tuple[int, ...]  # one for each side; the most probable token has rank 1
 
 
 def entropy(answer: "torch.Tensor") -> float:
-    """In nats, of log probabilities (V,)."""
+    """Entropy in nats, of log probabilities (V,)."""
     return max(0.0, float(-(answer.exp() * answer).sum()))
 
 
 @dataclass(frozen=True)
 class FilledMask:
-    """One mask."""
+    """The answers of all sides for one mask."""
 
-    position: int  # of its token in the row
-    fillings: tuple[Filling, ...]  # the k best of every side, and the word masked, best first
+    position: int  # index of the mask among the sentence's tokens
+    fillings: tuple[Filling, ...]  # the k best of every side, and the word that was masked, best first
     k: int
-    kl: tuple[float, ...]  # KL(first side || side) in nats over the whole vocabulary, one for each side, the first 0
+    kl: tuple[float, ...]  # KL(first side || side) in nats over the whole vocabulary, for each side; the first is 0
     entropy: tuple[float, ...]  # of each side's answer, in nats
-    masked: str = ""  # what stood there, "" if the mask was typed
-    masked_pieces: int = 0  # tokens of what stood there
-    masked_id: int | None = None  # its token, None if it has none or several
+    masked: str = ""  # the word that was masked, "" if the mask was typed
+    masked_pieces: int = 0  # number of tokens of that word
+    masked_id: int | None = None  # id of its token, None if it has none or several
 
     def top(self, side: int) -> tuple[Filling, ...]:
-        """The k best of one side, in its order."""
+        """The k best of one side, the most probable first."""
         best = (filling for filling in self.fillings if filling.ranks[side] <= self.k)
         return tuple(sorted(best, key=lambda filling: filling.ranks[side]))
 
@@ -70,13 +70,13 @@ class Filled:
     """A sentence whose masks were filled by every side."""
 
     sides: tuple[str, ...]  # names; the first is the reference
-    sentence: str  # as it was read, with the model's own mask
-    mask_token: str  # that mask
+    sentence: str  # as the model read it, with its own mask token
+    mask_token: str  # that token
     spellings: tuple[str, ...]  # other spellings of a mask that were replaced
     masks: tuple[FilledMask, ...]
     tables: tuple[SideTables, ...]  # what was compressed on each side
     vocabulary: int  # tokens to choose from
-    tokens: int  # of the row
+    tokens: int  # of the sentence, special ones included
 
 
 def fill(
@@ -92,8 +92,8 @@ def fill(
 
     sides: name -> PretrainedModel (then ``input`` and ``output`` say what is compressed), or MaskedSides.
     word: also mask this word of :func:`words_of`: one mask in its place, so its fillings are single tokens.
-    Several masks are filled each on its own: a filling of one knows nothing of those of the others, as the masked-language-model
-    objective has it (Devlin et al. 2019).
+    Several masks are filled independently: the answer for one does not depend on what is put in the others, as in the
+    masked-language-model objective (Devlin et al. 2019).
 
     Raises InputError for no mask, more than MOST_MASKS, a bad ``k`` or a sentence that is too long for the model.
     """
@@ -135,7 +135,7 @@ def _mask_positions(sides: MaskedSides, row: list[int]) -> list[int]:
 
 
 def _filled_mask(sides: MaskedSides, position: int, answers: "list[torch.Tensor]", k: int, word) -> FilledMask:
-    """answers: log probabilities (V,) float64 of every side at one mask."""
+    """One mask as every side fills it. answers: log probabilities (V,) float64 of every side at this mask."""
     masked_id = word.ids[0] if word is not None and len(word.ids) == 1 else None
     wanted = {int(token) for answer in answers for token in _best(answer, k)} | ({masked_id} - {None})
     display = sides.model.vocabulary.display
@@ -183,8 +183,8 @@ class HubModel:
     languages: str  # in words
 
 
-#: All of them are there with safetensors and their masked-word head. ELECTRA's generators and MPNet work too, once they are
-#: saved with safetensors.
+#: All of them are on the hub as safetensors with a masked-word head. ELECTRA's generators and MPNet work too, once they are
+#: saved as safetensors.
 HUB_MODELS = (
     HubModel("distilbert/distilbert-base-uncased", "English"),
     HubModel("google-bert/bert-base-uncased", "English"),
@@ -195,5 +195,5 @@ HUB_MODELS = (
 
 
 def models_with_masked_head(entries: Sequence[ModelEntry]) -> list[ModelEntry]:
-    """Of listed models those that can be used and whose ``config.json`` names a masked-word head; no weights are read."""
+    """Those listed models that can be used and whose ``config.json`` names a masked-word head; no weights are read."""
     return [entry for entry in entries if not entry.error and "masked" in entry.heads]

@@ -1,4 +1,4 @@
-"""Masks in a sentence: in the model's own spelling, and in the place of a word. Only the tokenizer is needed here."""
+"""Putting masks into a sentence: in the model's own spelling, or in the place of a word. Only the tokenizer is needed here."""
 
 import re
 from dataclasses import dataclass
@@ -52,18 +52,18 @@ def with_own_masks(tokenizer, sentence: str) -> tuple[str, tuple[str, ...]]:
 class Word:
     """A word of a sentence."""
 
-    start: int  # of its characters
-    end: int
-    text: str  # what stands there
-    ids: tuple[int, ...]  # its tokens there
+    start: int  # place of its first character
+    end: int  # place after its last character
+    text: str  # its characters
+    ids: tuple[int, ...]  # its tokens; empty if the tokenizer does not give them
 
 
 def words_of(tokenizer, sentence: str) -> tuple[Word, ...]:
-    """The words of a sentence as its tokenizer cuts it; masks are none.
+    """The words of a sentence as its tokenizer cuts it; masks are not words.
 
     A word is what the tokenizer's pre-tokeniser keeps together (``word_ids``), without punctuation that is a token at its
-    edge. In scripts without blanks between words every token counts as a word. A tokenizer that gives no offsets: runs of letters
-    and digits, and punctuation marks, without their tokens.
+    edge. In scripts without blanks between words every token counts as a word. If the tokenizer gives no offsets, words are
+    runs of letters and digits, and single punctuation marks, without token ids.
     """
     sentence, _ = with_own_masks(tokenizer, sentence)
     if not getattr(tokenizer, "is_fast", False):
@@ -80,7 +80,7 @@ def words_of(tokenizer, sentence: str) -> tuple[Word, ...]:
 
 
 def _add_piece(pieces: list[Word], sentence: str, token: int, start: int, end: int) -> None:
-    """Add a token to its word's pieces; the blank at its edge is no part of it, and bytes of one character are one piece."""
+    """Add a token, without blanks at its edges, to its word's pieces; bytes of one character become one piece."""
     text = sentence[start:end]
     start, end = start + len(text) - len(text.lstrip()), end - (len(text) - len(text.rstrip()))
     if pieces and (start < pieces[-1].end or start >= end):
@@ -92,7 +92,7 @@ def _add_piece(pieces: list[Word], sentence: str, token: int, start: int, end: i
 
 
 def _parts(pieces: list[Word], sentence: str) -> list[Word]:
-    """What one group of pieces is to a person: one word, with the punctuation at its edges apart."""
+    """The words that a reader sees in one group of pieces: one word, and the punctuation at its edges separately."""
     first, last = 0, len(pieces)
     if any(map(_is_word, pieces)):
         while not _is_word(pieces[first]):
@@ -125,7 +125,7 @@ def mask_word(tokenizer, sentence: str, index: int) -> str:
 
 
 def chosen_word(words: tuple[Word, ...], index: int) -> Word:
-    """Raises InputError unless ``index`` counts one of the words."""
+    """The word with this index. Raises InputError if there is none."""
     if not is_whole(index, 0, len(words) - 1):
         raise InputError(f"there is no word {index!r}; the sentence has {len(words)} words, counted from 0")
     return words[index]

@@ -1,7 +1,7 @@
-"""Networks with a masked-word head, one for each side: which of their tables are compressed, and asking them at a few places.
+"""Networks with a masked-word head, one for each side: which of their tables are compressed, and their answers at the masks.
 
-A head makes V numbers for every token; for a vocabulary of 250,000 that is most of the work and of the memory, so the head
-is only run at the masks.
+A head computes V numbers for every token. With a vocabulary of 250,000 that takes most of the time and memory, so the head is
+only run at the masks.
 """
 
 import threading
@@ -85,7 +85,7 @@ class MaskedSides:
 
 
 def _network_of(side, input: bool, output: bool, is_first: bool) -> "tuple[torch.nn.Module, SideTables]":
-    """The network of one side with the wished tables compressed."""
+    """The network of one side with the chosen tables compressed."""
     from ...codec.modules import attach
     from ...models.network import exchange_weights
 
@@ -107,7 +107,7 @@ def _network_of(side, input: bool, output: bool, is_first: bool) -> "tuple[torch
 
 
 def _has_table_outside(network: "torch.nn.Module") -> bool:
-    """Whether a head has a matrix with a row for every token, apart from the input's or tied to it."""
+    """Whether a head has a matrix with a row for every token, be it tied to the input table or not."""
     rows = network.get_input_embeddings().num_embeddings
     inside = {id(part) for part in network.base_model.modules()}
     outside = (part for part in network.modules() if id(part) not in inside)
@@ -115,12 +115,12 @@ def _has_table_outside(network: "torch.nn.Module") -> bool:
 
 
 class _Pointed:
-    """A network that runs its head at some positions only: what the body hands on is cut down to them."""
+    """A network that runs its head only at some positions: only the body's outputs at these are passed on to it."""
 
     def __init__(self, network: "torch.nn.Module", padding: int):
         from ...codec.modules import share_weights
 
-        self._network = share_weights(network).eval()  # a copy, since the cut must not be seen by others who use the network
+        self._network = share_weights(network).eval()  # a copy, since others use the network without the cut
         self._padding = padding
         self._lock = threading.Lock()
         self._positions = None

@@ -21,12 +21,12 @@ from .network import MaskedSides
 
 LONGEST_TEXT = 200_000  # characters
 MOST_SENTENCES = 2_000
-DEFAULT_TOKENS = 500  # masked; more are sampled
+DEFAULT_TOKENS = 500  # tokens that are masked; of a longer text this many are sampled
 MOST_TOKENS = 20_000
-FEWEST_SENTENCES = 5  # for an interval
+FEWEST_SENTENCES = 5  # that an interval needs
 RESAMPLES = 2_000
-_TOKENS_AT_ONCE = 4_096  # read in one batch
-_NUMBERS_AT_ONCE = 8_000_000  # answered in one batch, float64
+_TOKENS_AT_ONCE = 4_096  # tokens read in one batch
+_NUMBERS_AT_ONCE = 8_000_000  # float64 answers of one batch
 _SENTENCE_END = re.compile(r"(?<=[.!?…؟।])\s+|(?<=[.!?…؟।][\"'”’»)\]])\s+|(?<=[。\uff01\uff1f])(?![”’」』)])|\n+")
 
 
@@ -39,8 +39,8 @@ class SentenceScore:
 
     text: str
     tokens: int  # as read, without special ones
-    masked: int  # how many of them were
-    sums: tuple[float, ...]  # of their log probabilities in nats, one for each side
+    masked: int  # how many of these tokens were masked
+    sums: tuple[float, ...]  # sum of the masked tokens' log probabilities in nats, for each side
 
     def mean(self, side: int) -> float:
         """Mean log probability in nats; NaN if no token of the sentence was masked."""
@@ -53,8 +53,8 @@ class PseudoPerplexity(Scored):
 
     sentences: tuple[SentenceScore, ...]  # all that were read, in order
     tokens: int  # of the text, without special ones
-    masked: int  # how many were scored; fewer than ``tokens``: drawn at random with ``seed``, the same for every side
-    seed: int
+    masked: int  # tokens that were scored; if fewer, they were drawn at random, the same for every side
+    seed: int  # of the draw and of the bootstrap
     cut: int  # tokens beyond what the model reads at once, left out
     sentences_left_out: int  # beyond MOST_SENTENCES
     unknown: int  # scored tokens that are the tokenizer's unknown token
@@ -68,7 +68,7 @@ class PseudoPerplexity(Scored):
         return self.scores[side].values[PERPLEXITY]
 
     def interval(self, side: str) -> Interval | None:
-        """Of the mean's difference to the first side; None for that one, and with fewer than FEWEST_SENTENCES sentences."""
+        """Of the difference in mean to the first side; None for that side, or with fewer than FEWEST_SENTENCES sentences."""
         return self.scores[side].differences.get(MEAN)
 
 
@@ -97,7 +97,7 @@ class Plan:
 
     @property
     def mean_length(self) -> float:
-        """Tokens of the row that the average token stands in."""
+        """Tokens in a row, averaged over all tokens that can be masked."""
         weighted = sum(len(row) * len(places) for row, places in zip(self.rows, self.places, strict=True))
         return weighted / max(1, self.tokens)
 
@@ -121,7 +121,7 @@ def plan(tokenizer, text: str, longest: int) -> Plan:
 
 
 def _cut_row(ids: list[int], longest: int, special: set[int]) -> list[int]:
-    """The first tokens of a row, with the special token that ends it."""
+    """The first ``longest`` tokens of a row; a special token at the end of the row is kept."""
     if len(ids) <= longest:
         return ids
     return [*ids[: longest - 1], ids[-1]] if ids[-1] in special else ids[:longest]
@@ -138,7 +138,7 @@ def pseudo_perplexity(
 ) -> PseudoPerplexity:
     """Score a text with every side, each sentence by itself.
 
-    most_tokens: if the text has more, so many of them are drawn at random (``seed``), the same for every side.
+    most_tokens: if the text has more, this many of them are drawn at random (``seed``), the same for every side.
     Raises InputError for a bad text or setting, or a text without a token; Cancelled.
     """
     if not is_whole(most_tokens, 1, MOST_TOKENS):
@@ -170,7 +170,8 @@ def _scores(sides: MaskedSides, side: int, what: Plan, chosen: Sequence[tuple[in
     """log p of every chosen token, in nats."""
     mask = sides.tokenizer.mask_token_id
     vocabulary = sides.model.num_tokens
-    order = sorted(range(len(chosen)), key=lambda number: -len(what.rows[chosen[number][0]]))  # longest first, alike together
+    # Longest first, so that a batch has similar lengths.
+    order = sorted(range(len(chosen)), key=lambda number: -len(what.rows[chosen[number][0]]))
     result = np.empty(len(chosen))
     start = 0
     while start < len(order):
@@ -225,8 +226,9 @@ def bootstrap_of_means(
 ) -> Interval | None:
     """95 % paired bootstrap interval (percentile) of the difference in mean log probability of a token, after - before.
 
-    counts, before, after: (n,) tokens and sums of each sentence. Sentences are drawn with replacement, both sides of one
-    together; each draw's mean counts every token alike. None with fewer than FEWEST_SENTENCES sentences that have a token.
+    counts, before, after: (n,) tokens and sums of each sentence. Sentences are drawn with replacement, the same
+    for both sides; the mean of a draw gives every token the same weight. None with fewer than FEWEST_SENTENCES sentences that
+    have a token.
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
     """
     used = counts > 0
@@ -247,6 +249,6 @@ _SPEED = 2.5e10
 
 
 def estimated_seconds(what: Plan, tokens: int, sides: int, parameters: int | None, vocabulary: int, dim: int) -> float:
-    """Rough seconds to mask ``tokens`` tokens of a planned text on ``sides`` sides, of a model of so many parameters."""
+    """Rough seconds to mask ``tokens`` tokens of a planned text on ``sides`` sides of a model."""
     body = max(0, (parameters or 0) - vocabulary * dim)
     return 0.5 + sides * min(tokens, what.tokens) * (body * what.mean_length + vocabulary * dim) / _SPEED

@@ -29,24 +29,25 @@ from .effects import RUNS_OF_AXES, Attribution, AttributionSettings, Integral, S
 if TYPE_CHECKING:
     from ...models.model import PretrainedModel
 
-STEPS = (12, 36)  # points of the integral: the first, and the second if the gap is too large
-LARGEST_GAP = 0.01  # of the change
-SMALLEST_GAP = 1e-4  # of a cosine: less is of no account
+STEPS = (12, 36)  # points of the integral; the second number is tried if the first leaves too large a gap
+LARGEST_GAP = 0.01  # as a share of the change
+SMALLEST_GAP = 1e-4  # in cosine; smaller gaps are always accepted
 
+#: (n,) token ids, (n, D) original embeddings, (n, D) displacements.
 Sentence = tuple[Sequence[int], torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
 class AxisBlocks:
-    """How D axes fall into b blocks."""
+    """How D axes are divided into b blocks."""
 
-    widths: tuple[int, ...]  # b numbers of axes, in order
-    kind: str = "subspace"  # what one is called: ``subspace`` or ``run of axes``
+    widths: tuple[int, ...]  # number of axes of each of the b blocks, in order
+    kind: str = "subspace"  # what a block is called: ``subspace`` or ``run of axes``
     rotation: torch.Tensor | None = None  # (D, D) orthogonal R: blocks are runs of the axes of ``vector @ R`` (optimized PQ)
 
     @classmethod
     def of(cls, compressed: Compressed | None, dim: int) -> "AxisBlocks":
-        """Those of a compressed table: its subspaces; runs of axes for residual, the baselines, or None."""
+        """The blocks of a compressed table: its subspaces, or runs of axes for residual, the baselines and None."""
         if isinstance(compressed, SubspaceCompressed) and not compressed.is_additive:
             return cls(tuple(compressed.widths), "subspace", compressed.rotation)
         return cls(tuple(subspace_widths(dim, min(RUNS_OF_AXES, dim))), "run of axes")
@@ -61,11 +62,14 @@ class AxisBlocks:
         return [(end - width, end - 1) for end, width in zip(ends, self.widths, strict=True)]
 
     def turned(self, vectors: torch.Tensor) -> torch.Tensor:
-        """(..., D) vectors in the axes that the blocks are runs of."""
+        """(..., D) vectors, rotated so that every block is a run of axes."""
         return vectors if self.rotation is None else vectors @ self.rotation.to(vectors)
 
     def keep(self, turned: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-        """Of :meth:`turned` displacements (..., D) only the chosen blocks (..., b) bool, in the model's own axes: (..., D)."""
+        """Keep the chosen blocks (..., b) bool of :meth:`turned` displacements (..., D), with zeros elsewhere.
+
+        Returns (..., D) in the model's own axes.
+        """
         axes = chosen.repeat_interleave(torch.tensor(self.widths), dim=-1)
         kept = turned * axes
         return kept if self.rotation is None else kept @ self.rotation.to(kept).T
@@ -77,7 +81,7 @@ class AxisBlocks:
 
 
 class GivenEncoder:
-    """A model's sentence vectors from embeddings in place of ids. The model itself is not changed."""
+    """Computes a model's sentence vectors from given embeddings instead of token ids. The model itself is not changed."""
 
     def __init__(self, model: "PretrainedModel"):
         self._given = GivenEmbeddings(model.network().get_input_embeddings())
@@ -86,7 +90,7 @@ class GivenEncoder:
     def __call__(self, ids: Sequence[int], vectors: torch.Tensor) -> torch.Tensor:
         """(m, width) sentence vectors of one sentence with m different sets of embeddings (m, n, D), in one batch.
 
-        ids: (n,) the sentence's tokens. Vectors are what the input table gives out, an output scale included.
+        ids: (n,) the sentence's tokens. vectors: as the input table gives them out, including its output scale.
         """
         self._given.vectors = vectors
         try:
@@ -98,11 +102,11 @@ class GivenEncoder:
 def integrated_gradients(
     encoder: GivenEncoder, first: Sentence, second: Sentence, progress: ProgressCallback | None = None
 ) -> tuple[Integral, list[torch.Tensor]]:
-    """Along the straight line from the original embeddings to the displaced ones, all positions of both sentences together.
+    """Integrate the cosine's gradients from the original embeddings straight to the displaced ones, all positions together.
 
     first, second: (n,) ids, (n, D) original embeddings, (n, D) displacements.
-    Returns the facts, and for each sentence (n, D) float64, the mean gradient along the line; its products with the displacement
-    are the attributions. Raises Cancelled.
+    Returns the integral, and for each sentence the mean gradient along the line, (n, D) float64; its products with the
+    displacements are the attributions. Raises Cancelled.
     """
     start = 0.0
     for steps in STEPS:
@@ -117,9 +121,9 @@ def integrated_gradients(
 def _integral(
     encoder: GivenEncoder, sentences: tuple[Sentence, Sentence], steps: int, progress: ProgressCallback | None
 ) -> tuple[Integral, list[torch.Tensor]]:
-    points, weights = np.polynomial.legendre.leggauss(steps)  # of -1..1: Gauss-Legendre needs few points of a smooth function
+    points, weights = np.polynomial.legendre.leggauss(steps)  # on -1..1; Gauss-Legendre needs few points for a smooth function
     points = torch.tensor(np.concatenate([[0.0], (points + 1) / 2, [1.0]]), dtype=torch.float32)
-    weights = torch.tensor(np.concatenate([[0.0], weights / 2, [0.0]]))  # the ends are read for the true change
+    weights = torch.tensor(np.concatenate([[0.0], weights / 2, [0.0]]))  # the two ends only give the true change
     gradients = [torch.zeros_like(original, dtype=torch.float64) for _, original, _ in sentences]
     ends = []
     at_once = max(1, rows_at_once(sum(len(ids) for ids, _, _ in sentences)))
@@ -141,7 +145,7 @@ def _integral(
 def _gradients(
     encoder: GivenEncoder, sentences: tuple[Sentence, Sentence], points: torch.Tensor, weights: torch.Tensor
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Cosines (m,) at m points of the line, and for each sentence the gradients (n, D) there, weighted and added up."""
+    """Cosines (m,) at m points of the line, and for each sentence the weighted sum (n, D) of the gradients there."""
     with torch.enable_grad():
         given, vectors = [], []
         for ids, original, displacement in sentences:
@@ -170,7 +174,7 @@ class GivenEmbeddings(nn.Module):
 
     @property
     def weight(self) -> torch.Tensor:
-        """Of the table that it stands for; some networks ask its type."""
+        """The weight of the table that it stands for; some networks ask its type."""
         return self.table.weight
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
@@ -213,7 +217,8 @@ def attribute(
 ) -> Attribution:
     """Effects of the tokens of two sentences, given by their ids (special tokens included), on their cosine.
 
-    reference: the original model, which encodes. other: whose table replaces its embeddings; nothing else of it is used.
+    reference: the original model, which encodes. other: the model whose table gives the replacements; only that
+    table is used.
     Raises InputError for a sentence without tokens, ModelError if there is no network, Cancelled.
     """
     settings = settings or AttributionSettings()
@@ -252,7 +257,10 @@ class _Sentence:
         self.turned = blocks.turned(self.displacement)
 
     def variants(self, tokens: bool, together: bool, blocks: bool) -> torch.Tensor:
-        """Which blocks of which positions are replaced, (m, n, b) bool: none; all; each position; each block; each of both."""
+        """Which blocks of which positions are replaced in each of m variants, (m, n, b) bool.
+
+        In this order: nothing; everything; then, where asked for, each position; each block; each block of each position.
+        """
         n, b = len(self.ids), len(self.cut)
         chosen = [torch.zeros(1, n, b, dtype=torch.bool), torch.ones(1, n, b, dtype=torch.bool)]
         if tokens:
@@ -272,7 +280,7 @@ class _Sentence:
         return encode_variants(encoder, self.ids, len(variants), make, progress, "swapping tokens")
 
     def moved(self) -> np.ndarray:
-        """(n,) relative length of the displacements."""
+        """(n,) length of each displacement over that of the original embedding."""
         return (self.displacement.norm(dim=1) / self.original.norm(dim=1).clamp(min=1e-12)).double().numpy()
 
 
@@ -284,7 +292,7 @@ def _assembled(
     gradients: list[torch.Tensor] | None,
     exact: tuple[bool, bool, bool],
 ) -> Attribution:
-    """Cosines of the encoded variants, in the order of :meth:`_Sentence.variants`, as effects."""
+    """Turn the encoded variants, in the order of :meth:`_Sentence.variants`, into effects on the cosine."""
     tokens_exact, together_exact, blocks_exact = exact
     first, second = encoded
     before, after = (float(cosines(first[i], second[i])) for i in (0, 1))

@@ -1,6 +1,6 @@
-"""The cosine of two vectors, and what an attribution says of one: effects of tokens and of blocks, as plain numbers.
+"""The cosine of two vectors, and the results of an attribution: effects of tokens and blocks on a cosine, as plain numbers.
 
-Attributions are computed by :mod:`.attribution`; what they say stands apart, so that pages and jobs read it without importing torch.
+:mod:`.attribution` computes them. They stand in a separate module so that pages and jobs can read them without importing torch.
 """
 
 from dataclasses import dataclass
@@ -28,18 +28,18 @@ class AttributionSettings(Settings):
     OUTSIDE = "{name} is {value}; it must be 0 (never exact) or more"
 
     exact_tokens: int = setting(64, least=0)  # sentences up to this many tokens are done exactly
-    exact_swaps: int = setting(256, least=0)  # blocks are done exactly if that takes at most so many encodings
+    exact_swaps: int = setting(256, least=0)  # blocks are done exactly if that takes at most this many encodings
 
 
 @dataclass(frozen=True)
 class SentenceEffects:
-    """One of the two sentences, n positions and b blocks. All effects are differences of cosines."""
+    """Effects of one of the two sentences, with n positions and b blocks. All effects are differences of cosines."""
 
     ids: np.ndarray  # (n,) token ids
-    whole: float  # of all its tokens together
-    tokens: np.ndarray  # (n,) of each position alone
-    blocks: np.ndarray  # (n, b) of each block of each position
-    per_block: np.ndarray  # (b,) of a block of all its positions together
+    whole: float  # effect of all its tokens together
+    tokens: np.ndarray  # (n,) effect of each position alone
+    blocks: np.ndarray  # (n, b) effect of each block of each position
+    per_block: np.ndarray  # (b,) effect of a block of all its positions together
     moved: np.ndarray  # (n,) length of the displacement over that of the original embedding
 
 
@@ -47,8 +47,8 @@ class SentenceEffects:
 class Integral:
     """Integrated gradients as a whole."""
 
-    total: float  # what they add up to
-    change: float  # the true change
+    total: float  # sum of the attributions
+    change: float  # the true change of the cosine
     steps: int  # points on the line
 
     @property
@@ -68,21 +68,21 @@ class Attribution:
     per_block: np.ndarray  # (b,) effect of a block of all positions of both sentences together
     widths: tuple[int, ...]  # axes of every block
     kind: str  # what a block is called: ``subspace`` or ``run of axes``
-    rotated: bool  # whether blocks are runs of turned axes
-    tokens_exact: bool  # ``tokens`` of both sentences
-    blocks_exact: bool  # their ``blocks``
-    together_exact: bool  # ``per_block``
+    rotated: bool  # whether blocks are runs of rotated axes
+    tokens_exact: bool  # whether ``tokens`` of both sentences is exact
+    blocks_exact: bool  # whether ``blocks`` of both sentences is exact
+    together_exact: bool  # whether ``per_block`` is exact
     integral: Integral | None = None  # None if everything is exact
 
     @property
     def change(self) -> float:
-        """Of the cosine: after - before."""
+        """Change of the cosine: after - before."""
         return self.after - self.before
 
     @property
     def sentences(self) -> tuple[SentenceEffects, SentenceEffects]:
-        """Both."""
+        """Both sentences."""
         return self.first, self.second
 
 
-RUNS_OF_AXES = 8  # a method without subspaces is shown in so many blocks, also on the page Reconstruction error
+RUNS_OF_AXES = 8  # blocks for a method without subspaces, here and on the page Reconstruction error

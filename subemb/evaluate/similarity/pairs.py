@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from ...models.model import PretrainedModel
 
 _ENCODING = 0.9  # share of the time; the rest is the bootstrap
-# Seconds on two ordinary cores: one part for each sentence, one for each billion of (weights of the network x tokens). From runs of the bundled
-#: model on captions and news; a faster or a busy machine makes it wrong by a factor of two or three.
+# Seconds on two ordinary cores: one part for each sentence, one for each billion of (weights of the network x tokens). Measured
+# with the bundled model on captions and news; on a faster or a busy machine they are wrong by a factor of two or three.
 _SECONDS_A_SENTENCE, _SECONDS_A_BILLION = 0.0005, 0.025
-_BYTES_A_TOKEN, _FRAME_TOKENS = 4.0, 2  # of UTF-8: scripts with longer characters make more tokens of them
+_BYTES_A_TOKEN, _FRAME_TOKENS = 4.0, 2  # bytes of UTF-8 (longer characters make more tokens); special tokens of a sentence
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -43,7 +43,7 @@ class SimilarityReport(Report):
 
     KIND: ClassVar[str] = "similarity"
     pairs: PairSet
-    pooling: str  # how sentences were made vectors, in words
+    pooling: str  # how sentence vectors were made, in words
     cosines: dict[str, np.ndarray]  # side -> (n,) float32
 
     def __post_init__(self):
@@ -54,7 +54,7 @@ class SimilarityReport(Report):
         return descending_ranks(self.cosines[side])
 
     def moved(self, side: str, limit: int | None = None) -> np.ndarray:
-        """Pairs, by number, in the order of how far their rank moved; of equal moves the larger change of the cosine comes first."""
+        """Indices of pairs, the largest change of rank first; where that is equal, the larger change of the cosine first."""
         reference = self.sides[0]
         ranks = np.abs(self.ranks(side) - self.ranks(reference))
         change = np.abs(self.cosines[side].astype(np.float64) - self.cosines[reference])
@@ -90,8 +90,9 @@ def evaluate_pairs(
 ) -> SimilarityReport:
     """How well the cosines of each side agree with gold, and the difference to the first side with its 95 % interval.
 
-    sides: name -> model, one or more; the first is the reference. Similarity is measured by Spearman and Pearson;
-    paraphrase by accuracy and F1, each at the threshold that suits this side best on these pairs, and by average precision. Intervals are paired bootstraps with ``resamples`` resamples. With several languages also for each of them.
+    sides: name -> model, one or more; the first is the reference. Similarity is measured by Spearman and Pearson; paraphrase by
+    accuracy and F1, each at the threshold that is best for this side on these pairs, and by average precision. If there are
+    several languages, each is measured separately too. Intervals are paired bootstraps with ``resamples`` resamples.
     Raises InputError for a set that cannot be used, and what ``encode`` raises.
     """
     _check(sides, pairs)
@@ -120,9 +121,9 @@ def evaluate_pairs(
 
 
 def encoding_seconds(model: "PretrainedModel", sentences: Sequence[str], sides: int = 1) -> float:
-    """How long encoding the distinct ones of ``sentences`` will take for so many sides, roughly: seconds or minutes.
+    """Roughly how many seconds ``sides`` sides will take to encode the distinct ``sentences``.
 
-    Known without loading the network, from its number of weights and the length of the sentences in bytes.
+    Estimated without loading the network, from its number of weights and the length of the sentences in bytes.
     """
     distinct = set(sentences)
     tokens = sum(len(sentence.encode("utf-8", "replace")) / _BYTES_A_TOKEN + _FRAME_TOKENS for sentence in distinct)

@@ -1,4 +1,4 @@
-"""Sentences on every side: how a model reads them, the cosine of two and what moved it, and lists of them with what is nearest."""
+"""Sentences on every side: how a model reads them, the cosine of two and what moved it, and the nearest in a list."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class ReadSentence:
 
     @property
     def is_cut(self) -> bool:
-        """Whether the model reads less than all of it."""
+        """Whether the model reads only a part of it."""
         return self.full_length > len(self.ids)
 
 
@@ -72,8 +72,8 @@ class PairComparison:
 
     cosines: dict[str, float]  # side -> cosine; the first side is the reference
     sentences: tuple[ReadSentence, ReadSentence]  # how the model reads the two
-    #: side -> what moved its cosine, for every side but the first whose table is all that differs: what a changed network does is not
-    #: the doing of single tokens
+    #: side -> what moved its cosine; only for sides that differ from the first in nothing but the table, because the effect of
+    #: a changed network cannot be assigned to single tokens
     attributions: dict[str, Attribution]
     pooling: str  # how sentence vectors are made
 
@@ -136,7 +136,7 @@ class ListComparison:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The sentences that the others are compared with."""
+        """The sentences of the columns: the second list, or the first where it is compared with itself."""
         return self.first if self.second is None else self.second
 
     @property
@@ -164,7 +164,7 @@ class ListComparison:
         return np.where(np.isfinite(values.max(1)), best, -1)
 
     def changed(self, side: str) -> np.ndarray:
-        """(n,) bool: whether the sentence that was nearest on the first side is no longer nearest, ties aside."""
+        """(n,) bool: whether the first side's nearest sentence is no longer nearest; a tie still counts as nearest."""
         before = self.nearest(self.sides[0])
         ranks = self.ranks[side][np.arange(len(before)), before]
         return (before >= 0) & (ranks > 1)
@@ -175,7 +175,8 @@ class ListComparison:
 
 
 def ranks_of(matrix: np.ndarray, against_itself: bool = False) -> np.ndarray:
-    """Ranks along every row, 1 for the largest; numbers closer than TIE to each other, one by one, share the best rank.
+    """Ranks along every row, 1 for the largest; neighbours in this order that differ by less than TIE share
+    the best rank.
 
     against_itself: the diagonal gets 0 and does not count.
 

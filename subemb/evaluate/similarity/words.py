@@ -1,7 +1,7 @@
 """Word similarity on the token tables themselves, without the network: WordSim-353 and lists like it.
 
-A word's vector is the mean of the rows of its pieces. A word is tokenised as inside a sentence: where a tokenizer marks the
-blank before a word (byte-level BPE, SentencePiece), with that blank; in lower case only if the tokenizer makes it so.
+A word's vector is the mean of the rows of its pieces. A word is tokenised as it would be inside a sentence: with a blank before
+it if the tokenizer marks that blank (byte-level BPE, SentencePiece). It is put in lower case only if the tokenizer does that.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ ONE_PIECE, SEVERAL_PIECES = "both words are one piece", "a word of several piece
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class WordReport(Report):
-    """The tables of the sides on a list of word pairs, of which m are measured. Made by :func:`evaluate_words`."""
+    """The scores of every side's table on a list of word pairs, of which m are measured. Made by :func:`evaluate_words`."""
 
     KIND: ClassVar[str] = "word"
     pairs: WordSet  # the list as read
@@ -32,7 +32,7 @@ class WordReport(Report):
     unknown: tuple[str, ...]  # words without a vector, in order
     pieces: dict[str, tuple[int, ...]]  # distinct word -> ids of its pieces
     cosines: dict[str, np.ndarray]  # side -> (m,) float32
-    by_pieces: dict[str, dict[str, SideScores]]  # ONE_PIECE and SEVERAL_PIECES; empty if all pairs are of one kind
+    by_pieces: dict[str, dict[str, SideScores]]  # ONE_PIECE or SEVERAL_PIECES -> side; empty if all pairs are of one kind
 
     def __post_init__(self):
         object.__setattr__(self, "used", read_only(self.used, np.int64))
@@ -43,12 +43,12 @@ class WordReport(Report):
 
     @property
     def gold(self) -> np.ndarray:
-        """(m,) of the measured pairs."""
+        """(m,) human scores of the measured pairs."""
         return self.pairs.gold[self.used]
 
     @property
     def piece_counts(self) -> dict[int, int]:
-        """Number of pieces -> how many distinct words of the list have so many; ascending."""
+        """Number of pieces -> how many distinct words of the list have that number; ascending."""
         counts = [len(ids) for ids in self.pieces.values()]
         return {number: counts.count(number) for number in sorted(set(counts))}
 
@@ -59,7 +59,7 @@ class WordReport(Report):
         return np.array([len(self.pieces[a]) > 1 or len(self.pieces[b]) > 1 for a, b in pairs], dtype=bool)
 
     def moved(self, side: str, limit: int | None = None) -> np.ndarray:
-        """Indices into ``used`` by how far the pair moved among all pairs, by rank of its cosine."""
+        """Indices into ``used``: first the pairs whose cosine changed its rank the most."""
         ranks = np.abs(descending_ranks(self.cosines[side]) - descending_ranks(self.cosines[self.sides[0]]))
         return np.lexsort((np.arange(len(self)), -ranks))[:limit]
 
@@ -123,14 +123,14 @@ def evaluate_words(
 
 
 def word_pieces(model: "PretrainedModel", words: Sequence[str]) -> list[tuple[int, ...]]:
-    """Ids of the pieces of each word as inside a sentence; empty for a word with an unknown piece, or one without a row.
+    """Ids of the pieces of each word as inside a sentence; empty if a piece is unknown or has no row in the table.
 
     Raises ModelError (``no_tokenizer``) if the model has no tokenizer.
     """
     tokenizer, vocabulary = model.tokenizer, model.vocabulary
     bare = _ids(tokenizer, words)
     if vocabulary.scheme in ("byte_bpe", "sentencepiece"):
-        # Some tokenizers of these schemes put the blank in front by themselves, and two of them would be another word.
+        # Some tokenizers of these schemes put the blank in front by themselves; a second blank would make another word.
         lacking = [place for place, ids in enumerate(bare) if ids and not _begins_a_word(vocabulary, ids[0])]
         for place, ids in zip(lacking, _ids(tokenizer, [f" {words[place]}" for place in lacking]), strict=True):
             bare[place] = ids if ids and _begins_a_word(vocabulary, ids[0]) else bare[place]
@@ -150,7 +150,7 @@ def word_vectors(model: "PretrainedModel", pieces: Mapping[str, Sequence[int]]) 
 
 
 def _rows(model: "PretrainedModel", ids: list[int]) -> np.ndarray:
-    """(n, D) float64 rows of a model's table, without building a whole reconstruction for a few of them."""
+    """(n, D) float64 rows of a model's table, without reconstructing the whole table for a few of them."""
     import torch
 
     numbers = torch.tensor(ids, dtype=torch.long)
