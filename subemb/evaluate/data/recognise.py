@@ -65,7 +65,7 @@ def plain_name(name: str) -> str:
 
 # Headers
 
-#: Characters of a column's name; a first row with a longer cell is not taken for a header.
+#: Characters of a column's name; a first row with a longer cell is a header only if it has two known names.
 _LONGEST_NAME = 40
 
 

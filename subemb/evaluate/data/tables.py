@@ -96,7 +96,7 @@ def named(source: Path | str | bytes, name: str | None) -> str:
 
 
 def read_bytes(source: Path | str | bytes, name: str | None = None) -> bytes:
-    """All bytes of a file; given bytes are returned as they are. Raises InputError if there is no file, or over MOST_BYTES."""
+    """All bytes of a file; given bytes are returned as they are. Raises InputError for no file, or over MOST_BYTES bytes."""
     shown = named(source, name)
     if isinstance(source, bytes):
         _check_size(shown, len(source))

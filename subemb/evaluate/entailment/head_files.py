@@ -79,7 +79,7 @@ def save_head(head: "EntailmentHead", folder: str | os.PathLike | None = None) -
 
 
 def check_folder(folder: Path) -> None:
-    """Raise InputError if a head cannot be saved there; asked before the training, so that none is in vain."""
+    """Raise InputError if a head cannot be saved there; called before the training, so that no training is lost."""
     check_can_save(folder, TENSORS_FILE, "the head")
 
 

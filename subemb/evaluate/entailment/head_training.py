@@ -1,4 +1,4 @@
-"""Training an entailment head on labelled pairs. Its accuracy is measured on pairs that were used for nothing else."""
+"""Training an entailment head on labelled pairs. The reported accuracy is of pairs that no choice was made by."""
 
 import math
 import re
@@ -30,7 +30,7 @@ class Split:
 
 
 def same_sentence(text: str) -> str:
-    """The words of a sentence in lower case, which are the same for all its spellings.
+    """The words of a sentence in lower case, so that two spellings of one sentence are equal.
 
     >>> same_sentence("A man is asleep .") == same_sentence("a man is asleep")
     True
@@ -117,7 +117,7 @@ def train_head(
 ) -> tuple[EntailmentHead, dict[str, Any]]:
     """Train an entailment head on a model's sentence embeddings; returns it in eval mode, and its card.
 
-    Only the model's own table is trained on: a compressed side uses the head of its original. A part of every set is set aside
+    Training uses only the model's own table: a compressed side uses the head of its original. A part of every set is set aside
     (:func:`split_pairs`): half of it chooses the epoch, the other half only gives the accuracy on each data set, which is in
     the card. With ``settings.refit`` a head is then trained on all pairs, for as many epochs, and returned; the accuracy in its
     card is still that of the first one. name: of the head. facts: more for the card.

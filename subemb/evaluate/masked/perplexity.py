@@ -53,7 +53,7 @@ class PseudoPerplexity(Scored):
 
     sentences: tuple[SentenceScore, ...]  # all that were read, in order
     tokens: int  # of the text, without special ones
-    masked: int  # tokens that were scored; if fewer, they were drawn at random, the same for every side
+    masked: int  # tokens that were scored; if fewer than ``tokens``, drawn at random, the same for every side
     seed: int  # of the draw and of the bootstrap
     cut: int  # tokens beyond what the model reads at once, left out
     sentences_left_out: int  # beyond MOST_SENTENCES
@@ -97,7 +97,7 @@ class Plan:
 
     @property
     def mean_length(self) -> float:
-        """Tokens in a row, averaged over all tokens that can be masked."""
+        """Length of a token's row, averaged over all tokens that can be masked."""
         weighted = sum(len(row) * len(places) for row, places in zip(self.rows, self.places, strict=True))
         return weighted / max(1, self.tokens)
 
