@@ -338,7 +338,7 @@ def _no_columns(found: Recognised, name: str, task: str | None) -> str:
         return f"{name} was recognised as {found.format}, a set for {can}, not for {task}; give a set with {_WHAT[task]}"
     plain = {plain_name(column) for column in found.header}
     if {"sentence1", "sentence2"} <= plain or {"#1_string", "#2_string"} <= plain or {"question1", "question2"} <= plain:
-        hint = "It has no score or label (GLUE's test files have none): give a file that has one"
+        hint = "It has no score or label (the test files of GLUE have none): give a file that has one"
     else:
         hint = "Say which columns hold the two sentences and the score or label"
     have = names_text(found.header) if found.has_header else f"1 to {len(found.header)} (no header)"

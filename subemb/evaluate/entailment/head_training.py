@@ -1,4 +1,4 @@
-"""Training an entailment head on labelled pairs. The reported accuracy is of pairs that no choice was made by."""
+"""Training an entailment head on labelled pairs. The reported accuracy is measured on pairs that were used for no choice."""
 
 import math
 import re
