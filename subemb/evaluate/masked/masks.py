@@ -2,13 +2,10 @@
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ...base.errors import InputError, ModelError
 from ...base.plain import is_whole
 
-if TYPE_CHECKING:
-    pass
 #: Spellings of a mask that a sentence may use, whatever the model's own is.
 SPELLINGS = ("[MASK]", "<mask>")
 LONGEST_SENTENCE = 2000  # characters
