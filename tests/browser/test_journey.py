@@ -15,6 +15,7 @@ from browsing import (
     wait_for,
 )
 
+from subemb.base.plain import from_plain
 from subemb.runs import Run
 
 LONG = 180_000  # ms: compressing 30,522 tokens on a busy machine
@@ -56,7 +57,7 @@ def cards_of(page) -> dict[str, str]:
 def kept_runs(cache) -> list[Run]:
     import json
 
-    return [Run.from_dict(json.loads(path.read_text())) for path in (cache / "runs").glob("*/run.json")]
+    return [from_plain(Run, json.loads(path.read_text())["value"]) for path in (cache / "runs").glob("*/run.json")]
 
 
 def test_a_first_visit_watches_the_example_and_then_sees_it(page, server, cache):
