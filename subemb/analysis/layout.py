@@ -8,6 +8,7 @@ A UMAP layout takes seconds, so it is kept on disk under a key of everything it 
 own, where they are quick, and leaves the graph and the arrangement to umap-learn.
 """
 
+import contextlib
 import logging
 import re
 import warnings
@@ -19,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..base.errors import InputError
+from ..base.errors import Cancelled, InputError
 from ..base.plain import Settings, setting
 from ..base.progress import ProgressCallback, part_of, report
 from ..base.store import Store
@@ -292,8 +293,20 @@ def fit(points: torch.Tensor, settings: UmapSettings, progress: ProgressCallback
     with warnings.catch_warnings():
         # Without a search index new points cannot be added later; nobody will.
         warnings.filterwarnings("ignore", message=r"precomputed_knn\[2\]")
-        plane = model.fit_transform(points.numpy())
+        try:
+            plane = model.fit_transform(points.numpy())
+        except Cancelled:
+            _free_bars()
+            raise
     return np.ascontiguousarray(plane, dtype=np.float32)
+
+
+def _free_bars() -> None:
+    """Release the lock of tqdm's bars: an exception out of a bar leaves it taken, and the bars of other threads would wait for it."""
+    from tqdm import tqdm
+
+    with contextlib.suppress(RuntimeError, AssertionError):  # it is not taken
+        tqdm.get_lock().release()
 
 
 def _with_self(points: torch.Tensor, count: int, metric: str, progress: ProgressCallback | None):

@@ -89,6 +89,30 @@ def test_pca_can_be_cancelled():
         pca_layout(torch.eye(3), torch.eye(3), progress=lambda message: True)
 
 
+@pytest.mark.slow
+def test_a_cancelled_umap_leaves_the_bars_of_other_threads_free():
+    import threading
+
+    from tqdm import tqdm
+
+    table = torch.randn(60, 5, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(Cancelled):
+        umap_layout(table, table, progress=lambda message: message.stage == "arranging points")
+    taken = []
+
+    def take() -> None:
+        for lock in tqdm.get_lock().locks:
+            taken.append(lock.acquire(False))
+            if taken[-1]:
+                lock.release()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    thread.join()
+    assert taken
+    assert all(taken)
+
+
 @given(st.integers(1, 200), st.integers(1, 250), st.integers(0, 5), st.lists(st.integers(0, 199), max_size=5))
 def test_samples_are_seeded_and_include_what_is_asked(num_tokens, count, seed, include):
     include = [one % num_tokens for one in include]
