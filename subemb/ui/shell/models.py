@@ -20,7 +20,7 @@ def open_model(name: str, revision: str | None = None):
     """
     from ...models.load import load_listed
 
-    # The headers are read each time, to notice changed files; a model that was opened from the same files is used again.
+    # Loading asks each time whether the files changed (their headers are read only then); an equal model is used again.
     fresh = load_listed(name, revision)
     return _models.take((name, revision, fresh.identity), lambda: fresh)
 
