@@ -4,13 +4,15 @@
 >>> job.state, job.progress.stage, job.position_in_queue                                                  # doctest: +SKIP
 ('running', 'k-means', 0)
 
-A lane is one persistent worker process with its own first-in first-out queue, so two jobs of a lane never run at once. The
-function named is called as ``function(**arguments, progress=callback)``. Equal keys share one job and one result, whoever
-asked first; therefore **results are shared and must not be changed**.
+A lane is a first-in first-out queue with persistent worker processes of its own: one, so that two jobs of a lane never run at once,
+or as many as ``WORKERS`` says. The function named is called as ``function(**arguments, progress=callback)``. Equal keys share one job
+and one result, whoever asked first; therefore **results are shared and must not be changed**.
 
-Sharing and cancelling: each visitor who shows a job calls ``job.watch(token)`` now and then (a page's polling fragment does).
-``job.cancel(by=token)`` stops the job only if nobody else watched it in the last ``WATCHING_SECONDS``; otherwise it only
-forgets this visitor. ``job.cancel()`` without a token stops it for everybody.
+Jobs belong to visitors. Each who shows a job calls ``job.watch(token)`` now and then (a page's polling fragment does).
+``job.cancel(by=token)`` stops the job only if nobody else has watched it lately; otherwise it only forgets this visitor.
+``job.cancel()`` without a token stops it for everybody. A job that nobody has watched for ``WATCHING_SECONDS`` leaves the queue, or
+stops; one that was submitted without a watcher goes on to its end. In each lane a visitor may have ``RUNNING_EACH`` jobs that run and
+``QUEUED_EACH`` that wait.
 """
 
 import atexit
@@ -18,19 +20,26 @@ import itertools
 import logging
 import threading
 import time
+import weakref
 from collections import OrderedDict, deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from ..base.errors import Cancelled, InputError, ModelError
 from ..base.progress import Progress
+from ..base.text import seconds_text
 from .worker import WorkerGone, WorkerProcess, describe
 
 logger = logging.getLogger("subemb.jobs.manager")
 LANES = ("compress", "layout", "evaluate", "adapt", "download")
 GRACE_SECONDS = 2.0  # how long a function may take to notice a cancel before its process is killed
 LONG_GRACE_SECONDS = {"adapt": 60.0}  # lane -> longer: a step or a score is finished first, and what was learned is saved
-WATCHING_SECONDS = 30.0  # after so long without a word from a visitor, nobody watches for them
+WORKERS = {"download": 3}  # lane -> worker processes, where one slow job must not hold up the others; elsewhere one
+LIMIT_SECONDS = {"download": 1800.0}  # lane -> how long a job may run in all
+WATCHING_SECONDS = 60.0  # after so long without a word from a visitor, nobody watches for them
+LEFT_SECONDS = 5.0  # of two jobs that wait for one visitor, the one not watched for so long gives way to a new one
+SWEEP_SECONDS = 5.0  # between two looks for jobs that nobody watches, or that take too long
+RUNNING_EACH, QUEUED_EACH = 1, 2  # jobs of one visitor in one lane
 HISTORY_LIMIT = 1000  # messages with values that a job keeps
 _numbers = itertools.count(1)
 
@@ -45,7 +54,15 @@ class Job:
     ``key``, ``function`` and ``lane`` are as submitted.
     """
 
-    def __init__(self, manager: "JobManager", key: Hashable, function: str, arguments: dict[str, Any], lane: "Lane"):
+    def __init__(
+        self,
+        manager: "JobManager",
+        key: Hashable,
+        function: str,
+        arguments: dict[str, Any],
+        lane: "Lane",
+        watcher: Hashable | None = None,
+    ):
         self.key = key
         self.function = function
         self.lane = lane.name
@@ -56,16 +73,20 @@ class Job:
         self.error: str | None = None  # what went wrong, for a person
         self.is_input_error = False  # whether the user can put it right
         self.error_reason: str | None = None  # the ``reason`` of a ModelError
+        self.is_abandoned = False  # whether it was cancelled because nobody watched it any more
         self.started: float | None = None  # ``time.time()`` when it began to run
         # For the lane:
         self.number = next(_numbers)
         self.arguments: dict[str, Any] | None = arguments
         self.left_worker = threading.Event()
+        self.began: float | None = None  # when it began to run, by the manager's clock
         self._manager = manager
         self._in_lane = lane
         self._ended: float | None = None
         self._history: list[Progress] = []
-        self._watchers: dict[Hashable, float] = {}
+        self._watchers: dict[Hashable, float] = {}  # token -> when it was seen last, by the manager's clock
+        self._askers: set[Hashable] = set()  # tokens of those who asked for it and have not left
+        self._last_watched = None if watcher is None else manager.clock()  # None: it needs no watcher
         self._over = threading.Event()
 
     def __repr__(self) -> str:
@@ -104,19 +125,48 @@ class Job:
 
     @property
     def watchers(self) -> set[Hashable]:
-        """Tokens of those who watched it in the last WATCHING_SECONDS."""
-        oldest = time.monotonic() - WATCHING_SECONDS
+        """Tokens of those who watched it lately; see WATCHING_SECONDS."""
+        oldest = self._manager.clock() - self._manager.watching_seconds
         with self._manager.lock:
             self._watchers = {token: seen for token, seen in self._watchers.items() if seen >= oldest}
             return set(self._watchers)
 
+    @property
+    def askers(self) -> set[Hashable]:
+        """Tokens of those who asked for it, and have not left it since."""
+        with self._manager.lock:
+            return set(self._askers)
+
+    @property
+    def is_unwatched(self) -> bool:
+        """Whether it needs somebody who watches it, and nobody has lately."""
+        with self._manager.lock:
+            watched = self._last_watched
+            return watched is not None and self._manager.clock() - watched > self._manager.watching_seconds
+
+    def seconds_since_watched(self, token: Hashable) -> float:
+        """How long ago this visitor watched it; infinity if they never did."""
+        with self._manager.lock:
+            return self._manager.clock() - self._watchers[token] if token in self._watchers else float("inf")
+
     def watch(self, token: Hashable) -> None:
         """Say that a visitor looks at this job; to be repeated while they do."""
         with self._manager.lock:
-            self._watchers[token] = time.monotonic()
+            self._watchers[token] = self._manager.clock()
+            if self._last_watched is not None:
+                self._last_watched = self._watchers[token]
+
+    def ask(self, token: Hashable | None) -> None:
+        """Say that a visitor wants this job; None for somebody who does not watch, so that it goes on to its end."""
+        with self._manager.lock:
+            if token is None:
+                self._last_watched = None
+            else:
+                self._askers.add(token)
+                self.watch(token)
 
     def unwatch(self, token: Hashable) -> None:
-        """Say that a visitor no longer looks; the job goes on."""
+        """Say that a visitor no longer looks; the job goes on, for a while."""
         with self._manager.lock:
             self._watchers.pop(token, None)
 
@@ -125,6 +175,7 @@ class Job:
         with self._manager.lock:
             if by is not None:
                 self.unwatch(by)
+                self._askers.discard(by)
                 if self.watchers:
                     return False
             return self._manager.cancel(self)
@@ -168,14 +219,30 @@ class JobManager:
     lanes: names; each gets a worker process at its first job.
     max_queued: jobs that may wait in one lane; one more is refused with InputError.
     max_entries, max_bytes: finished jobs kept, least recently asked for dropped first; bytes are ``Job.result_bytes``. The
-        newest is always kept, and pages that hold a Job keep its result as long as they hold it.
+        newest is always kept, and so is one that somebody holds: a page finds what it shows as long as it holds the Job.
+    watching_seconds: see WATCHING_SECONDS. workers, limit_seconds: see WORKERS, LIMIT_SECONDS. clock: seconds that only grow.
     """
 
-    def __init__(self, lanes: tuple[str, ...] = LANES, max_queued: int = 8, max_entries: int = 32, max_bytes: int = 2**30):
+    def __init__(
+        self,
+        lanes: tuple[str, ...] = LANES,
+        max_queued: int = 64,
+        max_entries: int = 32,
+        max_bytes: int = 2**30,
+        watching_seconds: float = WATCHING_SECONDS,
+        workers: dict[str, int] = WORKERS,
+        limit_seconds: dict[str, float] = LIMIT_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ):
         self.lock = threading.RLock()
         self.is_closed = False
-        self._lanes = {name: Lane(self, name) for name in lanes}
+        self.watching_seconds, self.clock = watching_seconds, clock
+        self._workers, self._limit_seconds = workers, limit_seconds
+        self._lanes = {name: Lane(self, name, workers.get(name, 1)) for name in lanes}
         self._jobs: OrderedDict[Hashable, Job] = OrderedDict()
+        self._held: weakref.WeakValueDictionary[Hashable, Job] = weakref.WeakValueDictionary()  # also those dropped from _jobs
+        self._sweeper: threading.Thread | None = None
+        self._closing = threading.Event()
         self._max_queued, self._max_entries, self._max_bytes = max_queued, max_entries, max_bytes
         atexit.register(self.close)
 
@@ -190,35 +257,102 @@ class JobManager:
         """The job of this key: the one that is waiting, running or done, or else (none, failed, cancelled) a new one.
 
         function: ``"module:function"``, importable in a fresh process. arguments: picklable, without ``progress``.
-        watcher: token of the visitor who asks, as for ``Job.watch``.
-        Raises InputError if the lane's queue is full.
+        watcher: token of the visitor who asks, as for ``Job.watch``; None for somebody who does not watch.
+        Raises InputError as :meth:`check_room`.
         """
         with self.lock:
-            job = self._jobs.get(key)
+            job = self._known(key)
             if job is None or job.state in ("failed", "cancelled"):
                 in_lane = self._open_lane(lane)
-                waiting = len(in_lane.queue)
-                if waiting >= self._max_queued:
-                    raise InputError(f"busy: {waiting} jobs are waiting already; try again when some of them are done")
-                job = self._jobs[key] = Job(self, key, function, plain_arguments(arguments), in_lane)
+                self.check_room(lane, watcher)
+                job = Job(self, key, function, plain_arguments(arguments), in_lane, watcher)
+                job.ask(watcher)
                 in_lane.add(job)
+            else:
+                job.ask(watcher)
+            self._jobs[key] = self._held[key] = job
             self._jobs.move_to_end(key)
-            if watcher is not None:
-                job.watch(watcher)
+            self._watch_over()
             return job
+
+    def check_room(self, lane: str, watcher: Hashable | None = None) -> None:
+        """Raises InputError if one more job of this visitor would be refused, because they or all together have too many waiting.
+
+        To be asked before anything is written for a job. Jobs that wait for this visitor alone, but on none of their pages any more,
+        give way.
+        """
+        with self.lock:
+            in_lane = self._open_lane(lane)
+            if in_lane.waiting_of(watcher) >= QUEUED_EACH:
+                for job in [*in_lane.queue]:
+                    if job.askers == {watcher} and job.seconds_since_watched(watcher) > LEFT_SECONDS:
+                        job.is_abandoned = True
+                        self.cancel(job)
+            if in_lane.waiting_of(watcher) >= QUEUED_EACH:
+                raise InputError(
+                    f"{QUEUED_EACH} jobs of yours are waiting for their turn already; wait until one of them begins, or cancel one"
+                )
+            waiting = len(in_lane.queue)
+            if waiting >= self._max_queued:
+                raise InputError(f"busy: {waiting} jobs are waiting already; try again when some of them are done")
 
     def get(self, key: Hashable) -> Job | None:
         """The job of this key if there is one, in whatever state; starts nothing."""
         with self.lock:
             if key in self._jobs:
                 self._jobs.move_to_end(key)
-            return self._jobs.get(key)
+            return self._known(key)
+
+    def _known(self, key: Hashable) -> Job | None:
+        return self._jobs.get(key) or self._held.get(key)
+
+    def jobs_of(self, token: Hashable) -> list[Job]:
+        """The jobs that wait or run, and for which this visitor asked, the oldest first."""
+        with self.lock:
+            open_jobs = [job for lane in self._lanes.values() for job in lane.open_jobs()]
+            return sorted((job for job in open_jobs if token in job.askers), key=lambda job: job.number)
 
     def forget(self, key: Hashable) -> None:
         """Drop what is known of a finished job."""
         with self.lock:
-            if key in self._jobs and self._jobs[key].is_over:
-                del self._jobs[key]
+            job = self._known(key)
+            if job is not None and job.is_over:
+                self._jobs.pop(key, None)
+                self._held.pop(key, None)
+
+    def sweep(self) -> None:
+        """Cancel jobs that nobody watches any more, and end those that have run longer than their lane allows.
+
+        A thread does this every SWEEP_SECONDS.
+        """
+        with self.lock:
+            for lane in self._lanes.values():
+                limit = self._limit_seconds.get(lane.name)
+                for job in lane.open_jobs():
+                    if job.is_unwatched:
+                        job.is_abandoned = True
+                        self.cancel(job)
+                    elif limit is not None and job.began is not None and self.clock() - job.began > limit:
+                        self._end(
+                            job,
+                            "failed",
+                            error=f"This took longer than {seconds_text(limit)}, the most that one {lane.name} may take, and was "
+                            "stopped; try again later. Files that are whole are kept.",
+                            is_input_error=True,
+                        )
+
+    def _watch_over(self) -> None:
+        """Have a thread sweep now and then, from the first job on."""
+        if self._sweeper is None:
+            self._sweeper = threading.Thread(target=self._sweep_now_and_then, name="subemb-sweep", daemon=True)
+            self._sweeper.start()
+
+    def _sweep_now_and_then(self) -> None:
+        while not self._closing.wait(min(SWEEP_SECONDS, self.watching_seconds)):
+            try:
+                self.sweep()
+            except Exception:  # a defect here must not leave later jobs unwatched
+                logger.exception("looking for jobs that nobody watches")
 
     def warm(self, lane: str, function: str, arguments: dict[str, Any] | None = None) -> Job:
         """Run a function whenever the lane has nothing else to do, to have its worker ready.
@@ -235,14 +369,16 @@ class JobManager:
             return job
 
     def worker_pid(self, lane: str) -> int | None:
-        """Process id of a lane's worker, or None while it has none."""
-        worker = self._open_lane(lane).worker
+        """Process id of a lane's (first) worker, or None while it has none."""
+        seats = self._open_lane(lane).seats
+        worker = seats[0].worker if seats else None
         return worker.pid if worker is not None and worker.is_alive() else None
 
     def close(self) -> None:
         """Cancel everything and end the workers; called at exit."""
         with self.lock:
             self.is_closed = True
+        self._closing.set()
         for lane in self._lanes.values():
             lane.close()
         atexit.unregister(self.close)
@@ -250,16 +386,20 @@ class JobManager:
     def cancel(self, job: Job) -> bool:
         """What ``Job.cancel`` does once nobody else watches."""
         with self.lock:
-            if job.is_over:
-                return False
-            was_running = job.state == "running"
-            self.finish(job, "cancelled")
-            lane = self._lanes[job.lane]
-            if was_running:
-                threading.Thread(target=lane.stop, args=(job,), daemon=True).start()
-            else:
-                lane.remove(job)
-            return True
+            return self._end(job, "cancelled")
+
+    def _end(self, job: Job, state: str, **values: Any) -> bool:
+        """End a job from outside, whether it waits or runs; False if it was over."""
+        if job.is_over:
+            return False
+        was_running = job.state == "running"
+        self.finish(job, state, **values)
+        lane = self._lanes[job.lane]
+        if was_running:
+            threading.Thread(target=lane.stop, args=(job,), daemon=True).start()
+        else:
+            lane.remove(job)
+        return True
 
     def finish(self, job: Job, state: str, **values: Any) -> None:
         """For lanes: record an outcome, unless the job was cancelled meanwhile, and drop results that are too many."""
@@ -312,28 +452,29 @@ def plain_arguments(arguments: dict[str, Any] | None) -> dict[str, Any]:
 
 
 class Lane:
-    """A worker process and its queue. Fields are guarded by the manager's lock; the worker is read by the lane's thread alone."""
+    """A queue and its worker processes. Fields are guarded by the manager's lock.
 
-    def __init__(self, manager: JobManager, name: str):
+    most: worker processes at once; one more is started where a job would wait and there are fewer.
+    """
+
+    def __init__(self, manager: JobManager, name: str, most: int = 1):
         self.name = name
         self.grace = LONG_GRACE_SECONDS.get(name, GRACE_SECONDS)  # seconds that a function has to notice a cancel
         self.queue: deque[Job] = deque()  # jobs waiting
         self.background: deque[Job] = deque()  # warming jobs, run when the queue is empty
         self.warmed: dict[str, tuple[Job, dict[str, Any]]] = {}  # function -> its latest warming job, and the arguments
-        self.current: Job | None = None  # the job that the worker runs, or is being made to give up
-        self.worker: WorkerProcess | None = None
-        self._manager = manager
-        self._changed = threading.Condition(manager.lock)
-        self._thread: threading.Thread | None = None
+        self.seats: list[Seat] = []
+        self.changed = threading.Condition(manager.lock)
+        self._manager, self._most = manager, most
 
     def add(self, job: Job, background: bool = False) -> None:
         """Put a job last in line."""
-        with self._changed:
+        with self.changed:
             (self.background if background else self.queue).append(job)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._feed, name=f"subemb-{self.name}", daemon=True)
-                self._thread.start()
-            self._changed.notify_all()
+            idle = sum(seat.current is None for seat in self.seats)
+            if len(self.seats) < self._most and idle < len(self.queue) + len(self.background):
+                self.seats.append(Seat(self._manager, self))
+            self.changed.notify_all()
 
     def remove(self, job: Job) -> None:
         """Take a waiting job out of the line."""
@@ -346,8 +487,65 @@ class Lane:
         waiting = [*self.queue, *self.background]
         return waiting.index(job) + 1 if job in waiting else 0
 
+    def open_jobs(self) -> list[Job]:
+        """Those that run or wait, warming aside."""
+        running = [seat.current for seat in self.seats if seat.current is not None and not seat.current.is_over]
+        return [*running, *self.queue]
+
+    def take(self) -> Job | None:
+        """The next job that may run, taken out of the line: nobody has more than RUNNING_EACH of a lane, if others wait or not."""
+        for job in self.queue:
+            if not job.askers or any(self._running_of(token) < RUNNING_EACH for token in job.askers):
+                self.queue.remove(job)
+                return job
+        return self.background.popleft() if self.background else None
+
+    def waiting_of(self, token: Hashable | None) -> int:
+        """How many jobs of a visitor wait, one that is about to begin aside; 0 for None."""
+        waiting = sum(token in job.askers for job in self.queue)
+        free = self._most - sum(seat.current is not None for seat in self.seats)
+        return max(0, waiting - max(0, min(free, RUNNING_EACH - self._running_of(token))))
+
+    def _running_of(self, token: Hashable | None) -> int:
+        running = [seat.current for seat in self.seats if seat.current is not None]
+        return sum(token in job.askers for job in running if not job.is_over)
+
     def stop(self, job: Job) -> None:
-        """Make the worker give up a cancelled job; this takes up to twice ``grace`` seconds.
+        """Make the worker of a job give it up."""
+        with self.changed:
+            seat = next((seat for seat in self.seats if seat.current is job), None)
+        if seat is not None:
+            seat.stop(job)
+
+    def close(self) -> None:
+        """End the workers and their threads; the manager has marked itself closed."""
+        with self.changed:
+            for job in [*self.open_jobs(), *self.background]:
+                self._manager.finish(job, "cancelled")
+            self.queue.clear()
+            self.background.clear()
+            for seat in self.seats:
+                if seat.current is not None:
+                    self._manager.finish(seat.current, "cancelled")
+                if seat.worker is not None:
+                    seat.worker.kill()
+            self.changed.notify_all()
+        for seat in self.seats:
+            seat.thread.join(timeout=5.0)
+
+
+class Seat:
+    """One worker process of a lane, and the thread that feeds it. The worker is read by that thread alone."""
+
+    def __init__(self, manager: JobManager, lane: Lane):
+        self.current: Job | None = None  # the job that the worker runs, or is being made to give up
+        self.worker: WorkerProcess | None = None
+        self._manager, self._lane, self._changed = manager, lane, lane.changed
+        self.thread = threading.Thread(target=self._feed, name=f"subemb-{lane.name}-{len(lane.seats)}", daemon=True)
+        self.thread.start()
+
+    def stop(self, job: Job) -> None:
+        """Make the worker give up a cancelled job; this takes up to twice the lane's ``grace`` seconds.
 
         The function is asked through its progress callback. If it does not answer (compiled code, a blocked read), its process is
         ended and replaced.
@@ -356,7 +554,7 @@ class Lane:
         if worker is None:
             return
         try:
-            if worker.cancel(job.number, self.grace) and job.left_worker.wait(self.grace):
+            if worker.cancel(job.number, self._lane.grace) and job.left_worker.wait(self._lane.grace):
                 return
         except WorkerGone:
             return
@@ -364,39 +562,35 @@ class Lane:
             if self.current is job:
                 worker.kill()
 
-    def close(self) -> None:
-        """End the worker and the thread; the manager has marked itself closed."""
-        with self._changed:
-            for job in [*self.queue, *self.background, *([self.current] if self.current else [])]:
-                self._manager.finish(job, "cancelled")
-            self.queue.clear()
-            self.background.clear()
-            if self.worker is not None:
-                self.worker.kill()
-            self._changed.notify_all()
-        if self._thread is not None:
-            self._thread.join(timeout=5.0)
-
     def _feed(self) -> None:
-        while (job := self._next()) is not None:
-            try:
-                self._run(job)
-            except Exception as error:  # a defect here must not leave every later job of the lane waiting
-                logger.exception("job %r", job.key)
-                self._manager.finish(job, "failed", error=describe(error).text)
-            with self._changed:
-                self.current = None
-            job.left_worker.set()
-            self._drop_dead_worker()
+        while self._serve():
+            pass
         if self.worker is not None:
             self.worker.close()
+
+    def _serve(self) -> bool:
+        """Run the next job; False when the manager is closed. No job is held while waiting for the next one."""
+        job = self._next()
+        if job is None:
+            return False
+        try:
+            self._run(job)
+        except Exception as error:  # a defect here must not leave every later job of the lane waiting
+            logger.exception("a job of the lane %s", job.lane)
+            self._manager.finish(job, "failed", error=describe(error).text)
+        with self._changed:
+            self.current = None
+            self._changed.notify_all()  # another job of the same visitor may begin
+        job.left_worker.set()
+        self._drop_dead_worker()
+        return True
 
     def _next(self) -> Job | None:
         with self._changed:
             while not self._manager.is_closed:
-                if self.queue or self.background:
-                    job = self.queue.popleft() if self.queue else self.background.popleft()
-                    self.current, job.state, job.started = job, "running", time.time()
+                job = self._lane.take()
+                if job is not None:
+                    self.current, job.state, job.started, job.began = job, "running", time.time(), self._manager.clock()
                     return job
                 self._changed.wait()
         return None
@@ -456,7 +650,7 @@ class Lane:
         if job.is_over:
             return  # killed to cancel it
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        logger.error("the %s worker ended with %s during job %r\n%s", self.name, how, job.key, self.worker.last_lines())
+        logger.error("the %s worker ended with %s during job %r\n%s", self._lane.name, how, job.key, self.worker.last_lines())
         hint = " This often means too little memory: choose a smaller model or smaller settings." if code == -9 else ""
         self._manager.finish(job, "failed", error=f"The process doing this work ended unexpectedly ({how}).{hint} Try again.")
 
@@ -468,8 +662,8 @@ class Lane:
         worker.close()
         with self._changed:
             self.worker = None
-            lost = [(function, arguments) for function, (job, arguments) in self.warmed.items() if job.state == "done"]
+            lost = [(function, arguments) for function, (job, arguments) in self._lane.warmed.items() if job.state == "done"]
             for function, arguments in lost:  # only what succeeded: a warming that crashes is not tried again
-                del self.warmed[function]
+                del self._lane.warmed[function]
                 if not self._manager.is_closed:
-                    self._manager.warm(self.name, function, arguments)
+                    self._manager.warm(self._lane.name, function, arguments)
