@@ -8,6 +8,8 @@ _EXPORTS = {
     "id_bins": "error",
     "nearest": "neighbours",
     "Neighbours": "neighbours",
+    "compare_neighbours": "neighbours",
+    "NeighboursCompared": "neighbours",
     "neighbours_kept": "neighbours",
     "NeighboursKept": "neighbours",
     "code_usage": "usage",

@@ -24,6 +24,25 @@ class Neighbours:
 
 
 @dataclass(frozen=True)
+class NeighboursCompared:
+    """The k nearest tokens of n queries before and after compression, and which of them are near on the other side too.
+
+    Near is who is as near as the k-th: several tokens may be equally near, and the luck of their ids loses none of them.
+    """
+
+    before: Neighbours  # in the original table
+    after: Neighbours  # in the reconstruction
+    also_after: np.ndarray  # (n, k) bool, of ``before.ids``: after compression still as near as the k-th
+    also_before: np.ndarray  # (n, k) bool, of ``after.ids``: was as near as the k-th
+    within_reach: np.ndarray  # (n,) int, tokens as near as the k-th after compression: k, or more where some are equally near
+
+    @property
+    def kept(self) -> np.ndarray:
+        """(n,) how many of the neighbours before are neighbours after."""
+        return self.also_after.sum(1)
+
+
+@dataclass(frozen=True)
 class NeighboursKept:
     """Share of nearest neighbours kept."""
 
@@ -64,14 +83,47 @@ def nearest(
         scores = prepared.scores(vectors[start:end])
         if exclude:
             scores[torch.arange(end - start), ids[start:end]] = -torch.inf
-        top = scores.topk(k, dim=1)
-        # topk leaves equal scores in no particular order
-        order = np.lexsort((top.indices.numpy(), -top.values.numpy()), axis=1)
-        out_ids[start:end] = np.take_along_axis(top.indices.numpy(), order, axis=1)
-        out_scores[start:end] = np.take_along_axis(top.values.numpy(), order, axis=1)
+        out_ids[start:end], out_scores[start:end] = _top(scores, k)
     if metric == "euclidean":
         out_scores = _exact_distances(table, vectors, out_ids)
     return Neighbours(out_ids, out_scores)
+
+
+def _top(scores: torch.Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """(n, k) places and values of the k largest of each row; equal ones in the order of their places."""
+    top = scores.topk(k, dim=1)
+    # topk leaves equal scores in no particular order
+    order = np.lexsort((top.indices.numpy(), -top.values.numpy()), axis=1)
+    return np.take_along_axis(top.indices.numpy(), order, axis=1), np.take_along_axis(top.values.numpy(), order, axis=1)
+
+
+@torch.no_grad()
+def compare_neighbours(
+    table: torch.Tensor | np.ndarray, reconstruction: Compressed | torch.Tensor | np.ndarray, ids, k: int = 10
+) -> NeighboursCompared:
+    """The k nearest others (cosine, among all V) of some tokens in a (V, D) table and in its reconstruction, to be shown side by side.
+
+    ids: an int or (n,) ints. k is cut to the number of other tokens.
+    Raises InputError for ids outside the table or shapes that do not fit.
+    """
+    table = as_table(table)
+    rebuilt = Rows(reconstruction, tuple(table.shape)).all()
+    k = min(_checked_k(k), len(table) - 1)
+    asked, _ = _queries(ids, table)
+    sides = _Prepared(table, "cosine"), _Prepared(rebuilt, "cosine")
+    parts = []
+    for start, end in pieces(len(asked), len(table), _SCORE_FLOATS):
+        own = asked[start:end]
+        before, after = (side.scores(side.rows[own]) for side in sides)
+        reached = [_with_ties(scores, own, k)[0].numpy() for scores in (before, after)]  # (n, V) each
+        tops = [_top(scores, k) for scores in (before, after)]
+        also_after = np.take_along_axis(reached[1], tops[0][0], axis=1)
+        also_before = np.take_along_axis(reached[0], tops[1][0], axis=1)
+        parts.append((*tops[0], *tops[1], also_after, also_before, np.count_nonzero(reached[1], axis=1)))
+    first_ids, first, second_ids, second, also_after, also_before, reach = (
+        np.concatenate(part) for part in zip(*parts, strict=True)
+    )
+    return NeighboursCompared(Neighbours(first_ids, first), Neighbours(second_ids, second), also_after, also_before, reach)
 
 
 @torch.no_grad()

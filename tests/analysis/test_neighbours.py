@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
-from subemb.analysis import nearest, neighbours_kept
+from subemb.analysis import compare_neighbours, nearest, neighbours_kept
 from subemb.analysis import neighbours as module
 from subemb.base.errors import Cancelled, InputError
 
@@ -149,3 +149,32 @@ def test_scale_does_not_matter(factor):
     np.testing.assert_array_equal(neighbours_kept(table * factor, rebuilt * factor, k=5).per_token, expected.per_token)
     found = nearest(table * factor, np.arange(60), 5)
     np.testing.assert_array_equal(found.ids, nearest(table, np.arange(60), 5).ids)
+
+
+def test_a_neighbour_at_an_equal_distance_is_not_lost():
+    """Tokens 1 to 4 are told apart before and are one point after: each of them is as near as the others."""
+    table = angles(0, 10, 11, 12, 13, 90, 100)
+    rebuilt = angles(0, 12, 12, 12, 12, 90, 90)
+    found = compare_neighbours(table, rebuilt, 0, 2)
+    assert found.before.ids.tolist() == [[1, 2]]
+    assert found.also_after.tolist() == [[True, True]]
+    assert found.kept.tolist() == [2]
+    assert found.within_reach.tolist() == [4]
+    listed = found.after.ids[0].tolist()
+    assert set(listed) <= {1, 2, 3, 4}
+    assert found.also_before[0].tolist() == [token in (1, 2) for token in listed]
+
+
+def test_without_ties_what_is_kept_is_the_intersection_of_both_lists():
+    generator = np.random.default_rng(0)
+    table = generator.normal(size=(200, 6)).astype(np.float32)
+    rebuilt = table + 0.3 * generator.normal(size=table.shape).astype(np.float32)
+    found = compare_neighbours(table, rebuilt, np.arange(200), 5)
+    for before, after, also_after, also_before, kept in zip(
+        found.before.ids, found.after.ids, found.also_after, found.also_before, found.kept, strict=True
+    ):
+        both = set(before) & set(after)
+        assert set(before[also_after]) == set(after[also_before]) == both
+        assert kept == len(both)
+    assert found.kept.mean() / 5 == pytest.approx(neighbours_kept(table, rebuilt, 5).mean)
+    np.testing.assert_array_equal(found.after.ids, nearest(rebuilt, np.arange(200), 5).ids)

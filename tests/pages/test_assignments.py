@@ -5,7 +5,9 @@ from apps import html_of, open_app, own_folders, table_with, texts
 from checkpoints import SPECIAL, make_bert
 from streamlit.testing.v1 import AppTest
 
+from subemb import runs
 from subemb.codec.settings import CompressionSettings
+from subemb.models.load import load_listed
 from subemb.runs import run_and_keep
 from subemb.ui.shell.request import Request, to_query
 
@@ -50,6 +52,23 @@ def test_a_token_with_its_neighbours_and_sharers(open_page):
     assert sharers["subspace"].tolist() == [0, 1, 2]
     assert (sharers["tokens"] >= 0).all()
     assert "id 6 · whole word" in texts(test)  # after five special tokens and "king"
+
+
+def test_neighbours_that_collide_are_not_told_as_lost(open_page):
+    """16 tuples for 308 tokens: most of what is near after compression is equally near, and ids must not decide."""
+    test = open_page("product", token="queen")
+    run = runs.RUNS.get(run_and_keep("small", None, RUNS["product"].to_dict()).key)
+    before, after = (
+        (rows @ rows[6]) / (rows.norm(dim=1) * rows[6].norm())
+        for rows in (load_listed("small").table, runs.reconstruction_of(run.key))
+    )
+    before[6] = after[6] = -2
+    near = before.topk(10).indices
+    kept = int((after[near] >= after.topk(10).values[-1] - 1e-6).sum())
+    assert f"**{kept} of 10** neighbours are kept" in texts(test)
+    assert "none of them is lost" in texts(test)
+    table = table_with(test, "list", "kept")
+    assert table[table["list"] == "Original table"]["kept"].sum() == kept
 
 
 def test_the_first_token_is_a_common_word(open_page):

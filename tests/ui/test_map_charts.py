@@ -325,6 +325,17 @@ def test_a_part_of_a_layout_keeps_its_tokens_places():
     assert part.explained is layout.explained
 
 
+def test_tokens_at_one_place_of_the_plane_share_the_places_left_over():
+    """By hand: tokens 1, 2 and 3 lie at one place afterwards, so each of the last two places of token 0 goes to two thirds of one of them."""
+    before = np.array([[0.0, 0], [1, 0], [2, 0], [4, 0], [8, 0]], dtype=np.float32)
+    after = np.array([[0.0, 0], [2, 0], [2, 0], [2, 0], [8, 0]], dtype=np.float32)
+    # Two nearest before: of 0 1, 2; of 1 0, 2; of 2 0, 1 and 3 alike; of 3 1 and 2 (2 at 2, 1 at 3); of 4 3, 2.
+    # After: of 0 two of 1, 2, 3; of each of 1, 2, 3 the other two; of 4 two of 1, 2, 3.
+    kept = [2 * 2 / 3, 1, 2, 2, 2 * 2 / 3]
+    layout = Layout("pca", np.arange(5), before, after)
+    assert kept_on_the_plane(layout, k=2) == pytest.approx(np.mean(kept) / 2)
+
+
 def test_neighbours_on_the_plane_by_hand():
     line = np.array([[0.0, 0], [1, 0], [2.1, 0], [3.3, 0]], dtype=np.float32)
     swapped = line[[1, 0, 2, 3]]

@@ -110,12 +110,11 @@ def shared_counts(key: str, token: int, _codes: np.ndarray) -> np.ndarray:
 
 
 @st.cache_data(max_entries=256, show_spinner="Finding the nearest tokens …")
-def nearest_of(key: str, which: str, token: int, k: int, _matrix) -> tuple[np.ndarray, np.ndarray]:
-    """Ids and cosines of a token's k nearest others. key, which: what ``_matrix`` is."""
-    from ....analysis import nearest
+def neighbours_of(key: str, token: int, k: int, _table, _reconstruction):
+    """The NeighboursCompared of one token. key: of the run that ``_reconstruction`` belongs to."""
+    from ....analysis import compare_neighbours
 
-    found = nearest(_matrix, token, k=k)
-    return found.ids[0], found.scores[0]
+    return compare_neighbours(_table, _reconstruction, token, k)
 
 
 def neighbours_side_by_side(assignment: Assignment, chosen: int) -> None:
@@ -123,38 +122,51 @@ def neighbours_side_by_side(assignment: Assignment, chosen: int) -> None:
     frame = assignment.frame
     st.subheader("Nearest tokens, before and after", anchor=False)
     k = st.slider("Neighbours", 5, 50, 10, step=5, key="neighbours", bind="query-params", persist_state="session")
-    before = nearest_of(frame.run.key, "original", chosen, k, frame.table)
-    after = nearest_of(frame.run.key, "reconstruction", chosen, k, frame.reconstruction)
-    kept = set(before[0].tolist()) & set(after[0].tolist())
+    found = neighbours_of(frame.run.key, chosen, k, frame.table, frame.reconstruction)
+    before, after = found.before.ids[0], found.after.ids[0]
     st.markdown(
-        f"**{len(kept)} of {len(before[0])}** neighbours are kept. "
-        f"On average they share {_mean_shared(assignment, chosen, before[0])} of {assignment.subspaces} blocks with it before, "
-        f"{_mean_shared(assignment, chosen, after[0])} after."
+        f"**{found.kept[0]} of {len(before)}** neighbours are kept. "
+        f"On average they share {_mean_shared(assignment, chosen, before)} of {assignment.subspaces} blocks with it before, "
+        f"{_mean_shared(assignment, chosen, after)} after." + _equally_near(int(found.within_reach[0]), len(after))
     )
     block_legend(assignment, compared=True)
     beside = assignment.subspaces < WIDE
     places = st.columns(2, gap="medium") if beside else [st.container(), st.container()]
     tables = []
-    for place, (ids, cosines), title, other in (
-        (places[0], before, "Original table", "after"),
-        (places[1], after, "After compression", "before"),
+    for place, near, also, title, other in (
+        (places[0], found.before, found.also_after[0].tolist(), "Original table", "after"),
+        (places[1], found.after, found.also_before[0].tolist(), "After compression", "before"),
     ):
-        ids = ids.tolist()
+        ids, cosines = near.ids[0].tolist(), near.scores[0]
         same = [int((assignment.codes[i] == assignment.codes[chosen]).sum()) for i in ids]
         notes = [
-            f"cosine {cosine:.3f} · {count} of {assignment.subspaces} shared · {f'also {other}' if i in kept else f'not {other}'}"
-            for i, cosine, count in zip(ids, cosines, same, strict=True)
+            f"cosine {cosine:.3f} · {count} of {assignment.subspaces} shared · {'also' if kept else 'not'} {other}"
+            for cosine, count, kept in zip(cosines, same, also, strict=True)
         ]
         rows = assignment.rows([chosen, *ids], ["the chosen token", *notes], chosen)
         with place:
             assignment.draw(rows, f"{title}: the {len(ids)} nearest tokens")
-        facts = assignment.facts(ids).assign(cosine=cosines, shared=same, kept=[i in kept for i in ids])
+        facts = assignment.facts(ids).assign(cosine=cosines, shared=same, kept=also)
         facts.insert(0, "list", title)
         tables.append(facts)
     table = assignment.with_codes(pd.concat(tables, ignore_index=True))
     with st.expander(f"Table behind these drawings ({counted(len(table), 'row')})"):
         st.dataframe(table, hide_index=True, key="neighbours_table", alt="Nearest tokens before and after with their codes")
         download_csv(table, f"subemb-neighbours-of-{chosen}.csv", key="neighbours_download")
+
+
+def _equally_near(reach: int, listed: int) -> str:
+    """That more tokens share the last places of the list after compression than it has.
+
+    >>> _equally_near(10, 10), _equally_near(12, 10)
+    ('', ' After compression 12 tokens are as near as the last of these 10, so which of them are listed is chance; none of them is lost.')
+    """
+    if reach <= listed:
+        return ""
+    return (
+        f" After compression {count_text(reach)} tokens are as near as the last of these {listed}, so which of them are listed is "
+        "chance; none of them is lost."
+    )
 
 
 def _mean_shared(assignment: Assignment, chosen: int, ids: np.ndarray) -> str:

@@ -298,11 +298,11 @@ def ids_view(measured: Measured) -> None:
 
 
 @st.cache_data(max_entries=32, show_spinner="Finding their neighbours …")
-def neighbours_of(key: str, which: str, ids: tuple[int, ...], k: int, _matrix) -> np.ndarray:
-    """(n, k) ids of the nearest tokens of several. key, which: what ``_matrix`` is."""
-    from ....analysis import nearest
+def neighbours_of(key: str, ids: tuple[int, ...], k: int, _table, _reconstruction):
+    """The NeighboursCompared of several tokens. key: of the run that ``_reconstruction`` belongs to."""
+    from ....analysis import compare_neighbours
 
-    return nearest(_matrix, np.array(ids), k=k).ids
+    return compare_neighbours(_table, _reconstruction, np.array(ids, dtype=np.int64), k)
 
 
 def extremes(values: np.ndarray, count: int, allowed: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -332,7 +332,7 @@ def extremes_view(measured: Measured) -> None:
     high, low = ("highest error", "lowest error") if by == "error" else ("lowest cosine", "highest cosine")
     st.caption(
         f"Each with its {NEIGHBOURS_LISTED} nearest tokens by cosine, in the original table and after compression; "
-        "✓ and bold: in both lists."
+        "✓ and bold: near on both sides; of tokens that are equally near none is lost."
     )
     for ids, title, key in ((worst, f"Worst {what}: {high}", "worst"), (best, f"Best {what}: {low}", "best")):
         table = extremes_table(measured, ids)
@@ -345,14 +345,13 @@ def extremes_view(measured: Measured) -> None:
 def extremes_table(measured: Measured, ids: np.ndarray) -> pd.DataFrame:
     """One row a token, with its neighbours in the original table and in the reconstruction."""
     frame, vocabulary = measured.frame, measured.vocabulary
-    asked, k = tuple(ids.tolist()), NEIGHBOURS_LISTED
-    before = neighbours_of(measured.key, "original", asked, k, frame.table).tolist()
-    after = neighbours_of(measured.key, "reconstruction", asked, k, frame.reconstruction).tolist()
-    kept = [set(old) & set(new) for old, new in zip(before, after, strict=True)]
+    asked = tuple(ids.tolist())
+    found = neighbours_of(measured.key, asked, NEIGHBOURS_LISTED, frame.table, frame.reconstruction)
 
-    def named(lists: list[list[int]]) -> list[list[str]]:
+    def named(lists: np.ndarray, kept: np.ndarray) -> list[list[str]]:
         return [
-            [("✓ " if i in same else "") + vocabulary.display[i] for i in row] for row, same in zip(lists, kept, strict=True)
+            [("✓ " if also else "") + vocabulary.display[i] for i, also in zip(row, marks, strict=True)]
+            for row, marks in zip(lists.tolist(), kept.tolist(), strict=True)
         ]
 
     return pd.DataFrame(
@@ -362,9 +361,9 @@ def extremes_table(measured: Measured, ids: np.ndarray) -> pd.DataFrame:
             "kind": vocabulary.kinds[ids],
             "error": measured.error.per_token[ids],
             "cosine": measured.error.cosine[ids],
-            "kept": [len(same) for same in kept],
-            "before": named(before),
-            "after": named(after),
+            "kept": found.kept,
+            "before": named(found.before.ids, found.also_after),
+            "after": named(found.after.ids, found.also_before),
         }
     )
 

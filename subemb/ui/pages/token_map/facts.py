@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LONGEST_NAME = 40  # characters of a token in hover text and labels
 CODES_IN_HOVER = 8
+_TIE = 1e-6  # distances closer than this share of them are equal
 CODE_COLUMNS = 8  # with more subspaces the table has all codes in one column
 
 
@@ -122,8 +123,9 @@ def layout_of(layout: Layout, ids: np.ndarray) -> Layout:
 def kept_on_the_plane(layout: Layout, k: int = NEIGHBOURS, sample: int = 2000, seed: int = 0) -> float | None:
     """Share of the k nearest tokens on the original map that are among the k nearest on the reconstructed one.
 
-    Mean over ``sample`` of the layout's tokens, drawn with ``seed``; of several tokens at one place any may count as near.
-    None for fewer than 3 tokens. The same for the full space is :func:`subemb.analysis.neighbours_kept`.
+    Mean over ``sample`` of the layout's tokens, drawn with ``seed``. Tokens at equal distances share places as in
+    :func:`subemb.analysis.neighbours_kept`, which answers the same for the full space: all that are as near as the k-th were near, and
+    afterwards those at the k-th distance share the places left over in equal parts. None for fewer than 3 tokens.
     """
     from scipy.spatial import cKDTree
 
@@ -134,11 +136,17 @@ def kept_on_the_plane(layout: Layout, k: int = NEIGHBOURS, sample: int = 2000, s
     asked = np.arange(count)
     if count > sample:
         asked = np.sort(np.random.default_rng(seed).choice(count, sample, replace=False))
-    before, after = (_others(cKDTree(points), points, asked, k) for points in (layout.original, layout.reconstructed))
-    return float(np.mean([len(a & b) / k for a, b in zip(before, after, strict=True)]))
-
-
-def _others(tree, points: np.ndarray, asked: np.ndarray, k: int) -> list[set[int]]:
-    """The k nearest of each asked point, itself left out."""
-    _, found = tree.query(points[asked], k=k + 1)
-    return [set([int(j) for j in row if j != i][:k]) for i, row in zip(asked.tolist(), found, strict=True)]
+    before, after = np.float64(layout.original), np.float64(layout.reconstructed)
+    old, new = cKDTree(before), cKDTree(after)
+    # The nearest of k + 1 is the token itself, or another one at its place.
+    reach, last = (tree.query(points[asked], k=[k + 1])[0][:, 0] for tree, points in ((old, before), (new, after)))
+    above = np.where(last > 0, new.query_ball_point(after[asked], last * (1 - _TIE), return_length=True) - 1, 0)
+    tied = new.query_ball_point(after[asked], last * (1 + _TIE), return_length=True) - 1 - above
+    share = (k - above) / tied  # of a place, for each token at the k-th distance
+    total = 0.0
+    for place, token in enumerate(asked.tolist()):
+        near = np.array(old.query_ball_point(before[token], reach[place] * (1 + _TIE)))
+        away = np.linalg.norm(after[near[near != token]] - after[token], axis=1)
+        nearer = (away < last[place] * (1 - _TIE)).sum()
+        total += nearer + share[place] * ((away <= last[place] * (1 + _TIE)).sum() - nearer)
+    return float(total / (k * len(asked)))
