@@ -273,6 +273,19 @@ def test_changes_are_said_in_words():
     assert change_of(three, mask, 0, (*names, "adapted"))[0] == "− lost, now 11 compressed, 12 adapted"
 
 
+def test_words_that_compression_makes_alike_are_not_told_as_lost():
+    """Three words are equally probable after compression; that two are listed is the luck of their ids."""
+    first, second, third = (
+        Filling(number, f"t{number}", (probability, 0.2), ranks)
+        for number, probability, ranks in ((1, 0.3, (2, 1)), (2, 0.2, (3, 2)), (3, 0.4, (1, 3)))
+    )
+    mask = FilledMask(1, (third, first, second), 2, (0.0, 1.0), (1.0, 1.0))
+    assert mask.kept(1) == 2
+    assert change_of(third, mask, 0, ("original", "compressed")) == ("", "same")
+    assert change_of(third, mask, 1, ("original", "compressed")) == ("= same", "same")
+    assert change_of(first, mask, 1, ("original", "compressed")) == ("▲ up from 2", "up")
+
+
 def test_bars_share_one_scale():
     mask = FilledMask(1, (filling(1, 1),), 10, (0.0, 1.0), (1.0, 1.0))
     names = ("original", "compressed")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MOST_MASKS = 20
 MOST_FILLINGS = 100
+_TIE = 1e-6  # probabilities closer than this share of them are equal
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,18 @@ class FilledMask:
         best = (filling for filling in self.fillings if filling.ranks[side] <= self.k)
         return tuple(sorted(best, key=lambda filling: filling.ranks[side]))
 
+    def rank(self, filling: Filling, side: int) -> int:
+        """The rank of a filling on one side; those that are equally probable share the best of their ranks.
+
+        Tokens that compression makes alike are equally probable: none of them falls behind another, whatever their ids are.
+        """
+        own = filling.probabilities[side]
+        alike = [other for other in self.fillings if abs(other.probabilities[side] - own) <= _TIE * own]
+        return min(other.ranks[side] for other in (filling, *alike))
+
     def kept(self, side: int) -> int:
-        """How many of the first side's k best are among the k best of another."""
-        return sum(filling.ranks[side] <= self.k for filling in self.top(0))
+        """How many of the first side's k best are among the k best of another, or as probable as the last of those."""
+        return sum(self.rank(filling, side) <= self.k for filling in self.top(0))
 
     @property
     def masked_filling(self) -> Filling | None:

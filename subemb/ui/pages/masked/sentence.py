@@ -162,11 +162,12 @@ def change_text(filled: Filled, mask: FilledMask, side: int) -> str:
     names = filled.sides
     before, after = mask.top(0)[0], mask.top(side)[0]
     first = f"**{escape_markdown(before.token)}** ({percent_text(before.probabilities[0])})"
-    if before.token_id == after.token_id:
-        return f"Both put {first} first; {names[side]} gives it {percent_text(before.probabilities[side])}."
+    if mask.rank(before, side) == 1:
+        beside = "" if before.token_id == after.token_id else f", and as much to **{escape_markdown(after.token)}**"
+        return f"Both put {first} first; {names[side]} gives it {percent_text(before.probabilities[side])}{beside}."
     return (
         f"{capitalized(names[0])} puts {first} first, {names[side]} **{escape_markdown(after.token)}** "
-        f"({percent_text(after.probabilities[side])}); there {escape_markdown(before.token)} has rank {before.ranks[side]:,} "
+        f"({percent_text(after.probabilities[side])}); there {escape_markdown(before.token)} has rank {mask.rank(before, side):,} "
         f"({percent_text(before.probabilities[side])})."
     )
 
@@ -224,7 +225,7 @@ def fillings_table(filled: Filled, mask: FilledMask) -> pd.DataFrame:
             row[f"{name}, %"] = 100 * filling.probabilities[side]
             row[f"{name}, rank"] = filling.ranks[side]
         for side in range(1, len(filled.sides)):
-            kept = filling.ranks[side] <= mask.k
+            kept = mask.rank(filling, side) <= mask.k
             text = change_of(filling, mask, side if kept else 0, filled.sides)[0]
             row[f"change, {filled.sides[side]}"] = text
         rows.append(row)
@@ -240,12 +241,10 @@ def change_of(filling: Filling, mask: FilledMask, side: int, names: tuple[str, .
     A side after the first is compared with the first; the first says what is lost on others.
     """
     if side == 0:
-        lost = [place for place in range(1, len(names)) if filling.ranks[place] > mask.k]
-        if not lost:
-            return "", "same"
-        where = ", ".join(f"{filling.ranks[place]:,}" + (f" {names[place]}" if len(names) > 2 else "") for place in lost)
-        return f"− lost, now {where}", "lost"
-    before, now = filling.ranks[0], filling.ranks[side]
+        ranks = {place: mask.rank(filling, place) for place in range(1, len(names))}
+        lost = [f"{rank:,}" + (f" {names[place]}" if len(names) > 2 else "") for place, rank in ranks.items() if rank > mask.k]
+        return (f"− lost, now {', '.join(lost)}", "lost") if lost else ("", "same")
+    before, now = mask.rank(filling, 0), mask.rank(filling, side)
     if before > mask.k:
         return f"+ new, was {before:,}", "new"
     if before == now:
