@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from apps import open_app, own_folders
 from checkpoints import HOSTILE, SPECIAL, make_bert
+from streamlit.runtime import fragment
 from streamlit.testing.v1 import AppTest
 
 from subemb import runs
@@ -166,6 +167,24 @@ def test_another_seed_draws_others(open_page):
     one, other = (drawn(figures(open_page(map_tokens="1,000", map_seed=seed))[0]) for seed in ("0", "1"))
     assert len(one) == len(other) == 1000
     assert one != other
+
+
+def test_what_a_search_adds_moves_no_fragment(open_page, monkeypatch):
+    """Streamlit knows a fragment by its place, and drops what the browser sends to a place that moved: a lasso would be lost."""
+    places, make = [], fragment._make_fragment_identity
+
+    def noted(function, *, delta_path, additional_hash_info):
+        places.append((function.__name__, delta_path))
+        return make(function, delta_path=delta_path, additional_hash_info=additional_hash_info)
+
+    monkeypatch.setattr(fragment, "_make_fragment_identity", noted)
+    open_page()
+    plain, places[:] = list(places), []
+    assert {"_explore", "selection_view", "settings_form"} <= {name for name, _ in plain}
+    for query in ({"map_find": "king"}, {"map_find": "zebra"}, {"map_tokens": "1,000", "map_colour": "Code of a subspace"}):
+        open_page(**query)
+        assert places == plain, query
+        places[:] = []
 
 
 def test_a_search_without_result_says_what_to_try(open_page):

@@ -114,19 +114,22 @@ def page(title: str, lead: str | None = None) -> Frame:
     with st.sidebar:
         sidebar.draw(visit)
     write_url(visit)
-    st.title(title if title != "Home" else "Subspace embedding", anchor=False)
-    if lead:
-        st.markdown(lead)
-    _messages(visit)
-    run = None
-    with errors_shown():
-        run = visit.current_run()
-    frame = Frame(visit, run)
-    if title != "Home":
-        if run is not None:
-            heading(frame)
-        else:
-            explain_empty(frame)
+    # Streamlit knows a fragment by its place, and drops what a browser sends to a place that moved. So messages, which come and go,
+    # share one container, and what follows stands where it stood.
+    with st.container():
+        st.title(title if title != "Home" else "Subspace embedding", anchor=False)
+        if lead:
+            st.markdown(lead)
+        _messages(visit)
+        run = None
+        with errors_shown():
+            run = visit.current_run()
+        frame = Frame(visit, run)
+        if title != "Home":
+            if run is not None:
+                heading(frame)
+            else:
+                explain_empty(frame)
     return frame
 
 

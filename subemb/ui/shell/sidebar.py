@@ -338,8 +338,10 @@ def draw(visit: Visit) -> None:
     if visit.model_to_choose:
         st.session_state["form_model"], visit.model_to_choose = visit.model_to_choose, None
     with errors_shown(), st.container(gap="xsmall"):
-        chosen = model_picker(visit)
-        if chosen is not None and model_facts(*chosen) is not None:
+        with st.container(gap="xsmall"):  # what comes and goes here does not move the form, see frame.page
+            chosen = model_picker(visit)
+            is_usable = chosen is not None and model_facts(*chosen) is not None
+        if is_usable:
             settings_form(visit, *chosen)
     if visit.running is not None:
         watch(visit, visit.running[0], run_progress, "cancel_button", width="stretch", stop=visit.cancel)

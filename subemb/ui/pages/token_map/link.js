@@ -2,6 +2,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const link = (parentElement.subembLink ??= {
     name: Math.random().toString(36).slice(2), sent: 0, ids: [], plots: new Map(), quiet: new Map(), view: null, axes: null,
   });
+  // Charts outlive this call and their listeners are attached once; an older function would send to a fragment that may be gone.
+  link.send = (message) => setTriggerValue("selected", message);
   const others = (plot) => [...link.plots.values()].filter((other) => other !== plot && other.isConnected);
   const isQuiet = (plot) => (link.quiet.get(plot) ?? 0) > 0;
   const quietly = (plot, work) => {
@@ -30,7 +32,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     link.ids = ids;
     link.sent += 1;
     others(how === "click" && ids.length ? plot : null).forEach(mark);
-    setTriggerValue("selected", { by: name, how, ids, from: link.name, number: link.sent });
+    link.send({ by: name, how, ids, from: link.name, number: link.sent });
   };
   // plotly also sends selections that nobody made, after zooming or drawing again; those follow no gesture on the map.
   const pressed = (plot) => (event) => {

@@ -65,18 +65,20 @@ def token_map(frame: Frame) -> None:
 def _explore(frame: Frame, facts: TokenFacts) -> None:
     """Controls, maps and tables. A fragment, so that choosing a colour redraws this and nothing of the frame."""
     with errors_shown():
-        view = controls(frame, facts)
-        if view.method == "UMAP":
-            layout = umap_view(frame, view)
-            if layout is None:
-                return
-        else:
-            ids = sample_tokens(frame.run.model["vocabulary"], view.tokens, view.seed, view.found)
-            layout = layout_of(_pca(frame.run.key, frame), ids)
-        numbers(frame, view, layout)
-        search_note(view, layout)
-        maps(frame, view, facts, layout)
-        sample_note(frame, view, layout)
+        # The fragment at the end is known by its place: whatever comes and goes before it does so in one container.
+        with st.container():
+            view = controls(frame, facts)
+            if view.method == "UMAP":
+                layout = umap_view(frame, view)
+                if layout is None:
+                    return
+            else:
+                ids = sample_tokens(frame.run.model["vocabulary"], view.tokens, view.seed, view.found)
+                layout = layout_of(_pca(frame.run.key, frame), ids)
+            numbers(frame, view, layout)
+            search_note(view, layout)
+            maps(frame, view, facts, layout)
+            sample_note(frame, view, layout)
         selection_view(frame, view, facts, layout)
 
 
