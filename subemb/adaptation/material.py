@@ -57,6 +57,10 @@ def material_of(
 def check_given(model: "PretrainedModel", text: Text | None, labelled: PairSet | None, settings: AdaptationSettings) -> None:
     """Raises InputError for data that an objective does not learn from, ModelError for a model that it is not for."""
     title = OBJECTIVES[settings.objective].title
+    if model.checkpoint.is_static and settings.train in ("last", "norms"):
+        raise InputError(
+            f"{model.name} is a static table: it has no layers to train; train is {settings.train!r}, use codebooks"
+        )
     if settings.objective in LABELLED:
         if labelled is None:
             raise InputError(f"{title} learns from labelled pairs; give a file of them")

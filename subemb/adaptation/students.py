@@ -9,6 +9,7 @@ import torch
 from ..base.errors import InputError
 from ..codec.modules import SubspaceEmbedding
 from ..models.network import freeze
+from ..models.static_network import StaticNetwork
 from .settings import AdaptationSettings
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def trained_names(network: "torch.nn.Module", settings: AdaptationSettings) -> l
     >>> trained_names(network, AdaptationSettings(train="norms"))
     ['0.weight', '0.bias', '1.bias']
     """
-    if settings.train == "codebooks":
+    if settings.train == "codebooks" or isinstance(network, StaticNetwork):  # which is its table
         return []
     table = network.get_input_embeddings()
     shared = {id(parameter) for parameter in table.parameters()} if table is not None else set()

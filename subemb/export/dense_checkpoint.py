@@ -3,6 +3,7 @@
 import json
 import shutil
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ def dense(model: "PretrainedModel", folder: Path, progress: ProgressCallback | N
         _copy_files(checkpoint, staging)
         for number, source in enumerate(checkpoint.weights_files):
             report(progress, f"writing {source.name}", number / len(checkpoint.weights_files))
-            _rewrite(source, staging / source.relative_to(checkpoint.folder), changed)
+            _rewrite(source, staging / source.relative_to(checkpoint.folder), changed, checkpoint.folded_names)
         _say_float32(staging / checkpoint.weights_folder.relative_to(checkpoint.folder) / "config.json")
         (staging / CARD_FILE).write_text(model_card(model, use=_USE), encoding="utf-8")
         if folder.exists():
@@ -115,15 +116,15 @@ def _copy_files(checkpoint: "Checkpoint", staging: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _rewrite(source: Path, target: Path, changed: "dict[str, torch.Tensor]") -> None:
-    """A weights file with some of its tensors exchanged, all floats in float32."""
+def _rewrite(source: Path, target: Path, changed: "dict[str, torch.Tensor]", left_out: Collection[str] = ()) -> None:
+    """A weights file with some of its tensors exchanged or left out, all floats in float32."""
     import torch
     from safetensors import safe_open
     from safetensors.torch import save_file
 
     with safe_open(source, framework="pt") as file:
         tensors = {}
-        for name in file.keys():  # noqa: SIM118 - not a dict
+        for name in set(file.keys()) - set(left_out):
             tensor = changed[name] if name in changed else file.get_tensor(name)
             tensors[name] = (
                 tensor.detach().to(torch.float32 if tensor.is_floating_point() else tensor.dtype).contiguous().clone()
@@ -133,8 +134,11 @@ def _rewrite(source: Path, target: Path, changed: "dict[str, torch.Tensor]") -> 
 
 
 def _say_float32(path: Path) -> None:
+    if not path.is_file():  # a static table needs none
+        return
     config = json.loads(path.read_text(encoding="utf-8"))
-    for name in ("torch_dtype", "dtype"):
+    for name in ("torch_dtype", "dtype", "embedding_dtype"):
         if name in config:
             config[name] = "float32"
+    config.pop("vocabulary_quantization", None)  # of model2vec: every token has a row of its own now
     path.write_text(json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..base.errors import ModelError
 from . import hub
-from .checkpoint import open_checkpoint
+from .opening import open_checkpoint
 
 BUNDLED_NAME = "all-MiniLM-L6-v2"
 BUNDLED_HUB_ID = f"sentence-transformers/{BUNDLED_NAME}"

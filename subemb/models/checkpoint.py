@@ -1,14 +1,11 @@
 """Reading a checkpoint folder: its config, what its safetensors files hold, and one tensor of them, the token table.
 
-Opening reads JSON and headers only, and a folder is opened once for as long as none of its files changes: see
-:func:`open_checkpoint`. No network is built here, except, without weights, for families whose table has an unusual name.
+Opening reads JSON and headers only; see :mod:`subemb.models.opening` for what is remembered. No network is built here, except, without weights, for families whose table has an unusual name.
 Pickled weights are never opened.
 """
 
 import hashlib
 import json
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,14 +23,12 @@ from .architectures import (
     TOKENIZER_FILES,
     is_buffer,
 )
-from .folder import name_of, state_of, weights_folder
+from .folder import name_of, weights_folder
 from .headers import FLOAT_TYPES, Tensor, hash_samples, read_headers, same_content
 
 if TYPE_CHECKING:
     import torch
 
-#: How many open checkpoints are remembered: JSON and headers, under a megabyte each.
-MOST_OPEN = 64
 _PIECE = 1 << 22  # bytes read, hashed or checked at a time
 #: Small files that decide what a model does with a text. Their order is part of every fingerprint.
 _CONTENT_FILES = tuple(
@@ -44,47 +39,6 @@ _CONTENT_FILES = tuple(
 
 
 # Opening a folder
-
-
-@dataclass
-class _Place:
-    """What is remembered of one folder."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)  # held while the folder is read
-    state: tuple | None = None  # of the files when they were read
-    checkpoint: "Checkpoint | None" = None  # what was read
-
-
-_places: OrderedDict[Path, _Place] = OrderedDict()
-_places_lock = threading.Lock()
-
-
-def open_checkpoint(folder: Path) -> "Checkpoint":
-    """What a folder holds: read once, and remembered until one of its files has another name, size or time of change.
-
-    Everybody gets the same object, whichever thread asks; MOST_OPEN of them are remembered. Raises as :func:`read_checkpoint`.
-    """
-    folder = Path(folder)
-    try:
-        state = state_of(folder)
-    except OSError:
-        return read_checkpoint(folder)  # says what is wrong
-    folder = folder.absolute()
-    with _places_lock:
-        place = _places.setdefault(folder, _Place())
-        _places.move_to_end(folder)
-        while len(_places) > MOST_OPEN:
-            _places.popitem(last=False)
-    with place.lock:
-        if place.checkpoint is None or place.state != state:
-            place.checkpoint, place.state = read_checkpoint(folder), state
-        return place.checkpoint
-
-
-def forget_checkpoints() -> None:
-    """Forget what was read, so that every folder is read again; for tests and measurements."""
-    with _places_lock:
-        _places.clear()
 
 
 def read_checkpoint(folder: Path) -> "Checkpoint":
@@ -117,6 +71,9 @@ class Checkpoint:
     config: dict[str, Any]  # config.json
     tensors: "dict[str, Tensor]" = field(repr=False)  # of all weights files, by name
     table: "Tensor"  # the input embedding's, (V, D)
+
+    is_static = False  # whether it is a table without a network: see :mod:`subemb.models.static`
+    folded_names = ()  # of tensors that the table is computed with, and that a table of its own makes superfluous
 
     @property
     def is_sentence_model(self) -> bool:
@@ -233,7 +190,7 @@ class TableInMemory:
 
     folder = weights_folder = None
     parameters = None
-    is_sentence_model = has_tied_head = False
+    is_sentence_model = has_tied_head = is_static = False
     heads = ()
 
     def __init__(self, numbers, tokens: Sequence[str] | None, name: str):

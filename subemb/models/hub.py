@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 from ..base.errors import Cancelled, ModelError
 from ..base.progress import ProgressCallback, report
 from .architectures import TOKENIZER_FILES
+from .folder import weights_folder
 
 if TYPE_CHECKING:
     from huggingface_hub import CachedRepoInfo
 
-#: Where a model has its config.json; the second is where older sentence-transformers models have it.
-_CONFIGS = ("config.json", "0_Transformer/config.json")
+#: Files that make a repository a model: config.json, which older sentence-transformers models have elsewhere, or a list of modules.
+_CONFIGS = ("config.json", "0_Transformer/config.json", "modules.json")
 # What subemb reads of a repository, besides the weights: in its top folder, or in that of a module such as 1_Pooling.
 _JSON_FILES = (
     "config.json",
@@ -36,6 +37,7 @@ _JSON_FILES = (
 )
 _FILES = re.compile(rf"(\d+_\w+/)?({'|'.join(map(re.escape, (*_JSON_FILES, *TOKENIZER_FILES)))})")
 _WEIGHTS = re.compile(r"(\d+_\w+/)?model\.safetensors")
+_FIRST_WEIGHTS = re.compile(r"(0_\w+/)?model\.safetensors")  # of the network, or of a static table
 _SHARDS = re.compile(r"(\d+_\w+/)?(model\.safetensors\.index\.json|model-\d+-of-\d+\.safetensors)")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-/]{0,199}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -140,7 +142,8 @@ def _cache(cache_dir: Path | None) -> Path:
 
 def _is_complete(snapshot: Path) -> bool:
     """Whether config and all weights files are there; a download that was cut off leaves some out."""
-    for folder in ((snapshot / config).parent for config in _CONFIGS if (snapshot / config).is_file()):
+    there = [(snapshot / config).parent for config in _CONFIGS if (snapshot / config).is_file()]
+    for folder in dict.fromkeys([*there, weights_folder(snapshot)] if there else []):
         if (folder / "model.safetensors").is_file():
             return True
         try:
@@ -187,7 +190,9 @@ def look_up(
     if not any(path.endswith(".safetensors") for path in files):
         raise ModelError(_no_safetensors(name, sizes), "no_safetensors")
     if not any(config in files for config in _CONFIGS):
-        raise ModelError(f"{name} has no config.json, so it is not a model that transformers can read", "unsupported")
+        raise ModelError(
+            f"{name} has no config.json (nor a modules.json), so it is not a model that subemb can read", "unsupported"
+        )
     snapshot = _cache(cache_dir) / f"models--{name.replace('/', '--')}" / "snapshots" / info.sha
     missing = {path: size for path, size in files.items() if not (snapshot / path).is_file()}
     return RemoteModel(name, revision, info.sha, files, missing)
@@ -196,7 +201,7 @@ def look_up(
 def wanted_files(sizes: dict[str, int]) -> dict[str, int]:
     """The files of a repository that subemb reads; shards only where there is no single weights file."""
     single = {path for path in sizes if _WEIGHTS.fullmatch(path)}
-    has_main = "model.safetensors" in single or "0_Transformer/model.safetensors" in single
+    has_main = any(_FIRST_WEIGHTS.fullmatch(path) for path in single)
     weights = single if has_main else single | {path for path in sizes if _SHARDS.fullmatch(path)}
     return {path: size for path, size in sorted(sizes.items()) if path in weights or _FILES.fullmatch(path)}
 

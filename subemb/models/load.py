@@ -22,8 +22,8 @@ from .catalogue import (
     bundled_folder,
     listed_folder,
 )
-from .checkpoint import open_checkpoint
 from .model import PretrainedModel
+from .opening import open_checkpoint
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +50,7 @@ def load(
         raise ModelError(f"a model's name is a string or a path, not {name!r}", "invalid_name")
     path = Path(name).expanduser()
     looks_like_path = isinstance(name, os.PathLike) or path.is_absolute() or name.startswith((".", "~"))
-    if looks_like_path or (name and name != BUNDLED_NAME and path.is_dir()):
+    if looks_like_path or (name and name != BUNDLED_NAME and path.exists()):
         return _open_folder(path, str(name), revision)
     return load_listed(name, revision, progress, local_only)
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..codec.compressed import Compressed
+    from .static_network import StaticTokens
     from .vocabulary import Vocabulary
 
 
@@ -272,7 +273,16 @@ class PretrainedModel:
 
         if self.folder is None:
             raise ModelError(f"{self.name} is a table in memory; it has no tokenizer", "no_tokenizer")
+        if self.checkpoint.is_static:
+            return self._static_tokens.tokenizer
         return self._read.take("tokenizer", lambda: load_tokenizer(self._tokenizer_folder))
+
+    @property
+    def _static_tokens(self) -> "StaticTokens":
+        """How a static table reads texts."""
+        from .static_network import StaticTokens
+
+        return self._read.take("static_tokens", lambda: StaticTokens(self.checkpoint))
 
     @property
     def tokenizer_size(self) -> int:
@@ -314,14 +324,15 @@ class PretrainedModel:
         """What a user should know about this model, in sentences; empty for most."""
         if self.folder is None:
             return ()
+        own = self.checkpoint.notes if self.checkpoint.is_static else ()
         if not self.has_tokenizer:
-            return ("No tokenizer files: tokens are shown by their ids, and sentences cannot be encoded.",)
+            return (*own, "No tokenizer files: tokens are shown by their ids, and sentences cannot be encoded.")
         extra = self._tokenizer_ids - self.num_tokens
         if extra > 0:
-            return (f"The tokenizer knows {extra:,} tokens that have no row in the table.",)
+            return (*own, f"The tokenizer knows {extra:,} tokens that have no row in the table.")
         if extra < 0:
-            return (f"The last {-extra:,} rows belong to no token of the tokenizer (padding rows).",)
-        return ()
+            return (*own, f"The last {-extra:,} rows belong to no token of the tokenizer (padding rows).")
+        return own
 
     # Networks
 
@@ -357,6 +368,10 @@ class PretrainedModel:
             return self._given[head]
         if self.folder is None:
             raise ModelError(f"{self.name} is a table in memory; it has no network", "unsupported")
+        if self.original is None and self.checkpoint.is_static:
+            from .static_network import static_network
+
+            return static_network(self.checkpoint, self.table, head)
         if self.original is None:
             return load_network(self.checkpoint.weights_folder, head)
         network = self.original.network(head)
@@ -376,8 +391,10 @@ class PretrainedModel:
         return network
 
     def sentence_model(self):
-        """The sentence-transformers model around :meth:`network`, or None where the authors give no modules."""
-        return self._networks.take("sentences", self._compose_sentence_model) if self.is_sentence_model else None
+        """The sentence-transformers model around :meth:`network`; None where the authors give no modules, and for a static table."""
+        if not self.is_sentence_model or self.checkpoint.is_static:
+            return None
+        return self._networks.take("sentences", self._compose_sentence_model)
 
     def _compose_sentence_model(self):
         from .network import exchange_network, load_sentence_model, sentence_model_with
@@ -399,6 +416,8 @@ class PretrainedModel:
         """How :meth:`encode` makes a sentence vector, in words."""
         if self.folder is None:
             return "none: a table without a network"
+        if self.checkpoint.is_static:
+            return self.checkpoint.pooling
         if self.is_sentence_model:
             return pooling_in_words(self.folder)
         return "mean of the last hidden states over the tokens of the sentence"
@@ -435,7 +454,9 @@ class PretrainedModel:
             return []
         model = self.sentence_model()
         with self.tokenizer_lock:
-            if whole:
+            if self.checkpoint.is_static:
+                rows = self._static_tokens.ids(texts, whole)
+            elif whole:
                 prompt = (default_prompt(model) if model is not None else None) or ""
                 rows = self.tokenizer([prompt + text for text in texts], truncation=False, verbose=False)["input_ids"]
             elif model is not None:
@@ -469,6 +490,8 @@ class PretrainedModel:
             return sentence_model_vectors(model, rows, self.device)
         network = self.network()
         network.eval()
+        if self.checkpoint.is_static:
+            return network.sentence_vectors(*padded(rows, 0, device=self.device))
         return mean_pooled(network, *padded(rows, padding_id(self.tokenizer, network.config), device=self.device))
 
     def _vectors(self, rows: list[list[int]]) -> "np.ndarray":

@@ -10,9 +10,9 @@ from checkpoints import TOKENS, make_albert, make_bert, make_gpt2, make_roberta,
 from safetensors.torch import load_file, save_file
 
 from subemb.base.errors import Cancelled, ModelError
-from subemb.models import checkpoint as module
-from subemb.models.checkpoint import open_checkpoint
+from subemb.models import opening
 from subemb.models.network import table_name_by_network
+from subemb.models.opening import open_checkpoint
 
 TABLE = torch.arange(12, dtype=torch.float32).view(4, 3)
 
@@ -132,8 +132,8 @@ def test_reading_reports_and_can_be_stopped(tmp_path):
 def readings(monkeypatch):
     """Names of the folders that were really read."""
     read = []
-    really = module.read_checkpoint
-    monkeypatch.setattr(module, "read_checkpoint", lambda folder: read.append(folder.name) or really(folder))
+    really = opening.read_checkpoint
+    monkeypatch.setattr(opening, "read_checkpoint", lambda folder: read.append(folder.name) or really(folder))
     return read
 
 
@@ -165,7 +165,7 @@ def test_a_folder_that_changed_is_read_anew(tmp_path, readings, change):
 
 
 def test_only_so_many_are_remembered(tmp_path, readings, monkeypatch):
-    monkeypatch.setattr(module, "MOST_OPEN", 2)
+    monkeypatch.setattr(opening, "MOST_OPEN", 2)
     folders = [make_table(tmp_path / name, TABLE) for name in "abc"]
     for folder in (folders[0], *folders, folders[1], folders[0]):
         open_checkpoint(folder)

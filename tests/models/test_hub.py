@@ -17,13 +17,16 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import torch
 from checkpoints import make_bert, make_sentence_model, shard
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, models
 
 from subemb.base.errors import Cancelled, ModelError
 from subemb.models import hub
 from subemb.models.catalogue import available_models
 from subemb.models.hub import errors_in_words
-from subemb.models.load import load_listed
+from subemb.models.load import load, load_listed
 
 COMMIT = "a" * 40
 OLDER = "b" * 40
@@ -471,6 +474,23 @@ def test_cached_models_are_opened_without_asking_the_hub(server, tmp_path, monke
 
 
 @pytest.mark.slow
+def test_a_static_table_has_no_config_and_its_weights_in_a_folder(server, tmp_path):
+    folder = tmp_path / "static"
+    table = folder / "0_StaticEmbedding"
+    table.mkdir(parents=True)
+    save_file({"embedding.weight": torch.randn(6, 4)}, table / "model.safetensors")
+    words = {word: i for i, word in enumerate("abcdef")}
+    Tokenizer(models.WordLevel(words, unk_token="a")).save(str(table / "tokenizer.json"))
+    (folder / "modules.json").write_text(
+        json.dumps([{"path": table.name, "type": "sentence_transformers.models.StaticEmbedding"}])
+    )
+    server.repositories["team/static"] = Repository(folder)
+    found = hub.download("team/static", cache_dir=tmp_path / "cache", endpoint=server.url)
+    assert hub.cached_snapshot("team/static", cache_dir=tmp_path / "cache") == found
+    assert [model.name for model in hub.cached_models(tmp_path / "cache")] == ["team/static"]
+    assert load(found).encode(["b"]).shape == (1, 4)
+
+
 def test_load_downloads_a_model_that_is_not_here(server, tmp_path):
     """The whole way, in a process of its own, since huggingface_hub reads its settings when imported."""
     code = """

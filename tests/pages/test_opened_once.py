@@ -5,7 +5,7 @@ from apps import APP, checked, open_app, own_folders
 from checkpoints import SPECIAL, WORDS, make_bert
 
 from subemb.codec.settings import CompressionSettings
-from subemb.models import checkpoint
+from subemb.models import opening
 from subemb.runs import run_and_keep
 from subemb.ui.shell.models import list_again
 from subemb.ui.shell.request import Request
@@ -26,10 +26,10 @@ def request_of_small(tmp_path_factory):
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_reads_each_folder_once_and_a_rerun_none(request_of_small, page, monkeypatch):
     list_again()
-    checkpoint.forget_checkpoints()
+    opening.forget_checkpoints()
     read = []
-    really = checkpoint.read_checkpoint
-    monkeypatch.setattr(checkpoint, "read_checkpoint", lambda folder: read.append(folder.name) or really(folder))
+    really = opening.read_checkpoint
+    monkeypatch.setattr(opening, "read_checkpoint", lambda folder: read.append(folder.name) or really(folder))
     test = checked(open_app(page, request_of_small))
     assert sorted(read) == ["model", "small"]
     checked(test.run())

@@ -1,0 +1,67 @@
+"""Opening a folder: whatever kind of model it holds, read once and remembered for as long as none of its files changes."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..base.errors import ModelError
+from .checkpoint import Checkpoint, read_checkpoint
+from .folder import state_of, weights_folder
+from .static import read_static
+
+#: How many open checkpoints are remembered: JSON and headers, under a megabyte each.
+MOST_OPEN = 64
+
+
+def read_folder(folder: Path) -> Checkpoint:
+    """What a folder holds: a static table, or the checkpoint of a network. Raises as :func:`.checkpoint.read_checkpoint`."""
+    if folder.is_file():
+        raise ModelError(
+            f"{folder.name} is a file; subemb opens a model's folder. A text file of word vectors (GloVe, word2vec, fastText) is read "
+            "by other libraries: give its numbers and words to subemb.PretrainedModel.from_table(vectors, words)",
+            "unsupported",
+        )
+    static = read_static(folder, weights_folder(folder)) if folder.is_dir() else None
+    return read_checkpoint(folder) if static is None else static
+
+
+@dataclass
+class _Place:
+    """What is remembered of one folder."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)  # held while the folder is read
+    state: tuple | None = None  # of the files when they were read
+    checkpoint: Checkpoint | None = None  # what was read
+
+
+_places: OrderedDict[Path, _Place] = OrderedDict()
+_places_lock = threading.Lock()
+
+
+def open_checkpoint(folder: Path) -> Checkpoint:
+    """What a folder holds: read once, and remembered until one of its files has another name, size or time of change.
+
+    Everybody gets the same object, whichever thread asks; MOST_OPEN of them are remembered. Raises as :func:`read_folder`.
+    """
+    folder = Path(folder)
+    try:
+        state = state_of(folder)
+    except OSError:
+        return read_folder(folder)  # says what is wrong
+    folder = folder.absolute()
+    with _places_lock:
+        place = _places.setdefault(folder, _Place())
+        _places.move_to_end(folder)
+        while len(_places) > MOST_OPEN:
+            _places.popitem(last=False)
+    with place.lock:
+        if place.checkpoint is None or place.state != state:
+            place.checkpoint, place.state = read_folder(folder), state
+        return place.checkpoint
+
+
+def forget_checkpoints() -> None:
+    """Forget what was read, so that every folder is read again; for tests and measurements."""
+    with _places_lock:
+        _places.clear()
