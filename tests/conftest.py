@@ -3,6 +3,7 @@
 The environment is set before anything of subemb or Hugging Face is imported, so that worker processes and servers inherit it.
 """
 
+import functools
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parent.parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -64,6 +66,18 @@ def pytest_collection_modifyitems(items) -> None:
         if item.path.parent.name == "browser":
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.flaky(reruns=1))
+    items.sort(key=lambda item: item.path.parent.name != "browser")  # what takes longest begins first
+
+
+class _BrowserTogether(LoadScopeScheduling):
+    """A file at a time for a process, and all browser tests for the same one: one server, one browser, compiled scripts kept."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/browser" if nodeid.startswith("tests/browser/") else nodeid.split("::", 1)[0]
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return _BrowserTogether(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_unconfigure() -> None:
@@ -77,6 +91,16 @@ def _work_in_threads() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("subemb.jobs.manager.WorkerProcess", WorkerThread)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _packages_are_scanned_once() -> Iterator[None]:
+    """AppTest makes a runtime for every page, and a runtime reads the metadata of every installed package in search of components."""
+    from streamlit.components.v2 import manifest_scanner
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", functools.cache(manifest_scanner.scan_component_manifests))
         yield
 
 
@@ -133,12 +157,12 @@ class AppServer:
         self.port = _free_port()
         self.url = f"http://localhost:{self.port}"
         self.log_file = log
-        command = command or [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), "--server.headless=true"]
+        command = command or [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py")]
         # Every test session binds to a port of its own, whatever a developer's own settings say.
-        flag = "--port" if "subemb" in command else "--server.port"
+        flags = ["--port"] if "subemb" in command else ["--server.headless=true", "--server.port"]
         with log.open("wb") as stream:
             self.process = subprocess.Popen(
-                [*command, f"{flag}={self.port}"],
+                [*command, *flags[:-1], f"{flags[-1]}={self.port}"],
                 cwd=cwd,
                 env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,

@@ -1,7 +1,10 @@
 """One server for the modules of this folder, and the folders it works in."""
 
+import sys
+
 import browser_models
 import pytest
+from shared import ROOT
 
 
 @pytest.fixture(scope="session")
@@ -12,8 +15,8 @@ def places() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def server(start_app, places):
-    """A server with the models and runs of browser_models.py."""
-    return start_app(places)
+    """A server with the models and runs of browser_models.py; its jobs run in threads (the journey has worker processes)."""
+    return start_app(places, command=[sys.executable, str(ROOT / "tests/server_with_threads.py"), "run", str(ROOT / "app.py")])
 
 
 @pytest.fixture

@@ -1,28 +1,17 @@
 """A vocabulary that attacks: every page must show it as text, run nothing, load nothing, insert nothing."""
 
+from urllib.parse import quote
+
 import pytest
-from browsing import wait_for
+from browsing import settled, wait_for
 from checkpoints import HOSTILE, SPECIAL
 
 from subemb.models.vocabulary import Vocabulary
 
 QUERY = "method=product&f=2&q=3&iterations=2"
-PAGES = {
-    "Home": "?",
-    "Token map": "Token_map?",
-    "token": "Assignments?view=Token&neighbours=50&token={token}",
-    "sentence": "Assignments?view=Sentence&sentence={all}",
-    "codewords": "Assignments?view=Codewords",
-    "usage": "Assignments?view=Usage",
-    "collisions": "Assignments?view=Collisions",
-    "all tokens": "Assignments?view=All+tokens",
-    "search": "Assignments?view=All+tokens&search={token}",
-    "nothing found": "Assignments?view=All+tokens&search={all}zzz",
-    "error": "Reconstruction_error?part=Overview",
-    "kinds": "Reconstruction_error?part=Kinds+and+scripts",
-    "ids": "Reconstruction_error?part=By+id",
-    "extremes": "Reconstruction_error?part=Best+and+worst&count=50",
-    "comparison": "Reconstruction_error?part=Equal+bytes",
+TABS = {
+    "Assignments": ("Sentence", "Codewords", "Usage", "Collisions", "All tokens"),
+    "Reconstruction_error": ("Overview", "Kinds and scripts", "By id", "Best and worst", "Equal bytes"),
 }
 TRIED = ["<img src=x onerror=alert(1)>", "</script>", "**", "$x$", ":smile:", "\n", "![i](http://127.0.0.1:9/x.png)"]
 #: What the tokens would have made of the page.
@@ -48,8 +37,13 @@ def watched(new_page):
 def opened(page, server, path: str, model: str = "hostile") -> None:
     page.goto(f"{server.url}/{path}&model={model}&{QUERY}")
     page.get_by_text("Your run").first.wait_for()
+    at_rest(page)
+
+
+def at_rest(page) -> None:
+    """Wait until all that came has been drawn, and what would act has had time to."""
     page.wait_for_function("() => !document.querySelector('[data-testid=stStatusWidget], [data-testid=stSpinner]')")
-    page.wait_for_timeout(700)
+    settled(page)
 
 
 def assert_unharmed(page, events: list[str], where: str) -> None:
@@ -63,14 +57,50 @@ def assert_unharmed(page, events: list[str], where: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_no_token_acts(server, watched, name):
-    from urllib.parse import quote
-
+@pytest.mark.parametrize("path", ["?", "Token_map?"])
+def test_no_token_acts(server, watched, path):
     page, events = watched
-    for token in TRIED if "{token}" in PAGES[name] else TRIED[:1]:
-        opened(page, server, PAGES[name].replace("{token}", quote(token)).replace("{all}", quote(" ".join(TRIED))))
-        assert_unharmed(page, events, f"{name}: {token!r}")
+    opened(page, server, path)
+    assert_unharmed(page, events, path)
+
+
+@pytest.mark.parametrize("path", TABS)
+def test_no_token_acts_in_any_tab(server, watched, path):
+    page, events = watched
+    opened(page, server, f"{path}?count=50&sentence={quote(' '.join(TRIED))}")
+    for tab in TABS[path]:
+        page.get_by_role("tab", name=tab, exact=True).click()
+        at_rest(page)
+        assert_unharmed(page, events, tab)
+
+
+@pytest.mark.parametrize("token", TRIED)
+def test_a_token_of_a_link_is_named_exactly_and_does_not_act(server, watched, token):
+    page, events = watched
+    opened(page, server, f"Assignments?view=Token&neighbours=50&token={quote(token)}")
+    assert_unharmed(page, events, token)
+    if not token.strip():
+        return
+    heading = page.locator("[data-testid=stMarkdown] p", has_text=" · id ").first
+    named = f"{token.replace(' ', '␣')} · id "
+    wait_for(page, lambda: heading.inner_text().replace("\u2060", "").startswith(named))
+    page.get_by_role("combobox", name="Matches").click()
+    page.get_by_role("option").first.wait_for()
+    wait_for(page, lambda: token.replace(" ", "␣") in page.get_by_role("option").first.inner_text())
+    assert_unharmed(page, events, f"matches of {token}")
+
+
+def test_nothing_that_is_searched_for_acts(server, watched):
+    page, events = watched
+    nothing = f"{' '.join(TRIED)}zzz"
+    opened(page, server, f"Assignments?view=All+tokens&search={quote(nothing)}")
+    assert_unharmed(page, events, "nothing found")
+    field = page.get_by_role("textbox", name="Search")
+    for token in TRIED:
+        field.fill(token)
+        field.press("Enter")
+        at_rest(page)
+        assert_unharmed(page, events, f"search: {token!r}")
 
 
 def test_every_token_is_drawn_as_itself(server, watched):
@@ -81,22 +111,6 @@ def test_every_token_is_drawn_as_itself(server, watched):
     wait_for(page, lambda: set(drawn.all_text_contents()) >= expected, 60)  # the drawing may come after the rest of the page
     assert set(drawn.all_text_contents()) == expected
     assert_unharmed(page, events, "token")
-
-
-@pytest.mark.parametrize("token", [token for token in TRIED if token.strip()])
-def test_the_chosen_token_is_named_exactly(server, watched, token):
-    from urllib.parse import quote
-
-    page, events = watched
-    opened(page, server, f"Assignments?view=Token&token={quote(token)}")
-    heading = page.locator("[data-testid=stMarkdown] p", has_text=" · id ").first
-    named = f"{token.replace(' ', '␣')} · id "
-    wait_for(page, lambda: heading.inner_text().replace("\u2060", "").startswith(named))
-    assert_unharmed(page, events, token)
-    page.get_by_role("combobox", name="Matches").click()
-    page.get_by_role("option").first.wait_for()
-    wait_for(page, lambda: token.replace(" ", "␣") in page.get_by_role("option").first.inner_text())
-    assert_unharmed(page, events, f"matches of {token}")
 
 
 def test_a_typed_sentence_is_drawn_as_typed(server, watched):

@@ -1,0 +1,12 @@
+"""``streamlit run`` with jobs in threads of the server: worker processes import torch again, for seconds of each core."""
+
+import sys
+
+from streamlit.web import cli
+from worker_threads import WorkerThread
+
+from subemb.jobs import manager
+
+if __name__ == "__main__":
+    manager.WorkerProcess = WorkerThread
+    sys.exit(cli.main())
