@@ -20,20 +20,9 @@ from ...base.errors import InputError
 from ...base.paths import app_folder
 from ...base.progress import ProgressCallback, report
 from .pairs import TASKS, UNKNOWN_LANGUAGE, PairSet, SkipCounter, skipped_text
-from .recognise import (
-    BINARY_OR_NONE,
-    Columns,
-    Recognised,
-    binary_reader,
-    body_of,
-    kind_of,
-    label_reader,
-    plain_name,
-    plain_word,
-    recognise,
-    score_of,
-)
+from .recognise import Columns, Recognised, body_of, plain_name, recognise
 from .tables import Records, named, names_text, read_bytes, read_records
+from .values import BINARY_OR_NONE, binary_reader, kind_of, label_reader, plain_word, score_of
 
 LONGEST_SENTENCE = 20_000
 PREVIEW_ROWS = 5

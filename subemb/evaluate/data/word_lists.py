@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ...base.errors import InputError
 from .pairs import SkipCounter, WordSet, skipped_text
-from .recognise import score_of
 from .tables import decoded, named, read_bytes
+from .values import score_of
 
 MOST_WORD_PAIRS = 100_000
 LONGEST_WORD = 200
