@@ -17,8 +17,7 @@ from .compress import add_compression, given_options, settings_of
 
 if TYPE_CHECKING:
     from ..codec.compressed import Compressed
-    from ..evaluate.data.pairs import PairSet
-    from ..evaluate.data.recognise import Columns
+    from ..evaluate.data.pairs import Columns, PairSet
     from ..models.model import PretrainedModel
 
 _RESULT_FILE = "subspace_embedding.safetensors"
@@ -196,7 +195,8 @@ class DataSet:
             "languages": {code: self.pairs.languages.count(code) for code in dict.fromkeys(self.pairs.languages)},
             "rows_skipped": self.pairs.skipped_count,
             "skipped": [asdict(entry) for entry in self.pairs.skipped],
-            "notes": list(self.pairs.notes),
+            "columns": None if self.pairs.columns is None else asdict(self.pairs.columns),
+            "notes": [note.to_dict() for note in self.pairs.notes],
         }
 
 
@@ -230,7 +230,7 @@ def columns_of(text: str) -> "Columns":
     >>> columns_of("first=Sentence A,second=b,gold=3")
     Columns(first='Sentence A', second='b', gold='3', language=None)
     """
-    from ..evaluate.data.recognise import Columns
+    from ..evaluate.data.pairs import Columns
 
     found: dict[str, str] = {}
     for part in _NEXT_COLUMN.split(text):

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from ..base.progress import Progress
 from ..base.text import columns_text, count_text, one_line, percent_text, score_text, seconds_text, size_text
 from ..codec.settings import CompressionSettings, settings_text
-from ..evaluate.data.pairs import Skipped, skipped_text
+from ..evaluate.data.pairs import Note, Skipped, skipped_text
 from ..evaluate.statistics import Interval
 from ..runs import NEIGHBOURS, Run
 
@@ -253,7 +253,10 @@ def data_text(data: dict[str, Any]) -> str:
     lines[0] += f"; {skipped_line(data)}"
     if data.get("is_demonstration"):
         lines.append(f"This is {DEMONSTRATION}.")
-    lines += [one_line(note) for note in data.get("notes", ())]
+    if columns := data.get("columns"):
+        read = [columns["first"], columns["second"], columns["gold"], *([columns["language"]] if columns["language"] else [])]
+        lines.append(f"Columns read: {', '.join(map(one_line, read))}.")
+    lines += [one_line(Note(note["about"], note["text"]).sentence()) for note in data.get("notes", ())]
     return "\n".join(lines)
 
 

@@ -139,7 +139,7 @@ def test_paraphrases_and_languages(open_tab, subject):
 
 
 def test_constant_gold_is_undefined_and_no_crash(open_tab, subject):
-    content = "\n".join(f"g\tf\ty\t{n}\t3.0\tword{n} word1\tword{n} word2" for n in range(6)).encode()
+    content = "\n".join(f"main\tf\t2015\t{n}\t3.0\tword{n} word1\tword{n} word2" for n in range(6)).encode()
     evaluate_similarity_set(subject, read_pairs(content, "flat.csv"))
     test = uploaded(open_tab("Labelled set", similarity_set_source="Your files"), content, "flat.csv")
     assert metrics(test)["Spearman, original"][0] == "undefined"

@@ -9,7 +9,7 @@ from entailment_models import made_pairs, make_classifier, make_encoder, train_q
 from subemb import load
 from subemb.base.errors import InputError, ModelError
 from subemb.codec.settings import CompressionSettings
-from subemb.evaluate.data.pairs import LABELS, PairSet, Skipped
+from subemb.evaluate.data.pairs import LABELS, Note, PairSet, Skipped
 from subemb.evaluate.entailment.engines import EngineChoice, engine_for, engine_options
 from subemb.evaluate.entailment.pairs import EntailmentReport, Writing, evaluate_entailment, writing_of
 from subemb.runs import run_and_keep
@@ -165,11 +165,19 @@ def test_a_set_with_skipped_rows_and_strange_text_comes_back_whole(subjects):
     texts = ["<b>x</b>", "naïve\u202e ⟨x⟩ **", "猫\n\t"]
     skipped = (Skipped("blank label", 3, (2, 5, 9)),)
     pairs = PairSet(
-        "a <b>.tsv", "entailment", "made", texts, texts[::-1], [0, 1, 2], LABELS, skipped=skipped, notes=("a note",)
+        "a <b>.tsv",
+        "entailment",
+        "made",
+        texts,
+        texts[::-1],
+        [0, 1, 2],
+        LABELS,
+        skipped=skipped,
+        notes=(Note("labels", "a note"),),
     )
     subject = subjects["classifier"]
     kept = evaluate_entailment_set(subject, pairs, EngineChoice(), 10)
-    assert (kept.pairs.first, kept.pairs.skipped, kept.pairs.notes) == (tuple(texts), skipped, ("a note",))
+    assert (kept.pairs.first, kept.pairs.skipped, kept.pairs.notes) == (tuple(texts), skipped, (Note("labels", "a note"),))
     assert kept.writing == {}
 
 

@@ -101,9 +101,10 @@ def test_rows_left_out_are_shown():
 
 def test_columns_can_be_corrected():
     app = give(page(source="Your files"), ("odd.csv", ODD))
-    assert chosen(app).gold.tolist() == [1.0, 3.0, 2.0]
-    next(box for box in app.selectbox if box.label == "Score or label").set_value("final").run()
     assert chosen(app).gold.tolist() == [5.0, 4.0, 1.0]
+    assert "The score is read from 'final'" in texts(app)
+    next(box for box in app.selectbox if box.label == "Score or label").set_value("draft").run()
+    assert chosen(app).gold.tolist() == [1.0, 3.0, 2.0]
     next(box for box in app.selectbox if box.label == "Second sentence").set_value("who").run()
     assert chosen(app).second == ("x", "y", "z")
     next(box for box in app.selectbox if box.label == "Language").set_value("right").run()

@@ -13,9 +13,9 @@ from ...base.progress import ProgressCallback, part_of, report
 from ...base.text import size_text
 from ...jobs.task import task
 from ...models.hub import Counter, errors_in_words, plain_http, validate_id, validate_revision
-from .pairs import PairSet, combine
-from .read import CODES, read_pairs
-from .recognise import Columns
+from .languages import language_code
+from .pairs import Columns, PairSet, combine
+from .read import read_pairs
 from .tables import MOST_BYTES
 
 CONVERTED = "refs/convert/parquet"  # where the hub itself keeps every public set as Parquet: CONFIG/SPLIT/0000.parquet
@@ -64,7 +64,7 @@ def read_hub_pairs(
     """
     remote = look_up_data(dataset_id, split, config, revision, progress, cache_dir=cache_dir, endpoint=endpoint)
     paths = _fetched(remote, part_of(progress, 0.0, 0.8), cache_dir, endpoint)
-    language = config.lower() if config and config.lower() in CODES else None
+    language = language_code(config) if config else None
     sets = []
     for number, path in enumerate(paths):
         report(progress, f"reading {path.name}", 0.8 + 0.2 * number / len(paths))

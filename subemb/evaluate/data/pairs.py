@@ -18,6 +18,74 @@ UNKNOWN_LANGUAGE = "und"  # ISO 639 for "undetermined"
 
 
 @dataclass(frozen=True)
+class Columns:
+    """Which columns to read, by name, or by number from 1 (as text) where there is no header."""
+
+    first: str  # the sentences; for entailment premise and hypothesis
+    second: str
+    gold: str  # score or label
+    language: str | None = None  # a language code in each row
+
+
+#: Name of a separator -> the character between two fields.
+SEPARATORS = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
+ALL_LANGUAGES = "all"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is said about a file, so that it need not be inferred. Every part may stay open. Raises InputError for unknown words."""
+
+    header: bool | None = None  # whether the first line names the columns
+    separator: str | None = None  # one of SEPARATORS
+    labels: tuple[tuple[str, str], ...] = ()  # (as the file writes it, what it means): ("0", "entailment")
+    languages: tuple[str, ...] = ()  # codes to be read; ALL_LANGUAGES among them: all; () leaves the choice open
+
+    def __post_init__(self):
+        for part in ("labels", "languages"):
+            object.__setattr__(self, part, tuple(map(tuple, self.labels)) if part == "labels" else tuple(self.languages))
+        if self.separator is not None and self.separator not in SEPARATORS:
+            raise InputError(f"there is no separator {self.separator!r}; separators are {', '.join(SEPARATORS)}")
+
+
+#: What may be inferred about labelled data -> how to say otherwise: on the command line, and on a page.
+OTHERWISE = {
+    "columns": ("--columns first=NAME,second=NAME,gold=NAME", "choose others under Columns"),
+    "header": ("--header yes or --header no", "say so under How the file is written"),
+    "separator": ("--separator tab, comma, semicolon or pipe", "say so under How the file is written"),
+    "text": ("write the file as JSON lines or Parquet", "write the file as JSON lines or Parquet"),
+    "labels": ("--labels 0=entailment,1=neutral,2=contradiction", "say so under How the file is written"),
+    "scores": ("write them as plain numbers with a decimal point", "write them as plain numbers with a decimal point"),
+    "language": ("--languages de,fr or --languages all", "choose under Languages"),
+    "part of speech": ("--words-as-written", "choose Words as they are written"),
+    "file name": ("another name of the file", "another name of the file"),
+    "left out": ("", ""),
+    "measures": ("", ""),
+}
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something about labelled data that was inferred, or that limits what can be measured on it."""
+
+    about: str  # one of OTHERWISE
+    text: str  # a sentence for the user, without its full stop
+
+    def otherwise(self, on_page: bool = False) -> str:
+        """How to say otherwise, on the command line or on a page; empty where there is nothing to choose."""
+        return OTHERWISE.get(self.about, ("", ""))[on_page]
+
+    def sentence(self, on_page: bool = False) -> str:
+        """The note as a sentence, with how to say otherwise behind it."""
+        otherwise = self.otherwise(on_page)
+        return f"{self.text}. To say otherwise: {otherwise}." if otherwise else f"{self.text}."
+
+    def to_dict(self) -> dict[str, str]:
+        """JSON types, with how to say otherwise on the command line."""
+        return {"about": self.about, "text": self.text, "otherwise": self.otherwise()}
+
+
+@dataclass(frozen=True)
 class Skipped:
     """Rows that were left out for one reason."""
 
@@ -39,7 +107,8 @@ class PairSet:
     labels: tuple[str, ...] = ()  # for entailment ``LABELS``, or ``TWO_WAY_LABELS`` for sets with two classes; else empty
     languages: tuple[str, ...] = ()  # one code for each pair, or empty
     skipped: tuple[Skipped, ...] = ()  # rows of the file that are not among the pairs
-    notes: tuple[str, ...] = ()  # how something ambiguous was understood, in sentences for the user
+    notes: tuple[Note, ...] = ()  # everything that was inferred, and how
+    columns: Columns | None = None  # those that were read; None where there are none, or other ones in each file
 
     def __post_init__(self):
         if self.task not in TASKS:
@@ -150,7 +219,20 @@ def combine(sets: Iterable[PairSet]) -> PairSet:
         labels=sets[0].labels,
         languages=tuple(languages),
         skipped=tuple(replace(entry, reason=f"{part.name}: {entry.reason}") for part in sets for entry in part.skipped),
-        notes=tuple(dict.fromkeys(note for part in sets for note in part.notes)),
+        notes=_joint_notes(sets),
+        columns=sets[0].columns if len({part.columns for part in sets}) == 1 else None,
+    )
+
+
+def _joint_notes(sets: Sequence[PairSet]) -> tuple[Note, ...]:
+    """Every note once; one that is not true of all sets begins with the names of those that it is about."""
+    found: dict[Note, list[str]] = {}
+    for part in sets:
+        for note in part.notes:
+            found.setdefault(note, []).append(part.name)
+    return tuple(
+        note if len(names) == len(sets) else replace(note, text=f"{_joined(names)}: {note.text}")
+        for note, names in found.items()
     )
 
 
@@ -168,6 +250,8 @@ class WordSet:
     gold: np.ndarray  # (n,) float64, read-only
     skipped: tuple[Skipped, ...] = ()  # lines of the file that are not among the pairs
     format: str = ""  # what the list was recognised as, in words
+    notes: tuple[Note, ...] = ()  # everything that was inferred, and how
+    columns: Columns | None = None  # of words and scores; None where lines are read as word word score
     task = "words"
 
     __setstate__ = PairSet.__setstate__
@@ -176,7 +260,7 @@ class WordSet:
         gold = np.array(self.gold, dtype=np.float64)
         gold.flags.writeable = False
         object.__setattr__(self, "gold", gold)
-        for part in ("first", "second", "skipped"):
+        for part in ("first", "second", "skipped", "notes"):
             object.__setattr__(self, part, tuple(getattr(self, part)))
 
     def __len__(self) -> int:

@@ -10,6 +10,7 @@ are counted by reason.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -19,10 +20,13 @@ from typing import Any
 from ...base.errors import InputError
 from ...base.paths import app_folder
 from ...base.progress import ProgressCallback, report
-from .pairs import TASKS, UNKNOWN_LANGUAGE, PairSet, SkipCounter, skipped_text
-from .recognise import Columns, Recognised, body_of, plain_name, recognise
+from .languages import in_languages, language_of_name
+from .meanings import Meanings, meanings_of
+from .names import plain_name, words_of
+from .pairs import TASKS, UNKNOWN_LANGUAGE, Columns, Note, PairSet, Reading, SkipCounter, skipped_text
+from .recognise import Recognised, body_of, recognise
 from .tables import Records, named, names_text, read_bytes, read_records
-from .values import BINARY_OR_NONE, binary_reader, kind_of, label_reader, plain_word, score_of
+from .values import BINARY_OR_NONE, binary_reader, kind_of, label_reader, plain_word, score_reader
 
 LONGEST_SENTENCE = 20_000
 PREVIEW_ROWS = 5
@@ -47,13 +51,15 @@ class Preview:
     columns: Columns | None  # those that would be read; None if they cannot be guessed
     row_count: int  # rows in all, without the header
     left_out: tuple[str, ...] = ()  # columns with neither text nor numbers
+    notes: tuple[Note, ...] = ()  # what was inferred about header, separator and columns
+    unclear: str = ""  # why ``columns`` is None, in words
 
 
-def preview(source: Path | bytes, name: str | None = None, task: str | None = None) -> Preview:
-    """What a file holds, without judging its rows. Raises InputError if it cannot be read at all."""
-    shown = named(source, name)
-    records = read_records(read_bytes(source, name), shown)
-    found = recognise(records, shown)
+def preview(source: Path | bytes, name: str | None = None, task: str | None = None, reading: Reading | None = None) -> Preview:
+    """What a file holds, without judging its rows. reading: what is said about it. Raises InputError if it cannot be read at all."""
+    shown, reading = named(source, name), reading or Reading()
+    records = read_records(read_bytes(source, name), shown, reading=reading)
+    found = recognise(records, shown, reading.header, reading.languages)
     columns = _columns_for(found, task)
     body = body_of(records, found.has_header)
     return Preview(
@@ -66,7 +72,9 @@ def preview(source: Path | bytes, name: str | None = None, task: str | None = No
         rows=tuple(tuple(_shown(cell) for cell in row) for row in body[:PREVIEW_ROWS]),
         columns=columns,
         row_count=len(body),
-        left_out=records.left_out,
+        left_out=tuple(records.left_out),
+        notes=(*records.notes, *found.notes),
+        unclear=found.unclear,
     )
 
 
@@ -82,6 +90,7 @@ def read_pairs(
     columns: Columns | None = None,
     language: str | None = None,
     progress: ProgressCallback | None = None,
+    reading: Reading | None = None,
 ) -> PairSet:
     """The labelled pairs of a file.
 
@@ -91,12 +100,14 @@ def read_pairs(
         None: the first task that the file serves.
     columns: which columns to read; None: as recognised. language: the code of all pairs, where no column
         gives one for each.
+    reading: what else is said about the file: its header, its separator, what its labels mean, which languages to read (all, if open).
 
-    Rows that cannot be used are left out and counted in ``skipped``. Raises InputError if the file cannot be read, a column
-    is missing, or fewer than two pairs remain.
+    Whatever was inferred is in ``notes``. Rows that cannot be used are left out and counted in ``skipped``. Raises InputError if the
+    file cannot be read, a column is missing or not clear, labels are not understood, or fewer than two pairs remain.
     """
-    shown = named(source, name)
-    return pairs_of(read_records(read_bytes(source, name), shown, progress), shown, task, columns, language, progress)
+    shown, reading = named(source, name), reading or Reading()
+    records = read_records(read_bytes(source, name), shown, progress, reading)
+    return pairs_of(records, shown, task, columns, language, progress, reading)
 
 
 def pairs_of(
@@ -106,40 +117,81 @@ def pairs_of(
     columns: Columns | None = None,
     language: str | None = None,
     progress: ProgressCallback | None = None,
+    reading: Reading | None = None,
 ) -> PairSet:
     """The labelled pairs among rows that were read already; as :func:`read_pairs`."""
     if task is not None and task not in TASKS:
         raise InputError(f"there is no task {task!r}; tasks are {', '.join(TASKS)}")
-    found = recognise(records, name)
+    reading = reading or Reading()
+    found = recognise(records, name, reading.header, reading.languages)
     chosen = columns or _columns_for(found, task)
     if chosen is None:
-        raise InputError(_no_columns(found, name, task))
+        raise InputError(_no_columns(found, records, name, task))
     places = _places(found, chosen, name)
     body = body_of(records, found.has_header)
+    if columns is None:
+        _check_twins(records, found, chosen, body, name)
     lines = records.lines[len(records.rows) - len(body) :]
     skipped = deepcopy(records.skipped)
     rows, lines = whole_rows(body, lines, places, found, skipped)
     report(progress, f"reading {name}: {len(rows):,} rows", 0.5)
     values = [row[places[2]] for row in rows]
-    meant = _task_of(values, records, found, chosen, task, name)
-    gold_of, labels, note = _gold_reader(meant, values, records.classes.get(chosen.gold), found)
+    meanings = meanings_of(rows, values, records, found, chosen, reading, name)
+    meant = _task_of(values, meanings, found, chosen, task, name)
+    gold_of, labels, gold_notes = _gold_reader(meant, values, meanings, found, chosen, name)
     read = read_rows(rows, lines, places, gold_of, skipped)
     if len(read) < 2:
         raise InputError(_too_few(name, read, body, skipped, chosen, meant))
-    code = language or (language_of_name(name) if chosen.language is None else None)
+    of_name = None if language or chosen.language or found.language else language_of_name(name)
+    code = language or (None if chosen.language else found.language or of_name)
     first, second, gold, codes = zip(*read, strict=True)
-    return PairSet(
+    is_chosen = columns not in (None, *found.columns.values())
+    about_file = [*records.notes, *(note for note in found.notes if not (columns and note.about in ("columns", "language")))]
+    pairs = PairSet(
         name=name,
         task=meant,
-        format=found.format if columns in (None, *found.columns.values()) else f"{found.format}, columns chosen",
+        format=f"{found.format}, columns chosen" if is_chosen else found.format,
         first=first,
         second=second,
         gold=gold,
         labels=labels,
         languages=codes if chosen.language else (code,) * len(first) if code else (),
         skipped=skipped.result(),
-        notes=(note,) if note else (),
+        notes=(
+            *about_file,
+            *_left_out(records),
+            *gold_notes,
+            *([Note("file name", f"The language of all pairs, {of_name}, is taken from the file's name")] if of_name else []),
+        ),
+        columns=chosen,
     )
+    return in_languages(pairs, reading.languages) if reading.languages and chosen.language else pairs
+
+
+def _left_out(records: Records) -> list[Note]:
+    """What is said of columns that hold neither text nor numbers."""
+    if not records.left_out:
+        return []
+    shown = [f"{column} ({what})" for column, what in records.left_out.items()]
+    return [Note("left out", f"Columns left out, as they hold neither text nor numbers: {names_text(shown)}")]
+
+
+def _check_twins(records: Records, found: Recognised, columns: Columns, body: Sequence[Sequence[Any]], name: str) -> None:
+    """Raises InputError if a column to be read has the name of another one, and other values."""
+    if not found.has_header:
+        return
+    raw = [plain_name(str(cell)) for cell in (records.names or records.rows[0])]
+    for column in (columns.first, columns.second, columns.gold, columns.language):
+        if column is None:
+            continue
+        place = found.header.index(column)
+        twins = [other for other, cell in enumerate(raw) if cell == raw[place] and other != place]
+        if any(row[place] != row[other] for row in body for other in twins if len(row) > max(place, other)):
+            names = ", ".join(repr(found.header[other]) for other in sorted((place, *twins)))
+            raise InputError(
+                f"{name} has {len(twins) + 1} columns called {raw[place]!r} that hold different values; say which one to read, with "
+                f"--columns or under Columns on a page: here they are called {names}"
+            )
 
 
 def demo_pairs(task: str) -> PairSet:
@@ -186,14 +238,13 @@ def _places(found: Recognised, columns: Columns, name: str) -> tuple[int, int, i
     return tuple(places)
 
 
-def _task_of(values, records: Records, found: Recognised, columns: Columns, task: str | None, name: str) -> str:
+def _task_of(values, meanings: Meanings | None, found: Recognised, columns: Columns, task: str | None, name: str) -> str:
     """The task that the gold values serve. Raises InputError if it is not the one asked for."""
-    classes = records.classes.get(columns.gold)
-    kind = kind_of(list(classes) if classes else values)
+    kind = kind_of(list(meanings.names.values())) if meanings else kind_of(values)
+    of_values = {"labels": "entailment", "binary": "paraphrase"}.get(kind)
     if task is None:
-        task = next((key for key, value in found.columns.items() if value == columns), None)
-        if task is None:
-            task = {"labels": "entailment", "binary": "paraphrase"}.get(kind, "similarity")
+        task = None if meanings else next((key for key, value in found.columns.items() if value == columns), None)
+        task = task or of_values or "similarity"
     fits = {
         "labels": ("entailment",),
         "binary": ("paraphrase", "similarity", "entailment"),
@@ -202,18 +253,23 @@ def _task_of(values, records: Records, found: Recognised, columns: Columns, task
     }.get(kind, ())
     if kind == "nothing":
         return task  # every row will be counted as blank
-    if task not in fits:
+    if task not in fits or (task != "entailment" and kind in ("binary", "classes") and _is_about_entailment(columns)):
         have = {"labels": "labels of entailment", "text": "text", "numbers": "numbers"}.get(kind, "classes")
         raise InputError(
             f"{name}: {_WHAT[task]} are needed, but its column {columns.gold!r} holds {have} such as {_example(values)}; "
             f"choose another column ({names_text(found.header)}) or a set of another kind"
         )
-    return "paraphrase" if task == "similarity" and kind == "binary" and _is_only_binary(values, classes) else task
+    return "paraphrase" if task == "similarity" and kind == "binary" and _is_only_binary(values, meanings) else task
 
 
-def _is_only_binary(values, classes) -> bool:
+def _is_about_entailment(columns: Columns) -> bool:
+    """Whether the names say premise and hypothesis, so that 0, 1 and 2 are labels and no scores."""
+    return "hypothesis" in words_of(columns.second) and "score" not in words_of(columns.gold)
+
+
+def _is_only_binary(values, meanings: Meanings | None) -> bool:
     """Whether there is nothing but 0 and 1 in all rows; a graded set may begin with rows of only these."""
-    return bool(classes) or all(plain_word(value) in BINARY_OR_NONE for value in set(values))
+    return bool(meanings) or all(plain_word(value) in BINARY_OR_NONE for value in set(values))
 
 
 def _example(values) -> str:
@@ -221,12 +277,46 @@ def _example(values) -> str:
     return repr(example if len(example) <= 60 else example[:60] + "…")
 
 
-def _gold_reader(task: str, values, classes, found: Recognised):
-    """(value -> number or reason, labels, note)"""
+def _gold_reader(task: str, values, meanings: Meanings | None, found: Recognised, columns: Columns, name: str):
+    """(value -> number or reason, labels, notes). Raises InputError if many labels are not understood."""
+    names = meanings.names if meanings else None
+    notes = [Note("labels", meanings.note)] if meanings else []
     if task == "entailment":
-        labels, reader, note = label_reader(values, classes, found.one_is_entailment)
-        return reader, labels, note
-    return (binary_reader(classes) if task == "paraphrase" else score_of), (), ""
+        try:
+            reader = label_reader(values, names, found.one_is_entailment)
+        except InputError as error:
+            raise InputError(f"{name}, column {columns.gold!r}: {error}") from None
+        _check_unknown(reader.unknown, values, columns, name)
+        return reader.read, reader.labels, [*notes, *([Note("labels", reader.note)] if reader.note else [])]
+    if task == "paraphrase":
+        read = binary_reader(names)
+        if not meanings and found.is_plain and any(plain_word(value) in ("0", "1") for value in values):
+            notes.append(Note("labels", "Labels are numbers, read as 1 paraphrase, 0 no paraphrase"))
+        return read, (), notes
+    read, score_notes = score_reader(values)
+    if found.is_plain and kind_of(values) == "classes":
+        few = ", ".join(sorted({plain_word(value) for value in values} - {""})[:3])
+        score_notes.append(Note("columns", f"The numbers {few} of {columns.gold!r} are read as graded scores, not as labels"))
+    return read, (), score_notes
+
+
+_UNKNOWN_SHARE = 0.05  # of the labelled rows, from which on labels that are not understood are no mere slips
+
+
+def _check_unknown(unknown: dict[str, int], values, columns: Columns, name: str) -> None:
+    """Raises InputError if labels that are not understood would take a good part of the rows away."""
+    missing = sum(unknown.values())
+    if missing <= 2 or missing <= _UNKNOWN_SHARE * len(values):
+        return
+    spelled = {plain_word(value): str(value) for value in values}
+    shown = ", ".join(
+        f"{spelled.get(word, word)[:40]!r} in {count:,} row{'' if count == 1 else 's'}"
+        for word, count in Counter(unknown).most_common(5)
+    )
+    raise InputError(
+        f"{name}: labels of column {columns.gold!r} are not understood: {shown}{', …' if len(unknown) > 5 else ''}; say what they mean with "
+        "--labels, such as --labels yes=entailment,maybe=neutral,no=contradiction (on a page: What the labels mean), or choose another column"
+    )
 
 
 # Rows
@@ -279,7 +369,9 @@ def read_rows(
 
 
 def _sentence(value: Any) -> str:
-    return value if type(value) is str else "" if value is None else str(value)
+    if type(value) is not str:
+        return "" if value is None else str(value)
+    return "" if value == "\\N" else value  # what databases write for no value
 
 
 def _is_whole(text: str) -> bool:
@@ -292,46 +384,25 @@ def _is_whole(text: str) -> bool:
     return True
 
 
-# Languages by the names of files
-
-#: Codes of ISO 639-1 for which labelled pairs are commonly distributed (XNLI, PAWS-X, stsb-multi-mt and similar sets).
-_CODES_TEXT = """
-af am ar az be bg bn bs ca cs cy da de el en es et eu fa fi fr ga gl gu ha he hi hr hu hy id ig is it ja ka kk km kn ko ky la lo
-lt lv mk ml mn mr ms mt my ne nl no pa pl ps pt ro ru sd si sk sl so sq sr sv sw ta te th tl tr uk ur uz vi wo xh yo zh zu
-"""
-CODES = frozenset(_CODES_TEXT.split())
-_PARTS = frozenset(("dev", "test", "train", "valid", "validation", "trial", "eval", "devset", "testset", "2k"))
-_SETS = re.compile(r"x?nli|stsb?|pawsx?|mnli|multinli|snli|sick|sts\d*")
-
-
-def language_of_name(name: str) -> str | None:
-    """The language code in the name of a distributed file, or None.
-
-    Only where the name also has a split or a data set in it, since many codes are also ordinary words.
-
-    >>> [language_of_name(name) for name in ("xnli.dev.de.tsv", "stsb-zh-dev.csv", "dev_2k.tsv", "is-it-my.csv", "SICK_trial.txt")]
-    ['de', 'zh', None, None, None]
-    """
-    words = re.split(r"[^a-z0-9]+", name.lower().rsplit("/", 1)[-1])[:-1]  # the last is the file's ending
-    codes = [word for word in words if word in CODES]
-    known = any(word in _PARTS or _SETS.fullmatch(word) for word in words)
-    return codes[0] if known and len(codes) == 1 else None
-
-
 # What is wrong
 
 
-def _no_columns(found: Recognised, name: str, task: str | None) -> str:
+def _no_columns(found: Recognised, records: Records, name: str, task: str | None) -> str:
     if found.columns:
         can = " or ".join(found.columns)
         return f"{name} was recognised as {found.format}, a set for {can}, not for {task}; give a set with {_WHAT[task]}"
     plain = {plain_name(column) for column in found.header}
-    if {"sentence1", "sentence2"} <= plain or {"#1_string", "#2_string"} <= plain or {"question1", "question2"} <= plain:
-        hint = "It has no score or label (the test files of GLUE have none): give a file that has one"
-    else:
-        hint = "Say which columns hold the two sentences and the score or label"
+    is_pair = ({"sentence1", "sentence2"}, {"#1_string", "#2_string"}, {"question1", "question2"})
+    hint = "Say which columns hold the two sentences and the score or label: --columns first=NAME,second=NAME,gold=NAME, or under Columns on a page"
+    if any(names <= plain for names in is_pair) and "no column holds" in found.unclear:
+        hint = f"The test files of GLUE have no score or label: give a file that has one. {hint}"
     have = names_text(found.header) if found.has_header else f"1 to {len(found.header)} (no header)"
-    return f"{name}: the columns with two sentences and a score or label could not be found. Its columns are {have}. {hint}"
+    left = names_text([f"{column} ({what})" for column, what in records.left_out.items()])
+    also = f"; left out, as they hold neither text nor numbers: {left}" if left else ""
+    return (
+        f"{name}: the columns with two sentences and a score or label could not be found. Its columns are {have}{also}. "
+        f"{found.unclear[:1].upper()}{found.unclear[1:]}. {hint}"
+    )
 
 
 def _too_few(name: str, read, body, skipped: SkipCounter, columns: Columns, task: str) -> str:

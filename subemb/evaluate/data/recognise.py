@@ -1,27 +1,32 @@
 """Recognising sets of sentence pairs by the columns of their distributed files.
 
 The layouts are those of the files themselves: STS benchmark, stsb-multi-mt, SICK, GLUE, PAWS, SNLI, MultiNLI, XNLI, e-SNLI and
-counterfactually augmented SNLI; anything else is a plain table whose columns are guessed.
+counterfactually augmented SNLI. In any other table the names of the columns decide (:mod:`.names`), then what they hold; where neither
+leaves one answer, there is none, and whoever gave the file is asked. What was inferred is said in ``notes``.
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
+from statistics import fmean
 from typing import Any
 
-from .tables import Records
+from .names import (
+    LANGUAGES,
+    NamedPair,
+    is_identifier,
+    is_known_name,
+    may_be_gold,
+    may_be_sentences,
+    named_gold,
+    named_pairs,
+    plain_name,
+    two_roles,
+)
+from .pairs import Columns, Note
+from .tables import Records, names_text
 from .values import as_number, kind_of
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Which columns to read, by name, or by number from 1 (as text) where there is no header."""
-
-    first: str  # the sentences; for entailment premise and hypothesis
-    second: str
-    gold: str  # score or label
-    language: str | None = None  # a language code in each row
 
 
 @dataclass(frozen=True)
@@ -31,24 +36,31 @@ class Recognised:
     format: str  # in words
     header: tuple[str, ...]  # names of all columns; numbers from 1 if ``has_header`` is False
     has_header: bool
-    columns: dict[str, Columns]  # task -> its columns, the default task first; empty if none could be guessed
+    columns: dict[str, Columns]  # task -> its columns, the default task first; empty if they are not clear
     one_is_entailment: bool = False  # whether the label 1 means entailment, where labels are 0 and 1
-    is_plain: bool = False  # whether the layout is unknown, so that the columns are guesses
+    is_plain: bool = False  # whether the layout is unknown, so that columns are inferred
+    notes: tuple[Note, ...] = ()  # what was inferred
+    unclear: str = ""  # why columns are not clear, in words
+    language: str | None = None  # the code of the columns' language, where their names say it
 
 
-def recognise(records: Records, name: str = "") -> Recognised:
-    """What the rows are, by header and values. ``name`` tells XNLI and SNLI apart from other tables with the same columns."""
-    header, has_header = header_of(records)
+def recognise(records: Records, name: str = "", header: bool | None = None, languages: Sequence[str] = ()) -> Recognised:
+    """What the rows are, by names of columns and values.
+
+    name: tells XNLI and SNLI apart from other tables with the same columns. header: whether the first line names the columns, if somebody
+    says so. languages: codes, the columns of the first of which are preferred to those of other languages.
+    """
+    names, has_header, notes = header_of(records, header)
     body = body_of(records, has_header)
-    plain = {plain_name(column): column for column in reversed(header)}
+    plain = {plain_name(column): column for column in reversed(names)}
     if has_header:
         for known in _KNOWN:
             if all(column in plain for column in known.needs):
                 columns = {task: Columns(*(plain[part] for part in parts)) for task, parts in known.columns.items()}
-                return Recognised(known.format, header, True, columns)
-    elif found := _headerless(records, header, body):
+                return Recognised(known.format, names, True, columns)
+    elif found := _headerless(records, names, body):
         return found
-    return _guessed(records, name, header, has_header, body, plain)
+    return _Table(records, name, names, has_header, body, list(notes), tuple(languages)).recognised()
 
 
 def body_of(records: Records, has_header: bool) -> Sequence[Sequence[Any]]:
@@ -56,34 +68,32 @@ def body_of(records: Records, has_header: bool) -> Sequence[Sequence[Any]]:
     return records.rows[1:] if has_header and records.names is None else records.rows
 
 
-def plain_name(name: str) -> str:
-    """A column's name for comparison: ``"Sentence A"`` -> ``"sentence_a"``."""
-    return re.sub(r"[\s\-]+", "_", str(name).strip().lower())
-
-
 # Headers
 
-#: Characters of a column's name; a first row with a longer cell is a header only if it has two known names.
-_LONGEST_NAME = 40
 
+def header_of(records: Records, said: bool | None = None) -> tuple[tuple[str, ...], bool, list[Note]]:
+    """Names of all columns, no two alike, and whether the file gives them (else they are numbers from 1); what of that was inferred.
 
-def header_of(records: Records) -> tuple[tuple[str, ...], bool]:
-    """Names of all columns, no two alike, and whether the file gives them; if not, they are numbers from 1."""
+    said: whether the first line is the header, if somebody says so.
+    """
     if records.names is not None:
-        return records.names, True
+        return records.names, True, []
     first = [str(cell) for cell in records.rows[0]]
-    names = [plain_name(cell) for cell in first]
-    if sum(cell in _NAMES for cell in names) >= 2 or _looks_like_header(first, records.rows[1:]):
-        return _unlike(first), True
+    is_sure = sum(map(is_known_name, first)) >= 2
+    if said or (said is None and (is_sure or _looks_like_header(first, records.rows[1:]))):
+        inferred = Note("header", f"The first line is read as the names of the columns: {names_text(first)}")
+        return _unlike(first), True, [] if said or is_sure else [inferred]
     # Rows may differ in length (STS benchmark has 7 fields or more); columns that only a few rows have cannot be chosen.
-    return tuple(str(number) for number in range(1, len(first) + 1)), False
+    inferred = Note("header", "The first line is read as a pair, not as names of columns, so the columns are numbered from 1")
+    return tuple(str(number) for number in range(1, len(first) + 1)), False, [] if said is False else [inferred]
+
+
+_LONGEST_NAME, _MOST_WORDS = 40, 5  # of a column's name that is not known
 
 
 def _looks_like_header(first: list[str], rest: Sequence[Sequence[Any]]) -> bool:
     """Whether a column holds scores or labels in every row but the first, which names it."""
-    if not rest or len(set(first)) < len(first):
-        return False
-    if any(len(cell) > _LONGEST_NAME or as_number(cell) is not None for cell in first):
+    if not rest or any(not _may_be_name(cell) for cell in first if cell.strip()):
         return False
     for place, cell in enumerate(first):
         if cell.strip() and kind_of([cell]) == "text":
@@ -91,6 +101,11 @@ def _looks_like_header(first: list[str], rest: Sequence[Sequence[Any]]) -> bool:
             if kind_of(below) not in ("text", "nothing"):
                 return True
     return False
+
+
+def _may_be_name(cell: str) -> bool:
+    is_short = len(cell) <= _LONGEST_NAME and len(cell.split()) <= _MOST_WORDS
+    return is_short and as_number(cell) is None and any(map(str.isalpha, cell)) and not re.search(r"[.!?。！？]\s*$", cell)
 
 
 def _unlike(names: list[str]) -> tuple[str, ...]:
@@ -153,131 +168,280 @@ _KNOWN = (
 
 
 def _headerless(records: Records, header: tuple[str, ...], body: Sequence[Sequence[Any]]) -> Recognised | None:
-    """STS benchmark (score in field 5, sentences in 6 and 7) and stsb-multi-mt (two sentences and a score)."""
-    if len(header) >= 7 and records.kind.startswith("tab") and _is_numeric(body, 4) and not _is_numeric(body, 5):
+    """STS benchmark (genre, file, year, number, score of 0 to 5, two sentences) and stsb-multi-mt (two sentences and a score of 0 to 5)."""
+    if len(header) >= 7 and records.kind.startswith("tab") and _is_benchmark(body):
         return Recognised("STS benchmark", header, False, {"similarity": Columns("6", "7", "5")})
-    if len(header) == 3 and records.kind.startswith("comma") and kind_of(_cells(body, 2)) == "numbers":
+    if len(header) == 3 and records.kind.startswith("comma") and _are_scores(_cells(body, 2)) and not _is_id(_cells(body, 2)):
         return Recognised("stsb-multi-mt", header, False, {"similarity": Columns("1", "2", "3")})
     return None
 
 
-def _is_numeric(body: Sequence[Sequence[Any]], place: int) -> bool:
-    return kind_of(_cells(body, place)) in ("numbers", "binary", "classes") and all(
-        as_number(cell) is not None for cell in _cells(body, place)[:3] if str(cell).strip()
+def _is_benchmark(body: Sequence[Sequence[Any]]) -> bool:
+    """Whether fields 1, 3 and 5 hold a genre, a year and a score, and 6 and 7 sentences."""
+    years, genres = _cells(body, 2), {str(cell).strip() for cell in _cells(body, 0)}
+    return (
+        _share(years, lambda cell: re.fullmatch(r"(19|20)\d\d([a-zA-Z_-].*)?", str(cell).strip())) >= _NEARLY_ALL
+        and all(genre and as_number(genre) is None for genre in genres)
+        and len(genres) <= _MOST_GENRES
+        and _are_scores(_cells(body, 4))
+        and all(kind_of(_cells(body, place)) not in ("numbers", "nothing") for place in (5, 6))
     )
+
+
+_NEARLY_ALL, _MOST_GENRES = 0.9, 20
+
+
+def _are_scores(cells: list[Any]) -> bool:
+    """Whether nearly all cells are numbers of 0 to 5, as in the sets of STS."""
+    return _share(cells, lambda cell: (number := as_number(cell)) is not None and 0 <= number <= 5) >= _NEARLY_ALL
+
+
+def _share(cells: list[Any], holds) -> float:
+    return sum(bool(holds(cell)) for cell in cells) / len(cells) if cells else 0.0
 
 
 def _cells(body: Sequence[Sequence[Any]], place: int) -> list[Any]:
     return [row[place] for row in body[:2000] if len(row) > place]
 
 
-# Plain tables, whose columns are guessed
-
-#: In the order tried: names of the two sentence columns. All names here are as plain_name gives them.
-_SENTENCES = (
-    ("premise", "hypothesis"),
-    ("sentence1", "sentence2"),
-    ("sentence_1", "sentence_2"),
-    ("sentence_a", "sentence_b"),
-    ("question1", "question2"),
-    ("question", "sentence"),
-    ("text1", "text2"),
-    ("text_1", "text_2"),
-    ("text_a", "text_b"),
-    ("sent1", "sent2"),
-    ("s1", "s2"),
-    ("string1", "string2"),
-    ("#1_string", "#2_string"),
-    ("first", "second"),
-    ("a", "b"),
-)
-_SCORES = ("score", "similarity_score", "similarity", "relatedness_score", "relatedness", "gold_score", "rating", "sim")
-_LABELS = (
-    "gold_label",
-    "label",
-    "labels",
-    "entailment_judgment",
-    "entailment_judgement",
-    "entailment_label",
-    "judgment",
-    "relation",
-    "is_duplicate",
-    "is_paraphrase",
-    "paraphrase",
-    "quality",
-    "class",
-)
-_EITHER = ("gold", "target", "y")
-_LANGUAGES = ("language", "lang", "locale", "language_code")
-_NAMES = {name for names in (*_SENTENCES, _SCORES, _LABELS, _EITHER, _LANGUAGES) for name in names}
-#: Names of columns whose numbers only tell rows apart.
-_IDS = re.compile(r"(.*_)?((pair|prompt|caption|worker|row|line|item|q)?id\d*|index|idx|year|number|nr|no|line|row|time|date)")
+# Plain tables, whose columns are inferred
 
 
-def _guessed(records, name, header, has_header, body, plain) -> Recognised:
-    """A plain table: columns by name, else by what they hold."""
-    kinds = _Kinds(records, body, header)
-    language = next((plain[word] for word in _LANGUAGES if word in plain), None)
-    sentences = next(((plain[a], plain[b]) for a, b in _SENTENCES if a in plain and b in plain), None)
-    if sentences is None:
-        sentences = _longest_two(body, [column for column in header if kinds[column] == "text" and column != language], header)
-    taken = {*(sentences or ()), language}
-    gold = next((plain[word] for word in (*_SCORES, *_LABELS, *_EITHER) if word in plain and plain[word] not in taken), None)
-    if gold is None:
-        gold = _gold_by_values(kinds, body, header, taken)
-    if sentences is None or gold is None:
-        return Recognised(_plain_format(records), header, has_header, {}, is_plain=True)
-    columns = Columns(*sentences, gold, language)
-    format, task, one = _meaning(records, name, plain, columns, kinds[gold])
-    return Recognised(format, header, has_header, {task: columns}, one, format == _plain_format(records))
+class _Unclear(Exception):
+    """Names and values leave no answer, or more than one; the words say so."""
+
+
+@dataclass
+class _Table:
+    """A table of an unknown layout, on the way to being recognised."""
+
+    records: Records
+    name: str
+    header: tuple[str, ...]
+    has_header: bool
+    body: Sequence[Sequence[Any]]
+    notes: list[Note]
+    languages: tuple[str, ...]  # wanted
+    kinds: dict[str, str] = field(default_factory=dict)  # column -> what its values are, found out when first asked for
+
+    def recognised(self) -> Recognised:
+        plain = {plain_name(column): column for column in reversed(self.header)}
+        table = _plain_format(self.records)
+        language_column = next((plain[word] for word in LANGUAGES if word in plain), None) if self.has_header else None
+        try:
+            first, second, language = self._sentences(language_column)
+            golds = self._golds({first, second, language_column}, language)
+        except _Unclear as unclear:
+            return Recognised(table, self.header, self.has_header, {}, False, True, tuple(self.notes), str(unclear))
+        found: dict[str, Columns] = {}
+        format, one_is_entailment = table, False
+        for gold in golds:
+            columns = Columns(first, second, gold, language_column)
+            of_this, task, one = _meaning(self.records, self.name, plain, columns, self.kind(gold))
+            if task not in found:
+                found[task] = columns
+            if gold == golds[0]:
+                format, one_is_entailment = of_this, one
+        is_plain = format == table
+        return Recognised(
+            format, self.header, self.has_header, found, one_is_entailment, is_plain, tuple(self.notes), "", language
+        )
+
+    def cells(self, column: str) -> list[Any]:
+        """Values of the first rows."""
+        return _cells(self.body, self.header.index(column))
+
+    def kind(self, column: str) -> str:
+        if column not in self.kinds:
+            classes = self.records.classes.get(column)
+            self.kinds[column] = kind_of(list(classes) if classes else self.cells(column), _NEARLY_ALL)
+        return self.kinds[column]
+
+    # Sentences
+
+    def _sentences(self, language_column: str | None) -> tuple[str, str, str | None]:
+        """The two columns of sentences, and the code of their language if their names say it. Raises _Unclear."""
+        by_name = [pair for pair in named_pairs(self.header) if self._may_be_pair(pair)] if self.has_header else []
+        if by_name:
+            return self._best(by_name)
+        texts = [column for column in self.header if column != language_column and self.kind(column) == "text"]
+        fitting = [column for column in texts if may_be_sentences(column) and not self._is_category(column)]
+        sentences = [column for column in fitting if self._reads_like_sentences(column)]
+        chosen = sentences if len(sentences) >= 2 else fitting
+        if len(chosen) != 2:
+            raise _Unclear(self._which_texts(chosen if len(chosen) > 2 else texts))
+        first, second = two_roles(chosen) if self.has_header else chosen
+        why = "the only two columns that hold sentences"
+        self.notes.append(Note("columns", f"The sentences are read from {_quoted(first)} and {_quoted(second)}, {why}"))
+        return first, second, None
+
+    def _may_be_pair(self, pair: NamedPair) -> bool:
+        """Whether what the columns hold does not speak against their names."""
+        if pair.is_sure:
+            return True
+        return all(
+            self.kind(column) in ("text", "labels") and not self._is_category(column) for column in (pair.first, pair.second)
+        )
+
+    def _best(self, pairs: list[NamedPair]) -> tuple[str, str, str | None]:
+        """The pair of the best rank; of several languages the one wanted, else English, else the first. Raises _Unclear."""
+        best = [pair for pair in pairs if pair.rank == pairs[0].rank]
+        holding = [
+            pair for pair in best if all(self.kind(column) in ("text", "labels") for column in (pair.first, pair.second))
+        ]
+        best = holding or best
+        wanted = [pair for code in self.languages for pair in pairs if pair.language == code]
+        plain = [pair for pair in best if pair.language is None]
+        codes = list(dict.fromkeys(pair.language for pair in best))
+        if wanted:
+            chosen = wanted[0]
+        elif len(plain) == 1:
+            chosen = plain[0]
+        elif not plain and len(codes) == len(best):
+            chosen = next((pair for pair in best if pair.language == "en"), best[0])
+        else:
+            raise _Unclear(
+                "several pairs of columns may be the sentences: "
+                + "; ".join(f"{_quoted(pair.first)} and {_quoted(pair.second)}" for pair in (plain or best)[:6])
+            )
+        others = sorted({pair.language for pair in pairs if pair.language and pair.language != chosen.language})
+        if others and (chosen.language or not plain):
+            self.notes.append(
+                Note(
+                    "language",
+                    f"The sentences in {chosen.language} are read ({_quoted(chosen.first)}, {_quoted(chosen.second)}); the file also has "
+                    f"{', '.join(others)}",
+                )
+            )
+        rest = [
+            column
+            for column in self.header
+            if column not in (chosen.first, chosen.second)
+            and may_be_sentences(column)
+            and self.kind(column) == "text"
+            and self._reads_like_sentences(column)
+        ]
+        if rest or not chosen.is_sure:
+            left = f"; other columns that hold text: {names_text(rest)}" if rest else ""
+            self.notes.append(
+                Note(
+                    "columns",
+                    f"The sentences are read from {_quoted(chosen.first)} and {_quoted(chosen.second)}, by their names{left}",
+                )
+            )
+        return chosen.first, chosen.second, chosen.language
+
+    def _which_texts(self, texts: list[str]) -> str:
+        if len(texts) < 2:
+            return f"{len(texts) or 'no'} column{'' if len(texts) == 1 else 's'} of it hold{'s' if len(texts) == 1 else ''} sentences"
+        return f"{len(texts)} columns hold text, and their names do not say which two are the sentences: {names_text(texts)}"
+
+    def _reads_like_sentences(self, column: str) -> bool:
+        """Whether its texts have several words, or are long, as in scripts without blanks."""
+        texts = [text for cell in self.cells(column)[:200] if (text := str(cell or "").strip())]
+        return bool(texts) and (fmean(len(text.split()) for text in texts) >= 2 or fmean(map(len, texts)) >= 12)
+
+    def _is_category(self, column: str) -> bool:
+        """Whether a few texts come again and again, as names of topics do."""
+        texts = [str(cell) for cell in self.cells(column)]
+        return len(texts) >= 20 and len(set(texts)) <= max(2, len(texts) // 20)
+
+    # Scores and labels
+
+    def _golds(self, taken: set[str | None], language: str | None) -> list[str]:
+        """Columns of scores or labels: the one of the default task first, perhaps one of another task behind it. Raises _Unclear."""
+        free = [column for column in self.header if column not in taken]
+        found, unclear = [], []
+        for wanted in ("score", "label"):
+            try:
+                if (gold := self._gold_by_name(free, wanted, language)) and gold not in found:
+                    found.append(gold)
+            except _Unclear as error:
+                unclear.append(error)
+        if found:
+            return found
+        if unclear:
+            raise unclear[0]
+        return [self._gold_by_values(free)]
+
+    def _gold_by_name(self, free: list[str], wanted: str, language: str | None) -> str | None:
+        """The column that its name calls a score or label; None if there is none. Raises _Unclear."""
+        if not self.has_header:
+            return None
+        named = named_gold(free, wanted)
+        fitting = [gold for gold in named if self._kind_for_gold(gold.column) not in ("text", "nothing")]
+        if not fitting:
+            return named[0].column if named and named[0].rank <= 1 else None  # what it holds instead is said when it is read
+        same = [gold for gold in fitting if gold.language == language] if language else []
+        fitting = same or [gold for gold in fitting if gold.language is None] or fitting
+        best = [gold.column for gold in fitting if gold.rank == fitting[0].rank]
+        if len(best) > 1 and not self._are_equal(best):
+            raise _Unclear(f"several columns may be the {wanted}: {names_text(best)}")
+        others = [
+            column
+            for column in free
+            if column not in best
+            and not is_identifier(column)
+            and self._kind_for_gold(column) in _GOLD_KINDS
+            and not _is_id(self.cells(column))
+        ]
+        if others or fitting[0].rank > 1:
+            left = f"; the file also has {names_text(others)}" if others else ""
+            self.notes.append(Note("columns", f"The {wanted} is read from {_quoted(best[0])}, by its name{left}"))
+        return best[0]
+
+    def _kind_for_gold(self, column: str) -> str:
+        """As :meth:`kind`, but half of the values are enough where the name says what the column is."""
+        kind = self.kind(column)
+        return kind if kind != "text" or self.records.classes.get(column) else kind_of(self.cells(column))
+
+    def _are_equal(self, columns: list[str]) -> bool:
+        """Whether the columns hold the same values in all rows."""
+        places = [self.header.index(column) for column in columns]
+        return all(len({str(row[place]) for place in places if len(row) > place}) <= 1 for row in self.body)
+
+    def _gold_by_values(self, free: list[str]) -> str:
+        """The only column of labels, else of 0 and 1, else of numbers, that does not tell rows apart. Raises _Unclear."""
+        free = [column for column in free if may_be_gold(column)]
+        kinds = {column: self.kind(column) for column in free}
+        usable = [column for column in free if kinds[column] in _GOLD_KINDS and not _is_id(self.cells(column))]
+        if not usable:
+            usable = [column for column in free if kind_of(self.cells(column)) == "numbers" and not _is_id(self.cells(column))]
+            kinds |= dict.fromkeys(usable, "numbers")
+        of_labels = [column for column in usable if kinds[column] == "labels"]
+        usable = of_labels or usable
+        if len(usable) != 1:
+            raise _Unclear(
+                f"{len(usable)} columns may be the score or label: {names_text(usable)}"
+                if usable
+                else "no column holds a score or label"
+            )
+        self.notes.append(
+            Note("columns", f"The score or label is read from {_quoted(usable[0])}, the only column that may hold one")
+        )
+        return usable[0]
+
+
+_GOLD_KINDS = ("labels", "binary", "classes", "numbers")
+_WIDEST_SCALE = 1000
+
+
+def _is_id(cells: list[Any]) -> bool:
+    """Whether numbers tell rows apart or are all the same: whole, and rising, constant or over a wide range."""
+    numbers = [as_number(cell) for cell in cells]
+    if len(numbers) < 3 or None in numbers or any(number != number // 1 for number in numbers):
+        return False
+    is_rising = all(a < b for a, b in pairwise(numbers)) or all(a > b for a, b in pairwise(numbers))
+    return is_rising or len(set(numbers)) == 1 or max(numbers) - min(numbers) > _WIDEST_SCALE
+
+
+def _quoted(name: str) -> str:
+    return repr(name)
 
 
 def _plain_format(records: Records) -> str:
     kind = records.kind.removesuffix(", quoted")
     return f"{kind if kind.isupper() else kind[0].upper() + kind[1:]} table" if "separated" in kind else kind
-
-
-def _gold_by_values(kinds: "_Kinds", body: Sequence[Sequence[Any]], header: tuple[str, ...], taken: set) -> str | None:
-    """A column of labels, else of 0 and 1, else of numbers; else one that is mostly numbers."""
-    order = ("labels", "binary", "classes", "numbers")
-    free = [column for column in header if column not in taken and not _IDS.fullmatch(plain_name(column))]
-    usable = [column for column in free if kinds[column] in order and not _is_index(body, header, column)]
-    if usable:
-        return min(usable, key=lambda column: order.index(kinds[column]))
-    return next((column for column in free if kind_of(_cells(body, header.index(column))) == "numbers"), None)
-
-
-class _Kinds(dict):
-    """Column -> what its values are; found out when first asked for."""
-
-    def __init__(self, records: Records, body: Sequence[Sequence[Any]], header: tuple[str, ...]):
-        super().__init__()
-        self._records, self._body, self._header = records, body, header
-
-    def __missing__(self, column: str) -> str:
-        classes = self._records.classes.get(column)
-        cells = list(classes) if classes else _cells(self._body, self._header.index(column))
-        self[column] = kind_of(cells, 0.9)  # the column is a guess, so nearly all values must fit
-        return self[column]
-
-
-def _longest_two(body, candidates: list[str], header: tuple[str, ...]) -> tuple[str, str] | None:
-    """The two text columns with the longest texts, in the file's order."""
-    if len(candidates) < 2:
-        return None
-
-    def length(column: str) -> float:
-        cells = _cells(body, header.index(column))[:200]
-        return sum(len(str(cell)) for cell in cells) / max(1, len(cells))
-
-    longest = sorted(candidates, key=length, reverse=True)[:2]
-    return tuple(sorted(longest, key=header.index))
-
-
-def _is_index(body, header: tuple[str, ...], column: str) -> bool:
-    """Whether a column merely numbers the rows."""
-    cells = [as_number(cell) for cell in _cells(body, header.index(column))]
-    return len(cells) > 2 and None not in cells and all(b - a == 1 for a, b in pairwise(cells))
 
 
 def _meaning(records: Records, name: str, plain: dict[str, str], columns: Columns, kind: str) -> tuple[str, str, bool]:
@@ -299,7 +463,7 @@ def _meaning(records: Records, name: str, plain: dict[str, str], columns: Column
         return "WNLI", "entailment", True
     if kind in ("binary", "classes") and sentence_names == ("premise", "hypothesis"):
         return table, "entailment", False
-    if kind == "classes" and plain_name(columns.gold) in _LABELS:
+    if kind == "classes" and any(gold.column == columns.gold for gold in named_gold([columns.gold], "label")):
         return table, "entailment", False
     if kind == "binary":
         is_paws = {"id", "sentence1", "sentence2", "label"} <= set(plain) and len(plain) == 4

@@ -11,6 +11,7 @@ import io
 import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 from ...base.errors import InputError
 from ...base.progress import ProgressCallback, report
 from ...base.text import size_text
-from .pairs import SkipCounter
+from .pairs import SEPARATORS, Note, Reading, SkipCounter
 
 MOST_BYTES = 100_000_000
 MOST_UNPACKED_BYTES = 1_000_000_000
@@ -37,12 +38,18 @@ class Records:
     lines: Sequence[int]  # line number of each row, from 1
     names: tuple[str, ...] | None = None  # of columns, if the file says so (JSON, Parquet); None: row 1 may be a header
     classes: dict[str, tuple[str, ...]] = field(default_factory=dict)  # column -> what its integers mean (Hugging Face)
-    left_out: tuple[str, ...] = ()  # columns that hold neither text nor numbers
+    left_out: dict[str, str] = field(default_factory=dict)  # column with neither text nor numbers -> what it holds instead
     skipped: SkipCounter = field(default_factory=SkipCounter)  # rows that could not be read
+    notes: list[Note] = field(default_factory=list)  # what was inferred about how the file is written
 
 
-def read_records(content: bytes, name: str, progress: ProgressCallback | None = None) -> Records:
-    """All rows of a file's content, at most MOST_ROWS. Raises InputError if it is neither text nor Parquet."""
+def read_records(
+    content: bytes, name: str, progress: ProgressCallback | None = None, reading: Reading | None = None
+) -> Records:
+    """All rows of a file's content, at most MOST_ROWS. Raises InputError if it is neither text nor Parquet.
+
+    reading: what is said about the file; of it only the separator matters here.
+    """
     if not content.strip():
         raise InputError(f"{name} is empty; give a file with sentence pairs")
     if content.startswith(b"PAR1"):
@@ -54,7 +61,7 @@ def read_records(content: bytes, name: str, progress: ProgressCallback | None = 
         return _json_records(text, name, progress)
     if start == "[" and _is_json(text):
         raise InputError(f"{name} is one JSON array; write one object a line instead (JSON lines)")
-    return _separated_records(text, name)
+    return _separated_records(text, name, SEPARATORS[reading.separator] if reading and reading.separator else None)
 
 
 def check_width(columns: int, name: str) -> None:
@@ -150,6 +157,20 @@ def decoded(content: bytes, name: str) -> str:
 # JSON lines
 
 
+class _TwoValues(ValueError):
+    """A key that an object has twice, with different values."""
+
+
+def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Raises _TwoValues for a key with two values, of which Python would take the last without a word."""
+    found: dict[str, Any] = {}
+    for key, value in members:
+        if key in found and found[key] != value:
+            raise _TwoValues(key)
+        found[key] = value
+    return found
+
+
 def _json_records(text: str, name: str, progress: ProgressCallback | None) -> Records:
     skipped = SkipCounter()
     objects: list[dict] = []
@@ -161,7 +182,10 @@ def _json_records(text: str, name: str, progress: ProgressCallback | None) -> Re
             skipped.add(_too_many(), number)
             continue
         try:
-            value = json.loads(line)
+            value = json.loads(line, object_pairs_hook=_object)
+        except _TwoValues as error:
+            skipped.add(f"the key {str(error)[:_LONGEST_SHOWN]!r} has two values", number)
+            continue
         except (ValueError, RecursionError):
             value = None
         if isinstance(value, dict):
@@ -173,12 +197,23 @@ def _json_records(text: str, name: str, progress: ProgressCallback | None) -> Re
             report(progress, f"reading {name}: line {number:,}", None)
     if not objects:
         raise InputError(f"{name} has no line with a whole JSON object; write one object a line (JSON lines)")
-    found = dict.fromkeys(key for entry in objects[:1000] for key in entry)
-    check_width(len(found), name)
-    nested = {key for key in found if any(isinstance(entry.get(key), (dict, list)) for entry in objects[:1000])}
-    names = tuple(key for key in found if key not in nested)
-    rows = [[None if isinstance(value := entry.get(key), (dict, list)) else value for key in names] for entry in objects]
-    return Records("JSON lines", rows, lines, names, left_out=tuple(sorted(nested)), skipped=skipped)
+    notes = []
+    if len(objects) == 1 and (found := _rows_of_lists(objects[0])):
+        objects, lines = found[:MOST_ROWS], [lines[0]] * len(found[:MOST_ROWS])
+        notes.append(
+            Note("left out", f"The file is one object with lists of {len(found):,} values, which were read as its rows")
+        )
+    names, rows, left_out = unfolded(objects, name)
+    return Records("JSON lines", rows, lines, names, left_out=left_out, skipped=skipped, notes=notes)
+
+
+def _rows_of_lists(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of an object whose values are the columns, as some sets for classification of pairs come; empty if it is none."""
+    lists = {key: value for key, value in entry.items() if isinstance(value, list)}
+    lengths = {len(value) for value in lists.values()}
+    if len(lists) < 3 or len(lengths) != 1 or lengths <= set(range(_MOST_PARTS + 1)):
+        return []
+    return [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
 
 
 def _is_json(text: str) -> bool:
@@ -188,38 +223,128 @@ def _is_json(text: str) -> bool:
         return False
 
 
+# Values inside values
+
+_MOST_PARTS = 8  # of a list: as many become columns; a longer one is a vector or a text of tokens
+_DEEPEST = 4  # levels of objects and lists that are unfolded
+
+
+def unfolded(objects: Sequence[dict[str, Any]], name: str) -> tuple[tuple[str, ...], list[list[Any]], dict[str, str]]:
+    """Objects as a table: what lies inside objects and lists gets columns of its own, ``labels.score`` and ``texts[0]``.
+
+    Returns the names of the columns, in order of appearance over all objects; the rows; and what was left out: name -> what it holds.
+    """
+    left_out: dict[str, str] = {}
+    flat = [_flat(entry, left_out) for entry in objects]
+    names = tuple(dict.fromkeys(key for entry in flat for key in entry))
+    check_width(len(names), name)
+    kept = [[entry.get(key) for key in names] for entry in flat]
+    return names, kept, {key: what for key, what in left_out.items() if key not in names}
+
+
+def _flat(entry: dict[str, Any], left_out: dict[str, str]) -> dict[str, Any]:
+    if not any(isinstance(value, (dict, list)) for value in entry.values()):
+        return entry
+    found: dict[str, Any] = {}
+    for key, value in entry.items():
+        _unfold(str(key), value, found, left_out)
+    return found
+
+
+def _unfold(path: str, value: Any, found: dict[str, Any], left_out: dict[str, str], depth: int = 0) -> None:
+    if not isinstance(value, (dict, list)):
+        found[path] = value
+    elif depth == _DEEPEST:
+        left_out[path] = "values nested more deeply than is read"
+    elif isinstance(value, dict):
+        for key, part in _translations(value).items():
+            _unfold(f"{path}.{key}", part, found, left_out, depth + 1)
+        if not value:
+            left_out.setdefault(path, "an empty object")
+    elif not value:
+        left_out.setdefault(path, "an empty list")
+    elif len(value) > _MOST_PARTS or all(isinstance(part, float) for part in value):
+        left_out[path] = f"a list of {len(value):,} {'numbers' if isinstance(value[0], (int, float)) else 'values'}"
+    else:
+        for number, part in enumerate(value):
+            _unfold(f"{path}[{number}]", part, found, left_out, depth + 1)
+
+
+def _translations(value: dict[str, Any]) -> dict[str, Any]:
+    """``{"language": ["en", "de"], "translation": [a, b]}``, as Hugging Face writes a text in several languages, as {"en": a, "de": b}."""
+    if set(value) == {"language", "translation"}:
+        codes, texts = value["language"], value["translation"]
+        if isinstance(codes, list) and isinstance(texts, list) and len(codes) == len(texts):
+            return dict(zip(map(str, codes), texts, strict=True))
+    return value
+
+
 # Delimited text
 
-_DELIMITERS = {"\t": "tab-separated", ",": "comma-separated", ";": "semicolon-separated"}
+_DELIMITERS = {"\t": "tab-separated", ",": "comma-separated", ";": "semicolon-separated", "|": "pipe-separated"}
+_FOUND = ("\t", ",", ";")  # those that are found out
+#: How quotation marks are meant: as part of the text; around fields, with those inside doubled; or with a backslash before those inside.
+PLAIN, DOUBLED, ESCAPED = "plain", "doubled", "escaped"
 _SAMPLE = 200  # records looked at to find the delimiter
 
 
-def _separated_records(text: str, name: str) -> Records:
+def _separated_records(text: str, name: str, separator: str | None = None) -> Records:
+    """separator: between two fields; None finds it out."""
+    said = _SAID_BY_EXCEL.match(text)
+    before = 0  # lines before the table
+    if said:
+        text, before, separator = text[said.end() :], 1, separator or said[1]
     lines = _lines(text)
-    delimiter = _delimiter(text, lines)
+    notes: list[Note] = []
+    delimiter = separator or _delimiter(text, lines, notes)
     if delimiter is None:
         shown = lines[0] if len(lines[0]) <= 80 else lines[0][:80] + "…"
         raise InputError(
             f"{name} is not a table with at least three columns, two sentences and a score or label: its first line is {shown!r}. "
-            "Give a file separated by tabs, commas or semicolons, JSON lines, or Parquet"
+            "Give a file separated by tabs, commas or semicolons (on the command line, --separator says another), JSON lines, or Parquet"
         )
+    quoting = _quoting(text, lines, delimiter)
     skipped = SkipCounter()
     rows: list[Sequence[str]] = []
     numbers: list[int] = []
-    quoted = _is_quoted(text, lines, delimiter)
-    records = _quoted_rows(text, delimiter, name) if quoted else _plain_rows(lines, delimiter)
+    records = _plain_rows(lines, delimiter) if quoting == PLAIN else _quoted_rows(text, delimiter, name, quoting)
     width = 0
     for number, row, span in records:
         width = width or len(row)
         if len(rows) >= MOST_ROWS:
-            skipped.add(_too_many(), number)
+            skipped.add(_too_many(), number + before)
         elif span > 1 and len(row) != width:  # the lines inside it are rows that were swallowed
-            skipped.add("inside quotation marks that are not closed", number, span)
+            skipped.add("inside quotation marks that are not closed", number + before, span)
         else:
             rows.append(row)
-            numbers.append(number)
+            numbers.append(number + before)
+    if not rows:
+        raise InputError(f"{name} has no rows; give a file with sentence pairs")
     check_width(len(rows[0]), name)
-    return Records(_DELIMITERS[delimiter] + (", quoted" if quoted else ""), rows, numbers, skipped=skipped)
+    if quoting == ESCAPED:
+        notes.append(Note("text", 'Quotation marks are written with a backslash before them: \\" was read as "'))
+    if quoting == PLAIN and delimiter == "\t" and any(_NULL in row for row in rows):
+        rows = [[_unescaped(cell) for cell in row] for row in rows]
+        notes.append(
+            Note(
+                "text",
+                "The file is written as databases export tables: \\N was read as an empty field, \\t, \\n and \\\\ as the characters they stand for",
+            )
+        )
+    kind = _DELIMITERS.get(delimiter, "separated by " + repr(delimiter)) + ("" if quoting == PLAIN else ", quoted")
+    return Records(kind, rows, numbers, skipped=skipped, notes=notes)
+
+
+#: The line that tells Excel which separator follows.
+_SAID_BY_EXCEL = re.compile(r"""[ ]*"?sep=([,;|\t])"?[ ]*(?:\r\n|\n|\r)""", re.IGNORECASE)
+_NULL = "\\N"  # what MySQL and PostgreSQL write for a field without a value
+_ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "\\": "\\"}
+
+
+def _unescaped(cell: str) -> str:
+    if "\\" not in cell:
+        return cell
+    return "" if cell == _NULL else re.sub(r"\\([tnr\\])", lambda match: _ESCAPES[match[1]], cell)
 
 
 def _too_many() -> str:
@@ -239,9 +364,13 @@ def _plain_rows(lines: list[str], delimiter: str):
     return ((number, line.split(delimiter), 1) for number, line in enumerate(lines, 1) if line)
 
 
-def _quoted_rows(text: str, delimiter: str, name: str = ""):
+def _quoted_rows(text: str, delimiter: str, name: str = "", quoting: str = DOUBLED):
     """(number of the first line, fields, number of lines) of every record that is not empty."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    escape = None
+    if quoting == ESCAPED:
+        # csv would take the backslash away from whatever follows it; only quotation marks, backslashes and line ends are escaped.
+        text, escape = re.sub(r'\\(["\\\n])|\\', lambda match: match[0] if match[1] else "\\\\", text), "\\"
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, escapechar=escape)
     start = 1
     while True:
         try:
@@ -257,54 +386,78 @@ def _quoted_rows(text: str, delimiter: str, name: str = ""):
         start = reader.line_num + 1
 
 
-def _delimiter(text: str, lines: list[str]) -> str | None:
+def _delimiter(text: str, lines: list[str], notes: list[Note]) -> str | None:
     """The first of tab, comma, semicolon that cuts most records into equally many parts, at least three."""
-    best, best_share = None, 0.0
-    for delimiter in _DELIMITERS:
+    best, best_share, shares = None, 0.0, {}
+    for delimiter in _FOUND:
         widths = _sample_widths(text, lines, delimiter)
         # A tab inside sentences is rare, a comma is not: rows of a tab-separated file need not be equally long.
         share = sum(width >= 3 for width in widths) / len(widths) if delimiter == "\t" else _evenness(widths)
+        shares[delimiter] = share if widths[0] >= 3 else 0.0
         if widths[0] >= 3 and share > max(best_share, 0.5):
             best, best_share = delimiter, share if delimiter != "\t" else 1.0
+    others = [_DELIMITERS[other] for other, share in shares.items() if other != best and share > _DOUBTFUL]
+    if best is not None and others:
+        notes.append(Note("separator", f"Read as {_DELIMITERS[best]}; it could also be {' or '.join(others)}"))
     return best
+
+
+_DOUBTFUL = 0.95  # share of the records that another separator also cuts into equally many fields
 
 
 def _sample_widths(text: str, lines: list[str], delimiter: str) -> list[int]:
     """How many fields the first records have, quotes understood; as plain lines if that does not work."""
+    plain = _widths(text, lines, delimiter, PLAIN, _SAMPLE) or [0]
+    best = _widths(text, lines, delimiter, DOUBLED, _SAMPLE)
+    if '\\"' in text:
+        escaped = _widths(text, lines, delimiter, ESCAPED, _SAMPLE)
+        best = escaped if escaped and (not best or _evenness(escaped) > _evenness(best)) else best
+    return best if best and _evenness(best) >= _evenness(plain) else plain
+
+
+def _widths(text: str, lines: list[str], delimiter: str, quoting: str, most: int | None = None) -> list[int]:
+    """Fields of each record, of the first ``most`` if given; empty if quotation marks are not closed."""
+    records = _plain_rows(lines, delimiter) if quoting == PLAIN else _quoted_rows(text, delimiter, quoting=quoting)
     try:
-        found = [len(row) for _, row, _ in itertools.islice(_quoted_rows(text, delimiter), _SAMPLE)]
+        return [len(row) for _, row, _ in itertools.islice(records, most)]
     except InputError:
-        found = []
-    plain = [len(row) for _, row, _ in itertools.islice(_plain_rows(lines, delimiter), _SAMPLE)] or [0]
-    return found if found and _evenness(found) >= _evenness(plain) else plain
+        return []
 
 
 def _evenness(widths: Sequence[int]) -> float:
-    """Share of records that have the most common number of fields, 0.0 if that is below three."""
-    common = max(set(widths), key=widths.count)
-    return widths.count(common) / len(widths) if common >= 3 else 0.0
+    """Share of records that have the most common number of fields, 0.0 if that is below three or there are none."""
+    if not widths:
+        return 0.0
+    common, count = Counter(widths).most_common(1)[0]
+    return count / len(widths) if common >= 3 else 0.0
 
 
-def _is_quoted(text: str, lines: list[str], delimiter: str) -> bool:
-    """Whether quotation marks enclose fields, or are part of the sentences as in the files of GLUE and STS benchmark."""
+def _quoting(text: str, lines: list[str], delimiter: str) -> str:
+    """PLAIN (quotation marks are part of the sentences, as in the files of GLUE and STS benchmark), DOUBLED or ESCAPED."""
     if '"' not in text:
-        return False
+        return PLAIN
     # A whole field in quotation marks, those inside doubled. The possessive + keeps this linear.
     before, after = rf"(?<![^{delimiter}\r\n])", rf"(?=[{delimiter}\r\n]|\Z)"
     enclosed = re.compile(rf'{before}"([^"]*+(?:""[^"]*+)*+)"{after}')
-    needed = any(mark in match[1] for match in enclosed.finditer(text) for mark in (delimiter, "\n", "\r", '"'))
     strays = '"' in enclosed.sub("", text)
-    as_plain = _evenness([len(row) for _, row, _ in _plain_rows(lines, delimiter)])
-    try:
-        as_quoted = _evenness([len(row) for _, row, _ in _quoted_rows(text, delimiter)])
-    except InputError:
-        return as_plain < 0.99  # reading it so will say what is wrong
+    as_plain = _evenness(_widths(text, lines, delimiter, PLAIN))
+    quoted_widths = _widths(text, lines, delimiter, DOUBLED)
+    if '\\"' in text and (strays or _evenness(quoted_widths) < 1):
+        escaped = re.compile(rf'{before}"[^"\\]*+(?:(?:\\.|"")[^"\\]*+)*+"{after}', re.DOTALL)
+        left = re.sub(r"\\.", "", escaped.sub("", text), flags=re.DOTALL)
+        even = _evenness(_widths(text, lines, delimiter, ESCAPED))
+        if '"' not in left and even >= max(as_plain, _evenness(quoted_widths)):
+            return ESCAPED
+    if not quoted_widths:
+        return PLAIN if as_plain >= 0.99 else DOUBLED  # reading it so will say what is wrong
+    as_quoted = _evenness(quoted_widths)
     if as_quoted != as_plain:
-        return as_quoted > as_plain
+        return DOUBLED if as_quoted > as_plain else PLAIN
     # Both read equally well. In tab-separated files nobody needs quotes, so they count only if they do something.
+    needed = any(mark in match[1] for match in enclosed.finditer(text) for mark in (delimiter, "\n", "\r", '"'))
     first_row = [field for _, row, _ in itertools.islice(_plain_rows(lines, delimiter), 1) for field in row]
     all_of_header = all(len(cell) > 1 and cell[0] == cell[-1] == '"' for cell in first_row)
-    return (needed or all_of_header or delimiter != "\t") and not strays
+    return DOUBLED if (needed or all_of_header or delimiter != "\t") and not strays else PLAIN
 
 
 # Parquet
@@ -313,7 +466,10 @@ _BATCH_ROWS = 10_000
 
 
 def read_parquet(content: bytes, name: str, progress: ProgressCallback | None = None) -> Records:
-    """Rows of the columns that hold text, numbers or truth values. Raises InputError if it is damaged or unpacks to too much."""
+    """Rows of the columns that hold text, numbers or truth values, also inside structs and lists, which are unfolded.
+
+    Raises InputError if it is damaged or unpacks to too much.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -343,7 +499,10 @@ def read_parquet(content: bytes, name: str, progress: ProgressCallback | None = 
     if not rows:
         raise InputError(f"{name} has no rows; give a file with sentence pairs")
     rows = rows[:MOST_ROWS]
-    left_out = tuple(column for column in schema.names if column not in names)
+    left_out = {column.name: str(column.type)[:_LONGEST_SHOWN] for column in schema if column.name not in names}
+    if any(_is_nested(schema.field(column).type) for column in names):
+        names, rows, more = unfolded([dict(zip(names, row, strict=True)) for row in rows], name)
+        left_out |= more
     return Records("Parquet", rows, range(1, len(rows) + 1), names, _class_names(schema), left_out, skipped)
 
 
@@ -358,13 +517,33 @@ def _is_text(kind) -> bool:
 def _is_plain(kind) -> bool:
     import pyarrow.types as types
 
-    return types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
+    if types.is_dictionary(kind):
+        return _is_plain(kind.value_type)
+    return (
+        types.is_integer(kind)
+        or types.is_floating(kind)
+        or types.is_boolean(kind)
+        or types.is_decimal(kind)
+        or _is_nested(kind)
+    )
+
+
+def _is_nested(kind) -> bool:
+    """Whether a column holds structs, or lists that are not vectors of floats."""
+    import pyarrow.types as types
+
+    if types.is_struct(kind):
+        return True
+    is_list = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    return is_list and not types.is_floating(kind.value_type) and (_is_text(kind.value_type) or _is_plain(kind.value_type))
 
 
 def _values(column) -> list[Any]:
     """Values of a column; equal texts share one object."""
     import pyarrow.types as types
 
+    if types.is_decimal(column.type):
+        return [None if value is None else float(value) for value in column.to_pylist()]
     if not types.is_dictionary(column.type):
         return column.to_pylist()
     texts = column.dictionary.to_pylist()
@@ -376,7 +555,7 @@ def _check_unpacked(metadata, wanted: set[str], name: str) -> None:
         chunk.total_uncompressed_size
         for group in range(metadata.num_row_groups)
         for place in range(metadata.num_columns)
-        if (chunk := metadata.row_group(group).column(place)).path_in_schema in wanted
+        if (path := (chunk := metadata.row_group(group).column(place)).path_in_schema) in wanted or path.split(".")[0] in wanted
     )
     if size > MOST_UNPACKED_BYTES:
         raise InputError(

@@ -1,27 +1,30 @@
-"""Reading lists of word pairs with human scores: WordSim-353, SimLex-999 and others of their shape."""
+"""Reading lists of word pairs with human scores: WordSim-353, SimLex-999, MEN and others of their shape."""
 
 import csv
 import io
 import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ...base.errors import InputError
-from .pairs import SkipCounter, WordSet, skipped_text
-from .tables import decoded, named, read_bytes
-from .values import score_of
+from .names import named_gold, named_pairs, words_of
+from .pairs import Columns, Note, SkipCounter, WordSet, skipped_text
+from .tables import decoded, named, names_text, read_bytes
+from .values import score_of, score_reader
 
 MOST_WORD_PAIRS = 100_000
 LONGEST_WORD = 200
-#: Plain names of columns: word, word, score. Those of WordSim-353's combined.csv, SimLex-999.txt and SimVerb.
-_WORDS = (("word 1", "word 2"), ("word1", "word2"), ("first", "second"))
-_SCORES = ("human (mean)", "simlex999", "score", "similarity", "mean", "rating", "gold")
+#: Plain names of columns of scores that no other data has: those of SimLex-999.txt and others.
+_SCORES = ("simlex999", "mean", "gold")
 
 
-def read_words(source: Path | bytes, name: str | None = None) -> WordSet:
+def read_words(source: Path | bytes, name: str | None = None, as_written: bool = False) -> WordSet:
     """The word pairs of a file: a table with a header as WordSim-353 and SimLex-999 are distributed, or lines
     ``word word score`` separated by blanks, tabs, commas or semicolons.
 
-    Lines that cannot be used are counted in ``skipped``. Raises InputError if the file cannot be read or fewer than two
+    Where all words end in a mark of their part of speech (``moon-n``, ``run_V``), that is left away and said in ``notes``; as_written
+    leaves it. Lines that cannot be used are counted in ``skipped``. Raises InputError if the file cannot be read or fewer than two
     pairs remain.
     """
     shown = named(source, name)
@@ -31,14 +34,15 @@ def read_words(source: Path | bytes, name: str | None = None) -> WordSet:
     if not filled:
         raise InputError(f"{shown} is empty; give lines of the form: word word score")
     cut = _cutter(filled[0][1])
-    header = [cell.strip().lower() for cell in cut(filled[0][1])]
-    places = _header_places(header)
+    layout = _layout([cut(line) for _, line in filled[: _SAMPLE + 1]], shown)
     skipped, found = SkipCounter(), []
-    for number, line in filled[1:] if places else filled:
+    rows = [(number, cut(line)) for number, line in (filled[1:] if layout.has_header else filled)]
+    read, notes = score_reader([row[layout.places[2]] for _, row in rows if len(row) > max(layout.places)])
+    for number, cells in rows:
         if len(found) >= MOST_WORD_PAIRS:
             skipped.add(f"beyond the first {MOST_WORD_PAIRS:,} pairs", number)
             continue
-        entry = _pair(cut(line), places or (0, 1, 2))
+        entry = _pair(cells, layout.places, read)
         if isinstance(entry, str):
             skipped.add(entry, number)
         else:
@@ -49,8 +53,13 @@ def read_words(source: Path | bytes, name: str | None = None) -> WordSet:
             f"{shown} has {len(found)} usable word pair{'' if len(found) == 1 else 's'}; at least 2 lines of the form "
             f"'word word score' are needed{'. Lines left out: ' + reasons if reasons else ''}"
         )
-    first, second, gold = zip(*found, strict=True)
-    return WordSet(shown, first, second, gold, skipped.result(), _format(header) if places else "Word list")
+    first, second, gold = map(tuple, zip(*found, strict=True))
+    if not as_written:
+        first, second, marks = without_part_of_speech(first, second)
+        notes += marks
+    return WordSet(
+        shown, first, second, gold, skipped.result(), layout.format, notes=(*layout.notes, *notes), columns=layout.columns
+    )
 
 
 def _cutter(line: str):
@@ -61,19 +70,90 @@ def _cutter(line: str):
     return str.split
 
 
-def _header_places(header: list[str]) -> tuple[int, int, int] | None:
-    """Where word, word and score stand, if the first line is a header."""
-    words = next(((header.index(a), header.index(b)) for a, b in _WORDS if a in header and b in header), None)
-    score = next((header.index(name) for name in _SCORES if name in header), None)
-    return None if words is None or score is None else (*words, score)
+# Which cells
 
 
-def _pair(cells: list[str], places: tuple[int, int, int]) -> tuple[str, str, float] | str:
+_SAMPLE = 200
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where words and scores stand."""
+
+    places: tuple[int, int, int]  # of word, word and score
+    has_header: bool
+    format: str  # in words
+    columns: Columns  # the same places by name, or by number from 1
+    notes: tuple[Note, ...] = ()
+
+
+def _layout(rows: Sequence[Sequence[str]], name: str) -> _Layout:
+    """The layout of a list, by its first rows. Raises InputError if the header does not say which column holds the scores."""
+    first, rest = [cell.strip() for cell in rows[0]], rows[1:]
+    words = _words_by_name(first)
+    score = _score_by_name([cell for cell in first if words is None or cell not in words], name) if words else None
+    if words and score:
+        places = (first.index(words[0]), first.index(words[1]), first.index(score))
+        return _Layout(places, True, _format([cell.lower() for cell in first]), Columns(*words, score))
+    has_header = bool(rest) and not _is_row(first) and _is_row(rest[0])
+    sample = rest if has_header else rows
+    places, note = _places_by_values(sample)
+    columns = Columns(*((first[place] if has_header and len(first) > place else str(place + 1)) for place in places))
+    notes = [note] if note else []
+    if has_header:
+        notes.append(Note("left out", f"The first line is read as the names of the columns: {names_text(first)}"))
+    return _Layout(places, has_header, "Word list", columns, tuple(notes))
+
+
+def _is_row(cells: Sequence[str]) -> bool:
+    """Whether a line has a score and words before it."""
+    return any(not isinstance(score_of(cell), str) for cell in cells[2:]) and all(
+        isinstance(score_of(cell), str) for cell in cells[:2]
+    )
+
+
+def _words_by_name(header: Sequence[str]) -> tuple[str, str] | None:
+    """The columns of words: those that are called so, or else two whose names belong together."""
+    pairs = named_pairs(header)
+    of_words = [pair for pair in pairs if {"word", "words", "w", "term", "noun", "verb", "lemma"} & set(words_of(pair.first))]
+    best = (of_words or pairs)[:1]
+    return (best[0].first, best[0].second) if best else None
+
+
+def _score_by_name(header: Sequence[str], name: str) -> str | None:
+    special = next((cell for cell in header if cell.lower() in _SCORES), None)
+    if special:
+        return special
+    scores = [gold for gold in named_gold(header, "score") if gold.rank <= 4]
+    best = [gold.column for gold in scores if gold.rank == scores[0].rank]
+    if len(set(best)) > 1:
+        raise InputError(
+            f"{name}: several columns may be the score: {names_text(best)}; keep one of them, or write lines of the form: word word score"
+        )
+    return best[0] if best else None
+
+
+def _places_by_values(rows: Sequence[Sequence[str]]) -> tuple[tuple[int, int, int], Note | None]:
+    """Places of word, word and score: the first three cells, or the only column of numbers behind the words if the third is none."""
+    width = min((len(row) for row in rows), default=0)
+    numeric = [
+        place for place in range(width) if 2 * sum(not isinstance(score_of(row[place]), str) for row in rows) > len(rows)
+    ]
+    if 2 in numeric or len(numeric) != 1 or numeric[0] < 2:
+        extra = f"; the other columns are not read ({width} in all)" if width > 3 and 2 in numeric else ""
+        return (0, 1, 2), Note("left out", f"Read as word, word, score from the first three fields{extra}") if extra else None
+    place = numeric[0]
+    return (0, 1, place), Note("left out", f"The score is read from field {place + 1}, the only one that holds numbers")
+
+
+def _pair(
+    cells: list[str], places: tuple[int, int, int], read: Callable[[str], float | str] = score_of
+) -> tuple[str, str, float] | str:
     """(word, word, score), or why the line cannot be used."""
     if len(cells) <= max(places):
         return "too few fields"
     first, second, value = (cells[place].strip() for place in places)
-    score = score_of(value)
+    score = read(value)
     if isinstance(score, str):
         return score
     if not first or not second:
@@ -87,3 +167,38 @@ def _format(header: list[str]) -> str:
     if "human (mean)" in header:
         return "WordSim-353"
     return "SimLex-999" if "simlex999" in header else re.sub(r"\s+", " ", f"Word list with columns {', '.join(header[:6])}")
+
+
+# Parts of speech
+
+#: A word and the mark of its part of speech: moon-n, run_VB, cold#a, dog.n.01, sail/V.
+_MARKED = re.compile(
+    r"(?P<word>.*[^\W_].*?)(?P<mark>[-_#./:|](?P<tag>n|v|j|a|r|s|nn|nns|nnp|vb|vbd|vbg|vbn|vbp|vbz|jj|jjr|jjs|rb|rbr|noun|verb|adj|adv|"
+    r"propn)(?:[.#]\d+)?)",
+    re.IGNORECASE,
+)
+_NEARLY_ALL = 0.9
+
+
+def without_part_of_speech(first: Sequence[str], second: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...], list[Note]]:
+    """Words without the mark of their part of speech, if all of them have one of the same kind, and a note that says so.
+
+    >>> without_part_of_speech(["moon-n", "sail-v"], ["night-n", "boat-n"])[:2]
+    (('moon', 'sail'), ('night', 'boat'))
+    >>> without_part_of_speech(["x-ray", "moon"], ["night", "hand-a"])[:2]
+    (('x-ray', 'moon'), ('night', 'hand-a'))
+    """
+    words = dict.fromkeys((*first, *second))
+    matches = {word: match for word in words if (match := _MARKED.fullmatch(word))}
+    kinds = {match["mark"][0] for match in matches.values()}
+    unmarked = [word for word in words if word not in matches]
+    if len(kinds) != 1 or len(matches) < _NEARLY_ALL * len(words):
+        return tuple(first), tuple(second), []
+    marks = ", ".join(list(dict.fromkeys(match["mark"] for match in matches.values()))[:6])
+    if unmarked:
+        text = f"Nearly all words end in what may be their part of speech ({marks}), but not {', '.join(unmarked[:3])}; nothing was left away"
+        return tuple(first), tuple(second), [Note("left out", text)]
+    example = next(iter(matches.values()))
+    text = f"All words end in a mark of their part of speech ({marks}), which was left away: {example[0]} is looked up as {example['word']}"
+    bare = {word: match["word"] for word, match in matches.items()}
+    return tuple(bare[word] for word in first), tuple(bare[word] for word in second), [Note("part of speech", text)]

@@ -99,8 +99,8 @@ def heading(report: Report, facts: str, described: bool, note: str = "") -> None
     if note:
         st.caption(note)
     if not described:
-        for understood in pairs.notes:
-            st.caption(f"{escape_markdown(understood)}.")
+        for inferred in pairs.notes:
+            st.caption(escape_markdown(inferred.sentence(on_page=True)))
         skipped_rows(pairs.skipped, len(pairs))
 
 

@@ -12,9 +12,8 @@ import streamlit as st
 
 from ...base.errors import InputError
 from ...base.text import escape_markdown, size_text
-from ...evaluate.data.pairs import UNKNOWN_LANGUAGE, PairSet, combine, skipped_text
+from ...evaluate.data.pairs import UNKNOWN_LANGUAGE, Columns, PairSet, combine, skipped_text
 from ...evaluate.data.read import Preview, demo_pairs, preview, read_pairs
-from ...evaluate.data.recognise import Columns
 from ...evaluate.data.tables import MOST_BYTES
 from ..shell.frame import Frame
 from ..shell.jobs import begin, outcome
@@ -97,7 +96,7 @@ def describe(pairs: PairSet) -> None:
         parts.append(f"language{'s' if len(languages) > 1 else ''} {', '.join(map(_language_text, languages[:30]))}")
     st.markdown(f"**{escape_markdown(pairs.name)}** · {escape_markdown(' · '.join(parts))}")
     for note in pairs.notes:
-        st.caption(f"{escape_markdown(note)}.")
+        st.caption(escape_markdown(note.sentence(on_page=True)))
     if pairs.skipped:
         st.warning(
             f"{counted(pairs.skipped_count, 'row')} left out. {escape_markdown(skipped_text(pairs.skipped))}",

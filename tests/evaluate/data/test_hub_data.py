@@ -14,8 +14,7 @@ import pytest
 
 from subemb.base.errors import Cancelled, InputError, ModelError
 from subemb.evaluate.data.hub import CONVERTED, look_up_data, read_hub_pairs
-from subemb.evaluate.data.pairs import LABELS, TWO_WAY_LABELS
-from subemb.evaluate.data.recognise import Columns
+from subemb.evaluate.data.pairs import LABELS, TWO_WAY_LABELS, Columns
 
 COMMITS = {"main": "a" * 40, "v1": "b" * 40, CONVERTED: "c" * 40}
 

@@ -16,9 +16,8 @@ from shared import shared_path
 
 from subemb.base.errors import Cancelled, InputError
 from subemb.evaluate.data import tables
-from subemb.evaluate.data.pairs import LABELS, TWO_WAY_LABELS
+from subemb.evaluate.data.pairs import LABELS, TWO_WAY_LABELS, Columns, Note
 from subemb.evaluate.data.read import demo_pairs, preview, read_pairs
-from subemb.evaluate.data.recognise import Columns
 from subemb.evaluate.data.tables import MOST_BYTES
 from subemb.evaluate.data.word_lists import read_words
 
@@ -254,7 +253,8 @@ def test_columns_are_guessed_from_names_or_values(delimiter):
 
 def test_a_mapping_can_be_corrected():
     content = tsv("left|right|draft|final", "A.|B.|1|5", "C.|D.|2|4")
-    assert read_pairs(content, "x").gold.tolist() == [1.0, 2.0]
+    assert read_pairs(content, "x").columns == Columns("left", "right", "final")
+    assert read_pairs(content, "x", columns=Columns("left", "right", "draft")).gold.tolist() == [1.0, 2.0]
     pairs = read_pairs(content, "x", columns=Columns("right", "left", "final"))
     assert (pairs.first, pairs.gold.tolist()) == (("B.", "D."), [5.0, 4.0])
     assert "columns chosen" in pairs.format
@@ -350,8 +350,9 @@ def test_numbers_as_labels_are_understood_and_said():
     pairs = read_pairs(content, "x")
     assert (pairs.task, pairs.labels, pairs.gold.tolist()) == ("entailment", LABELS, [0, 2, 1])
     assert skipped(pairs) == {"no gold label": (1, (5,))}
-    assert pairs.notes == ("Labels are numbers, read as 0 entailment, 1 neutral, 2 contradiction",)
-    assert read_pairs(WNLI, "x").notes == ("Labels are numbers, read as 0 not_entailment, 1 entailment",)
+    assert pairs.notes == (Note("labels", "Labels are numbers, read as 0 entailment, 1 neutral, 2 contradiction"),)
+    assert "--labels" in pairs.notes[0].otherwise()
+    assert read_pairs(WNLI, "x").notes == (Note("labels", "Labels are numbers, read as 0 not_entailment, 1 entailment"),)
 
 
 def test_the_labels_of_parquet_are_read_in_the_order_that_the_file_states():
@@ -361,7 +362,7 @@ def test_the_labels_of_parquet_are_read_in_the_order_that_the_file_states():
     table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
     pairs = read_pairs(written(table), "x.parquet")
     assert (pairs.task, pairs.labels, pairs.gold.tolist()) == ("entailment", TWO_WAY_LABELS, [0, 1])
-    assert "0 not_entailment, 1 entailment" in pairs.notes[0]
+    assert "0 not_entailment, 1 entailment" in pairs.notes[0].text
     assert skipped(pairs) == {"no gold label": (1, (3,))}
 
 
