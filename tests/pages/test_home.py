@@ -169,6 +169,52 @@ def test_a_damaged_link_says_so_and_shows_the_example(models, query):
     assert next(iter(query.values())) in test.error[0].value
 
 
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"q": "999999"}, "a codebook size of 999999 cannot be used with 205 tokens"),
+        ({"method": "product", "f": "13"}, "13 subspaces do not fit a table of 12 dimensions"),
+        ({"method": "low_rank", "rank": "500"}, "rank 500 is more than"),
+    ],
+)
+def test_a_link_whose_settings_do_not_fit_its_model_names_the_value_and_shows_the_example(models, query, said):
+    test = opened(model="small", **query)
+    (problem,) = (box.value.replace("\\", "") for box in test.error)
+    assert said in problem
+    assert "The example is shown instead" in problem
+    assert not any("ownload" in text.value for text in [*test.caption, *test.markdown])  # the model is here
+    assert test.selectbox(key="form_model").value == "small"
+    assert not set(query) & set(test.query_params)
+
+
+def test_another_method_keeps_what_was_set_and_begins_with_its_own_otherwise(models):
+    test = opened(Request("small", None, CompressionSettings("cluster")))
+
+    def form(method: str) -> tuple:
+        test.selectbox(key="form_method").set_value(method).run()
+        return tuple(test.number_input(key=f"form_{letter}_{method}").value for letter in "fq")
+
+    assert form("cluster") == (3, None)
+    assert form("product") == (8, 256)  # nothing was set: what the method suggests
+    test.number_input(key="form_f_product").set_value(6).run()
+    assert form("cluster") == (6, None)
+    test.number_input(key="form_q_cluster").set_value(12).run()
+    assert form("optimized_product") == (6, 12)
+    assert form("residual") == (4, 12)  # stages are no subspaces
+    test.number_input(key="form_f_residual").set_value(2).run()
+    test.selectbox(key="form_method").set_value("low_rank").run()
+    assert form("arbitrary") == (6, 12)
+    test.number_input(key="form_q_arbitrary").set_value(None).run()
+    assert form("product") == (6, None)
+    assert form("residual") == (2, None)
+
+
+def test_another_method_begins_with_the_settings_of_the_link(models):
+    test = opened(Request("small", None, CompressionSettings("product", subspaces=4, codebook_size=16)))
+    test.selectbox(key="form_method").set_value("cluster").run()
+    assert [test.number_input(key=f"form_{letter}_cluster").value for letter in "fq"] == [4, 16]
+
+
 def test_a_link_to_a_model_that_is_not_there_says_so(models):
     test = opened(Request("nobody/nothing", None, QUICK))
     assert any("nobody" in box.value and "nothing" in box.value for box in test.error)

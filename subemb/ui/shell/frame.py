@@ -111,6 +111,8 @@ def page(title: str, lead: str | None = None) -> Frame:
     st.logo(str(assets / "logo.svg"), size="large", icon_image=str(assets / "icon.png"))
     visit = this_visit()
     visit.settle()
+    with errors_shown():
+        visit.check_link()
     with st.sidebar:
         sidebar.draw(visit)
     write_url(visit)

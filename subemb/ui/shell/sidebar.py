@@ -31,6 +31,7 @@ PAGES = (
 ANOTHER = "Another Hugging Face model …"
 ALWAYS_OPEN = ("rank",)  # of the settings without a place of their own; the others are in an expander
 LONGEST_TEXT = 5_000_000
+_CHOSEN = "form_chosen"  # session state: what this visitor set of f and Q, for every method in which it means the same
 _DOWNLOAD = "subemb_download"  # session state: the download that this visitor waits for
 
 
@@ -206,14 +207,35 @@ def _codebook_widgets(method: CodebookMethod, shown: CompressionSettings) -> dic
     begin = shown if key == shown.method else method.suggested
     left, right = st.columns(2)
     named = {"label": method.subspaces_label, "help": method.subspaces_help}
+
+    def shared(name: str, meaning: str, widget: str, place, **instead):
+        chosen = st.session_state.setdefault(_CHOSEN, _set_by(shown))
+        if meaning in chosen:
+            st.session_state[widget] = chosen[meaning]
+        return _input(name, widget, getattr(begin, name), place, on_change=_choose, args=(meaning, widget), **instead)
+
     values = {
-        "subspaces": _input("subspaces", f"form_f_{key}", begin.subspaces, left, **named),
-        "codebook_size": _input("codebook_size", f"form_q_{key}", begin.codebook_size, right, placeholder="automatic"),
+        "subspaces": shared("subspaces", method.subspaces_letter, f"form_f_{key}", left, **named),
+        "codebook_size": shared("codebook_size", "Q", f"form_q_{key}", right, placeholder="automatic"),
     }
     if method.can_be_unique:
         unique = _input("unique", f"form_unique_{key}", shown.wants_unique if key == shown.method else method.is_unique)
         values["unique"] = None if unique == method.is_unique else unique
     return values
+
+
+def _set_by(shown: CompressionSettings) -> dict:
+    """What the run shown sets of f and Q, other than what its method suggests: meaning -> value."""
+    method = shown.about
+    if not method.uses_codebooks:
+        return {}
+    found = {method.subspaces_letter: ("subspaces", shown.subspaces), "Q": ("codebook_size", shown.codebook_size)}
+    return {meaning: value for meaning, (name, value) in found.items() if value != getattr(method.suggested, name)}
+
+
+def _choose(meaning: str, widget: str) -> None:
+    """Keep what was set for the other methods; what nobody set begins with what each method suggests."""
+    st.session_state[_CHOSEN][meaning] = st.session_state[widget]
 
 
 def _weights_widgets(values: dict, shown: CompressionSettings) -> str | None:

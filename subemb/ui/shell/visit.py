@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
-from ...base.errors import InputError
+from ...base.errors import InputError, ModelError
 from ...jobs.manager import Job, manager
 from ...runs import RUNS, Run, run_and_keep
 from .models import key_of
@@ -45,6 +45,19 @@ class Visit:
         """Whether the page shows the example, because the visitor has not run anything yet."""
         return self.shown is None
 
+    def check_link(self) -> None:
+        """Where a link asks for settings that its model cannot have, say which; the example is shown, and the form keeps the model."""
+        if self.shown is None or self.shown_key is not None:
+            return
+        try:
+            self.shown_key, _ = key_of(self.shown)
+        except ModelError:
+            return  # the model is not here, or cannot be read: the page says so, and can offer to download it
+        except InputError as error:
+            self.link_problem = f"the link cannot be followed: {error}"
+            self.model_to_choose = self.shown.model
+            self.show(None)
+
     def current_run(self) -> Run | None:
         """The finished run on the page, or None if it has not been computed. Raises InputError for an unusable request."""
         if self.shown_key is None:
@@ -61,8 +74,8 @@ class Visit:
         except InputError:  # the model of the run shown is gone, or was never here
             return request == self.request
 
-    def show(self, request: Request, key: str | None = None) -> None:
-        """Put another run on the page, and in the URL."""
+    def show(self, request: Request | None, key: str | None = None) -> None:
+        """Put another run on the page, and in the URL; None for the example."""
         self.shown, self.shown_key = request, key
 
     def remember(self, key: str) -> None:
