@@ -48,7 +48,13 @@ def relation_error(first, second, texts) -> float:
     return float((a @ a.T - b @ b.T).square().mean())
 
 
-@pytest.mark.parametrize("method", ["cluster", "product", "arbitrary", "residual", "optimized_product"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "product",
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("cluster", "arbitrary", "residual", "optimized_product")),
+    ],
+)
 def test_similarities_between_sentences_come_back(model, method):
     compressed = subemb.compress(model.table, method, 2, 8)
     texts = sentences()
@@ -101,6 +107,7 @@ def test_what_is_trained_is_stored_and_counted(model, compressed, train, tmp_pat
     assert Adaptation.from_dict(again.facts) == facts
 
 
+@pytest.mark.slow
 def test_tuples_stay_unique_when_codes_change(model):
     compressed = subemb.compress(model.table, "cluster", 3, 4)
     adapted = subemb.adapt(model, compressed, sentences(), steps=120, codebook_rate=2e-2)
@@ -108,6 +115,7 @@ def test_tuples_stay_unique_when_codes_change(model):
     assert adapted.facts["reassigned"] > 0
 
 
+@pytest.mark.slow
 def test_codes_stay_where_that_is_asked_for_or_the_method_has_none_to_choose(model, compressed):
     stay = subemb.adapt(model, compressed, sentences(), steps=60, reassign=False)
     assert torch.equal(stay.compressed.codes, compressed.codes)
@@ -122,6 +130,7 @@ def test_equal_seeds_give_equal_results(model, compressed):
     assert first.identity == second.identity != other.identity
 
 
+@pytest.mark.slow
 def test_a_time_budget_is_kept(model, compressed):
     facts = Adaptation.from_dict(subemb.adapt(model, compressed, sentences(), seconds=2.0, reassign=False).facts)
     assert 1 < facts.steps <= facts.planned_steps
@@ -147,6 +156,7 @@ def test_a_machine_that_becomes_free_is_used(model, compressed):
     assert trainer.is_over
 
 
+@pytest.mark.slow
 def test_without_any_text_rows_are_drawn_from_the_vocabulary(model, compressed):
     adapted = subemb.adapt(model, compressed, None, steps=150, sample=200, codebook_rate=5e-3)
     texts = sentences()
@@ -165,6 +175,7 @@ class Stop:
         return self.left < 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("train", "stops"), [("codebooks", (3, 50)), ("everything", (1, 60, 2))])
 def test_stopping_and_going_on_gives_what_no_stop_gives(model, compressed, tmp_path, train, stops):
     settings = AdaptationSettings(steps=110, train=train, batch_size=32)
@@ -218,6 +229,7 @@ def test_a_checkpoint_of_another_adaptation_is_not_gone_on_with(model, compresse
     )  # where it computes decides nothing
 
 
+@pytest.mark.slow
 def test_stopping_at_a_score_and_going_on_gives_what_no_stop_gives(model, compressed, tmp_path):
     given = {"settings": AdaptationSettings(steps=60), "scored": graded_pairs(model)}
     whole = subemb.adapt(model, compressed, sentences(), **given)
@@ -245,6 +257,7 @@ def graded_pairs(model) -> PairSet:
     return PairSet("made", "similarity", "made", tuple(first), tuple(second), (a * b).sum(1).numpy())
 
 
+@pytest.mark.slow
 def test_the_best_weights_are_kept(model, compressed):
     pairs = graded_pairs(model)
     adapted = subemb.adapt(model, compressed, sentences(), steps=120, codebook_rate=0.5, scored=pairs)  # so high that it harms
@@ -257,6 +270,7 @@ def test_the_best_weights_are_kept(model, compressed):
     assert list(scored.values())[-1] < max(scored.values())
 
 
+@pytest.mark.slow
 def test_scores_go_on_when_more_steps_are_planned_on_the_way(model, compressed):
     settings = AdaptationSettings(seconds=1000.0, reassign=False)
     session = Session(model, compressed, text_of(sentences()), settings, scored=graded_pairs(model))

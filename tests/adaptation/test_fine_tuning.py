@@ -252,6 +252,7 @@ class StopIn:
         return self.left < 0
 
 
+@pytest.mark.slow
 def test_stopping_in_either_training_and_going_on_gives_what_no_stop_gives(model, compressed, tmp_path):
     settings = AdaptationSettings("similarity", steps=30, train="norms", batch_size=16)
     whole = subemb.adapt(model, compressed, labelled=graded(), settings=settings)

@@ -36,6 +36,7 @@ def by_definition(table, found, weights, matrix) -> float:
 @pytest.mark.parametrize("unique", [True, False])
 @given(seed=st.integers(0, 10_000))
 @settings(max_examples=25, deadline=None)
+@pytest.mark.slow
 def test_no_sweep_raises_the_error_and_distinct_tuples_stay_distinct(unique, seed):
     table, codes, books, weights, metric = drawn(seed)
     before = codes.clone(), [book.clone() for book in books]

@@ -47,6 +47,7 @@ def pairs(folder):
     return path
 
 
+@pytest.mark.slow
 def test_it_saves_what_the_library_gives(model, saved, text, pairs, folder, capsys):
     out = folder / "adapted"
     line = ["adapt", saved, "--train-text", str(text), "--scored", str(pairs), "--steps", "30", "-o", str(out), "--json"]
@@ -202,6 +203,7 @@ def test_the_benchmark_needs_pairs(capsys):
     assert "give --data sts-dev.csv" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("train", ["codebooks", "everything"])
 def test_what_it_saved_is_evaluated_as_adapted(model, saved, text, pairs, folder, train, capsys):
     out = str(folder / f"evaluated-{train}")

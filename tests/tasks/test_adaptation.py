@@ -71,6 +71,7 @@ def stop_after(count: int):
     return ask
 
 
+@pytest.mark.slow
 def test_a_paused_one_goes_on_as_if_it_had_not_been(subject):
     key = begin(subject, steps=60)
     with pytest.raises(Cancelled):
