@@ -10,8 +10,8 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "load": "subemb.models.load",
     "PretrainedModel": "subemb.models.model",
-    "compress": "subemb.codec",
-    "attach": "subemb.codec",
+    "compress": "subemb.models.named",
+    "attach": "subemb.models.named",
     "adapt": "subemb.adaptation",
     "AdaptationSettings": "subemb.adaptation",
     "Compressed": "subemb.codec",

@@ -14,8 +14,10 @@ from . import __version__
 from .base.errors import InputError
 from .base.plain import from_plain
 from .base.progress import ProgressCallback, part_of, report
+from .base.shown import Card, Shown
 from .base.store import Memory, Stamp, Store, content_key, stamp_of
-from .codec.settings import CompressionSettings
+from .base.text import percent_text, size_text
+from .codec.settings import CompressionSettings, settings_text
 from .codec.sizes import Size
 from .jobs.task import task
 from .models.model import describe
@@ -33,8 +35,8 @@ NEIGHBOUR_SAMPLE_LARGE = 500  # of tables over 100,000 tokens, where each query 
 MEASURING_SECONDS = 6e-11  # for each query, token and dimension; measured on two cores
 
 
-@dataclass(frozen=True)
-class Run:
+@dataclass(frozen=True, repr=False)
+class Run(Shown):
     """Everything the cards and tables show about one finished run. Plain types only."""
 
     key: str
@@ -45,6 +47,16 @@ class Run:
     history: list[dict[str, Any]] = field(default_factory=list)  # one for each iteration: iteration, error, per_subspace
     seconds: dict[str, float] = field(default_factory=dict)  # load, compress, measure
     version: str = __version__  # of subemb
+
+    def described(self) -> Card:
+        """What is shown of it: the cards of the command line in short."""
+        name, settings = str(self.model.get("name")), settings_text(self.settings)
+        share = f"{size_text(self.size.total_bytes)}, {percent_text(self.size.total_share)} of the table"
+        error = self.quality.get("relative_error")
+        facts = [("model", name), ("settings", settings)]
+        facts += [] if error is None else [("relative squared error", f"{error:.4f}")]
+        line = f"of {name}: {settings}, {share}" + ("" if error is None else f", error {error:.4f}")
+        return Card(type(self).__name__, line, facts, share=self.size.total_share, share_text=share)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types."""

@@ -6,14 +6,16 @@ from typing import Any
 from .. import __version__
 from ..base.errors import InputError
 from ..base.plain import from_plain, to_plain
+from ..base.shown import Card, Shown
+from ..base.text import seconds_text, size_text
 from .settings import AdaptationSettings
 
 FORMAT = 1
 ORIGINAL, TUNED, COMPRESSED, ADAPTED = "original", "fine-tuned original", "compressed", "adapted"
 
 
-@dataclass(frozen=True)
-class Adaptation:
+@dataclass(frozen=True, repr=False)
+class Adaptation(Shown):
     """One finished adaptation, or one under way."""
 
     key: str  # of what it computes
@@ -64,6 +66,18 @@ class Adaptation:
             return ""
         count, unit = self.scored["pairs"], self.scored.get("unit", "pair")
         return f"{count:,} {unit}{'' if count == 1 else 's'}"
+
+    def described(self) -> Card:
+        """What is shown of it."""
+        name = str(self.model.get("name"))
+        work = f"{self.steps:,} steps in {seconds_text(self.seconds)}"
+        scores = [(side, f"{score:.1f}") for side, score in self.scores.items()]
+        facts = [("model", name), ("learned from", self.learned_from), ("training", f"{work}, {self.state}")]
+        if "total_bytes" in self.size:
+            facts.append(("stored", size_text(self.size["total_bytes"])))
+        header = ["side", f"{self.scored['metric']} x 100"] if self.scored else []
+        line = ", ".join([f"of {name}: {self.state}, {work}", *(f"{side} {score}" for side, score in scores)])
+        return Card(type(self).__name__, line, facts, header, scores)
 
     @property
     def is_over(self) -> bool:

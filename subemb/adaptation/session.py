@@ -17,6 +17,7 @@ from ..base.progress import ProgressCallback, part_of, report
 from ..codec import attach
 from ..codec.estimates import estimate_seconds as compression_seconds
 from ..codec.methods import METHODS
+from ..models.load import opened
 from .codes import ROUNDS, ROWS, sensitive_codes
 from .material import Material, check_given, material_of
 from .objectives import distilled_head
@@ -41,7 +42,7 @@ _READ, _BACK, _WEIGHTS = 2, 2, 2
 
 
 def adapt(
-    model: "PretrainedModel",
+    model: "PretrainedModel | str",
     compressed: "Compressed",
     text: "Sequence[str] | Text | None" = None,
     *,
@@ -57,7 +58,7 @@ def adapt(
     With ``objective="masked"``, ``"similarity"`` or ``"entailment"`` it is fine-tuned instead, and so is a copy of the original, for as
     many steps on the same batches: ``facts["scores"]`` has both.
 
-    model: the original, which is the teacher and is not changed. compressed: made of its table, by a method with codebooks.
+    model: the original, or its name; it is the teacher and is not changed. compressed: made of its table, by a method with codebooks.
     text: sentences to learn from, without labels; None draws token sequences from the vocabulary.
     labelled: pairs to learn from, for the objectives similarity and entailment.
     settings: or its fields by name, such as ``seconds=300, seed=0``; see :class:`AdaptationSettings`.
@@ -72,6 +73,7 @@ def adapt(
     if settings is not None and values:
         raise InputError(f"give settings, or {', '.join(values)}, not both")
     settings = settings or AdaptationSettings(**values)
+    model = opened(model)
     check_adaptable(model, compressed)
     if text is not None and not isinstance(text, Text):
         text = text_of(text)

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError
+from ..base.shown import Brief
 from ..evaluate.data.tables import decoded, read_bytes
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ _NEVER_DRAWN = ("special", "unused", "padding row")  # kinds of tokens
 _END = re.compile(r"(?<=[.!?…。！？])\s+")
 
 
-@dataclass(frozen=True)
-class Text:
+@dataclass(frozen=True, repr=False)
+class Text(Brief):
     """Sentences without labels. Raises InputError if there are fewer than FEWEST."""
 
     name: str  # the file's, or what a page calls it

@@ -21,6 +21,8 @@ import numpy as np
 import torch
 
 from ..base.errors import InputError
+from ..base.shown import Card, Shown
+from ..base.text import count_text
 from ..codec.compressed import Compressed, SubspaceCompressed
 from .rows import Rows, as_table, pieces
 
@@ -31,8 +33,8 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _ROUNDING = 1e-12  # of the sum of squares: less variance than this is rounding, not variance
 
 
-@dataclass(frozen=True)
-class ReconstructionError:
+@dataclass(frozen=True, repr=False)
+class ReconstructionError(Shown):
     """Errors of one reconstruction; definitions in :mod:`subemb.analysis.error`. Arrays are read-only."""
 
     relative: float  # relative squared error
@@ -43,6 +45,24 @@ class ReconstructionError:
     mean_cosine: float  # its mean
     cosine_quantiles: dict[float, float]  # by QUANTILES
     per_subspace: np.ndarray  # (f,) float64 relative errors; empty if the method does not cut into subspaces
+
+    def described(self) -> Card:
+        """What is shown of it: errors and cosines; 0 is perfect, 1 what the mean of all rows gives."""
+        weighted = [] if self.weighted is None else [("with token weights", f"{self.weighted:.4f}")]
+        facts = [
+            ("relative squared error", f"{self.relative:.4f}"),
+            *weighted,
+            ("mean cosine", f"{self.mean_cosine:.4f}"),
+            *(
+                (f"{100 * share:.0f} % of tokens have at most", f"{value:.4f}")
+                for share, value in self.cosine_quantiles.items()
+            ),
+        ]
+        if len(self.per_subspace):
+            worst = int(self.per_subspace.argmax())
+            facts.append(("worst subspace", f"{worst} of {len(self.per_subspace)}: {self.per_subspace[worst]:.4f}"))
+        line = f"{self.relative:.4f} of {count_text(len(self.squared))} tokens, mean cosine {self.mean_cosine:.4f}"
+        return Card(type(self).__name__, line, facts, note="0 is perfect, 1 is what the mean of all rows gives.")
 
     def by_group(self, labels: Sequence) -> "pd.DataFrame":
         """One row per group of tokens, indexed by label: in the order of a pandas Categorical, else the largest first.
@@ -76,6 +96,7 @@ def reconstruction_error(
 ) -> ReconstructionError:
     """Errors of a reconstruction of a (V, D) table.
 
+    table: a matrix, a PretrainedModel, or a model's name as :func:`subemb.load` takes it.
     reconstruction: a Compressed (rebuilt in pieces: memory stays bounded; it also tells its subspaces and rotation), or (V, D).
     weights: (V,) non-negative token weights, for the weighted error.
     widths: d_1..d_f, for a plain matrix; ignored if they do not add up to D.

@@ -23,6 +23,7 @@ import torch
 from ..base.errors import Cancelled, InputError
 from ..base.plain import Settings, setting
 from ..base.progress import ProgressCallback, part_of, report
+from ..base.shown import Brief
 from ..base.store import Store
 from ..codec.compressed import Compressed
 from ..jobs.task import task
@@ -36,8 +37,8 @@ NEIGHBOUR_SAMPLE = 2000  # tokens that are asked for theirs
 EXACT_POINTS = 100_000
 
 
-@dataclass(frozen=True)
-class Layout:
+@dataclass(frozen=True, repr=False)
+class Layout(Brief):
     """Points of n tokens. Do not change the arrays: they are shared."""
 
     method: str  # ``pca`` or ``umap``

@@ -7,6 +7,7 @@ import torch
 
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, report
+from ..base.shown import Brief
 from ..codec.compressed import Compressed
 from .rows import Rows, as_table, pieces
 
@@ -15,16 +16,16 @@ _SCORE_FLOATS = 2**23  # 32 MB of similarities at a time
 _TIE = 1e-6  # cosines closer than this are equal: float32 products of equal rows differ by about 1e-7
 
 
-@dataclass(frozen=True)
-class Neighbours:
+@dataclass(frozen=True, repr=False)
+class Neighbours(Brief):
     """The k nearest tokens of n queries, nearest first."""
 
     ids: np.ndarray  # (n, k) int64
     scores: np.ndarray  # (n, k) float32, cosines (larger is nearer) or Euclidean distances (smaller is nearer)
 
 
-@dataclass(frozen=True)
-class NeighboursCompared:
+@dataclass(frozen=True, repr=False)
+class NeighboursCompared(Brief):
     """The k nearest tokens of n queries before and after compression, and which of them are near on the other side too.
 
     Near is who is as near as the k-th: several tokens may be equally near, and the luck of their ids loses none of them.
@@ -42,8 +43,8 @@ class NeighboursCompared:
         return self.also_after.sum(1)
 
 
-@dataclass(frozen=True)
-class NeighboursKept:
+@dataclass(frozen=True, repr=False)
+class NeighboursKept(Brief):
     """Share of nearest neighbours kept."""
 
     mean: float  # over the tokens asked, 0..1

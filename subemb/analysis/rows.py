@@ -7,12 +7,19 @@ import torch
 
 from ..base.errors import InputError
 from ..codec.compressed import Compressed
+from ..models.load import opened
+from ..models.model import PretrainedModel
 
 CHUNK_FLOATS = 2**22  # 16 MB a piece
 
 
-def as_table(value: torch.Tensor | np.ndarray, name: str = "table") -> torch.Tensor:
-    """A (V, D) float32 tensor on the CPU, without a copy where that is possible. Raises InputError for other shapes."""
+def as_table(value: torch.Tensor | np.ndarray | PretrainedModel | str, name: str = "table") -> torch.Tensor:
+    """A (V, D) float32 tensor on the CPU, without a copy where that is possible; of a model, or of a model's name, its table.
+
+    Raises InputError for other shapes, ModelError for a model that cannot be opened.
+    """
+    value = opened(value)
+    value = value.table if isinstance(value, PretrainedModel) else value
     if isinstance(value, np.ndarray):
         # torch warns about read-only memory, and takes no reversed or byte-swapped arrays
         value = torch.from_numpy(np.require(value, value.dtype.newbyteorder("="), ["C", "W"]))

@@ -6,14 +6,15 @@ import numpy as np
 import torch
 
 from ..base.errors import InputError
+from ..base.shown import Brief
 from ..codec.compressed import Compressed, SubspaceCompressed
 from .rows import as_table
 
 LARGEST_COMPARED = 1000  # members of a collision that are compared pairwise
 
 
-@dataclass(frozen=True)
-class CodeUsage:
+@dataclass(frozen=True, repr=False)
+class CodeUsage(Brief):
     """Use of the codes of every subspace."""
 
     counts: list[np.ndarray]  # f arrays (Q,) int64, tokens using each code
@@ -23,8 +24,8 @@ class CodeUsage:
     perplexity: np.ndarray  # (f,) ``2 ** entropy``: how many equally used codes would have this entropy
 
 
-@dataclass(frozen=True)
-class CollisionGroup:
+@dataclass(frozen=True, repr=False)
+class CollisionGroup(Brief):
     """Tokens with the same tuple, which compression makes identical."""
 
     ids: np.ndarray  # (n,) int64 ascending
@@ -33,8 +34,8 @@ class CollisionGroup:
     compared: int  # members that were measured; of more than LARGEST_COMPARED, that many spread evenly
 
 
-@dataclass(frozen=True)
-class Members:
+@dataclass(frozen=True, repr=False)
+class Members(Brief):
     """Tokens using one code, nearest first."""
 
     ids: np.ndarray  # (n,) int64

@@ -62,10 +62,11 @@ def write_files(folder: Path, files: dict[str, bytes]) -> None:
                 staging.unlink(missing_ok=True)
 
 
-def check_can_save(folder: Path, marker: str, what: str = "") -> None:
+def check_can_save(folder: Path, marker: str, what: str = "", force: bool = True) -> None:
     """Raise InputError if a result cannot be saved in a folder: better before the work than after.
 
-    marker: a file that an older result has; such a folder may be written over. what: is saved, for the message, such as ``the head``.
+    marker: a file that an older result has; with ``force`` such a folder may be written over. what: is saved, for the message,
+    such as ``the head``.
     """
     saved = f"save {what} in".replace("  ", " ")
     if folder.exists():
@@ -73,6 +74,8 @@ def check_can_save(folder: Path, marker: str, what: str = "") -> None:
             raise InputError(f"{folder} is a file; give the name of a folder to {saved}")
         if any(folder.iterdir()) and not (folder / marker).exists():
             raise InputError(f"the folder {folder} holds something else; give a new or empty folder to {saved}")
+        if not force and (folder / marker).exists():
+            raise InputError(f"{folder} holds an older result; add --force to replace it, or give another folder to {saved}")
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise InputError(f"{folder} cannot be written ({existing} is not a folder that you can write to); give another folder")

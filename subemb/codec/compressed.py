@@ -8,13 +8,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from ..base.lazy import lazy_module
+from ..base.shown import Card, Shown
+from ..base.text import count_text, percent_text, size_text
 from .sizes import Size, code_bits_each
 
 torch = lazy_module("torch")
 
 
-@dataclass
-class Compressed(ABC):
+@dataclass(repr=False)
+class Compressed(Shown, ABC):
     """A compressed (V, D) table."""
 
     settings: Any  # the CompressionSettings, resolved (every automatic value filled in)
@@ -37,6 +39,31 @@ class Compressed(ABC):
         """The whole reconstruction, (V, D) float32."""
         return self.lookup(torch.arange(self.num_embeddings))
 
+    def described(self) -> Card:
+        """What is shown of it: its settings, its size, and the error that is left."""
+        size = self.size()
+        shape = f"{count_text(self.num_embeddings)} tokens x {self.embedding_dim}"
+        share = (
+            f"{size_text(size.total_bytes)}, {percent_text(size.total_share)} of the table's {size_text(size.original_bytes)}"
+        )
+        settings = self.settings.in_words
+        error = self.info.get("error")
+        left = [] if error is None else [("relative squared error", f"{error:.4f}")]
+        return Card(
+            type(self).__name__,
+            ", ".join([settings, shape, share, *(f"{name} {value}" for name, value in left)]),
+            [
+                ("method", self.settings.about.title),
+                ("settings", settings),
+                ("table", shape),
+                ("codebooks and other floats", f"{count_text(size.parameters)} ({size_text(size.float_bytes)})"),
+                ("codes", size_text(size.code_bytes)),
+                *left,
+            ],
+            share=size.total_share,
+            share_text=share,
+        )
+
     def save_pretrained(self, folder, **facts: Any) -> None:
         """Write ``subspace_embedding.safetensors`` and ``config.json`` into ``folder``; see subemb.codec.storage."""
         from .storage import save
@@ -44,7 +71,7 @@ class Compressed(ABC):
         save(self, folder, **facts)
 
 
-@dataclass
+@dataclass(repr=False)
 class BaselineCompressed(Compressed):
     """What the results without codebooks have in common: a fixed list of stored tensors.
 
@@ -68,7 +95,7 @@ class BaselineCompressed(Compressed):
         return ChunkedProduct.apply(hidden, self)
 
 
-@dataclass
+@dataclass(repr=False)
 class SubspaceCompressed(Compressed):
     """Codes and codebooks."""
 

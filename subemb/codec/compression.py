@@ -35,7 +35,7 @@ def compress(
     """Compress a token table.
 
     table: (V, D) torch tensor or numpy array of any float type, finite, at least 2 tokens; or a PretrainedModel, whose table
-        is taken and whose vocabulary then says how tokens count.
+        is taken and whose vocabulary then says how tokens count. ``subemb.compress`` also takes a model's name.
     weights: None, (V,) non-negative numbers, or a name; the weighted error is then what is minimised. A table alone allows
         ``none`` (its default) and ``zipf``; a model also ``vocabulary`` (its default). Weights below 1e-9 of their mean are
         raised to that.

@@ -57,7 +57,7 @@ def attach(model, compressed: Compressed, input: bool = True, output: bool = Tru
     """The same model with a compressed table; the given model is not changed and shares every other weight with it.
 
     model: a PretrainedModel (its network has no output head), or a network with ``get_input_embeddings`` (any transformers
-        model).
+        model). ``subemb.attach`` also takes a model's name.
     input: replace the input table, wherever the network uses it (encoder and decoder of T5).
     output: replace an output head that is tied to the table. A head with a table of its own stays dense:
         ``attachment.head`` of the new network tells.
@@ -66,6 +66,8 @@ def attach(model, compressed: Compressed, input: bool = True, output: bool = Tru
     ``tie_weights`` and ``resize_token_embeddings`` do not know its layers: save the result beside the original model instead.
     Raises InputError if the result does not fit the model's table.
     """
+    if not isinstance(compressed, Compressed):
+        raise InputError(f"attach puts what subemb.compress returns into a model, not {type(compressed).__name__}")
     if hasattr(model, "with_embeddings"):
         table = _input_table(model.network())
         _check_fits(compressed, table)

@@ -119,6 +119,11 @@ class CompressionSettings(Settings):
         """Whether distinct tuples are asked for, by the user or by the method."""
         return self.about.is_unique if self.unique is None else self.unique
 
+    @property
+    def in_words(self) -> str:
+        """Method and settings in one line; see :func:`settings_text`."""
+        return settings_text(self)
+
     def resolve(self, vocabulary: int, dim: int) -> "CompressionSettings":
         """The same settings with every automatic value filled in for a (V, D) table; raises InputError if they do not fit."""
         return self.about.resolve(self, vocabulary, dim)

@@ -9,6 +9,7 @@ from ..adaptation.settings import OBJECTIVES, TRAINED, AdaptationSettings
 from ..base.errors import InputError
 from ..base.plain import add_flags, declared, given_flags
 from .evaluate_inputs import add_sides, open_compared
+from .outputs import add_force, check_output
 
 if TYPE_CHECKING:
     from ..adaptation.result import Adaptation
@@ -53,6 +54,7 @@ def add(commands) -> None:
     command.add_argument(
         "--resume", type=Path, metavar="DIR", help="a folder for checkpoints: the same command goes on where it was stopped"
     )
+    add_force(command)
     command.add_argument("--quiet", action="store_true", help="no progress bar and no report")
     command.add_argument("--json", action="store_true", help="the report for programs")
     command.set_defaults(function=run)
@@ -77,11 +79,10 @@ def run(given: argparse.Namespace) -> int:
     from ..adaptation.session import check_adaptable
     from ..evaluate.data.pairs import combine
     from ..evaluate.data.read import read_pairs
-    from .compress import check_output
     from .text import ProgressLine
 
     settings = adaptation_of(given)
-    check_output(given.output)
+    check_output(given.output, given.force)
     text = read_texts(given.train_text)
     labelled = None if given.labelled is None else combine([read_pairs(path) for path in given.labelled])
     scored = None if given.scored is None else read_pairs(given.scored)

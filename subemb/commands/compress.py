@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 
 from ..base.errors import InputError
-from ..base.paths import check_can_save
 from ..base.plain import add_flags, flag_text, given_flags
 from ..codec.methods import DEFAULT_METHOD, METHODS
 from ..codec.settings import CompressionSettings
+from .outputs import add_force, check_output
 
 LARGEST_TEXT = 1 << 30  # bytes
 
@@ -75,6 +75,7 @@ def add(commands) -> None:
     command.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="where to save it; without it only the report is made"
     )
+    add_force(command)
     command.add_argument("--quiet", action="store_true", help="no progress bar and no report")
     command.add_argument("--json", action="store_true", help="the report for programs")
     command.set_defaults(function=run)
@@ -86,7 +87,7 @@ def run(given: argparse.Namespace) -> int:
 
     settings, text = settings_of(given)
     if given.output is not None:
-        check_output(given.output)
+        check_output(given.output, given.force)
     from .. import load
     from ..runs import run as run_whole
 
@@ -101,8 +102,3 @@ def run(given: argparse.Namespace) -> int:
         print(run_text(summary))
         print("not saved; give -o DIR to keep it" if given.output is None else f"saved in {given.output}")
     return 0
-
-
-def check_output(folder: Path) -> None:
-    """Raises InputError if no compressed table can be saved in ``folder``; called before the work rather than after it."""
-    check_can_save(folder, "subspace_embedding.safetensors")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..base.errors import InputError
 from .evaluate_inputs import open_saved
+from .outputs import add_force, check_file, check_replaces_nothing
 
 FORMS = ("compact", "dense", "onnx", "report")
 
@@ -29,6 +30,7 @@ def add(commands) -> None:
     command.add_argument(
         "--report", type=Path, metavar="FILE", help="one self-contained HTML page: settings, sizes, charts, scores"
     )
+    add_force(command)
     command.add_argument("--json", action="store_true", help="what was written, for programs")
     command.add_argument("--quiet", action="store_true", help="no progress bar and no report")
     command.set_defaults(function=run)
@@ -46,6 +48,10 @@ def run(given: argparse.Namespace) -> int:
         if given.compact.exists() and given.compact.resolve() == Path(given.folder).resolve():
             raise InputError(f"{given.compact} is the folder itself; give another one for the compact folder")
         check_folder(given.compact)
+        if not given.force:
+            check_replaces_nothing(given.compact)
+    for path in filter(None, (given.onnx, given.report)):
+        check_file(path, given.force)
     written: dict[str, dict] = {}
     with ProgressLine(enabled=not given.quiet) as progress:
         model = open_saved(Path(given.folder), given.original, given.revision, progress)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..base.plain import add_flags, declared, given_flags, to_flags
 from ..evaluate.entailment.head_settings import HeadSettings
+from .outputs import add_force
 
 #: Fields in the order of the help: what is changed first comes first.
 FLAGS = dict.fromkeys(("validation_share", "seed", "epochs", *declared(HeadSettings)))
@@ -38,6 +39,7 @@ def add(commands) -> None:
     command.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="where to save it (default: where the pages look for heads)"
     )
+    add_force(command)
     command.add_argument("--quiet", action="store_true", help="no progress bar and no report")
     command.add_argument("--json", action="store_true", help="the report for programs")
     command.set_defaults(function=run)
@@ -48,13 +50,13 @@ def run(given: argparse.Namespace) -> int:
     from .. import load
     from ..base.progress import part_of
     from ..evaluate.data.read import read_pairs
-    from ..evaluate.entailment.head_files import check_folder, save_head
+    from ..evaluate.entailment.head_files import check_folder, own_folder, save_head
     from ..evaluate.entailment.head_training import train_head
     from .text import ProgressLine
 
     settings = HeadSettings(**given_flags(given, HeadSettings))
-    if given.output is not None:
-        check_folder(given.output)
+    if given.output is not None or given.name is not None:  # a name of ours tells data and settings apart
+        check_folder(own_folder(given.name) if given.output is None else given.output, given.force)
     with ProgressLine(enabled=not given.quiet) as progress:
         model = load(given.model, given.revision, progress=progress)
         sets = [read_pairs(path, task="entailment", progress=part_of(progress, 0.0, 0.02)) for path in given.data]

@@ -6,7 +6,7 @@ Without labels (masked words) the result is a :class:`Scored`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -14,6 +14,8 @@ import numpy as np
 from ..base.errors import InputError
 from ..base.plain import from_plain, to_plain
 from ..base.progress import Progress, ProgressCallback, part_of
+from ..base.shown import Card, Shown
+from ..base.text import count_text, score_text
 from . import statistics
 from .data.pairs import PairSet, WordSet
 from .statistics import Interval, best_threshold, paired_bootstrap
@@ -60,15 +62,38 @@ class SideScores:
         return to_plain(self)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Scored:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Scored(Shown):
     """The scores of a model's sides."""
 
     sides: tuple[str, ...]  # names; the first is the reference
     scores: dict[str, SideScores]  # side -> its scores over everything that was measured
 
+    def described(self) -> Card:
+        """What is shown of it: the scores x 100 of every side, with their differences to the first."""
+        metrics = list(next(iter(self.scores.values())).values) if self.scores else []
+        rows = [
+            [side, *(_score_and_difference(self.scores[side], metric) for metric in metrics)]
+            for side in self.sides
+            if side in self.scores
+        ]
+        first = metrics[0] if metrics else ""
+        line = (
+            ", ".join(f"{side} {score_text(self.scores[side].values[first], minus='-')}" for side in self.scores)
+            if metrics
+            else ""
+        )
+        name = METRIC_NAMES.get(first, first)
+        return Card(
+            type(self).__name__,
+            f"{name} x 100: {line}" if line else "without scores",
+            header=["side", *(f"{METRIC_NAMES.get(metric, metric)} x 100" for metric in metrics)],
+            rows=rows,
+            note="In brackets: the difference to the first side, with its 95 % interval." if len(rows) > 1 else "",
+        )
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Report(Scored):
     """The sides of a model on one labelled set. Arrays are read-only."""
 
@@ -81,6 +106,13 @@ class Report(Scored):
     def __len__(self) -> int:
         """Pairs that were measured."""
         return len(self.pairs)
+
+    def described(self) -> Card:
+        """What is shown of it: the data, and the scores of every side."""
+        card = super().described()
+        data = f"{self.pairs.name}: {count_text(len(self))} pairs"
+        by = [("judged by", self.judged_by)] if self.judged_by else []
+        return replace(card, line=f"{data}, {card.line}", facts=[("data", data), *by])
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -103,6 +135,15 @@ class Report(Scored):
             return from_plain(cls, values)
         except (InputError, TypeError, ValueError, LookupError, AttributeError) as error:
             raise InputError(f"this is no saved {cls.KIND} report ({error}); compute it again") from error
+
+
+def _score_and_difference(scores: SideScores, metric: str) -> str:
+    """A score x 100, and how far it is from that of the first side, where that was measured."""
+    text, found = score_text(scores.values[metric]), scores.differences.get(metric)
+    if found is None:
+        return text
+    low, high = (score_text(end, signed=True) for end in (found.low, found.high))
+    return f"{text} ({score_text(found.difference, signed=True)}, {low} to {high})"
 
 
 def read_only(values: Any, kind: type) -> np.ndarray:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ..codec.compressed import Compressed, SubspaceCompressed
 
 OPSET, IR_VERSION = 17, 9  # read by onnxruntime from 1.15 on
+#: What brings the two packages, whether subemb was installed from a wheel or runs from a checkout.
+INSTALL = "pip install onnx onnxruntime"
 CHECKED = 4096  # tokens compared; all of a smaller vocabulary
 
 
@@ -43,7 +45,7 @@ def onnx_table(compressed: "Compressed", path: Path) -> OnnxCheck:
         import onnx
         import onnxruntime  # noqa: F401 - used by the check
     except ImportError as error:
-        raise InputError(f'{error.name} is not installed; run: pip install "subemb[onnx]"') from error
+        raise InputError(f"{error.name} is not installed; run: {INSTALL}") from error
     path = Path(path)
     content = _model(compressed).SerializeToString()
     onnx.checker.check_model(onnx.load_from_string(content))

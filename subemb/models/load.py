@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from .compact import CompactFolder
 
-__all__ = ["download_job", "load", "load_compact", "load_listed"]
+__all__ = ["download_job", "load", "load_compact", "load_listed", "opened"]
 
 
 def load(
@@ -53,6 +53,11 @@ def load(
     if looks_like_path or (name and name != BUNDLED_NAME and path.exists()):
         return _open_folder(path, str(name), revision)
     return load_listed(name, revision, progress, local_only)
+
+
+def opened(given):
+    """The model of a name or path, as :func:`load` opens it; anything else as it is: a PretrainedModel, a table, a network."""
+    return load(given) if isinstance(given, str | os.PathLike) else given
 
 
 def load_listed(

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError, ModelError
 from ..base.progress import ProgressCallback
+from ..base.shown import Card, card_html
 from .architectures import HEADS
 from .checkpoint import Checkpoint, TableInMemory
 from .folder import has_tokenizer, name_of, pooling_in_words
@@ -100,6 +101,21 @@ class PretrainedModel:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {self.num_tokens:,} tokens x {self.dim}, {self.source}>"
+
+    def _repr_html_(self) -> str:
+        """The card of a notebook."""
+        from ..base.text import count_text
+
+        parameters = self.parameters
+        facts = [
+            ("token table", f"{count_text(self.num_tokens)} tokens x {self.dim}, {self.dtype}"),
+            ("from", f"{self.source}, {self.revision}"),
+            *([] if parameters is None else [("parameters", count_text(parameters))]),
+            ("sentence vector", self.pooling),
+        ]
+        if self.compressed is not None:
+            facts.append(("table now", self.compressed.described().line))
+        return card_html(Card(self.name, "", facts))
 
     @classmethod
     def from_table(cls, table, tokens: Sequence[str] | None = None, name: str = "table") -> "PretrainedModel":

@@ -202,6 +202,34 @@ def test_bad_input_is_one_line_and_code_2(arguments, expected, model, tmp_path, 
     assert err.count("\n") == 1
 
 
+def test_an_older_result_is_replaced_only_by_force(model, tmp_path, capsys):
+    line = ["compress", model, "-f", "2", "-q", "30", "--quiet", "-o", str(tmp_path / "out")]
+    assert main(line) == 0
+    before = (tmp_path / "out" / "config.json").read_bytes()
+    assert main([*line, "--method", "product"]) == 2
+    assert "--force" in capsys.readouterr().err
+    assert (tmp_path / "out" / "config.json").read_bytes() == before
+    assert main([*line, "--method", "product", "--force"]) == 0
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["settings"]["method"] == "product"
+
+
+@pytest.mark.parametrize(("form", "name"), [("--compact", "again"), ("--report", "r.html"), ("--onnx", "t.onnx")])
+def test_export_replaces_nothing_unasked(saved, form, name, tmp_path, capsys):
+    place = tmp_path / name
+    if form == "--compact":
+        assert main(["export", str(saved), form, str(place), "--quiet"]) == 0
+    else:
+        write(place, b"mine")
+    assert main(["export", str(saved), form, str(place), "--quiet"]) == 2
+    assert "--force" in capsys.readouterr().err
+    assert form == "--compact" or place.read_bytes() == b"mine"
+
+
+def test_adapt_replaces_nothing_unasked(saved, capsys):
+    assert main(["adapt", str(saved), "--no-text", "--steps", "1", "-o", str(saved), "--quiet"]) == 2
+    assert "--force" in capsys.readouterr().err
+
+
 def test_unexpected_disk_trouble_is_no_traceback(model, monkeypatch, tmp_path, capsys):
     from subemb.codec.compressed import Compressed
 

@@ -51,7 +51,9 @@ def test_a_head_is_trained_saved_and_reported(encoder, data, tmp_path, capsys):
     head = load_head(output, encoder)
     assert engine_for(encoder, head).probabilities(["the cat sits"], ["a cat sits"]).shape == (1, 3)
 
-    assert main(arguments) == 0
+    assert main(arguments) == 2
+    assert "--force" in capsys.readouterr().err
+    assert main([*arguments, "--force"]) == 0
     out, err = capsys.readouterr()
     assert f"{report['accuracy'][0]['report_accuracy'] * 100:.1f} %" in out
     assert "ünïcode pairs.tsv" in out

@@ -187,6 +187,22 @@ def test_it_is_adapted_saved_and_opened_again(tmp_path):
         subemb.adapt(model, compressed, None, steps=1, objective="masked")
 
 
+def test_a_models_name_stands_for_the_model(tmp_path, monkeypatch):
+    make_model2vec(tmp_path / "mine")
+    monkeypatch.setenv("SUBEMB_MODELS", str(tmp_path))
+    model, named = subemb.load("mine"), subemb.compress("mine", subspaces=3, codebook_size=4)
+    assert torch.equal(named.codes, subemb.compress(model, subspaces=3, codebook_size=4).codes)
+    error = subemb.analysis.reconstruction_error(model.table, named).relative
+    assert subemb.analysis.reconstruction_error("mine", named).relative == error
+    assert subemb.analysis.reconstruction_error(tmp_path / "mine", named).relative == error
+    assert torch.equal(subemb.attach("mine", named).table, named.reconstruct())
+    assert subemb.adapt("mine", named, None, steps=1, sample=20, reassign=False).compressed is not named
+    with pytest.raises(ModelError):
+        subemb.compress("not there")
+    with pytest.raises(InputError, match="not NoneType"):
+        subemb.attach("mine", None)
+
+
 def test_it_says_that_it_has_no_heads(tmp_path):
     model = subemb.load(make_model2vec(tmp_path / "m"))
     assert not model.has_head("masked")

@@ -18,7 +18,7 @@ INT4_STEPS = 15
 INT4_GROUP = 32  # axes that share one minimum and one step
 
 
-@dataclass
+@dataclass(repr=False)
 class Int8Compressed(BaselineCompressed):
     """Row t is ``row_scale[t] * values[t]`` (symmetric rounding, one scale a row)."""
 
@@ -81,7 +81,7 @@ class Int8(Method):
         return 10.0 * vocabulary * dim
 
 
-@dataclass
+@dataclass(repr=False)
 class Int4Compressed(BaselineCompressed):
     """Groups of 32 axes (the last may be shorter): ``minimum[t, g] + step[t, g] * value``, values from 0 to 15.
 

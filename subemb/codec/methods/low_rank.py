@@ -15,7 +15,7 @@ from .base import Method, MethodSettings, TensorForm
 torch = lazy_module("torch")
 
 
-@dataclass
+@dataclass(repr=False)
 class LowRankCompressed(BaselineCompressed):
     """Row t is ``coefficients[t] @ components + mean``."""
 

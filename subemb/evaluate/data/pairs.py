@@ -9,6 +9,7 @@ import numpy as np
 
 from ...base.errors import InputError
 from ...base.plain import is_whole
+from ...base.shown import Brief
 
 LABELS = ("entailment", "neutral", "contradiction")
 TWO_WAY_LABELS = ("entailment", "not_entailment")
@@ -94,8 +95,8 @@ class Skipped:
     lines: tuple[int, ...] = ()  # the first few of their line numbers, from 1
 
 
-@dataclass(frozen=True, eq=False)
-class PairSet:
+@dataclass(frozen=True, eq=False, repr=False)
+class PairSet(Brief):
     """n labelled pairs of sentences. Sets with equal content and name are equal. Raises InputError if the parts do not fit together."""
 
     name: str  # the file's, or what a page calls it
@@ -240,8 +241,8 @@ def _joined(names: list[str]) -> str:
     return ", ".join(names) if len(names) <= 3 else f"{names[0]} and {len(names) - 1} more files"
 
 
-@dataclass(frozen=True, eq=False)
-class WordSet:
+@dataclass(frozen=True, eq=False, repr=False)
+class WordSet(Brief):
     """n pairs of words with human scores."""
 
     name: str

@@ -48,7 +48,7 @@ def save_head(head: "EntailmentHead", folder: str | os.PathLike | None = None) -
     from safetensors.torch import save as bytes_from_tensors
 
     own = folder is None
-    folder = HEADS.folder / _file_name(head.name) if own else Path(folder)
+    folder = own_folder(head.name) if own else Path(folder)
     check_folder(folder)
     tensors = {name: tensor.detach().contiguous() for name, tensor in head.state_dict().items()}
     tensors |= {name: tensors[name].to(torch.float16) for name in HALVES}
@@ -78,9 +78,17 @@ def save_head(head: "EntailmentHead", folder: str | os.PathLike | None = None) -
     return folder
 
 
-def check_folder(folder: Path) -> None:
-    """Raise InputError if a head cannot be saved there; called before the training, so that no training is lost."""
-    check_can_save(folder, TENSORS_FILE, "the head")
+def own_folder(name: str) -> Path:
+    """Where a head of this name is kept among the user's."""
+    return HEADS.folder / _file_name(name)
+
+
+def check_folder(folder: Path, force: bool = True) -> None:
+    """Raise InputError if a head cannot be saved there; called before the training, so that no training is lost.
+
+    force: an older head there may be replaced.
+    """
+    check_can_save(folder, TENSORS_FILE, "the head", force)
 
 
 def load_head(place: str | os.PathLike, model: "PretrainedModel | None" = None) -> "EntailmentHead":

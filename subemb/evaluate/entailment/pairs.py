@@ -147,7 +147,7 @@ class Flip:
         return "lost" if self.before == self.gold else "won" if self.after == self.gold else "changed"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class EntailmentReport(Report):
     """The sides of a model on pairs of premise and hypothesis. Made by :func:`evaluate_entailment`."""
 

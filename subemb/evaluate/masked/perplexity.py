@@ -47,7 +47,7 @@ class SentenceScore:
         return self.sums[side] / self.masked if self.masked else float("nan")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class PseudoPerplexity(Scored):
     """The sides on a text: MEAN and PERPLEXITY. Differences are of MEAN, by a 95 % paired bootstrap over sentences."""
 

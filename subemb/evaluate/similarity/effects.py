@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...base.plain import Settings, setting
+from ...base.shown import Brief
 
 
 def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -31,8 +32,8 @@ class AttributionSettings(Settings):
     exact_swaps: int = setting(256, least=0)  # blocks are done exactly if that takes at most this many encodings
 
 
-@dataclass(frozen=True)
-class SentenceEffects:
+@dataclass(frozen=True, repr=False)
+class SentenceEffects(Brief):
     """Effects of one of the two sentences, with n positions and b blocks. All effects are differences of cosines."""
 
     ids: np.ndarray  # (n,) token ids
@@ -57,8 +58,8 @@ class Integral:
         return self.total - self.change
 
 
-@dataclass(frozen=True)
-class Attribution:
+@dataclass(frozen=True, repr=False)
+class Attribution(Brief):
     """What moved the cosine of a pair of sentences. Effects that are not exact come from integrated gradients: see ``integral``."""
 
     before: float  # the original cosine

@@ -37,7 +37,7 @@ _SECONDS_A_SENTENCE, _SECONDS_A_BILLION = 0.0005, 0.025
 _BYTES_A_TOKEN, _FRAME_TOKENS = 4.0, 2  # bytes of UTF-8 (longer characters make more tokens); special tokens of a sentence
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class SimilarityReport(Report):
     """The sides of a model on pairs of sentences, by cosine. Made by :func:`evaluate_pairs`."""
 

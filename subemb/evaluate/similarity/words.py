@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ONE_PIECE, SEVERAL_PIECES = "both words are one piece", "a word of several pieces"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class WordReport(Report):
     """The scores of every side's table on a list of word pairs, of which m are measured. Made by :func:`evaluate_words`."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ....adaptation.result import Adaptation
 from ....base.text import escape_markdown, size_text
 from ....codec.methods import METHODS
+from ....export.onnx_file import INSTALL
 from ....runs import Run
 from ....tasks.exports import COMPACT, DENSE, ONNX, Export
 
@@ -160,7 +161,7 @@ class OnnxTable(Offer):
         if missing:
             return (
                 f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed on this server. Install with "
-                '`pip install "subemb[onnx]"`, then start the app again.'
+                f"`{INSTALL}`, then start the app again."
             )
         return None
 

@@ -1,0 +1,33 @@
+"""Where commands write: never over what is there, unless ``--force`` says so."""
+
+import argparse
+from pathlib import Path
+
+from ..base.errors import InputError
+from ..base.paths import check_can_save
+
+_RESULT_FILE = "subspace_embedding.safetensors"
+
+
+def add_force(command: argparse.ArgumentParser) -> None:
+    """Declare ``--force``."""
+    command.add_argument("--force", action="store_true", help="replace an older result that lies where this one is to go")
+
+
+def check_output(folder: Path, force: bool) -> None:
+    """Raises InputError if no compressed table can be saved in ``folder``; called before the work rather than after it."""
+    check_can_save(folder, _RESULT_FILE, force=force)
+
+
+def check_replaces_nothing(folder: Path) -> None:
+    """Raises InputError if a folder holds a compressed table already."""
+    if (folder / _RESULT_FILE).exists():
+        raise InputError(f"{folder} holds an older result; add --force to replace it, or give another folder")
+
+
+def check_file(path: Path, force: bool) -> None:
+    """Raises InputError for a file that is there already, and for a folder."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the name of a file")
+    if path.exists() and not force:
+        raise InputError(f"{path} is there already; add --force to replace it, or give another name")
