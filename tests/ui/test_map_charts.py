@@ -4,6 +4,7 @@ import json
 import re
 
 import numpy as np
+import plotly.graph_objects as go
 import plotly.io
 import pytest
 import torch
@@ -73,7 +74,11 @@ def draw(made, side=ORIGINAL, ids=None, colour=KIND, **options):
     points, other = plane(len(ids), 1), plane(len(ids), 2)
     if side == RECONSTRUCTED:
         points, other = other, points
-    return map_figure(side, facts.drawn(ids, vocabulary.kinds), points, other, colouring, AXES, **options)
+    figure = map_figure(side, facts.drawn(ids, vocabulary.kinds), points, other, colouring, AXES, **options)
+    go.Figure(figure.to_dict())  # plotly takes every list that was put in unchecked
+    for trace, sent in zip(figure.data, figure.to_dict()["data"], strict=True):
+        trace.update({name: sent[name] for name in ("customdata", "text", "hovertext") if name in sent})
+    return figure
 
 
 def token_points(figure) -> dict[int, tuple[float, float]]:
@@ -314,7 +319,7 @@ def test_many_codes_go_into_one_column():
     facts = token_facts(table, compress(table, "product", subspaces=12, codebook_size=3), vocabulary)
     rows = token_table([4], facts, vocabulary)
     assert rows["codes"][0] == " ".join(str(int(code)) for code in facts.codes[4])
-    assert facts.details(np.array([4]))[0].split("<br>")[0].endswith(" …")
+    assert facts.details[4].split("<br>")[0].endswith(" …")
 
 
 def test_a_part_of_a_layout_keeps_its_tokens_places():

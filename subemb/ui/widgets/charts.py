@@ -1,5 +1,7 @@
 """Charts of the pages. Each function returns a plotly figure; :func:`show` draws it with its text alternative and its table."""
 
+from collections.abc import Callable, Hashable
+
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
@@ -8,7 +10,8 @@ from ...export.charts import NEUTRAL, PALETTE, error_chart
 from ..shell.text import counted
 
 __all__ = [
-    "COMPRESSED", "NEUTRAL", "ORIGINAL", "PALETTE", "SEQUENTIAL", "chart_places", "download_csv", "error_curve", "layout", "show"
+    "COMPRESSED", "NEUTRAL", "ORIGINAL", "PALETTE", "SEQUENTIAL", "LongFigure", "chart_places", "download_csv", "error_curve",
+    "kept_chart", "kept_table", "layout", "show",
 ]  # fmt: skip
 ORIGINAL, COMPRESSED = PALETTE[0], PALETTE[1]
 SEQUENTIAL = "Viridis"
@@ -31,23 +34,70 @@ def layout(figure: go.Figure, title: str, x: str, y: str, height: int = 360, **m
 
 
 def show(
-    figure: go.Figure,
+    figure: go.Figure | Callable[[], go.Figure],
     alt: str,
     table: pd.DataFrame,
     key: str,
     file_name: str | None = None,
-    **options,
-):
+    content: Hashable | None = None,
+) -> None:
     """Draw a chart with its text alternative, and the table behind it to read or to download.
 
-    Returns what st.plotly_chart returns (the selection, if ``on_select`` is among the options).
+    figure: or a function that makes it, called only where nobody has seen it yet. content: what figure and table follow from, besides
+    ``alt`` and ``key``, such as the key of the run and the settings of the view. With it both are built once for all visitors, which is
+    most of the work of a page with charts; without it they are built each time.
     """
-    config = {"displaylogo": False, "scrollZoom": False}
-    event = st.plotly_chart(figure, key=key, alt=alt, config=config, **options)
+    make = figure if callable(figure) else lambda: figure
+    if content is None:
+        _chart(make, key, alt)
+    else:
+        kept_chart(content, key, alt, make)
     with st.expander(f"Table behind this chart ({counted(len(table), 'row')})"):
-        st.dataframe(table, hide_index=True, height=min(320, 38 + 35 * max(1, len(table))), key=f"{key}_table", alt=alt)
+        if content is None:
+            _table(table, key, alt)
+        else:
+            kept_table(content, key, alt, table)
         download_csv(table, file_name or f"{key}.csv", key=f"{key}_download")
-    return event
+
+
+@st.cache_resource(max_entries=300, show_spinner=False)
+def kept_chart(content: Hashable, key: str, alt: str, _make: Callable[[], go.Figure]) -> None:
+    """A chart, made when it is drawn first; then Streamlit repeats the message that it sent (its caches keep elements too)."""
+    _chart(_make, key, alt)
+
+
+@st.cache_resource(max_entries=300, show_spinner=False)
+def kept_table(content: Hashable, key: str, alt: str, _table_behind: pd.DataFrame) -> None:
+    """The table behind a chart, made ready for the browser once."""
+    _table(_table_behind, key, alt)
+
+
+def _chart(make: Callable[[], go.Figure], key: str, alt: str) -> None:
+    st.plotly_chart(make(), key=key, alt=alt, config={"displaylogo": False, "scrollZoom": False})
+
+
+def _table(table: pd.DataFrame, key: str, alt: str) -> None:
+    st.dataframe(table, hide_index=True, height=min(320, 38 + 35 * max(1, len(table))), key=f"{key}_table", alt=alt)
+
+
+class LongFigure(go.Figure):
+    """A figure with long lists. plotly checks and copies every element of a list: seconds for 30,000 tokens.
+
+    What :meth:`put_in` was given goes to the browser as it is, so it must be what plotly takes; arrays are quick and need none of this.
+    """
+
+    def put_in(self, **lists: list) -> None:
+        """Give the last trace these lists of numbers or texts, such as ``text`` and ``customdata``."""
+        if not hasattr(self, "_long"):
+            self._long = {}
+        self._long[len(self.data) - 1] = lists
+
+    def to_dict(self) -> dict:
+        """The figure as Streamlit and plotly take it."""
+        found = super().to_dict()
+        for place, lists in getattr(self, "_long", {}).items():
+            found["data"][place].update(lists)
+        return found
 
 
 def download_csv(table: pd.DataFrame, file_name: str, key: str, label: str = "Download CSV") -> None:

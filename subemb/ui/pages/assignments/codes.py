@@ -198,22 +198,24 @@ def usage_view(assignment: Assignment) -> None:
         )
     )
     show(
-        entropy_chart(table, unit),
+        lambda: entropy_chart(table, unit),
         f"Entropy of the codes of each of {len(table)} {unit}s, from {table['entropy, bits'].min():.2f} to "
         f"{table['entropy, bits'].max():.2f} bits; used equally often they would have {table['largest possible, bits'].max():.2f} bits.",
         table,
         key="entropy",
         file_name="subemb-code-usage.csv",
+        content=assignment.frame.run.key,
     )
     subspace = clamped_number(unit.capitalize(), "subspace", assignment.subspaces - 1)
     counts = counts_table(usage.counts[subspace])
     show(
-        counts_chart(counts, unit, subspace),
+        lambda: counts_chart(counts, unit, subspace),
         f"Tokens of each code of {unit} {subspace}: from {counts['tokens'].max():,} for code {counts['code'].iloc[0]} down to "
         f"{counts['tokens'].min():,} for code {counts['code'].iloc[-1]}.",
         counts,
         key="counts",
         file_name=f"subemb-codes-of-{unit}-{subspace}.csv",
+        content=(assignment.frame.run.key, subspace),
     )
 
 

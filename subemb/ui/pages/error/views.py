@@ -132,20 +132,16 @@ def error_distribution(measured: Measured) -> None:
     beyond = int((values > top).sum())
     table = charts.histogram(values, "error", limits=(0.0, top if top > 0 else 1.0))
     median = float(np.median(values))
-    figure = charts.distribution_chart(
-        table,
-        "Error of every token",
-        "relative squared error of a token",
-        {"mean": measured.error.relative, "median": median},
-    )
+    marks = {"mean": measured.error.relative, "median": median}
     show(
-        figure,
+        lambda: charts.distribution_chart(table, "Error of every token", "relative squared error of a token", marks),
         f"Distribution of the relative squared error over {count_text(len(values))} tokens: mean "
         f"{small_text(measured.error.relative)}, median {small_text(median)}, from {small_text(values.min())} to "
         f"{small_text(values.max())}.",
         table,
         key="error_distribution",
         file_name="subemb-error-distribution.csv",
+        content=measured.key,
     )
     if beyond:
         st.caption(f"The last bar holds the {count_text(beyond)} tokens beyond {small_text(top)} as well.")
@@ -157,12 +153,13 @@ def cosine_distribution(measured: Measured) -> None:
     table = charts.histogram(values, "cosine", limits=(min(0.0, float(values.min())), 1.0))
     marks = {"mean": measured.error.mean_cosine, "lowest 5 %": measured.error.cosine_quantiles[0.05]}
     show(
-        charts.distribution_chart(table, "Cosine of original and compressed", "cosine (1: same direction)", marks),
+        lambda: charts.distribution_chart(table, "Cosine of original and compressed", "cosine (1: same direction)", marks),
         f"Distribution of the cosine over {count_text(len(values))} tokens: mean {marks['mean']:.3f}, 5 % of the tokens at most "
         f"{marks['lowest 5 %']:.3f}, from {values.min():.3f} to {values.max():.3f}.",
         table,
         key="cosine_distribution",
         file_name="subemb-cosine-distribution.csv",
+        content=measured.key,
     )
 
 
@@ -172,12 +169,13 @@ def norms_view(measured: Measured) -> None:
     middle = (table["norm from"] + table["norm to"]) / 2
     means = {name: float((middle * table[name]).sum() / table[name].sum()) for name in ("original", "compressed")}
     show(
-        charts.norms_chart(table),
+        lambda: charts.norms_chart(table),
         f"Distribution of the Euclidean norm of the vectors: about {means['original']:.2f} on average in the original table and "
         f"{means['compressed']:.2f} after compression.",
         table,
         key="norms",
         file_name="subemb-norms.csv",
+        content=measured.key,
     )
 
 
@@ -194,12 +192,13 @@ def subspaces_view(measured: Measured) -> None:
         title, axis = "Error along the axes", f"run of about {round(frame.model.dim / len(widths))} axes"
     table = charts.subspace_table(errors, widths)
     show(
-        charts.subspace_chart(table, measured.error.relative, title, axis),
+        lambda: charts.subspace_chart(table, measured.error.relative, title, axis),
         f"Relative squared error of each of {len(table)} subspaces or runs of axes, from {table['error'].min():.3f} to "
         f"{table['error'].max():.3f}; the whole table has {measured.error.relative:.3f}.",
         table,
         key="subspace_errors",
         file_name="subemb-error-by-subspace.csv",
+        content=measured.key,
     )
     if not len(measured.error.per_subspace):
         st.caption(f"{METHODS[frame.run.settings.method].title} has no subspaces, so equal runs of axes are shown.")
@@ -231,12 +230,13 @@ def kinds_view(measured: Measured) -> None:
     worst = shown.loc[shown["mean"].idxmax()]
     best = shown.loc[shown["mean"].idxmin()]
     show(
-        charts.group_chart(shown, f"Error by {grouping} of token, with the number of tokens", measured.error.relative),
+        lambda: charts.group_chart(shown, f"Error by {grouping} of token, with the number of tokens", measured.error.relative),
         f"Relative squared error of {len(shown)} groups of tokens: lowest mean {best['mean']:.3f} for {best['group']}, highest "
         f"{worst['mean']:.3f} for {worst['group']}; all tokens have {measured.error.relative:.3f}.",
         table,
         key=f"groups_{grouping}",
         file_name=f"subemb-error-by-{grouping}.csv",
+        content=measured.key,
     )
     st.caption(
         "Script: that of most letters of a token; tokens without letters are Common."
@@ -267,31 +267,37 @@ def ids_view(measured: Measured) -> None:
         "Order tokens by", choices, default="token id", required=True, key="order", bind="query-params", persist_state="session"
     )
     logarithmic = right.toggle("Logarithmic axis", key="log", bind="query-params", persist_state="session")
-    order, left_out = None, 0
-    if order_name != "token id":
-        known = np.flatnonzero(np.isfinite(vocabulary.scores))
-        order = known[np.argsort(-vocabulary.scores[known], kind="stable")]
-        left_out = len(measured) - len(order)
-    table = charts.order_table(measured.error.per_token, measured.error.cosine, order, logarithmic=logarithmic)
-    axis = "token id" if order is None else "rank, most frequent first"
+    by_id = order_name == "token id"
+    table = ordered(measured.key, by_id, logarithmic, measured.error, vocabulary)
+    left_out = len(measured) - int(table["tokens"].sum())
+    axis = "token id" if by_id else "rank, most frequent first"
     show(
-        charts.order_chart(table, f"Error by {axis}", axis + (" + 1 (logarithmic)" if logarithmic else ""), logarithmic),
+        lambda: charts.order_chart(
+            table, f"Error by {axis}", axis + (" + 1 (logarithmic)" if logarithmic else ""), logarithmic
+        ),
         f"Relative squared error in {len(table)} runs of tokens ordered by {order_name}: median {table['median'].iloc[0]:.3f} in the "
         f"first run and {table['median'].iloc[-1]:.3f} in the last.",
         table,
         key="order_chart",
         file_name="subemb-error-by-id.csv",
+        content=(measured.key, by_id, logarithmic),
     )
     st.caption(
         f"{count_text(int(table['tokens'].sum()))} tokens in {len(table)} runs of {count_text(int(table['tokens'].min()))} to "
         f"{count_text(int(table['tokens'].max()))}."
         + (f" {count_text(left_out)} tokens without a score are left out." if left_out else "")
-        + (
-            " Many vocabularies are in order of frequency, most frequent first, after the special tokens."
-            if order is None
-            else ""
-        )
+        + (" Many vocabularies are in order of frequency, most frequent first, after the special tokens." if by_id else "")
     )
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def ordered(key: str, by_id: bool, logarithmic: bool, _error, _vocabulary) -> pd.DataFrame:
+    """Error along the vocabulary of a run; tokens without a score are left out of the order by score."""
+    order = None
+    if not by_id:
+        known = np.flatnonzero(np.isfinite(_vocabulary.scores))
+        order = known[np.argsort(-_vocabulary.scores[known], kind="stable")]
+    return charts.order_table(_error.per_token, _error.cosine, order, logarithmic=logarithmic)
 
 
 # Best and worst

@@ -54,7 +54,7 @@ def finished_curve(run: Run) -> None:
     if not run.history:
         st.caption("This method needs no iterations, so there is no curve.")
         return
-    figure, table = error_curve(run.history)
+    figure, table = _curve(run.key, run.history)
     show(
         figure,
         f"Relative squared error after each of {len(table)} steps, from {table['whole table'].iloc[0]:.3f} to "
@@ -62,7 +62,13 @@ def finished_curve(run: Run) -> None:
         table,
         key="curve",
         file_name=f"subemb-error-{run.settings.method}.csv",
+        content=run.key,
     )
+
+
+@st.cache_resource(max_entries=40, show_spinner=False)
+def _curve(key: str, _history: list[dict]):
+    return error_curve(_history)
 
 
 def runs_of_this_visit(frame: Frame) -> None:

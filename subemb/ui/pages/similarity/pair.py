@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from ....base.store import content_key
 from ....base.text import count_text, escape_html, escape_markdown
 from ....evaluate.similarity.effects import Attribution, SentenceEffects
 from ....evaluate.similarity.sentences import LONGEST_SENTENCE, PairComparison, ReadSentence
@@ -277,12 +278,13 @@ def blocks_view(effects: Attribution, place: int) -> None:
     table = block_table(effects)
     strongest = int(table["effect"].abs().idxmax())
     show(
-        block_chart(effects, table),
+        lambda: block_chart(effects, table),
         f"Effect of each of {len(table)} blocks on the cosine; the strongest is {effects.kind} {strongest} with "
         f"{signed(float(table['effect'][strongest]), 4)}.",
         table,
         key=f"pair_blocks_{place}",
         file_name="subemb-block-effects.csv",
+        content=content_key(effects.kind, effects.rotated, table.to_numpy(float)),
     )
     st.caption(
         f"Exact: every token of both sentences with only that {effects.kind} replaced."

@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from ....models.vocabulary import KINDS
-from ...widgets.charts import NEUTRAL
+from ...widgets.charts import NEUTRAL, LongFigure
 from .colours import KIND_MARKS, Colouring
 from .facts import Drawn
 from .selection import ORIGINAL, positions
@@ -31,29 +31,31 @@ def map_figure(
     found: Sequence[int] = (),
     mouse: str = "lasso",
     height: int = 460,
-) -> go.Figure:
+) -> LongFigure:
     """One of the two maps.
 
     side: ``original`` or ``reconstructed``. points: (n, 2) here; other: (n, 2) the same tokens on the other map, which sets the
     common extent and, on the reconstructed map, where the lines of found tokens begin. axes: names with units.
     found: ids that get a ring, the first LABELS of them also a name. Selections are drawn in the browser, see link.py.
     """
-    figure = go.Figure()
+    figure = LongFigure()
     for name, mask, style in _layers(side, drawn, colouring):
         at = np.flatnonzero(mask)
-        ids = drawn.ids[at].tolist()
+        places = at.tolist()
         figure.add_scattergl(
             x=_rounded(points[at, 0]),
             y=_rounded(points[at, 1]),
             mode="markers",
             name=name,
-            customdata=ids,
-            text=[drawn.names[i] for i in at],
-            hovertext=[drawn.details[i] for i in at],
             hovertemplate=f"<b>%{{text}}</b><br>{name}, id %{{customdata}}<br>{drawn.label}%{{hovertext}}<extra></extra>",
             marker={**style, "color": style["color"][at] if isinstance(style["color"], np.ndarray) else style["color"]},
             selected={"marker": {"opacity": 1.0, "size": style["size"] + 3}},
             unselected={"marker": {"opacity": FAINT}},
+        )
+        figure.put_in(
+            customdata=drawn.ids[at].tolist(),
+            text=[drawn.names[i] for i in places],
+            hovertext=[drawn.details[i] for i in places],
         )
     _add_found(figure, side, drawn, points, other, found)
     low, high = _extent(points, other)

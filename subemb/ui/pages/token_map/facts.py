@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,19 +47,21 @@ class TokenFacts:
     codes: np.ndarray | None  # (V, f) ints; None for methods without codes
     names: list[str]  # escaped for plotly
 
-    def details(self, ids: np.ndarray) -> list[str]:
-        """Hover text of some tokens: codes and error. Short, because every drawn token has one."""
-        errors = [f"error {error:.3f}" for error in self.error[ids].tolist()]
+    @cached_property
+    def details(self) -> list[str]:
+        """Hover text of all V tokens: codes and error. Short, because every drawn token has one."""
+        errors = [f"error {error:.3f}" for error in self.error.tolist()]
         if self.codes is None:
             return errors
         more = " …" if self.codes.shape[1] > CODES_IN_HOVER else ""
-        rows = self.codes[ids, :CODES_IN_HOVER].tolist()
+        rows = self.codes[:, :CODES_IN_HOVER].tolist()
         return [f"{' '.join(map(str, row))}{more}<br>{text}" for row, text in zip(rows, errors, strict=True)]
 
     def drawn(self, ids: np.ndarray, kinds: np.ndarray) -> Drawn:
         """Some tokens, for the maps."""
         label = "" if self.codes is None else "codes "
-        return Drawn(ids, kinds[ids], [self.names[i] for i in ids.tolist()], self.details(ids), label)
+        places = ids.tolist()
+        return Drawn(ids, kinds[ids], [self.names[i] for i in places], [self.details[i] for i in places], label)
 
 
 def token_facts(table: "torch.Tensor", compressed: Compressed, vocabulary: Vocabulary) -> TokenFacts:

@@ -1,5 +1,8 @@
 """The page Token map: two linked maps of the tokens, before and after compression, and the table of what is selected."""
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 import streamlit as st
 
@@ -12,6 +15,7 @@ from ....analysis.layout import (
     sample_tokens,
     warm_umap,
 )
+from ....base.store import content_key
 from ....base.text import count_text, escape_markdown, percent_text, seconds_text
 from ....jobs.manager import Job
 from ....jobs.task import Call
@@ -20,14 +24,15 @@ from ....tasks.layouts import arrange, estimated_seconds
 from ...shell.frame import Frame, page
 from ...shell.jobs import begin, stage_of, watch
 from ...shell.text import errors_shown, show_error
-from ...widgets.charts import download_csv
+from ...widgets.charts import LongFigure, download_csv
 from .charts import found_text, map_figure
-from .colours import CODE, colouring_of, key_html
+from .colours import CODE, Colouring, colouring_of, key_html
 from .controls import View, controls
-from .facts import TokenFacts, kept_on_the_plane, layout_of, token_facts, token_table
+from .facts import Drawn, TokenFacts, kept_on_the_plane, layout_of, token_facts, token_table
 from .link import heard_of, link_maps, message
 from .selection import NOTHING, ORIGINAL, RECONSTRUCTED, Selection, after, sentence, within
 
+MAPS_KEPT = 16  # for all visitors; one of 120,000 tokens has 8 MB
 ROWS_SHOWN = 2_000  # of a table; the download has all
 SELECTED = "map_selection"  # session state: the Selection
 #: Map -> key of the container that holds its chart.
@@ -238,43 +243,73 @@ def search_note(view: View, layout: Layout) -> None:
 
 
 def maps(frame: Frame, view: View, facts: TokenFacts, layout: Layout) -> None:
-    """The key to the colours, and both maps side by side."""
-    drawn = facts.drawn(layout.ids, frame.vocabulary.kinds)
-    book = frame.compressed.codebooks[view.subspace].numpy() if view.colour == CODE else None
-    colouring = colouring_of(view.colour, facts, layout.ids, view.subspace, view.code, book)
-    st.html(key_html(view.colour, colouring, drawn, book))
-    axes = axis_names(layout)
+    """The key to the colours, and both maps side by side: thousands of tokens each, so they are made once for all visitors."""
+    content = content_key(
+        frame.run.key, layout.method, str(view.umap), layout.ids, view.colour, view.subspace, view.code, view.found
+    )
+    drawing = Drawing(frame, view, facts, layout)
+    _kept_key(content, drawing)
     pca = layout.method == "pca"
     titles = {
         ORIGINAL: ("Original", "where tokens lie on its two main axes" if pca else "who is near whom, by UMAP"),
         RECONSTRUCTED: ("Reconstructed", "the same tokens, " + ("same axes" if pca else "same coordinates")),
     }
-    points = {ORIGINAL: layout.original, RECONSTRUCTED: layout.reconstructed}
     for column, side in zip(st.columns(2, gap="small"), BOXES, strict=True):
-        opposite = RECONSTRUCTED if side == ORIGINAL else ORIGINAL
-        figure = map_figure(
-            side,
-            drawn,
-            points[side],
-            points[opposite],
-            colouring,
-            axes,
-            view.found,
-        )
         with column, st.container(key=BOXES[side], gap="xsmall"):
             st.markdown(f"**{titles[side][0]}**: {titles[side][1]}")
-            st.plotly_chart(
-                figure,
-                key=f"{BOXES[side]}_chart",
-                alt=f"{titles[side][0]} map: {len(layout.ids):,} tokens, {titles[side][1]}, coloured by {colouring.title}. "
-                "Selected tokens are listed in the table below.",
-                config={
-                    "displaylogo": False,
-                    "displayModeBar": True,
-                    "doubleClick": "reset+autosize",
-                    "modeBarButtons": TOOLS,
-                },
-            )
+            _kept_map(content, side, f"{titles[side][0]} map: {len(layout.ids):,} tokens, {titles[side][1]}", drawing)
+
+
+@dataclass
+class Drawing:
+    """What the maps and their key are made of; nothing is computed before it is asked for."""
+
+    frame: Frame
+    view: View
+    facts: TokenFacts
+    layout: Layout
+
+    @cached_property
+    def book(self) -> np.ndarray | None:
+        """The codebook (Q, d) whose codes are coloured."""
+        return self.frame.compressed.codebooks[self.view.subspace].numpy() if self.view.colour == CODE else None
+
+    @cached_property
+    def drawn(self) -> Drawn:
+        return self.facts.drawn(self.layout.ids, self.frame.vocabulary.kinds)
+
+    @cached_property
+    def colouring(self) -> Colouring:
+        """Raises InputError for a code that does not exist."""
+        view = self.view
+        return colouring_of(view.colour, self.facts, self.layout.ids, view.subspace, view.code, self.book)
+
+    def figure(self, side: str) -> LongFigure:
+        """One of the two maps."""
+        points = {ORIGINAL: self.layout.original, RECONSTRUCTED: self.layout.reconstructed}
+        opposite = RECONSTRUCTED if side == ORIGINAL else ORIGINAL
+        axes = axis_names(self.layout)
+        return map_figure(side, self.drawn, points[side], points[opposite], self.colouring, axes, self.view.found)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _kept_key(content: str, _drawing: Drawing) -> None:
+    st.html(key_html(_drawing.view.colour, _drawing.colouring, _drawing.drawn, _drawing.book))
+
+
+@st.cache_resource(max_entries=MAPS_KEPT, show_spinner=False)
+def _kept_map(content: str, side: str, what: str, _drawing: Drawing) -> None:
+    st.plotly_chart(
+        _drawing.figure(side),
+        key=f"{BOXES[side]}_chart",
+        alt=f"{what}, coloured by {_drawing.colouring.title}. Selected tokens are listed in the table below.",
+        config={
+            "displaylogo": False,
+            "displayModeBar": True,
+            "doubleClick": "reset+autosize",
+            "modeBarButtons": TOOLS,
+        },
+    )
 
 
 def axis_names(layout: Layout) -> tuple[str, str]:
