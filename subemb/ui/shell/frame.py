@@ -28,6 +28,7 @@ from .models import key_of, open_model
 from .request import EXAMPLE, Request
 from .text import errors_shown, show_error
 from .visit import Visit, submit_run, this_visit, write_url
+from .visitor import keep_in_browser
 
 
 class Frame:
@@ -115,6 +116,7 @@ def page(title: str, lead: str | None = None) -> Frame:
         visit.check_link()
     with st.sidebar:
         sidebar.draw(visit)
+        keep_in_browser(visit.token)
     write_url(visit)
     # Streamlit knows a fragment by its place, and drops what a browser sends to a place that moved. So messages, which come and go,
     # share one container, and what follows stands where it stood.

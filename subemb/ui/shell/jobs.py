@@ -9,6 +9,7 @@ The pages that evaluate a model all do this::
 """
 
 import hashlib
+import time
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -18,15 +19,19 @@ from ...base.text import escape_markdown, seconds_text
 from ...jobs.manager import Job, manager
 from ...jobs.task import Call
 from .text import show_error
-from .visit import Visit
+from .visit import ABANDONED, Visit
 
 QUICK_SECONDS = 1.5  # a result that comes within this time is shown without a progress bar in between
 POLL_SECONDS = 0.5
 
 
 def begin(visit: Visit, call: Call) -> Job:
-    """Start the job, or join it. Raises InputError if too many are waiting."""
-    return call.submit(visit.token)
+    """Start the job, or join it. Raises InputError if too many are waiting, of this visitor or in all."""
+    visit.left.discard(call.key)
+    visit.automatic.discard(call.key)
+    job = call.submit(visit.token)
+    visit.hold(job)
+    return job
 
 
 def outcome(visit: Visit, call: Call, what: str, auto: bool = False) -> Any | None:
@@ -43,10 +48,16 @@ def outcome(visit: Visit, call: Call, what: str, auto: bool = False) -> Any | No
         if not auto:
             return None
         job = begin(visit, call)
+        visit.automatic.add(call.key)
+    if not job.is_over and call.key in visit.left:
+        st.info("This is being computed for other visitors.", icon=":material/group:")
+        _again(visit, call, "Wait for it too", ":material/group_add:")
+        return None
     if not job.is_over:
         job.wait(QUICK_SECONDS)
     if job.state == "done":
         if call.store is None:
+            visit.hold(job)
             return job.result
         found = call.kept()
         if found is None:  # computed once, but dropped from the cache since
@@ -56,7 +67,7 @@ def outcome(visit: Visit, call: Call, what: str, auto: bool = False) -> Any | No
         show_error(job.error)
         _again(visit, call, "Try again", ":material/refresh:")
     elif job.state == "cancelled":
-        st.info("Stopped.", icon=":material/stop_circle:")
+        st.info(ABANDONED if job.is_abandoned else "Stopped.", icon=":material/stop_circle:")
         _again(visit, call, "Start again", ":material/play_arrow:")
     else:
         watch(visit, call.key, progress_of(what), f"cancel_{_mark(call)}")
@@ -113,10 +124,11 @@ def _watch(visit: Visit, key: Hashable, draw, button, label, width, stop, over) 
             over(job)
         st.rerun(scope="app")
     job.watch(visit.token)
+    visit.drawn[key] = time.monotonic()
     draw(job)
     if button is not None and st.button(label, icon=":material/stop_circle:", key=button, width=width):
         if stop is None:
-            job.cancel(by=visit.token)
+            visit.leave(job)
         else:
             stop()
         st.rerun(scope="app")
@@ -137,3 +149,38 @@ def progress_of(what: str) -> Callable[[Job], None]:
             st.progress(job.fraction, text=f"{what}: {escape_markdown(stage_of(job))} · {seconds_text(job.seconds)}")
 
     return draw
+
+
+# Jobs of other pages
+
+_ELSEWHERE_SECONDS = 2.0  # between two looks at jobs that no part of the page draws
+_WHAT = {
+    "compress": "A run or comparison",
+    "layout": "A map",
+    "evaluate": "An evaluation or export",
+    "adapt": "An adaptation",
+    "download": "A download",
+}
+
+
+def jobs_elsewhere(visit: Visit) -> None:
+    """Name the jobs that this visitor began on another page, and keep them from being given up: they are watched from here."""
+    if _began_elsewhere(visit):
+        st.fragment(_elsewhere, run_every=_ELSEWHERE_SECONDS)(visit)
+
+
+def _began_elsewhere(visit: Visit) -> list[Job]:
+    mine = manager().jobs_of(visit.token)
+    running = visit.running[0] if visit.running else None
+    return [job for job in mine if job.key != running and job.key not in visit.automatic and job.key not in visit.left]
+
+
+def _elsewhere(visit: Visit) -> None:
+    now = time.monotonic()
+    for job in _began_elsewhere(visit):
+        job.watch(visit.token)
+        if now - visit.drawn.get(job.key, 0.0) > 2 * _ELSEWHERE_SECONDS:
+            what = _WHAT.get(job.lane, "Work")
+            place = job.position_in_queue
+            how = f"number {place} in the queue" if place else f"{100 * job.fraction:.0f} %, {seconds_text(job.seconds)}"
+            st.caption(f":material/hourglass: {what} of yours is under way: {how}")

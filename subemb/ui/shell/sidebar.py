@@ -11,7 +11,7 @@ from ...codec.subspaces import LARGEST_CODEBOOK, automatic_codebook_size
 from ...jobs.manager import Job
 from ...jobs.task import Call
 from ..widgets.settings import has_widget, setting_input
-from .jobs import begin, stage_of, watch
+from .jobs import begin, jobs_elsewhere, stage_of, watch
 from .models import list_again, listed_models, open_model
 from .request import Request, to_query
 from .text import counted, errors_shown, show_error
@@ -367,3 +367,4 @@ def draw(visit: Visit) -> None:
             settings_form(visit, *chosen)
     if visit.running is not None:
         watch(visit, visit.running[0], run_progress, "cancel_button", width="stretch", stop=visit.cancel)
+    jobs_elsewhere(visit)

@@ -1,6 +1,8 @@
-"""One visitor's state in Streamlit's session: what is shown, what is running, what was run."""
+"""What one tab of a visitor looks at, in Streamlit's session: what is shown, what is running, what was run."""
 
-import uuid
+import time
+from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 import streamlit as st
@@ -11,21 +13,25 @@ from ...runs import RUNS, Run, run_and_keep
 from .models import key_of
 from .request import EXAMPLE, RUN_PARAMETERS, Request, from_query, to_query
 from .text import write_parameter
+from .visitor import Visitor, closed_tab, new_token, session_id, token_in_browser, visitor_of
 
 _KEY = "subemb_visit"
 ADAPTED = "adapted"  # URL parameter: key of the adaptation that is shown as a third side
 _STOPPED = "Stopped. What was computed before is still here."
+LEFT = "Others wait for the same, so it goes on for them; you no longer wait for it."
+ABANDONED = "Nobody had watched this for a minute, so it was stopped."
+_MOST_HELD = 8  # results of jobs that a tab holds, so that they are not dropped while it shows them
+_IN_FLIGHT_SECONDS = 3.0  # for which a browser may still send the address that it had before
 
 
 @dataclass
 class Visit:
-    """What one visitor is looking at and waiting for."""
+    """What one tab is looking at and waiting for."""
 
-    token: str = field(default_factory=lambda: uuid.uuid4().hex)  # who this is, for shared jobs
+    visitor: Visitor = field(default_factory=lambda: Visitor(new_token()))  # whose tab it is
     shown: Request | None = None  # the run on the page, or None for the example
     shown_key: str | None = None  # key of that run, once it is known
     running: tuple[str, Request] | None = None  # key and request of the job this visitor waits for
-    runs: list[str] = field(default_factory=list)  # keys of every run seen in this visit, in order
     link_problem: str | None = None  # what was wrong with the link
     notice: str | None = None  # one message to show once
     failure: str | None = None  # why the last run failed
@@ -34,6 +40,24 @@ class Visit:
     reset_form: bool = False  # whether the form is to start again from the run shown
     revisions: dict[str, str | None] = field(default_factory=dict)  # downloaded model -> the revision that was asked for
     adapted: str | None = None  # key of the adaptation shown as a third side
+    left: set[Hashable] = field(
+        default_factory=set
+    )  # keys of jobs that go on for others, and for which this tab no longer waits
+    automatic: set[Hashable] = field(default_factory=set)  # keys of jobs that began without a press of a button
+    drawn: dict[Hashable, float] = field(default_factory=dict)  # key of a job -> when this tab last drew how far it is
+    written: dict[str, str] = field(default_factory=dict)  # what was last written to the URL of run and adaptation
+    written_before: tuple[dict[str, str], float] = ({}, 0.0)  # those before them, and when they were replaced
+    held: OrderedDict[Hashable, Job] = field(default_factory=OrderedDict)  # jobs whose results were shown last
+
+    @property
+    def token(self) -> str:
+        """Who this is, for shared jobs."""
+        return self.visitor.token
+
+    @property
+    def runs(self) -> list[str]:
+        """Keys of every run that this visitor has seen, in order."""
+        return self.visitor.runs
 
     @property
     def request(self) -> Request:
@@ -80,8 +104,25 @@ class Visit:
 
     def remember(self, key: str) -> None:
         """Add a run to the visit's table, once."""
-        if key not in self.runs:
-            self.runs.append(key)
+        self.visitor.remember(key)
+
+    def hold(self, job: Job) -> None:
+        """Keep a job's result from being dropped as long as it is among the last that were shown."""
+        self.held[job.key] = job
+        self.held.move_to_end(job.key)
+        while len(self.held) > _MOST_HELD:
+            self.held.popitem(last=False)
+
+    def waits_for(self, job: Job | None) -> bool:
+        """Whether a job is under way, and this tab has not left it."""
+        return job is not None and not job.is_over and job.key not in self.left
+
+    def leave(self, job: Job) -> None:
+        """Wait no longer for a job; it ends if nobody else waits for it."""
+        self.left.discard(job.key)
+        if not job.cancel(by=self.token) and not job.is_over:
+            self.left.add(job.key)
+            self.notice = LEFT
 
     def start(self, request: Request, text: str | None = None) -> None:
         """Start the job of a request, or join it, or show its result if it is there. Raises InputError if it cannot start."""
@@ -110,7 +151,7 @@ class Visit:
         if job is not None and job.state == "failed":
             self.failure = job.error
         elif job is not None and job.state == "cancelled":
-            self.notice = _STOPPED
+            self.notice = f"{ABANDONED} Press Run to begin again." if job.is_abandoned else _STOPPED
         elif RUNS.get(key) is not None:
             if request != EXAMPLE or self.shown is not None:
                 self.show(request, key)
@@ -122,10 +163,10 @@ class Visit:
     def cancel(self) -> None:
         """Stop waiting; the job ends if nobody else waits for it."""
         job = self.job()
-        if job is not None:
-            job.cancel(by=self.token)
         self.running = None
         self.notice = _STOPPED
+        if job is not None and not job.cancel(by=self.token) and not job.is_over:
+            self.notice = LEFT
 
 
 def submit_run(request: Request, settings: dict, text: str | None, watcher: str) -> Job:
@@ -134,22 +175,62 @@ def submit_run(request: Request, settings: dict, text: str | None, watcher: str)
 
 
 def this_visit() -> Visit:
-    """The state of the visitor whose script runs; on first use it is read from the URL."""
+    """The state of the tab whose script runs. On first use it is read from the URL, or taken over from the tab that was loaded again."""
     if _KEY not in st.session_state:
-        visit = Visit()
-        try:
-            visit.shown = from_query({name: st.query_params[name] for name in RUN_PARAMETERS if name in st.query_params})
-        except InputError as error:
-            visit.link_problem = str(error)
-        st.session_state[_KEY] = visit
+        st.session_state[_KEY] = _first_visit()
     visit = st.session_state[_KEY]
-    visit.adapted = st.query_params.get(ADAPTED) or visit.adapted  # a link on the page Adapt may name it during a visit
+    visit.visitor.tabs[session_id()] = visit
+    follow_url(visit)
     return visit
+
+
+def _first_visit() -> Visit:
+    visitor = visitor_of(token_in_browser() or new_token())
+    visit = Visit(visitor, written=_parameters(), adapted=st.query_params.get(ADAPTED))
+    try:
+        visit.shown = _request_in(visit.written)
+    except InputError as error:
+        visit.link_problem = str(error)
+        return visit
+    before = closed_tab(visitor, visit.shown)
+    if before is None:
+        return visit
+    before.written, before.adapted, before.reset_form = visit.written, visit.adapted, False
+    return before
+
+
+def _parameters() -> dict[str, str]:
+    return {name: st.query_params[name] for name in (*RUN_PARAMETERS, ADAPTED) if name in st.query_params}
+
+
+def _request_in(parameters: dict[str, str]) -> Request | None:
+    return from_query({name: value for name, value in parameters.items() if name in RUN_PARAMETERS})
+
+
+def follow_url(visit: Visit) -> None:
+    """Show what the URL names, if it is not what was written there: a link was followed, or the browser has gone back or forward."""
+    found = _parameters()
+    before, replaced = visit.written_before
+    if found == visit.written or (found == before and time.monotonic() - replaced < _IN_FLIGHT_SECONDS):
+        return
+    visit.link_problem, visit.failure = None, None
+    try:
+        request = _request_in(found)
+    except InputError as error:
+        visit.link_problem, request = str(error), None
+    if request != visit.shown:
+        visit.show(request)
+        visit.reset_form = True
+    visit.adapted = found.get(ADAPTED)
+    visit.written = found
 
 
 def write_url(visit: Visit) -> None:
     """Make the URL say what the page shows. Parameters of the page itself are left alone."""
     wanted = to_query(visit.shown) if visit.shown else {}
-    for name in RUN_PARAMETERS:
+    wanted |= {ADAPTED: visit.adapted} if visit.adapted else {}
+    for name in (*RUN_PARAMETERS, ADAPTED):
         write_parameter(name, wanted.get(name))
-    write_parameter(ADAPTED, visit.adapted)
+    if wanted != visit.written:
+        visit.written_before = visit.written, time.monotonic()
+        visit.written = wanted

@@ -35,7 +35,7 @@ def equal_bytes_view(measured: Measured) -> None:
     entries, job = call.kept(), call.job
     if entries is not None:
         results(measured, entries)
-    elif job is not None and not job.is_over:
+    elif frame.visit.waits_for(job):
         watch(frame.visit, call.key, progress_of("Comparing the methods"), "comparison_cancel")
     else:
         if job is not None and job.state == "failed":

@@ -123,7 +123,7 @@ def umap_view(frame: Frame, view: View) -> Layout | None:
     call = arrange.call(frame.subject, ids, view.umap)
     job = call.job
     stale = _computed(frame, base, view.umap) if len(ids) > len(base) else None
-    if job is not None and not job.is_over:
+    if frame.visit.waits_for(job):
         with st.container(border=True, key="map_progress"):
             watch(frame.visit, call.key, _progress, "map_umap_cancel")
     else:

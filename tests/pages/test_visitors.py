@@ -1,0 +1,181 @@
+"""Visitors of a page: what a tab that is loaded again finds, what Back shows, and what others see of it."""
+
+import time
+
+import pytest
+from apps import checked, metrics, open_app, own_folders, table_with, texts
+from checkpoints import SPECIAL, make_bert
+
+from subemb.codec.settings import CompressionSettings
+from subemb.jobs.manager import manager
+from subemb.runs import run_and_keep
+from subemb.ui.shell import visit as visits
+from subemb.ui.shell.request import Request
+from subemb.ui.shell.visit import submit_run
+from subemb.ui.shell.visitor import new_token
+
+HOME = "app.py"
+WORDS = [f"word{number}" for number in range(200)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def models(tmp_path_factory):
+    with own_folders(tmp_path_factory) as folder:
+        make_bert(folder / "small", [*SPECIAL, *WORDS], dim=12)
+        yield folder
+
+
+@pytest.fixture
+def browser(monkeypatch):
+    """Be in the browser of anna, ben or somebody else: ``browser("anna")``."""
+    tokens: dict[str, str] = {}
+
+    def of(name: str) -> str:
+        token = tokens.setdefault(name, new_token())
+        monkeypatch.setattr(visits, "token_in_browser", lambda: token)
+        return token
+
+    return of
+
+
+@pytest.fixture
+def busy(tmp_path):
+    """The lane of runs is busy until ``busy()`` is called."""
+    go = tmp_path / "go"
+    job = manager().submit(f"busy {tmp_path}", "jobs_functions:wait_for_file", {"path": str(go)}, lane="compress")
+    yield go.touch
+    go.touch()
+    job.wait(60)
+
+
+def product(f: int, seed: int = 0) -> Request:
+    return Request("small", None, CompressionSettings("product", subspaces=f, codebook_size=8, iterations=2, seed=seed))
+
+
+def press_run(test):
+    return checked(test.button(key="run_button").click().run())
+
+
+def finished(test, request: Request):
+    deadline = time.monotonic() + 60
+    while "Relative error" not in metrics(test) and time.monotonic() < deadline:
+        time.sleep(0.1)
+        test.run()
+    assert test.query_params["seed"] == str(request.settings.seed)
+    return checked(test)
+
+
+def buttons(test) -> set[str]:
+    return {button.key for button in test.button}
+
+
+def test_a_tab_that_is_loaded_again_finds_its_queued_run_and_the_runs_of_the_visit(browser, busy):
+    browser("anna")
+    earlier, queued = product(2, seed=11), product(3, seed=12)
+    run_and_keep("small", None, earlier.settings.to_dict())
+    test = checked(open_app(HOME, earlier))
+    test.number_input(key="form_f_product").set_value(3).run()
+    test.number_input(key="form_seed").set_value(12).run()
+    press_run(test)
+    assert "cancel_button" in buttons(test)
+    again = checked(open_app(HOME, earlier))
+    assert "cancel_button" in buttons(again), "it waits for the same run"
+    busy()
+    finished(again, queued)
+    while "run_button" not in buttons(again):
+        again.run()
+    assert again.query_params["f"] == "3"
+    table = table_with(again, "run", "error")
+    assert sorted(next(part for part in run.split() if part.startswith("f=")) for run in table["run"]) == ["f=2", "f=3"]
+
+
+def test_another_visitor_with_the_same_link_finds_neither(browser, busy):
+    browser("anna")
+    earlier = product(2, seed=21)
+    run_and_keep("small", None, earlier.settings.to_dict())
+    test = checked(open_app(HOME, earlier))
+    test.number_input(key="form_seed").set_value(22).run()
+    press_run(test)
+    browser("ben")
+    his = checked(open_app(HOME, earlier))
+    assert "cancel_button" not in buttons(his)
+    assert len(table_with(his, "run", "error")) == 1
+    assert len(manager().jobs_of(browser("anna"))) == 1
+    assert manager().jobs_of(browser("ben")) == []
+
+
+def test_a_tab_that_is_open_keeps_what_it_waits_for(browser, busy, monkeypatch):
+    browser("anna")
+    earlier = product(2, seed=31)
+    run_and_keep("small", None, earlier.settings.to_dict())
+    test = checked(open_app(HOME, earlier))
+    test.number_input(key="form_seed").set_value(32).run()
+    press_run(test)
+    monkeypatch.setattr("subemb.ui.shell.visitor.session_id", lambda: "another tab")
+    monkeypatch.setattr("subemb.ui.shell.visitor.is_open", lambda session: True)
+    second = checked(open_app(HOME, earlier))
+    assert "cancel_button" not in buttons(second), "only a tab that was closed is taken over"
+    monkeypatch.undo()
+
+
+def test_one_of_two_who_wait_for_the_same_run_only_leaves_and_is_told(browser, busy):
+    request = product(2, seed=41)
+    browser("anna")
+    hers = checked(open_app(HOME, request))
+    press_run(hers)
+    browser("ben")
+    his = checked(open_app(HOME, request))
+    press_run(his)
+    (job,) = manager().jobs_of(browser("anna"))
+    his.button(key="cancel_button").click().run()
+    assert not job.is_over
+    assert "goes on for them" in texts(his)
+    browser("anna")
+    busy()
+    finished(hers, request)
+
+
+def test_the_fourth_run_of_a_visitor_waits_for_the_others_to_be_done(browser, busy):
+    token = browser("anna")
+    test = checked(open_app(HOME, product(2, seed=51)))
+    waiting = [
+        submit_run(request, request.settings.to_dict(), None, token) for request in (product(2, seed) for seed in (52, 53))
+    ]
+    test.button(key="run_button").click().run()
+    assert any("jobs of yours are waiting" in box.value for box in test.error)
+    waiting[0].cancel(by=token)
+    press_run(test)
+    assert "cancel_button" in buttons(test)
+
+
+def test_back_shows_the_run_of_its_address_in_every_part(monkeypatch):
+    monkeypatch.setattr(visits, "_IN_FLIGHT_SECONDS", 0.0)
+    first, second = product(2, seed=61), product(4, seed=62)
+    errors = {}
+    for request in (first, second):
+        run = run_and_keep("small", None, request.settings.to_dict())
+        errors[request] = f"{run.quality['relative_error']:.3f}"
+    test = checked(open_app(HOME, first))
+    test.number_input(key="form_f_product").set_value(4).run()
+    test.number_input(key="form_seed").set_value(62).run()
+    press_run(test)
+    assert (metrics(test)["Relative error"], test.query_params["f"]) == (errors[second], "4")
+    test.query_params.update({"f": "2", "seed": "61"})  # what Back sends
+    test.run()
+    checked(test)
+    assert (metrics(test)["Relative error"], test.query_params["f"]) == (errors[first], "2")
+    assert test.number_input(key="form_f_product").value == 2
+    assert test.number_input(key="form_seed").value == 61
+
+
+def test_an_address_that_was_on_its_way_when_the_page_changed_is_no_step_back():
+    first, second = product(2, seed=71), product(4, seed=72)
+    for request in (first, second):
+        run_and_keep("small", None, request.settings.to_dict())
+    test = checked(open_app(HOME, first))
+    test.number_input(key="form_f_product").set_value(4).run()
+    test.number_input(key="form_seed").set_value(72).run()
+    press_run(test)
+    test.query_params.update({"f": "2", "seed": "71"})
+    test.run()
+    assert test.query_params["f"] == "4"
