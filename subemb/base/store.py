@@ -35,6 +35,8 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _STAGING = ".new-"  # folders that are being written begin with it
+_HELD = ".held-"  # files that say how lately an entry was held begin with it
+HELD_SECONDS = 180.0  # after so long without a word, nobody holds an entry any more
 _ABANDONED_SECONDS = 24 * 3600  # after so long, whoever wrote it is gone
 #: What reading raises for an entry that is cut off, has another form, or is gone. InputError is a ValueError.
 _UNREADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, zipfile.BadZipFile)
@@ -247,6 +249,24 @@ class Store(Generic[T]):
         with contextlib.suppress(OSError):  # another process may just have dropped it
             os.utime(self.path(key))
 
+    def hold(self, key: str) -> None:
+        """Keep an entry from being dropped for the next HELD_SECONDS, over the limits if need be: it is shown, or being worked on.
+
+        To be said again while that lasts, by whichever process.
+        """
+        with contextlib.suppress(OSError):
+            (self.folder / f"{_HELD}{self.path(key).name}").touch()
+
+    def _held(self) -> set[str]:
+        """Keys of entries that are held; files that say so of others are deleted."""
+        held = set()
+        for path in self.folder.glob(f"{_HELD}*"):
+            if abs(time.time() - _changed(path)) <= HELD_SECONDS:
+                held.add(path.name.removeprefix(_HELD))
+            else:
+                _delete(path)
+        return held
+
     def drop(self, key: str) -> None:
         """Delete an entry."""
         _delete(self.path(key))
@@ -256,12 +276,15 @@ class Store(Generic[T]):
         return (path.name for path in self._entries())
 
     def trim(self, newest: str | None = None) -> None:
-        """Drop entries over the limits, the least recently used first, and what was never finished. newest: a key that is kept in any case."""
-        total = 0
+        """Drop entries over the limits, the least recently used first, and what was never finished.
+
+        newest: a key that is kept in any case, as those are that are held.
+        """
+        total, held = 0, self._held() | {newest}
         for place, path in enumerate(sorted(self._entries(), key=lambda path: path.name != newest)):
             total += 0 if self.most_bytes is None else _bytes_of(path)
             too_much = place >= self.most or (self.most_bytes is not None and total > self.most_bytes)
-            if too_much and path.name != newest:
+            if too_much and path.name not in held:
                 _delete(path)
         for path in self.folder.glob(f"{_STAGING}*"):
             if time.time() - _changed(path) > _ABANDONED_SECONDS:

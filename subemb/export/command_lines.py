@@ -11,6 +11,8 @@ from ..codec.settings import GIVEN, CompressionSettings
 
 #: Names of texts that were not in a file: from the page's text area, and from a list in Python.
 _NO_FILES = ("pasted", "the text")
+#: What files given on a page are called, whose own names are nobody's business but that of who gave them.
+UPLOADED_TEXT, UPLOADED_PAIRS = "an uploaded text", "uploaded pairs"
 _FILE = re.compile(r".+\.[A-Za-z0-9]{1,8}")
 _SHORTENED = re.compile(r"(.+) and (\d+) more files")
 
@@ -91,6 +93,9 @@ def given_files(name: str, task: str | None = None) -> tuple[list[str], str]:
         file, what = ("my-sentences.txt", "the sentences") if task is None else ("my-pairs.csv", "the labelled pairs")
         note = f"{file} is no file that there was: {what} were not read from one. They are not in this report"
         return [file], f"{note}; put them into a file of that name" + (", one sentence a line." if task is None else ".")
+    if name in (UPLOADED_TEXT, UPLOADED_PAIRS):
+        file = "my-sentences.txt" if task is None else "my-pairs.csv"
+        return [file], f"{file} stands for what was uploaded: its name is not part of this report."
     if name == DEMO_NAME:
         # The page offers the sentences of the entailment pairs as a text.
         file = f"assets/{DEMO_FILES.get(task or 'entailment', DEMO_FILES['similarity'])}"

@@ -36,6 +36,9 @@ GRACE_SECONDS = 2.0  # how long a function may take to notice a cancel before it
 LONG_GRACE_SECONDS = {"adapt": 60.0}  # lane -> longer: a step or a score is finished first, and what was learned is saved
 WORKERS = {"download": 3}  # lane -> worker processes, where one slow job must not hold up the others; elsewhere one
 LIMIT_SECONDS = {"download": 1800.0}  # lane -> how long a job may run in all
+GOES_ON_UNTIL_VALUES = (
+    "adapt",
+)  # lanes whose jobs save what there is when stopped: unwatched, they go on until there is something
 WATCHING_SECONDS = 60.0  # after so long without a word from a visitor, nobody watches for them
 LEFT_SECONDS = 5.0  # of two jobs that wait for one visitor, the one not watched for so long gives way to a new one
 SWEEP_SECONDS = 5.0  # between two looks for jobs that nobody watches, or that take too long
@@ -170,13 +173,16 @@ class Job:
         with self._manager.lock:
             self._watchers.pop(token, None)
 
-    def cancel(self, by: Hashable | None = None) -> bool:
-        """Ask to stop; True if the job is now cancelled, False if others still watch it or it was over already."""
+    def cancel(self, by: Hashable | None = None, onlookers_count: bool = True) -> bool:
+        """Ask to stop; True if the job is now cancelled, False if others still watch it or it was over already.
+
+        onlookers_count: whether those count who watch it without having asked for it.
+        """
         with self._manager.lock:
             if by is not None:
                 self.unwatch(by)
                 self._askers.discard(by)
-                if self.watchers:
+                if self.watchers if onlookers_count else self.watchers & self._askers:
                     return False
             return self._manager.cancel(self)
 
@@ -329,7 +335,8 @@ class JobManager:
             for lane in self._lanes.values():
                 limit = self._limit_seconds.get(lane.name)
                 for job in lane.open_jobs():
-                    if job.is_unwatched:
+                    has_begun = lane.name not in GOES_ON_UNTIL_VALUES or job.state == "queued" or job.history
+                    if job.is_unwatched and has_begun:
                         job.is_abandoned = True
                         self.cancel(job)
                     elif limit is not None and job.began is not None and self.clock() - job.began > limit:

@@ -51,6 +51,12 @@ class Call:
             self.forget()
         return manager().submit(self.key, self.function, self.arguments, lane=self.lane, watcher=watcher)
 
+    def check_room(self, watcher: Hashable) -> None:
+        """Raises InputError if :meth:`submit` would, so that nothing is written for a job that cannot begin."""
+        job = self.job
+        if job is None or job.is_over:
+            manager().check_room(self.lane, watcher)
+
     def forget(self) -> None:
         """Drop a job that is over, so that it can run again."""
         manager().forget(self.key)

@@ -1,15 +1,25 @@
 """Adaptations as jobs: a page begins them, the lane ``adapt`` runs and resumes them; see :mod:`subemb.adaptation.library`."""
 
 import dataclasses
+import time
 from typing import TYPE_CHECKING
 
-from ..adaptation.library import ADAPTATIONS, MODEL_FOLDER, folder_of, inputs_of, known_adaptation, write_facts
+from ..adaptation.library import (
+    ADAPTATIONS,
+    MODEL_FOLDER,
+    folder_of,
+    inputs_of,
+    known_adaptation,
+    own,
+    secret,
+    write_facts,
+)
 from ..adaptation.result import Adaptation
 from ..adaptation.settings import AdaptationSettings
 from ..base.errors import Cancelled, InputError
 from ..base.progress import Progress, ProgressCallback, part_of
 from ..jobs.task import task
-from ..runs import compressed_of
+from ..runs import RUNS, compressed_of
 from .sides import Subject, open_sides
 
 if TYPE_CHECKING:
@@ -18,18 +28,25 @@ if TYPE_CHECKING:
     from ..evaluate.data.pairs import PairSet
 
 
+_HOLDING_SECONDS = 30.0  # between two words that an adaptation under way is not to be dropped
+
+
 def begin_adaptation(
     subject: Subject,
     settings: AdaptationSettings,
     text: "Text | None" = None,
     scored: "PairSet | None" = None,
     labelled: "PairSet | None" = None,
+    visitor: str | None = None,
+    names: dict[str, str] | None = None,
 ) -> str:
     """Save the inputs of an adaptation and return its key. Equal inputs have an equal key; what is kept under it stays.
 
     text: None draws from the vocabulary. scored: a labelled set whose score is followed; its sentences are taken out of the text.
-    labelled: pairs to learn from.
-    Raises InputError without a run, for inputs that do not fit together, or if the cache cannot be written.
+    labelled: pairs to learn from. visitor: token of who begins it, and will own it. names: see
+    :func:`subemb.adaptation.library.owners_of`.
+    Raises InputError without a run, for inputs that do not fit together, if the job of this visitor would be refused, or if the cache
+    cannot be written. Adaptations that wait or run are never dropped for a new one.
     """
     from ..base.plain import to_plain
 
@@ -42,7 +59,14 @@ def begin_adaptation(
         text=None if text is None else text.digest,
         scored=None if scored is None else scored.digest,
         labelled=None if labelled is None else labelled.digest,
+        secret=secret(),
     )
+    if visitor is not None:
+        run_adaptation.call(key).check_room(visitor)
+    for other in ADAPTATIONS:
+        job = run_adaptation.call(other).job
+        if job is not None and not job.is_over:
+            ADAPTATIONS.hold(other)
     if ADAPTATIONS.stamp(key) is None:
         inputs = {
             "subject": [subject.name, subject.revision, subject.identity, subject.run_key],
@@ -52,6 +76,9 @@ def begin_adaptation(
             "labelled": None if labelled is None else to_plain(labelled),
         }
         ADAPTATIONS.put(key, inputs)
+    ADAPTATIONS.hold(key)
+    if visitor is not None:
+        own(key, visitor, names)
     return key
 
 
@@ -109,12 +136,17 @@ def stop_adaptation(key: str, progress: ProgressCallback | None = None) -> str:
 
 
 class _Watched:
-    """The job's progress callback; it also records how far the adaptation is whenever a checkpoint is saved."""
+    """The job's progress callback; it also holds what the adaptation needs, and records how far it is at every checkpoint."""
 
     def __init__(self, session: "Session", key: str, progress: ProgressCallback | None):
         self.session, self.key, self.progress = session, key, progress
+        self.run_key, self.held = inputs_of(key)["subject"][3], 0.0
 
     def __call__(self, message: Progress) -> bool | None:
+        if time.monotonic() - self.held > _HOLDING_SECONDS:
+            self.held = time.monotonic()
+            ADAPTATIONS.hold(self.key)
+            RUNS.hold(self.run_key)
         return None if self.progress is None else self.progress(message)
 
     def save(self) -> None:

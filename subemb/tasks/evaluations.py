@@ -1,6 +1,7 @@
 """Evaluations of a subject's sides, as jobs: sentences, labelled sets, word lists, masked words; and where results are kept."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError
@@ -168,9 +169,13 @@ def evaluate_entailment_set(
 _scores = Memory(128)
 
 
-def evaluations_of(subject: Subject, judges: Sequence[EngineChoice]) -> list[ScoredSet]:
-    """The scores of every kept evaluation of a subject, newest first. judges: engines that may have judged entailment.
+def evaluations_of(
+    subject: Subject, judges: Sequence[EngineChoice], name_of: Callable[[str, str], str | None] | None = None
+) -> list[ScoredSet]:
+    """The scores of every kept evaluation of a subject, newest first.
 
+    judges: engines that may have judged entailment. name_of: takes digest and name of the pairs, and returns what they are to be
+    called, or None to leave them out.
     This does not count as using a kept result.
     """
     found = []
@@ -185,7 +190,9 @@ def evaluations_of(subject: Subject, judges: Sequence[EngineChoice]) -> list[Sco
             else:
                 keys = [evaluate_entailment_set.key(subject, digest, judge) for judge in judges]
             if key in keys:
-                found.append((stamp, scores))
+                name = scores.data if name_of is None else name_of(digest, scores.data)
+                if name is not None:
+                    found.append((stamp, replace(scores, data=name)))
     return [scores for _, scores in sorted(found, key=lambda pair: -pair[0].changed)]
 
 

@@ -5,6 +5,7 @@ import logging
 import multiprocessing
 import os
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from subemb.base.errors import InputError
 from subemb.base.paths import write_files
-from subemb.base.store import Memory, Store, content_key
+from subemb.base.store import HELD_SECONDS, Memory, Store, content_key
 
 
 @pytest.fixture(autouse=True)
@@ -303,3 +304,21 @@ def test_threads_that_ask_at_once_get_one_object():
         thread.join()
     assert len(made) == 1
     assert len(set(map(id, found))) == 1
+
+
+def test_what_is_held_is_not_dropped_for_new_entries(tmp_path, monkeypatch):
+    monkeypatch.setenv("SUBEMB_CACHE", str(tmp_path))
+    store = Store("held", most=2)
+    keys = [store.key(of=number) for number in range(5)]
+    store.put(keys[0], 0)
+    store.hold(keys[0])
+    for number, key in enumerate(keys[1:], 1):
+        store.put(key, number)
+    assert store.get(keys[0]) == 0, "it is shown or worked on"
+    assert len(list(store)) == 3
+    left = store.folder / f".held-{keys[0]}"
+    long_ago = time.time() - HELD_SECONDS - 1
+    os.utime(left, (long_ago, long_ago))
+    store.trim()
+    assert len(list(store)) == 2
+    assert not left.exists()

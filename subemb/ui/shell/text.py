@@ -1,6 +1,7 @@
 """Words on a page and in its address: errors and never a traceback, counts, shortened texts, parameters of the URL."""
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,7 @@ from ...base.errors import InputError
 from ...base.text import escape_markdown
 
 log = logging.getLogger(__name__)
+_FILE = re.compile(r".*\.[A-Za-z0-9]{1,8}( and \d+ more files)?", re.DOTALL)
 
 
 def show_error(message: str) -> None:
@@ -33,6 +35,15 @@ def shortened(text: str, length: int) -> str:
     ('abc…', 'abc')
     """
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def public_name(name: str) -> str:
+    """What others may be told of a text or of labelled pairs: not the name of somebody's file.
+
+    >>> public_name("Demonstration set"), public_name("nyu-mll/glue"), public_name("complaints of B. Smith.csv")
+    ('Demonstration set', 'nyu-mll/glue', 'a file')
+    """
+    return "a file" if _FILE.fullmatch(name) else name
 
 
 def write_parameter(name: str, value: str | None) -> None:

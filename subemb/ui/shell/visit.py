@@ -13,7 +13,7 @@ from ...runs import RUNS, Run, run_and_keep
 from .models import key_of
 from .request import EXAMPLE, RUN_PARAMETERS, Request, from_query, to_query
 from .text import write_parameter
-from .visitor import Visitor, closed_tab, new_token, session_id, token_in_browser, visitor_of
+from .visitor import Visitor, is_open, new_token, session_id, token_in_browser, visitor_of
 
 _KEY = "subemb_visit"
 ADAPTED = "adapted"  # URL parameter: key of the adaptation that is shown as a third side
@@ -197,6 +197,16 @@ def _first_visit() -> Visit:
         return visit
     before.written, before.adapted, before.reset_form = visit.written, visit.adapted, False
     return before
+
+
+def closed_tab(visitor: Visitor, address: Request | None) -> Visit | None:
+    """What a tab of this visitor looked at that has been closed or loaded again, and showed the same run."""
+    here = session_id()
+    for session, visit in reversed(list(visitor.tabs.items())):
+        if visit.shown == address and (session == here or not is_open(session)):
+            visitor.tabs.pop(session, None)
+            return visit
+    return None
 
 
 def _parameters() -> dict[str, str]:

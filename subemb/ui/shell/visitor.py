@@ -8,7 +8,7 @@ import re
 import secrets
 import weakref
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any
 
 import streamlit as st
 from streamlit import runtime
@@ -16,12 +16,9 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from ...base.store import Memory
 
-if TYPE_CHECKING:
-    from .visit import Visit
-
 COOKIE = "subemb_visitor"
 MOST_VISITORS = 1000  # whose runs are remembered
-MOST_RUNS = 60  # of one visitor
+MOST_RUNS = 60  # of one visitor, and most labelled sets
 _YEAR = 365 * 24 * 3600
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 #: Leaves a cookie alone that is there already: another tab may just have set it.
@@ -45,14 +42,24 @@ class Visitor:
 
     token: str
     runs: list[str] = field(default_factory=list)  # keys of every run seen, in order
-    #: Session -> what its tab looks at. Streamlit keeps a session for two minutes after its tab was closed or loaded again.
-    tabs: "weakref.WeakValueDictionary[str, Visit]" = field(default_factory=weakref.WeakValueDictionary)
+    sets: dict[str, str] = field(
+        default_factory=dict
+    )  # digest of labelled pairs that were evaluated -> what this visitor calls them
+    #: Session -> the Visit of its tab. Streamlit keeps a session for two minutes after its tab was closed or loaded again.
+    tabs: "weakref.WeakValueDictionary[str, Any]" = field(default_factory=weakref.WeakValueDictionary)
 
     def remember(self, key: str) -> None:
         """Add a run, once; the oldest is forgotten where there are too many."""
         if key not in self.runs:
             self.runs.append(key)
             del self.runs[:-MOST_RUNS]
+
+    def name_set(self, digest: str, name: str) -> None:
+        """Note what this visitor calls labelled pairs that were evaluated."""
+        self.sets.pop(digest, None)
+        self.sets[digest] = name
+        for old in list(self.sets)[:-MOST_RUNS]:
+            del self.sets[old]
 
 
 _visitors = Memory(MOST_VISITORS)
@@ -90,13 +97,3 @@ def session_id() -> str:
 def is_open(session: str) -> bool:
     """Whether the tab of a session is open now."""
     return runtime.exists() and runtime.get_instance().is_active_session(session)
-
-
-def closed_tab(visitor: Visitor, address: object) -> "Visit | None":
-    """What a tab of this visitor looked at that has been closed or loaded again, and showed the same address."""
-    here = session_id()
-    for session, visit in reversed(list(visitor.tabs.items())):
-        if visit.shown == address and (session == here or not is_open(session)):
-            visitor.tabs.pop(session, None)
-            return visit
-    return None

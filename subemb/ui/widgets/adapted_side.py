@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ...adaptation.library import known_adaptations, run_key_of
+from ...adaptation.library import known_adaptation, known_adaptations, run_key_of
 from ...adaptation.result import Adaptation
 from ...adaptation.settings import OBJECTIVES, TRAINED
 from ...base.text import seconds_text
@@ -14,10 +14,13 @@ _NONE = "none"
 
 
 def adapted_side(frame: Frame) -> None:
-    """A list of this run's adaptations, if there are any; the one chosen is the third side, and in the link."""
-    found = [known for known in known_adaptations(frame.run.model["identity"]) if known.is_over]
-    found = [known for known in found if run_key_of(known.key) == frame.run.key]
+    """A list of this visitor's adaptations of this run, and the one in the link, if there are any; the one chosen is the third side."""
     visit = frame.visit
+    found = known_adaptations(frame.run.model["identity"], visit.token)
+    linked = None if visit.adapted is None else known_adaptation(visit.adapted)
+    if linked is not None and linked not in found:  # somebody else's, who gave the link
+        found.append(linked)
+    found = [known for known in found if known.is_over and run_key_of(known.key) == frame.run.key]
     if visit.adapted is not None and visit.adapted not in {known.key for known in found}:
         if run_key_of(visit.adapted) is None:  # else it is one of a run that was shown before
             st.caption("The adaptation in this link is no longer on this server: only two sides are shown.")

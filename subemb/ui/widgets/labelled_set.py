@@ -6,19 +6,20 @@ report. A link to results on somebody's file shows them for as long as the resul
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
 from ...base.text import count_text, escape_markdown, score_text, seconds_text
-from ...evaluate.data.pairs import PairSet
+from ...evaluate.data.pairs import PairSet, WordSet
 from ...evaluate.report import METRIC_HELP, METRIC_NAMES, Report, SideScores
 from ...evaluate.similarity.pairs import encoding_seconds
 from ...jobs.task import Call, Task
 from ...tasks.evaluations import MOST_PAIRS
 from ..shell.frame import Frame
 from ..shell.jobs import begin, outcome_or_offer
-from ..shell.text import counted, errors_shown
+from ..shell.text import counted, errors_shown, public_name
 from .pairs_source import choose_pairs, linked_digest
 from .scores import interval_sentence, interval_text, metric_delta, per_cent, range_text, skipped_rows
 
@@ -58,9 +59,20 @@ def labelled_set_view(
         elif linked:  # results on somebody's file, which are kept here even though the file is not
             report = evaluate.kept(frame.subject, linked[1], *choices)
         if report is not None:
-            results(report, pairs is not None)
+            results(named(frame, report, pairs), pairs is not None)
         elif linked:
             st.caption(f"Results on that file are not kept on this server for the {of} above: give the file to compute them.")
+
+
+def named(frame: Frame, report: Any, given: PairSet | WordSet | None) -> Any:
+    """The same report with the name that this visitor knows its pairs by: others may have given a file of the same content before.
+
+    given: the pairs as this visitor gave them, or None for those of a link.
+    """
+    known, digest = frame.visit.visitor, report.pairs.digest
+    name = given.name if given is not None else known.sets.get(digest) or public_name(report.pairs.name)
+    known.name_set(digest, name)
+    return report if name == report.pairs.name else replace(report, pairs=replace(report.pairs, name=name))
 
 
 def _offer(frame: Frame, call: Call, pairs: PairSet, cost: Callable, done: str, key: str) -> None:

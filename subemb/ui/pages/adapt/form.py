@@ -1,6 +1,7 @@
 """The form of the page Adapt: what to learn from, what to train, for how long."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -10,6 +11,7 @@ from ....adaptation.settings import LABELLED, OBJECTIVES, TRAINED, AdaptationSet
 from ....base.errors import InputError
 from ....base.plain import bounds, declared
 from ....base.text import escape_markdown, seconds_text, size_text
+from ....export.command_lines import UPLOADED_PAIRS, UPLOADED_TEXT
 from ...shell.frame import Frame
 from ...shell.text import errors_shown
 from ...widgets.settings import has_widget, setting_input
@@ -62,7 +64,22 @@ def adapt_form(frame: Frame, start: Callable[[Frame, str], None]) -> None:
             text = None if objective in LABELLED else read_text_inputs(source, given)
             pairs = read_scored(scored)
             check_given(frame.model, text, labelled, settings)
-            start(frame, begin_adaptation(frame.subject, settings, text, pairs, labelled))
+            names: dict[str, str] = {}
+            if source == "Upload":
+                text = _unnamed(text, "text", UPLOADED_TEXT, names)
+                labelled = _unnamed(labelled, "labelled", UPLOADED_PAIRS, names)
+            if scored[0] == "file":
+                pairs = _unnamed(pairs, "scored", UPLOADED_PAIRS, names)
+            token = frame.visit.token
+            start(frame, begin_adaptation(frame.subject, settings, text, pairs, labelled, token, names))
+
+
+def _unnamed(given: Any, part: str, name: str, names: dict[str, str]) -> Any:
+    """What was read from a file, without its name: that is noted in ``names``, for whoever gave it and for nobody else."""
+    if given is None:
+        return None
+    names[part] = given.name
+    return replace(given, name=name)
 
 
 def what_it_costs(frame: Frame, settings: AdaptationSettings) -> str:

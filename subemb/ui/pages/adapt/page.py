@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ....adaptation.library import is_key, known_adaptation, run_key_of
+from ....adaptation.library import belongs_to, is_key, known_adaptation, own, run_key_of
 from ....base.text import escape_markdown
 from ....codec.methods import METHODS
 from ....jobs.manager import Job
@@ -11,6 +11,7 @@ from ....tasks.adaptation import run_adaptation, stop_adaptation
 from ...shell.frame import Frame, page
 from ...shell.jobs import begin, stage_of, watch
 from ...shell.text import errors_shown, show_error, write_parameter
+from ...shell.visit import ABANDONED, LEFT
 from .form import adapt_form
 from .results import PARAMETER, curves, history_view, is_training, result_view
 
@@ -50,7 +51,7 @@ def adapt_page(frame: Frame) -> None:
         return
     key = current_key(frame)
     job = None if key is None else run_adaptation.call(key).job
-    if job is not None and not job.is_over:
+    if frame.visit.waits_for(job):
         watch(frame.visit, job.key, lambda job: live_view(job, frame, key), every=_POLL)
     else:
         if key is not None:
@@ -94,9 +95,14 @@ def start(frame: Frame, key: str) -> None:
 
 
 def submit_again(frame: Frame, call: Call) -> None:
-    """Submit the job of an adaptation, however the job before it ended. Raises InputError if too many are waiting."""
+    """Submit the job of an adaptation, however the job before it ended; it is this visitor's then too.
+
+    Raises InputError if too many are waiting.
+    """
+    call.check_room(frame.visit.token)
     call.forget()
     begin(frame.visit, call)
+    own(call.arguments["key"], frame.visit.token)
 
 
 def live_view(job: Job, frame: Frame, key: str) -> None:
@@ -119,25 +125,31 @@ def live_view(job: Job, frame: Frame, key: str) -> None:
         if known is not None and known.original_history:
             original = continued(known.original_history, original)
         curves(points, {} if known is None else known.scores, "adapt_live", original)
+    if not belongs_to(key, frame.visit.token):
+        st.caption(":material/group: Another visitor began this adaptation; only they can pause or stop it.")
+        return
     with st.container(horizontal=True):
-        if st.button(
+        paused = st.button(
             "Pause", icon=":material/pause_circle:", key="adapt_pause", help="What has been learned is saved; go on later."
-        ):
-            if job.cancel(by=frame.visit.token) or job.is_over:
-                st.rerun(scope="app")
-            st.toast(
-                "Somebody else is watching this adaptation, so it continues; Stop ends it for everybody.",
-                icon=":material/group:",
-            )
-        if st.button(
+        )
+        stopped = st.button(
             "Stop and keep the best",
             icon=":material/stop_circle:",
             key="adapt_stop",
             help="End here, with the best weights so far.",
-        ):
-            job.cancel()
-            st.session_state["adapt_stop_at"] = key
-            st.rerun(scope="app")
+        )
+    if paused or stopped:
+        if job.cancel(by=frame.visit.token, onlookers_count=False) or job.is_over:
+            if stopped:
+                st.session_state["adapt_stop_at"] = key
+        else:
+            frame.visit.left.add(job.key)
+            frame.visit.notice = LEFT
+        st.rerun(scope="app")
+    st.caption(
+        "It goes on while this page, or another one of subemb, is open. Without you it stops after a minute at what it has saved, and "
+        "waits until you take it up again."
+    )
 
 
 def continued(saved: list[dict], new: list[dict]) -> list[dict]:
@@ -147,7 +159,17 @@ def continued(saved: list[dict], new: list[dict]) -> list[dict]:
 
 
 def over_view(frame: Frame, key: str, job: Job | None) -> None:
-    """A finished adaptation's result; or one that is paused, failed or was interrupted, with buttons to go on or to stop."""
+    """A finished adaptation's result; or one that is paused, failed or was interrupted, with buttons to go on or to stop.
+
+    Also one that goes on for others, and that this visitor has left.
+    """
+    if job is not None and not job.is_over:
+        st.subheader("Under way for others", anchor=False)
+        st.info("Another visitor began the same adaptation, and it goes on for them.", icon=":material/group:")
+        with errors_shown():
+            if st.button("Wait for it too", icon=":material/group_add:", key="adapt_join"):
+                start(frame, key)
+        return
     if job is not None and job.state == "cancelled" and job.started is not None:
         with st.spinner("Saving what was learned"):
             job.left_worker.wait(_SAVING)
@@ -163,6 +185,8 @@ def over_view(frame: Frame, key: str, job: Job | None) -> None:
         result_view(frame, known)
         return
     st.subheader("Not over yet", anchor=False)
+    if job is not None and job.is_abandoned:
+        st.caption(f":material/visibility_off: {ABANDONED}")
     if known is None:
         st.info("This adaptation has not saved anything yet.", icon=":material/pause_circle:")
     else:
@@ -171,6 +195,9 @@ def over_view(frame: Frame, key: str, job: Job | None) -> None:
             share = f"step {known.original_history[-1]['step']:,} of {known.steps:,} of the original, which is trained in the same way"
         st.info(f"Saved at {share}. It can go on from there.", icon=":material/pause_circle:")
         curves(known.history, known.scores, "adapt_paused", known.original_history)
+    if not belongs_to(key, frame.visit.token):
+        st.caption(":material/group: It belongs to another visitor, who can let it go on.")
+        return
     with st.container(horizontal=True), errors_shown():
         if st.button("Go on", icon=":material/play_arrow:", key="adapt_resume", type="primary"):
             start(frame, key)

@@ -6,7 +6,15 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from ....adaptation.library import forget_adaptation, known_adaptations, run_key_of
+from ....adaptation.library import (
+    disown,
+    forget_adaptation,
+    given_names,
+    known_adaptations,
+    owners_of,
+    run_key_of,
+    waiting_adaptations,
+)
 from ....adaptation.result import TUNED, Adaptation
 from ....adaptation.settings import OBJECTIVES, TRAINED
 from ....base.text import escape_markdown, percent_text, seconds_text, size_text
@@ -15,7 +23,7 @@ from ....tasks.adaptation import run_adaptation
 from ...shell.frame import Frame
 from ...shell.request import Request, to_query
 from ...shell.sidebar import PAGES
-from ...shell.text import counted, write_parameter
+from ...shell.text import counted, public_name, write_parameter
 from ...shell.visit import ADAPTED
 from ...widgets.charts import NEUTRAL, PALETTE, chart_places, download_csv, layout, show
 
@@ -44,13 +52,14 @@ def result_view(frame: Frame, known: Adaptation) -> None:
     )
     if known.scores:
         scored = known.scored
+        name = given_names(known.key, frame.visit.token).get("scored") or _public(known, scored["name"])
         places = st.columns(len(known.scores)) if len(known.scores) <= 3 else chart_places(len(known.scores))
         for column, (side, score) in zip(places, known.scores.items(), strict=True):
             reference = TUNED if side == "adapted" and TUNED in known.scores else "original"
             change = None if side == reference else f"{score - known.scores[reference]:+.1f} to the {reference}"
             column.metric(f"{scored['metric']} x 100, {side}", f"{score:.1f}", change, border=True)
         st.caption(
-            f"On {escape_markdown(scored['name'])}{'' if scored.get('held_out') else f' ({known.scored_count})'}, whose sentences were not used for training. These pairs chose which "
+            f"On {escape_markdown(name)}{'' if scored.get('held_out') else f' ({known.scored_count})'}, whose sentences were not used for training. These pairs chose which "
             "weights were kept, so the score after training is a little too good."
         )
         if TUNED in known.scores:
@@ -80,14 +89,15 @@ def result_view(frame: Frame, known: Adaptation) -> None:
 
 
 def history_view(frame: Frame, current: str | None) -> None:
-    """Every adaptation of this model on this server; those selected are drawn in one chart."""
-    found = [
-        known for known in known_adaptations(frame.run.model["identity"]) if known.key != current or not is_training(known.key)
-    ]
+    """This visitor's adaptations of this model; those selected are drawn in one chart."""
+    token = frame.visit.token
+    mine = known_adaptations(frame.run.model["identity"], token)
+    found = [known for known in mine if known.key != current or not is_training(known.key)]
+    _waiting(frame, current)
     if not found:
         return
-    st.subheader("Adaptations of this model", anchor=False)
-    table = pd.DataFrame([_row(known) for known in found])
+    st.subheader("Your adaptations of this model", anchor=False)
+    table = pd.DataFrame([_row(known, token) for known in found])
     event = st.dataframe(
         table,
         hide_index=True,
@@ -105,17 +115,40 @@ def history_view(frame: Frame, current: str | None) -> None:
             if st.button("Show", icon=":material/visibility:", key="adapt_show"):
                 show_adaptation(frame, chosen[0])
             if not under_way and st.button("Delete", icon=":material/delete:", key="adapt_delete"):
-                forget_adaptation(chosen[0].key)
+                if disown(chosen[0].key, token):
+                    forget_adaptation(chosen[0].key)
+                else:
+                    frame.visit.notice = (
+                        "Another visitor began the same adaptation: it is gone from your list, and stays in theirs."
+                    )
                 if chosen[0].key == current:
                     write_parameter(PARAMETER, None)
                 st.rerun()
     else:
         runs = {
-            f"{place + 1}: {_row(known)['table']}, {known.settings.train}": known.history for place, known in enumerate(chosen)
+            f"{place + 1}: {_row(known, token)['table']}, {known.settings.train}": known.history
+            for place, known in enumerate(chosen)
         }
         figure, points = score_curve(runs, {})
         show(figure, f"Scores of {len(runs)} adaptations", points, key="adapt_compared", file_name="subemb-adaptations.csv")
     download_csv(table, "subemb-adaptations.csv", key="adapt_history_download")
+
+
+def _waiting(frame: Frame, current: str | None) -> None:
+    """Adaptations that this visitor began and that have not trained yet: they left the queue, or are still in it."""
+    waiting = [key for key in waiting_adaptations(frame.visit.token, frame.run.key) if key != current]
+    for number, key in enumerate(waiting[:5]):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            queued = "waits for its turn" if is_training(key) else "has not begun to train"
+            st.caption(f":material/hourglass: An adaptation of yours {queued}.")
+            if st.button("Show", icon=":material/visibility:", key=f"adapt_waiting_{number}"):
+                write_parameter(PARAMETER, key)
+                st.rerun()
+
+
+def _public(known: Adaptation, name: str) -> str:
+    """What may be told of a text or of labelled pairs of an adaptation; a program that began it has no visitor's files."""
+    return public_name(name) if owners_of(known.key) else name
 
 
 def show_adaptation(frame: Frame, known: Adaptation) -> None:
@@ -128,13 +161,13 @@ def show_adaptation(frame: Frame, known: Adaptation) -> None:
     st.rerun()
 
 
-def _row(known: Adaptation) -> dict:
-    settings = known.compression
+def _row(known: Adaptation, visitor: str) -> dict:
+    settings, names = known.compression, given_names(known.key, visitor)
     return {
         "table": f"{settings['method']} f={settings['subspaces']} Q={settings['codebook_size']}",
         "objective": known.settings.objective,
         "trained": known.settings.train,
-        "text": known.text["name"],
+        "text": names.get("text") or names.get("labelled") or _public(known, known.text["name"]),
         "sentences": known.text["sentences"],
         "state": TRAINING_NOW if is_training(known.key) else STATES.get(known.state, known.state),
         "steps": known.steps,
@@ -144,7 +177,7 @@ def _row(known: Adaptation) -> dict:
         TUNED: _score(known, TUNED),
         "compressed": _score(known, "compressed"),
         "adapted": _score(known, "adapted"),
-        "scored on": known.scored["name"] if known.scored else None,
+        "scored on": names.get("scored") or _public(known, known.scored["name"]) if known.scored else None,
     }
 
 

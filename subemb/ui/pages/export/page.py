@@ -11,7 +11,7 @@ from ....tasks.evaluations import evaluations_of
 from ....tasks.exports import Export, file_stem, make_export
 from ...shell.frame import Frame, page
 from ...shell.jobs import begin, outcome
-from ...shell.text import counted
+from ...shell.text import counted, public_name
 from ...widgets.adapted_side import adapted_side
 from .offers import OFFERS, Offer, ShownResult
 
@@ -173,9 +173,13 @@ def report_card(frame: Frame, shown: ShownResult) -> None:
 
 
 def evaluations(frame: Frame) -> list:
-    """Scores of the labelled sets that were evaluated with this run, newest first."""
+    """Scores of the labelled sets that were evaluated with this run, newest first; of files only those of this visitor."""
+
+    def name_of(digest: str, name: str) -> str | None:
+        return frame.visit.visitor.sets.get(digest) or (name if public_name(name) == name else None)
+
     try:
         judges = [option.choice for option in engine_options(frame.model)[0]]
     except InputError:  # a damaged entailment head; the page Entailment says so
         judges = []
-    return evaluations_of(frame.subject, judges)
+    return evaluations_of(frame.subject, judges, name_of)

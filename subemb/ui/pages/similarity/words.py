@@ -16,7 +16,7 @@ from ...shell.frame import Frame
 from ...shell.jobs import begin, outcome_or_offer
 from ...shell.text import counted, errors_shown, show_error
 from ...widgets.charts import show
-from ...widgets.labelled_set import differences_in_words, score_cards
+from ...widgets.labelled_set import differences_in_words, named, score_cards
 from ...widgets.scores import interval_text, skipped_rows
 from . import charts
 from .labelled import number_columns
@@ -53,7 +53,7 @@ def words_view(frame: Frame) -> None:
                     icon=":material/link_off:",
                 )
         if report is not None:
-            results(report, frame.vocabulary)
+            results(named(frame, report, words), frame.vocabulary)
 
 
 def form(frame: Frame) -> None:
