@@ -302,9 +302,9 @@ def warm_context(browser):
 
 @pytest.fixture
 def new_page(browser, warm_context):
-    """Open pages, each a visitor of its own: ``page = new_page(width=390, height=844, color_scheme="dark")``.
+    """Open pages, tabs of one visitor: ``page = new_page(width=390, height=844, color_scheme="dark")``.
 
-    options: of a context of its own for the page.
+    options: of a context of its own for the page, which is another visitor then.
 
     At the end of the test they must have raised no error in the browser and asked nothing of any other machine.
     """

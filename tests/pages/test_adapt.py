@@ -1,6 +1,7 @@
 """The page Adapt without a browser: every state that it can be in."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from apps import checked, metrics, open_app, own_folders, table_with, texts
@@ -9,6 +10,7 @@ from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model, make_tab
 from subemb.adaptation import AdaptationSettings, library, text_of
 from subemb.base.errors import Cancelled
 from subemb.codec.settings import CompressionSettings
+from subemb.jobs.manager import manager
 from subemb.runs import run_and_keep
 from subemb.tasks import adaptation as tasks
 from subemb.tasks.sides import Subject
@@ -214,3 +216,115 @@ def test_curves_hold_what_was_measured():
     assert [list(trace.y) for trace in figure.data] == [[40.0, 50.0], [40.0]]
     assert list(table["run"]) == ["a", "a", "b"]
     assert figure.layout.shapes[0].y0 == 90.0
+
+
+# Another visitor
+
+
+@pytest.fixture
+def browser(monkeypatch):
+    """Be in the browser of anna or ben: ``browser("anna")``."""
+    from subemb.ui.shell import visit
+    from subemb.ui.shell.visitor import new_token
+
+    tokens: dict[str, str] = {}
+
+    def of(name: str) -> str:
+        token = tokens.setdefault(name, new_token())
+        monkeypatch.setattr(visit, "token_in_browser", lambda: token)
+        return token
+
+    return of
+
+
+@pytest.fixture
+def busy(tmp_path):
+    """The lane of adaptations is busy with something else, so that what is started waits."""
+    go = tmp_path / "go"
+    job = manager().submit(f"busy {tmp_path}", "jobs_functions:wait_for_file", {"path": str(go)}, lane="adapt")
+    yield
+    go.touch()
+    job.wait(60)
+
+
+def started(steps: int):
+    test = checked(open_app(PAGE, REQUEST))
+    test.text_area(key="adapt_text").set_value("\n".join(TEXTS))
+    test.number_input(key="adapt_steps").set_value(steps)
+    return checked(test.button(key="adapt_start").click().run())
+
+
+def key_in(test) -> str:
+    found = test.query_params["adaptation"]
+    return found[0] if isinstance(found, list) else found
+
+
+def test_pause_stop_and_delete_are_the_owners(subject, browser, busy):
+    token = browser("anna")
+    hers = started(201)
+    key = key_in(hers)
+    assert {"Pause", "Stop and keep the best"} <= labels(hers)
+    browser("ben")
+    his = checked(open_app(PAGE, REQUEST, adaptation=key))
+    assert "Training now" in [header.value for header in his.subheader], "who has the link may look"
+    assert not labels(his) & {"Pause", "Stop and keep the best"}
+    assert "Another visitor began this adaptation" in texts(his)
+    his.query_params.pop("adaptation")
+    assert "adapt_waiting_0" not in {button.key for button in checked(his.run()).button}
+    browser("anna")
+    hers.button(key="adapt_pause").click().run()
+    assert "Go on" in labels(checked(hers)), "that he looks does not keep her from pausing"
+    assert tasks.run_adaptation.call(key).job.state == "cancelled"
+    browser("ben")
+    his = checked(open_app(PAGE, REQUEST, adaptation=key))
+    assert "Go on" not in labels(his)
+    assert "belongs to another visitor" in texts(his)
+    assert library.waiting_adaptations(token, subject.run_key) == [key]
+    browser("anna")
+    hers = checked(open_app(PAGE, REQUEST))
+    hers.button(key="adapt_waiting_0").click().run()
+    assert "Go on" in labels(checked(hers)), "she finds it again without a link"
+
+
+def test_two_who_start_the_same_share_it_and_a_stop_takes_only_one_away(subject, browser, busy):
+    browser("anna")
+    hers = started(202)
+    browser("ben")
+    his = started(202)
+    assert key_in(his) == key_in(hers)
+    his.button(key="adapt_stop").click().run()
+    assert "goes on for them" in texts(checked(his))
+    assert "Wait for it too" in labels(his)
+    job = tasks.run_adaptation.call(key_in(hers)).job
+    assert not job.is_over
+    browser("anna")
+    hers.button(key="adapt_pause").click().run()
+    assert job.state == "cancelled"
+
+
+def test_what_nobody_watched_says_so_and_waits_to_be_taken_up(subject, browser, busy):
+    browser("anna")
+    hers = started(203)
+    job = tasks.run_adaptation.call(key_in(hers)).job
+    job._last_watched -= 61
+    manager().sweep()
+    assert job.is_abandoned
+    checked(hers.run())
+    assert "Nobody had watched this for a minute" in texts(hers)
+    assert "Go on" in labels(hers)
+
+
+def test_lists_and_names_of_files_are_private(subject, browser):
+    anna = browser("anna")
+    key = tasks.begin_adaptation(
+        subject, AdaptationSettings(steps=7), replace(text_of(TEXTS), name="an uploaded text"), visitor=anna,
+        names={"text": "letters of anna.txt"},
+    )  # fmt: skip
+    tasks.run_adaptation(key)
+    hers = checked(open_app(PAGE, REQUEST))
+    assert "letters of anna.txt" in list(table_with(hers, "trained", "text")["text"])
+    browser("ben")
+    his = checked(open_app(PAGE, REQUEST, adaptation=key))
+    assert "Stored, together" in metrics(his), "who has the link sees the result"
+    assert not any("letters of anna.txt" in frame.value.to_string() for frame in his.dataframe)
+    assert "letters" not in texts(his)

@@ -2,6 +2,7 @@
 
 import re
 import time
+from types import SimpleNamespace
 
 import pytest
 from apps import checked, metrics, open_app, own_folders, table_with, texts
@@ -9,8 +10,9 @@ from checkpoints import SPECIAL, make_bert
 
 from subemb.codec.settings import CompressionSettings
 from subemb.jobs.manager import manager
-from subemb.runs import run_and_keep
+from subemb.runs import RUNS, run_and_keep
 from subemb.ui.shell import visit as visits
+from subemb.ui.shell import visitor
 from subemb.ui.shell.request import Request
 from subemb.ui.shell.visit import submit_run
 from subemb.ui.shell.visitor import new_token
@@ -177,3 +179,24 @@ def test_an_address_that_was_on_its_way_when_the_page_changed_is_no_step_back():
     test.query_params.update({"f": "2", "seed": "71"})
     test.run()
     assert test.query_params["f"] == "4"
+
+
+def test_what_is_shown_is_not_dropped_for_the_runs_of_others(monkeypatch):
+    monkeypatch.setattr(RUNS, "most", 2)
+    request = product(2, seed=81)
+    run_and_keep("small", None, request.settings.to_dict())
+    test = checked(open_app(HOME, request))
+    shown = metrics(test)["Relative error"]
+    for seed in range(82, 87):
+        run_and_keep("small", None, product(2, seed).settings.to_dict())
+    assert metrics(checked(test.run()))["Relative error"] == shown
+
+
+def test_a_visitors_token_is_long_and_only_one_of_ours_is_taken(monkeypatch):
+    assert len({new_token() for _ in range(50)}) == 50
+    assert len(new_token()) == 32
+    monkeypatch.setattr(visitor.runtime, "exists", lambda: True)
+    monkeypatch.setattr(visitor, "get_script_run_ctx", lambda: object())
+    for found, taken in (("0" * 32, True), ("0" * 31, False), ("../" + "0" * 29, False), ("G" * 32, False), (None, False)):
+        monkeypatch.setattr(visitor, "st", SimpleNamespace(context=SimpleNamespace(cookies={visitor.COOKIE: found})))
+        assert (visitor.token_in_browser() is not None) == taken

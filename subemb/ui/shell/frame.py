@@ -14,7 +14,7 @@ from typing import Any
 
 import streamlit as st
 
-from ...adaptation.library import known_adaptation, run_key_of
+from ...adaptation.library import ADAPTATIONS, known_adaptation, run_key_of
 from ...base.paths import app_folder
 from ...base.text import escape_markdown, seconds_text
 from ...codec.settings import settings_text
@@ -55,7 +55,10 @@ class Frame:
         if key is None or self.run is None or run_key_of(key) != self.run.key:
             return None
         known = known_adaptation(key)
-        return known if known is not None and known.is_over else None
+        if known is None or not known.is_over:
+            return None
+        self.visit.keep(ADAPTATIONS, key)
+        return known
 
     @cached_property
     def subject(self) -> Subject:

@@ -42,6 +42,7 @@ def outcome(visit: Visit, call: Call, what: str, auto: bool = False) -> Any | No
     """
     found = call.kept()
     if found is not None:
+        visit.keep(call.store, call.key)
         return found
     job = call.job
     if job is None:

@@ -8,19 +8,20 @@ from dataclasses import dataclass, field
 import streamlit as st
 
 from ...base.errors import InputError, ModelError
+from ...base.store import Store
 from ...jobs.manager import Job, manager
 from ...runs import RUNS, Run, run_and_keep
 from .models import key_of
 from .request import EXAMPLE, RUN_PARAMETERS, Request, from_query, to_query
 from .text import write_parameter
-from .visitor import Visitor, is_open, new_token, session_id, token_in_browser, visitor_of
+from .visitor import Visitor, is_open, keep_what_is_shown, new_token, session_id, token_in_browser, visitor_of
 
 _KEY = "subemb_visit"
 ADAPTED = "adapted"  # URL parameter: key of the adaptation that is shown as a third side
 _STOPPED = "Stopped. What was computed before is still here."
 LEFT = "Others wait for the same, so it goes on for them; you no longer wait for it."
 ABANDONED = "Nobody had watched this for a minute, so it was stopped."
-_MOST_HELD = 8  # results of jobs that a tab holds, so that they are not dropped while it shows them
+_MOST_HELD = 8  # results in memory, and on disk, that a tab holds, so that they are not dropped while it shows them
 _IN_FLIGHT_SECONDS = 3.0  # for which a browser may still send the address that it had before
 
 
@@ -48,6 +49,7 @@ class Visit:
     written: dict[str, str] = field(default_factory=dict)  # what was last written to the URL of run and adaptation
     written_before: tuple[dict[str, str], float] = ({}, 0.0)  # those before them, and when they were replaced
     held: OrderedDict[Hashable, Job] = field(default_factory=OrderedDict)  # jobs whose results were shown last
+    entries: OrderedDict[tuple[str, str], Store] = field(default_factory=OrderedDict)  # kept results that were shown last
 
     @property
     def token(self) -> str:
@@ -89,6 +91,7 @@ class Visit:
         run = RUNS.get(self.shown_key)
         if run is not None:  # the example too, to compare others with it
             self.remember(run.key)
+            self.keep(RUNS, run.key)
         return run
 
     def shows(self, request: Request) -> bool:
@@ -112,6 +115,19 @@ class Visit:
         self.held.move_to_end(job.key)
         while len(self.held) > _MOST_HELD:
             self.held.popitem(last=False)
+
+    def keep(self, store: Store, key: str) -> None:
+        """Keep a result on disk from being dropped as long as the tab is open, and it is among the last that were shown."""
+        self.entries[store.name, key] = store
+        self.entries.move_to_end((store.name, key))
+        while len(self.entries) > _MOST_HELD:
+            self.entries.popitem(last=False)
+        store.hold(key)
+
+    def keep_entries(self) -> None:
+        """Say again that what was shown is still shown."""
+        for (_, key), store in list(self.entries.items()):
+            store.hold(key)
 
     def waits_for(self, job: Job | None) -> bool:
         """Whether a job is under way, and this tab has not left it."""
@@ -180,6 +196,7 @@ def this_visit() -> Visit:
         st.session_state[_KEY] = _first_visit()
     visit = st.session_state[_KEY]
     visit.visitor.tabs[session_id()] = visit
+    keep_what_is_shown()
     follow_url(visit)
     return visit
 

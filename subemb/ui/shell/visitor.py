@@ -4,8 +4,11 @@ The cookie is all that survives when a tab is loaded again. By it the new sessio
 run, and adaptations find who began them. Where a browser keeps no cookies, every session is a visitor of its own.
 """
 
+import logging
 import re
 import secrets
+import threading
+import time
 import weakref
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,8 +17,9 @@ import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from ...base.store import Memory
+from ...base.store import HELD_SECONDS, Memory
 
+log = logging.getLogger(__name__)
 COOKIE = "subemb_visitor"
 MOST_VISITORS = 1000  # whose runs are remembered
 MOST_RUNS = 60  # of one visitor, and most labelled sets
@@ -63,6 +67,8 @@ class Visitor:
 
 
 _visitors = Memory(MOST_VISITORS)
+_keeper: threading.Thread | None = None
+_starting = threading.Lock()
 
 
 def visitor_of(token: str) -> Visitor:
@@ -97,3 +103,31 @@ def session_id() -> str:
 def is_open(session: str) -> bool:
     """Whether the tab of a session is open now."""
     return runtime.exists() and runtime.get_instance().is_active_session(session)
+
+
+# What open tabs show
+
+
+def keep_what_is_shown() -> None:
+    """Have a thread hold what open tabs show, also while nobody touches them, so that it is not dropped for something new."""
+    global _keeper
+    with _starting:
+        if _keeper is None and type(_runtime()) is runtime.Runtime:
+            _keeper = threading.Thread(target=_keep_now_and_then, name="subemb-keep", daemon=True)
+            _keeper.start()
+
+
+def _keep_now_and_then() -> None:
+    while True:
+        time.sleep(HELD_SECONDS / 3)
+        try:
+            for visitor in _visitors.values():
+                for session, visit in list(visitor.tabs.items()):
+                    if is_open(session):
+                        visit.keep_entries()
+        except Exception:  # a defect here must not end the thread
+            log.exception("holding what open tabs show")
+
+
+def _runtime() -> object:
+    return runtime.get_instance() if runtime.exists() else None

@@ -12,7 +12,7 @@ from typing import Any
 import streamlit as st
 
 from ...base.text import count_text, escape_markdown, score_text, seconds_text
-from ...evaluate.data.pairs import PairSet, WordSet
+from ...evaluate.data.pairs import PairSet
 from ...evaluate.report import METRIC_HELP, METRIC_NAMES, Report, SideScores
 from ...evaluate.similarity.pairs import encoding_seconds
 from ...jobs.task import Call, Task
@@ -59,18 +59,18 @@ def labelled_set_view(
         elif linked:  # results on somebody's file, which are kept here even though the file is not
             report = evaluate.kept(frame.subject, linked[1], *choices)
         if report is not None:
-            results(named(frame, report, pairs), pairs is not None)
+            results(named(frame, report, linked[0] if pairs is None else pairs.name), pairs is not None)
         elif linked:
             st.caption(f"Results on that file are not kept on this server for the {of} above: give the file to compute them.")
 
 
-def named(frame: Frame, report: Any, given: PairSet | WordSet | None) -> Any:
+def named(frame: Frame, report: Any, given: str | None) -> Any:
     """The same report with the name that this visitor knows its pairs by: others may have given a file of the same content before.
 
-    given: the pairs as this visitor gave them, or None for those of a link.
+    given: the name of the file that they gave, or that stands in the link; None if neither is known.
     """
     known, digest = frame.visit.visitor, report.pairs.digest
-    name = given.name if given is not None else known.sets.get(digest) or public_name(report.pairs.name)
+    name = given or known.sets.get(digest) or public_name(report.pairs.name)
     known.name_set(digest, name)
     return report if name == report.pairs.name else replace(report, pairs=replace(report.pairs, name=name))
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ....adaptation.library import belongs_to, is_key, known_adaptation, own, run_key_of
+from ....adaptation.library import ADAPTATIONS, belongs_to, is_key, known_adaptation, own, run_key_of
 from ....base.text import escape_markdown
 from ....codec.methods import METHODS
 from ....jobs.manager import Job
@@ -50,6 +50,8 @@ def adapt_page(frame: Frame) -> None:
         )
         return
     key = current_key(frame)
+    if key is not None:
+        frame.visit.keep(ADAPTATIONS, key)
     job = None if key is None else run_adaptation.call(key).job
     if frame.visit.waits_for(job):
         watch(frame.visit, job.key, lambda job: live_view(job, frame, key), every=_POLL)

@@ -53,7 +53,7 @@ def words_view(frame: Frame) -> None:
                     icon=":material/link_off:",
                 )
         if report is not None:
-            results(named(frame, report, words), frame.vocabulary)
+            results(named(frame, report, None if words is None else words.name), frame.vocabulary)
 
 
 def form(frame: Frame) -> None:
