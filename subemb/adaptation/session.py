@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from ..base.progress import ProgressCallback, part_of, report
 from ..codec import attach
 from ..codec.estimates import estimate_seconds as compression_seconds
 from ..codec.methods import METHODS
+from ..codec.modules import SubspaceEmbedding
 from ..models.load import opened
 from .codes import ROUNDS, ROWS, sensitive_codes
 from .material import Material, check_given, material_of
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from ..evaluate.data.pairs import PairSet
     from ..models.model import PretrainedModel
 
+log = logging.getLogger(__name__)
 _ALIKE = "alike."  # in a checkpoint, in front of all names that belong to the training of the original
 _FLOPS = 1.3e11  # floating-point operations a second
 _TOKENS = 16  # of a sentence
@@ -100,6 +103,37 @@ def check_adaptable(model: "PretrainedModel", compressed: "Compressed") -> None:
         model.tokenizer  # noqa: B018 - says what is missing
 
 
+def check_trainable(model: "PretrainedModel", compressed: "SubspaceCompressed", settings: AdaptationSettings) -> None:
+    """Raises InputError unless a gradient comes back through the network to the compressed table: a trial on a few tokens."""
+    attached = attach(model, compressed)
+    rows = [[number for number in range(4) if number < model.num_tokens]]
+    head = {"masked": "masked", "distill": distilled_head(model)}.get(settings.objective)
+
+    def output() -> torch.Tensor:
+        if head is None:
+            return attached.encode_ids_tensor(rows)
+        ids = torch.tensor(rows, device=attached.device)
+        return attached.network(head)(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+
+    why = f"nothing can be learned through the network of {model.name}"
+    try:
+        with torch.enable_grad():
+            found = output()
+            layers = attached.network(head).modules()
+            books = [book for layer in layers if isinstance(layer, SubspaceEmbedding) for book in layer.codebooks]
+            gradients = torch.autograd.grad(found.float().sum(), books, allow_unused=True) if books else ()
+    except (InputError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # networks of every kind
+        log.info("no gradient through %s: %s", model.name, error)
+        kind = model.config.get("model_type", "it")
+        raise InputError(
+            f"{why}: its architecture ({kind}) computes no gradient as it is used here; compress and evaluate it without adapting"
+        ) from error
+    if all(gradient is None for gradient in gradients):
+        raise InputError(f"{why}: it does not look its tokens up in the compressed table, so it cannot be adapted")
+
+
 class Session:
     """The state of one adaptation: a Trainer, in fine-tuning a second one for the original, and what is known about the start.
 
@@ -148,6 +182,7 @@ class Session:
 
     def _open(self, progress: ProgressCallback | None) -> None:
         self._place()
+        check_trainable(self._placed, self.start, self.settings)
         report(progress, "reading the text", 0.0)
         material = self._material = material_of(self._placed, self.text, self.labelled, self.settings, self.given_scored)
         kept = None if self.folder is None else self._kept_state(self.folder)

@@ -123,7 +123,7 @@ class OriginalStudent(_Student):
 
 
 def trained_names(network: "torch.nn.Module", settings: AdaptationSettings) -> list[str]:
-    """Which weights of a network are trained besides the table. Raises InputError for more last layers than there are.
+    """Which weights of a network are trained besides the table: those that its files hold. Raises InputError for more last layers than there are.
 
     >>> norm, linear = torch.nn.LayerNorm(2), torch.nn.Linear(2, 2)
     >>> network = torch.nn.Sequential(norm, linear)
@@ -135,7 +135,13 @@ def trained_names(network: "torch.nn.Module", settings: AdaptationSettings) -> l
         return []
     table = network.get_input_embeddings()
     shared = {id(parameter) for parameter in table.parameters()} if table is not None else set()
-    names = [name for name, parameter in network.named_parameters() if id(parameter) not in shared]
+    # Fixed weights, such as the sinusoids of Marian, are computed; no file has a place for those or for what its file lacks.
+    absent = getattr(network, "absent", ())
+    names = [
+        name
+        for name, parameter in network.named_parameters()
+        if parameter.requires_grad and id(parameter) not in shared and name not in absent
+    ]
     if settings.train == "everything":
         return names
     if settings.train == "norms":

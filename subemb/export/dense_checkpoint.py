@@ -3,13 +3,13 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..base.errors import InputError, ModelError
 from ..base.progress import ProgressCallback, report
 from ..models.architectures import HEADS, spellings
+from ..models.headers import read_header
 from .compact_folder import CARD_FILE, model_card
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def dense(model: "PretrainedModel", folder: Path, progress: ProgressCallback | N
     if checkpoint.folder is None:
         raise ModelError(f"{model.name} is a table in memory; it has no checkpoint to write the table into", "unsupported")
     changed = _by_tensor(checkpoint, model)
+    prefix = getattr(model.original.network(), "prefix", "")  # that only subemb knows how to take off
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -51,7 +52,8 @@ def dense(model: "PretrainedModel", folder: Path, progress: ProgressCallback | N
         _copy_files(checkpoint, staging)
         for number, source in enumerate(checkpoint.weights_files):
             report(progress, f"writing {source.name}", number / len(checkpoint.weights_files))
-            _rewrite(source, staging / source.relative_to(checkpoint.folder), changed, checkpoint.folded_names)
+            _rewrite(source, staging / source.relative_to(checkpoint.folder), changed, checkpoint, prefix)
+        _write_index(staging / checkpoint.weights_folder.relative_to(checkpoint.folder))
         _say_float32(staging / checkpoint.weights_folder.relative_to(checkpoint.folder) / "config.json")
         (staging / CARD_FILE).write_text(model_card(model, use=_USE), encoding="utf-8")
         if folder.exists():
@@ -76,21 +78,70 @@ def _by_tensor(checkpoint: "Checkpoint", model: "PretrainedModel") -> "dict[str,
     table = model.table
     found = {checkpoint.table.name: table}
     found |= dict.fromkeys(checkpoint.tied_names, table)
-    prefix = getattr(model.original.network(), "base_model_prefix", "")
-    for name, value in (model.weights or {}).items():
+    if not model.weights:
+        return found
+    network = model.original.network()
+    prefixes = getattr(network, "base_model_prefix", ""), getattr(network, "prefix", "")
+    lost = set()
+    for name, value in model.weights.items():
         spelled = {
             own
             for tied in _tied_names(model, name)
-            for own in spellings(tied, checkpoint.tensors, prefix)[:1]
-            if tuple(checkpoint.tensors[own].shape) == tuple(value.shape)
+            for own in _places(tied, checkpoint, prefixes)
+            if checkpoint.tensors[own].shape == tuple(value.shape)
         }
-        if not spelled:
-            raise ModelError(
-                f"the changed weight {name} has no place of its shape in the checkpoint of {model.name}; export the compact folder",
-                "unsupported",
-            )
         found |= dict.fromkeys(spelled, value)
+        lost |= set() if spelled else {name}
+    return found | _renamed(checkpoint, model, lost, prefixes) if lost else found
+
+
+def _places(name: str, checkpoint: "Checkpoint", prefixes: tuple[str, str]) -> list[str]:
+    """The tensor of a checkpoint that a network's weight comes from, if it is there. prefixes: of the base network, and of a wrapper."""
+    base, before = prefixes
+    return spellings(f"{before}{name}", checkpoint.tensors, base)[:1] or [
+        before + own for own in spellings(name, {one.removeprefix(before) for one in checkpoint.tensors}, base)[:1]
+    ]
+
+
+def _renamed(
+    checkpoint: "Checkpoint", model: "PretrainedModel", lost: set[str], prefixes: tuple[str, str]
+) -> "dict[str, torch.Tensor]":
+    """Name in the checkpoint -> new content, of families whose weights transformers renames, splits or fuses in loading.
+
+    In saving, transformers itself undoes that. Raises ModelError (``unsupported``) for a changed weight that is in no tensor.
+    """
+    from safetensors import safe_open
+
+    from ..models.network import exchange_weights
+
+    found: dict[str, torch.Tensor] = {}
+    for head in (None, *filter(model.original.has_head, HEADS)):
+        original = model.original.network(head)
+        own = {name for name, _ in original.named_parameters(remove_duplicate=False)}
+        if own.issuperset(model.weights):
+            break
+    else:
+        raise _no_place(min(lost), model)
+    with tempfile.TemporaryDirectory() as place:
+        exchange_weights(original, model.weights).save_pretrained(place)
+        for path in sorted(Path(place).glob("*.safetensors")):
+            with safe_open(path, "pt") as file:
+                for name in file.keys():  # noqa: SIM118 - not a dict
+                    if name in own and name not in lost:
+                        continue  # it has the name that it has in the network, so its place is known or nothing changed
+                    value = file.get_tensor(name)
+                    spelled = _places(name, checkpoint, prefixes)
+                    if name in own or not spelled or checkpoint.tensors[spelled[0]].shape != tuple(value.shape):
+                        raise _no_place(name, model)
+                    found[spelled[0]] = value
     return found
+
+
+def _no_place(name: str, model: "PretrainedModel") -> ModelError:
+    return ModelError(
+        f"the changed weight {name} has no place of its shape in the checkpoint of {model.name}; export the compact folder",
+        "unsupported",
+    )
 
 
 def _tied_names(model: "PretrainedModel", name: str) -> list[str]:
@@ -116,21 +167,37 @@ def _copy_files(checkpoint: "Checkpoint", staging: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _rewrite(source: Path, target: Path, changed: "dict[str, torch.Tensor]", left_out: Collection[str] = ()) -> None:
-    """A weights file with some of its tensors exchanged or left out, all floats in float32."""
+def _rewrite(source: Path, target: Path, changed: "dict[str, torch.Tensor]", checkpoint: "Checkpoint", prefix: str) -> None:
+    """A weights file with some of its tensors exchanged, all floats in float32, under the names that transformers looks for.
+
+    Scales are multiplied out and left out, as is what the table was computed with. prefix: before all names, to be taken off.
+    """
     import torch
-    from safetensors import safe_open
     from safetensors.torch import save_file
 
-    with safe_open(source, framework="pt") as file:
-        tensors = {}
-        for name in set(file.keys()) - set(left_out):
-            tensor = changed[name] if name in changed else file.get_tensor(name)
-            tensors[name] = (
-                tensor.detach().to(torch.float32 if tensor.is_floating_point() else tensor.dtype).contiguous().clone()
-            )
+    tensors = {}
+    for name, tensor in checkpoint.tensors.items():
+        if tensor.file != source or name in checkpoint.folded_names:
+            continue
+        value = changed[name] if name in changed else checkpoint.read_tensor(tensor)
+        value = value.detach().to(torch.float32 if value.is_floating_point() else value.dtype)
+        tensors[name.removeprefix(prefix)] = value.contiguous().clone()
     target.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, target, {"format": "pt"})
+
+
+def _write_index(folder: Path) -> None:
+    """The index of a checkpoint in shards, of what the shards hold now."""
+    path = folder / "model.safetensors.index.json"
+    if not path.is_file() or (folder / "model.safetensors").is_file():
+        return
+    found = {name: tensor for shard in sorted(folder.glob("*.safetensors")) for name, tensor in read_header(shard).items()}
+    metadata = {
+        "total_parameters": sum(tensor.numel for tensor in found.values()),
+        "total_size": sum(tensor.nbytes for tensor in found.values()),
+    }
+    index = {"metadata": metadata, "weight_map": {name: tensor.file.name for name, tensor in sorted(found.items())}}
+    path.write_text(json.dumps(index, indent=2), encoding="utf-8")
 
 
 def _say_float32(path: Path) -> None:

@@ -20,7 +20,14 @@ TABLE_SUFFIXES = (
     "embed_in.weight",  # GPT-NeoX
 )
 #: Output heads that hold the table a second time when the model ties them.
-TIED_HEADS = ("lm_head.weight", "decoder.weight", "embed_out.weight", "vocab_projector.weight", "generator_lm_head.weight")
+TIED_HEADS = (
+    "lm_head.weight",
+    "decoder.weight",
+    "embed_out.weight",
+    "vocab_projector.weight",
+    "generator_lm_head.weight",
+    "pred_layer.proj.weight",
+)
 #: Copies of the table that the two stacks of T5 share.
 STACK_COPIES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
 #: Ends of the names of architectures whose output head may share the token table.
@@ -29,16 +36,38 @@ LANGUAGE_MODELS = ("ForMaskedLM", "LMHeadModel", "ForCausalLM", "ForConditionalG
 
 @dataclass(frozen=True)
 class Head:
-    """What sits on top of a network."""
+    """What sits on top of a network. Whether a checkpoint has one is decided by its weights: these are signs to begin with."""
 
     title: str  # for messages
     auto_class: str  # of transformers, that loads a network with it
     suffixes: tuple[str, ...]  # of the names of architectures that have it
+    marks: re.Pattern  # of names that only the weights of such a head have
+    others: tuple[str, ...] = ()  # suffixes of architectures whose own head has the same marks
+
+    def may_be_in(self, architecture: str, names: Collection[str]) -> bool:
+        """Whether a checkpoint of this architecture ('' if it is not said) with weights of these names may have it."""
+        if architecture.endswith(self.suffixes):
+            return True
+        return not architecture.endswith(self.others or ("\0",)) and any(self.marks.search(name) for name in names)
 
 
 HEADS = {
-    "masked": Head("masked-word head", "AutoModelForMaskedLM", ("ForMaskedLM",)),
-    "classifier": Head("classifier of sentences", "AutoModelForSequenceClassification", ("ForSequenceClassification",)),
+    "masked": Head(
+        "masked-word head",
+        "AutoModelForMaskedLM",
+        ("ForMaskedLM", "WithLMHeadModel", "BartForConditionalGeneration"),
+        re.compile(
+            r"(^|\.)(cls\.predictions\.|predictions\.(dense|LayerNorm)\.|generator_predictions\.|lm_predictions\.|vocab_transform\.|"
+            r"pred_layer\.proj\.)|(^|\.)lm_head\.(dense|layer_norm)\.|^decoder\.bias$"
+        ),
+    ),
+    "classifier": Head(
+        "classifier of sentences",
+        "AutoModelForSequenceClassification",
+        ("ForSequenceClassification",),
+        re.compile(r"^(classifier|score|classification_head|pre_classifier)\."),
+        ("ForTokenClassification", "ForMultipleChoice", "ForQuestionAnswering", "ForImageClassification"),
+    ),
 }
 
 #: Files that tokenizers are read from: the one list, for finding, fetching and hashing them (in this order).
@@ -59,7 +88,10 @@ COMPANION_FILES = ("merges.txt",)
 POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "xmod", "data2vec-text")
 
 # Stored tensors that are not parameters: names, and GPT-2's causal masks of four axes, which it used to store.
-_BUFFERS = re.compile(r"(position_ids|masked_bias|inv_freq)$")
+_BUFFERS = re.compile(
+    r"(position_ids|token_type_ids|masked_bias|inv_freq|final_logits_bias|running_mean|running_var|num_batches_tracked|_float_tensor|"
+    r"weight_integer|bias_integer|_scaling_factor|\.x_min|\.x_max|LayerNorm\.shift)$"
+)
 _CAUSAL_MASK = ".attn.bias"
 # What old checkpoints call the weights of a LayerNorm.
 _OLD_NAMES = ((".LayerNorm.weight", ".LayerNorm.gamma"), (".LayerNorm.bias", ".LayerNorm.beta"))

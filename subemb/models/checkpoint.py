@@ -25,6 +25,8 @@ from .architectures import (
 )
 from .folder import name_of, weights_folder
 from .headers import FLOAT_TYPES, Tensor, hash_samples, read_headers, same_content
+from .scaled import read_number_tensor, scale_of, scaled
+from .stored import adapter_part, is_scale
 
 if TYPE_CHECKING:
     import torch
@@ -51,15 +53,46 @@ def read_checkpoint(folder: Path) -> "Checkpoint":
         raise ModelError(f"there is no folder {folder}", "unknown")
     inner = weights_folder(folder)
     if (inner / "adapter_config.json").is_file() and not (inner / "config.json").is_file():
-        raise ModelError(
-            f"{name_of(folder)} is an adapter (LoRA), which has no token table; merge it into its base model first",
-            "unsupported",
-        )
+        raise ModelError(_adapter_text(inner), "unsupported")
     config = read_config(inner)
     tensors = read_headers(inner)
     table = tensors[find_table(inner, config, tensors)]
-    check_table_shape(table.shape, table.dtype, f"{table.name} of {name_of(folder)}")
+    name = name_of(folder)
+    _check_whole(table, tensors, name)
+    scale_of(table, tensors, name)
+    check_table_shape(table.shape, table.dtype, f"{table.name} of {name}")
     return Checkpoint(folder, inner, config, tensors, table)
+
+
+def _adapter_text(folder: Path) -> str:
+    """What to say of an adapter without its base."""
+    try:
+        base = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8")).get("base_model_name_or_path")
+    except (OSError, ValueError, AttributeError, RecursionError):
+        base = None
+    return (
+        f"{name_of(folder)} is an adapter (LoRA or the like), which has no token table; merge it into its base model"
+        f"{f' {base}' if isinstance(base, str) and base else ''} first"
+    )
+
+
+def _check_whole(table: Tensor, tensors: dict[str, Tensor], model: str) -> None:
+    """Raises ModelError (``unsupported``) if the table in the file is not what the network looks its tokens up in."""
+    beside = table.name.removesuffix("weight")
+    part = adapter_part([name for name in tensors if name.startswith(beside)])
+    if part is not None:
+        raise ModelError(
+            f"the token table of {model} is changed by an adapter that is not merged ({part}); merge it into the base model first",
+            "unsupported",
+        )
+    for other in tensors.values():
+        same_place = other.name.endswith(STACK_COPIES[0]) and other.name != table.name and other.shape == table.shape
+        if same_place and not same_content(other, table):
+            raise ModelError(
+                f"{model} holds two input tables with different numbers, {table.name} and {other.name}, so that compressing one leaves "
+                "the other as it is; use a copy of the model whose stacks share one table",
+                "unsupported",
+            )
 
 
 @dataclass(frozen=True)
@@ -73,7 +106,6 @@ class Checkpoint:
     table: "Tensor"  # the input embedding's, (V, D)
 
     is_static = False  # whether it is a table without a network: see :mod:`subemb.models.static`
-    folded_names = ()  # of tensors that the table is computed with, and that a table of its own makes superfluous
 
     @property
     def is_sentence_model(self) -> bool:
@@ -82,21 +114,30 @@ class Checkpoint:
 
     @property
     def heads(self) -> tuple[str, ...]:
-        """Keys of :data:`~subemb.models.architectures.HEADS` that ``config.json`` names; whether their weights are there shows
-        when they are loaded."""
-        return tuple(name for name, head in HEADS.items() if self._architecture.endswith(head.suffixes))
+        """Keys of :data:`~subemb.models.architectures.HEADS` that it seems to have, by its config and the names of its weights;
+        :meth:`PretrainedModel.has_head` knows whether all of their weights are there."""
+        return tuple(key for key, head in HEADS.items() if head.may_be_in(self._architecture, self.tensors))
+
+    @property
+    def unnamed_heads(self) -> tuple[str, ...]:
+        """Those of ``heads`` that only the names of weights speak for."""
+        return tuple(key for key in self.heads if not self._architecture.endswith(HEADS[key].suffixes))
 
     @property
     def _architecture(self) -> str:
-        return str((self.config.get("architectures") or [""])[0])
+        named = self.config.get("architectures")
+        return str(named[0]) if isinstance(named, list) and named else ""
 
     @cached_property
     def has_tied_head(self) -> bool:
         """Whether the checkpoint is a language model whose output head shares the token table."""
-        if not self._architecture.endswith(LANGUAGE_MODELS) or not self.config.get("tie_word_embeddings", True):
+        is_language_model = self._architecture.endswith(LANGUAGE_MODELS) or "masked" in self.heads
+        if not is_language_model or not self.config.get("tie_word_embeddings", True):
             return False
         # A head stored with other numbers is not tied, whatever the config says, as in T5 1.1 saved by transformers 5.
-        return all(same_content(tensor, self.table) for tensor in self.tensors.values() if self._may_copy_table(tensor))
+        ends = (*TIED_HEADS, *STACK_COPIES)
+        heads = [one for one in self.tensors.values() if one.name.endswith(ends) and self._may_copy_table(one)]
+        return all(same_content(tensor, self.table) for tensor in heads)
 
     @cached_property
     def tied_names(self) -> list[str]:
@@ -106,21 +147,39 @@ class Checkpoint:
         ]
 
     @cached_property
+    def folded_names(self) -> list[str]:
+        """Names of tensors that the table is computed with, here scales, and that a table of its own makes superfluous."""
+        return [name for name in self.tensors if is_scale(name, self.tensors)]
+
+    @cached_property
     def parameters(self) -> int:
         """Floats of the whole model, by the headers; buffers and stored copies of the table are not counted."""
+        left_out = {*self.tied_names, *self.folded_names}
         return sum(
             tensor.numel
             for tensor in self.tensors.values()
-            if tensor.dtype in FLOAT_TYPES
-            and not is_buffer(tensor.name, len(tensor.shape))
-            and tensor.name not in self.tied_names
+            if tensor.dtype in FLOAT_TYPES and not is_buffer(tensor.name, len(tensor.shape)) and tensor.name not in left_out
         )
 
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about how it was read, in sentences; empty for most."""
+        notes = []
+        wrapped = next((tensor for tensor in self.tensors.values() if tensor.stored != tensor.name), None)
+        if wrapped is not None:
+            notes.append(f"Wrappers were taken off the names of its weights: {wrapped.stored} is read as {wrapped.name}.")
+        scale = scale_of(self.table, self.tensors, name_of(self.folder))
+        if scale is not None:
+            notes.append(f"The table is stored as {self.table.dtype} and read times {scale.name}, which lies beside it.")
+        if (self.weights_folder / "adapter_config.json").is_file():
+            notes.append("The adapter beside its weights is not read: this is the base model alone.")
+        return tuple(notes)
+
     def _may_copy_table(self, tensor: "Tensor") -> bool:
-        names = STACK_COPIES
-        if self.config.get("tie_word_embeddings", True):
-            names += TIED_HEADS
-        return tensor.name != self.table.name and tensor.shape == self.table.shape and tensor.name.endswith(names)
+        if tensor.name == self.table.name or tensor.shape != self.table.shape:
+            return False
+        # Whatever its name: tied is what has the same numbers, unless the config says that heads have a table of their own.
+        return bool(self.config.get("tie_word_embeddings", True)) or tensor.name.endswith(STACK_COPIES)
 
     @property
     def weights_files(self) -> list[Path]:
@@ -158,6 +217,12 @@ class Checkpoint:
         with self.table.file.open("rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()
 
+    def read_tensor(self, tensor: "Tensor") -> "torch.Tensor":
+        """One of its tensors whole, times its scale if it has one."""
+        scale = scale_of(tensor, self.tensors, name_of(self.folder))
+        values = read_number_tensor(tensor)
+        return values if scale is None else scaled(values, read_number_tensor(scale))
+
     def read_table(self, progress: ProgressCallback | None = None) -> "torch.Tensor":
         """The table as (V, D) float32, read in slices without the rest of the file, and checked.
 
@@ -172,11 +237,14 @@ class Checkpoint:
         rows = max(1, _PIECE // (4 * dim))
         try:
             with safe_open(path, "pt") as file:
-                stored = file.get_slice(name)
+                stored = file.get_slice(self.table.stored)
                 if tuple(stored.get_shape()) != self.table.shape:
                     raise ModelError(f"{path} has changed since it was opened; open the model again")
                 for start in range(0, count, rows):
                     table[start : start + rows] = stored[start : min(count, start + rows)]
+            scale = scale_of(self.table, self.tensors, name_of(self.folder))
+            if scale is not None:
+                table = scaled(table, read_number_tensor(scale))
         except OSError as error:
             raise ModelError(f"{path} cannot be read ({error.strerror or error})") from error
         except SafetensorError as error:
@@ -190,8 +258,9 @@ class TableInMemory:
 
     folder = weights_folder = None
     parameters = None
+    notes = ()
     is_sentence_model = has_tied_head = is_static = False
-    heads = ()
+    heads = unnamed_heads = ()
 
     def __init__(self, numbers, tokens: Sequence[str] | None, name: str):
         """numbers: (V, D) of any float type, copied. Raises ModelError (``bad_table``), InputError if there are not V tokens."""

@@ -27,6 +27,21 @@ def weights_folder(folder: Path) -> Path:
     return inner if first and inside and inner.is_dir() else folder
 
 
+def pointer_text(path: Path) -> str | None:
+    """What to say of a file that is a Git LFS pointer, some lines of text in place of the content; None for any other file."""
+    try:
+        with path.open("rb") as handle:
+            start = handle.read(40)
+    except OSError:
+        return None
+    if not start.startswith(b"version https://git-lfs"):
+        return None
+    return (
+        f"{path.name} of {name_of(path.parent)} is a Git LFS pointer, not the file itself; run git lfs pull where it was cloned, or "
+        "download the model again"
+    )
+
+
 def has_tokenizer(folder: Path) -> bool:
     """Whether a folder has any of the files that tokenizers are read from."""
     return any((folder / name).is_file() for name in TOKENIZER_FILES if name not in COMPANION_FILES)

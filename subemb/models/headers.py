@@ -5,11 +5,12 @@ A header is JSON of some kilobytes. A file that is cut off, or is no safetensors
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..base.errors import ModelError
-from .folder import name_of
+from .folder import name_of, pointer_text
+from .stored import plain_names
 
 #: Types that a table or a parameter may have, in safetensors' words; anything else is a buffer or packed.
 FLOAT_TYPES = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
@@ -32,6 +33,12 @@ class Tensor:
     file: Path
     start: int  # of its first byte in the file
     nbytes: int
+    in_file: str = ""  # its name in the file, if that is another: wrappers may stand in it
+
+    @property
+    def stored(self) -> str:
+        """Its name in the file."""
+        return self.in_file or self.name
 
     @property
     def numel(self) -> int:
@@ -40,7 +47,7 @@ class Tensor:
 
 
 def read_headers(folder: Path) -> dict[str, Tensor]:
-    """Every tensor of ``model.safetensors``, or of the shards its index names. Raises ModelError."""
+    """Every tensor of ``model.safetensors``, or of the shards its index names, by its name without wrappers. Raises ModelError."""
     single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if single.is_file():
         files = [single]
@@ -51,15 +58,18 @@ def read_headers(folder: Path) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for path in files:
         tensors.update(read_header(path))
-    return tensors
+    plain = plain_names(tensors)
+    return {plain[name]: replace(one, name=plain[name], in_file=name) for name, one in tensors.items()} if plain else tensors
 
 
 def _shards(index: Path) -> list[Path]:
     folder = index.parent
     try:
         names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
-        raise ModelError(f"{index.name} of {name_of(folder)} is damaged ({error}); download the model again") from error
+    except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
+        raise ModelError(
+            pointer_text(index) or f"{index.name} of {name_of(folder)} is damaged ({error}); download the model again"
+        ) from error
     files = []
     for name in sorted(map(str, names)):
         if name != Path(name).name or not name.endswith(".safetensors"):
@@ -87,6 +97,9 @@ def read_header(path: Path) -> dict[str, Tensor]:
     """The header of one safetensors file. Raises ModelError (``broken``) if it is cut off or inconsistent."""
     from safetensors import SafetensorError, safe_open
 
+    pointer = pointer_text(path)
+    if pointer is not None:
+        raise ModelError(pointer)
     try:
         with safe_open(path, "numpy"):  # checks lengths, types, and that the tensors fill the file without gap or overlap
             pass

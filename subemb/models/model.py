@@ -267,8 +267,14 @@ class PretrainedModel:
         return self.checkpoint.has_tied_head
 
     def has_head(self, head: str) -> bool:
-        """Whether ``config.json`` says that the checkpoint has a ``masked`` head or a sentence ``classifier``."""
-        return head in self.checkpoint.heads
+        """Whether the checkpoint has a ``masked`` head or a sentence ``classifier``: whether all weights of it are in its files.
+
+        Where ``config.json`` or names of weights speak for one, the headers are tried on the architecture, once."""
+        if head not in self.checkpoint.heads:
+            return False
+        from .loading import lacks_head
+
+        return self._read.take(("head", head), lambda: not lacks_head(self.checkpoint.weights_folder, head))
 
     # Tokens
 
@@ -340,7 +346,7 @@ class PretrainedModel:
         """What a user should know about this model, in sentences; empty for most."""
         if self.folder is None:
             return ()
-        own = self.checkpoint.notes if self.checkpoint.is_static else ()
+        own = (*self.checkpoint.notes, *self._head_notes, *self._network_notes)
         if not self.has_tokenizer:
             return (*own, "No tokenizer files: tokens are shown by their ids, and sentences cannot be encoded.")
         extra = self._tokenizer_ids - self.num_tokens
@@ -349,6 +355,32 @@ class PretrainedModel:
         if extra < 0:
             return (*own, f"The last {-extra:,} rows belong to no token of the tokenizer (padding rows).")
         return own
+
+    @property
+    def _head_notes(self) -> list[str]:
+        found = [head for head in self.checkpoint.unnamed_heads if self.has_head(head)]
+        return [f"Its weights hold a {HEADS[head].title}, though its config.json does not say so." for head in found]
+
+    @property
+    def _network_notes(self) -> list[str]:
+        """What loading the network told, once it is loaded."""
+        root = self
+        while root.original is not None:
+            root = root.original
+        network = root._networks.get(None)
+        prefix, absent, left = (getattr(network, name, "") for name in ("prefix", "absent", "left"))
+        notes = [f"{prefix} stood before the names of its weights and was taken off."] if prefix else []
+        notes += (
+            [f"Its files lack {absent[0]}{_and_more(absent)}, which is computed, or not read for sentence vectors."]
+            if absent
+            else []
+        )
+        notes += (
+            [f"Its files hold more layers than its config.json asks for, which are not used: {left[0]}{_and_more(left)}."]
+            if left
+            else []
+        )
+        return notes
 
     # Networks
 
@@ -549,6 +581,10 @@ def describe(model: PretrainedModel) -> dict[str, Any]:
         "parameters": model.parameters,
         "tokenizer_size": model.tokenizer_size,
     }
+
+
+def _and_more(names: Sequence[str]) -> str:
+    return f" and {len(names) - 1} more" if len(names) > 1 else ""
 
 
 def _content(tensor: "torch.Tensor"):

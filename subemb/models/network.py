@@ -6,9 +6,8 @@ decided in :mod:`subemb.models.model`.
 
 import copy
 import json
-import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import logging
+from collections.abc import Collection, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,26 +16,11 @@ import torch
 from ..base.errors import ModelError
 from ..codec.modules import share_weights
 from .architectures import HEADS, TOKENIZER_FILES, spellings
-from .folder import has_tokenizer, name_of
+from .folder import has_tokenizer, name_of, weights_folder
+from .loading import architecture, in_our_words, is_as_stored, load, load_as, quiet_transformers, readable_headers
+from .stored import partner_name
 
-_transformers_lock = threading.Lock()  # transformers' verbosity and default dtype are global while it loads
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Load without progress bars and warnings on the terminal; one thread at a time."""
-    from transformers.utils import logging
-
-    with _transformers_lock:
-        verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-        try:
-            yield
-        finally:
-            logging.set_verbosity(verbosity)
-            if bars:
-                logging.enable_progress_bar()
+log = logging.getLogger(__name__)
 
 
 def first_line(error: BaseException) -> str:
@@ -53,31 +37,9 @@ def first_line(error: BaseException) -> str:
 def load_network(folder: Path, head: str | None = None) -> torch.nn.Module:
     """The network of a checkpoint folder in float32 and eval mode: ``AutoModel``, or the one with a ``head`` of HEADS.
 
-    Raises ModelError (``unsupported``) if it cannot be built, or if the checkpoint does not hold that head: transformers would
-    invent its weights.
+    Every weight that can reach its output is the folder's: see :mod:`subemb.models.loading`. Raises ModelError (``unsupported``).
     """
-    import transformers
-
-    kind = getattr(transformers, "AutoModel" if head is None else HEADS[head].auto_class)
-    with quiet_transformers():
-        try:
-            network, loading = kind.from_pretrained(
-                folder,
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                dtype=torch.float32,
-                output_loading_info=True,
-            )
-        except Exception as error:  # a stranger's config can make transformers raise anything
-            raise ModelError(f"the network of {name_of(folder)} cannot be built: {first_line(error)}", "unsupported") from error
-    if head is not None and loading["missing_keys"]:
-        raise ModelError(
-            f"{name_of(folder)} has no {HEADS[head].title}: {min(loading['missing_keys'])} is not among its weights; "
-            "choose a model that was saved with one",
-            "unsupported",
-        )
-    return network.eval()
+    return load(folder, head)
 
 
 def load_sentence_model(folder: Path):
@@ -89,6 +51,13 @@ def load_sentence_model(folder: Path):
             f"{name_of(folder)} is a sentence-transformers model; run: pip install sentence-transformers", "unsupported"
         ) from error
     check_sentence_modules(folder)
+    inner = weights_folder(folder)
+    readable_headers(inner)
+    if (inner / "adapter_config.json").is_file():  # its base could be anywhere
+        raise ModelError(
+            f"{name_of(folder)} has an adapter beside its weights (adapter_config.json); merge it into the base model first",
+            "unsupported",
+        )
     with quiet_transformers():
         try:
             model = SentenceTransformer(
@@ -96,11 +65,32 @@ def load_sentence_model(folder: Path):
                 device="cpu",
                 local_files_only=True,
                 trust_remote_code=False,
-                model_kwargs={"use_safetensors": True, "dtype": torch.float32},
+                model_kwargs={"use_safetensors": True, "dtype": torch.float32, "ignore_mismatched_sizes": True},
             )
         except Exception as error:
-            raise ModelError(f"{name_of(folder)} cannot be loaded for sentences: {first_line(error)}", "unsupported") from error
-    return model.eval()
+            log.info("sentence-transformers cannot load %s: %s", name_of(folder), error)
+            why = in_our_words(
+                error, "one of the modules that modules.json names does not fit its files; download the model again"
+            )
+            raise ModelError(f"{name_of(folder)} cannot be loaded for sentences: {why}", "unsupported") from error
+    _with_stored_weights(model.eval(), inner)
+    return model
+
+
+def _with_stored_weights(model, folder: Path) -> None:
+    """See to it that the network in a sentence-transformers model has the numbers of its folder. Raises ModelError."""
+    network = getattr(model[0], "auto_model", None)
+    if network is None:
+        return
+
+    def vectors(one: torch.nn.Module) -> torch.Tensor:
+        exchange_network(model, one)
+        ids = torch.arange(4).unsqueeze(0).clamp(max=one.get_input_embeddings().weight.shape[0] - 1)
+        return model({"input_ids": ids, "attention_mask": torch.ones_like(ids)})["sentence_embedding"]
+
+    if not is_as_stored(network, folder, vectors):
+        network = load_as(type(network), network.config, folder, vectors)
+    exchange_network(model, network)
 
 
 def check_sentence_modules(folder: Path) -> None:
@@ -228,10 +218,16 @@ def table_name_by_network(folder: Path, tensors: Collection[str]) -> str:
     Raises ModelError (``unsupported``) if the architecture is not known, or has no token table.
     """
     try:
-        network = _network_without_weights(folder)
+        network = architecture(folder)
+    except ModelError as error:
+        raise ModelError(f"the token table of {name_of(folder)} cannot be found: {error}", "unsupported") from error
+    try:
         weight = network.get_input_embeddings().weight
-    except Exception as error:  # whatever a stranger's config makes transformers raise, it is that config's fault
-        raise ModelError(f"the token table of {name_of(folder)} cannot be found: {first_line(error)}", "unsupported") from error
+    except Exception as error:  # networks of every kind
+        raise ModelError(
+            f"{name_of(folder)} has no token table: the architecture {network.config.model_type!r} does not look its tokens up in one",
+            "unsupported",
+        ) from error
     names = [name for name, parameter in network.named_parameters(remove_duplicate=False) if parameter is weight]
     prefix = getattr(network, "base_model_prefix", "")
     for name in names:
@@ -243,31 +239,30 @@ def table_name_by_network(folder: Path, tensors: Collection[str]) -> str:
         found = [stored for stored in tensors if stored.endswith("." + name) or name.endswith("." + stored)]
         if len(found) == 1:
             return found[0]
+    wanted = names[0] if names else "weight"
+    packed = partner_name(wanted, tensors) or next((partner_name(f"{prefix}.{wanted}", tensors) for _ in names), None)
+    if packed is not None:
+        raise ModelError(
+            f"the token table of {name_of(folder)} is packed ({packed}); use a copy of the model that is not quantized",
+            "unsupported",
+        )
     raise ModelError(
         f"{name_of(folder)} has no tensor {names[0] if names else 'for tokens'!r} in its weights files", "unsupported"
     )
 
 
 def shapes_by_network(folder: Path, heads: Iterable[str]) -> dict[str, tuple[int, ...]]:
-    """Shape of every weight by its name in the architecture of a folder, without a head and with each of ``heads``.
+    """Shape of every weight by its name in the architecture of a folder, without a head and with each of ``heads`` that it has.
 
     {} if the architecture cannot be built.
     """
     found: dict[str, tuple[int, ...]] = {}
-    try:
-        for auto_class in ("AutoModel", *(HEADS[head].auto_class for head in heads)):
-            network = _network_without_weights(folder, auto_class)
-            found |= {name: tuple(value.shape) for name, value in network.named_parameters(remove_duplicate=False)}
-    except Exception:  # a stranger's config can make transformers raise anything; loading the network will say what it is
-        return {}
+    for auto_class in ("AutoModel", *(HEADS[head].auto_class for head in heads)):
+        try:
+            network = architecture(folder, auto_class)
+        except ModelError:  # loading the network will say what it is
+            if auto_class == "AutoModel":
+                return {}
+            continue
+        found |= {name: tuple(value.shape) for name, value in network.named_parameters(remove_duplicate=False)}
     return found
-
-
-def _network_without_weights(folder: Path, auto_class: str = "AutoModel") -> torch.nn.Module:
-    """The architecture of a folder on torch's meta device. auto_class: of transformers. Raises whatever transformers does."""
-    import transformers
-
-    with quiet_transformers():
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        with torch.device("meta"):
-            return getattr(transformers, auto_class).from_config(config, trust_remote_code=False, dtype=torch.float32)

@@ -153,8 +153,8 @@ class StaticCheckpoint(Checkpoint):
         what = f"{self.table.name} of {name_of(self.folder)}"
         try:
             with safe_open(path, "pt") as file:
-                table = file.get_tensor(self.table.name).float()
-                folded = {name: file.get_tensor(name) for name in self.folded_names}
+                table = file.get_tensor(self.table.stored).float()
+                folded = {name: file.get_tensor(self.tensors[name].stored) for name in self.folded_names}
         except OSError as error:
             raise ModelError(f"{path} cannot be read ({error.strerror or error})") from error
         except SafetensorError as error:

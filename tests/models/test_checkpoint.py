@@ -394,7 +394,7 @@ def test_a_model_without_tokens_is_refused(tmp_path):
 
     sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
     save(tmp_path, ViTModel, ViTConfig(image_size=8, patch_size=4, **sizes))
-    assert "the token table of" in refusal(tmp_path, "unsupported")
+    assert "has no token table: the architecture 'vit'" in refusal(tmp_path, "unsupported")
 
 
 def test_an_adapter_is_refused_with_what_to_do(tmp_path):
