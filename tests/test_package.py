@@ -13,6 +13,7 @@ import pytest
 
 import subemb
 from subemb.base.paths import app_folder
+from subemb.ui.shell.style import AXIS_SHARE, BACKGROUND, PRIMARY, STYLE, TEXT
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -191,6 +192,36 @@ def test_colours_can_be_told_from_their_backgrounds(theme):
             assert contrast(colours[name], background) >= 4.5, name
         for colour in THEME["chartCategoricalColors"]:
             assert contrast(colour, background) >= 3, (colour, background)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_is_written_in_part_of_a_colour_can_be_read(theme):
+    """Streamlit's captions and placeholders have 60 % of the text colour; our own fainter texts and axes say their share themselves."""
+    colours = THEME[theme]
+    shares = {0.6, AXIS_SHARE}
+    for file in (ROOT / "subemb" / "ui").rglob("*.py"):
+        shares |= {float(share) for share in re.findall(r"opacity: ?(0?\.\d+)", file.read_text(encoding="utf-8"))}
+    assert {0.75, 0.8} <= shares
+    for background in (colours["backgroundColor"], colours["secondaryBackgroundColor"]):
+        for share in shares:
+            assert contrast(mixed(colours["textColor"], background, share), background) >= 4.5, share
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_is_written_on_buttons_can_be_read(theme):
+    """Text of the page's background, or of the sidebar's, on the primary colour, also under the pointer."""
+    colours = THEME[theme]
+    assert f"color: {BACKGROUND} !important" in STYLE
+    assert f"color-mix(in srgb, {PRIMARY} 85%, {TEXT})" in STYLE
+    for button in (colours["primaryColor"], mixed(colours["primaryColor"], colours["textColor"], 0.85)):
+        for text in (colours["backgroundColor"], colours["secondaryBackgroundColor"]):
+            assert contrast(text, button) >= 4.5
+
+
+def mixed(colour: str, other: str, share: float) -> str:
+    """``share`` of one colour and the rest of another."""
+    channels = [[int(value[i : i + 2], 16) for i in (1, 3, 5)] for value in (colour, other)]
+    return "#" + "".join(f"{round(share * a + (1 - share) * b):02X}" for a, b in zip(*channels, strict=True))
 
 
 def contrast(one: str, other: str) -> float:

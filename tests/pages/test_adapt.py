@@ -66,6 +66,34 @@ def stopped_after(subject, count: int, **settings) -> str:
     return key
 
 
+def test_the_form_keeps_what_was_chosen_through_a_training_and_a_visit_elsewhere(subject):
+    test = checked(open_app(PAGE, REQUEST))
+    test.select_slider(key="adapt_time").set_value("30 seconds").run()
+    test.selectbox(key="adapt_scored_3").set_value("Nothing").run()
+    test.toggle(key="adapt_reassign").set_value(False).run()
+    test.text_area(key="adapt_text").set_value("\n".join(TEXTS)).run()
+    test.number_input(key="adapt_steps").set_value(2).run()
+    assert test.select_slider(key="adapt_time").disabled  # steps take its place
+
+    def chosen() -> list:
+        widgets = (
+            (test.select_slider, "time"),
+            (test.toggle, "reassign"),
+            (test.number_input, "steps"),
+            (test.text_area, "text"),
+        )
+        return [*(find(key=f"adapt_{name}").value for find, name in widgets), test.selectbox(key="adapt_scored_3").value]
+
+    before = chosen()
+    assert before[:3] == ["30 seconds", False, 2]
+    test.switch_page("pages/8_Export.py").run()
+    test.switch_page(PAGE).run()
+    assert chosen() == before
+    test.button(key="adapt_start").click().run()
+    finished(test)
+    assert chosen() == before
+
+
 def test_nothing_starts_by_itself_and_a_pasted_text_is_learned_from(subject):
     test = checked(open_app(PAGE, REQUEST))
     assert tasks.run_adaptation.call("x").job is None

@@ -12,6 +12,8 @@ from hypothesis.extra.numpy import arrays
 from subemb.ui.pages.error import charts
 from subemb.ui.pages.error.equal_bytes import results_table
 from subemb.ui.pages.error.views import extremes, extremes_html
+from subemb.ui.shell.style import BELOW_TITLE
+from subemb.ui.widgets.charts import layout
 
 values = arrays(np.float32, st.integers(1, 60), elements=st.floats(0, 4, width=32))
 
@@ -188,3 +190,15 @@ def test_results_table_keeps_methods_apart_that_have_the_same_title():
     table = results_table(entries, "nothing")
     assert table["label"].is_unique
     assert table["error"].isna().all()
+
+
+@pytest.mark.parametrize("lines", [1, 2, 3])
+def test_a_charts_title_fits_on_a_phone_and_its_buttons_have_room_below_it(lines):
+    figure = layout(go.Figure(), " ".join(["word"] * (9 * lines)), "x", "y", height=300)
+    shown = figure.layout.title.text.split("<br>")
+    assert len(shown) == lines
+    assert max(map(len, shown)) <= 46  # about 7 pixels a letter, and 350 pixels of room
+    assert figure.layout.height - figure.layout.margin.t == 300 - 56  # the plot itself is as high as ever
+    title_ends = figure.layout.title.pad.t + lines * figure.layout.title.font.size * 1.3
+    assert title_ends <= BELOW_TITLE[lines - 1]
+    assert BELOW_TITLE[lines - 1] + 28 <= figure.layout.margin.t

@@ -22,7 +22,7 @@ from ...jobs.manager import Job
 from ...runs import Run, compressed_of, reconstruction_of
 from ...tasks.sides import Subject
 from ..widgets.charts import error_curve
-from . import sidebar
+from . import sidebar, style
 from .jobs import stage_of, watch
 from .models import key_of, open_model
 from .request import EXAMPLE, Request
@@ -113,6 +113,7 @@ def page(title: str, lead: str | None = None) -> Frame:
         layout="wide",
     )
     st.logo(str(assets / "logo.svg"), size="large", icon_image=str(assets / "icon.png"))
+    style.draw()
     visit = this_visit()
     visit.settle()
     with errors_shown():

@@ -1,6 +1,7 @@
 """Charts of the pages. Each function returns a plotly figure; :func:`show` draws it with its text alternative and its table."""
 
 from collections.abc import Callable, Hashable
+from textwrap import wrap
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -15,14 +16,25 @@ __all__ = [
 ]  # fmt: skip
 ORIGINAL, COMPRESSED = PALETTE[0], PALETTE[1]
 SEQUENTIAL = "Viridis"
+TITLE_WIDTH = 46  # characters of a line of a title
+TITLE_LINE = 20  # pixels
 
 
 def layout(figure: go.Figure, title: str, x: str, y: str, height: int = 360, **more) -> go.Figure:
-    """The look that all charts share: a title that says what to see, axis names with units, room for both."""
+    """The look that all charts share: a title that says what to see, axis names with units, room for both.
+
+    The title has lines that fit on a phone, as plotly cuts what does not; the chart's buttons stand below it (``shell/style.py``).
+    """
+    lines = wrap(title, TITLE_WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
+    more_lines = (len(lines) - 1) * TITLE_LINE
     figure.update_layout(
-        title={"text": title, "font": {"size": 15}, "x": 0, "xanchor": "left", "y": 0.98, "yanchor": "top"},
-        height=height,
-        margin={"l": 10, "r": 10, "t": 56, "b": 10},
+        title={
+            "text": "<br>".join(lines),
+            "font": {"size": 15},
+            **{"x": 0, "xanchor": "left", "y": 1, "yanchor": "top", "pad": {"t": 8}},
+        },
+        height=height + more_lines,
+        margin={"l": 10, "r": 10, "t": 56 + more_lines, "b": 10},
         # Placed from the bottom up: in a low or narrow chart it would lie on the axis title otherwise.
         legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0, "title": {"text": ""}},
         hoverlabel={"namelength": -1},

@@ -30,13 +30,15 @@ LABELLED_SOURCES = {
 SCORED = {"The demonstration pairs": "demo", "A file of mine": "file", "Nothing": None}
 HELD_OUT = {"A tenth, held out": None, "A file of mine": "file"}
 DEFAULT = AdaptationSettings()
+#: The form is not on the page while something is trained: what was chosen in it is there again afterwards, as after a visit elsewhere.
+KEPT = {"persist_state": "session"}
 #: Settings with a place of their own in the form; those under Advanced need no more than their declaration.
 PLACED = ("objective", "train", "last_layers", "reassign", "seconds", "steps", "sample", "temperature")
 
 
 def adapt_input(name: str, **instead: Any) -> Any:
-    """The widget of a setting, at its default."""
-    return setting_input(AdaptationSettings, name, f"adapt_{name}", **{"value": getattr(DEFAULT, name)} | instead)
+    """The widget of a setting, at its default until a visitor chooses."""
+    return setting_input(AdaptationSettings, name, f"adapt_{name}", **{"value": getattr(DEFAULT, name)} | KEPT | instead)
 
 
 def adapt_form(frame: Frame, start: Callable[[Frame, str], None]) -> None:
@@ -97,7 +99,9 @@ def what_it_costs(frame: Frame, settings: AdaptationSettings) -> str:
 def objective_input(frame: Frame) -> str:
     """What is learned."""
     titles = {choice.title: name for name, choice in OBJECTIVES.items() if name != "masked" or frame.model.has_head("masked")}
-    objective = titles[setting_input(AdaptationSettings, "objective", "adapt_objective", options=list(titles), help=None)]
+    objective = titles[
+        setting_input(AdaptationSettings, "objective", "adapt_objective", options=list(titles), help=None, **KEPT)
+    ]
     st.caption(OBJECTIVES[objective].help)
     return objective
 
@@ -105,7 +109,12 @@ def objective_input(frame: Frame) -> str:
 def labelled_inputs() -> tuple[str, object, int]:
     """Labelled pairs to learn from; returns what :func:`text_inputs` returns."""
     source = st.segmented_control(
-        "Labelled pairs to learn from", list(LABELLED_SOURCES), default="Upload", key="adapt_labelled_source", required=True
+        "Labelled pairs to learn from",
+        list(LABELLED_SOURCES),
+        default="Upload",
+        key="adapt_labelled_source",
+        required=True,
+        **KEPT,
     )
     st.caption(LABELLED_SOURCES[source])
     given = st.file_uploader("Files", key="adapt_labelled", accept_multiple_files=True) if source == "Upload" else None
@@ -116,7 +125,7 @@ def text_inputs(objective: str) -> tuple[str, object, int]:
     """What to learn from: its kind, what was given, and how many sequences to draw without a text."""
     sources = [name for name in SOURCES if name != "None" or objective == "distill"]
     source = st.segmented_control(
-        "Text to learn from", sources, default="Paste", key=f"adapt_source_{len(sources)}", required=True
+        "Text to learn from", sources, default="Paste", key=f"adapt_source_{len(sources)}", required=True, **KEPT
     )
     st.caption(SOURCES[source])
     given, sample = None, DEFAULT.sample
@@ -125,6 +134,7 @@ def text_inputs(objective: str) -> tuple[str, object, int]:
             "Sentences",
             demonstration_text(),
             key="adapt_text",
+            **KEPT,
             height=180,
             placeholder="A man is playing a guitar.\nTwo dogs run in the snow.",
         )
@@ -151,6 +161,7 @@ def scored_inputs(objective: str) -> tuple[str | None, object]:
         "Score to follow",
         list(choices),
         key=f"adapt_scored_{len(choices)}",
+        **KEPT,
         help="Labelled pairs on which the model is scored from time to time. The weights with the best score are kept, so the last score is "
         "a little too good. Sentences of these pairs are taken out of the text.",
     )
@@ -161,12 +172,20 @@ def scored_inputs(objective: str) -> tuple[str | None, object]:
 def settings_inputs(frame: Frame, objective: str, sample: int) -> AdaptationSettings | None:
     """What is trained, and how. None if the values contradict each other; the page then says why."""
     titles = {choice.title: name for name, choice in TRAINED.items()}
-    train = titles[setting_input(AdaptationSettings, "train", "adapt_train", options=list(titles), help=None)]
+    train = titles[setting_input(AdaptationSettings, "train", "adapt_train", options=list(titles), help=None, **KEPT)]
     stored = frame.run.size.total_bytes
     st.caption(f"{TRAINED[train].help} The table itself takes {size_text(stored)}, as before.")
     last = adapt_input("last_layers", help=None) if train == "last" else DEFAULT.last_layers
     time = bounds(AdaptationSettings, "seconds")
-    budget = st.select_slider(time["label"], list(MINUTES), value="3 minutes", key="adapt_time", help=time["help"])
+    budget = st.select_slider(
+        time["label"],
+        list(MINUTES),
+        value="3 minutes",
+        key="adapt_time",
+        help=time["help"],
+        disabled=bool(st.session_state.get("adapt_steps")),  # which take its place
+        **KEPT,
+    )
     reassign = adapt_input("reassign")
     with st.expander("Advanced"):
         more = advanced_inputs(frame, objective)

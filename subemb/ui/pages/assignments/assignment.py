@@ -11,9 +11,8 @@ from ....base.text import count_text
 from ....codec.compressed import SubspaceCompressed
 from ....models.vocabulary import Vocabulary
 from ...shell.frame import Frame
+from ...shell.style import BACKGROUND
 from ...widgets.blocks import COLORS, Row, rows_that_fit, table_html
-
-PAGE_COLOR = "var(--st-background-color, transparent)"
 
 
 @dataclass
@@ -61,7 +60,7 @@ class Assignment:
     def draw(self, rows: list[Row], caption: str) -> None:
         """Draw rows under each other; says so if not all of them fit."""
         fit = rows_that_fit(self.subspaces)
-        st.html(table_html(rows[:fit], caption, self.unit, PAGE_COLOR))
+        st.html(table_html(rows[:fit], caption, self.unit, BACKGROUND))
         if len(rows) > fit:
             st.caption(f"The first {fit} of {len(rows)} rows are drawn; the table below has all.")
 

@@ -363,7 +363,8 @@ def _selected_tokens(frame: Frame, facts: TokenFacts, layout: Layout) -> None:
     if not selection:
         st.markdown(
             "Nothing is selected. Drag a **lasso** around points on either map, or click one; the buttons above each map "
-            "change to a box, to moving and to zooming. Shift adds to the selection; a double click clears it."
+            "change to a box, to moving and to zooming. Shift adds to the selection; a double click clears it. On a touch screen a finger "
+            "scrolls the page until you tap one of these buttons."
         )
         worst = layout.ids[np.argsort(-facts.error[layout.ids], kind="stable")[:20]]
         st.button(

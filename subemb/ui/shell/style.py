@@ -1,0 +1,78 @@
+"""What the theme of ``.streamlit/config.toml`` cannot say, as CSS; and how charts answer to a finger."""
+
+import streamlit as st
+
+#: Share of the text colour in names and numbers along axes; Streamlit's own grey is too faint (3.72:1 in the light theme).
+AXIS_SHARE = 0.8
+#: Where a chart's buttons begin, in pixels: below a title of one line, of two or of three (see ``subemb.ui.widgets.charts.layout``).
+BELOW_TITLE = (28, 48, 68)
+
+
+def themed(name: str, otherwise: str) -> str:
+    """A colour of the theme in use, as CSS. name: as in ``.streamlit/config.toml``. otherwise: a colour of the system, without a theme.
+
+    Streamlit says to the browser whether its theme is light or dark, and keeps the theme's colours to itself.
+    """
+    light, dark = (st.get_option(f"theme.{theme}.{name}") for theme in ("light", "dark"))
+    return f"light-dark({light}, {dark})" if light and dark else otherwise
+
+
+BACKGROUND, TEXT, PRIMARY = (
+    themed(f"{name}Color", system)
+    for name, system in (("background", "Canvas"), ("text", "CanvasText"), ("primary", "AccentColor"))
+)
+STYLE = f"""
+/* White on the primary colour of the dark theme is 2.31:1; the page's background can be read on it in both themes. */
+[data-testid="stBaseButton-primary"]:enabled, [data-testid="stBaseButton-primaryFormSubmit"]:enabled {{
+  color: {BACKGROUND} !important; }}
+[data-testid="stBaseButton-primary"]:enabled:is(:hover, :focus-visible, :active),
+[data-testid="stBaseButton-primaryFormSubmit"]:enabled:is(:hover, :focus-visible, :active) {{
+  background-color: color-mix(in srgb, {PRIMARY} 85%, {TEXT}) !important; }}
+[data-testid="stNumberInputStepDown"]:enabled:is(:hover, :focus), [data-testid="stNumberInputStepUp"]:enabled:is(:hover, :focus) {{
+  color: {BACKGROUND} !important; }}
+/* The colours of code are 2.6:1 in the light theme, 3:1 in captions. */
+[data-testid="stCode"] code span, [data-testid="stCaptionContainer"] code {{ color: inherit !important; }}
+[data-testid="stPlotlyChart"] :is(.xtick, .ytick, .g-xtitle, .g-ytitle, .g-x2title, .g-y2title, .colorbar) text,
+[data-testid="stPlotlyChart"] .bartext-outside {{ fill: currentColor !important; fill-opacity: {AXIS_SHARE} !important; }}
+/* Where a text stands above a table, the table's buttons have room below it. */
+[data-testid="stElementContainer"]:has([data-testid="stMarkdown"]) + [data-testid="stElementContainer"]:has([data-testid="stDataFrame"]) {{
+  margin-top: 1.4rem; }}
+/* A chart's buttons stand below its title, in the margin above the plot, and cover neither. */
+.js-plotly-plot:has(.gtitle) .modebar-container {{ top: {BELOW_TITLE[0]}px !important; }}
+.js-plotly-plot:has(.gtitle tspan ~ tspan) .modebar-container {{ top: {BELOW_TITLE[1]}px !important; }}
+.js-plotly-plot:has(.gtitle tspan ~ tspan ~ tspan) .modebar-container {{ top: {BELOW_TITLE[2]}px !important; }}
+.st-key-page_touch {{ position: absolute; width: 0; height: 0; overflow: hidden; }}
+"""
+
+#: Plotly takes every touch of a chart for itself, so that a page of charts could not be scrolled on a phone. Here touches stay the
+#: page's: a tap still points and clicks, because the browser makes a click of it. Who taps the button of a lasso, box, pan or zoom
+#: draws with the finger until it is tapped again, or another page opened.
+_TOUCH = """export default function () {
+  if (window.subembTouch) return;
+  window.subembTouch = { page: null, tool: null };
+  const chosen = window.subembTouch;
+  window.addEventListener("touchstart", (event) => {
+    const target = event.target;
+    if (!target.closest || !target.closest(".js-plotly-plot") || target.closest(".modebar")) return;
+    if (chosen.tool && chosen.page === location.pathname) return;
+    event.stopImmediatePropagation();
+  }, { capture: true, passive: true });
+  window.addEventListener("click", (event) => {
+    const button = event.target.closest ? event.target.closest('.modebar-btn[data-attr="dragmode"]') : null;
+    if (!button) return;
+    const again = chosen.page === location.pathname && chosen.tool === button.dataset.val;
+    Object.assign(chosen, { page: location.pathname, tool: again ? null : button.dataset.val });
+  }, true);
+}"""
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _touch():
+    return st.components.v2.component("subemb_touch", js=_TOUCH)
+
+
+def draw() -> None:
+    """Put both on the page; they take no room."""
+    st.html(f"<style>{STYLE}</style>")
+    with st.container(key="page_touch"):
+        _touch()(key="touch")
