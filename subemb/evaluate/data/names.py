@@ -42,8 +42,8 @@ _LIKELY = (
     ("question", "sentence"),
 )
 _OPPOSITES = {pair: place for place, pairs in enumerate((_SURE, _LIKELY)) for pair in pairs}
-#: Where the name has one of these too, there are not two sentences but more.
-_THIRDS = {"1": "3", "0": "2", "a": "c", "first": "third", "one": "three"}
+#: Words that number more than two: where several of one row are used, there are not two sentences but more.
+_SERIES = (tuple("0123456789"), tuple("abcdefg"), ("first", "second", "third", "fourth"), ("one", "two", "three", "four"))
 #: What sentences are called; a name of other words is taken only if its columns hold sentences.
 _STEMS = _set(
     "sentence sentences sent text texts txt question questions string strings str s t q phrase phrases utterance segment snippet "
@@ -74,6 +74,7 @@ class NamedPair:
     second: str
     language: str | None  # the code that both names have
     is_sure: bool  # whether the names leave no doubt; else their columns must hold sentences
+    siblings: tuple[str, ...]  # further columns of the same series: sentence3, text_c
     rank: tuple[int, int]  # the lowest is best
 
 
@@ -91,16 +92,17 @@ def named_pairs(header: Sequence[str]) -> list[NamedPair]:
             continue
         for (a, b), place in _OPPOSITES.items():
             if a in columns and b in columns:
-                found.append(_named_pair(columns[a], columns[b], rest, place, more=_THIRDS.get(a) in columns))
+                series = next((row for row in _SERIES if a in row), ())
+                siblings = tuple(columns[word] for word in series if word in columns and word not in (a, b))
+                found.append(_named_pair(columns[a], columns[b], rest, place, siblings))
     return sorted(found, key=lambda pair: pair.rank)
 
 
-def _named_pair(first: str, second: str, rest: Sequence[str], place: int, more: bool) -> NamedPair:
+def _named_pair(first: str, second: str, rest: Sequence[str], place: int, siblings: tuple[str, ...]) -> NamedPair:
     language, others = _language_in(rest)
     derived = sum(word in _DERIVED for word in others)
-    stems = [word for word in others if word not in _DERIVED]
-    known = all(word in _STEMS for word in stems)
-    return NamedPair(first, second, language, known and not more and place == 0, (place if known else 2, derived + 2 * more))
+    known = all(word in _STEMS for word in others if word not in _DERIVED)
+    return NamedPair(first, second, language, known and place == 0, siblings, (place if known else 2, derived))
 
 
 def _language_in(words: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -111,13 +113,17 @@ def _language_in(words: Sequence[str]) -> tuple[str | None, list[str]]:
     return None, list(words)
 
 
+#: Of those, what may be called so and still be one of the two sentences, where nothing else is.
+_PERHAPS = _set("answer answers source origin title response output generated generation author user system subset text model")
+
+
 def may_be_sentences(column: str) -> bool:
     """Whether a column's name does not speak against sentences of a pair.
 
-    >>> [may_be_sentences(name) for name in ("left", "reason", "sentence1_parse", "pair_ID")]
-    [True, False, False, False]
+    >>> [may_be_sentences(name) for name in ("left", "answer", "reason", "sentence1_parse", "pair_ID")]
+    [True, True, False, False, False]
     """
-    return not _NO_SENTENCE.intersection(words_of(column))
+    return not (_NO_SENTENCE - _PERHAPS).intersection(words_of(column))
 
 
 def two_roles(columns: Sequence[str]) -> tuple[str, str] | None:

@@ -146,6 +146,7 @@ def pairs_of(
     code = language or (None if chosen.language else found.language or of_name)
     first, second, gold, codes = zip(*read, strict=True)
     is_chosen = columns not in (None, *found.columns.values())
+    gold_note = [] if columns or chosen.gold not in found.gold_notes else [found.gold_notes[chosen.gold]]
     about_file = [*records.notes, *(note for note in found.notes if not (columns and note.about in ("columns", "language")))]
     pairs = PairSet(
         name=name,
@@ -159,6 +160,7 @@ def pairs_of(
         skipped=skipped.result(),
         notes=(
             *about_file,
+            *gold_note,
             *_left_out(records),
             *gold_notes,
             *([Note("file name", f"The language of all pairs, {of_name}, is taken from the file's name")] if of_name else []),
@@ -250,6 +252,9 @@ def _task_of(values, meanings: Meanings | None, found: Recognised, columns: Colu
         "binary": ("paraphrase", "similarity", "entailment"),
         "classes": ("entailment", "similarity"),
         "numbers": ("similarity",),
+        "text": ("entailment",)
+        if len(set(values)) <= _MOST_LABELS
+        else (),  # that they are not understood is said when they are read
     }.get(kind, ())
     if kind == "nothing":
         return task  # every row will be counted as blank
@@ -260,6 +265,9 @@ def _task_of(values, meanings: Meanings | None, found: Recognised, columns: Colu
             f"choose another column ({names_text(found.header)}) or a set of another kind"
         )
     return "paraphrase" if task == "similarity" and kind == "binary" and _is_only_binary(values, meanings) else task
+
+
+_MOST_LABELS = 10
 
 
 def _is_about_entailment(columns: Columns) -> bool:
@@ -306,7 +314,7 @@ _UNKNOWN_SHARE = 0.05  # of the labelled rows, from which on labels that are not
 def _check_unknown(unknown: dict[str, int], values, columns: Columns, name: str) -> None:
     """Raises InputError if labels that are not understood would take a good part of the rows away."""
     missing = sum(unknown.values())
-    if missing <= 2 or missing <= _UNKNOWN_SHARE * len(values):
+    if missing <= max(1, _UNKNOWN_SHARE * len(values)) and missing < len(values):
         return
     spelled = {plain_word(value): str(value) for value in values}
     shown = ", ".join(

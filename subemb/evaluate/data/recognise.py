@@ -42,6 +42,7 @@ class Recognised:
     notes: tuple[Note, ...] = ()  # what was inferred
     unclear: str = ""  # why columns are not clear, in words
     language: str | None = None  # the code of the columns' language, where their names say it
+    gold_notes: dict[str, Note] = field(default_factory=dict)  # column of scores or labels -> how it was chosen
 
 
 def recognise(records: Records, name: str = "", header: bool | None = None, languages: Sequence[str] = ()) -> Recognised:
@@ -223,6 +224,7 @@ class _Table:
     notes: list[Note]
     languages: tuple[str, ...]  # wanted
     kinds: dict[str, str] = field(default_factory=dict)  # column -> what its values are, found out when first asked for
+    gold_notes: dict[str, Note] = field(default_factory=dict)  # column of scores or labels -> how it was chosen
 
     def recognised(self) -> Recognised:
         plain = {plain_name(column): column for column in reversed(self.header)}
@@ -244,7 +246,16 @@ class _Table:
                 format, one_is_entailment = of_this, one
         is_plain = format == table
         return Recognised(
-            format, self.header, self.has_header, found, one_is_entailment, is_plain, tuple(self.notes), "", language
+            format,
+            self.header,
+            self.has_header,
+            found,
+            one_is_entailment,
+            is_plain,
+            tuple(self.notes),
+            "",
+            language,
+            self.gold_notes,
         )
 
     def cells(self, column: str) -> list[Any]:
@@ -304,6 +315,9 @@ class _Table:
                 "several pairs of columns may be the sentences: "
                 + "; ".join(f"{_quoted(pair.first)} and {_quoted(pair.second)}" for pair in (plain or best)[:6])
             )
+        more = [column for column in chosen.siblings if self.kind(column) == "text"]
+        if more:
+            raise _Unclear(f"more than two columns are numbered alike: {names_text([chosen.first, chosen.second, *more])}")
         others = sorted({pair.language for pair in pairs if pair.language and pair.language != chosen.language})
         if others and (chosen.language or not plain):
             self.notes.append(
@@ -313,10 +327,12 @@ class _Table:
                     f"{', '.join(others)}",
                 )
             )
+        of_languages = {column for pair in pairs if pair.language for column in (pair.first, pair.second)}
         rest = [
             column
             for column in self.header
             if column not in (chosen.first, chosen.second)
+            and not (chosen.language and column in of_languages)
             and may_be_sentences(column)
             and self.kind(column) == "text"
             and self._reads_like_sentences(column)
@@ -387,7 +403,7 @@ class _Table:
         ]
         if others or fitting[0].rank > 1:
             left = f"; the file also has {names_text(others)}" if others else ""
-            self.notes.append(Note("columns", f"The {wanted} is read from {_quoted(best[0])}, by its name{left}"))
+            self.gold_notes[best[0]] = Note("columns", f"The {wanted} is read from {_quoted(best[0])}, by its name{left}")
         return best[0]
 
     def _kind_for_gold(self, column: str) -> str:
@@ -416,9 +432,8 @@ class _Table:
                 if usable
                 else "no column holds a score or label"
             )
-        self.notes.append(
-            Note("columns", f"The score or label is read from {_quoted(usable[0])}, the only column that may hold one")
-        )
+        text = f"The score or label is read from {_quoted(usable[0])}, the only column that may hold one"
+        self.gold_notes[usable[0]] = Note("columns", text)
         return usable[0]
 
 
