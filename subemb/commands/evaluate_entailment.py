@@ -72,7 +72,7 @@ def run(given: argparse.Namespace) -> int:
     with ProgressLine(enabled=not given.quiet) as progress:
         sets = read_sets(given, "entailment", seed, part_of(progress, 0.0, 0.05))
         if not (sets or given.pair):
-            sets = [demo_set("entailment", given.limit, seed)]
+            sets = [demo_set("entailment", given, seed)]
         compared = open_compared(
             given, part_of(progress, 0.05, 0.3), check=lambda model: engine_for(model, _head(given.head, model))
         )
@@ -126,7 +126,7 @@ def evaluate(
 def _set_report(data: DataSet, found: "EntailmentReport", flipped: int) -> dict[str, Any]:
     flips = {side: found.flips(side) for side in found.sides[1:]}
     return {
-        **data.to_dict(),
+        **data.to_dict(found.remarks),
         "labels": list(found.labels),
         "engine_labels": list(found.engine_labels),
         "scores": {side: _score(score) for side, score in found.scores.items()},

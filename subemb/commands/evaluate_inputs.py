@@ -6,18 +6,18 @@ in the same way. The sets are files, hub data sets, or the demonstration set if 
 
 import argparse
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError, ModelError
 from ..base.progress import ProgressCallback, part_of
+from ..evaluate.data.pairs import SEPARATORS, Columns, Note, PairSet, Reading
 from .compress import add_compression, given_options, settings_of
 
 if TYPE_CHECKING:
     from ..codec.compressed import Compressed
-    from ..evaluate.data.pairs import Columns, PairSet
     from ..models.model import PretrainedModel
 
 _RESULT_FILE = "subspace_embedding.safetensors"
@@ -179,12 +179,12 @@ def _saved(
 class DataSet:
     """A labelled set to evaluate."""
 
-    pairs: "PairSet"  # at most as many as ``--limit`` says
+    pairs: PairSet  # at most as many as ``--limit`` says
     read: int  # how many there were before that
     is_demo: bool = False  # the demonstration set
 
-    def to_dict(self) -> dict[str, Any]:
-        """What was read and what was left out, JSON types."""
+    def to_dict(self, remarks: Sequence[Note] = ()) -> dict[str, Any]:
+        """What was read, what was inferred and what was left out, JSON types. remarks: further notes."""
         return {
             "name": self.pairs.name,
             "task": self.pairs.task,
@@ -196,7 +196,7 @@ class DataSet:
             "rows_skipped": self.pairs.skipped_count,
             "skipped": [asdict(entry) for entry in self.pairs.skipped],
             "columns": None if self.pairs.columns is None else asdict(self.pairs.columns),
-            "notes": [note.to_dict() for note in self.pairs.notes],
+            "notes": [note.to_dict() for note in (*self.pairs.notes, *remarks)],
         }
 
 
@@ -216,6 +216,24 @@ def add_data(command: argparse.ArgumentParser, formats: str) -> None:
         help="of a file whose columns are not recognised: first=NAME,second=NAME,gold=NAME and perhaps language=NAME; numbers "
         "from 1 where there is no header",
     )
+    command.add_argument(
+        "--labels",
+        type=labels_of,
+        metavar="LABELS",
+        help="what the labels of a file mean, where it does not say it: 0=entailment,1=neutral,2=contradiction, or 1=paraphrase,"
+        "0=not_paraphrase",
+    )
+    command.add_argument(
+        "--languages",
+        type=_languages_of,
+        default=(),
+        metavar="CODES",
+        help="of a set in several languages: those to use, such as de,fr, or all (default: English, else the most frequent one)",
+    )
+    command.add_argument(
+        "--header", choices=("yes", "no"), help="whether the first line names the columns (default: found out)"
+    )
+    command.add_argument("--separator", choices=tuple(SEPARATORS), help="between the fields of a table (default: found out)")
     command.add_argument("--hub", metavar="ID", help="a Hugging Face data set, such as nyu-mll/glue (needs --split)")
     command.add_argument("--split", metavar="NAME", help="of --hub: validation, test, ...")
     command.add_argument("--config", metavar="NAME", help="of --hub: the subset, such as stsb")
@@ -224,14 +242,12 @@ def add_data(command: argparse.ArgumentParser, formats: str) -> None:
     )
 
 
-def columns_of(text: str) -> "Columns":
+def columns_of(text: str) -> Columns:
     """The value of ``--columns``. Raises argparse's error for a part that is unknown, missing or given twice.
 
     >>> columns_of("first=Sentence A,second=b,gold=3")
     Columns(first='Sentence A', second='b', gold='3', language=None)
     """
-    from ..evaluate.data.pairs import Columns
-
     found: dict[str, str] = {}
     for part in _NEXT_COLUMN.split(text):
         name, _, column = part.strip().partition("=")
@@ -246,34 +262,69 @@ def columns_of(text: str) -> "Columns":
     return Columns(**found)
 
 
+def labels_of(text: str) -> tuple[tuple[str, str], ...]:
+    """The value of ``--labels``. Raises argparse's error for a part that does not say what a label means.
+
+    >>> labels_of("0=contradiction,1=entailment")
+    (('0', 'contradiction'), ('1', 'entailment'))
+    """
+    from ..evaluate.data.values import meaning_of_label
+
+    found = [part.partition("=")[::2] for part in text.split(",")]
+    for word, meaning in found:
+        if not word.strip() or meaning_of_label(meaning) is None:
+            raise argparse.ArgumentTypeError(
+                f"{f'{word}={meaning}'!r} does not say what a label means; write 0=entailment,1=neutral,2=contradiction (also "
+                "not_entailment, paraphrase, not_paraphrase)"
+            )
+    return tuple((word.strip(), meaning.strip()) for word, meaning in found)
+
+
+def _languages_of(text: str) -> tuple[str, ...]:
+    """The value of ``--languages``."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def reading_of(given: argparse.Namespace) -> Reading:
+    """What a line says about how its files are written."""
+    header = None if given.header is None else given.header == "yes"
+    return Reading(header, given.separator, given.labels or (), given.languages)
+
+
 def read_sets(
     given: argparse.Namespace, task: str | None, seed: int, progress: ProgressCallback | None = None
 ) -> list[DataSet]:
     """All sets that a line names, sampled; empty if it names none. Raises InputError and ModelError as the readers do."""
+    from ..evaluate.data.languages import in_languages
     from ..evaluate.data.read import read_pairs
 
-    files = given.data or []
+    files, reading = given.data or [], reading_of(given)
     found = []
     for number, path in enumerate(files):
         part = part_of(progress, number / (len(files) + 1), (number + 1) / (len(files) + 1))
-        found.append(read_pairs(path, task=task, columns=given.columns, progress=part))
+        found.append(read_pairs(path, task=task, columns=given.columns, progress=part, reading=reading))
     if given.hub is not None:
         from ..evaluate.data.hub import read_hub_pairs
 
         part = part_of(progress, len(files) / (len(files) + 1), 1.0)
-        found.append(read_hub_pairs(given.hub, given.split, given.config, task=task, columns=given.columns, progress=part))
-    return together([sampled(pairs, given.limit, seed) for pairs in found])
+        found.append(
+            read_hub_pairs(
+                given.hub, given.split, given.config, task=task, columns=given.columns, progress=part, reading=reading
+            )
+        )
+    return together([sampled(in_languages(pairs, given.languages), given.limit, seed) for pairs in found])
 
 
-def demo_set(task: str, limit: int | None, seed: int) -> DataSet:
-    """The demonstration set of a task."""
+def demo_set(task: str, given: argparse.Namespace, seed: int) -> DataSet:
+    """The demonstration set of a task, in the languages asked for, else in English."""
+    from ..evaluate.data.languages import in_languages
     from ..evaluate.data.read import demo_pairs
 
-    found = sampled(demo_pairs(task), limit, seed)
+    found = sampled(in_languages(demo_pairs(task), given.languages), given.limit, seed)
     return DataSet(found.pairs, found.read, is_demo=True)
 
 
-def sampled(pairs: "PairSet", limit: int | None, seed: int) -> DataSet:
+def sampled(pairs: PairSet, limit: int | None, seed: int) -> DataSet:
     """At most ``limit`` of the pairs."""
     return DataSet(pairs if limit is None else pairs.sample(limit, seed), len(pairs))
 

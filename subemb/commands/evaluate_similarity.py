@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,9 @@ def add(tasks) -> None:
         help="word similarity on the tables themselves: WordSim-353, SimLex-999, ...",
     )
     command.add_argument(
+        "--words-as-written", action="store_true", help="leave marks of parts of speech at the words of a list: moon-n, run_V"
+    )
+    command.add_argument(
         "--pair",
         nargs=2,
         action="append",
@@ -85,9 +89,9 @@ def _read(given: argparse.Namespace, seed: int, progress: ProgressCallback | Non
     from ..evaluate.data.word_lists import read_words
 
     sets = read_sets(given, given.task or "similarity", seed, progress)
-    words = [read_words(path) for path in given.words or []]
+    words = [read_words(path, as_written=given.words_as_written) for path in given.words or []]
     if not (sets or words or given.pair):
-        sets = [demo_set("similarity", given.limit, seed)]
+        sets = [demo_set("similarity", given, seed)]
     return sets, words
 
 
@@ -126,7 +130,7 @@ def evaluate(
 
 def _set_report(data: DataSet, found: "SimilarityReport", moved: int) -> dict[str, Any]:
     return {
-        **data.to_dict(),
+        **data.to_dict(found.remarks),
         "metrics": list(found.metrics),
         "scores": {side: scores.to_dict() for side, scores in found.scores.items()},
         "by_language": {
@@ -156,8 +160,6 @@ def _moved(found: "SimilarityReport", side: str, limit: int) -> list[dict[str, A
 
 
 def _word_report(found: "WordReport") -> dict[str, Any]:
-    from dataclasses import asdict
-
     return {
         "name": found.pairs.name,
         "format": found.pairs.format,
@@ -166,6 +168,8 @@ def _word_report(found: "WordReport") -> dict[str, Any]:
         "unknown_words": list(found.unknown),
         "rows_skipped": sum(entry.count for entry in found.pairs.skipped),
         "skipped": [asdict(entry) for entry in found.pairs.skipped],
+        "columns": None if found.pairs.columns is None else asdict(found.pairs.columns),
+        "notes": [note.to_dict() for note in (*found.pairs.notes, *found.remarks)],
         "scores": {side: scores.to_dict() for side, scores in found.scores.items()},
         "by_pieces": {
             kind: {side: scores.to_dict() for side, scores in scored.items()} for kind, scored in found.by_pieces.items()

@@ -5,6 +5,7 @@ probabilities, confusions). :func:`score_sides` scores the sides; :func:`score_p
 Without labels (masked words) the result is a :class:`Scored`.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
@@ -17,8 +18,8 @@ from ..base.progress import Progress, ProgressCallback, part_of
 from ..base.shown import Card, Shown
 from ..base.text import count_text, score_text
 from . import statistics
-from .data.pairs import PairSet, WordSet
-from .statistics import Interval, best_threshold, paired_bootstrap
+from .data.pairs import Note, PairSet, WordSet
+from .statistics import Interval, best_threshold, check_resamples, is_constant, paired_bootstrap
 
 RESAMPLES, SEED = 2000, 0  # of the bootstrap, unless others are given
 #: Task of the data -> what is measured; pages show the first one first.
@@ -124,6 +125,33 @@ class Report(Scored):
         """What judged the pairs, in words, if there is a choice; else empty."""
         return ""
 
+    @property
+    def remarks(self) -> tuple[Note, ...]:
+        """Why something could not be measured, in sentences; empty if everything was."""
+        gold, what = self.gold_values, "label" if self.pairs.task in ("entailment", "paraphrase") else "score"
+        found = []
+        if len(gold) and is_constant(gold):
+            value = self.pairs.labels[int(gold[0])] if self.pairs.task == "entailment" else f"{gold[0]:g}"
+            found.append(
+                f"All {len(gold):,} pairs have the same {what}, {value}, so how well labels or scores are told apart cannot be measured on them"
+            )
+        found += [
+            f"The {name} are the same for all pairs, {values[0]:g}, so nothing can be measured there"
+            for name, values in self.found_values.items()
+            if len(values) > 1 and is_constant(values)
+        ]
+        return tuple(Note("measures", text) for text in found)
+
+    @property
+    def gold_values(self) -> np.ndarray:
+        """(n,) gold of the pairs that were measured."""
+        return self.pairs.gold
+
+    @property
+    def found_values(self) -> dict[str, np.ndarray]:
+        """What sides found, by what it is called: (n,) numbers that must not all be equal."""
+        return {}
+
     def to_dict(self) -> dict[str, Any]:
         """JSON types only; NaN becomes None."""
         return to_plain(self)
@@ -167,19 +195,31 @@ def score_sides(
     """Measure how well what each side found for n pairs agrees with gold, and the difference to the first side.
 
     gold: (n,). found: side -> (n,) scores or labels. metrics: some of
-    :data:`~subemb.evaluate.statistics.STATISTICS`. Intervals are paired bootstraps.
+    :data:`~subemb.evaluate.statistics.STATISTICS`. Intervals are paired bootstraps. Where all of gold is the same, or
+    a side's scores are, metrics are undefined (NaN): the best threshold would be right without telling anything apart, and accuracy would only
+    say how often that label is given (the difference of two sides in it is still measured). Raises InputError for resamples that are no positive number.
     """
+    check_resamples(resamples)
     reference, scores = next(iter(found)), {}
+    is_share = (
+        metrics[0] == "accuracy"
+    )  # of labels that are given, not found by a threshold: sides can differ in it on any pairs
+    tells_apart = {name: not is_constant(gold) and (is_share or not is_constant(values)) for name, values in found.items()}
+    nothing = Interval(math.nan, math.nan, math.nan, 0.95, resamples, seed, resamples)
     steps = max(1, (len(found) - 1) * len(metrics))
     for number, (name, values) in enumerate(found.items()):
         differences = {}
         for step, metric in enumerate(metrics if number else ()):
             start = (number - 1) * len(metrics) + step
             part = part_of(progress, start / steps, (start + 1) / steps)
-            differences[metric] = paired_bootstrap(metric, gold, found[reference], values, resamples, seed, part)
+            is_defined = is_share or (tells_apart[name] and tells_apart[reference])
+            differences[metric] = (
+                paired_bootstrap(metric, gold, found[reference], values, resamples, seed, part) if is_defined else nothing
+            )
+        thresholds = [metric for metric in metrics if metric in _THRESHOLDS and tells_apart[name]]
         scores[name] = SideScores(
-            {metric: getattr(statistics, metric)(gold, values) for metric in metrics},
-            {metric: best_threshold(gold, values, _THRESHOLDS[metric]) for metric in metrics if metric in _THRESHOLDS},
+            {metric: getattr(statistics, metric)(gold, values) if tells_apart[name] else math.nan for metric in metrics},
+            {metric: best_threshold(gold, values, _THRESHOLDS[metric]) for metric in thresholds},
             differences,
         )
     return scores

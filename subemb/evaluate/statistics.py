@@ -26,7 +26,7 @@ _CHUNK = 2_000_000
 def spearman(gold, scores) -> float:
     """Spearman's rank correlation of (n,) gold and (n,) scores, with mid-ranks for ties; NaN if either is constant or n < 2."""
     gold, scores = _pair(gold, scores)
-    if _constant(gold) or _constant(scores):
+    if is_constant(gold) or is_constant(scores):
         return math.nan
     from scipy.stats import spearmanr
 
@@ -36,7 +36,7 @@ def spearman(gold, scores) -> float:
 def pearson(gold, scores) -> float:
     """Pearson's correlation of (n,) gold and (n,) scores; NaN if either is constant or n < 2."""
     gold, scores = _pair(gold, scores)
-    if _constant(gold) or _constant(scores):
+    if is_constant(gold) or is_constant(scores):
         return math.nan
     from scipy.stats import pearsonr
 
@@ -174,6 +174,12 @@ class Interval:
         return from_plain(cls, values)
 
 
+def check_resamples(resamples: int) -> None:
+    """Raises InputError for a number of resamples that is not whole, below 1 or above MOST_RESAMPLES."""
+    if not is_whole(resamples, 1, MOST_RESAMPLES):
+        raise InputError(f"{resamples!r} resamples; choose 1 to {MOST_RESAMPLES:,}, 2,000 are usual")
+
+
 def paired_bootstrap(
     statistic: str,
     gold,
@@ -192,8 +198,7 @@ def paired_bootstrap(
     """
     if statistic not in _RESAMPLED:
         raise InputError(f"there is no statistic {statistic!r}; choose one of {', '.join(STATISTICS)}")
-    if not is_whole(resamples, 1, MOST_RESAMPLES):
-        raise InputError(f"{resamples!r} resamples; choose 1 to {MOST_RESAMPLES:,}, 2,000 are usual")
+    check_resamples(resamples)
     gold, before = _pair(gold, before)
     gold, after = _pair(gold, after)
     if statistic not in ("spearman", "pearson", "accuracy"):
@@ -250,7 +255,7 @@ def cohen_kappa(first, second, classes: int) -> float:
     NaN without pairs, or if both give all pairs the same one label.
     """
     first, second = _pair(first, second)
-    if not len(first) or (_constant(np.concatenate([first, second]))):
+    if not len(first) or (is_constant(np.concatenate([first, second]))):
         return math.nan
     from sklearn.metrics import cohen_kappa_score
 
@@ -457,5 +462,6 @@ def _binary(values: np.ndarray, name: str) -> None:
         raise InputError(f"{name} has the value {others[0]:g}; F1, average precision and thresholds need 0 and 1")
 
 
-def _constant(values: np.ndarray) -> bool:
+def is_constant(values: np.ndarray) -> bool:
+    """Whether (n,) values are all equal, as fewer than two always are."""
     return len(values) < 2 or bool((values == values[0]).all())

@@ -14,7 +14,7 @@ from ...base.text import size_text
 from ...jobs.task import task
 from ...models.hub import Counter, errors_in_words, plain_http, validate_id, validate_revision
 from .languages import language_code
-from .pairs import Columns, PairSet, combine
+from .pairs import Columns, PairSet, Reading, combine
 from .read import read_pairs
 from .tables import MOST_BYTES
 
@@ -50,6 +50,7 @@ def read_hub_pairs(
     task: str | None = None,
     columns: Columns | None = None,
     progress: ProgressCallback | None = None,
+    reading: Reading | None = None,
     *,
     cache_dir: Path | None = None,
     endpoint: str | None = None,
@@ -58,7 +59,7 @@ def read_hub_pairs(
 
     dataset_id: ``owner/name``. config: the subset, e.g. ``mrpc`` of ``nyu-mll/glue``; needed where there are several.
     revision: branch, tag or commit; None: main, or the hub's own conversion to Parquet if main has no readable files.
-    task, columns: as :func:`~subemb.evaluate.data.read.read_pairs`.
+    task, columns, reading: as :func:`~subemb.evaluate.data.read.read_pairs`.
     progress: carries ``bytes`` and ``total_bytes`` while files are fetched; it can stop the download.
     Raises ModelError as :func:`subemb.models.hub.download`, InputError if no file fits, or they have more than MOST_BYTES.
     """
@@ -68,7 +69,7 @@ def read_hub_pairs(
     sets = []
     for number, path in enumerate(paths):
         report(progress, f"reading {path.name}", 0.8 + 0.2 * number / len(paths))
-        sets.append(read_pairs(path, task=task, columns=columns, language=language))
+        sets.append(read_pairs(path, task=task, columns=columns, language=language, reading=reading))
     pairs = combine(sets)
     report(progress, f"read {len(pairs):,} pairs of {remote.name}", 1.0)
     return replace(pairs, name=f"{remote.name}{f' {config}' if config else ''}, {split}")

@@ -25,7 +25,7 @@ from ..report import (
     score_sides,
 )
 from ..similarity.sentences import checked_text, read_sentences
-from ..statistics import Interval, McNemar, accuracy, cohen_kappa, confusion, mcnemar
+from ..statistics import Interval, McNemar, accuracy, check_resamples, cohen_kappa, confusion, mcnemar
 from .engines import ClassifierEngine, Engine, engine_for
 
 if TYPE_CHECKING:
@@ -185,6 +185,10 @@ class EntailmentReport(Report):
         """One code for each pair, or empty."""
         return self.pairs.languages
 
+    @property
+    def gold_values(self) -> np.ndarray:
+        return self.gold
+
     @cached_property
     def predicted(self) -> dict[str, np.ndarray]:
         """Side -> (n,) indices into ``labels``."""
@@ -236,6 +240,7 @@ def evaluate_entailment(
         raise InputError(f"{pairs.name} is a set for {pairs.task}; give pairs labelled {', '.join(LABELS)}")
     if not 1 <= len(pairs) <= MOST_PAIRS:
         raise InputError(f"{pairs.name} has {len(pairs):,} pairs; 1 to {MOST_PAIRS:,} can be evaluated, take a sample of it")
+    check_resamples(resamples)
     engines = {name: engine_for(model, head) for name, model in sides.items()}
     found = {}
     for place, (name, engine) in enumerate(engines.items()):

@@ -16,7 +16,7 @@ from ...base.errors import InputError
 from ...base.plain import is_whole
 from ...base.progress import ProgressCallback, part_of, report
 from ..report import Scored, SideScores
-from ..statistics import Interval
+from ..statistics import Interval, check_resamples
 from .network import MaskedSides
 
 LONGEST_TEXT = 200_000  # characters
@@ -228,9 +228,10 @@ def bootstrap_of_means(
 
     counts, before, after: (n,) tokens and sums of each sentence. Sentences are drawn with replacement, the same
     for both sides; the mean of a draw gives every token the same weight. None with fewer than FEWEST_SENTENCES sentences that
-    have a token.
+    have a token. Raises InputError for resamples that are no positive number.
     Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
     """
+    check_resamples(resamples)
     used = counts > 0
     counts, differences = counts[used], (after - before)[used]
     if len(counts) < FEWEST_SENTENCES:

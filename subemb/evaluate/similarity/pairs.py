@@ -25,7 +25,7 @@ from ..report import (
     score_parts,
     score_sides,
 )
-from ..statistics import descending_ranks
+from ..statistics import check_resamples, descending_ranks
 
 if TYPE_CHECKING:
     from ...models.model import PretrainedModel
@@ -48,6 +48,10 @@ class SimilarityReport(Report):
 
     def __post_init__(self):
         object.__setattr__(self, "cosines", {side: read_only(found, np.float32) for side, found in self.cosines.items()})
+
+    @property
+    def found_values(self) -> dict[str, np.ndarray]:
+        return {f"cosines of {side}": values for side, values in self.cosines.items()}
 
     def ranks(self, side: str) -> np.ndarray:
         """(n,) float64: 1 for the highest cosine; equal cosines share the mean of their ranks."""
@@ -96,6 +100,7 @@ def evaluate_pairs(
     Raises InputError for a set that cannot be used, and what ``encode`` raises.
     """
     _check(sides, pairs)
+    check_resamples(resamples)
     share, found = _ENCODING / len(sides), {}
     for number, (name, model) in enumerate(sides.items()):
         part = of_side(part_of(progress, number * share, (number + 1) * share), f"{name} table")

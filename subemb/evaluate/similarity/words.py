@@ -14,7 +14,7 @@ from ...base.errors import InputError
 from ...base.progress import ProgressCallback, part_of, report
 from ..data.pairs import WordSet
 from ..report import METRICS, RESAMPLES, SEED, Report, SideScores, read_only, score_parts, score_sides
-from ..statistics import descending_ranks
+from ..statistics import check_resamples, descending_ranks
 
 if TYPE_CHECKING:
     from ...models.model import PretrainedModel
@@ -45,6 +45,14 @@ class WordReport(Report):
     def gold(self) -> np.ndarray:
         """(m,) human scores of the measured pairs."""
         return self.pairs.gold[self.used]
+
+    @property
+    def gold_values(self) -> np.ndarray:
+        return self.gold
+
+    @property
+    def found_values(self) -> dict[str, np.ndarray]:
+        return {f"cosines of {side}": values for side, values in self.cosines.items()}
 
     @property
     def piece_counts(self) -> dict[int, int]:
@@ -78,6 +86,7 @@ def evaluate_words(
     """
     if not sides:
         raise InputError("there is no side to evaluate; give at least one model")
+    check_resamples(resamples)
     reference = next(iter(sides.values()))
     report(progress, "cutting words into pieces", 0.0)
     distinct = list(dict.fromkeys([*words.first, *words.second]))
