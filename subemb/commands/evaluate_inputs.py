@@ -218,7 +218,7 @@ def add_data(command: argparse.ArgumentParser, formats: str) -> None:
     )
     command.add_argument(
         "--labels",
-        type=labels_of,
+        type=_labels_of,
         metavar="LABELS",
         help="what the labels of a file mean, where it does not say it: 0=entailment,1=neutral,2=contradiction, or 1=paraphrase,"
         "0=not_paraphrase",
@@ -262,22 +262,14 @@ def columns_of(text: str) -> Columns:
     return Columns(**found)
 
 
-def labels_of(text: str) -> tuple[tuple[str, str], ...]:
-    """The value of ``--labels``. Raises argparse's error for a part that does not say what a label means.
+def _labels_of(text: str) -> tuple[tuple[str, str], ...]:
+    """The value of ``--labels``. Raises argparse's error for a part that does not say what a label means."""
+    from ..evaluate.data.values import labels_of
 
-    >>> labels_of("0=contradiction,1=entailment")
-    (('0', 'contradiction'), ('1', 'entailment'))
-    """
-    from ..evaluate.data.values import meaning_of_label
-
-    found = [part.partition("=")[::2] for part in text.split(",")]
-    for word, meaning in found:
-        if not word.strip() or meaning_of_label(meaning) is None:
-            raise argparse.ArgumentTypeError(
-                f"{f'{word}={meaning}'!r} does not say what a label means; write 0=entailment,1=neutral,2=contradiction (also "
-                "not_entailment, paraphrase, not_paraphrase)"
-            )
-    return tuple((word.strip(), meaning.strip()) for word, meaning in found)
+    try:
+        return labels_of(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _languages_of(text: str) -> tuple[str, ...]:

@@ -62,15 +62,19 @@ def test_the_demonstration_set_is_offered_first(task):
     app = page(task)
     assert not app.exception
     assert not app.error
-    assert chosen(app) == demo_pairs(task)
+    whole = demo_pairs(task)
+    assert chosen(app) == whole.select([code == "en" for code in whole.languages])
     assert "not a benchmark" in texts(app)
-    assert f"All {len(demo_pairs(task))} pairs are used" in texts(app)
+    assert f"Only the {len(chosen(app))} pairs in en are used, of {len(whole)} in 6 languages" in texts(app)
 
 
 def test_languages_can_be_chosen():
     app = page()
-    app.multiselect(key="set_languages").set_value(["en"]).run()
-    assert set(chosen(app).languages) == {"en"}
+    app.multiselect(key="set_languages").set_value(["all"]).run()
+    assert chosen(app) == demo_pairs("similarity")
+    assert f"All {len(demo_pairs('similarity'))} pairs are used" in texts(app)
+    app.multiselect(key="set_languages").set_value(["de"]).run()
+    assert set(chosen(app).languages) == {"de"}
     assert f"{len(chosen(app))} of {len(demo_pairs('similarity'))} pairs, the languages chosen" in texts(app)
 
 
@@ -102,12 +106,13 @@ def test_rows_left_out_are_shown():
 def test_columns_can_be_corrected():
     app = give(page(source="Your files"), ("odd.csv", ODD))
     assert chosen(app).gold.tolist() == [5.0, 4.0, 1.0]
-    assert "The score is read from 'final'" in texts(app)
+    assert "The score or label is read from 'final'" in texts(app)
     next(box for box in app.selectbox if box.label == "Score or label").set_value("draft").run()
     assert chosen(app).gold.tolist() == [1.0, 3.0, 2.0]
     next(box for box in app.selectbox if box.label == "Second sentence").set_value("who").run()
     assert chosen(app).second == ("x", "y", "z")
     next(box for box in app.selectbox if box.label == "Language").set_value("right").run()
+    app.multiselect(key="set_languages").set_value(["all"]).run()
     assert chosen(app).languages == ("B.", "D.", "F.")
     assert not app.exception
 

@@ -56,6 +56,8 @@ OTHERWISE = {
     "separator": ("--separator tab, comma, semicolon or pipe", "say so under How the file is written"),
     "text": ("write the file as JSON lines or Parquet", "write the file as JSON lines or Parquet"),
     "labels": ("--labels 0=entailment,1=neutral,2=contradiction", "say so under How the file is written"),
+    "paraphrases": ("--labels 1=paraphrase,0=not_paraphrase", "say so under How the file is written"),
+    "language of columns": ("--languages de, or --columns first=NAME,second=NAME,gold=NAME", "choose others under Columns"),
     "scores": ("write them as plain numbers with a decimal point", "write them as plain numbers with a decimal point"),
     "language": ("--languages de,fr or --languages all", "choose under Languages"),
     "part of speech": ("--words-as-written", "choose Words as they are written"),

@@ -147,7 +147,10 @@ def pairs_of(
     first, second, gold, codes = zip(*read, strict=True)
     is_chosen = columns not in (None, *found.columns.values())
     gold_note = [] if columns or chosen.gold not in found.gold_notes else [found.gold_notes[chosen.gold]]
-    about_file = [*records.notes, *(note for note in found.notes if not (columns and note.about in ("columns", "language")))]
+    about_file = [
+        *records.notes,
+        *(note for note in found.notes if not (columns and note.about in ("columns", "language of columns"))),
+    ]
     pairs = PairSet(
         name=name,
         task=meant,
@@ -299,7 +302,7 @@ def _gold_reader(task: str, values, meanings: Meanings | None, found: Recognised
     if task == "paraphrase":
         read = binary_reader(names)
         if not meanings and found.is_plain and any(plain_word(value) in ("0", "1") for value in values):
-            notes.append(Note("labels", "Labels are numbers, read as 1 paraphrase, 0 no paraphrase"))
+            notes.append(Note("paraphrases", "Labels are numbers, read as 1 paraphrase, 0 no paraphrase"))
         return read, (), notes
     read, score_notes = score_reader(values)
     if found.is_plain and kind_of(values) == "classes":

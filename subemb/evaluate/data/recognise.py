@@ -322,7 +322,7 @@ class _Table:
         if others and (chosen.language or not plain):
             self.notes.append(
                 Note(
-                    "language",
+                    "language of columns",
                     f"The sentences in {chosen.language} are read ({_quoted(chosen.first)}, {_quoted(chosen.second)}); the file also has "
                     f"{', '.join(others)}",
                 )
@@ -403,7 +403,7 @@ class _Table:
         ]
         if others or fitting[0].rank > 1:
             left = f"; the file also has {names_text(others)}" if others else ""
-            self.gold_notes[best[0]] = Note("columns", f"The {wanted} is read from {_quoted(best[0])}, by its name{left}")
+            self.gold_notes[best[0]] = Note("columns", f"The score or label is read from {_quoted(best[0])}, by its name{left}")
         return best[0]
 
     def _kind_for_gold(self, column: str) -> str:

@@ -308,6 +308,22 @@ def meaning_of_label(text: str) -> str | None:
     return None if word not in _YES_NO or word.isdigit() else "paraphrase" if _YES_NO[word] else "not_paraphrase"
 
 
+def labels_of(text: str) -> tuple[tuple[str, str], ...]:
+    """What somebody says that labels mean. Raises InputError for a part that does not say it.
+
+    >>> labels_of("0=contradiction, 1=entailment")
+    (('0', 'contradiction'), ('1', 'entailment'))
+    """
+    found = [part.partition("=")[::2] for part in text.split(",") if part.strip()]
+    for word, meaning in found:
+        if not word.strip() or meaning_of_label(meaning) is None:
+            raise InputError(
+                f"{f'{word.strip()}={meaning.strip()}'!r:.80} does not say what a label means; write 0=entailment,1=neutral,2=contradiction "
+                "(also not_entailment, paraphrase, not_paraphrase)"
+            )
+    return tuple((word.strip(), meaning.strip()) for word, meaning in found)
+
+
 def _meaning(value: Any, meanings: Mapping[str, str] | None) -> str:
     return _named(plain_word(value), meanings)
 

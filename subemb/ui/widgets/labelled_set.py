@@ -111,9 +111,14 @@ def heading(report: Report, facts: str, described: bool, note: str = "") -> None
     if note:
         st.caption(note)
     if not described:
+        if pairs.columns is not None:
+            read = (pairs.columns.first, pairs.columns.second, pairs.columns.gold, pairs.columns.language)
+            st.caption(f"Columns read: {escape_markdown(', '.join(filter(None, read)))}.")
         for inferred in pairs.notes:
             st.caption(escape_markdown(inferred.sentence(on_page=True)))
         skipped_rows(pairs.skipped, len(pairs))
+    for remark in report.remarks:
+        st.warning(escape_markdown(remark.sentence(on_page=True)), icon=":material/rule:")
 
 
 def score_cards(report: Report, what: str = "{}") -> None:

@@ -12,9 +12,11 @@ import streamlit as st
 
 from ...base.errors import InputError
 from ...base.text import escape_markdown, size_text
-from ...evaluate.data.pairs import UNKNOWN_LANGUAGE, Columns, PairSet, combine, skipped_text
+from ...evaluate.data.languages import in_languages
+from ...evaluate.data.pairs import ALL_LANGUAGES, SEPARATORS, UNKNOWN_LANGUAGE, Columns, PairSet, Reading, combine, skipped_text
 from ...evaluate.data.read import Preview, demo_pairs, preview, read_pairs
 from ...evaluate.data.tables import MOST_BYTES
+from ...evaluate.data.values import labels_of
 from ..shell.frame import Frame
 from ..shell.jobs import begin, outcome
 from ..shell.text import counted, show_error, write_parameter
@@ -73,7 +75,8 @@ def choose_pairs(frame: Frame, task: str, key: str) -> PairSet | None:
             )
         if pairs is not None:
             describe(pairs)
-            pairs = _sampled(pairs, key)
+            is_one_each = source == FILES and len(st.session_state.get(f"{key}_files", [])) > 1
+            pairs = _sampled(pairs, key, is_one_each)
     if source == FILES:
         _link(key, pairs)
     else:
@@ -104,15 +107,14 @@ def describe(pairs: PairSet) -> None:
         )
 
 
-def _sampled(pairs: PairSet, key: str) -> PairSet:
-    """The pairs of the chosen languages, and of those at most as many as wanted."""
+def _sampled(pairs: PairSet, key: str, is_one_each: bool) -> PairSet:
+    """The pairs of the chosen languages, and of those at most as many as wanted. is_one_each: whether several files were given, as one a
+    language; then all languages are used unless some are chosen."""
     languages = list(dict.fromkeys(pairs.languages))
     whole = pairs
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if len(languages) > 1:
-            chosen = _languages(languages, f"{key}_languages")
-            if chosen:
-                pairs = pairs.select([language in chosen for language in pairs.languages])
+            pairs = _in_chosen_languages(pairs, languages, f"{key}_languages", is_one_each)
         limit = st.selectbox(
             "Pairs to use at most",
             [*LIMITS, ALL],
@@ -140,27 +142,33 @@ def _sampled(pairs: PairSet, key: str) -> PairSet:
         st.caption(f"{len(used):,} of {counted(len(whole), 'pair')}, the languages chosen.")
     else:
         st.caption(f"All {counted(len(used), 'pair')} are used.")
+    for note in pairs.notes[len(whole.notes) :]:
+        st.caption(escape_markdown(note.sentence(on_page=True)))
     return used
 
 
-def _languages(languages: list[str], key: str) -> list[str]:
-    """The languages chosen; none means all."""
+def _in_chosen_languages(pairs: PairSet, languages: list[str], key: str, is_one_each: bool) -> PairSet:
+    """The pairs in the languages chosen; while none is, in one language, or in all if each had a file of its own."""
+    options = [ALL_LANGUAGES, *languages]
     if key in st.session_state:  # another set may not have them all
-        st.session_state[key] = [language for language in st.session_state[key] or [] if language in languages]
-    return st.multiselect(
+        st.session_state[key] = [language for language in st.session_state[key] or [] if language in options]
+    found = in_languages(pairs, (ALL_LANGUAGES,) if is_one_each else ())
+    chosen = st.multiselect(
         "Languages",
-        languages,
+        options,
         format_func=_language_text,
         key=key,
         bind="query-params",
         persist_state="session",
-        placeholder=f"all {len(languages)}",
+        placeholder=f"all {len(languages)}" if is_one_each else f"{found.languages[0]}, of {len(languages)}",
         width=300,
+        help="A model for one language says little about others, so a set in several is read in one unless you choose.",
     )
+    return in_languages(pairs, chosen) if chosen else found
 
 
 def _language_text(code: str) -> str:
-    return "not given" if code == UNKNOWN_LANGUAGE else code
+    return "not given" if code == UNKNOWN_LANGUAGE else "all languages" if code == ALL_LANGUAGES else code
 
 
 # Files
@@ -191,11 +199,12 @@ def uploaded_pairs(task: str, key: str, linked: str | None) -> PairSet | None:
             f"{len(files)} files with {total} are too many: at most {MOST_FILES} files and {size_text(MOST_TOTAL_BYTES)} together; "
             "take some away"
         )
-    columns = _mapping(files, task, key)
+    reading = _reading(f"{key}_written")
+    columns = _mapping(files, task, reading, key)
     sets = []
     for name, content in files:
         try:
-            sets.append(_read(hashlib.sha256(content).hexdigest(), name, task, columns, content))
+            sets.append(_read(hashlib.sha256(content).hexdigest(), name, task, columns, reading, content))
         except InputError as error:
             show_error(f"{error}")
     if 0 < len(sets) < len(files):
@@ -230,22 +239,47 @@ def _given_before(files: list[tuple[str, bytes]], key: str) -> None:
 
 
 @st.cache_data(max_entries=8, show_spinner="Reading the file")
-def _read(digest: str, name: str, task: str, columns: Columns | None, _content: bytes) -> PairSet:
+def _read(digest: str, name: str, task: str, columns: Columns | None, reading: Reading, _content: bytes) -> PairSet:
     """The rows of a file. digest: of its content, the key of the cache."""
-    return read_pairs(_content, name, task, columns)
+    return read_pairs(_content, name, task, columns, reading=reading)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _preview(digest: str, name: str, task: str, _content: bytes) -> Preview:
-    return preview(_content, name, task)
+def _preview(digest: str, name: str, task: str, reading: Reading, _content: bytes) -> Preview:
+    return preview(_content, name, task, reading)
 
 
-def _mapping(files: list[tuple[str, bytes]], task: str, key: str) -> Columns | None:
+_FOUND_OUT = "found out"
+
+
+def _reading(key: str) -> Reading:
+    """What the visitor says about how the files are written. Raises InputError for labels that say nothing."""
+    with st.expander("How the file is written", icon=":material/edit_note:", key=f"{key}_box"), st.container(horizontal=True):
+        header = st.selectbox(
+            "First line", [_FOUND_OUT, "names of columns", "a pair"], key=f"{key}_header", persist_state="session", width=190
+        )
+        separator = st.selectbox(
+            "Fields are separated by", [_FOUND_OUT, *SEPARATORS], key=f"{key}_separator", persist_state="session", width=190
+        )
+        labels = st.text_input(
+            "What the labels mean",
+            key=f"{key}_labels",
+            persist_state="session",
+            max_chars=300,
+            placeholder="0=entailment, 1=neutral, 2=contradiction",
+            width=330,
+            help="Needed where the file does not say it. Also not_entailment, paraphrase and not_paraphrase.",
+        )
+    said = None if header in (None, _FOUND_OUT) else header == "names of columns"
+    return Reading(said, None if separator in (None, _FOUND_OUT) else separator, labels_of(labels or ""))
+
+
+def _mapping(files: list[tuple[str, bytes]], task: str, reading: Reading, key: str) -> Columns | None:
     """The visitor's columns, or None for those that were recognised. One mapping for all files, by the first that can be read."""
     found = None
     for name, content in files:
         try:
-            found = _preview(hashlib.sha256(content).hexdigest(), name, task, content)
+            found = _preview(hashlib.sha256(content).hexdigest(), name, task, reading, content)
             break
         except InputError:
             continue  # the error is shown when the file is read

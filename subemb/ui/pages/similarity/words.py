@@ -75,12 +75,18 @@ def form(frame: Frame) -> None:
             key="word_similarity_file",
             help="WordSim-353 or SimLex-999 as distributed, or lines of word, word, score. The file is taken if both are given.",
         )
+        as_written = right.checkbox(
+            "Words as they are written",
+            key="word_similarity_as_written",
+            persist_state="session",
+            help="Otherwise a mark of the part of speech that all words end in, as in moon-n, is left away.",
+        )
         pressed = st.form_submit_button("Compare", type="primary", icon=":material/play_arrow:", key="word_similarity_run")
     if not pressed:
         return
     st.session_state.pop(_PROBLEM, None)
     try:
-        words = st.session_state[_CHOSEN] = _given(typed, upload)
+        words = st.session_state[_CHOSEN] = _given(typed, upload, as_written)
         call = evaluate_word_list.call(frame.subject, words)
         if call.kept() is None:
             call.forget()
@@ -90,7 +96,7 @@ def form(frame: Frame) -> None:
         st.session_state[_PROBLEM] = str(error)
 
 
-def _given(typed: str, upload) -> WordSet:
+def _given(typed: str, upload, as_written: bool) -> WordSet:
     """The list as read. Raises InputError for one that cannot be used."""
     from ....evaluate.data.word_lists import read_words
 
@@ -99,14 +105,14 @@ def _given(typed: str, upload) -> WordSet:
             raise InputError(
                 f"{upload.name} has {count_text(upload.size)} bytes; lists of up to {count_text(MOST_BYTES)} are read"
             )
-        return read_words(upload.getvalue(), upload.name)
+        return read_words(upload.getvalue(), upload.name, as_written)
     if not typed.strip():
         raise InputError("there is no list yet; type lines of the form: word word score, or choose a file")
     if len(typed) > LONGEST_TEXT:
         raise InputError(
             f"{count_text(len(typed))} characters are more than {count_text(LONGEST_TEXT)}; give the list as a file"
         )
-    return read_words(typed.encode("utf-8", "replace"), "typed words")
+    return read_words(typed.encode("utf-8", "replace"), "typed words", as_written)
 
 
 def computed(frame: Frame, words: WordSet) -> WordReport | None:
@@ -133,6 +139,10 @@ def results(report: WordReport, vocabulary: Vocabulary) -> None:
         ):
             shown = report.unknown[:200]
             st.text(", ".join(shown) + (" …" if len(shown) < len(report.unknown) else ""))
+    for note in report.pairs.notes:
+        st.caption(escape_markdown(note.sentence(on_page=True)))
+    for remark in report.remarks:
+        st.warning(escape_markdown(remark.sentence(on_page=True)), icon=":material/rule:")
     skipped_rows(report.pairs.skipped, len(report.pairs))
     score_cards(report, "{} table")
     differences_in_words(report)
