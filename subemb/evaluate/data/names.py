@@ -95,7 +95,7 @@ def named_pairs(header: Sequence[str]) -> list[NamedPair]:
                 series = next((row for row in _SERIES if a in row), ())
                 siblings = tuple(columns[word] for word in series if word in columns and word not in (a, b))
                 found.append(_named_pair(columns[a], columns[b], rest, place, siblings))
-    return sorted(found, key=lambda pair: pair.rank)
+    return sorted(found, key=lambda pair: (pair.rank, pair.language is not None))
 
 
 def _named_pair(first: str, second: str, rest: Sequence[str], place: int, siblings: tuple[str, ...]) -> NamedPair:

@@ -391,7 +391,7 @@ class _Table:
         same = [gold for gold in fitting if gold.language == language] if language else []
         fitting = same or [gold for gold in fitting if gold.language is None] or fitting
         best = [gold.column for gold in fitting if gold.rank == fitting[0].rank]
-        if len(best) > 1 and not self._are_equal(best):
+        if len(best) > 1 and not self._say_the_same(best, wanted):
             raise _Unclear(f"several columns may be the {wanted}: {names_text(best)}")
         others = [
             column
@@ -411,10 +411,17 @@ class _Table:
         kind = self.kind(column)
         return kind if kind != "text" or self.records.classes.get(column) else kind_of(self.cells(column))
 
-    def _are_equal(self, columns: list[str]) -> bool:
-        """Whether the columns hold the same values in all rows."""
-        places = [self.header.index(column) for column in columns]
-        return all(len({str(row[place]) for place in places if len(row) > place}) <= 1 for row in self.body)
+    def _say_the_same(self, columns: list[str], wanted: str) -> bool:
+        """Whether the columns hold the same scores in all rows, or labels that go with each other one to one."""
+        rows = [
+            tuple(str(row[self.header.index(column)]) for column in columns)
+            for row in self.body
+            if len(row) == len(self.header)
+        ]
+        if wanted == "score":
+            return all(len(set(row)) == 1 for row in rows)
+        together = set(rows)
+        return all(len(together) == len({row[place] for row in together}) for place in range(len(columns)))
 
     def _gold_by_values(self, free: list[str]) -> str:
         """The only column of labels, else of 0 and 1, else of numbers, that does not tell rows apart. Raises _Unclear."""
