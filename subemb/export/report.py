@@ -95,6 +95,7 @@ def html_report(
         figures=script_json([{"id": f"chart-{chart.name}", **chart.figure} for chart in charts]),
         plotly_library=_plotly_library,
         scores=_scores(sets) if sets else None,
+        scored_notes=[f"{found.data}: {' '.join(found.notes)}" for found in sets if found.notes],
         has_intervals=any(found.differences for found in sets),
         model_facts=_model_facts(model),
         compression_facts=_compression_facts(settings),
@@ -167,6 +168,7 @@ class ScoredSet:
     values: dict[str, float]  # side -> score x 100; the first side is the reference, see reference_of
     differences: dict[str, Interval] = field(default_factory=dict)  # side -> against the first, natural units
     judged_by: str = ""  # what judged the pairs, in words
+    notes: tuple[str, ...] = ()  # which columns were read, what was inferred and what could not be measured, in sentences
 
     def reference_of(self, side: str) -> str:
         """The side that ``side`` is compared with: for the adapted one, the fine-tuned original if both were trained in the same way."""
@@ -189,7 +191,20 @@ def scored_set(report: ScoredSet | Report) -> ScoredSet:
         {side: 100 * found.values[metric] for side, found in report.scores.items()},
         {side: found.differences[metric] for side, found in report.scores.items() if metric in found.differences},
         report.judged_by,
+        _notes(report),
     )
+
+
+def _notes(report: Report) -> tuple[str, ...]:
+    """What a reader of scores should know of the data: columns, inferences, and what could not be measured."""
+    columns = report.pairs.columns
+    read = (
+        []
+        if columns is None
+        else [columns.first, columns.second, columns.gold, *([columns.language] if columns.language else [])]
+    )
+    said = [f"{note.text}." for note in (*report.pairs.notes, *report.remarks)]
+    return tuple([f"Columns read: {', '.join(read)}.", *said] if read else said)
 
 
 def adaptation_set(adaptation: Adaptation) -> ScoredSet | None:
