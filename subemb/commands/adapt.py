@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from ..adaptation.settings import OBJECTIVES, TRAINED, AdaptationSettings
 from ..base.errors import InputError
 from ..base.plain import add_flags, declared, given_flags
-from .evaluate_inputs import add_sides, open_compared
+from ..base.text import one_line
+from .evaluate_inputs import add_reading, add_sides, open_compared, read_file
 from .outputs import add_force, check_output
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def add(commands) -> None:
     command.add_argument(
         "--scored", type=Path, metavar="FILE", help="labelled pairs whose score is followed; best weights are kept"
     )
+    add_reading(command)
     command.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where to save the adapted model")
     command.add_argument(
         "--resume", type=Path, metavar="DIR", help="a folder for checkpoints: the same command goes on where it was stopped"
@@ -78,14 +80,14 @@ def run(given: argparse.Namespace) -> int:
     from ..adaptation.result import Adaptation
     from ..adaptation.session import check_adaptable
     from ..evaluate.data.pairs import combine
-    from ..evaluate.data.read import read_pairs
     from .text import ProgressLine
 
     settings = adaptation_of(given)
     check_output(given.output, given.force)
     text = read_texts(given.train_text)
-    labelled = None if given.labelled is None else combine([read_pairs(path) for path in given.labelled])
-    scored = None if given.scored is None else read_pairs(given.scored)
+    labelled = None if given.labelled is None else combine([read_file(path, given) for path in given.labelled])
+    scored = None if given.scored is None else read_file(given.scored, given)
+    notes = [(pairs.name, note) for pairs in (labelled, scored) if pairs is not None for note in pairs.notes]
     if given.resume is not None:
         given.resume.mkdir(parents=True, exist_ok=True)
     with ProgressLine(enabled=not given.quiet) as progress:
@@ -109,9 +111,12 @@ def run(given: argparse.Namespace) -> int:
         adapted.save_pretrained(given.output)
     facts = Adaptation.from_dict(adapted.facts)
     if given.json:
-        print(json.dumps({**facts.to_dict(), "saved": str(given.output)}, indent=2))
+        said = [{"name": name, **note.to_dict()} for name, note in notes]
+        print(json.dumps({**facts.to_dict(), "notes": said, "saved": str(given.output)}, indent=2))
     elif not given.quiet:
         print(adaptation_text(facts))
+        for name, note in notes:
+            print(one_line(f"{name}: {note.sentence()}"))
         print(f"saved in {given.output}")
     return 0
 

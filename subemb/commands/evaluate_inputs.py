@@ -209,6 +209,17 @@ def add_data(command: argparse.ArgumentParser, formats: str) -> None:
         metavar="FILE",
         help=f"labelled pairs: {formats}, or CSV, TSV, JSON lines and Parquet; files of different languages become one set",
     )
+    add_reading(command)
+    command.add_argument("--hub", metavar="ID", help="a Hugging Face data set, such as nyu-mll/glue (needs --split)")
+    command.add_argument("--split", metavar="NAME", help="of --hub: validation, test, ...")
+    command.add_argument("--config", metavar="NAME", help="of --hub: the subset, such as stsb")
+    command.add_argument(
+        "--limit", type=int, metavar="N", help="at most N pairs of each file, drawn with --seed (default: all)"
+    )
+
+
+def add_reading(command: argparse.ArgumentParser) -> None:
+    """Declare what can be said about labelled files, so that it need not be inferred."""
     command.add_argument(
         "--columns",
         type=columns_of,
@@ -234,12 +245,6 @@ def add_data(command: argparse.ArgumentParser, formats: str) -> None:
         "--header", choices=("yes", "no"), help="whether the first line names the columns (default: found out)"
     )
     command.add_argument("--separator", choices=tuple(SEPARATORS), help="between the fields of a table (default: found out)")
-    command.add_argument("--hub", metavar="ID", help="a Hugging Face data set, such as nyu-mll/glue (needs --split)")
-    command.add_argument("--split", metavar="NAME", help="of --hub: validation, test, ...")
-    command.add_argument("--config", metavar="NAME", help="of --hub: the subset, such as stsb")
-    command.add_argument(
-        "--limit", type=int, metavar="N", help="at most N pairs of each file, drawn with --seed (default: all)"
-    )
 
 
 def columns_of(text: str) -> Columns:
@@ -283,28 +288,36 @@ def reading_of(given: argparse.Namespace) -> Reading:
     return Reading(header, given.separator, given.labels or (), given.languages)
 
 
+def read_file(
+    path: Path, given: argparse.Namespace, task: str | None = None, progress: ProgressCallback | None = None
+) -> PairSet:
+    """The pairs of a file, in the languages that a line asks for, else in one. Raises InputError as the readers do."""
+    from ..evaluate.data.languages import in_languages
+    from ..evaluate.data.read import read_pairs
+
+    pairs = read_pairs(path, task=task, columns=given.columns, progress=progress, reading=reading_of(given))
+    return in_languages(pairs, given.languages)
+
+
 def read_sets(
     given: argparse.Namespace, task: str | None, seed: int, progress: ProgressCallback | None = None
 ) -> list[DataSet]:
     """All sets that a line names, sampled; empty if it names none. Raises InputError and ModelError as the readers do."""
-    from ..evaluate.data.languages import in_languages
-    from ..evaluate.data.read import read_pairs
-
-    files, reading = given.data or [], reading_of(given)
+    files = given.data or []
     found = []
     for number, path in enumerate(files):
         part = part_of(progress, number / (len(files) + 1), (number + 1) / (len(files) + 1))
-        found.append(read_pairs(path, task=task, columns=given.columns, progress=part, reading=reading))
+        found.append(read_file(path, given, task, part))
     if given.hub is not None:
         from ..evaluate.data.hub import read_hub_pairs
+        from ..evaluate.data.languages import in_languages
 
         part = part_of(progress, len(files) / (len(files) + 1), 1.0)
-        found.append(
-            read_hub_pairs(
-                given.hub, given.split, given.config, task=task, columns=given.columns, progress=part, reading=reading
-            )
+        fetched = read_hub_pairs(
+            given.hub, given.split, given.config, task=task, columns=given.columns, progress=part, reading=reading_of(given)
         )
-    return together([sampled(in_languages(pairs, given.languages), given.limit, seed) for pairs in found])
+        found.append(in_languages(fetched, given.languages))
+    return together([sampled(pairs, given.limit, seed) for pairs in found])
 
 
 def demo_set(task: str, given: argparse.Namespace, seed: int) -> DataSet:

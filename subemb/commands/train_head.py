@@ -5,7 +5,9 @@ import json
 from pathlib import Path
 
 from ..base.plain import add_flags, declared, given_flags, to_flags
+from ..base.text import one_line
 from ..evaluate.entailment.head_settings import HeadSettings
+from .evaluate_inputs import add_reading, read_file
 from .outputs import add_force
 
 #: Fields in the order of the help: what is changed first comes first.
@@ -31,6 +33,7 @@ def add(commands) -> None:
         metavar="FILE",
         help="labelled premises and hypotheses: SNLI, MNLI, XNLI, SICK, or CSV and TSV with a header",
     )
+    add_reading(command)
     add_flags(command, HeadSettings, FLAGS)
     command.add_argument("--name", help="of the head (default: the model's and a hash of data and settings)")
     command.add_argument(
@@ -49,7 +52,6 @@ def run(given: argparse.Namespace) -> int:
     """Read, train, save, report."""
     from .. import load
     from ..base.progress import part_of
-    from ..evaluate.data.read import read_pairs
     from ..evaluate.entailment.head_files import check_folder, own_folder, save_head
     from ..evaluate.entailment.head_training import train_head
     from .text import ProgressLine
@@ -59,7 +61,7 @@ def run(given: argparse.Namespace) -> int:
         check_folder(own_folder(given.name) if given.output is None else given.output, given.force)
     with ProgressLine(enabled=not given.quiet) as progress:
         model = load(given.model, given.revision, progress=progress)
-        sets = [read_pairs(path, task="entailment", progress=part_of(progress, 0.0, 0.02)) for path in given.data]
+        sets = [read_file(path, given, "entailment", part_of(progress, 0.0, 0.02)) for path in given.data]
         facts = {"licences": list(given.licence), "command": command_text(given, settings)}
         head, card = train_head(model, sets, settings, part_of(progress, 0.02, 1.0), given.name, facts)
         if given.name is None:
@@ -69,6 +71,9 @@ def run(given: argparse.Namespace) -> int:
         print(json.dumps({**card, "saved": str(folder)}, indent=2, ensure_ascii=False))
     elif not given.quiet:
         print(head_text(card) + f"\n\nsaved in {folder}")
+        for pairs in sets:
+            for note in pairs.notes:
+                print(one_line(f"{pairs.name}: {note.sentence()}"))
     return 0
 
 
@@ -93,7 +98,7 @@ def command_text(given: argparse.Namespace, settings: HeadSettings) -> str:
 
 def head_text(card: dict) -> str:
     """What was trained, and its accuracy on the pairs that were set aside."""
-    from ..base.text import columns_text, count_text, one_line
+    from ..base.text import columns_text, count_text
 
     rows = [["DATA", "PAIRS", "SKIPPED", "SET ASIDE", "ACCURACY"]]
     for data, found in zip(card["data"], card["accuracy"], strict=True):

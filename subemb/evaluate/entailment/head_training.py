@@ -330,4 +330,5 @@ def _data_facts(pairs: PairSet) -> dict[str, Any]:
         "labels": dict(zip(LABELS, counts, strict=True)),
         "skipped": pairs.skipped_count,
         "digest": pairs.digest,
+        **({"notes": [note.to_dict() for note in pairs.notes]} if pairs.notes else {}),
     }
