@@ -213,6 +213,8 @@ def demo(monkeypatch):
 @pytest.mark.parametrize("name", ["classifier", "encoder"])
 def test_a_set_is_offered_with_its_cost_and_judged_on_a_button(open_page, demo, name):
     test = open_page(name, part="Labelled set")
+    assert "36 pairs" in texts(test)
+    settled(test.multiselect(key="entailment_set_languages").set_value(["all"]).run())
     assert "72 pairs" in texts(test)
     assert "a rough estimate. It can be cancelled" in texts(test)
     settled(test.button(key="entailment_set_run").click().run())
@@ -238,7 +240,7 @@ def test_a_set_is_offered_with_its_cost_and_judged_on_a_button(open_page, demo, 
 def test_a_kept_result_is_shown_at_once_and_its_parts_can_be_chosen(open_page, subjects, demo):
     option = option_of(subjects, "classifier")
     evaluate_entailment_set(subjects["classifier"], demo, option.choice)
-    test = open_page("classifier", part="Labelled set")
+    test = open_page("classifier", part="Labelled set", entailment_set_languages="all")
     assert "Accuracy, compressed" in metrics(test)
     tables = [table.value for table in test.dataframe]
     flips = next(table for table in tables if "what became of it" in table)

@@ -133,7 +133,8 @@ def test_paraphrases_and_languages(open_tab, subject):
 
     content = sts_file(languages=True)
     evaluate_similarity_set(subject, read_pairs(content, "two.csv"))
-    test = uploaded(open_tab("Labelled set", similarity_set_source="Your files"), content, "two.csv")
+    opened = open_tab("Labelled set", similarity_set_source="Your files", similarity_set_languages="all")
+    test = uploaded(opened, content, "two.csv")
     languages = table_with(test, "language", "side", "pairs", "Spearman", "difference")
     assert languages["language"].tolist() == ["English (en)"] * 2 + ["Swahili (sw)"] * 2
 

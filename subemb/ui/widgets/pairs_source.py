@@ -168,7 +168,7 @@ def _in_chosen_languages(pairs: PairSet, languages: list[str], key: str, is_one_
 
 
 def _language_text(code: str) -> str:
-    return "not given" if code == UNKNOWN_LANGUAGE else "all languages" if code == ALL_LANGUAGES else code
+    return "not given" if code == UNKNOWN_LANGUAGE else code
 
 
 # Files

@@ -236,25 +236,27 @@ def read_text_inputs(source: str, given):
 
 def read_labelled(objective: str, source: str, given):
     """The pairs to learn from. Raises InputError as the readers do."""
+    from ....evaluate.data.languages import in_languages
     from ....evaluate.data.pairs import combine
     from ....evaluate.data.read import demo_pairs, read_pairs
 
     if source != "Upload":
-        return demo_pairs(objective)
+        return in_languages(demo_pairs(objective))
     if not given:
         raise InputError("there is no file yet: upload labelled pairs, or choose the demonstration pairs")
-    return combine([read_pairs(file.getvalue(), file.name) for file in given])
+    return combine([in_languages(read_pairs(file.getvalue(), file.name)) for file in given])
 
 
 def read_scored(scored: tuple[str | None, object]):
     """The labelled pairs, or None. Raises InputError as the readers do."""
+    from ....evaluate.data.languages import in_languages
     from ....evaluate.data.read import demo_pairs, read_pairs
 
     kind, file = scored
     if kind is None:
         return None
     if kind == "demo":
-        return demo_pairs("similarity")
+        return in_languages(demo_pairs("similarity"))
     if file is None:
         raise InputError("there is no file of labelled pairs yet: upload one, or follow another score")
-    return read_pairs(file.getvalue(), file.name)
+    return in_languages(read_pairs(file.getvalue(), file.name))
