@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from . import __version__
 from .base.errors import Cancelled, InputError
+from .base.pace import SLEEPING_THREADS
 from .commands import adapt, app, bench, compress, evaluate, export, inspect, models, train_head
 
 COMMANDS = (app, models, compress, adapt, evaluate, export, train_head, inspect, bench)
@@ -32,6 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a token that the terminal cannot show must not end the command
             stream.reconfigure(errors="backslashreplace")
+    for name, value in SLEEPING_THREADS.items():  # read when torch is imported
+        os.environ.setdefault(name, value)
     given = parser().parse_args(arguments)
     try:
         code = given.function(given)

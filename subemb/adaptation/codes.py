@@ -24,11 +24,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from ..base.pace import slowness
 from ..base.progress import ProgressCallback, part_of, report
+from ..codec.estimates import estimate_seconds
 from ..codec.unique import LARGE_BOX, exchange
 
 if TYPE_CHECKING:
     from ..codec.compressed import SubspaceCompressed
+    from ..codec.settings import CompressionSettings
     from ..models.model import PretrainedModel
 
 ROWS = 2000  # sentences on which sensitivities are measured
@@ -36,9 +39,11 @@ COUNT_POWER = 0.75  # a token weighs (count + 1) to this power
 BETWEEN_AXES = 0.9  # how much of S off its diagonal counts
 ROUNDS = 2  # how often S is measured again, with the compressed table in the network, and codes are chosen by it
 LONGEST_MEASURING = 0.1  # share of a time budget that one measurement of S may take
-LONGEST_SEARCH = 0.25  # share of a time budget after which no round begins
+LONGEST_SEARCH = 0.25  # share of a time budget after which the search ends
+LONGEST_START = 0.15  # share of a time budget that k-means, with which it begins, may take
 SWEEPS = 10  # over all subspaces, at most
 ENOUGH = 2e-3  # a sweep has to lower the error by this share for another one to follow
+FEWEST_ITERATIONS = 3  # of k-means; with fewer it is better to begin with the codes that there are
 _BATCH = 64
 POOL = 8 * _BATCH  # rows that are sorted by length together
 _CHUNK = 2**16  # tokens whose vectors are held at once
@@ -162,8 +167,8 @@ def joint_codes(
     """Codes and codebooks with a lower error: (V, f) int64, f tensors (Q, d_i), and the errors, that of the start first.
 
     table: (V, D) float32. codes: (V, f), to begin with. books: f codebooks (Q, d_i). weights: (V,), of the tokens.
-    unique: no two tokens may have the same tuple; in ``codes`` none have. deadline: by ``time.perf_counter``; after it no sweep
-    begins, except the first. Raises Cancelled.
+    unique: no two tokens may have the same tuple; in ``codes`` none have. deadline: by ``time.perf_counter``; after it no
+    subspace is begun, except the first. Raises Cancelled.
     """
     codes, books = codes.long().clone(), [book.clone() for book in books]
     apart, rng = table - looked_up(codes, books), np.random.default_rng(seed)
@@ -174,9 +179,9 @@ def joint_codes(
 
     errors = [error()]
     for sweep in range(sweeps):
-        if sweep and deadline is not None and time.perf_counter() > deadline:
-            break
         for axis, part in enumerate(metric.slices):
+            if (sweep or axis) and deadline is not None and time.perf_counter() > deadline:
+                return codes, books, [*errors, error()] if axis else errors
             report(progress, "choosing codes together", (sweep + axis / len(books)) / sweeps)
             targets = metric.targets(axis, table, apart)
             if not unique:
@@ -207,6 +212,13 @@ def metric_of(matrix: torch.Tensor, widths: Sequence[int]) -> Metric:
     return Metric(BETWEEN_AXES * matrix + (1 - BETWEEN_AXES) * diagonal, widths)
 
 
+def affordable_iterations(settings: "CompressionSettings", model: "PretrainedModel", seconds: float) -> int:
+    """How many iterations of k-means fit into ``seconds`` on this computer as busy as it is now; 0 if hardly any does."""
+    expected = slowness() * estimate_seconds(settings, model.num_tokens, model.dim)
+    found = int(settings.iterations * seconds / expected)
+    return 0 if found < FEWEST_ITERATIONS else min(settings.iterations, found)
+
+
 def counts_of(rows: Sequence[Sequence[int]], vocabulary: int) -> np.ndarray:
     """How often every token occurs, (V,) int64."""
     return np.bincount(np.fromiter((number for row in rows for number in row), dtype=np.int64), minlength=vocabulary)
@@ -224,7 +236,8 @@ def sensitive_codes(
     moves with them.
 
     compressed: of the method ``cluster`` or ``product``. The result keeps its settings and what is stored; unique tuples stay
-    unique. seconds: the time budget; the search takes a part of it: see LONGEST_MEASURING and LONGEST_SEARCH.
+    unique. seconds: the time budget; the search takes a part of it, on a slow or busy computer with fewer
+    iterations: see LONGEST_MEASURING, LONGEST_START and LONGEST_SEARCH.
     """
     from dataclasses import replace
 
@@ -237,9 +250,14 @@ def sensitive_codes(
     stretch = matrix.diagonal().clamp(min=1e-3).sqrt()
     weights = (counts_of(rows, model.num_tokens) + 1.0) ** COUNT_POWER
     settings = replace(compressed.settings, weights="vocabulary", text_digest=None)  # the numbers below are what counts
-    found = compress(model.table * stretch, settings=settings, weights=weights, progress=part_of(progress, 0.2, 0.4))
-    widths = [book.shape[1] for book in found.codebooks]
-    codes, books = found.codes, [book / part for book, part in zip(found.codebooks, stretch.split(widths), strict=True)]
+    iterations = settings.iterations if seconds is None else affordable_iterations(settings, model, LONGEST_START * seconds)
+    widths = [book.shape[1] for book in compressed.codebooks]
+    if iterations:
+        settings = replace(settings, iterations=iterations)
+        found = compress(model.table * stretch, settings=settings, weights=weights, progress=part_of(progress, 0.2, 0.4))
+        codes, books = found.codes, [book / part for book, part in zip(found.codebooks, stretch.split(widths), strict=True)]
+    else:  # no time to begin anew: from the codes that there are
+        found, codes, books = compressed, compressed.codes, list(compressed.codebooks)
     for measured in range(ROUNDS + 1):
         if measured and deadline is not None and time.perf_counter() > deadline:
             break

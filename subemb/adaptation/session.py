@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 _ALIKE = "alike."  # in a checkpoint, in front of all names that belong to the training of the original
 _FLOPS = 1.3e11  # floating-point operations a second
 _TOKENS = 16  # of a sentence
+_LOOKED_UP = 5e-6  # seconds of a token where there is no network around the table
 _COMPRESSIONS = 4  # choosing codes together takes as long as this many compressions
 # Multiplications and additions for every weight and token: to read, to pass a gradient back to the embeddings, and to the weights.
 _READ, _BACK, _WEIGHTS = 2, 2, 2
@@ -381,7 +382,8 @@ def steps_seconds(settings: AdaptationSettings, model: "PretrainedModel", compre
         each += _READ + _BACK + _WEIGHTS  # the original, whose whole table is trained
     elif distilled_head(model) is not None:
         each += _READ  # the teacher, which otherwise reads a text once
-    token = ((model.parameters or 0) - model.num_tokens * model.dim) / _FLOPS
+    network = (model.parameters or 0) - model.num_tokens * model.dim
+    token = network / _FLOPS if network > 0 else _LOOKED_UP
     seconds = settings.steps * settings.batch_size * _TOKENS * each * token
     if settings.reassigns(compression.method):
         seconds += (ROUNDS + 1) * ROWS * _TOKENS * (_READ + _BACK) * token

@@ -31,6 +31,7 @@ from importlib import import_module
 from typing import Any, BinaryIO
 
 from ..base.errors import Cancelled, InputError, ModelError
+from ..base.pace import SLEEPING_THREADS
 from ..base.progress import Progress
 
 logger = logging.getLogger("subemb.jobs.manager")
@@ -152,9 +153,10 @@ def available_cpus() -> int:
 
 
 def _environment() -> dict[str, str]:
-    """The parent's environment, with thread counts for OpenMP, MKL and numba where none is set."""
+    """The parent's environment, with thread counts for OpenMP, MKL and numba, and how threads wait, where that is not set."""
     threads = str(available_cpus())
-    return {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads} | os.environ
+    counts = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "NUMBA_NUM_THREADS": threads}
+    return counts | SLEEPING_THREADS | os.environ
 
 
 # The worker's side

@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import subemb
-from subemb.adaptation.codes import Metric, joint_codes, looked_up, metric_of, sensitivity
+from subemb.adaptation.codes import (
+    Metric,
+    affordable_iterations,
+    joint_codes,
+    looked_up,
+    metric_of,
+    sensitive_codes,
+    sensitivity,
+)
 
 
 def drawn(seed: int, tokens: int = 60, widths: tuple[int, ...] = (3, 2, 3), codewords: int = 5):
@@ -49,6 +57,33 @@ def test_no_sweep_raises_the_error_and_distinct_tuples_stay_distinct(unique, see
         assert len(torch.unique(new, dim=0)) == len(codes)
     assert torch.equal(codes, before[0])
     assert all(map(torch.equal, books, before[1]))
+
+
+@pytest.mark.parametrize("unique", [True, False])
+def test_a_search_whose_time_is_over_keeps_what_it_has(unique):
+    """It ends after the first subspace, with sound codes and no larger error."""
+    table, codes, books, weights, metric = drawn(3)
+    new, new_books, errors = joint_codes(table, codes, books, weights, metric, unique=unique, deadline=0.0)
+    assert errors[-1] < errors[0]
+    assert errors[-1] == pytest.approx(by_definition(table, looked_up(new, new_books), weights, metric.matrix), rel=1e-4)
+    assert torch.equal(new[:, 1:], codes[:, 1:])
+    if unique:
+        assert len(torch.unique(new, dim=0)) == len(codes)
+
+
+@pytest.mark.parametrize("method", ["cluster", "product"])
+def test_codes_are_searched_within_the_time_that_is_given(tmp_path, method):
+    model = subemb.load(make_bert(tmp_path / "m", [*SPECIAL, *WORDS]))
+    compressed = subemb.compress(model, method, 4, 8)
+    rows = model.token_ids([" ".join(WORDS[i : i + 4]) for i in range(12)])
+    assert affordable_iterations(compressed.settings, model, 1e-9) == 0
+    assert affordable_iterations(compressed.settings, model, 1e9) == compressed.settings.iterations
+    hasty = sensitive_codes(model, compressed, rows, seconds=1e-9)
+    assert hasty.codes.shape == compressed.codes.shape
+    assert hasty.codes.dtype == compressed.codes.dtype
+    assert torch.equal(hasty.codes[:, 1:], compressed.codes[:, 1:]), "from the codes that there are, and one subspace of them"
+    if method == "cluster":
+        assert hasty.distinct_tuples == model.num_tokens
 
 
 def test_the_distance_to_a_target_is_the_error_but_for_a_constant():

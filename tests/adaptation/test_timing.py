@@ -2,6 +2,7 @@
 
 import masked_models
 import pytest
+from static_models import make_model2vec
 
 import subemb
 from subemb.adaptation import AdaptationSettings
@@ -27,6 +28,11 @@ def test_steps_and_the_search_for_codes_add_up(model):
         assert seconds(steps) == pytest.approx(search + seconds(steps, reassign=False))
         assert seconds(steps, reassign=False) == pytest.approx(steps * seconds(1, reassign=False))
     assert seconds(50, RESIDUAL) == pytest.approx(seconds(50, reassign=False))  # codes are not found anew
+
+
+def test_a_static_table_takes_time_too(tmp_path):
+    model = subemb.load(make_model2vec(tmp_path / "m"))
+    assert steps_seconds(AdaptationSettings(steps=100, reassign=False), model, RESIDUAL) > 0.1
 
 
 @pytest.mark.parametrize("more", [{"batch_size": 128}, {"train": "everything"}, {"objective": "similarity"}])

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from sentence_transformers import SentenceTransformer
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from static_models import ROWS, WORDS, D, V, make_model2vec, word_level
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 import subemb
 from subemb import export
@@ -20,43 +21,7 @@ from subemb.models.static_network import sentence_modules
 
 Dense, Normalize, StaticEmbedding = (getattr(sentence_modules(), name) for name in ("Dense", "Normalize", "StaticEmbedding"))
 
-WORDS = [
-    "[PAD]",
-    "[UNK]",
-    "a",
-    "man",
-    "is",
-    "playing",
-    "guitar",
-    "two",
-    "dogs",
-    "run",
-    "in",
-    "the",
-    "snow",
-    "house",
-    "woman",
-    "onion",
-]
 TEXTS = ["A man is playing a guitar", "Two dogs run in the snow", "a zebra", "zebra", ""]
-V, D = len(WORDS), 12
-ROWS = torch.randn(V, D, generator=torch.Generator().manual_seed(0))
-MODEL2VEC = {"model_type": "model2vec", "architectures": ["StaticModel"]}
-
-
-def word_level(unknown="[UNK]"):
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token=unknown))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.normalizer = normalizers.Lowercase()
-    return tokenizer
-
-
-def make_model2vec(folder, tensors=None, tokenizer=None, **config):
-    folder.mkdir(parents=True)
-    save_file({"embeddings": ROWS.clone()} if tensors is None else tensors, folder / "model.safetensors")
-    (tokenizer or word_level()).save(str(folder / "tokenizer.json"))
-    (folder / "config.json").write_text(json.dumps({**MODEL2VEC, **config}))
-    return folder
 
 
 def make_static(folder, *more, rows=ROWS, **options):

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from ...base.errors import InputError
+from ...base.pace import rough
 from ...base.text import count_text, escape_markdown, percent_text, seconds_text, size_text
 from ...codec.methods import METHODS
 from ...codec.methods.codebooks import CodebookMethod
@@ -293,7 +294,7 @@ def estimate(settings: CompressionSettings, model) -> CompressionSettings | None
     automatic = f", Q = {resolved.codebook_size}" if settings.codebook_size is None and resolved.codebook_size else ""
     st.caption(
         f"Will store **{size_text(size.total_bytes)}** ({percent_text(size.total_share)} of the table){automatic}; "
-        f"takes about {seconds_text(estimate_run_seconds(resolved, model.num_tokens, model.dim))}, a rough estimate."
+        f"takes about {rough(estimate_run_seconds(resolved, model.num_tokens, model.dim))}, a rough estimate."
     )
     return resolved
 

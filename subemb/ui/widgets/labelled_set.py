@@ -11,7 +11,8 @@ from typing import Any
 
 import streamlit as st
 
-from ...base.text import count_text, escape_markdown, score_text, seconds_text
+from ...base.pace import rough
+from ...base.text import count_text, escape_markdown, score_text
 from ...evaluate.data.pairs import PairSet
 from ...evaluate.report import METRIC_HELP, METRIC_NAMES, Report, SideScores
 from ...evaluate.similarity.pairs import encoding_seconds
@@ -86,7 +87,7 @@ def _offer(frame: Frame, call: Call, pairs: PairSet, cost: Callable, done: str, 
         st.rerun()
     st.caption(
         f"{counted(len(pairs), 'pair')}, {what} with the original and with the compressed table: about "
-        f"{seconds_text(max(1.0, seconds))} on two free cores, a rough estimate. It can be cancelled."
+        f"{rough(max(1.0, seconds))}, a rough estimate. It can be cancelled."
     )
 
 

@@ -9,8 +9,9 @@ import streamlit as st
 
 from ....adaptation.settings import LABELLED, OBJECTIVES, TRAINED, AdaptationSettings
 from ....base.errors import InputError
+from ....base.pace import rough
 from ....base.plain import bounds, declared
-from ....base.text import escape_markdown, seconds_text, size_text
+from ....base.text import escape_markdown, size_text
 from ....export.command_lines import UPLOADED_PAIRS, UPLOADED_TEXT
 from ...shell.frame import Frame
 from ...shell.text import errors_shown
@@ -93,7 +94,7 @@ def what_it_costs(frame: Frame, settings: AdaptationSettings) -> str:
         budget = next(name for name, seconds in MINUTES.items() if seconds == settings.seconds)
         return f"Takes about {budget}, and the time to load and to score the pairs{original}."
     seconds = steps_seconds(settings, frame.model, frame.run.settings)
-    return f"Takes {settings.steps:,} steps{original}: about {seconds_text(seconds)}, a rough estimate."
+    return f"Takes {settings.steps:,} steps{original}: about {rough(seconds)}, a rough estimate."
 
 
 def objective_input(frame: Frame) -> str:

@@ -3,7 +3,8 @@
 import pandas as pd
 import streamlit as st
 
-from ....base.text import count_text, percent_text, seconds_text, size_text
+from ....base.pace import rough, slowness
+from ....base.text import count_text, percent_text, size_text
 from ....codec.methods import METHODS
 from ....codec.settings import CompressionSettings, settings_text
 from ....jobs.task import Call
@@ -47,7 +48,8 @@ def offer(measured: Measured) -> None:
     """What it would compute, how long that may take, and the button."""
     run = measured.frame.run
     entries = plan_of(run.key, run)
-    seconds = seconds_of(entries, run.model["vocabulary"], run.model["dim"], run.model["identity"])
+    free = seconds_of(entries, run.model["vocabulary"], run.model["dim"], run.model["identity"])
+    seconds = [slowness() * each for each in free]
     table = pd.DataFrame(
         {
             "method": [settings_text(entry.settings) for entry in entries],
@@ -76,9 +78,7 @@ def offer(measured: Measured) -> None:
             "the comparison is then offered here.",
             icon=":material/description:",
         )
-    st.caption(
-        f"About {seconds_text(sum(seconds))} in total, a rough estimate. Each method is kept as a run that can be opened."
-    )
+    st.caption(f"About {rough(sum(free))} in total, a rough estimate. Each method is kept as a run that can be opened.")
     if st.button("Compare at equal bytes", type="primary", icon=":material/balance:", key="compare_button", disabled=missing):
         begin(measured.frame.visit, call_of(measured, text))
         st.rerun()

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from ....base.errors import InputError
+from ....base.pace import rough
 from ....base.text import count_text, escape_markdown, seconds_text, size_text
 from ....evaluate.entailment.engines import engine_options
 from ....export.report import html_report
@@ -99,7 +100,7 @@ def _make(frame: Frame, shown: ShownResult, offer: Offer, call: Call) -> None:
     size = offer.estimated_bytes(shown)
     about = "of a size that is not known yet" if size is None else f"about {size_text(size)}"
     st.caption(
-        f"The file will be {about}; to make it takes about {seconds_text(offer.seconds(shown))}, a rough estimate. It can be "
+        f"The file will be {about}; to make it takes about {rough(offer.seconds(shown))}, a rough estimate. It can be "
         "cancelled."
     )
 

@@ -5,7 +5,8 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from ....base.text import count_text, plotly_text, seconds_text
+from ....base.pace import rough
+from ....base.text import count_text, plotly_text
 from ....evaluate.masked.perplexity import (
     DEFAULT_TOKENS,
     FEWEST_SENTENCES,
@@ -128,7 +129,7 @@ def offer(page: MaskedPage, what: Plan, call: Call, most: int) -> None:
     part = "every one is" if scored == what.tokens else f"{count_text(scored)} of them, drawn at random, are"
     st.caption(
         f"{counted(len(what.texts), 'sentence')}, {counted(what.tokens, 'token')}; {part} masked once on each side. Takes about "
-        f"{seconds_text(seconds)}, a rough estimate." + _left_out_text(what.cut, what.left_out)
+        f"{rough(seconds)}, a rough estimate." + _left_out_text(what.cut, what.left_out)
     )
     if st.button(
         "Compute pseudo-perplexity", type="primary", icon=":material/play_arrow:", key="score_button", disabled=not what.tokens

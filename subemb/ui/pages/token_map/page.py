@@ -15,6 +15,7 @@ from ....analysis.layout import (
     sample_tokens,
     warm_umap,
 )
+from ....base.pace import rough
 from ....base.store import content_key
 from ....base.text import count_text, escape_markdown, percent_text, seconds_text
 from ....jobs.manager import Job
@@ -158,7 +159,7 @@ def _offer(frame: Frame, view: View, call: Call, ids: np.ndarray, missing: int |
             st.markdown(f"**UMAP of {what} has not been computed yet.** PCA is there at once.")
         st.caption(
             f"It arranges {what} (seed {view.seed}), original and reconstructed together, in a process of its own: about "
-            f"{seconds_text(5 * -(-seconds // 5))}, a rough estimate. The result is kept: the same settings show it at once next time."
+            f"{rough(5 * -(-seconds // 5))}, a rough estimate. The result is kept: the same settings show it at once next time."
         )
         if job is not None and job.state == "failed":
             show_error(f"UMAP failed: {job.error}")

@@ -1,0 +1,44 @@
+"""Small static tables: models without a network."""
+
+import json
+
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+WORDS = [
+    "[PAD]",
+    "[UNK]",
+    "a",
+    "man",
+    "is",
+    "playing",
+    "guitar",
+    "two",
+    "dogs",
+    "run",
+    "in",
+    "the",
+    "snow",
+    "house",
+    "woman",
+    "onion",
+]
+V, D = len(WORDS), 12
+ROWS = torch.randn(V, D, generator=torch.Generator().manual_seed(0))
+MODEL2VEC = {"model_type": "model2vec", "architectures": ["StaticModel"]}
+
+
+def word_level(unknown="[UNK]"):
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token=unknown))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.normalizer = normalizers.Lowercase()
+    return tokenizer
+
+
+def make_model2vec(folder, tensors=None, tokenizer=None, **config):
+    folder.mkdir(parents=True)
+    save_file({"embeddings": ROWS.clone()} if tensors is None else tensors, folder / "model.safetensors")
+    (tokenizer or word_level()).save(str(folder / "tokenizer.json"))
+    (folder / "config.json").write_text(json.dumps({**MODEL2VEC, **config}))
+    return folder
