@@ -568,3 +568,38 @@ def test_readme_mentions_every_task_and_option(task, capsys):
         main(["evaluate", task, "--help"])
     assert left.value.code == 0
     assert f"subemb evaluate {task}" in capsys.readouterr().out
+
+
+def test_a_set_in_several_languages_is_read_in_one_unless_said_otherwise(model, tmp_path, capsys):
+    rows = "".join(f"{code},word{n} word1,word{n} word2,{n}.5\n" for n in range(4) for code in ("de", "en"))
+    path = tmp_path / "two.csv"
+    path.write_text(f"language,sentence1,sentence2,score\n{rows}", encoding="utf-8")
+    (data,) = run_json(capsys, "similarity", model, "--data", str(path))["sets"]
+    assert data["languages"] == {"en": 4}
+    note = next(note for note in data["notes"] if note["about"] == "language")
+    assert "Only the 4 pairs in en are used, of 8 in 2 languages" in note["text"]
+    assert "--languages" in note["otherwise"]
+    assert "Columns read: sentence1, sentence2, score, language." in run_text(capsys, "similarity", model, "--data", str(path))
+    (data,) = run_json(capsys, "similarity", model, "--data", str(path), "--languages", "all")["sets"]
+    assert data["languages"] == {"de": 4, "en": 4}
+    (data,) = run_json(capsys, "similarity", model, "--data", str(path), "--languages", "de")["sets"]
+    assert data["languages"] == {"de": 4}
+
+
+def test_what_is_inferred_is_said_and_can_be_said_otherwise(model, tmp_path, capsys):
+    path = tmp_path / "one.csv"
+    path.write_text(
+        "sentence1,sentence2,label\nword1 word2,word3,1\nword4,word5 word6,0\nword7,word8 word9,0\n", encoding="utf-8"
+    )
+    (data,) = run_json(capsys, "similarity", model, "--data", str(path))["sets"]
+    assert data["columns"] == {"first": "sentence1", "second": "sentence2", "gold": "label", "language": None}
+    said = [note["text"] for note in data["notes"] if note["about"] == "paraphrases"]
+    assert said == ["Labels are numbers, read as 1 paraphrase, 0 no paraphrase"]
+    labels = ("--labels", "0=paraphrase,1=not_paraphrase")
+    (data,) = run_json(capsys, "similarity", model, "--data", str(path), *labels)["sets"]
+    assert data["notes"][0]["text"].startswith("Labels are read as you said: 0 paraphrase")
+    path.write_text("sentence1,sentence2,label\nword1 word2,word3,1\nword4,word5 word6,1\n", encoding="utf-8")
+    shown = run_text(capsys, "similarity", model, "--data", str(path))
+    assert "All 2 pairs have the same label, 1" in shown
+    assert "undefined" in shown
+    assert "100.0" not in shown
