@@ -23,6 +23,9 @@ _SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")  # preferred in th
 _SPLITS = (("train", "training"), ("validation", "valid", "val", "dev"), ("test", "testing"))
 _SECONDS_TO_ANSWER = 15
 _LISTED = 30  # names in a message
+_LANGUAGE = re.compile(
+    r"[a-zA-Z]{2,}([-_]([A-Z]{2}|Han[st]))?"
+)  # a subset that may be called after a language, with a country or script
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def read_hub_pairs(
     """
     remote = look_up_data(dataset_id, split, config, revision, progress, cache_dir=cache_dir, endpoint=endpoint)
     paths = _fetched(remote, part_of(progress, 0.0, 0.8), cache_dir, endpoint)
-    language = language_code(config) if config else None
+    language = language_code(config) if config and _LANGUAGE.fullmatch(config) else None
     sets = []
     for number, path in enumerate(paths):
         report(progress, f"reading {path.name}", 0.8 + 0.2 * number / len(paths))

@@ -43,7 +43,7 @@ def meanings_of(
         pairs = {str(number): word for number, word in enumerate(names)}
         if any(as_number(word) is None for word in names):
             return Meanings(pairs, f"Labels are numbers; the file says what they stand for: {_listed(pairs)}{_unusual(pairs)}")
-    written = {plain_word(value) for value in values} - set(WITHOUT)
+    written = {plain_word(value) for value in set(values)} - set(WITHOUT)
     if not written or len(written) > _MOST_CLASSES or not all(word.isdigit() for word in written):
         return None
     return _companion(rows, values, found, columns, len(written), name)

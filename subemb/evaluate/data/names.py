@@ -113,6 +113,16 @@ def _language_in(words: Sequence[str]) -> tuple[str | None, list[str]]:
     return None, list(words)
 
 
+def language_of_columns(first: str, second: str) -> str | None:
+    """The code of the language that the names of both columns have, or None.
+
+    >>> language_of_columns("premise_de", "hypothesis_de"), language_of_columns("premise_de", "hypothesis_fr")
+    ('de', None)
+    """
+    codes = {_language_in(words_of(column))[0] for column in (first, second)}
+    return codes.pop() if len(codes) == 1 else None
+
+
 #: Of those, what may be called so and still be one of the two sentences, where nothing else is.
 _PERHAPS = _set("answer answers source origin title response output generated generation author user system subset text model")
 

@@ -22,7 +22,7 @@ from ...base.paths import app_folder
 from ...base.progress import ProgressCallback, report
 from .languages import in_languages, language_of_name
 from .meanings import Meanings, meanings_of
-from .names import plain_name, words_of
+from .names import language_of_columns, plain_name, words_of
 from .pairs import TASKS, UNKNOWN_LANGUAGE, Columns, Note, PairSet, Reading, SkipCounter, skipped_text
 from .recognise import Recognised, body_of, recognise
 from .tables import Records, named, names_text, read_bytes, read_records
@@ -142,8 +142,9 @@ def pairs_of(
     read = read_rows(rows, lines, places, gold_of, skipped)
     if len(read) < 2:
         raise InputError(_too_few(name, read, body, skipped, chosen, meant))
-    of_name = None if language or chosen.language or found.language else language_of_name(name)
-    code = language or (None if chosen.language else found.language or of_name)
+    of_columns = language_of_columns(chosen.first, chosen.second) if columns and found.has_header else found.language
+    of_name = None if language or chosen.language or of_columns else language_of_name(name)
+    code = language or (None if chosen.language else of_columns or of_name)
     first, second, gold, codes = zip(*read, strict=True)
     is_chosen = columns not in (None, *found.columns.values())
     gold_note = [] if columns or chosen.gold not in found.gold_notes else [found.gold_notes[chosen.gold]]

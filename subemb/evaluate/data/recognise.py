@@ -483,9 +483,13 @@ def _meaning(records: Records, name: str, plain: dict[str, str], columns: Column
         )
     if kind == "binary" and "index" in plain and sentence_names == ("sentence1", "sentence2"):
         return "WNLI", "entailment", True
+    is_label = any(gold.column == columns.gold for gold in named_gold([columns.gold], "label"))
+    is_score = not is_label and bool(named_gold([columns.gold], "score"))
+    if kind == "classes" and is_score:
+        return table, "similarity", False
     if kind in ("binary", "classes") and sentence_names == ("premise", "hypothesis"):
         return table, "entailment", False
-    if kind == "classes" and any(gold.column == columns.gold for gold in named_gold([columns.gold], "label")):
+    if kind == "classes" and is_label:
         return table, "entailment", False
     if kind == "binary":
         is_paws = {"id", "sentence1", "sentence2", "label"} <= set(plain) and len(plain) == 4

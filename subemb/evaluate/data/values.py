@@ -145,7 +145,7 @@ def score_reader(values: Sequence[Any]) -> tuple[Callable[[Any], float | str], l
     >>> read("1,250.5"), notes[0].text
     (1250.5, 'Scores have groups of thousands: 1,250.5 is read as 1250.5')
     """
-    texts = [value.strip() for value in values if isinstance(value, str) and plain_word(value) not in WITHOUT]
+    texts = [value.strip() for value in set(values) if isinstance(value, str) and plain_word(value) not in WITHOUT]
     if not texts:
         return score_of, []
     notes: list[Note] = []

@@ -174,6 +174,18 @@ def test_sentences_and_score_are_of_one_language():
     assert japanese.gold.tolist() == [s / 5 for *_, s in SCORED]
 
 
+def test_columns_that_are_chosen_have_their_own_language():
+    content = table(BILINGUAL, [(a, b, s, DE, DE, s / 5, WHY) for a, b, s in SCORED], "\t")
+    chosen = read_pairs(content, "x.tsv", columns=Columns("sentence_A_Ja", "sentence_B_Ja", "score_Ja"))
+    assert set(chosen.languages) == {"ja"}
+    assert not about(chosen, "language of columns")
+
+
+def test_few_whole_scores_are_scores_where_they_are_called_so():
+    content = table(("premise", "hypothesis", "score"), [(a, b, 1 + n % 3) for n, (a, b, _) in enumerate(SCORED)])
+    assert read_pairs(content, "x").gold.tolist() == [1, 2, 3, 1]
+
+
 def test_texts_in_several_languages_as_hugging_face_nests_them():
     rows = [
         {"premise": {"de": DE, "en": a}, "hypothesis": {"language": ["en", "de"], "translation": [b, DE]}, "label": NUMBERS[c]}
