@@ -126,7 +126,7 @@ def _score_by_name(header: Sequence[str], name: str) -> str | None:
         return special
     scores = [gold for gold in named_gold(header, "score") if gold.rank <= 4]
     best = [gold.column for gold in scores if gold.rank == scores[0].rank]
-    if len(set(best)) > 1:
+    if len(best) > 1:
         raise InputError(
             f"{name}: several columns may be the score: {names_text(best)}; keep one of them, or write lines of the form: word word score"
         )
