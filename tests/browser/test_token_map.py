@@ -1,5 +1,6 @@
 """The page Token map in a real browser: what links the two maps happens there."""
 
+from itertools import pairwise
 from urllib.parse import urlencode
 
 import pytest
@@ -125,6 +126,11 @@ def test_zoom_and_tool_are_shared_and_survive_selecting_colouring_and_searching(
     wait_for(page, lambda: "map_colour=Norm" in page.url)
     wait_for(page, lambda: "map_find=king" in page.url)
 
+    page.locator(f'.st-key-{LEFT} [data-title="Lasso Select"]').click(force=True)
+    lasso(page, RIGHT, radius=35)  # the search has put a line above the maps: what is sent must still arrive
+    again = both_show_the_same(page, changed_from=ids)
+    wait_for(page, lambda: f"{len(again):,} token" in bar(page) and "on the reconstructed map" in bar(page))
+
 
 def test_pointing_at_a_token_points_at_it_on_the_other_map(page, open_map):
     open_map(page)
@@ -178,6 +184,40 @@ def test_on_a_phone_the_maps_stand_below_each_other_and_nothing_sticks_out(new_p
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     lasso(page, LEFT, radius=50)
     assert both_show_the_same(page)
+
+
+def test_a_finger_on_a_map_scrolls_the_page_until_a_tool_is_tapped(new_page, open_map):
+    page = open_map(new_page(width=390, height=844, has_touch=True, is_mobile=True))
+    scrolled = "document.querySelector('[data-testid=stMain]').scrollTop"
+    page.locator(f".st-key-{LEFT} .nsewdrag").first.scroll_into_view_if_needed()
+    before = page.evaluate(scrolled)
+    swipe(page, LEFT, [(0, 0), (0, -200)])
+    wait_for(page, lambda: page.evaluate(scrolled) > before + 100)
+    assert not state(page, LEFT)["ids"]
+    page.locator(f'.st-key-{LEFT} [data-title="Lasso Select"]').tap()
+    page.locator(f".st-key-{LEFT} .nsewdrag").first.scroll_into_view_if_needed()
+    place = page.evaluate(scrolled)
+    swipe(page, LEFT, [(-60, -60), (60, -60), (60, 60), (-60, 60), (-60, -60)])
+    assert both_show_the_same(page)
+    assert page.evaluate(scrolled) == place
+
+
+def swipe(page, place, corners) -> None:
+    """Draw a line with a finger; corners: right and down of the middle of a map."""
+    box = page.locator(f".st-key-{place} .nsewdrag").first.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    finger = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        where = [{"x": x + right, "y": y + down} for right, down in points]
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": where})
+
+    touch("touchStart", corners[0])
+    for (right, down), (next_right, next_down) in pairwise(corners):
+        for step in range(1, 11):
+            touch("touchMove", (right + (next_right - right) * step / 10, down + (next_down - down) * step / 10))
+            page.wait_for_timeout(15)
+    touch("touchEnd")
 
 
 def test_three_visitors_at_once_all_get_their_umap(new_page, server):

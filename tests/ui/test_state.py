@@ -9,6 +9,7 @@ from subemb.cli import parser
 from subemb.codec.methods import METHODS
 from subemb.codec.settings import WEIGHTS, CompressionSettings
 from subemb.ui.shell.request import Request, command_line, from_query, to_query
+from subemb.ui.shell.text import without_folders
 
 settings = st.builds(
     CompressionSettings,
@@ -72,3 +73,13 @@ def test_the_command_line_is_understood_by_the_command(request):
     assert (parsed.subspaces, parsed.codebook_size) == (request.settings.subspaces, request.settings.codebook_size)
     assert (parsed.seed, parsed.weights) == (request.settings.seed, request.settings.weights)
     assert (parsed.iterations or CompressionSettings().iterations) == request.settings.iterations
+
+
+def test_a_message_on_a_page_does_not_say_where_the_server_keeps_its_files(monkeypatch, tmp_path):
+    monkeypatch.setenv("SUBEMB_MODELS", f"{tmp_path}/models:/srv/more")
+    monkeypatch.setenv("SUBEMB_CACHE", "/var/lib/subemb")
+    assert without_folders(f"{tmp_path}/models/bert/config.json is damaged") == "bert/config.json is damaged"
+    assert without_folders("cannot read '/srv/more/x' (in /srv/more)") == "cannot read 'x' (in more)"
+    assert without_folders("/var/lib/subemb cannot be written; free space") == "subemb cannot be written; free space"
+    assert without_folders("no token https://x.org/var/lib/subemb/a") == "no token https://x.org/var/lib/subemb/a"
+    assert without_folders("/var/lib/subembedding and a/b") == "/var/lib/subembedding and a/b"

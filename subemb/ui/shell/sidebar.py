@@ -15,7 +15,7 @@ from ..widgets.settings import has_widget, setting_input
 from .jobs import begin, jobs_elsewhere, stage_of, watch
 from .models import list_again, listed_models, open_model
 from .request import Request, to_query
-from .text import counted, errors_shown, show_error
+from .text import counted, errors_shown, show_error, without_folders
 from .visit import ADAPTED, Visit
 
 PAGES = (
@@ -64,7 +64,7 @@ def model_picker(visit: Visit) -> tuple[str, str | None] | None:
     if broken:
         with st.expander(f"{counted(len(broken), 'model')} cannot be used"):
             for entry in broken:
-                st.markdown(f"**{escape_markdown(entry.name)}**: {escape_markdown(entry.error)}")
+                st.markdown(f"**{escape_markdown(entry.name)}**: {escape_markdown(without_folders(entry.error))}")
     if chosen == ANOTHER:
         _download_form(visit)
         return None

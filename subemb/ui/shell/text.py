@@ -1,13 +1,18 @@
 """Words on a page and in its address: errors and never a traceback, counts, shortened texts, parameters of the URL."""
 
 import logging
+import os
 import re
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import streamlit as st
 
 from ...base.errors import InputError
+from ...base.paths import app_folder
 from ...base.text import escape_markdown
 
 log = logging.getLogger(__name__)
@@ -15,8 +20,31 @@ _FILE = re.compile(r".*\.[A-Za-z0-9]{1,8}( and \d+ more files)?", re.DOTALL)
 
 
 def show_error(message: str) -> None:
-    """An error box; the message may hold anything a stranger wrote."""
-    st.error(escape_markdown(message), icon=":material/error:")
+    """An error box; the message may hold anything a stranger wrote. Where things lie on the server is not said."""
+    st.error(escape_markdown(without_folders(message)), icon=":material/error:")
+
+
+def without_folders(message: str) -> str:
+    """A message whose paths begin below the folders of this server: its visitors learn which file it is about, and no more.
+
+    >>> without_folders(f"{Path.home()}/models/bert/config.json is damaged")
+    'models/bert/config.json is damaged'
+    """
+    for folder in sorted(_server_folders(), key=len, reverse=True):
+        name, sep = Path(folder).name, re.escape(os.sep)
+        whole = re.compile(rf"(?<![\w./\\-]){re.escape(folder)}(?:({sep})|(?![\w.-]))")
+        message = whole.sub(lambda found, name=name: "" if found[1] else name, message)
+    return message
+
+
+def _server_folders() -> set[str]:
+    """Folders whose names are nobody's business, as they are written and as links lead to them."""
+    named = [os.environ.get(name) for name in ("SUBEMB_CACHE", "HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME")]
+    named += os.environ.get("SUBEMB_MODELS", "").split(os.pathsep)
+    named += [sys.prefix, tempfile.gettempdir(), os.getcwd(), str(Path.home()), str(app_folder())]
+    given = {Path(folder).expanduser() for folder in named if folder}
+    both = given | {folder.resolve() for folder in given}
+    return {str(folder) for folder in both if folder.is_absolute() and folder != Path(folder.anchor)}
 
 
 def counted(number: int, noun: str) -> str:

@@ -11,10 +11,10 @@ from ....adaptation.settings import LABELLED, OBJECTIVES, TRAINED, AdaptationSet
 from ....base.errors import InputError
 from ....base.pace import rough
 from ....base.plain import bounds, declared
-from ....base.text import escape_markdown, size_text
+from ....base.text import size_text
 from ....export.command_lines import UPLOADED_PAIRS, UPLOADED_TEXT
 from ...shell.frame import Frame
-from ...shell.text import errors_shown
+from ...shell.text import errors_shown, show_error
 from ...widgets.settings import has_widget, setting_input
 
 SOURCES = {
@@ -201,7 +201,7 @@ def settings_inputs(frame: Frame, objective: str, sample: int) -> AdaptationSett
             **more,
         )
     except InputError as error:
-        st.error(escape_markdown(str(error)))
+        show_error(str(error))
         return None
 
 
