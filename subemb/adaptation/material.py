@@ -41,6 +41,7 @@ def material_of(
     """The material of one adaptation. What is scored is never learned from; without a set to score, fine-tuning sets a tenth of
     what it is given aside. Raises InputError, ModelError as :func:`check_given` does, or if too little is left."""
     check_given(model, text, labelled, settings)
+    check_scored(scored)
     if settings.objective in LABELLED:
         return _of_pairs(model, labelled, settings, scored)
     text = None if text is None else text.without(scored)
@@ -52,6 +53,17 @@ def material_of(
     objective = distillation_for(model, rows, settings)
     asked = None if scored is None else PairScore(scored)
     return Material(objective, rows, _lengths(rows), asked, facts_of(text, settings.sample))
+
+
+def check_scored(pairs: PairSet | None) -> None:
+    """Raises InputError for a set to be scored on whose pairs all have the same label or score, since nothing can be told from it."""
+    from ..evaluate.statistics import is_constant
+
+    if pairs is not None and is_constant(pairs.gold):
+        raise InputError(
+            f"all {len(pairs):,} pairs of {pairs.name} have the same label or score, so no score can be followed on them; give a set with "
+            "different ones"
+        )
 
 
 def check_given(model: "PretrainedModel", text: Text | None, labelled: PairSet | None, settings: AdaptationSettings) -> None:

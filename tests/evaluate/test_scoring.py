@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from subemb.adaptation.material import check_scored
 from subemb.base.errors import InputError
 from subemb.evaluate.data.pairs import LABELS, PairSet, WordSet
 from subemb.evaluate.masked.perplexity import bootstrap_of_means
@@ -53,6 +54,13 @@ def test_accuracy_on_one_label_is_undefined_but_sides_can_be_compared():
     assert math.isnan(scores["compressed"].values["accuracy"])
     assert scores["compressed"].differences["accuracy"].difference == -0.5
     assert LABELS[0] == "entailment"
+
+
+def test_an_adaptation_follows_no_score_on_one_label():
+    pairs = PairSet("mine.csv", "paraphrase", "made", ("a", "b"), ("c", "d"), [1, 1])
+    with pytest.raises(InputError, match=r"all 2 pairs of mine\.csv have the same label or score"):
+        check_scored(pairs)
+    check_scored(None)
 
 
 @pytest.mark.parametrize("resamples", [0, -5, 2.5, "many", True, 10**9])
