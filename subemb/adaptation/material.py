@@ -59,7 +59,7 @@ def check_scored(pairs: PairSet | None) -> None:
     """Raises InputError for a set to be scored on whose pairs all have the same label or score, since nothing can be told from it."""
     from ..evaluate.statistics import is_constant
 
-    if pairs is not None and is_constant(pairs.gold):
+    if pairs is not None and len(pairs) > 1 and is_constant(pairs.gold):
         raise InputError(
             f"all {len(pairs):,} pairs of {pairs.name} have the same label or score, so no score can be followed on them; give a set with "
             "different ones"
