@@ -300,6 +300,7 @@ def test_pause_stop_and_delete_are_the_owners(subject, browser, busy):
     his.query_params.pop("adaptation")
     assert "adapt_waiting_0" not in {button.key for button in checked(his.run()).button}
     browser("anna")
+    assert key_in(checked(open_app(PAGE, REQUEST))) == key, "in a new tab she finds it without a link"
     hers.button(key="adapt_pause").click().run()
     assert "Go on" in labels(checked(hers)), "that he looks does not keep her from pausing"
     assert tasks.run_adaptation.call(key).job.state == "cancelled"

@@ -200,3 +200,26 @@ def test_a_visitors_token_is_long_and_only_one_of_ours_is_taken(monkeypatch):
     for found, taken in (("0" * 32, True), ("0" * 31, False), ("../" + "0" * 29, False), ("G" * 32, False), (None, False)):
         monkeypatch.setattr(visitor, "st", SimpleNamespace(context=SimpleNamespace(cookies={visitor.COOKIE: found})))
         assert (visitor.token_in_browser() is not None) == taken
+
+
+def test_a_tab_in_the_background_still_watches_what_it_waits_for(browser, busy):
+    token = browser("anna")
+    test = checked(open_app(HOME, product(2, seed=91)))
+    press_run(test)
+    (job,) = manager().jobs_of(token)
+    other = manager().submit("of a link", "jobs_functions:double", {"value": 1}, lane="compress", watcher=new_token())
+    visit = test.session_state["subemb_visit"]
+    visit.drawn[other.key] = 0.0
+    for one in (job, other):
+        one._last_watched -= 50
+    visit.stay()
+    for one in (job, other):
+        one._last_watched -= 50
+    manager().sweep()
+    assert not job.is_over
+    assert not other.is_over
+    for one in (job, other):
+        one._last_watched -= 50
+    manager().sweep()
+    assert job.is_abandoned, "nobody has the tab open any more"
+    assert other.is_abandoned

@@ -137,6 +137,8 @@ def _watch(visit: Visit, key: Hashable, draw, button, label, width, stop, over) 
 
 def stage_of(job: Job, before: str = "starting") -> str:
     """What a job does now. before: what to say until it tells its first stage."""
+    if job.state == "queued":
+        return f"waiting: number {job.position_in_queue} in the queue"
     return job.progress.stage if job.progress else before
 
 
@@ -171,9 +173,8 @@ def jobs_elsewhere(visit: Visit) -> None:
 
 
 def _began_elsewhere(visit: Visit) -> list[Job]:
-    mine = manager().jobs_of(visit.token)
     running = visit.running[0] if visit.running else None
-    return [job for job in mine if job.key != running and job.key not in visit.automatic and job.key not in visit.left]
+    return [job for job in visit.began() if job.key != running]
 
 
 def _elsewhere(visit: Visit) -> None:

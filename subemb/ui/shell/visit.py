@@ -14,7 +14,7 @@ from ...runs import RUNS, Run, run_and_keep
 from .models import key_of
 from .request import EXAMPLE, RUN_PARAMETERS, Request, from_query, to_query
 from .text import write_parameter
-from .visitor import Visitor, is_open, keep_what_is_shown, new_token, session_id, token_in_browser, visitor_of
+from .visitor import Visitor, is_open, new_token, session_id, stay_with_open_tabs, token_in_browser, visitor_of
 
 _KEY = "subemb_visit"
 ADAPTED = "adapted"  # URL parameter: key of the adaptation that is shown as a third side
@@ -45,7 +45,7 @@ class Visit:
         default_factory=set
     )  # keys of jobs that go on for others, and for which this tab no longer waits
     automatic: set[Hashable] = field(default_factory=set)  # keys of jobs that began without a press of a button
-    drawn: dict[Hashable, float] = field(default_factory=dict)  # key of a job -> when this tab last drew how far it is
+    drawn: dict[Hashable, float] = field(default_factory=dict)  # key of a job on this page -> when how far it is was last drawn
     written: dict[str, str] = field(default_factory=dict)  # what was last written to the URL of run and adaptation
     written_before: tuple[dict[str, str], float] = ({}, 0.0)  # those before them, and when they were replaced
     held: OrderedDict[Hashable, Job] = field(default_factory=OrderedDict)  # jobs whose results were shown last
@@ -124,10 +124,18 @@ class Visit:
             self.entries.popitem(last=False)
         store.hold(key)
 
-    def keep_entries(self) -> None:
-        """Say again that what was shown is still shown."""
+    def stay(self) -> None:
+        """Say that the tab is open: what it shows is not to be dropped, and the jobs that it draws or began are watched."""
         for (_, key), store in list(self.entries.items()):
             store.hold(key)
+        waiting = [manager().get(key) for key in list(self.drawn)]
+        for job in [*waiting, *self.began()]:
+            if self.waits_for(job):
+                job.watch(self.token)
+
+    def began(self) -> list[Job]:
+        """The jobs under way that this visitor began by pressing a button, and has not left."""
+        return [job for job in manager().jobs_of(self.token) if job.key not in self.automatic and job.key not in self.left]
 
     def waits_for(self, job: Job | None) -> bool:
         """Whether a job is under way, and this tab has not left it."""
@@ -196,7 +204,8 @@ def this_visit() -> Visit:
         st.session_state[_KEY] = _first_visit()
     visit = st.session_state[_KEY]
     visit.visitor.tabs[session_id()] = visit
-    keep_what_is_shown()
+    visit.drawn = {}
+    stay_with_open_tabs()
     follow_url(visit)
     return visit
 

@@ -17,12 +17,13 @@ import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from ...base.store import HELD_SECONDS, Memory
+from ...base.store import Memory
 
 log = logging.getLogger(__name__)
 COOKIE = "subemb_visitor"
 MOST_VISITORS = 1000  # whose runs are remembered
 MOST_RUNS = 60  # of one visitor, and most labelled sets
+STAYING_SECONDS = 15.0  # between two looks at which tabs are open; much less than jobs and kept results wait for a word
 _YEAR = 365 * 24 * 3600
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 #: Leaves a cookie alone that is there already: another tab may just have set it.
@@ -105,28 +106,31 @@ def is_open(session: str) -> bool:
     return runtime.exists() and runtime.get_instance().is_active_session(session)
 
 
-# What open tabs show
+# Tabs that are open
 
 
-def keep_what_is_shown() -> None:
-    """Have a thread hold what open tabs show, also while nobody touches them, so that it is not dropped for something new."""
+def stay_with_open_tabs() -> None:
+    """Have a thread say for every open tab that what it shows and waits for is still wanted.
+
+    A browser sends next to nothing from a tab in the background: once a minute at most.
+    """
     global _keeper
     with _starting:
         if _keeper is None and type(_runtime()) is runtime.Runtime:
-            _keeper = threading.Thread(target=_keep_now_and_then, name="subemb-keep", daemon=True)
+            _keeper = threading.Thread(target=_stay_now_and_then, name="subemb-tabs", daemon=True)
             _keeper.start()
 
 
-def _keep_now_and_then() -> None:
+def _stay_now_and_then() -> None:
     while True:
-        time.sleep(HELD_SECONDS / 3)
+        time.sleep(STAYING_SECONDS)
         try:
             for visitor in _visitors.values():
                 for session, visit in list(visitor.tabs.items()):
                     if is_open(session):
-                        visit.keep_entries()
+                        visit.stay()
         except Exception:  # a defect here must not end the thread
-            log.exception("holding what open tabs show")
+            log.exception("staying with open tabs")
 
 
 def _runtime() -> object:

@@ -5,7 +5,7 @@ import streamlit as st
 from ....adaptation.library import ADAPTATIONS, belongs_to, is_key, known_adaptation, own, run_key_of
 from ....base.text import escape_markdown
 from ....codec.methods import METHODS
-from ....jobs.manager import Job
+from ....jobs.manager import Job, manager
 from ....jobs.task import Call
 from ....tasks.adaptation import run_adaptation, stop_adaptation
 from ...shell.frame import Frame, page
@@ -13,11 +13,10 @@ from ...shell.jobs import begin, stage_of, watch
 from ...shell.text import errors_shown, show_error, write_parameter
 from ...shell.visit import ABANDONED, LEFT
 from .form import adapt_form
-from .results import PARAMETER, curves, history_view, is_training, result_view
+from .results import PARAMETER, curves, history_view, result_view
 
 _POLL = 1.0  # seconds between two drawings of the training
 _SAVING = 60.0  # seconds to wait for the worker to leave a job that was paused or stopped
-_LATEST = "adapt_latest"  # in the session: the adaptation that this visitor started or continued last
 
 
 def draw() -> None:
@@ -80,18 +79,18 @@ def current_key(frame: Frame) -> str | None:
 
 
 def still_running(frame: Frame) -> str | None:
-    """This visitor's latest adaptation, if it is under way and of this run, to be shown after a visit to another page."""
-    key = st.session_state.get(_LATEST)
-    if key is None or not is_training(key) or run_key_of(key) != frame.run.key:
-        return None
-    write_parameter(PARAMETER, key)
-    return key
+    """This visitor's latest adaptation of this run that is under way, to be shown after a visit to another page, or in a new tab."""
+    for job in reversed(manager().jobs_of(frame.visit.token)):
+        key = (job.arguments or {}).get("key") if job.lane == run_adaptation.lane else None
+        if key is not None and run_key_of(key) == frame.run.key:
+            write_parameter(PARAMETER, key)
+            return key
+    return None
 
 
 def start(frame: Frame, key: str) -> None:
     """Start an adaptation, or continue it, and show it."""
     submit_again(frame, run_adaptation.call(key))
-    st.session_state[_LATEST] = key
     write_parameter(PARAMETER, key)
     st.rerun()
 
