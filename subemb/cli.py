@@ -1,7 +1,7 @@
 """The ``subemb`` command: the same work as the pages, without a browser.
 
 Exit codes: 0 done; 2 something given cannot be used (one line on stderr says what, why and what to do instead);
-130 stopped with Ctrl-C; 141 whoever read the output went away; 1 a defect of subemb (with its traceback).
+130 stopped with Ctrl-C; 141 whoever read the output went away; 1 a defect of subemb (one line too; SUBEMB_TRACEBACK=1 shows where).
 
 Every command is a module of :mod:`subemb.commands` with ``add(commands)``, which declares its arguments, and ``run(given)``,
 which does it and returns an exit code. Anything slow to import is imported by the command that needs it.
@@ -10,15 +10,18 @@ which does it and returns an exit code. Anything slow to import is imported by t
 import argparse
 import os
 import sys
+import traceback
 from typing import NoReturn
 
 from . import __version__
 from .base.errors import Cancelled, InputError
+from .base.files import shown_path
 from .base.pace import SLEEPING_THREADS
 from .commands import adapt, app, bench, compress, evaluate, export, inspect, models, train_head
+from .commands.terminal import plain_stream, safe_streams
 
 COMMANDS = (app, models, compress, adapt, evaluate, export, train_head, inspect, bench)
-BAD_INPUT, INTERRUPTED, READER_GONE = 2, 130, 141
+DEFECT, BAD_INPUT, INTERRUPTED, READER_GONE = 1, 2, 130, 141
 
 
 class Parser(argparse.ArgumentParser):
@@ -30,29 +33,44 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; ``arguments`` default to those of the process. Returns the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a token that the terminal cannot show must not end the command
-            stream.reconfigure(errors="backslashreplace")
-    for name, value in SLEEPING_THREADS.items():  # read when torch is imported
-        os.environ.setdefault(name, value)
-    given = parser().parse_args(arguments)
-    try:
-        code = given.function(given)
-        sys.stdout.flush()  # a reader that went away shows here, and not when the interpreter ends
-        return code
-    except (KeyboardInterrupt, Cancelled):
-        print("stopped", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return READER_GONE
-    except InputError as error:
-        print(f"subemb: {' '.join(str(error).split())}", file=sys.stderr)
-        return BAD_INPUT
-    except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        print(f"subemb: {error.strerror or error}{where}; check that the file or disk can be used", file=sys.stderr)
-        return BAD_INPUT
+    with safe_streams():
+        try:
+            for name, value in SLEEPING_THREADS.items():  # read when torch is imported
+                os.environ.setdefault(name, value)
+            given = parser().parse_args(arguments)
+            code = given.function(given)
+            sys.stdout.flush()  # a reader that went away shows here, and not when the interpreter ends
+            return code
+        except (KeyboardInterrupt, Cancelled):
+            return _said("stopped", INTERRUPTED)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), plain_stream(sys.stdout).fileno())
+            return READER_GONE
+        except InputError as error:
+            return _said(f"subemb: {error}", BAD_INPUT)
+        except OSError as error:
+            where = f" ({shown_path(error.filename)})" if isinstance(error.filename, str | bytes) else ""
+            return _said(f"subemb: {error.strerror or error}{where}; check that the file or disk can be used", BAD_INPUT)
+        except MemoryError:
+            return _said(
+                "subemb: there is not enough memory for this; take a smaller model, or fewer sentences at a time", BAD_INPUT
+            )
+        except Exception as error:
+            if os.environ.get("SUBEMB_TRACEBACK"):
+                traceback.print_exc()
+            return _said(f"subemb: this is a defect of subemb, not of what you gave: {_defect(error)}", DEFECT)
+
+
+def _said(message: str, code: int) -> int:
+    """Print one line on stderr. Returns the exit code."""
+    print(" ".join(message.split()), file=sys.stderr)
+    return code
+
+
+def _defect(error: Exception) -> str:
+    """Where a defect shows, for whoever reports it."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {str(error)[:300]} ({os.path.basename(last.filename)}:{last.lineno}); SUBEMB_TRACEBACK=1 shows more"
 
 
 def parser() -> Parser:

@@ -91,7 +91,15 @@ def _work_in_threads() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("subemb.jobs.manager.WorkerProcess", WorkerThread)
+        patch.setattr("subemb.models.probe.ask", _answer_here)
         yield
+
+
+def _answer_here(folder: str, classes: list[str]) -> dict:
+    """What the process that builds networks answers, without a process."""
+    from subemb.models.probed import answer
+
+    return answer(folder, classes)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..base.arguments import checked
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
 from ..codec import attach
@@ -45,6 +46,7 @@ _COMPRESSIONS = 4  # choosing codes together takes as long as this many compress
 _READ, _BACK, _WEIGHTS = 2, 2, 2
 
 
+@checked
 def adapt(
     model: "PretrainedModel | str",
     compressed: "Compressed",

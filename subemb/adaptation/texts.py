@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ..base.arguments import checked
 from ..base.errors import InputError
 from ..base.shown import Brief
 from ..evaluate.data.tables import decoded, read_bytes
@@ -55,6 +56,7 @@ class Text(Brief):
         return Text(self.name, tuple(text for text in self.sentences if plain(text) not in taken), self.skipped)
 
 
+@checked
 def text_of(sentences: Sequence[str], name: str = "the text") -> Text:
     """Sentences of a list, each once, blank ones left out. Raises InputError for anything but strings, or too few."""
     if isinstance(sentences, str):
@@ -77,6 +79,7 @@ def one_text(parts: Sequence[Text]) -> Text:
     return text_of([sentence for part in parts for sentence in part.sentences], ", ".join(part.name for part in parts))
 
 
+@checked
 def read_text(content: str | bytes, name: str) -> Text:
     """One sentence a line; a line of over LONGEST characters is cut where sentences end.
 
@@ -105,6 +108,7 @@ def read_text_bytes(content: bytes, name: str) -> Text:
         return read_text(content, name)
 
 
+@checked
 def text_of_pairs(pairs: "PairSet") -> Text:
     """Both columns of a labelled set, without the labels."""
     return text_of([sentence for pair in zip(pairs.first, pairs.second, strict=True) for sentence in pair], pairs.name)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from ..base.arguments import checked
 from ..base.errors import InputError
 from ..base.shown import Card, Shown
 from ..base.text import count_text
@@ -88,6 +89,7 @@ class ReconstructionError(Shown):
         return out if ordered else out.sort_values("tokens", ascending=False, kind="stable")
 
 
+@checked
 def reconstruction_error(
     table: torch.Tensor | np.ndarray,
     reconstruction: Compressed | torch.Tensor | np.ndarray,
@@ -123,6 +125,7 @@ def reconstruction_error(
     )
 
 
+@checked
 def id_bins(num_tokens: int, bins: int = 10) -> "pd.Categorical":
     """(V,) labels that cut the ids into ``bins`` runs of (nearly) equal length, in order: "0 to 3,051", ...
 
@@ -208,16 +211,26 @@ def _per_subspace(sums: _Sums, widths: list[int]) -> np.ndarray:
     return _frozen(np.array(ratios), np.float64)
 
 
+_LARGEST_WEIGHT = 1e150
+
+
 def _checked_weights(weights, vocabulary: int) -> torch.Tensor | None:
     if weights is None:
         return None
     if not isinstance(weights, torch.Tensor):
-        weights = torch.from_numpy(np.array(weights, np.float64))
+        try:
+            weights = torch.from_numpy(np.array(weights, np.float64))
+        except (TypeError, ValueError, OverflowError):
+            raise InputError(f"weights are {weights!r:.80}; they must be numbers, one a token") from None
     weight = weights.detach().to("cpu", torch.float64)
     if weight.shape != (vocabulary,):
         raise InputError(f"weights of shape {tuple(weight.shape)} do not fit {vocabulary} tokens; give one weight a token")
     if not bool(torch.isfinite(weight).all()) or bool((weight < 0).any()) or float(weight.sum()) <= 0:
         raise InputError("weights must be finite, none below 0 and not all 0")
+    if float(weight.max()) > _LARGEST_WEIGHT:
+        raise InputError(
+            f"a weight is {float(weight.max()):.3g}, and sums of such would be infinite; divide all weights by their mean"
+        )
     return weight
 
 

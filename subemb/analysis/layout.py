@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..base.arguments import Count, Seed, checked
 from ..base.errors import Cancelled, InputError
 from ..base.plain import Settings, setting
 from ..base.progress import ProgressCallback, part_of, report
@@ -71,7 +72,8 @@ class UmapSettings(Settings):
     seed: int = setting(0, least=0, most=2**32 - 1)
 
 
-def sample_tokens(num_tokens: int, count: int | None, seed: int = 0, include: Sequence[int] = ()) -> np.ndarray:
+@checked
+def sample_tokens(num_tokens: Count, count: int | None, seed: Seed = 0, include: Sequence[int] = ()) -> np.ndarray:
     """Ids to draw, ascending int64: ``count`` of all (None: all) chosen by ``seed``, and every id in ``include``.
 
     Which others are chosen does not depend on ``include``. Raises InputError for ids outside the table.
@@ -91,6 +93,7 @@ def sample_tokens(num_tokens: int, count: int | None, seed: int = 0, include: Se
     return np.union1d(dealt, wanted).astype(np.int64)
 
 
+@checked
 def layout_displacement(layout: Layout) -> np.ndarray:
     """(n,) how far each token moved, in units of the original layout's root mean square distance from its centre."""
     moved = np.linalg.norm(layout.reconstructed - layout.original, axis=1)
@@ -131,6 +134,7 @@ def principal_axes(table: torch.Tensor | np.ndarray, count: int = 2) -> tuple[to
     return mean, torch.from_numpy(axes), explained
 
 
+@checked
 def pca_layout(
     table: torch.Tensor | np.ndarray,
     reconstruction: Compressed | torch.Tensor | np.ndarray,
@@ -156,6 +160,7 @@ def pca_layout(
 # UMAP
 
 
+@checked
 def umap_layout(
     original: torch.Tensor | np.ndarray,
     reconstruction: torch.Tensor | np.ndarray,
@@ -189,6 +194,7 @@ def umap_layout(
     return _from_arrays(arrays, ids)
 
 
+@checked
 def kept_umap_layout(original, reconstruction, ids=None, settings: UmapSettings | None = None) -> Layout | None:
     """What :func:`umap_layout` would return, if it is on disk already; takes as long as hashing its arguments."""
     original, reconstruction, ids, settings = _checked(original, reconstruction, ids, settings)

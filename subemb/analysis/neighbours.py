@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ..base.arguments import Seed, checked
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, report
 from ..base.shown import Brief
@@ -54,6 +55,7 @@ class NeighboursKept(Brief):
 
 
 @torch.no_grad()
+@checked
 def nearest(
     table: torch.Tensor | np.ndarray,
     queries,
@@ -128,12 +130,13 @@ def compare_neighbours(
 
 
 @torch.no_grad()
+@checked
 def neighbours_kept(
     table: torch.Tensor | np.ndarray,
     reconstruction: Compressed | torch.Tensor | np.ndarray,
     k: int = 10,
     sample: int | None = 2000,
-    seed: int = 0,
+    seed: Seed = 0,
     progress: ProgressCallback | None = None,
     ids=None,
 ) -> NeighboursKept:
@@ -236,7 +239,10 @@ def _queries(queries, table: torch.Tensor) -> tuple[torch.Tensor | None, torch.T
         if vectors.shape[1] != table.shape[1]:
             raise InputError(f"queries of {vectors.shape[1]} dimensions do not fit a table of {table.shape[1]}")
         return None, vectors
-    ids = torch.as_tensor(np.atleast_1d(np.asarray(queries)))
+    try:
+        ids = torch.as_tensor(np.atleast_1d(np.asarray(queries)))
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(f"queries are {queries!r:.80}; give token ids (whole numbers) or a matrix of vectors") from None
     if ids.ndim != 1 or ids.is_floating_point() or ids.dtype == torch.bool:
         raise InputError("queries must be token ids (whole numbers) or a matrix of vectors")
     ids = ids.long()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ..base.arguments import Count, checked
 from ..base.errors import InputError
 from ..base.shown import Brief
 from ..codec.compressed import Compressed, SubspaceCompressed
@@ -42,7 +43,8 @@ class Members(Brief):
     distances: np.ndarray  # (n,) float32, Euclidean, to the shared sub-vector
 
 
-def code_usage(codes: SubspaceCompressed | torch.Tensor | np.ndarray, codebook_size: int | None = None) -> CodeUsage:
+@checked
+def code_usage(codes: SubspaceCompressed | torch.Tensor | np.ndarray, codebook_size: Count | None = None) -> CodeUsage:
     """Use of codes. codes: a compressed table, or (V, f) ints with ``codebook_size`` Q (default: largest code + 1)."""
     matrix = codes_of(codes)
     if isinstance(codes, SubspaceCompressed):
@@ -65,8 +67,9 @@ def code_usage(codes: SubspaceCompressed | torch.Tensor | np.ndarray, codebook_s
     )
 
 
+@checked
 def collision_groups(
-    table: torch.Tensor | np.ndarray, codes: SubspaceCompressed | torch.Tensor | np.ndarray, limit: int | None = 100
+    table: torch.Tensor | np.ndarray, codes: SubspaceCompressed | torch.Tensor | np.ndarray, limit: Count | None = 100
 ) -> list[CollisionGroup]:
     """Groups of at least two tokens with the same tuple, the largest first; at most ``limit`` (None: all)."""
     table, matrix = as_table(table), codes_of(codes)
@@ -78,6 +81,7 @@ def collision_groups(
     return [_collision(table, ids) for ids in found[:limit]]
 
 
+@checked
 def members(table: torch.Tensor | np.ndarray, compressed: SubspaceCompressed, subspace: int, code: int) -> Members:
     """All tokens using code ``code`` of subspace ``subspace`` (both from 0), nearest to the shared sub-vector first.
 
@@ -106,6 +110,7 @@ def members(table: torch.Tensor | np.ndarray, compressed: SubspaceCompressed, su
     return Members(ids[order], distances[order])
 
 
+@checked
 def tokens_by_code(codes: SubspaceCompressed | torch.Tensor | np.ndarray, token: int) -> list[np.ndarray]:
     """Which tokens share each code of a token: f arrays of ids, ascending, without the token itself."""
     matrix = codes_of(codes)
@@ -114,6 +119,7 @@ def tokens_by_code(codes: SubspaceCompressed | torch.Tensor | np.ndarray, token:
     return [ids[ids != token] for ids in sharing]
 
 
+@checked
 def shared_blocks(codes: SubspaceCompressed | torch.Tensor | np.ndarray, token: int, others) -> np.ndarray:
     """Which blocks other tokens share with one: (n, f) bool. Its sum over axis 1 is how many.
 
@@ -121,7 +127,10 @@ def shared_blocks(codes: SubspaceCompressed | torch.Tensor | np.ndarray, token: 
     [2, 1]
     """
     matrix = codes_of(codes)
-    others = np.atleast_1d(np.asarray(others, dtype=np.int64))
+    try:
+        others = np.atleast_1d(np.asarray(others, dtype=np.int64))
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"others are {others!r:.80}; give token ids") from None
     for one in (token, *others):
         _check_token(one, matrix)
     return matrix[others] == matrix[token]
@@ -136,6 +145,8 @@ def codes_of(codes: SubspaceCompressed | torch.Tensor | np.ndarray) -> np.ndarra
     matrix = np.asarray(codes)
     if matrix.ndim != 2 or 0 in matrix.shape or matrix.dtype.kind not in "iu":
         raise InputError(f"codes must be whole numbers of shape (tokens, subspaces), not {matrix.dtype} {matrix.shape}")
+    if matrix.min() < 0:
+        raise InputError(f"there is a code {int(matrix.min())}; codes count from 0")
     return matrix.astype(np.int64)
 
 

@@ -4,11 +4,13 @@ And how files are written so that nobody reads half of them.
 """
 
 import contextlib
+import errno
 import os
 import uuid
 from pathlib import Path
 
 from .errors import InputError
+from .files import given_path
 
 
 def app_folder() -> Path:
@@ -25,12 +27,7 @@ def app_folder() -> Path:
 
 def cache_folder(part: str) -> Path:
     """The folder ``part`` of the cache, created if need be. Raises InputError if it cannot be written."""
-    root = os.environ.get("SUBEMB_CACHE")
-    if not root:
-        from platformdirs import user_cache_dir
-
-        root = user_cache_dir("subemb", appauthor=False)
-    folder = Path(root).expanduser() / part
+    folder = cache_root() / part
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -38,6 +35,29 @@ def cache_folder(part: str) -> Path:
             f"the cache folder {folder} cannot be created ({error.strerror}); set SUBEMB_CACHE to a folder you can write to"
         ) from error
     return folder
+
+
+def cache_root() -> Path:
+    """The whole cache, whether it is there or not. Raises InputError if SUBEMB_CACHE can be no path."""
+    root = os.environ.get("SUBEMB_CACHE")
+    if not root:
+        from platformdirs import user_cache_dir
+
+        root = user_cache_dir("subemb", appauthor=False)
+    return given_path(root, "SUBEMB_CACHE")
+
+
+def cannot_write(folder: Path, error: OSError, what: str = "the result") -> InputError:
+    """What is said when something cannot be written into the cache: the cause, and the remedy for this cause."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        remedy = "free some space, or set SUBEMB_CACHE to a folder on another disk"
+    elif error.errno == errno.EROFS:
+        remedy = "this disk can only be read: set SUBEMB_CACHE to a folder on one that can be written"
+    elif error.errno in (errno.EACCES, errno.EPERM):
+        remedy = "give the folder to the user who runs subemb (chown -R), or set SUBEMB_CACHE to a folder of that user"
+    else:
+        remedy = "free some space, or set SUBEMB_CACHE to a folder on another disk"
+    return InputError(f"{what} could not be written to {folder} ({error.strerror or error}); {remedy}")
 
 
 def write_files(folder: Path, files: dict[str, bytes]) -> None:

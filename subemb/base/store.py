@@ -13,23 +13,30 @@ two servers, may use it at once: an entry appears in one step, and what cannot b
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import tempfile
 import threading
 import time
-import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from .errors import InputError
-from .paths import cache_folder
+from .files import read_json
+from .paths import cache_folder, cache_root, cannot_write
 from .plain import from_plain, to_plain
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -37,9 +44,13 @@ log = logging.getLogger(__name__)
 _STAGING = ".new-"  # folders that are being written begin with it
 _HELD = ".held-"  # files that say how lately an entry was held begin with it
 HELD_SECONDS = 180.0  # after so long without a word, nobody holds an entry any more
-_ABANDONED_SECONDS = 24 * 3600  # after so long, whoever wrote it is gone
-#: What reading raises for an entry that is cut off, has another form, or is gone. InputError is a ValueError.
-_UNREADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, zipfile.BadZipFile)
+_ABANDONED_SECONDS = 24 * 3600  # after so long, whoever wrote it is gone, where locks do not tell
+_UNFINISHED_FILE_SECONDS = 3600  # the same of a file, which takes seconds to write
+_MOST_DAMAGED = 1000  # keys remembered
+_LARGEST_ENTRY = 500_000_000  # bytes of JSON; a report of 500,000 pairs has 150 MB
+_A_DAY = 24 * 3600  # a date that lies further in the future was written by a clock that was wrong
+_LEFT_OVER = re.compile(r"\..+\.[0-9a-f]{32}")  # what write_files writes beside its place
+_SPARE_BYTES = 5_000_000  # without so much free space nothing is begun
 
 
 def content_key(*what: Any) -> str:
@@ -182,6 +193,10 @@ class Store(Generic[T]):
         self.name, self.format, self.file = name, format, file
         self.most, self.most_bytes = most, most_bytes
         self.kind, self.memory = kind, Memory(in_memory)
+        self._uses: dict[str, float] = {}  # key -> when this process used it last, by the monotonic clock
+        self._damaged: OrderedDict[str, None] = (
+            OrderedDict()
+        )  # keys of entries that were dropped because they could not be read
         self._read = read or self.read_json
         self._write = write or self.write_json
 
@@ -210,14 +225,33 @@ class Store(Generic[T]):
             return None
         try:
             value = self.memory.take(path, lambda: self._read(path), stamp)
-        except _UNREADABLE as error:
+        except Exception as error:  # whatever is in its files, it breaks nothing but itself
             if path.is_dir():  # else another process has just dropped it
-                log.warning("%s in the cache (%s) cannot be read (%s); it will be computed again", key, self.name, error)
+                reason = f"{type(error).__name__}: {str(error)[:300]}"
+                log.warning("%s in the cache (%s) cannot be read (%s); it will be computed again", key, self.name, reason)
+                self._damaged[key] = None
+                while len(self._damaged) > _MOST_DAMAGED:
+                    self._damaged.popitem(last=False)
                 self.drop(key)
             return None
         if is_use:
             self.touch(key)
         return value
+
+    def was_damaged(self, key: str) -> bool:
+        """Whether an entry of this key was dropped, in this process, because it could not be read, and was not written again since."""
+        return key in self._damaged
+
+    def check(self) -> None:
+        """Raise InputError if nothing can be written: better before the work than after it."""
+        folder = self.folder
+        try:
+            with _staging_in(folder):
+                free = shutil.disk_usage(folder).free
+        except OSError as error:
+            raise cannot_write(folder, error) from error
+        if free < _SPARE_BYTES:
+            raise cannot_write(folder, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
     def stamp(self, key: str) -> "Stamp | None":
         """Stays equal until the entry is replaced; None if there is none."""
@@ -229,23 +263,22 @@ class Store(Generic[T]):
         Readers see all of it or nothing. Raises InputError if the disk is full or cannot be written.
         """
         target = self.path(key)
-        staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=target.parent))
         try:
-            self._write(staging, value)
-            _rename_over(staging, target)
+            with _staging_in(target.parent) as staging:
+                self._write(staging, value)
+                _rename_over(staging, target)
         except OSError as error:
-            raise InputError(
-                f"the result could not be written to {target.parent} ({error.strerror or error}); free some space, or set SUBEMB_CACHE "
-                "to a folder on another disk"
-            ) from error
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+            raise cannot_write(target.parent, error) from error
+        self._damaged.pop(key, None)
         self.touch(key)
         self.trim(key)
         return target
 
     def touch(self, key: str) -> None:
         """Make an entry the last to be dropped."""
+        self._uses[key] = time.monotonic()
+        while len(self._uses) > 4 * self.most:
+            self._uses.pop(next(iter(self._uses)))
         with contextlib.suppress(OSError):  # another process may just have dropped it
             os.utime(self.path(key))
 
@@ -286,17 +319,23 @@ class Store(Generic[T]):
             too_much = place >= self.most or (self.most_bytes is not None and total > self.most_bytes)
             if too_much and path.name not in held:
                 _delete(path)
-        for path in self.folder.glob(f"{_STAGING}*"):
-            if time.time() - _changed(path) > _ABANDONED_SECONDS:
-                _delete(path)
+        _sweep(self.folder)
 
     def _entries(self) -> list[Path]:
         visible = [path for path in self.folder.iterdir() if not path.name.startswith(".")]
-        return sorted(visible, key=_changed, reverse=True)
+        return sorted(visible, key=self._last_used, reverse=True)
+
+    def _last_used(self, path: Path) -> float:
+        """When an entry was used last. A date in the future says nothing; then only the uses of this process count."""
+        date, now = _changed(path), time.time()
+        if date <= now + _A_DAY:
+            return date
+        used = self._uses.get(path.name)
+        return 0.0 if used is None else now - (time.monotonic() - used)
 
     def read_json(self, folder: Path) -> T:
         """The value in the JSON file of an entry. Raises what reading damaged files raises."""
-        values = json.loads((folder / self.file).read_text(encoding="utf-8"))
+        values = read_json(folder / self.file, self.file, _LARGEST_ENTRY)
         if values["format"] != self.format:
             raise ValueError(f"format {values['format']!r} instead of {self.format}")
         return from_plain(self.kind, values["value"])
@@ -305,6 +344,78 @@ class Store(Generic[T]):
         """The inverse of :meth:`read_json`."""
         text = json.dumps({"format": self.format, "value": to_plain(value)})
         (folder / self.file).write_text(text, encoding="utf-8")
+
+
+# Folders that are being written
+
+
+@contextlib.contextmanager
+def _staging_in(folder: Path) -> Iterator[Path]:
+    """A new folder in another, deleted at the end unless it was renamed. While it is written it is locked, so that everybody can tell it
+    from one whose process was killed."""
+    with _locked(folder, shared=True):
+        staging = Path(tempfile.mkdtemp(prefix=f"{_STAGING}{os.getpid()}-", dir=folder))
+        held = _lock(staging)
+    try:
+        yield staging
+    finally:
+        if held is not None:
+            os.close(held)
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Delete folders that nobody writes any more."""
+    for path in folder.glob(f"{_STAGING}*"):
+        is_ours = path.name.removeprefix(_STAGING).partition("-")[0].isdigit()
+        if is_ours and fcntl is not None:
+            with _locked(folder, shared=False) as has_lock:
+                held = _lock(path) if has_lock else None
+                if held is not None:
+                    os.close(held)
+                    _delete(path)
+        elif abs(time.time() - _changed(path)) > _ABANDONED_SECONDS:  # also one from the future
+            _delete(path)
+
+
+def sweep_cache() -> None:
+    """Delete what processes that were killed left half written, in the whole cache; for the start of a server. Raises nothing."""
+    with contextlib.suppress(OSError, InputError):
+        for folder in cache_root().iterdir():
+            if not folder.is_dir():
+                continue
+            with contextlib.suppress(OSError):
+                _sweep(folder)
+                for path in folder.glob("*/.*"):
+                    if _LEFT_OVER.fullmatch(path.name) and abs(time.time() - _changed(path)) > _UNFINISHED_FILE_SECONDS:
+                        _delete(path)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, shared: bool) -> Iterator[bool]:
+    """Hold a folder's lock: shared ones at once with others; an exclusive one only if nobody else has it now. Whether it is held."""
+    held = _lock(folder, shared)
+    try:
+        yield held is not None
+    finally:
+        if held is not None:
+            os.close(held)
+
+
+def _lock(folder: Path, shared: bool = False) -> int | None:
+    """A descriptor that holds the lock of a folder until it is closed, or its process ends; None if it is not to be had."""
+    if fcntl is None:
+        return None
+    try:
+        held = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(held, fcntl.LOCK_SH if shared else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return held
+    except OSError:
+        os.close(held)
+        return None
 
 
 def _rename_over(staging: Path, target: Path) -> None:
@@ -316,10 +427,8 @@ def _rename_over(staging: Path, target: Path) -> None:
         except OSError:
             if target.is_file() or (last_attempt and not target.is_dir()):
                 raise
-        aside = Path(tempfile.mkdtemp(prefix=_STAGING, dir=target.parent))
-        with contextlib.suppress(OSError):  # nothing was in the way, or another process was faster
-            target.rename(aside / "old")
-        shutil.rmtree(aside, ignore_errors=True)
+        with _staging_in(target.parent) as aside, contextlib.suppress(OSError):
+            target.rename(aside / "old")  # fails if nothing was in the way, or another process was faster
 
 
 def _delete(path: Path) -> None:

@@ -38,6 +38,19 @@ def code_point(character: str) -> str:
     return f"⟨U+{ord(character):04X}⟩"
 
 
+def is_whole_text(text: str) -> bool:
+    """Whether a text has no halves of characters (lone surrogates), as bytes that are not UTF-8 leave them in names and arguments.
+
+    >>> is_whole_text("é"), is_whole_text("\\udcff")
+    (True, False)
+    """
+    try:
+        text.isascii() or text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def visible_character(character: str, first: bool = False) -> str:
     """The character itself if it can be seen, else a visible stand-in; ``first``: nothing stands before it.
 

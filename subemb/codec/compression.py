@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..base.arguments import checked
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, report
 from .blocks import WEIGHT_FLOOR
@@ -16,6 +17,7 @@ from .settings import GIVEN, CompressionSettings
 from .weights import model_weights, token_weights
 
 
+@checked
 def compress(
     table: Any,
     method: str = DEFAULT_METHOD,
@@ -104,7 +106,12 @@ def checked_table(table: Any, device: str | torch.device | None = None) -> torch
         raise InputError(
             f"a table of shape {tuple(rows.shape)} cannot be compressed; it needs at least 2 tokens and 1 dimension"
         )
-    rows = rows.to(device=device, dtype=torch.float32)
+    try:
+        rows = rows.to(device=device, dtype=torch.float32)
+    except (RuntimeError, TypeError, AssertionError) as error:  # torch's own words name the device and what is missing
+        raise InputError(
+            f"the table cannot be computed with on the device {device!r}: {str(error).splitlines()[0][:200]}"
+        ) from error
     bad = ~torch.isfinite(rows)
     if bad.any():
         row, column = torch.nonzero(bad)[0].tolist()

@@ -143,6 +143,8 @@ class SubspaceEmbedding(TableLayer):
         cls, compressed: SubspaceCompressed, padding_idx: int | None = None, dtype: torch.dtype | None = None
     ) -> "SubspaceEmbedding":
         """A layer with copies of a result's codebooks; raises InputError for a baseline's result."""
+        if not hasattr(compressed, "settings"):
+            raise InputError(f"compressed is a {type(compressed).__name__}; give what subemb.compress returned")
         if not isinstance(compressed, SubspaceCompressed):
             raise InputError(
                 f"{compressed.settings.method} has no codebooks; use CompressedEmbedding on what subemb.codec.load reads"

@@ -11,6 +11,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load as tensors_from_bytes
 
+from ..base.arguments import checked
 from ..base.errors import InputError
 from ..base.plain import is_whole
 from .compressed import Compressed
@@ -19,6 +20,7 @@ from .settings import CompressionSettings
 from .storage import CONFIG_FILE, TENSORS_FILE, about_pickles, read_config, size_facts
 
 
+@checked
 def load(folder: str | os.PathLike) -> Compressed:
     """Read what :func:`subemb.codec.storage.save` wrote, equal bit for bit. Raises InputError saying what is wrong, with the value."""
     folder = Path(folder)

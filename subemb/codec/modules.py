@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from ..base.arguments import checked
 from ..base.errors import InputError
 from .compressed import Compressed, SubspaceCompressed
 from .layers import CompressedEmbedding, CompressedLinear, SubspaceEmbedding, SubspaceLinear, TableLayer, TiedLinear
@@ -53,6 +54,7 @@ def output_layer(embedding: TableLayer, bias: torch.Tensor | None = None) -> Tie
     return (SubspaceLinear if isinstance(embedding, SubspaceEmbedding) else CompressedLinear)(embedding, bias)
 
 
+@checked
 def attach(model, compressed: Compressed, input: bool = True, output: bool = True):
     """The same model with a compressed table; the given model is not changed and shares every other weight with it.
 

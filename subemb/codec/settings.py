@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ..base.arguments import Count, checked
 from ..base.errors import InputError
 from ..base.plain import Settings, setting
 from .methods import DEFAULT_METHOD, METHODS
@@ -124,7 +125,8 @@ class CompressionSettings(Settings):
         """Method and settings in one line; see :func:`settings_text`."""
         return settings_text(self)
 
-    def resolve(self, vocabulary: int, dim: int) -> "CompressionSettings":
+    @checked
+    def resolve(self, vocabulary: Count, dim: Count) -> "CompressionSettings":
         """The same settings with every automatic value filled in for a (V, D) table; raises InputError if they do not fit."""
         return self.about.resolve(self, vocabulary, dim)
 

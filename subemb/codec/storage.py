@@ -20,6 +20,7 @@ from typing import Any
 from safetensors.torch import save as bytes_from_tensors
 
 from .. import __version__
+from ..base.arguments import checked
 from ..base.errors import InputError
 from ..base.paths import write_files
 from .sizes import Size
@@ -33,6 +34,7 @@ _OWN_KEYS = (
 )  # fmt: skip
 
 
+@checked
 def save(compressed, folder: str | os.PathLike, more_files: dict[str, bytes] | None = None, **facts: Any) -> Path:
     """Write a result (a Compressed) into a folder, made if need be; an older result there is replaced, other files are left alone.
 

@@ -25,6 +25,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from ..base.arguments import Count, checked
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, report
 
@@ -51,9 +52,10 @@ class TokenFacts(Protocol):
     def __len__(self) -> int: ...
 
 
+@checked
 def token_weights(
     kind: str,
-    vocabulary_size: int,
+    vocabulary_size: Count,
     *,
     vocabulary: TokenFacts | None = None,
     counts: Any = None,

@@ -1,7 +1,6 @@
 """``subemb adapt``: train a compressed table until the model answers as the original does, and save the model."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from ..base.plain import add_flags, declared, given_flags
 from ..base.text import one_line
 from .evaluate_inputs import add_reading, add_sides, open_compared, read_file
 from .outputs import add_force, check_output
+from .terminal import path_argument, print_json
 
 if TYPE_CHECKING:
     from ..adaptation.result import Adaptation
@@ -32,14 +32,14 @@ def add(commands) -> None:
     source = command.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--train-text",
-        type=Path,
+        type=path_argument,
         nargs="+",
         metavar="FILE",
         help="sentences, one a line, or files of labelled pairs (labels unread)",
     )
     source.add_argument(
         "--labelled",
-        type=Path,
+        type=path_argument,
         nargs="+",
         metavar="FILE",
         help="labelled pairs, for --objective similarity and entailment",
@@ -49,12 +49,17 @@ def add(commands) -> None:
     )
     add_flags(command, AdaptationSettings, FLAGS)
     command.add_argument(
-        "--scored", type=Path, metavar="FILE", help="labelled pairs whose score is followed; best weights are kept"
+        "--scored", type=path_argument, metavar="FILE", help="labelled pairs whose score is followed; best weights are kept"
     )
     add_reading(command)
-    command.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where to save the adapted model")
     command.add_argument(
-        "--resume", type=Path, metavar="DIR", help="a folder for checkpoints: the same command goes on where it was stopped"
+        "-o", "--output", type=path_argument, required=True, metavar="DIR", help="where to save the adapted model"
+    )
+    command.add_argument(
+        "--resume",
+        type=path_argument,
+        metavar="DIR",
+        help="a folder for checkpoints: the same command goes on where it was stopped",
     )
     add_force(command)
     command.add_argument("--quiet", action="store_true", help="no progress bar and no report")
@@ -112,7 +117,7 @@ def run(given: argparse.Namespace) -> int:
     facts = Adaptation.from_dict(adapted.facts)
     if given.json:
         said = [{"name": name, **note.to_dict()} for name, note in notes]
-        print(json.dumps({**facts.to_dict(), "notes": said, "saved": str(given.output)}, indent=2))
+        print_json({**facts.to_dict(), "notes": said, "saved": str(given.output)})
     elif not given.quiet:
         print(adaptation_text(facts))
         for name, note in notes:

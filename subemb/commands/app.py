@@ -43,6 +43,8 @@ def run(given: argparse.Namespace) -> int:
 
 def free_port(host: str, port: int | None) -> int:
     """The port asked for, or the first free one from DEFAULT_PORT. Raises InputError if it cannot be listened on."""
+    if not host.strip():
+        raise InputError("the host is empty; use localhost, or 0.0.0.0 to let others in")
     if port is not None and not 1 <= port <= 65535:
         raise InputError(f"port {port} does not exist; choose a number from 1024 to 65535")
     for candidate in [port] if port is not None else range(DEFAULT_PORT, DEFAULT_PORT + 100):
@@ -52,8 +54,8 @@ def free_port(host: str, port: int | None) -> int:
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind((host, candidate))
                 return candidate
-        except socket.gaierror as error:
-            raise InputError(f"{host!r} is not an address of this computer; use localhost or 0.0.0.0") from error
+        except (socket.gaierror, UnicodeError, ValueError, TypeError) as error:  # also what can be no name of a computer
+            raise InputError(f"{host[:80]!r} is not an address of this computer; use localhost or 0.0.0.0") from error
         except OSError as error:
             reason = error
     if port is None:

@@ -1,11 +1,10 @@
 """``subemb bench``: speed compared with faiss on this machine, what token weights are worth, what a model can still do."""
 
 import argparse
-import json
-from pathlib import Path
 
 from ..base.errors import InputError
 from ..bench.speed import BENCHMARKS
+from .terminal import path_argument, print_json
 
 WEIGHTS, TASKS, ADAPT = "weights", "tasks", "adapt"
 
@@ -30,14 +29,19 @@ def add(commands) -> None:
     command.add_argument("--repeats", type=int, default=3, help="of each side (default 3); medians are compared")
     command.add_argument("--model", default="all-MiniLM-L6-v2", help="whose table is compressed (default all-MiniLM-L6-v2)")
     command.add_argument(
-        "--data", type=Path, metavar="FILE", help="of weights, tasks and adapt: an STS benchmark file, such as sts-dev.csv"
+        "--data",
+        type=path_argument,
+        metavar="FILE",
+        help="of weights, tasks and adapt: an STS benchmark file, such as sts-dev.csv",
     )
-    command.add_argument("--nli", type=Path, nargs="+", default=[], metavar="FILE", help="of tasks: entailment files")
-    command.add_argument("--head", type=Path, metavar="DIR", help="of tasks: an entailment head that `subemb train-head` saved")
-    command.add_argument("--text", type=Path, metavar="FILE", help="of weights: a UTF-8 text whose tokens are counted")
+    command.add_argument("--nli", type=path_argument, nargs="+", default=[], metavar="FILE", help="of tasks: entailment files")
+    command.add_argument(
+        "--head", type=path_argument, metavar="DIR", help="of tasks: an entailment head that `subemb train-head` saved"
+    )
+    command.add_argument("--text", type=path_argument, metavar="FILE", help="of weights: a UTF-8 text whose tokens are counted")
     command.add_argument("--seeds", type=int, default=3, help="of weights, tasks and adapt: seeds of each setting (default 3)")
     command.add_argument(
-        "--train-text", type=Path, nargs="+", metavar="FILE", help="of adapt: sentences (default: none at all)"
+        "--train-text", type=path_argument, nargs="+", metavar="FILE", help="of adapt: sentences (default: none at all)"
     )
     command.add_argument("--seconds", type=float, default=300.0, help="of adapt: time budget of each run (default 300)")
     command.add_argument("--steps", type=int, help="of adapt: instead of --seconds")
@@ -64,7 +68,7 @@ def run(given: argparse.Namespace) -> int:
     names = [given.name] if given.name else list(BENCHMARKS)
     with ProgressLine(enabled=not given.quiet) as progress:
         report = run_benchmarks(names, given.model, given.repeats, progress)
-    print(json.dumps(report, indent=2) if given.json else bench_text(report))
+    print_json(report) if given.json else print(bench_text(report))
     return 0
 
 
@@ -77,7 +81,7 @@ def run_weights(given: argparse.Namespace) -> int:
         raise InputError("bench weights needs an STS benchmark file; give --data sts-dev.csv")
     with ProgressLine(enabled=not given.quiet) as progress:
         report = run_weights_benchmark(given.model, given.data, given.text, given.seeds, progress)
-    print(json.dumps(report, indent=2) if given.json else weights_text(report))
+    print_json(report) if given.json else print(weights_text(report))
     return 0
 
 
@@ -94,7 +98,7 @@ def run_adapt(given: argparse.Namespace) -> int:
     text = read_texts(given.train_text)
     with ProgressLine(enabled=not given.quiet) as progress:
         report = run_adapt_benchmark(given.model, given.data, text, settings, given.seeds, progress=progress)
-    print(json.dumps(report, indent=2) if given.json else adapt_text(report))
+    print_json(report) if given.json else print(adapt_text(report))
     return 0
 
 
@@ -106,5 +110,5 @@ def run_tasks(given: argparse.Namespace) -> int:
     tasks = read_tasks([given.data] if given.data else [], given.nli, given.head)
     with ProgressLine(enabled=not given.quiet) as progress:
         report = run_task_benchmark(given.model, tasks, given.seeds, progress=progress)
-    print(json.dumps(report, indent=2) if given.json else tasks_text(report))
+    print_json(report) if given.json else print(tasks_text(report))
     return 0

@@ -1,14 +1,15 @@
 """``subemb compress``: load, compress, measure, save, report."""
 
 import argparse
-import json
 from pathlib import Path
 
 from ..base.errors import InputError
+from ..base.files import read_file
 from ..base.plain import add_flags, flag_text, given_flags
 from ..codec.methods import DEFAULT_METHOD, METHODS
 from ..codec.settings import CompressionSettings
 from .outputs import add_force, check_output
+from .terminal import path_argument, print_json
 
 LARGEST_TEXT = 1 << 30  # bytes
 
@@ -16,7 +17,7 @@ LARGEST_TEXT = 1 << 30  # bytes
 def add_compression(command: argparse.ArgumentParser) -> None:
     """Declare the options; :func:`settings_of` reads them. All default to None, so that a command can tell which were given."""
     add_flags(command, CompressionSettings)
-    command.add_argument("--text", type=Path, metavar="FILE", help="UTF-8 text whose tokens are counted for --weights")
+    command.add_argument("--text", type=path_argument, metavar="FILE", help="UTF-8 text whose tokens are counted for --weights")
 
 
 def given_options(given: argparse.Namespace) -> list[str]:
@@ -49,15 +50,11 @@ def settings_of(given: argparse.Namespace) -> tuple[CompressionSettings, str | N
 def read_text(path: Path) -> str:
     """A whole UTF-8 text file. Raises InputError if it is not there, not UTF-8, empty or over 1 GiB."""
     try:
-        if path.stat().st_size > LARGEST_TEXT:
-            raise InputError(f"{path} has more than 1 GiB; a sample of it counts tokens as well")
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_file(path, LARGEST_TEXT, too_large="a sample of it counts tokens as well").decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path} is not UTF-8 text (byte 0x{error.object[error.start]:02x} at position {error.start}); convert it first"
         ) from error
-    except OSError as error:
-        raise InputError(f"the text {path} cannot be read ({error.strerror}); check its name and permissions") from error
     if not text.strip():
         raise InputError(f"the text {path} is empty; give a text whose tokens can be counted")
     return text
@@ -73,7 +70,7 @@ def add(commands) -> None:
     command.add_argument("--revision", help="of a Hugging Face model: branch, tag or commit")
     add_compression(command)
     command.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help="where to save it; without it only the report is made"
+        "-o", "--output", type=path_argument, metavar="DIR", help="where to save it; without it only the report is made"
     )
     add_force(command)
     command.add_argument("--quiet", action="store_true", help="no progress bar and no report")
@@ -97,7 +94,7 @@ def run(given: argparse.Namespace) -> int:
         if given.output is not None:
             compressed.save_pretrained(given.output, model=summary.model)
     if given.json:
-        print(json.dumps({**summary.to_dict(), "saved": None if given.output is None else str(given.output)}, indent=2))
+        print_json({**summary.to_dict(), "saved": None if given.output is None else str(given.output)})
     elif not given.quiet:
         print(run_text(summary))
         print("not saved; give -o DIR to keep it" if given.output is None else f"saved in {given.output}")

@@ -1,7 +1,6 @@
 """``subemb evaluate entailment``: does the hypothesis follow from the premise, before and after?"""
 
 import argparse
-import json
 from typing import TYPE_CHECKING, Any
 
 from ..base.plain import to_plain
@@ -20,6 +19,7 @@ from .evaluate_inputs import (
     read_sets,
     seed_of,
 )
+from .terminal import print_json
 from .text import data_text, heading_text, intervals_lines, scores_table, sentence_text
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def run(given: argparse.Namespace) -> int:
             given, part_of(progress, 0.05, 0.3), check=lambda model: engine_for(model, _head(given.head, model))
         )
         report = evaluate(compared, sets, given, seed, part_of(progress, 0.3, 1.0))
-    print(json.dumps(report, indent=2, ensure_ascii=False) if given.json else entailment_text(report))
+    print_json(report) if given.json else print(entailment_text(report))
     return 0
 
 

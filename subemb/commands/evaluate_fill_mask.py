@@ -1,15 +1,14 @@
 """``subemb evaluate fill-mask``: what a model puts in the place of a mask, and how well it guesses a text, before and after."""
 
 import argparse
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError, ModelError
 from ..base.progress import ProgressCallback, part_of
 from ..base.text import columns_text, count_text, one_line
 from .evaluate_inputs import ComparedSides, add_sides, open_compared, seed_of
+from .terminal import path_argument, print_json
 from .text import DEMONSTRATION, heading_text, sentence_text
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def add(tasks) -> None:
     )
     command.add_argument(
         "--data",
-        type=Path,
+        type=path_argument,
         nargs="+",
         metavar="FILE",
         help="UTF-8 texts, one sentence a line: pseudo-perplexity before and after",
@@ -64,7 +63,7 @@ def run(given: argparse.Namespace) -> int:
         texts = _texts(given)
         compared = open_compared(given, part_of(progress, 0.0, 0.3), check=lambda model: check_model(model, given.sentence))
         report = evaluate(compared, texts, given, seed, part_of(progress, 0.3, 1.0))
-    print(json.dumps(report, indent=2, ensure_ascii=False) if given.json else fill_mask_text(report))
+    print_json(report) if given.json else print(fill_mask_text(report))
     return 0
 
 

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError, ModelError
+from ..base.files import given_path
 from ..base.progress import ProgressCallback, part_of
 from ..evaluate.data.pairs import SEPARATORS, Columns, Note, PairSet, Reading
 from .compress import add_compression, given_options, settings_of
+from .terminal import path_argument
 
 if TYPE_CHECKING:
     from ..codec.compressed import Compressed
@@ -83,7 +85,7 @@ def open_compared(
     from ..tasks.sides import sides_of
 
     options = given_options(given)
-    folder = Path(given.model)
+    folder = given_path(given.model, "the model")
     if (folder / _RESULT_FILE).is_file():
         if options:
             raise InputError(f"{folder} holds a compressed table already; leave {options[0]} out, or give the model's name")
@@ -204,7 +206,7 @@ def add_data(command: argparse.ArgumentParser, formats: str) -> None:
     """Declare the options that name labelled sets. formats: what files may be, in words."""
     command.add_argument(
         "--data",
-        type=Path,
+        type=path_argument,
         nargs="+",
         metavar="FILE",
         help=f"labelled pairs: {formats}, or CSV, TSV, JSON lines and Parquet; files of different languages become one set",

@@ -1,10 +1,8 @@
 """``subemb evaluate similarity``: cosines of sentence pairs, and of words, before and after."""
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.progress import ProgressCallback, part_of
@@ -23,6 +21,7 @@ from .evaluate_inputs import (
     read_sets,
     seed_of,
 )
+from .terminal import path_argument, print_json
 from .text import data_text, heading_text, intervals_lines, scores_table, sentence_text
 
 BLOCKS = 8  # of a pair, listed
@@ -47,7 +46,7 @@ def add(tasks) -> None:
     command.add_argument("--task", choices=("similarity", "paraphrase"), help="what a file is read for, where it can be both")
     command.add_argument(
         "--words",
-        type=Path,
+        type=path_argument,
         nargs="+",
         metavar="FILE",
         help="word similarity on the tables themselves: WordSim-353, SimLex-999, ...",
@@ -81,7 +80,7 @@ def run(given: argparse.Namespace) -> int:
         sets, words = _read(given, seed, part_of(progress, 0.0, 0.05))
         compared = open_compared(given, part_of(progress, 0.05, 0.3))
         report = evaluate(compared, sets, words, given, seed, part_of(progress, 0.3, 1.0))
-    print(json.dumps(report, indent=2, ensure_ascii=False) if given.json else similarity_text(report, given.moved))
+    print_json(report) if given.json else print(similarity_text(report, given.moved))
     return 0
 
 

@@ -1,12 +1,12 @@
 """``subemb export``: take away what ``subemb compress`` or ``subemb adapt`` saved, in a form that others can use."""
 
 import argparse
-import json
 from pathlib import Path
 
 from ..base.errors import InputError
 from .evaluate_inputs import open_saved
 from .outputs import add_force, check_file, check_replaces_nothing
+from .terminal import path_argument, print_json
 
 FORMS = ("compact", "dense", "onnx", "report")
 
@@ -17,18 +17,25 @@ def add(commands) -> None:
         help="take a saved result away: compact folder, dense checkpoint, ONNX, report",
         description="Write what `subemb compress -o DIR` or `subemb adapt -o DIR` saved in other forms; any number of them at once.",
     )
-    command.add_argument("folder", metavar="DIR", help="what `subemb compress -o DIR` or `subemb adapt -o DIR` wrote")
+    command.add_argument(
+        "folder", type=path_argument, metavar="DIR", help="what `subemb compress -o DIR` or `subemb adapt -o DIR` wrote"
+    )
     command.add_argument("--model", dest="original", metavar="MODEL", help="where its original model now lies")
     command.add_argument("--revision", help="of a Hugging Face model: branch, tag or commit")
     command.add_argument(
-        "--compact", type=Path, metavar="OUT", help="a folder with codes, codebooks, changed weights and a model card"
+        "--compact", type=path_argument, metavar="OUT", help="a folder with codes, codebooks, changed weights and a model card"
     )
     command.add_argument(
-        "--dense", type=Path, metavar="OUT", help="an ordinary checkpoint folder, for tools that know nothing of subemb"
+        "--dense",
+        type=path_argument,
+        metavar="OUT",
+        help="an ordinary checkpoint folder, for tools that know nothing of subemb",
     )
-    command.add_argument("--onnx", type=Path, metavar="FILE", help="the compact table as ONNX, checked with onnxruntime")
     command.add_argument(
-        "--report", type=Path, metavar="FILE", help="one self-contained HTML page: settings, sizes, charts, scores"
+        "--onnx", type=path_argument, metavar="FILE", help="the compact table as ONNX, checked with onnxruntime"
+    )
+    command.add_argument(
+        "--report", type=path_argument, metavar="FILE", help="one self-contained HTML page: settings, sizes, charts, scores"
     )
     add_force(command)
     command.add_argument("--json", action="store_true", help="what was written, for programs")
@@ -45,7 +52,7 @@ def run(given: argparse.Namespace) -> int:
     if not any(getattr(given, form) for form in FORMS):
         raise InputError(f"say what to write: {', '.join(f'--{form}' for form in FORMS)}")
     if given.compact is not None:
-        if given.compact.exists() and given.compact.resolve() == Path(given.folder).resolve():
+        if given.compact.exists() and given.compact.resolve() == given.folder.resolve():
             raise InputError(f"{given.compact} is the folder itself; give another one for the compact folder")
         check_folder(given.compact)
         if not given.force:
@@ -54,7 +61,7 @@ def run(given: argparse.Namespace) -> int:
         check_file(path, given.force)
     written: dict[str, dict] = {}
     with ProgressLine(enabled=not given.quiet) as progress:
-        model = open_saved(Path(given.folder), given.original, given.revision, progress)
+        model = open_saved(given.folder, given.original, given.revision, progress)
         if given.compact is not None:
             export.compact(model, given.compact)
             written["compact"] = {"path": str(given.compact), "bytes": _bytes(given.compact)}
@@ -72,7 +79,7 @@ def run(given: argparse.Namespace) -> int:
         if given.report is not None:
             written["report"] = _report(model, given.report)
     if given.json:
-        print(json.dumps(written, indent=2))
+        print_json(written)
     elif not given.quiet:
         print(written_text(written))
     return 0

@@ -1,10 +1,9 @@
 """``subemb inspect``: single tokens of a saved result."""
 
 import argparse
-import json
-from pathlib import Path
 
 from ..base.errors import InputError
+from .terminal import path_argument, print_json
 
 
 def add(commands) -> None:
@@ -13,7 +12,7 @@ def add(commands) -> None:
         help="look at tokens in a saved result",
         description="Show codes, tokens with the same codes, nearest tokens by tuple, and errors of tokens in a saved result.",
     )
-    command.add_argument("folder", type=Path, metavar="DIR", help="what `subemb compress -o DIR` wrote")
+    command.add_argument("folder", type=path_argument, metavar="DIR", help="what `subemb compress -o DIR` wrote")
     command.add_argument("tokens", nargs="+", metavar="TOKEN", help="a token as the vocabulary spells or shows it, or #ID")
     command.add_argument("--limit", type=int, default=8, help="tokens listed at most for each code (default 8)")
     command.add_argument("--json", action="store_true", help="for programs")
@@ -30,7 +29,7 @@ def run(given: argparse.Namespace) -> int:
     inspector = Inspector(given.folder)
     found = [inspector.token(i, given.limit) for token in given.tokens for i in inspector.ids(token)]
     if given.json:
-        print(json.dumps({"facts": inspector.facts, "tokens": found}, indent=2))
+        print_json({"facts": inspector.facts, "tokens": found})
     else:
         print(inspection_text(inspector.facts, found))
     return 0

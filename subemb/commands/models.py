@@ -1,8 +1,9 @@
 """``subemb models``: what can be loaded without a download."""
 
 import argparse
-import json
 from dataclasses import asdict
+
+from .terminal import print_json
 
 
 def add(commands) -> None:
@@ -21,5 +22,5 @@ def run(given: argparse.Namespace) -> int:
     from .text import models_text
 
     entries = available_models()
-    print(json.dumps([asdict(entry) for entry in entries], indent=2, default=str) if given.json else models_text(entries))
+    print_json([asdict(entry) for entry in entries]) if given.json else print(models_text(entries))
     return 0

@@ -17,6 +17,7 @@ from ..codec.settings import CompressionSettings, settings_text
 from ..evaluate.data.pairs import Note, Skipped, skipped_text
 from ..evaluate.statistics import Interval
 from ..runs import NEIGHBOURS, Run
+from .terminal import plain_stream
 
 BAR = 24  # characters of the progress bar
 REDRAW_SECONDS = 0.1  # at least, between two drawings
@@ -40,7 +41,7 @@ class ProgressLine:
     """
 
     def __init__(self, enabled: bool = True, stream: TextIO | None = None):
-        self._stream = sys.stderr if stream is None else stream
+        self._stream = plain_stream(sys.stderr if stream is None else stream)
         self._enabled = enabled and self._stream.isatty()
         self._drawn = 0.0
         self._stage = ""
@@ -74,7 +75,7 @@ class ProgressLine:
         self._drawn, self._stage = now, message.stage
         import shutil
 
-        line = progress_text(message)[: shutil.get_terminal_size().columns - 1]
+        line = one_line(progress_text(message))[: shutil.get_terminal_size().columns - 1]
         self._stream.write(f"\r\x1b[K{line}")
         self._stream.flush()
 

@@ -2,13 +2,14 @@
 
 import argparse
 import json
-from pathlib import Path
 
+from ..base.files import given_path
 from ..base.plain import add_flags, declared, given_flags, to_flags
 from ..base.text import one_line
 from ..evaluate.entailment.head_settings import HeadSettings
 from .evaluate_inputs import add_reading, read_file
 from .outputs import add_force
+from .terminal import path_argument, print_json
 
 #: Fields in the order of the help: what is changed first comes first.
 FLAGS = dict.fromkeys(("validation_share", "seed", "epochs", *declared(HeadSettings)))
@@ -27,7 +28,7 @@ def add(commands) -> None:
     command.add_argument("--revision", help="of a Hugging Face model: branch, tag or commit")
     command.add_argument(
         "--data",
-        type=Path,
+        type=path_argument,
         nargs="+",
         required=True,
         metavar="FILE",
@@ -40,7 +41,7 @@ def add(commands) -> None:
         "--licence", action="append", default=[], metavar="TEXT", help="of the data, for the card; may be repeated"
     )
     command.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help="where to save it (default: where the pages look for heads)"
+        "-o", "--output", type=path_argument, metavar="DIR", help="where to save it (default: where the pages look for heads)"
     )
     add_force(command)
     command.add_argument("--quiet", action="store_true", help="no progress bar and no report")
@@ -68,7 +69,7 @@ def run(given: argparse.Namespace) -> int:
             head.name = default_name(head.name, card)
         folder = save_head(head, given.output)
     if given.json:
-        print(json.dumps({**card, "saved": str(folder)}, indent=2, ensure_ascii=False))
+        print_json({**card, "saved": str(folder)})
     elif not given.quiet:
         print(head_text(card) + f"\n\nsaved in {folder}")
         for pairs in sets:
@@ -89,7 +90,8 @@ def command_text(given: argparse.Namespace, settings: HeadSettings) -> str:
     """The command, with the names of files and folders instead of their paths."""
     import shlex
 
-    model = Path(given.model).name if Path(given.model).is_dir() else given.model
+    folder = given_path(given.model, "the model")
+    model = folder.name if folder.is_dir() else given.model
     parts = ["subemb", "train-head", model, "--data", *(path.name for path in given.data)]
     if given.revision:
         parts += ["--revision", given.revision]

@@ -7,10 +7,11 @@ pairs or a constant side for a correlation, no positive pair for F1 and average 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from ..base.arguments import Limits, Seed, checked
 from ..base.errors import InputError
 from ..base.plain import from_plain, is_whole, to_plain
 from ..base.progress import ProgressCallback, report
@@ -23,6 +24,7 @@ _CHUNK = 2_000_000
 # One side
 
 
+@checked
 def spearman(gold, scores) -> float:
     """Spearman's rank correlation of (n,) gold and (n,) scores, with mid-ranks for ties; NaN if either is constant or n < 2."""
     gold, scores = _pair(gold, scores)
@@ -33,6 +35,7 @@ def spearman(gold, scores) -> float:
     return float(spearmanr(gold, scores).statistic)
 
 
+@checked
 def pearson(gold, scores) -> float:
     """Pearson's correlation of (n,) gold and (n,) scores; NaN if either is constant or n < 2."""
     gold, scores = _pair(gold, scores)
@@ -43,12 +46,14 @@ def pearson(gold, scores) -> float:
     return float(pearsonr(gold, scores).statistic)
 
 
+@checked
 def accuracy(gold, predicted) -> float:
     """Share of (n,) predictions that equal (n,) gold; NaN if there are none."""
     gold, predicted = _pair(gold, predicted)
     return float((gold == predicted).mean()) if len(gold) else math.nan
 
 
+@checked
 def f1(gold, predicted) -> float:
     """Harmonic mean of precision and recall of class 1, of (n,) gold and (n,) predictions in 0 and 1.
 
@@ -64,6 +69,7 @@ def f1(gold, predicted) -> float:
     return float(f1_score(gold, predicted))
 
 
+@checked
 def average_precision(gold, scores) -> float:
     """Sum over thresholds k of ``(recall_k - recall_k-1) * precision_k``, from the highest score down; equal scores share a k.
 
@@ -78,6 +84,7 @@ def average_precision(gold, scores) -> float:
     return float(average_precision_score(gold, scores))
 
 
+@checked
 def best_threshold(gold, scores, measure: str = "accuracy") -> float:
     """The threshold t that makes ``scores >= t`` the best prediction of gold (0 or 1), by ``accuracy`` or ``f1``.
 
@@ -120,7 +127,8 @@ def best_f1(gold, scores) -> float:
     return _whole("best_f1", gold, scores)
 
 
-def confusion(gold, predicted, classes: int) -> np.ndarray:
+@checked
+def confusion(gold, predicted, classes: Annotated[int, Limits(1, 10_000)]) -> np.ndarray:
     """Counts of pairs, (classes, classes) int64: row gold, column predicted, both (n,) in 0..classes-1."""
     gold, predicted = _pair(gold, predicted)
     for name, values in (("gold", gold), ("predicted", predicted)):
@@ -180,13 +188,14 @@ def check_resamples(resamples: int) -> None:
         raise InputError(f"{resamples!r} resamples; choose 1 to {MOST_RESAMPLES:,}, 2,000 are usual")
 
 
+@checked
 def paired_bootstrap(
     statistic: str,
     gold,
     before,
     after,
     resamples: int = 2000,
-    seed: int = 0,
+    seed: Seed = 0,
     progress: ProgressCallback | None = None,
 ) -> Interval:
     """The difference of a statistic between two sides, with its 95 % percentile interval (Efron & Tibshirani 1993, ch. 13).
@@ -236,6 +245,7 @@ class McNemar:
     p_value: float  # two-sided binomial; 1.0 if there are no such pairs
 
 
+@checked
 def mcnemar(gold, before, after) -> McNemar:
     """McNemar's exact test of two (n,) predictions of (n,) gold (McNemar 1947, exact binomial form)."""
     gold, before = _pair(gold, before)
@@ -443,7 +453,10 @@ def _pair(gold, scores) -> tuple[np.ndarray, np.ndarray]:
     """Both as (n,) float64. Raises InputError for other shapes, different lengths, NaN and infinity."""
     arrays = []
     for name, values in (("gold", gold), ("scores", scores)):
-        array = np.asarray(values, dtype=np.float64)
+        try:
+            array = np.asarray(values, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError):
+            raise InputError(f"{name} is {values!r:.80}; it must be one number for each pair") from None
         if array.ndim != 1:
             raise InputError(f"{name} has the shape {array.shape}; it must be one number for each pair")
         if not np.isfinite(array).all():

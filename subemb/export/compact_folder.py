@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from ..adaptation.result import TUNED
 from ..adaptation.settings import OBJECTIVES
+from ..base.arguments import checked
 from ..base.errors import InputError
 from ..base.text import percent_text, size_text
 from ..codec.settings import settings_text
@@ -22,6 +23,7 @@ model.encode(["a sentence"])
 ```"""
 
 
+@checked
 def compact(model: "PretrainedModel", folder: Path, adaptation: "Adaptation | None" = None) -> Path:
     """Write codes, codebooks, changed weights, a configuration and a model card into a folder. Returns the folder.
 
@@ -49,6 +51,7 @@ def check_folder(folder: Path) -> None:
         )
 
 
+@checked
 def model_card(model: "PretrainedModel", adaptation: "Adaptation | None" = None, use: str = _USE) -> str:
     """The card: metadata that the hub reads, sizes, settings, measured scores, and how to use the folder.
 

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..base.arguments import checked
 from ..base.errors import InputError, ModelError
 from ..base.progress import ProgressCallback, report
 from ..models.architectures import HEADS, spellings
@@ -28,6 +29,7 @@ _USE = (
 )
 
 
+@checked
 def dense(model: "PretrainedModel", folder: Path, progress: ProgressCallback | None = None) -> Path:
     """Write the model as an ordinary checkpoint: transformers and sentence-transformers open it. Returns the folder.
 
@@ -41,6 +43,10 @@ def dense(model: "PretrainedModel", folder: Path, progress: ProgressCallback | N
     checkpoint = model.checkpoint
     if checkpoint.folder is None:
         raise ModelError(f"{model.name} is a table in memory; it has no checkpoint to write the table into", "unsupported")
+    if model.original is None:
+        raise InputError(
+            f"{model.name} is as its authors made it, and its folder is its checkpoint; attach a compressed table first"
+        )
     changed = _by_tensor(checkpoint, model)
     prefix = getattr(model.original.network(), "prefix", "")  # that only subemb knows how to take off
     try:

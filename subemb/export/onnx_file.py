@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import __version__
+from ..base.arguments import checked
 from ..base.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class OnnxCheck:
     opset: int = OPSET
 
 
+@checked
 def onnx_table(compressed: "Compressed", path: Path) -> OnnxCheck:
     """Write a table as ONNX: ``ids`` (batch, length) int64 -> ``embeddings`` (batch, length, D) float32.
 

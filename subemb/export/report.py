@@ -18,6 +18,7 @@ from .. import __version__
 from ..adaptation.result import ADAPTED, TUNED, Adaptation
 from ..adaptation.settings import LABELLED, OBJECTIVES, TRAINED
 from ..adaptation.texts import VOCABULARY
+from ..base.arguments import checked
 from ..base.errors import InputError
 from ..base.text import count_text, percent_text, score_text, seconds_text, size_text, without_control
 from ..codec.settings import GIVEN, METHODS, WEIGHT_NAMES, CompressionSettings, settings_text
@@ -43,6 +44,7 @@ class Table:
     rows: list[list[Cell]]
 
 
+@checked
 def html_report(
     run: Run | None = None,
     adaptation: Adaptation | None = None,

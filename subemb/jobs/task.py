@@ -115,6 +115,7 @@ class Task:
     def _kept_or_new(self, key: str, compute: Callable[[], Any]) -> Any:
         found = self.store.get(key)
         if found is None:
+            self.store.check()
             self.store.put(key, compute())
             found = self.store.get(key)
         if found is None:

@@ -1,13 +1,17 @@
 """Which models are here without a download: the bundled one, folders under ``SUBEMB_MODELS``, the Hugging Face cache."""
 
 import importlib.util
+import logging
 import os
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..base.errors import ModelError
+from ..base.errors import InputError, ModelError
+from ..base.files import given_path, shown_path
 from . import hub
 from .opening import open_checkpoint
+from .probe import at_most
 
 BUNDLED_NAME = "all-MiniLM-L6-v2"
 BUNDLED_HUB_ID = f"sentence-transformers/{BUNDLED_NAME}"
@@ -17,6 +21,9 @@ BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9
 BUNDLED_REVISION = f"{BUNDLED_PACKAGE}-{BUNDLED_VERSION}"
 _DEEPEST = 4  # levels under a models directory
 _MOST_FOLDERS = 500
+_PROBING_SECONDS = 5  # for networks that have to be built to be looked at; the others wait for the next list
+_MOST_FILES = 10_000  # links and folders inside a model
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -37,8 +44,13 @@ class ModelEntry:
 def available_models() -> list[ModelEntry]:
     """Every model that can be opened without a download: bundled, under ``SUBEMB_MODELS``, in the Hugging Face cache.
 
-    Reads headers only. A folder that cannot be used is listed with its error.
+    Reads headers only. A folder that cannot be used is listed with its error, whatever it holds.
     """
+    with at_most(_PROBING_SECONDS):
+        return _entries()
+
+
+def _entries() -> list[ModelEntry]:
     entries = []
     try:
         entries.append(_entry(BUNDLED_NAME, "bundled", bundled_folder(), BUNDLED_REVISION))
@@ -46,7 +58,7 @@ def available_models() -> list[ModelEntry]:
         entries.append(ModelEntry(BUNDLED_NAME, "bundled", "", error=str(error)))
     taken = {BUNDLED_NAME}
     for root in model_folders():
-        if not root.is_dir():
+        if not _is_folder(root):
             entries.append(
                 ModelEntry(root.name, "folder", str(root), error=f"SUBEMB_MODELS names {root}, which is not a folder")
             )
@@ -70,29 +82,46 @@ def _entry(name: str, source: str, folder: Path, revision: str | None, root: Pat
         if root is not None and not stays_inside(folder, root):
             raise ModelError(f"{name} links to a place outside {root.name}; copy the files instead", "invalid_name")
         checkpoint = open_checkpoint(folder)
-    except (ModelError, OSError) as error:
-        return ModelEntry(name, source, str(folder), revision, error=str(error))
-    vocabulary, dim = checkpoint.table.shape
-    return ModelEntry(name, source, str(folder), revision, vocabulary, dim, checkpoint.parameters, heads=checkpoint.heads)
+        vocabulary, dim = checkpoint.table.shape
+        return ModelEntry(name, source, str(folder), revision, vocabulary, dim, checkpoint.parameters, heads=checkpoint.heads)
+    except OSError as error:
+        reason = f"{name} cannot be read ({error.strerror or type(error).__name__}); check the permissions of its files"
+    except InputError as error:
+        reason = str(error)
+    except Exception as error:  # whatever one folder holds, the others are listed; the log says what was not foreseen
+        log.warning("%s cannot be listed", folder, exc_info=True)
+        reason = f"{name} holds something that cannot be read ({type(error).__name__}); download it again"
+    return ModelEntry(name, source, str(folder), revision, error=reason)
 
 
 def _model_folders_in(root: Path) -> list[Path]:
     """``root`` if it is a model itself, else the models in it, by name; the inside of a model is not searched again."""
     found: list[Path] = []
-    waiting = [(root, 0)]
+    waiting: deque[tuple[Path, tuple[str, ...]]] = deque([(root, ())])  # with the real paths of the folders around it
     seen = 0
     while waiting and seen < _MOST_FOLDERS:
-        folder, depth = waiting.pop(0)
+        folder, around = waiting.popleft()
+        real = os.path.realpath(folder)
+        if real in around:  # a link that leads in a circle
+            continue
         seen += 1
         if _is_model(folder):
             found.append(folder)
-        elif depth < _DEEPEST:
+        elif len(around) < _DEEPEST:
             try:
                 inside = sorted(folder.iterdir())
             except OSError:  # may not be read
                 continue
-            waiting += [(path, depth + 1) for path in inside if path.is_dir() and not path.name.startswith(".")]
+            waiting += [(path, (*around, real)) for path in inside if not path.name.startswith(".") and _is_folder(path)]
     return sorted(found)
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a path is a folder; False for one that may not be looked at."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 # Where they are
@@ -112,7 +141,14 @@ def bundled_folder() -> Path:
 def model_folders() -> list[Path]:
     """The directories named by ``SUBEMB_MODELS``, whether they exist or not."""
     names = os.environ.get("SUBEMB_MODELS", "").split(os.pathsep)
-    return [Path(name.strip()).expanduser() for name in names if name.strip()]
+    return [_written_out(name.strip()) for name in names if name.strip()]
+
+
+def _written_out(name: str) -> Path:
+    try:
+        return given_path(name)
+    except InputError:  # no folder can have such a name, which the list of models says
+        return Path(shown_path(name))
 
 
 def listed_folder(name: str) -> Path | None:
@@ -142,6 +178,24 @@ def _is_model(folder: Path) -> bool:
 
 
 def stays_inside(folder: Path, root: Path) -> bool:
-    """Whether a folder and everything directly in it really lies under ``root``, links followed."""
-    root = root.resolve()
-    return all(path.resolve().is_relative_to(root) for path in (folder, *folder.iterdir()))
+    """Whether a folder and everything in it, at any depth, really lies under ``root``, links followed.
+
+    Raises OSError if it cannot be listed, ModelError if it holds more than _MOST_FILES files and folders.
+    """
+    root = Path(os.path.realpath(root))
+    waiting, seen = [folder], set()
+    while waiting:
+        path = Path(os.path.realpath(waiting.pop()))
+        if not path.is_relative_to(root):
+            return False
+        if path in seen:
+            continue
+        seen.add(path)
+        if len(seen) > _MOST_FILES:
+            raise ModelError(
+                f"{folder.name} holds more than {_MOST_FILES:,} files, which no model does; keep it apart", "broken"
+            )
+        if path.is_dir():
+            # What is neither a link nor a folder lies where its folder lies.
+            waiting += [entry.path for entry in os.scandir(path) if entry.is_symlink() or entry.is_dir()]
+    return True

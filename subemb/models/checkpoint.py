@@ -5,7 +5,8 @@ Pickled weights are never opened.
 """
 
 import hashlib
-import json
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError, ModelError
+from ..base.files import read_json
 from ..base.progress import ProgressCallback, report
 from .architectures import (
     HEADS,
@@ -23,7 +25,7 @@ from .architectures import (
     TOKENIZER_FILES,
     is_buffer,
 )
-from .folder import name_of, weights_folder
+from .folder import check_fields, json_of, name_of, weights_folder
 from .headers import FLOAT_TYPES, Tensor, hash_samples, read_headers, same_content
 from .scaled import read_number_tensor, scale_of, scaled
 from .stored import adapter_part, is_scale
@@ -56,6 +58,7 @@ def read_checkpoint(folder: Path) -> "Checkpoint":
         raise ModelError(_adapter_text(inner), "unsupported")
     config = read_config(inner)
     tensors = read_headers(inner)
+    _check_layers(config, len(tensors), f"config.json of {name_of(folder)}")
     table = tensors[find_table(inner, config, tensors)]
     name = name_of(folder)
     _check_whole(table, tensors, name)
@@ -67,7 +70,7 @@ def read_checkpoint(folder: Path) -> "Checkpoint":
 def _adapter_text(folder: Path) -> str:
     """What to say of an adapter without its base."""
     try:
-        base = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8")).get("base_model_name_or_path")
+        base = read_json(folder / "adapter_config.json").get("base_model_name_or_path")
     except (OSError, ValueError, AttributeError, RecursionError):
         base = None
     return (
@@ -266,10 +269,17 @@ class TableInMemory:
         """numbers: (V, D) of any float type, copied. Raises ModelError (``bad_table``), InputError if there are not V tokens."""
         import torch
 
-        numbers = torch.as_tensor(numbers)
+        try:
+            numbers = torch.as_tensor(numbers)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ModelError(
+                f"{name} is {numbers!r:.60}; a table is a matrix of numbers, tokens x dimensions", "bad_table"
+            ) from error
         check_table_shape(tuple(numbers.shape), "F32" if numbers.is_floating_point() else str(numbers.dtype), name)
         numbers = numbers.detach().to("cpu", torch.float32, copy=True).contiguous()
         check_finite(numbers, name)
+        if any(not isinstance(token, str) for token in tokens or ()):
+            raise InputError("tokens must be texts, one for each row of the table")
         if tokens is not None and len(tokens) != len(numbers):
             raise InputError(f"{len(tokens)} tokens were given for a table of {len(numbers)} rows; give one for each row")
         self.config: dict[str, Any] = {}
@@ -290,22 +300,32 @@ class TableInMemory:
 
 # config.json
 
+#: What we read of it, and what it must be where it is there; other fields are transformers' to judge.
+_CONFIG_KINDS = {
+    "architectures": list[str] | None,
+    "model_type": str | None,
+    "vocab_size": int | None,
+    "hidden_size": int | None,
+    "pad_token_id": int | None,
+    "max_position_embeddings": int | None,
+    "n_positions": int | None,
+    "tie_word_embeddings": bool | None,
+    "text_config": dict | None,
+    "auto_map": dict | None,
+}
+_LAYERS = re.compile(r"(num_(\w+_)?layers|n_layers?)")
+_MANY_LAYERS = 1000  # so many are a mistake, unless the file has as many tensors
+
 
 def read_config(folder: Path) -> dict[str, Any]:
     """``config.json`` as a dict. Raises ModelError if it is missing, not JSON, or asks for code of its own."""
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelError(
-            f"{name_of(folder)} has no config.json, so it is not a checkpoint that transformers can read"
-        ) from None
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"config.json of {name_of(folder)} is not valid JSON ({error}); download the model again") from error
-    if not isinstance(config, dict):
-        raise ModelError(f"config.json of {name_of(folder)} holds a {type(config).__name__} instead of an object")
+    if not os.path.lexists(folder / "config.json"):
+        raise ModelError(f"{name_of(folder)} has no config.json, so it is not a checkpoint that transformers can read")
+    config = json_of(folder, "config.json")
+    what = f"config.json of {name_of(folder)}"
+    check_fields(config, _CONFIG_KINDS, what)
+    if config.get("text_config"):
+        check_fields(config["text_config"], _CONFIG_KINDS, f"text_config in {what}")
     if config.get("auto_map") and not _is_known_type(config.get("model_type")):
         raise ModelError(
             f"{name_of(folder)} needs code of its own (auto_map in config.json), which subemb never runs; "
@@ -313,6 +333,17 @@ def read_config(folder: Path) -> dict[str, Any]:
             "unsupported",
         )
     return config
+
+
+def _check_layers(config: dict[str, Any], tensors: int, what: str) -> None:
+    """Raise ModelError (``broken``) for more layers than the weights files can hold: building them would never end."""
+    for values in (config, config.get("text_config") or {}):
+        for name, value in values.items():
+            if isinstance(value, int) and value > max(_MANY_LAYERS, tensors) and _LAYERS.fullmatch(name):
+                raise ModelError(
+                    f"{what} says {name}: {value:,}, but the weights files hold {tensors:,} tensors; download the model again",
+                    "broken",
+                )
 
 
 def _is_known_type(model_type: Any) -> bool:

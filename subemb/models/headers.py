@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..base.errors import ModelError
-from .folder import name_of, pointer_text
+from .folder import json_of, name_of, pointer_text
 from .stored import plain_names
 
 #: Types that a table or a parameter may have, in safetensors' words; anything else is a buffer or packed.
@@ -65,11 +65,9 @@ def read_headers(folder: Path) -> dict[str, Tensor]:
 def _shards(index: Path) -> list[Path]:
     folder = index.parent
     try:
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
-        raise ModelError(
-            pointer_text(index) or f"{index.name} of {name_of(folder)} is damaged ({error}); download the model again"
-        ) from error
+        names = set(json_of(folder, index.name)["weight_map"].values())
+    except (ValueError, LookupError, AttributeError, TypeError) as error:
+        raise ModelError(f"{index.name} of {name_of(folder)} is damaged ({error}); download the model again") from error
     files = []
     for name in sorted(map(str, names)):
         if name != Path(name).name or not name.endswith(".safetensors"):

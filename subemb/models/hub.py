@@ -5,7 +5,7 @@ serves data sets too, which are fetched in the same way.
 """
 
 import errno
-import json
+import logging
 import re
 import shutil
 import threading
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import Cancelled, ModelError
+from ..base.files import read_json
 from ..base.progress import ProgressCallback, report
 from .architectures import TOKENIZER_FILES
 from .folder import weights_folder
@@ -44,6 +45,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SPARE_BYTES = 64 << 20  # left free on the disk beside a download
 _SECONDS_TO_ANSWER = 15
 _plain_http_lock = threading.Lock()
+log = logging.getLogger(__name__)
 
 
 # Ids and revisions
@@ -130,7 +132,10 @@ def _cached_repositories(cache_dir: Path | None) -> list["CachedRepoInfo"]:
 
     try:
         return [repo for repo in scan_cache_dir(_cache(cache_dir)).repos if repo.repo_type == "model"]
-    except (CacheNotFound, OSError, ValueError):  # not there yet; may not be read; a file in its place
+    except CacheNotFound:  # not there yet
+        return []
+    except Exception as error:  # a cache that another program damaged, or that may not be read, hides no other model
+        log.warning("the Hugging Face cache cannot be listed: %s", error)
         return []
 
 
@@ -147,7 +152,7 @@ def _is_complete(snapshot: Path) -> bool:
         if (folder / "model.safetensors").is_file():
             return True
         try:
-            index = json.loads((folder / "model.safetensors.index.json").read_text(encoding="utf-8"))
+            index = read_json(folder / "model.safetensors.index.json")
             return all((folder / name).is_file() for name in set(index["weight_map"].values()))
         except (OSError, ValueError, LookupError, AttributeError, TypeError):
             continue

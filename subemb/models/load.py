@@ -7,7 +7,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..base.arguments import checked
 from ..base.errors import InputError, ModelError
+from ..base.files import given_path
 from ..base.progress import ProgressCallback
 from ..jobs.task import task
 from . import hub
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["download_job", "load", "load_compact", "load_listed", "opened"]
 
 
+@checked(error=lambda message: ModelError(message, "invalid_name"))
 def load(
     name: str | os.PathLike,
     revision: str | None = None,
@@ -46,9 +49,7 @@ def load(
     revision: branch, tag or commit of a hub model. progress: for a download. local_only: never download.
     Raises ModelError with the reason and the remedy.
     """
-    if not isinstance(name, str | os.PathLike):
-        raise ModelError(f"a model's name is a string or a path, not {name!r}", "invalid_name")
-    path = Path(name).expanduser()
+    path = given_path(name, "the model")
     looks_like_path = isinstance(name, os.PathLike) or path.is_absolute() or name.startswith((".", "~"))
     if looks_like_path or (name and name != BUNDLED_NAME and path.exists()):
         return _open_folder(path, str(name), revision)

@@ -525,13 +525,13 @@ class PretrainedModel:
         """
         from .sentences import checked_rows, encode_by_length
 
-        return encode_by_length(checked_rows(rows), self._vectors, self._width, batch_size, progress)
+        return encode_by_length(checked_rows(rows, self.num_tokens), self._vectors, self._width, batch_size, progress)
 
     def encode_ids_tensor(self, rows: Sequence[Sequence[int]]) -> "torch.Tensor":
         """Sentence vectors (n, width) of one batch of rows of token ids, with gradients where torch records them."""
         from .sentences import checked_rows, mean_pooled, padded, padding_id, sentence_model_vectors
 
-        rows = checked_rows(rows)
+        rows = checked_rows(rows, self.num_tokens)
         model = self.sentence_model()
         if model is not None:
             model.eval()

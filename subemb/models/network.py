@@ -5,7 +5,6 @@ decided in :mod:`subemb.models.model`.
 """
 
 import copy
-import json
 import logging
 from collections.abc import Collection, Iterable, Mapping
 from importlib.util import find_spec
@@ -14,10 +13,12 @@ from pathlib import Path
 import torch
 
 from ..base.errors import ModelError
+from ..base.files import read_json
 from ..codec.modules import share_weights
 from .architectures import HEADS, TOKENIZER_FILES, spellings
 from .folder import has_tokenizer, name_of, weights_folder
-from .loading import architecture, in_our_words, is_as_stored, load, load_as, quiet_transformers, readable_headers
+from .loading import in_our_words, is_as_stored, load, load_as, quiet_transformers, readable_headers
+from .probe import architecture_of
 from .stored import partner_name
 
 log = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ def check_sentence_modules(folder: Path) -> None:
     version unpickles a module that has no safetensors.
     """
     try:
-        steps = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+        steps = read_json(folder / "modules.json")
         parts = [(str(step["type"]), folder / str(step["path"])) for step in steps]
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise ModelError(
@@ -213,23 +214,20 @@ def sentence_model_with(source, network: torch.nn.Module, device: torch.device |
 
 
 def table_name_by_network(folder: Path, tensors: Collection[str]) -> str:
-    """Build the architecture without weights and look which parameter its input embedding is; then find its stored name.
+    """Have the architecture built without weights and look which parameter its input embedding is; then find its stored name.
 
     Raises ModelError (``unsupported``) if the architecture is not known, or has no token table.
     """
     try:
-        network = architecture(folder)
+        found = architecture_of(folder)
     except ModelError as error:
         raise ModelError(f"the token table of {name_of(folder)} cannot be found: {error}", "unsupported") from error
-    try:
-        weight = network.get_input_embeddings().weight
-    except Exception as error:  # networks of every kind
+    if found.inputs is None:
         raise ModelError(
-            f"{name_of(folder)} has no token table: the architecture {network.config.model_type!r} does not look its tokens up in one",
+            f"{name_of(folder)} has no token table: the architecture {found.model_type!r} does not look its tokens up in one",
             "unsupported",
-        ) from error
-    names = [name for name, parameter in network.named_parameters(remove_duplicate=False) if parameter is weight]
-    prefix = getattr(network, "base_model_prefix", "")
+        )
+    names, prefix = found.inputs, found.prefix
     for name in names:
         for wanted in (name, f"{prefix}.{name}"):
             if wanted in tensors:
@@ -256,13 +254,8 @@ def shapes_by_network(folder: Path, heads: Iterable[str]) -> dict[str, tuple[int
 
     {} if the architecture cannot be built.
     """
-    found: dict[str, tuple[int, ...]] = {}
-    for auto_class in ("AutoModel", *(HEADS[head].auto_class for head in heads)):
-        try:
-            network = architecture(folder, auto_class)
-        except ModelError:  # loading the network will say what it is
-            if auto_class == "AutoModel":
-                return {}
-            continue
-        found |= {name: tuple(value.shape) for name, value in network.named_parameters(remove_duplicate=False)}
-    return found
+    try:
+        shapes = architecture_of(folder, ("AutoModel", *(HEADS[head].auto_class for head in heads))).shapes
+    except ModelError:  # loading the network will say what it is
+        return {}
+    return {name: tuple(shape) for name, shape in shapes.items()}

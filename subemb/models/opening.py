@@ -1,17 +1,19 @@
 """Opening a folder: whatever kind of model it holds, read once and remembered for as long as none of its files changes."""
 
+import logging
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..base.errors import ModelError
+from ..base.errors import InputError, ModelError
 from .checkpoint import Checkpoint, read_checkpoint
-from .folder import state_of, weights_folder
+from .folder import check_modules, name_of, state_of, weights_folder
 from .static import read_static
 
 #: How many open checkpoints are remembered: JSON and headers, under a megabyte each.
 MOST_OPEN = 64
+log = logging.getLogger(__name__)
 
 
 def read_folder(folder: Path) -> Checkpoint:
@@ -22,8 +24,18 @@ def read_folder(folder: Path) -> Checkpoint:
             "by other libraries: give its numbers and words to subemb.PretrainedModel.from_table(vectors, words)",
             "unsupported",
         )
-    static = read_static(folder, weights_folder(folder)) if folder.is_dir() else None
-    return read_checkpoint(folder) if static is None else static
+    try:
+        check_modules(folder)
+        static = read_static(folder, weights_folder(folder)) if folder.is_dir() else None
+        return read_checkpoint(folder) if static is None else static
+    except (InputError, OSError):
+        raise
+    except Exception as error:  # a stranger's files can hold anything; the log says what was not foreseen
+        log.warning("%s cannot be opened", folder, exc_info=True)
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise ModelError(
+            f"{name_of(folder)} holds something that cannot be read ({reason}); download the model again"
+        ) from error
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Sentences in, vectors out: tokenising, batching by length, pooling. Used by :class:`subemb.models.model.PretrainedModel`."""
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from ..base.errors import InputError, ModelError
 from ..base.plain import is_whole
 from ..base.progress import ProgressCallback, report
+from ..base.text import is_whole_text
 from .architectures import POSITIONS_AFTER_PADDING
 
 if TYPE_CHECKING:
@@ -20,10 +22,16 @@ def checked_sentences(sentences: Sequence[str]) -> list[str]:
     """Raises InputError unless it is a sequence of strings."""
     if isinstance(sentences, str):
         raise InputError("encode takes a list of sentences, not a single string; put it in a list")
+    if not isinstance(sentences, Iterable) or isinstance(sentences, bytes | Mapping):
+        raise InputError(f"sentences are {sentences!r:.80}, a {type(sentences).__name__} instead of a list of strings")
     sentences = list(sentences)
     for place, sentence in enumerate(sentences):
         if not isinstance(sentence, str):
-            raise InputError(f"sentence {place} is {sentence!r}, a {type(sentence).__name__} instead of a string")
+            raise InputError(f"sentence {place} is {sentence!r:.80}, a {type(sentence).__name__} instead of a string")
+        if not is_whole_text(sentence):
+            raise InputError(
+                f"sentence {place} holds half a character (a lone surrogate), which no tokenizer can read; leave it out"
+            )
     return sentences
 
 
@@ -52,16 +60,20 @@ def encode_by_length(
     return result
 
 
-def checked_rows(rows: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Token ids as lists of Python integers. Raises InputError for a negative id, or anything that is not an id."""
+def checked_rows(rows: Sequence[Sequence[int]], limit: int) -> list[list[int]]:
+    """Token ids as lists of Python integers. Raises InputError for an id outside of 0 to ``limit`` - 1, or anything that is none."""
+    if not isinstance(rows, Iterable):
+        raise InputError(f"rows are {rows!r:.80}; rows of token ids are lists of integers")
     result = []
     for place, row in enumerate(rows):
         try:
-            ids = [int(number) for number in row]
-        except (TypeError, ValueError):
-            raise InputError(f"row {place} is {row!r}; rows of token ids are lists of integers") from None
+            ids = [operator.index(number) for number in row]
+        except TypeError:
+            raise InputError(f"row {place} is {row!r:.80}; rows of token ids are lists of integers") from None
         if min(ids, default=0) < 0:
             raise InputError(f"row {place} has the token id {min(ids)}; ids start at 0")
+        if max(ids, default=0) >= limit:
+            raise InputError(f"row {place} has the token id {max(ids)}; ids go from 0 to {limit - 1}")
         result.append(ids)
     return result
 

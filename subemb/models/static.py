@@ -9,13 +9,13 @@ The two libraries read a text alike but for this: model2vec leaves unknown token
 """
 
 import hashlib
-import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import ModelError
+from ..base.files import read_json
 from ..base.progress import ProgressCallback, report
 from ..base.text import size_text
 from .checkpoint import Checkpoint, check_finite, check_table_shape, read_config
@@ -252,7 +252,7 @@ def _is_model2vec(config: dict[str, Any]) -> bool:
 def _modules(folder: Path) -> list[tuple[str, Path]]:
     """Kind and folder of every step in modules.json; [] where it is missing or damaged, which loading says."""
     try:
-        steps = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+        steps = read_json(folder / "modules.json")
         return [(str(step["type"]).rpartition(".")[2], folder / str(step["path"])) for step in steps]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return []
@@ -265,7 +265,7 @@ def _config(folder: Path) -> dict[str, Any]:
 
 def _json_object(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -10,9 +10,11 @@
 import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
 
+from ..base.arguments import Limits, checked
 from ..base.errors import InputError
 from ..base.text import visible
 from .characters import TextFacts, text_facts
@@ -139,7 +141,8 @@ class Vocabulary:
         everything = [f"{word}\0{display.casefold()}\0{raw.casefold()}" for word, display, raw in rows]
         return words, everything, np.fromiter(map(len, words), np.int64, len(words))
 
-    def search(self, query: str, limit: int | None = 50, mode: str = "contains") -> list[int]:
+    @checked
+    def search(self, query: str, limit: Annotated[int, Limits(0)] | None = 50, mode: str = "contains") -> list[int]:
         """Ids of the tokens that match, best first: equal, then beginning with the query, then containing it; short ones
         and small ids first. Case does not matter. The drawn form (``␣the``), the raw one (``▁the``) and lone bytes are found
         too; ``#123`` finds the row 123, and plain digits find that row after the tokens equal to them.

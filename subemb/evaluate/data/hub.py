@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ...base.arguments import checked
 from ...base.errors import InputError, ModelError
 from ...base.progress import ProgressCallback, part_of, report
 from ...base.text import size_text
@@ -45,6 +46,7 @@ class RemoteData:
 
 
 @task(lane="download")
+@checked(error=lambda message: ModelError(message, "invalid_name"))
 def read_hub_pairs(
     dataset_id: str,
     split: str,

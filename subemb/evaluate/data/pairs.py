@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ...base.arguments import checked
 from ...base.errors import InputError
 from ...base.plain import is_whole
 from ...base.shown import Brief
@@ -194,6 +195,7 @@ class PairSet(Brief):
         return {language: self.select(chosen) for language, chosen in places.items()}
 
 
+@checked
 def combine(sets: Iterable[PairSet]) -> PairSet:
     """All pairs of several sets of one task, for example one file for each language, in the order given.
 
@@ -307,6 +309,7 @@ class SkipCounter:
         return tuple(sorted(entries, key=lambda entry: -entry.count))
 
 
+@checked
 def skipped_text(skipped: Sequence[Skipped]) -> str:
     """Reasons with counts and examples, in one line; empty if there are none.
 

@@ -17,9 +17,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ...base.arguments import checked
 from ...base.errors import InputError
 from ...base.paths import app_folder
 from ...base.progress import ProgressCallback, report
+from ...base.text import is_whole_text
 from .languages import in_languages, language_of_name
 from .meanings import Meanings, meanings_of
 from .names import language_of_columns, plain_name, words_of
@@ -55,6 +57,7 @@ class Preview:
     unclear: str = ""  # why ``columns`` is None, in words
 
 
+@checked
 def preview(source: Path | bytes, name: str | None = None, task: str | None = None, reading: Reading | None = None) -> Preview:
     """What a file holds, without judging its rows. reading: what is said about it. Raises InputError if it cannot be read at all."""
     shown, reading = named(source, name), reading or Reading()
@@ -83,6 +86,7 @@ def _shown(cell: Any) -> str:
     return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
 
 
+@checked
 def read_pairs(
     source: Path | bytes,
     name: str | None = None,
@@ -200,6 +204,7 @@ def _check_twins(records: Records, found: Recognised, columns: Columns, body: Se
             )
 
 
+@checked
 def demo_pairs(task: str) -> PairSet:
     """The demonstration set of a task, ``similarity`` or ``entailment``, in all its languages.
 
@@ -373,7 +378,7 @@ def read_rows(
             skipped.add("empty sentence", line)
         elif len(a) > LONGEST_SENTENCE or len(b) > LONGEST_SENTENCE:
             skipped.add(f"sentence longer than {LONGEST_SENTENCE:,} characters", line)
-        elif not (_is_whole(a) and _is_whole(b)):
+        elif not (is_whole_text(a) and is_whole_text(b)):
             skipped.add("half a character (a lone surrogate)", line)
         else:
             found.append((a, b, value, None if language is None else str(row[language] or "").strip()[:20] or UNKNOWN_LANGUAGE))
@@ -384,16 +389,6 @@ def _sentence(value: Any) -> str:
     if type(value) is not str:
         return "" if value is None else str(value)
     return "" if value == "\\N" else value  # what databases write for no value
-
-
-def _is_whole(text: str) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 # What is wrong

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ...base.errors import InputError
+from ...base.files import read_file
 from ...base.progress import ProgressCallback, report
 from ...base.text import size_text
 from .pairs import SEPARATORS, Note, Reading, SkipCounter
@@ -27,6 +28,7 @@ MOST_UNPACKED_BYTES = 1_000_000_000
 MOST_ROWS = 500_000
 MOST_COLUMNS = 1_000
 _NAMES_SHOWN, _LONGEST_SHOWN = 40, 60  # in a message
+_TOO_LARGE = "split it, or keep only the rows you need"
 
 
 @dataclass
@@ -108,24 +110,12 @@ def read_bytes(source: Path | str | bytes, name: str | None = None) -> bytes:
     if isinstance(source, bytes):
         _check_size(shown, len(source))
         return source
-    path = Path(source)
-    try:
-        if not path.is_file():
-            raise InputError(f"{shown} is {'a folder' if path.is_dir() else 'not there'}; give the path of a file")
-        _check_size(shown, path.stat().st_size)
-        return path.read_bytes()
-    except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{shown} cannot be read ({reason}); give the path of a file that you may read") from error
+    return read_file(source, MOST_BYTES, shown, too_large=_TOO_LARGE)
 
 
 def _check_size(shown: str, size: int) -> None:
     if size > MOST_BYTES:
-        raise InputError(
-            f"{shown} has {size_text(size)}, but at most {size_text(MOST_BYTES)} are read; split it, or keep only the rows you need"
-        )
+        raise InputError(f"{shown} has {size_text(size)}, but at most {size_text(MOST_BYTES)} are read; {_TOO_LARGE}")
 
 
 def decoded(content: bytes, name: str) -> str:

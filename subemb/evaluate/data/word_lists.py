@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...base.arguments import checked
 from ...base.errors import InputError
 from .names import named_gold, named_pairs, words_of
 from .pairs import Columns, Note, SkipCounter, WordSet, skipped_text
@@ -19,6 +20,7 @@ LONGEST_WORD = 200
 _SCORES = ("simlex999", "mean", "gold")
 
 
+@checked
 def read_words(source: Path | bytes, name: str | None = None, as_written: bool = False) -> WordSet:
     """The word pairs of a file: a table with a header as WordSim-353 and SimLex-999 are distributed, or lines
     ``word word score`` separated by blanks, tabs, commas or semicolons.
@@ -66,8 +68,16 @@ def _cutter(line: str):
     """A function that cuts a line into cells, chosen by the first line. Entries of several words need a delimiter."""
     for delimiter in "\t;,":
         if line.count(delimiter) >= 2:
-            return lambda text: next(csv.reader(io.StringIO(text), delimiter=delimiter), [])
+            return lambda text: _cells(text, delimiter)
     return str.split
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    """The cells of a line; none if one is longer than any word."""
+    try:
+        return next(csv.reader(io.StringIO(line), delimiter=delimiter), [])
+    except csv.Error:
+        return []
 
 
 # Which cells

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ...base.arguments import checked
 from ...base.errors import InputError, ModelError
 from ...base.progress import ProgressCallback, part_of, report
 from ...base.text import visible
@@ -244,6 +245,7 @@ class HeadEngine:
 # Which one
 
 
+@checked
 def engine_for(model: "PretrainedModel", head: "EntailmentHead | str | None" = None) -> Engine:
     """What judges pairs for a model, or for one side of it.
 

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ... import __version__
+from ...base.arguments import checked
 from ...base.errors import InputError
+from ...base.files import given_path
 from ...base.paths import app_folder, check_can_save, write_files
 from ...base.store import Store
 from ..data.pairs import LABELS
@@ -37,6 +39,7 @@ MOST_BYTES = 64_000_000
 HEADS = Store("heads", most=20, file=CARD_FILE)
 
 
+@checked
 def save_head(head: "EntailmentHead", folder: str | os.PathLike | None = None) -> Path:
     """Write a head with its card into a folder, which is made if needed; None keeps it among the user's heads, under its name.
 
@@ -91,6 +94,7 @@ def check_folder(folder: Path, force: bool = True) -> None:
     check_can_save(folder, TENSORS_FILE, "the head", force)
 
 
+@checked
 def load_head(place: str | os.PathLike, model: "PretrainedModel | None" = None) -> "EntailmentHead":
     """Read a head from a folder, or by its name: a shipped one, or one of the user's.
 
@@ -157,6 +161,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     return card
 
 
+@checked
 def heads_for(model: "PretrainedModel") -> "list[EntailmentHead]":
     """Heads that belong to a model (or to its original): the shipped one first, then the user's, the newest first.
 
@@ -229,7 +234,7 @@ def _changed(folder: Path) -> float:
 
 
 def _folder_of(place: str | os.PathLike) -> Path:
-    folder = Path(place).expanduser()
+    folder = given_path(place, "the head")
     if folder.is_dir():
         return folder
     found = next((path for path, _ in _folders() if path.name == str(place)), None)

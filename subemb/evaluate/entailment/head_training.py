@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ...base.arguments import checked
 from ...base.errors import InputError
 from ...base.progress import ProgressCallback, part_of, report
 from ..data.pairs import LABELS, PairSet
@@ -107,6 +108,7 @@ class Pairs:
     source: np.ndarray  # (n,) number of the data set
 
 
+@checked
 def train_head(
     model: "PretrainedModel",
     pair_sets: Sequence[PairSet],

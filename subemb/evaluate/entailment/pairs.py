@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from ...base.arguments import Seed, checked
 from ...base.errors import InputError
 from ...base.progress import ProgressCallback, part_of, report
 from ...models.characters import text_facts
@@ -219,12 +220,13 @@ class EntailmentReport(Report):
         ]
 
 
+@checked
 def evaluate_entailment(
     sides: "Mapping[str, PretrainedModel]",
     pairs: PairSet,
     head: "EntailmentHead | str | None" = None,
     resamples: int = RESAMPLES,
-    seed: int = SEED,
+    seed: Seed = SEED,
     progress: ProgressCallback | None = None,
 ) -> EntailmentReport:
     """Judge every pair with every side, and compare the sides with the first.
@@ -257,7 +259,7 @@ def make_report(
     pairs: PairSet,
     probabilities: Mapping[str, np.ndarray],
     resamples: int = RESAMPLES,
-    seed: int = SEED,
+    seed: Seed = SEED,
     progress: ProgressCallback | None = None,
 ) -> EntailmentReport:
     """The report on an engine's answers. probabilities: side -> (n, len(engine.labels)) probabilities of the n pairs."""
@@ -313,7 +315,7 @@ def score_judgements(
     predicted: Mapping[str, np.ndarray],
     classes: int,
     resamples: int = RESAMPLES,
-    seed: int = SEED,
+    seed: Seed = SEED,
     progress: ProgressCallback | None = None,
 ) -> dict[str, JudgedScores]:
     """Accuracy and confusion of (n,) judgements of every side, and how they compare with those of the first side."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...base.arguments import checked
 from ...base.errors import InputError
 from ...base.plain import is_whole
 from ...base.progress import ProgressCallback, report
@@ -89,6 +90,7 @@ class Filled:
     tokens: int  # of the sentence, special ones included
 
 
+@checked
 def fill(
     sides: Mapping[str, Any] | MaskedSides,
     sentence: str,

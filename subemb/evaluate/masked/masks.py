@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from ...base.arguments import checked
 from ...base.errors import InputError, ModelError
 from ...base.plain import is_whole
 
@@ -111,6 +112,7 @@ def _joined(pieces: list[Word], sentence: str) -> Word:
     return Word(start, end, sentence[start:end], tuple(token for piece in pieces for token in piece.ids))
 
 
+@checked
 def mask_word(tokenizer, sentence: str, index: int) -> str:
     """The sentence with its word ``index`` of :func:`words_of` replaced by one mask, however many tokens the word has.
 

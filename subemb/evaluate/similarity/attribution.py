@@ -24,6 +24,7 @@ from ...base.errors import InputError, ModelError
 from ...base.progress import ProgressCallback, part_of, report
 from ...codec.compressed import Compressed, SubspaceCompressed
 from ...codec.subspaces import subspace_widths
+from ...models.sentences import checked_rows
 from .effects import RUNS_OF_AXES, Attribution, AttributionSettings, Integral, SentenceEffects, cosines
 
 if TYPE_CHECKING:
@@ -225,6 +226,7 @@ def attribute(
     for ids, name in ((first, "first"), (second, "second")):
         if not len(ids):
             raise InputError(f"the {name} sentence has no tokens; write something that the model can read")
+    first, second = checked_rows([first, second], reference.num_tokens)
     blocks = AxisBlocks.of(other.compressed, reference.dim)
     sentences = [_Sentence(reference, other, list(ids), blocks) for ids in (first, second)]
     encoder = GivenEncoder(reference)

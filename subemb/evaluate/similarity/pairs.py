@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from ...base.arguments import Seed, checked
 from ...base.errors import InputError
 from ...base.progress import ProgressCallback, part_of, report
 from ..data.pairs import PairSet
@@ -65,6 +66,7 @@ class SimilarityReport(Report):
         return np.lexsort((np.arange(len(self)), -change, -ranks))[:limit]
 
 
+@checked
 def cosines(
     model: "PretrainedModel", first: Sequence[str], second: Sequence[str], progress: ProgressCallback | None = None
 ) -> np.ndarray:
@@ -85,11 +87,12 @@ def cosines(
     return np.clip(found, -1.0, 1.0)
 
 
+@checked
 def evaluate_pairs(
     sides: Mapping[str, "PretrainedModel"],
     pairs: PairSet,
     resamples: int = RESAMPLES,
-    seed: int = SEED,
+    seed: Seed = SEED,
     progress: ProgressCallback | None = None,
 ) -> SimilarityReport:
     """How well the cosines of each side agree with gold, and the difference to the first side with its 95 % interval.

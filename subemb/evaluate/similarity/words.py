@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from ...base.arguments import Seed, checked
 from ...base.errors import InputError
 from ...base.progress import ProgressCallback, part_of, report
 from ..data.pairs import WordSet
@@ -72,11 +73,12 @@ class WordReport(Report):
         return np.lexsort((np.arange(len(self)), -ranks))[:limit]
 
 
+@checked
 def evaluate_words(
     sides: Mapping[str, "PretrainedModel"],
     words: WordSet,
     resamples: int = RESAMPLES,
-    seed: int = SEED,
+    seed: Seed = SEED,
     progress: ProgressCallback | None = None,
 ) -> WordReport:
     """Spearman of the cosines of word vectors and human scores for each side, and the difference to the first side.
