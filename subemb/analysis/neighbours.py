@@ -100,6 +100,7 @@ def _top(scores: torch.Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
     return np.take_along_axis(top.indices.numpy(), order, axis=1), np.take_along_axis(top.values.numpy(), order, axis=1)
 
 
+@checked
 @torch.no_grad()
 def compare_neighbours(
     table: torch.Tensor | np.ndarray, reconstruction: Compressed | torch.Tensor | np.ndarray, ids, k: int = 10

@@ -226,7 +226,7 @@ def test_weights_are_found_in_a_sentence_model_and_under_old_names(tmp_path):
 def test_the_weights_are_checked_without_building_the_network(folder, monkeypatch):
     from subemb.models import network
 
-    monkeypatch.setattr(network, "architecture", None)
+    monkeypatch.setattr(network, "architecture_of", None)
     assert subemb.load(folder).weights
 
 
@@ -237,5 +237,5 @@ def test_names_that_nobody_can_look_up_are_left_to_the_network(folder, monkeypat
         raise ModelError("the network of m cannot be built", "unsupported")  # as of strange architectures
 
     other_name(folder)
-    monkeypatch.setattr(network, "architecture", cannot)
+    monkeypatch.setattr(network, "architecture_of", cannot)
     assert subemb.load(folder).weights

@@ -7,6 +7,7 @@ import fnmatch
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ...base.arguments import checked
 from ...base.errors import InputError, ModelError
@@ -48,7 +49,7 @@ class RemoteData:
 @task(lane="download")
 @checked(error=lambda message: ModelError(message, "invalid_name"))
 def read_hub_pairs(
-    dataset_id: str,
+    dataset_id: Any,  # text; checked as a name
     split: str,
     config: str | None = None,
     revision: str | None = None,
@@ -93,7 +94,7 @@ def validate_data_id(name: str) -> str:
 
 
 def look_up_data(
-    dataset_id: str,
+    dataset_id: Any,  # text; checked as a name
     split: str,
     config: str | None = None,
     revision: str | None = None,

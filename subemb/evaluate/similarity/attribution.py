@@ -11,6 +11,7 @@ embedding of every token by its reconstruction; the difference is the token's di
   add up to the whole change (completeness), up to the error of the numerical integral, which is reported as the gap.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -226,7 +227,8 @@ def attribute(
     for ids, name in ((first, "first"), (second, "second")):
         if not len(ids):
             raise InputError(f"the {name} sentence has no tokens; write something that the model can read")
-    first, second = checked_rows([first, second], reference.num_tokens)
+    tokens = getattr(reference.network().get_input_embeddings(), "num_embeddings", sys.maxsize)
+    first, second = checked_rows([first, second], tokens)
     blocks = AxisBlocks.of(other.compressed, reference.dim)
     sentences = [_Sentence(reference, other, list(ids), blocks) for ids in (first, second)]
     encoder = GivenEncoder(reference)
