@@ -14,6 +14,7 @@ two servers, may use it at once: an entry appears in one step, and what cannot b
 import contextlib
 import dataclasses
 import errno
+import functools
 import hashlib
 import json
 import logging
@@ -378,8 +379,10 @@ def _sweep(folder: Path) -> None:
             _delete(path)
 
 
+@functools.cache
 def sweep_cache() -> None:
-    """Delete what processes that were killed left half written, in the whole cache; for the start of a server. Raises nothing."""
+    """Delete what processes that were killed left half written, in the whole cache; for the start of a server: once in a process. Raises
+    nothing."""
     with contextlib.suppress(OSError, InputError):
         for folder in cache_root().iterdir():
             if not folder.is_dir():

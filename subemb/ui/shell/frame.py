@@ -16,6 +16,7 @@ import streamlit as st
 
 from ...adaptation.library import ADAPTATIONS, known_adaptation, run_key_of
 from ...base.paths import app_folder
+from ...base.store import sweep_cache
 from ...base.text import escape_markdown, seconds_text
 from ...codec.settings import settings_text
 from ...jobs.manager import Job
@@ -114,6 +115,7 @@ def page(title: str, lead: str | None = None) -> Frame:
     )
     st.logo(str(assets / "logo.svg"), size="large", icon_image=str(assets / "icon.png"))
     style.draw()
+    sweep_cache()
     visit = this_visit()
     visit.settle()
     with errors_shown():

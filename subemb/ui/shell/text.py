@@ -6,12 +6,13 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import streamlit as st
 
 from ...base.errors import InputError
+from ...base.files import given_path
 from ...base.paths import app_folder
 from ...base.text import escape_markdown
 
@@ -42,7 +43,10 @@ def _server_folders() -> set[str]:
     named = [os.environ.get(name) for name in ("SUBEMB_CACHE", "HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME")]
     named += os.environ.get("SUBEMB_MODELS", "").split(os.pathsep)
     named += [sys.prefix, tempfile.gettempdir(), os.getcwd(), str(Path.home()), str(app_folder())]
-    given = {Path(folder).expanduser() for folder in named if folder}
+    given = set()
+    for folder in filter(None, named):
+        with suppress(InputError):  # what can be no folder is nowhere
+            given.add(given_path(folder))
     both = given | {folder.resolve() for folder in given}
     return {str(folder) for folder in both if folder.is_absolute() and folder != Path(folder.anchor)}
 
