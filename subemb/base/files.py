@@ -9,7 +9,7 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from .errors import InputError
 from .text import size_text
@@ -76,8 +76,7 @@ def read_file(path: str | os.PathLike, most: int, what: str | None = None, too_l
     path = given_path(path)
     shown = what or shown_path(path)
     try:
-        # Opening a pipe waits for its other end unless told not to.
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+        with _opened(path) as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise InputError(
@@ -98,6 +97,20 @@ def read_file(path: str | os.PathLike, most: int, what: str | None = None, too_l
             f"{shown} has {size_text(max(size, len(content)))}, but at most {size_text(most)} are read; {too_large}"
         )
     return content
+
+
+def first_bytes(path: str | os.PathLike, count: int) -> bytes:
+    """The first bytes of a regular file; none of anything else, and of one that may not be read."""
+    try:
+        with _opened(path) as file:
+            return file.read(count) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""
+    except (OSError, ValueError):
+        return b""
+
+
+def _opened(path: str | os.PathLike) -> BinaryIO:
+    # Opening a pipe waits for its other end unless told not to.
+    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))
 
 
 def read_json(path: str | os.PathLike, what: str | None = None, most: int = MOST_JSON_BYTES) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..base.arguments import fits
 from ..base.errors import InputError, ModelError
-from ..base.files import read_json
+from ..base.files import first_bytes, read_json
 from .architectures import COMPANION_FILES, TOKENIZER_FILES
 
 
@@ -70,12 +70,7 @@ def check_modules(folder: Path) -> None:
 
 def pointer_text(path: Path) -> str | None:
     """What to say of a file that is a Git LFS pointer, some lines of text in place of the content; None for any other file."""
-    try:
-        with path.open("rb") as handle:
-            start = handle.read(40)
-    except OSError:
-        return None
-    if not start.startswith(b"version https://git-lfs"):
+    if not first_bytes(path, 40).startswith(b"version https://git-lfs"):
         return None
     return (
         f"{path.name} of {name_of(path.parent)} is a Git LFS pointer, not the file itself; run git lfs pull where it was cloned, or "
