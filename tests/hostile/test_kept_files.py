@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from subemb.base.errors import InputError
-from subemb.base.paths import cannot_write, without_folders
+from subemb.base.paths import cannot_write
 from subemb.base.store import Store, sweep_cache
 from subemb.runs import RUNS
 from subemb.tasks.evaluations import SIMILARITY_SETS
+from subemb.ui.shell.text import without_folders
 
 DEEP = "[" * 200_000
 BAD = [
