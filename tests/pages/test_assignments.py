@@ -153,6 +153,21 @@ def test_collisions_are_listed_with_their_distance(open_page):
     assert "share their whole tuple" in texts(test)
 
 
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [({"neighbours": "999"}, "neighbours=999"), ({"view": "Nonsense"}, "view=Nonsense"), ({"neighbours": "15"}, None)],
+)
+def test_what_a_link_asks_of_a_widget_that_cannot_have_it_is_named(open_page, query, said):
+    test = open_page(**query)
+    named = [box.value.replace("\\", "") for box in test.warning]
+    assert [said in text for text in named] == ([True] if said else [])
+    if "neighbours" in query and said:
+        test.run()
+        assert test.warning  # until it is changed
+        test.slider(key="neighbours").set_value(20).run()
+        assert not test.warning
+
+
 def test_no_collisions_is_said(open_page):
     assert "all 308 tokens have a tuple of their own" in texts(open_page(view="Collisions"))
 

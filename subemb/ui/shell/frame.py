@@ -27,7 +27,7 @@ from . import sidebar, style
 from .jobs import stage_of, watch
 from .models import key_of, open_model
 from .request import EXAMPLE, Request
-from .text import errors_shown, show_error
+from .text import errors_shown, is_other, shortened, show_error
 from .visit import Visit, submit_run, this_visit, write_url
 from .visitor import keep_in_browser
 
@@ -38,6 +38,7 @@ class Frame:
     def __init__(self, visit: Visit, run: Run | None):
         self.visit = visit
         self.run = run
+        self._messages = st.container()
 
     @property
     def is_example(self) -> bool:
@@ -93,6 +94,28 @@ class Frame:
         """Show what goes wrong in the body as a message on the page."""
         with errors_shown():
             yield
+        self._name_what_was_dropped()
+
+    def _name_what_was_dropped(self) -> None:
+        """Streamlit passes over what a link asks of a widget that cannot have it; here it is named, until the widget is changed."""
+        for name, asked in list(self.visit.asked.items()):
+            if name not in st.session_state:
+                continue
+            used = st.session_state[name]
+            if self.visit.dropped.setdefault(name, used) != used or not is_other(asked, used):
+                del self.visit.asked[name], self.visit.dropped[name]
+                continue
+            if name not in self._named:
+                self._named.add(name)
+                self._messages.warning(
+                    f"The link says {escape_markdown(f'{name}={shortened(asked, 60)}')}, which cannot be used here. "
+                    f"{escape_markdown('Nothing' if used is None else str(used))} is used instead.",
+                    icon=":material/link_off:",
+                )
+
+    @cached_property
+    def _named(self) -> set[str]:
+        return set()
 
     def tabs(self, views: Mapping[str, Callable[..., None]], key: str, *shown: Any) -> None:
         """Tabs of views, the open one drawn as ``view(*shown)``; an error in it leaves the rest of the page standing.

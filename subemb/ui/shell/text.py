@@ -78,6 +78,22 @@ def public_name(name: str) -> str:
     return "a file" if _FILE.fullmatch(name) else name
 
 
+def is_other(asked: str, used: object) -> bool:
+    """Whether a widget has another value than a link asked for; a link writes it as the widget shows it.
+
+    >>> [is_other("999", 10), is_other("1,000", 1000), is_other("true", True), is_other("king  ·  #5", 5), is_other("x", "Token")]
+    [True, False, False, False, True]
+    """
+    if isinstance(used, bool):
+        return asked.lower() != str(used).lower()
+    if isinstance(used, int | float):
+        try:
+            return float(asked.removeprefix("all ").replace(",", "")) != used
+        except ValueError:
+            return not asked.endswith(f"#{used}")
+    return asked != ("" if used is None else used) if isinstance(used, str | None) else False
+
+
 def write_parameter(name: str, value: str | None) -> None:
     """Set a parameter of the URL, or take it out (None)."""
     if value is None:

@@ -33,6 +33,8 @@ class Visit:
     shown: Request | None = None  # the run on the page, or None for the example
     shown_key: str | None = None  # key of that run, once it is known
     running: tuple[str, Request] | None = None  # key and request of the job this visitor waits for
+    asked: dict[str, str] = field(default_factory=dict)  # what the link said of the page's own widgets
+    dropped: dict[str, object] = field(default_factory=dict)  # of those: what a widget has that could not have it
     link_problem: str | None = None  # what was wrong with the link
     notice: str | None = None  # one message to show once
     failure: str | None = None  # why the last run failed
@@ -213,6 +215,7 @@ def this_visit() -> Visit:
 def _first_visit() -> Visit:
     visitor = visitor_of(token_in_browser() or new_token())
     visit = Visit(visitor, written=_parameters(), adapted=st.query_params.get(ADAPTED))
+    visit.asked = {name: value for name, value in st.query_params.items() if name not in visit.written}
     try:
         visit.shown = _request_in(visit.written)
     except InputError as error:
@@ -222,6 +225,7 @@ def _first_visit() -> Visit:
     if before is None:
         return visit
     before.written, before.adapted, before.reset_form = visit.written, visit.adapted, False
+    before.asked, before.dropped = visit.asked, {}
     return before
 
 

@@ -17,7 +17,7 @@ __all__ = [
 ORIGINAL, COMPRESSED = PALETTE[0], PALETTE[1]
 SEQUENTIAL = "Viridis"
 TITLE_WIDTH = 46  # characters of a line of a title
-TITLE_LINE = 20  # pixels
+TITLE_TOP, TITLE_LINE = 8, 20  # pixels above it, and of a line
 
 
 def layout(figure: go.Figure, title: str, x: str, y: str, height: int = 360, **more) -> go.Figure:
@@ -31,7 +31,8 @@ def layout(figure: go.Figure, title: str, x: str, y: str, height: int = 360, **m
         title={
             "text": "<br>".join(lines),
             "font": {"size": 15},
-            **{"x": 0, "xanchor": "left", "y": 1, "yanchor": "top", "pad": {"t": 8}},
+            **{"x": 0, "xanchor": "left", "y": 1, "yanchor": "top"},
+            "pad": {"t": TITLE_TOP + more_lines // 2},  # plotly puts half of every further line above the first
         },
         height=height + more_lines,
         margin={"l": 10, "r": 10, "t": 56 + more_lines, "b": 10},
