@@ -262,6 +262,13 @@ class PretrainedModel:
         return self.checkpoint.is_sentence_model
 
     @property
+    def libraries(self) -> tuple[str, ...]:
+        """The libraries that open its checkpoint, the one that its authors made it for first."""
+        if self.checkpoint.is_static:
+            return self.checkpoint.libraries
+        return ("sentence-transformers", "transformers") if self.is_sentence_model else ("transformers",)
+
+    @property
     def has_tied_head(self) -> bool:
         """Whether the checkpoint is a language model whose output head shares the table."""
         return self.checkpoint.has_tied_head

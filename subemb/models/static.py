@@ -58,6 +58,12 @@ class StaticCheckpoint(Checkpoint):
         return ()
 
     @property
+    def libraries(self) -> tuple[str, ...]:
+        """The libraries that open it; sentence-transformers needs to be told its modules."""
+        listed = ("sentence-transformers",) if (self.folder / "modules.json").is_file() else ()
+        return ("model2vec", *listed) if self.is_model2vec else listed
+
+    @property
     def normalizes(self) -> bool:
         """Whether vectors are put to length 1 at the end."""
         if self.is_model2vec and isinstance(self.config.get("normalize"), bool):

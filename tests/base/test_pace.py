@@ -39,7 +39,7 @@ def test_a_busy_computer_is_noticed():
             process.kill()
             process.wait()
     assert during > 1.5
-    assert during > before.waiting / 2
+    assert during >= before.waiting / 2
 
 
 def test_a_measurement_holds_for_a_while():

@@ -168,6 +168,11 @@ def test_a_models_name_stands_for_the_model(tmp_path, monkeypatch):
         subemb.attach("mine", None)
 
 
+def test_it_says_which_libraries_read_its_dense_copy(tmp_path):
+    assert subemb.load(make_model2vec(tmp_path / "a")).libraries == ("model2vec",)
+    assert subemb.load(make_static(tmp_path / "b")).libraries == ("sentence-transformers",)
+
+
 def test_it_says_that_it_has_no_heads(tmp_path):
     model = subemb.load(make_model2vec(tmp_path / "m"))
     assert not model.has_head("masked")

@@ -172,7 +172,8 @@ def scored_inputs(objective: str) -> tuple[str | None, object]:
 
 def settings_inputs(frame: Frame, objective: str, sample: int) -> AdaptationSettings | None:
     """What is trained, and how. None if the values contradict each other; the page then says why."""
-    titles = {choice.title: name for name, choice in TRAINED.items()}
+    layers = ("norms", "last") if frame.model.checkpoint.is_static else ()  # a static table has none
+    titles = {choice.title: name for name, choice in TRAINED.items() if name not in layers}
     train = titles[setting_input(AdaptationSettings, "train", "adapt_train", options=list(titles), help=None, **KEPT)]
     stored = frame.run.size.total_bytes
     st.caption(f"{TRAINED[train].help} The table itself takes {size_text(stored)}, as before.")

@@ -101,9 +101,9 @@ class DenseCheckpoint(Offer):
     kind, title = DENSE, "Dense checkpoint"
 
     def explanation(self, shown: ShownResult) -> str:
-        library = "sentence-transformers and transformers" if shown.model.is_sentence_model else "transformers"
+        library = " and ".join(shown.model.libraries)
         return (
-            f"For tools that do not know subemb: a whole model in the form that {library} read, with tokenizer, and with the "
+            f"For tools that do not know subemb: a whole model in the form of {library}, with tokenizer, and with the "
             "table written out in full. It behaves as the compressed model does, but is **as large as the original**: nothing is "
             "saved by it."
         )
@@ -122,7 +122,17 @@ class DenseCheckpoint(Offer):
 
     def usage(self, shown: ShownResult, made: Export | None) -> str:
         folder = made.folder if made is not None else "unpacked"
-        if shown.model.is_sentence_model:
+        library = shown.model.libraries[0]
+        if library == "model2vec":
+            return "\n".join(
+                [
+                    "from model2vec import StaticModel",
+                    "",
+                    f'model = StaticModel.from_pretrained("{folder}")',
+                    'model.encode(["a sentence"])',
+                ]
+            )
+        if library == "sentence-transformers":
             return "\n".join(
                 [
                     "from sentence_transformers import SentenceTransformer",
