@@ -81,7 +81,7 @@ def public_name(name: str) -> str:
 def is_other(asked: str, used: object) -> bool:
     """Whether a widget has another value than a link asked for; a link writes it as the widget shows it.
 
-    >>> [is_other("999", 10), is_other("1,000", 1000), is_other("true", True), is_other("king  ·  #5", 5), is_other("x", "Token")]
+    >>> [is_other("999", 10), is_other("1,000", 1000), is_other("true", True), is_other("all", 0), is_other("x", "Token")]
     [True, False, False, False, True]
     """
     if isinstance(used, bool):
@@ -90,8 +90,10 @@ def is_other(asked: str, used: object) -> bool:
         try:
             return float(asked.removeprefix("all ").replace(",", "")) != used
         except ValueError:
-            return not asked.endswith(f"#{used}")
-    return asked != ("" if used is None else used) if isinstance(used, str | None) else False
+            return not asked.endswith(f"#{used}") and not (asked == "all" and not used)
+    if used is None:
+        return asked not in ("", "all")
+    return isinstance(used, str) and used not in asked  # a label may say more than the value
 
 
 def write_parameter(name: str, value: str | None) -> None:
