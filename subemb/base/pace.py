@@ -19,8 +19,8 @@ _REFERENCE = 0.0011
 _ENOUGH = 0.06  # seconds of processor time for one measurement
 _FRESH = 20.0  # seconds for which a measurement holds
 #: Two threads that wait for each other after every small step both have to be given a core, so work suffers more than one thread's
-#: waiting says. Measured with all methods on all-MiniLM-L6-v2's table, on two cores under loads of 14 to 22: of 11 runs 9 took 0.5 to
-#: 1.6 times what is told, two (cluster, f = 24 and 64) 0.4 times.
+#: waiting says. Chosen on 11 runs of all methods on all-MiniLM-L6-v2's table, on two cores under loads of 14 to 22: with it 9 took 0.5
+#: to 1.6 times what would have been told, two (cluster, f = 24 and 64) 0.4 times.
 _THREADS_WAIT = 1.3
 #: Environment of processes that compute: threads that have nothing to do sleep instead of spinning. On a busy computer those that
 #: spin take the cores from those that work: k-means with f = 24 then took 163 s and 58 CPU-seconds instead of 22 and 8.
