@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ..base.arguments import checked
-from ..base.errors import InputError
+from ..base.errors import InputError, ModelError
 from .compressed import Compressed, SubspaceCompressed
 from .layers import CompressedEmbedding, CompressedLinear, SubspaceEmbedding, SubspaceLinear, TableLayer, TiedLinear
 
@@ -71,7 +71,15 @@ def attach(model, compressed: Compressed, input: bool = True, output: bool = Tru
     if not isinstance(compressed, Compressed):
         raise InputError(f"attach puts what subemb.compress returns into a model, not {type(compressed).__name__}")
     if hasattr(model, "with_embeddings"):
-        table = _input_table(model.network())
+        try:
+            table = _input_table(model.network())
+        except ModelError:
+            if model.folder is None:
+                raise
+            # Its network is not whole or quantized: the table alone can be used, and whoever asks for the network is told.
+            table = nn.Embedding(model.num_tokens, model.dim, device="meta")
+            _check_fits(compressed, table)
+            return model.with_embeddings(embedding_layer(compressed), compressed)
         _check_fits(compressed, table)
         return model.with_embeddings(_Layers(compressed, table).table, compressed)
     table = _input_table(model)

@@ -123,7 +123,12 @@ def run_text(run: Run) -> str:
 
 def _heading(run: Run) -> str:
     revision = f" ({one_line(run.model['revision'])})" if run.model.get("revision") else ""
-    return f"{one_line(run.model['name'])}{revision}\n{settings_text(run.settings)}"
+    return f"{one_line(run.model['name'])}{revision}{_notes(run.model)}\n{settings_text(run.settings)}"
+
+
+def _notes(model: Mapping[str, Any]) -> str:
+    """What a user should know about a model, a line each, to stand behind its name."""
+    return "".join(f"\nnote: {one_line(note)}" for note in model.get("notes", ()))
 
 
 def _size(run: Run) -> str:
@@ -198,7 +203,7 @@ def heading_text(report: dict[str, Any]) -> str:
     """The model, and what its table was replaced by."""
     model, compression = report["model"], report["compression"]
     revision = f" ({one_line(model['revision'])})" if model["revision"] else ""
-    name = f"{one_line(model['name'])}{revision}"
+    name = f"{one_line(model['name'])}{revision}{_notes(model)}"
     if compression is None:
         return f"{name}\nthe original alone; give --method, or a folder that `subemb compress -o DIR` wrote, to compare"
     settings = settings_text(CompressionSettings.from_dict(compression["settings"]))

@@ -388,7 +388,7 @@ def _model_facts(model: Mapping[str, Any]) -> list[Fact]:
         items.append(
             ("Whole model", f"{count_text(model['parameters'])} parameters; the table is {percent_text(share)} of them")
         )
-    return items
+    return items + [("Note", str(note)) for note in model.get("notes") or ()]
 
 
 def _compression_facts(settings: CompressionSettings) -> list[Fact]:

@@ -28,6 +28,11 @@ from .stored import adapter_part, is_scale, quantized_as
 log = logging.getLogger(__name__)
 _transformers_lock = threading.Lock()  # transformers' verbosity and default dtype are global while it loads
 _MOST_PREFIXES = 4  # that are tried
+_MOST_LAYERS = 1000  # of a network that is built
+_SPARE, _TIMES = (
+    10_000_000,
+    4,
+)  # a network may have so many numbers, and so many times those of its files, before it is not built
 
 
 @contextmanager
@@ -62,8 +67,13 @@ def architecture(folder: Path, auto_class: str = "AutoModel") -> torch.nn.Module
         try:
             config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             place = str(getattr(config, "model_type", ""))
+            layers = getattr(config.get_text_config(), "num_hidden_layers", None)
+            if isinstance(layers, int) and layers > _MOST_LAYERS:
+                raise ModelError(f"config.json of {name} asks for {layers:,} layers; no network has so many", "unsupported")
             with torch.device("meta"):
                 return getattr(transformers, auto_class).from_config(config, trust_remote_code=False, dtype=torch.float32)
+        except ModelError:
+            raise
         except Exception as error:  # a stranger's config can make transformers raise anything
             log.info("transformers cannot build %s: %s", name, error)
             raise ModelError(
@@ -116,7 +126,20 @@ def load(folder: Path, head: str | None = None) -> torch.nn.Module:
     Raises ModelError (``unsupported``) if it cannot be built, is quantized, or if the files lack a weight that it needs.
     """
     empty = architecture(folder, "AutoModel" if head is None else HEADS[head].auto_class)
+    _check_extent(empty, folder)
     return load_as(type(empty), empty.config, folder, lambda network: _output(network, head), head)
+
+
+def _check_extent(empty: torch.nn.Module, folder: Path) -> None:
+    """Raises ModelError for a network so much larger than its files that filling it up would only cost memory."""
+    wanted = sum(weight.numel() for weight in empty.parameters())
+    stored = sum(tensor.numel for tensor in readable_headers(folder).values())
+    if wanted > _SPARE + _TIMES * stored:
+        raise ModelError(
+            f"config.json of {name_of(folder)} describes a network of {wanted:,} numbers, but its files hold {stored:,}; use a whole copy "
+            "of the model, whose files belong to its config.json",
+            "unsupported",
+        )
 
 
 def load_as(kind: type, config, folder: Path, output: Callable, head: str | None = None) -> torch.nn.Module:
@@ -159,6 +182,7 @@ def lacks_head(folder: Path, head: str) -> bool:
     """Whether the files of a folder lack weights of a head (or the architecture has none); only headers are read."""
     try:
         empty = architecture(folder, HEADS[head].auto_class)
+        _check_extent(empty, folder)
         tensors = readable_headers(folder)
         arguments = type(empty), empty.config, tensors, lambda network: _output(network, head), folder
         found = _fill(*arguments, read=False)

@@ -353,7 +353,7 @@ class PretrainedModel:
         """What a user should know about this model, in sentences; empty for most."""
         if self.folder is None:
             return ()
-        own = (*self.checkpoint.notes, *self._head_notes, *self._network_notes)
+        own = self.reading_notes
         if not self.has_tokenizer:
             return (*own, "No tokenizer files: tokens are shown by their ids, and sentences cannot be encoded.")
         extra = self._tokenizer_ids - self.num_tokens
@@ -362,6 +362,11 @@ class PretrainedModel:
         if extra < 0:
             return (*own, f"The last {-extra:,} rows belong to no token of the tokenizer (padding rows).")
         return own
+
+    @property
+    def reading_notes(self) -> tuple[str, ...]:
+        """The notes that tell how its weights are read, without those on its tokenizer."""
+        return (*self.checkpoint.notes, *self._head_notes, *self._network_notes)
 
     @property
     def _head_notes(self) -> list[str]:
@@ -577,7 +582,7 @@ class PretrainedModel:
 
 
 def describe(model: PretrainedModel) -> dict[str, Any]:
-    """What identifies a model, in JSON types."""
+    """What identifies a model, and what a user should know about it, in JSON types."""
     return {
         "name": model.name,
         "revision": model.revision,
@@ -587,6 +592,7 @@ def describe(model: PretrainedModel) -> dict[str, Any]:
         "dim": model.dim,
         "parameters": model.parameters,
         "tokenizer_size": model.tokenizer_size,
+        "notes": list(model.notes),
     }
 
 

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 import subemb
 from subemb import export
 from subemb.base.errors import InputError, ModelError
+from subemb.models.model import describe
 
 TEXTS = ["the cat sits on the mat", "a dog runs"]
 LEARNED = [f"the {first} {second}" for first in WORDS[2:6] for second in WORDS[5:8]]
@@ -79,6 +80,7 @@ def test_wrappers_are_taken_off_the_names(bert, vectors, tmp_path, change):
     assert np.array_equal(model.encode(TEXTS), vectors)
     assert model.has_head("masked")
     assert any("taken off" in note for note in model.notes)
+    assert list(model.notes) == describe(model)["notes"]
     small = subemb.attach(model, subemb.compress(model.table, "product", 2, 8))
     export.dense(small, tmp_path / "dense")
     _, found = AutoModelForMaskedLM.from_pretrained(tmp_path / "dense", output_loading_info=True)
@@ -294,6 +296,15 @@ def test_a_quantized_network_is_refused_and_its_table_read(bert, config, added, 
         model.encode(TEXTS)
 
 
+def test_the_table_of_a_quantized_model_can_be_compressed_and_opened_again(bert, tmp_path):
+    model = subemb.load(reconfigured(bert, quantization_config={"quant_method": "awq"}))
+    subemb.attach(model, subemb.compress(model.table, "product", 2, 8)).save_pretrained(tmp_path / "out")
+    again = subemb.load(tmp_path / "out")
+    assert again.table.shape == model.table.shape
+    with pytest.raises(ModelError, match="quantized"):
+        again.encode(TEXTS)
+
+
 def test_an_adapter_that_is_not_merged_is_refused(bert):
     name = "bert.encoder.layer.0.output.dense"
     lora = {f"{name}.lora_A.weight": torch.zeros(2, 32), f"{name}.lora_B.weight": torch.zeros(16, 2)}
@@ -327,6 +338,8 @@ def test_a_git_lfs_pointer_is_called_one(bert, file):
     [
         ({"model_type": "not_yet_invented"}, "architecture 'not_yet_invented' is not part of transformers"),
         ({"num_attention_heads": 3}, "the values in its config.json do not fit"),
+        ({"num_hidden_layers": 3_000_000}, "asks for 3,000,000 layers"),
+        ({"hidden_size": 160_000}, "describes a network of"),
     ],
 )
 def test_what_transformers_cannot_build_is_said_in_our_words(bert, config, said):

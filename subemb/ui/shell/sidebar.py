@@ -169,6 +169,8 @@ def model_facts(name: str, revision: str | None):
             + (f" · {percent_text(model.num_tokens * model.dim / model.parameters)} of the model" if model.parameters else "")
             + (f" · revision {escape_markdown(str(model.revision)[:12])}" if model.source == "hub" else "")
         )
+        for note in model.reading_notes:
+            st.caption(escape_markdown(note))
         return model
     return None
 
