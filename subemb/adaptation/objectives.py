@@ -170,8 +170,8 @@ class MaskedWords(_Logits):
         ids = ids.masked_fill(masked, self.teacher.tokenizer.mask_token_id)
         ids, mask, masked = (part.to(self.teacher.device) for part in (ids, mask, masked))
         with torch.no_grad():
-            wanted = self.teacher.network(self.head)(input_ids=ids, attention_mask=mask).logits[masked]
-        found = student.network(self.head)(input_ids=ids, attention_mask=mask).logits[masked]
+            wanted = self.teacher.logits_at(self.head, ids, mask, masked)
+        found = student.logits_at(self.head, ids, mask, masked)
         return self.divergence(found, wanted)
 
 
@@ -216,7 +216,7 @@ class MaskedText(_Stateless):
         seen = ids.masked_fill(masked & (kind < AS_MASK), self.tokenizer.mask_token_id)
         seen = torch.where(masked & (kind >= AS_MASK) & (kind < AS_MASK + AS_ANOTHER), others, seen)
         seen, mask, masked, wanted = (part.to(student.device) for part in (seen, mask, masked, wanted))
-        return F.cross_entropy(student.network(self.head)(input_ids=seen, attention_mask=mask).logits[masked], wanted)
+        return F.cross_entropy(student.logits_at(self.head, seen, mask, masked), wanted)
 
 
 class GradedPairs(_Stateless):

@@ -66,11 +66,11 @@ class MaskedWordScore:
     @torch.no_grad()
     def score(self, side: "PretrainedModel") -> float:
         """x 100; higher is better."""
-        network, right = side.network(self.head), 0
+        right = 0
         for ids, mask, chosen in self._batches:
             seen = ids.masked_fill(chosen, self._mask).to(side.device)
-            logits = network(input_ids=seen, attention_mask=mask.to(side.device)).logits
-            right += int((logits.cpu()[chosen].argmax(-1) == ids[chosen]).sum())
+            logits = side.logits_at(self.head, seen, mask.to(side.device), chosen.to(side.device))
+            right += int((logits.cpu().argmax(-1) == ids[chosen]).sum())
         return 100 * right / max(1, self.facts["pairs"])
 
 

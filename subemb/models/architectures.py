@@ -6,6 +6,7 @@ Reading order: where the token table is, what may hold it a second time, what si
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 #: Where families keep their token table: ends of tensor names, the surest first (``shared`` before T5's copies of it). A family
 #: that is not listed is found by building its network without weights, which takes a second or two.
@@ -80,12 +81,68 @@ TOKENIZER_FILES = (
     "spm.model",
     "sentencepiece.bpe.model",
     "tokenizer.model",
+    "sentencepiece.model",
+    "source.spm",
+    "target.spm",
+    "target_vocab.json",
+    "bpe.codes",
+    "spm_char.model",
+    "vocab-src.json",
+    "vocab-tgt.json",
+    "prophetnet.tokenizer",
+    "dict.txt",
+    "tekken.json",
 )
 #: Those that are not a tokenizer on their own.
-COMPANION_FILES = ("merges.txt",)
+COMPANION_FILES = ("merges.txt", "target_vocab.json", "dict.txt")
+#: Ends of the names of vocabularies, however they begin.
+VOCABULARY_ENDS = (".model", ".spm", ".tiktoken", ".codes", ".bpe")
+#: Packages without which transformers cannot read some of the others.
+TOKENIZER_PACKAGES = ("sacremoses", "fugashi", "rjieba", "jieba", "pythainlp", "phonemizer", "mistral_common")
+#: What families call the number of positions that they have learned, the one that reads text first.
+POSITIONS = (
+    "max_position_embeddings",
+    "max_encoder_position_embeddings",  # LED
+    "n_positions",  # GPT-2
+    "max_seq_len",  # MPT
+    "max_sequence_length",
+)
+#: Model types whose positions begin after the padding id, so that fewer tokens fit by as many. It is what is told beforehand: a text
+#: that long is tried before it is read (:func:`subemb.models.reading.longest_readable`).
+POSITIONS_AFTER_PADDING = (
+    "roberta",
+    "roberta-prelayernorm",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "camembert",
+    "mpnet",
+    "longformer",
+    "xmod",
+    "data2vec-text",
+    "ibert",
+    "esm",
+    "luke",
+    "mluke",
+    "lilt",
+    "layoutlmv3",
+)
+#: Names under which a config of several parts keeps the one that reads text.
+_TEXT_PARTS = ("text_config", "text_encoder", "encoder", "thinker_config", "language_config", "llm_config")
 
-#: Model types whose positions begin after the padding id, so that fewer tokens fit by as many.
-POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "xmod", "data2vec-text")
+
+def text_part(config: dict[str, Any]) -> dict[str, Any]:
+    """The part of a ``config.json`` that says how text is read; the whole for most.
+
+    >>> text_part({"thinker_config": {"text_config": {"vocab_size": 9}}}), text_part({"vocab_size": 9})
+    ({'vocab_size': 9}, {'vocab_size': 9})
+    """
+    for _ in range(5):  # one may stand inside another
+        inner = next((config[name] for name in _TEXT_PARTS if isinstance(config.get(name), dict)), None)
+        if inner is None:
+            break
+        config = inner
+    return config
+
 
 # Stored tensors that are not parameters: names, and GPT-2's causal masks of four axes, which it used to store.
 _BUFFERS = re.compile(

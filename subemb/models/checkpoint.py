@@ -25,6 +25,7 @@ from .architectures import (
     TOKENIZER_FILES,
     is_buffer,
 )
+from .authors import gives_sentence_vectors, sentence_modules_of
 from .folder import check_fields, json_of, name_of, weights_folder
 from .headers import FLOAT_TYPES, Tensor, hash_samples, read_headers, same_content
 from .scaled import read_number_tensor, scale_of, scaled
@@ -34,13 +35,22 @@ if TYPE_CHECKING:
     import torch
 
 _PIECE = 1 << 22  # bytes read, hashed or checked at a time
+_OPTIONS = ("config_sentence_transformers.json", "sentence_bert_config.json")
 #: Small files that decide what a model does with a text. Their order is part of every fingerprint.
 _CONTENT_FILES = tuple(
     dict.fromkeys(
-        ("config.json", "tokenizer.json", "tokenizer_config.json", "modules.json", "1_Pooling/config.json", *TOKENIZER_FILES)
+        (
+            "config.json",
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "modules.json",
+            "1_Pooling/config.json",
+            *TOKENIZER_FILES,
+            *_OPTIONS,
+        )
     )
 )
-
+_MODULE_FILES = ("config.json", "model.safetensors")
 
 # Opening a folder
 
@@ -113,7 +123,11 @@ class Checkpoint:
     @property
     def is_sentence_model(self) -> bool:
         """Whether the authors say how to make sentence vectors (a sentence-transformers folder)."""
-        return (self.folder / "modules.json").is_file()
+        return self._gives_sentence_vectors
+
+    @cached_property
+    def _gives_sentence_vectors(self) -> bool:
+        return gives_sentence_vectors(self.folder)
 
     @property
     def heads(self) -> tuple[str, ...]:
@@ -194,7 +208,10 @@ class Checkpoint:
         """The small files that decide what the model does with a text."""
         folders = dict.fromkeys((self.folder, self.weights_folder))
         paths = [folder / name for folder in folders for name in _CONTENT_FILES]
-        return [path for path in paths if path.is_file()]
+        # And what comes after the network: the configs and weights of sentence-transformers' other modules.
+        modules = [self.folder / path for _, path in sentence_modules_of(self.folder) if path not in ("", ".")]
+        paths += [folder / name for folder in modules if folder != self.weights_folder for name in _MODULE_FILES]
+        return [path for path in dict.fromkeys(paths) if path.is_file()]
 
     @cached_property
     def fingerprint(self) -> str:

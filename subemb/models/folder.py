@@ -1,13 +1,14 @@
 """A model's folder as files: what to call it, where its weights and tokenizer are, and whether anything in it has changed."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..base.arguments import fits
 from ..base.errors import InputError, ModelError
 from ..base.files import first_bytes, read_json
-from .architectures import COMPANION_FILES, TOKENIZER_FILES
+from .architectures import COMPANION_FILES, TOKENIZER_FILES, VOCABULARY_ENDS
 
 
 def name_of(folder: Path) -> str:
@@ -78,9 +79,32 @@ def pointer_text(path: Path) -> str | None:
     )
 
 
+def vocabulary_files(folder: Path) -> list[str]:
+    """Names of the files in a folder from which a tokenizer's vocabulary can be read, the usual ones first."""
+    names = [name for name in TOKENIZER_FILES if name not in COMPANION_FILES and (folder / name).is_file()]
+    with suppress(OSError):  # a folder that may not be listed
+        names += sorted(path.name for path in folder.iterdir() if path.name.endswith(VOCABULARY_ENDS) and path.is_file())
+    return list(dict.fromkeys(names))
+
+
 def has_tokenizer(folder: Path) -> bool:
-    """Whether a folder has any of the files that tokenizers are read from."""
-    return any((folder / name).is_file() for name in TOKENIZER_FILES if name not in COMPANION_FILES)
+    """Whether a folder has a file that tokenizers are read from, or names a tokenizer that needs none."""
+    return bool(vocabulary_files(folder)) or _reads_bytes(folder)
+
+
+def _reads_bytes(folder: Path) -> bool:
+    """Whether ``tokenizer_config.json`` names a tokenizer of transformers that has no vocabulary, as ByT5's."""
+    try:
+        named = read_json(folder / "tokenizer_config.json")["tokenizer_class"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return False
+    from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
+
+    try:
+        kind = tokenizer_class_from_name(named)
+    except Exception:  # a stranger's file can name anything
+        return False
+    return kind is not None and not getattr(kind, "vocab_files_names", True)
 
 
 def state_of(folder: Path) -> tuple[tuple, ...]:
@@ -108,17 +132,3 @@ def state_of(folder: Path) -> tuple[tuple, ...]:
             except OSError:  # a link to nothing, or to what may not be seen
                 found.append((entry.path,))
     return tuple(sorted(found))
-
-
-def pooling_in_words(folder: Path) -> str:
-    """How a sentence-transformers folder makes a sentence vector, read from its JSON."""
-    try:
-        steps = [step["type"].rsplit(".", 1)[-1] for step in read_json(folder / "modules.json")]
-        config = read_json(folder / "1_Pooling" / "config.json")
-        modes = [
-            key.removeprefix("pooling_mode_") for key, on in config.items() if key.startswith("pooling_mode_") and on is True
-        ]
-        mode = " and ".join(modes).replace("_", " ") or str(config.get("pooling_mode", "")) or "pooled"
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return "as its authors set it (sentence-transformers)"
-    return f"{mode}, as its authors set it (sentence-transformers: {', '.join(steps)})"

@@ -23,15 +23,19 @@ from ..base.progress import ProgressCallback
 from ..base.shown import Card, card_html
 from .architectures import HEADS
 from .checkpoint import Checkpoint, TableInMemory
-from .folder import has_tokenizer, name_of, pooling_in_words
+from .folder import has_tokenizer, name_of
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
     from ..codec.compressed import Compressed
+    from .reading import Habits
     from .static_network import StaticTokens
     from .vocabulary import Vocabulary
+
+_MOST_TRIED = 8192  # tokens: networks that read more have no table of positions
+_TEXTS_AT_ONCE = 512  # that a sentence-transformers model splits into tokens
 
 
 class _Once(dict):
@@ -96,7 +100,7 @@ class PretrainedModel:
         self._revision, self._device, self._given = revision, device, networks
         # What the files say is the same for all models made of one; networks are each model's own.
         self._read = _Once() if original is None else original._read
-        self._networks = _Once()
+        self._networks, self._trials = _Once(), _Once()
         self.tokenizer_lock = threading.RLock() if original is None else original.tokenizer_lock
 
     def __repr__(self) -> str:
@@ -293,7 +297,9 @@ class PretrainedModel:
     @property
     def has_tokenizer(self) -> bool:
         """Whether there are tokenizer files; without them tokens are shown by their ids."""
-        return self.folder is not None and has_tokenizer(self._tokenizer_folder)
+        if self.folder is None:
+            return False
+        return self._read.take("has_tokenizer", lambda: has_tokenizer(self._tokenizer_folder))
 
     @property
     def tokenizer(self):
@@ -327,10 +333,15 @@ class PretrainedModel:
             if path.is_file() and "tokenizer" not in self._read:  # much quicker than building the whole tokenizer
                 from tokenizers import Tokenizer
 
+                from .network import check_not_pointers
+
+                check_not_pointers(path.parent, [path.name])
                 try:
                     return max(Tokenizer.from_file(str(path)).get_vocab(with_added_tokens=True).values(), default=-1) + 1
                 except Exception as error:
-                    raise ModelError(f"tokenizer.json of {name_of(path.parent)} cannot be read: {error}") from error
+                    raise ModelError(
+                        f"tokenizer.json of {name_of(path.parent)} cannot be read ({error}); download the model again"
+                    ) from error
             return max(self.tokenizer.get_vocab().values(), default=-1) + 1
 
         return self._read.take("tokenizer_ids", count)
@@ -432,6 +443,8 @@ class PretrainedModel:
             from .static_network import static_network
 
             return static_network(self.checkpoint, self.table, head)
+        if self.original is None and head is None and self.is_sentence_model:
+            return self.sentence_model()[0].auto_model  # it may be another than AutoModel's, such as T5's encoder alone
         if self.original is None:
             return load_network(self.checkpoint.weights_folder, head)
         network = self.original.network(head)
@@ -457,17 +470,11 @@ class PretrainedModel:
         return self._networks.take("sentences", self._compose_sentence_model)
 
     def _compose_sentence_model(self):
-        from .network import exchange_network, load_sentence_model, sentence_model_with
+        from .network import load_sentence_model, sentence_model_with
 
         if self.original is not None:
             return sentence_model_with(self.original.sentence_model(), self.network(), self._device)
-        model = load_sentence_model(self.checkpoint.folder)
-        # One network in memory, and the same one for everybody.
-        if None in self._networks:
-            exchange_network(model, self._networks[None])
-        else:
-            self._networks[None] = model[0].auto_model
-        return model
+        return load_sentence_model(self.checkpoint.folder)
 
     # Sentences
 
@@ -478,28 +485,22 @@ class PretrainedModel:
             return "none: a table without a network"
         if self.checkpoint.is_static:
             return self.checkpoint.pooling
-        if self.is_sentence_model:
-            return pooling_in_words(self.folder)
-        return "mean of the last hidden states over the tokens of the sentence"
+        from .authors import pooling_in_words
+        from .sentences import MEAN
+
+        habits = self._root._trials.get("habits")  # pages that never encode need no trial
+        how = pooling_in_words(self.folder, habits.source if habits and habits.source else MEAN)
+        return f"{how}. {habits.note}" if habits and habits.note else how
 
     def encode(self, sentences: Sequence[str], batch_size: int = 64, progress: ProgressCallback | None = None) -> "np.ndarray":
         """Sentence vectors (n, width) float32, pooled as the model's authors do, else by the mean (see :attr:`pooling`).
 
         Raises InputError for anything but a list of strings, ModelError if there is no network or tokenizer, Cancelled.
         """
-        from .sentences import checked_sentences, encode_by_length
+        from .sentences import check_batch_size
 
-        model = self.sentence_model()
-
-        def encode_batch(texts: list[str]) -> "np.ndarray":
-            if model is None:
-                return self._vectors(self.token_ids(texts))
-            with self.tokenizer_lock:
-                if self._tokenizer_ids > self.num_tokens:
-                    self.token_ids(texts)  # checks them
-                return model.encode(texts, batch_size=batch_size, show_progress_bar=False, convert_to_numpy=True)
-
-        return encode_by_length(checked_sentences(sentences), encode_batch, self._width, batch_size, progress)
+        check_batch_size(batch_size)
+        return self.encode_ids(self.token_ids(sentences), batch_size, progress)
 
     def token_ids(self, sentences: Sequence[str], whole: bool = False) -> list[list[int]]:
         """The tokens that :meth:`encode` reads: n lists of ids, with special tokens, cut where the model's input ends.
@@ -507,26 +508,98 @@ class PretrainedModel:
         whole: the tokens of whole sentences instead, to see what would be cut off.
         Raises InputError for anything but a list of strings, ModelError (``broken``) for a token without a row in the table.
         """
-        from .sentences import check_ids, checked_sentences, default_prompt, longest_input, sentence_model_ids
+        from .sentences import check_ids, checked_sentences
 
         texts = checked_sentences(sentences)
         if not texts:
             return []
+        if whole:
+            rows = self._rows(texts, None)
+        elif self.checkpoint.is_static:
+            rows = self._rows(texts, 0)
+        else:
+            rows = self.cut_to_fit(lambda limit: self._rows(texts, limit), lambda rows: max(map(len, rows)))
+        if self._tokenizer_ids > self.num_tokens:
+            with self.tokenizer_lock:
+                check_ids(self.tokenizer, rows, self.num_tokens)
+        return rows
+
+    def _rows(self, texts: list[str], limit: int | None) -> list[list[int]]:
+        """Token ids of texts with special tokens, cut to ``limit``, or uncut for None. A static table has a limit of its own."""
+        from .sentences import default_prompt, sentence_model_ids
+
         model = self.sentence_model()
         with self.tokenizer_lock:
             if self.checkpoint.is_static:
-                rows = self._static_tokens.ids(texts, whole)
-            elif whole:
+                return self._static_tokens.ids(texts, limit is None)
+            if limit is None:
                 prompt = (default_prompt(model) if model is not None else None) or ""
-                rows = self.tokenizer([prompt + text for text in texts], truncation=False, verbose=False)["input_ids"]
-            elif model is not None:
-                rows = sentence_model_ids(model, texts)
-            else:
-                limit = longest_input(self.config, self.tokenizer)
-                rows = [ids[:limit] for ids in self.tokenizer(texts, truncation=True, max_length=limit)["input_ids"]]
-            if self._tokenizer_ids > self.num_tokens:
-                check_ids(self.tokenizer, rows, self.num_tokens)
-        return rows
+                return self.tokenizer([prompt + text for text in texts], truncation=False, verbose=False)["input_ids"]
+            if model is None:
+                return [ids[:limit] for ids in self.tokenizer(texts, truncation=True, max_length=limit)["input_ids"]]
+            model.tokenizer.model_max_length = min(limit, model.tokenizer.model_max_length)
+            # Not all at once, since the rows of a call are padded to its longest.
+            parts = (texts[start : start + _TEXTS_AT_ONCE] for start in range(0, len(texts), _TEXTS_AT_ONCE))
+            return [row for part in parts for row in sentence_model_ids(model, part)]
+
+    def cut_to_fit(self, read: Callable[[int], Any], longest: Callable[[Any], int], head: str | None = None) -> Any:
+        """What ``read`` gives for the number of tokens that the network reads.
+
+        read: token ids cut to a limit. longest: tokens of the longest row of these. head: of the network that reads.
+        What its files say is believed for texts of half that length; longer ones are tried, once for all of them.
+        """
+        claimed = self._claimed_length
+        found = read(claimed)
+        if longest(found) > claimed // 2 and (limit := self.longest_input(head)) < claimed:
+            return read(limit)
+        return found
+
+    @property
+    def _claimed_length(self) -> int:
+        """Tokens that it reads by what its files say."""
+        from .sentences import known_positions, longest_input
+
+        model = self.sentence_model()
+        if model is None:
+            return longest_input(self.config, self.tokenizer)
+        return min(model.tokenizer.model_max_length, known_positions(self.config))
+
+    def longest_input(self, head: str | None = None) -> int:
+        """Tokens of the longest text that it reads, special tokens included: as its files say, if the network then can.
+
+        head: of the network that reads. Raises ModelError as :meth:`network` does.
+        """
+        from .reading import LONGEST, TEXTS, longest_readable
+
+        if self._root is not self:
+            return self._root.longest_input(head)
+
+        def find() -> int:
+            claimed = self._claimed_length
+            if claimed > _MOST_TRIED:
+                return claimed
+            return longest_readable(self._reader(head), self._rows([TEXTS[0]], min(claimed, LONGEST))[0], claimed)
+
+        return self._trials.take(f"longest {head}", find)
+
+    def _reader(self, head: str | None) -> "Callable[[list[list[int]]], torch.Tensor]":
+        """Puts rows through the network's body, to see whether it can read them."""
+        import torch
+
+        from .sentences import called, padded, padding_id
+
+        network = self.network(head)
+        body = network.base_model if head is not None else network
+
+        @torch.inference_mode()
+        def read(rows: list[list[int]]) -> "torch.Tensor":
+            if head is None:
+                return self._read_batch(rows)
+            ids, mask = padded(rows, padding_id(self.tokenizer, network.config))
+            called(body, input_ids=ids, attention_mask=mask)
+            return ids
+
+        return read
 
     def encode_ids(
         self, rows: Sequence[Sequence[int]], batch_size: int = 64, progress: ProgressCallback | None = None
@@ -537,22 +610,49 @@ class PretrainedModel:
         """
         from .sentences import checked_rows, encode_by_length
 
-        return encode_by_length(checked_rows(rows, self.num_tokens), self._vectors, self._width, batch_size, progress)
+        return encode_by_length(checked_rows(rows, self.num_tokens), self._vectors, self.habits().width, batch_size, progress)
 
     def encode_ids_tensor(self, rows: Sequence[Sequence[int]]) -> "torch.Tensor":
-        """Sentence vectors (n, width) of one batch of rows of token ids, with gradients where torch records them."""
-        from .sentences import checked_rows, mean_pooled, padded, padding_id, sentence_model_vectors
+        """Sentence vectors (n, width) of one batch of rows of token ids, with gradients where torch records them.
+
+        Every sentence vector is made here: those of sets and pairs, of teacher and student, of the effects of tokens.
+        """
+        from .reading import in_company
+        from .sentences import checked_rows
 
         rows = checked_rows(rows, self.num_tokens)
-        model = self.sentence_model()
-        if model is not None:
-            model.eval()
-            return sentence_model_vectors(model, rows, self.device)
-        network = self.network()
-        network.eval()
-        if self.checkpoint.is_static:
-            return network.sentence_vectors(*padded(rows, 0, device=self.device))
-        return mean_pooled(network, *padded(rows, padding_id(self.tokenizer, network.config), device=self.device))
+        return in_company(
+            self.habits(),
+            self.network(),
+            [len(row) for row in rows],
+            lambda part: self._read_batch([rows[place] for place in part]),
+        )
+
+    def logits_at(self, head: str, ids: "torch.Tensor", mask: "torch.Tensor", chosen: "torch.Tensor") -> "torch.Tensor":
+        """(k, V) logits of a network with a ``head`` at the k chosen places of (m, longest) padded ids, row by row.
+
+        mask: 1 where there is a token. chosen: (m, longest) bool. All lie on the model's device.
+        """
+        import torch
+
+        from .reading import groups, in_company
+
+        network, habits, lengths = self.network(head), self.habits(head), mask.sum(1).tolist()
+        found: list[torch.Tensor] = [None] * len(ids)
+
+        def read(part: list[int]) -> "torch.Tensor":
+            longest = max(1, max(lengths[place] for place in part))
+            batch = (tensor[part, :longest] for tensor in (ids, mask, chosen))
+            ids_of, mask_of, chosen_of = batch
+            logits = network(input_ids=ids_of, attention_mask=mask_of).logits
+            for place, row, here in zip(part, logits, chosen_of, strict=True):
+                found[place] = row[here]
+            return logits[:, 0]
+
+        if len(groups(habits, lengths)) == 1 and not habits.keeps_state:
+            return network(input_ids=ids, attention_mask=mask).logits[chosen]
+        in_company(habits, network, lengths, read)
+        return torch.cat(found)
 
     def _vectors(self, rows: list[list[int]]) -> "np.ndarray":
         import torch
@@ -560,11 +660,94 @@ class PretrainedModel:
         with torch.inference_mode():
             return self.encode_ids_tensor(rows).cpu().numpy()
 
+    def _read_batch(self, rows: list[list[int]], sources: list[str] | None = None) -> "torch.Tensor":
+        """Sentence vectors (n, width) of rows of ids, in one padded batch. sources: gets how they were made, in words."""
+        from .sentences import network_vectors, padded, padding_id, sentence_model_vectors, types_of
+
+        model, network = self.sentence_model(), self.network()
+        if self.checkpoint.is_static:
+            return network.sentence_vectors(*padded(rows, 0, device=self.device))
+        types = self._token_types
+        tokenizer = self.tokenizer if model is None else model.tokenizer
+        left = model is not None and tokenizer.padding_side == "left"
+        ids, mask = padded(rows, padding_id(tokenizer, network.config), left, self.device)
+        kinds = None if types is None else types_of(ids, types)
+        if model is not None:
+            model.eval()
+            return sentence_model_vectors(model, ids, mask, kinds)
+        network.eval()
+        vectors, source = network_vectors(network, ids, mask, kinds)
+        if sources is not None:
+            sources.append(source)
+        return vectors
+
     @property
-    def _width(self) -> int:
-        """Width of sentence vectors."""
-        model = self.sentence_model()
-        return self.network().config.hidden_size if model is None else model.get_embedding_dimension()
+    def _token_types(self) -> tuple[dict[int, int], int] | None:
+        from .sentences import token_types
+
+        def find() -> tuple[dict[int, int], int] | None:
+            model = self.sentence_model()
+            with self.tokenizer_lock:
+                return token_types(self.tokenizer if model is None else model.tokenizer)
+
+        root = self._root
+        return root._trials.take("token types", find) if root is self else root._token_types
+
+    def habits(self, head: str | None = None) -> "Habits":
+        """How the network reads texts, found by a trial of some milliseconds when it is first used.
+
+        head: of the network that reads; without one it is the sentence vector that is tried.
+        Raises ModelError (``unsupported``) if it cannot read sentences, or says something else of them each time.
+        """
+        import torch
+
+        from .reading import LONGEST, TEXTS, longest_readable, tried
+
+        if self._root is not self:
+            return self._root.habits(head)
+
+        def find() -> "Habits":
+            sources = [""]
+            claimed = self._claimed_length if not self.checkpoint.is_static else 0
+            *rows, long = (self._rows([text], claimed)[0] for text in TEXTS)
+
+            def read(batch: list[list[int]]) -> "torch.Tensor":
+                return self._read_batch(batch, sources) if head is None else self._read_head(head, batch)
+
+            def trial(length: int) -> "Habits":
+                texts = [row[:length] for row in (*rows, long)]
+                return tried(self.network(head), read, texts, self.name, lambda: sources[-1])
+
+            length = min(len(long), LONGEST)
+            try:
+                return trial(length)
+            except ModelError:
+                with torch.inference_mode():
+                    fits = longest_readable(read, rows[0], length)
+                if fits == length or fits == len(rows[0]):
+                    raise
+            return trial(fits)
+
+        return self._trials.take("habits" if head is None else f"habits {head}", find)
+
+    def _read_head(self, head: str, rows: list[list[int]]) -> "torch.Tensor":
+        """Logits of rows of ids in one padded batch: of the rows (n, classes), or of three tokens of each (n, 3 V)."""
+        import torch
+
+        from .sentences import called, padded, padding_id
+
+        network = self.network(head)
+        ids, mask = padded(rows, padding_id(self.tokenizer, network.config))
+        logits = called(network, input_ids=ids, attention_mask=mask).logits
+        if logits.ndim == 2:
+            return logits
+        ends = [max(0, len(row) - 1) for row in rows]
+        return torch.stack([logits[i, [0, end // 2, end]].flatten() for i, end in enumerate(ends)])
+
+    @property
+    def _root(self) -> "PretrainedModel":
+        """The model as its authors made it."""
+        return self if self.original is None else self.original._root
 
     # Saving
 

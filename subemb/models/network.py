@@ -15,8 +15,8 @@ import torch
 from ..base.errors import ModelError
 from ..base.files import read_json
 from ..codec.modules import share_weights
-from .architectures import HEADS, TOKENIZER_FILES, spellings
-from .folder import has_tokenizer, name_of, weights_folder
+from .architectures import HEADS, TOKENIZER_FILES, TOKENIZER_PACKAGES, spellings
+from .folder import has_tokenizer, name_of, pointer_text, vocabulary_files, weights_folder
 from .loading import in_our_words, is_as_stored, load, load_as, quiet_transformers, readable_headers
 from .probe import architecture_of
 from .stored import partner_name
@@ -121,27 +121,79 @@ def check_sentence_modules(folder: Path) -> None:
 
 
 def load_tokenizer(folder: Path):
-    """``AutoTokenizer`` of a folder. Raises ModelError (``no_tokenizer``, or ``unsupported`` if a package is missing)."""
+    """``AutoTokenizer`` of a folder.
+
+    Raises ModelError: ``no_tokenizer`` if files are missing, ``unsupported`` if a package is, ``broken`` if they cannot be read.
+    """
+    name, files = name_of(folder), vocabulary_files(folder)
     if not has_tokenizer(folder):
         raise ModelError(
-            f"{name_of(folder)} has no tokenizer files ({', '.join(TOKENIZER_FILES[:3])}, ...); "
-            "copy them from where the model comes from",
+            f"{name} has no tokenizer files ({', '.join(TOKENIZER_FILES[:3])}, ...); copy them from where the model comes from",
             "no_tokenizer",
         )
+    check_not_pointers(folder, files)
     from transformers import AutoTokenizer
 
     with quiet_transformers():
         try:
-            return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         except Exception as error:
-            missing = [name for name in ("sentencepiece", "tiktoken") if find_spec(name) is None]
-            if list(folder.glob("*.model")) and missing:
-                raise ModelError(
-                    f"the tokenizer of {name_of(folder)} cannot be read without another package; run: pip install "
-                    f"{' '.join(missing)} protobuf; or use a copy of the model with a tokenizer.json",
-                    "unsupported",
-                ) from error
-            raise ModelError(f"the tokenizer of {name_of(folder)} cannot be read: {first_line(error)}") from error
+            raise _unreadable(folder, files, error) from error
+    wanted = getattr(tokenizer, "vocab_files_names", None) or {}
+    if files and wanted and not (folder / "tokenizer.json").is_file():
+        # transformers makes up a vocabulary of special tokens, or one without merges, where it finds no file.
+        missing = [file for file in wanted.values() if not (folder / file).is_file()]
+        no_vocabulary = not any(file in files for file in wanted.values())
+        if no_vocabulary or wanted.get("merges_file") in missing:
+            raise ModelError(
+                f"the tokenizer of {name} ({type(tokenizer).__name__}) cannot be read from {', '.join(files)} alone: "
+                f"{missing[0]} is missing; copy it from where the model comes from",
+                "no_tokenizer",
+            )
+    return tokenizer
+
+
+def check_not_pointers(folder: Path, files: Iterable[str]) -> None:
+    """Raises ModelError for files in place of which there are pointers of Git LFS."""
+    for file in files:
+        if (text := pointer_text(folder / file)) is not None:
+            raise ModelError(text)
+
+
+def _unreadable(folder: Path, files: list[str], error: Exception) -> ModelError:
+    """Why a tokenizer cannot be read: a package that is missing, or something in its files."""
+    said, name = str(error).lower(), name_of(folder)
+    # transformers names sentencepiece and tiktoken whatever is wrong; they are for these files only.
+    packages = [package for package in TOKENIZER_PACKAGES if package in said]
+    if any(file.endswith((".model", ".spm")) for file in files):
+        packages = ["sentencepiece", "protobuf"]
+    elif any(file.endswith(".tiktoken") for file in files):
+        packages = ["tiktoken"]
+    modules = {"protobuf": "google.protobuf"}
+    missing = [package for package in packages if not _is_installed(modules.get(package, package))]
+    if missing:
+        return ModelError(
+            f"the tokenizer of {name} ({', '.join(files)}) cannot be read without another package; run: pip install "
+            f"{' '.join(missing)}; or use a copy of the model with a tokenizer.json",
+            "unsupported",
+        )
+    if "vocab.json" in files and "tokenizer.json" not in files and not (folder / "merges.txt").is_file():
+        return ModelError(
+            f"the tokenizer of {name} cannot be read from {', '.join(files)} alone, and merges.txt is missing; copy it from where "
+            "the model comes from",
+            "no_tokenizer",
+        )
+    return ModelError(
+        f"the tokenizer of {name} cannot be read from {', '.join(files) or 'tokenizer_config.json'}: damaged, or of a kind that the "
+        "installed transformers does not know; download it again, or use a copy of the model with a sound tokenizer.json"
+    )
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of the package that it is part of
+        return False
 
 
 # Copies with other weights

@@ -10,12 +10,16 @@ from ..base.errors import InputError, ModelError
 from ..base.plain import is_whole
 from ..base.progress import ProgressCallback, report
 from ..base.text import is_whole_text
-from .architectures import POSITIONS_AFTER_PADDING
+from .architectures import POSITIONS, POSITIONS_AFTER_PADDING, text_part
 
 if TYPE_CHECKING:
     import torch
 
 _LONGEST = 512  # tokens, where a model states no limit
+NO_LIMIT = 10**6  # tokens: tokenizers without a limit state one above it
+#: How a sentence vector is made where the authors do not say it.
+MEAN = "mean of the last hidden states over the tokens of the sentence"
+POOLER = "output of the network's pooler (it gives no states of single tokens)"
 
 
 def checked_sentences(sentences: Sequence[str]) -> list[str]:
@@ -35,16 +39,21 @@ def checked_sentences(sentences: Sequence[str]) -> list[str]:
     return sentences
 
 
+def check_batch_size(batch_size: int) -> None:
+    """Raises InputError unless it is a whole number of at least 1."""
+    if not is_whole(batch_size, 1):
+        raise InputError(f"batch_size is {batch_size!r}; it must be a whole number of at least 1")
+
+
 def encode_by_length(
     items: Sequence, encode_batch, width: int, batch_size: int, progress: ProgressCallback | None = None
 ) -> np.ndarray:
     """Vectors of all sentences, (n, width) float32, in batches of similar length.
 
-    items: n texts, or n rows of token ids; ``encode_batch`` maps m of them to (m, width).
+    items: n rows of token ids; ``encode_batch`` maps m of them to (m, width).
     Raises InputError for a bad argument, Cancelled if the callback says so.
     """
-    if not is_whole(batch_size, 1):
-        raise InputError(f"batch_size is {batch_size!r}; it must be a whole number of at least 1")
+    check_batch_size(batch_size)
     # Longest first: if there is too little memory, that shows at once. A stable sort, so equal input gives equal batches.
     order = sorted(range(len(items)), key=lambda place: -len(items[place]))
     parts: list[np.ndarray] = []
@@ -96,16 +105,74 @@ def padded(
 
 def padding_id(tokenizer, config) -> int:
     """The id to pad with. Padded places are masked, so any id will do: GPT-2 has none, and gets 0."""
-    return next((number for number in (tokenizer.pad_token_id, config.pad_token_id) if number is not None), 0)
+    return next((number for number in (tokenizer.pad_token_id, padding_of(config)) if number is not None), 0)
 
 
-def mean_pooled(network: "torch.nn.Module", ids: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":
-    """Mean of the last hidden states over the real tokens, (m, width) float32, of (m, longest) ids and mask."""
+def padding_of(config) -> int | None:
+    """The padding id that a transformers config names: that of its text part, where it has several."""
+    return getattr(text_config(config), "pad_token_id", None)
+
+
+def text_config(config):
+    """The part of a transformers config that says how text is read; the config itself for most."""
+    for _ in range(5):  # one may stand inside another
+        try:
+            inner = config.get_text_config()
+        except ValueError:  # several, none of which comes first
+            return config
+        if inner is config:
+            break
+        config = inner
+    return config
+
+
+def called(network: "torch.nn.Module", *inputs, **named):
+    """What a network gives for token ids. Raises ModelError (``unsupported``) where it cannot read them."""
+    import torch
+
+    try:
+        return network(*inputs, **named)
+    except (InputError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # it may want pictures, the input of a decoder, or anything else
+        raise ModelError(
+            f"the network {type(network).__name__} cannot read a sentence that is given as token ids alone, so it gives no sentence "
+            "vectors; its table can be compressed, and a model of text encodes sentences",
+            "unsupported",
+        ) from error
+
+
+def network_vectors(
+    network: "torch.nn.Module", ids: "torch.Tensor", mask: "torch.Tensor", types: "torch.Tensor | None" = None
+) -> tuple["torch.Tensor", str]:
+    """Sentence vectors (m, width) float32 of (m, longest) ids and mask, and how they were made, in words.
+
+    The mean of the last hidden states over the real tokens; for a network without such states what its pooler gives.
+    types: (m, longest) token types, where they are not all 0.
+    Raises ModelError (``unsupported``) for output that is neither, such as states that do not belong to single tokens.
+    """
     # An encoder-decoder's sentence vectors are its encoder's.
-    part = network.get_encoder() if network.config.is_encoder_decoder else network
-    states = part(input_ids=ids, attention_mask=mask).last_hidden_state
+    part = network.get_encoder() if getattr(network.config, "is_encoder_decoder", False) else network
+    more = {} if types is None else {"token_type_ids": types}
+    output = called(part, input_ids=ids, attention_mask=mask, **more)
+    states = getattr(output, "last_hidden_state", None)
+    if states is None:
+        pooled = getattr(output, "pooler_output", None)
+        if pooled is None or pooled.shape[:1] != ids.shape[:1] or pooled.ndim != 2:
+            raise ModelError(
+                f"{type(network).__name__} gives neither states of the tokens nor a pooled vector, so there are no sentence "
+                "vectors; its table can be compressed",
+                "unsupported",
+            )
+        return pooled.float(), POOLER
+    if states.shape[:2] != ids.shape:
+        raise ModelError(
+            f"{type(network).__name__} gives {states.shape[1]} states for {ids.shape[1]} tokens, so a mean over the tokens of a "
+            "sentence has no meaning here; its table can be compressed",
+            "unsupported",
+        )
     weights = mask.unsqueeze(-1).to(states.dtype)
-    return ((states * weights).sum(1) / weights.sum(1).clamp(min=1)).float()
+    return ((states * weights).sum(1) / weights.sum(1).clamp(min=1)).float(), MEAN
 
 
 def default_prompt(sentence_model) -> str | None:
@@ -119,18 +186,53 @@ def sentence_model_ids(sentence_model, texts: list[str]) -> list[list[int]]:
     return [ids[mask.bool()].tolist() for ids, mask in zip(features["input_ids"], features["attention_mask"], strict=True)]
 
 
-def sentence_model_vectors(sentence_model, rows: list[list[int]], device: "torch.device | str" = "cpu") -> "torch.Tensor":
-    """(m, width) of rows of token ids, through all modules of a sentence-transformers model, which lies on the device."""
-    tokenizer = sentence_model.tokenizer
-    padding = padding_id(tokenizer, sentence_model[0].auto_model.config)
-    ids, mask = padded(rows, padding, tokenizer.padding_side == "left", device)
-    features = {"input_ids": ids, "attention_mask": mask}
-    prompt = default_prompt(sentence_model)
-    if prompt:  # pooling may leave the prompt out
-        features |= {
-            name: value for name, value in sentence_model.preprocess([""], prompt=prompt).items() if name == "prompt_length"
-        }
-    return sentence_model(features)["sentence_embedding"].float()
+def sentence_model_vectors(
+    sentence_model, ids: "torch.Tensor", mask: "torch.Tensor", types: "torch.Tensor | None" = None
+) -> "torch.Tensor":
+    """(m, width) float32 of (m, longest) ids and mask, through all modules of a sentence-transformers model, cut at its
+    ``truncate_dim``. types: (m, longest) token types, where they are not all 0."""
+    prompt, features = default_prompt(sentence_model), {}
+    if prompt or "text" not in sentence_model[0].modalities:
+        # What holds for any text: which way through the network it takes, and how much of it is the prompt, for the pooling.
+        read = sentence_model.preprocess([""], prompt=prompt)
+        features = {name: read[name] for name in ("modality", "prompt_length") if name in read}
+    features |= {"input_ids": ids, "attention_mask": mask}
+    if types is not None:
+        features["token_type_ids"] = types
+    output = called(sentence_model, features)
+    if "sentence_embedding" not in output:
+        kinds = ", ".join(type(module).__name__ for module in sentence_model)
+        raise ModelError(
+            f"the modules of this model ({kinds}) make no vector of a sentence; add a Pooling to them", "unsupported"
+        )
+    vectors = output["sentence_embedding"].float()
+    width = sentence_model.truncate_dim
+    return vectors if width is None else vectors[..., :width]
+
+
+def token_types(tokenizer) -> tuple[dict[int, int], int] | None:
+    """Token types of single sentences: those of the special tokens, and that of all others. None if all are 0, as for most."""
+    try:
+        read = tokenizer("a", return_special_tokens_mask=True)
+        kinds = [int(kind) for kind in read["token_type_ids"]]
+    except Exception:  # none, or of a tokenizer that wants more than a text
+        return None
+    if not any(kinds):
+        return None
+    tokens = list(zip(read["input_ids"], kinds, read["special_tokens_mask"], strict=True))
+    ordinary = next((kind for _, kind, is_special in tokens if not is_special), 0)
+    return {number: kind for number, kind, is_special in tokens if is_special}, ordinary
+
+
+def types_of(ids: "torch.Tensor", types: tuple[dict[int, int], int]) -> "torch.Tensor":
+    """(m, longest) token types of (m, longest) ids, by what :func:`token_types` gave."""
+    import torch
+
+    special, ordinary = types
+    found = torch.full_like(ids, ordinary)
+    for number, kind in special.items():
+        found[ids == number] = kind
+    return found
 
 
 def check_ids(tokenizer, rows: list[list[int]], limit: int) -> None:
@@ -142,10 +244,17 @@ def check_ids(tokenizer, rows: list[list[int]], limit: int) -> None:
 
 
 def longest_input(config: dict[str, Any], tokenizer) -> int:
-    """Tokens that fit the model: the tokenizer's and the position table's limits, or 512."""
-    limits = [number for number in (tokenizer.model_max_length,) if number < 10**6]
-    positions = config.get("max_position_embeddings", config.get("n_positions"))
-    if isinstance(positions, int) and positions > 0:
-        offset = (config.get("pad_token_id") or 1) + 1 if config.get("model_type") in POSITIONS_AFTER_PADDING else 0
-        limits.append(positions - offset)
+    """Tokens that fit a model by what its files say: the tokenizer's limit and the number of positions, or 512."""
+    limits = [number for number in (tokenizer.model_max_length, known_positions(config)) if number < NO_LIMIT]
     return max(1, min(limits, default=_LONGEST))
+
+
+def known_positions(config: dict[str, Any]) -> int:
+    """Tokens that have a position, by ``config.json``; NO_LIMIT if it does not say it."""
+    part = text_part(config)
+    positions = next((part[name] for name in POSITIONS if is_whole(part.get(name), 1)), None)
+    if positions is None:
+        return NO_LIMIT
+    padding = part.get("pad_token_id")
+    offset = (padding if is_whole(padding, 1) else 1) + 1 if part.get("model_type") in POSITIONS_AFTER_PADDING else 0
+    return max(1, positions - offset)

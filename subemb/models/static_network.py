@@ -15,7 +15,7 @@ from torch import nn
 
 from ..base.errors import ModelError
 from .folder import name_of
-from .sentences import mean_pooled
+from .sentences import network_vectors
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -69,7 +69,7 @@ class StaticNetwork(nn.Module):
 
     def sentence_vectors(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """(m, width) of (m, length) ids; zeros where there is no token."""
-        return self._finished(mean_pooled(self, ids, mask))
+        return self._finished(network_vectors(self, ids, mask)[0])
 
     def _finished(self, vectors: torch.Tensor) -> torch.Tensor:
         features = {"sentence_embedding": vectors}

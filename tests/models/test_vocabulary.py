@@ -322,3 +322,62 @@ def test_pieces_marked_as_such_are_pieces_in_every_script():
     assert marked.kinds.tolist()[1:] == ["whole word", "word piece", "word piece"]
     unmarked = Vocabulary.from_tokens(["<s>", "▁the", "葉", "ing"], scheme="sentencepiece")
     assert unmarked.kinds.tolist()[1:] == ["whole word", "whole word", "word piece"]
+
+
+# Files of tokenizers
+
+
+def tokenizer_folder(folder, files: dict[str, bytes], **config):
+    import json
+
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    if config:
+        (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_a_tokenizer_of_bytes_needs_no_file(tmp_path):
+    from subemb.models.folder import has_tokenizer
+    from subemb.models.network import load_tokenizer
+
+    folder = tokenizer_folder(tmp_path / "m", {"config.json": b'{"model_type": "t5"}'}, tokenizer_class="ByT5Tokenizer")
+    assert has_tokenizer(folder)
+    assert load_tokenizer(folder)("ab")["input_ids"] == [100, 101, 1]
+    assert not has_tokenizer(tokenizer_folder(tmp_path / "other", {}, tokenizer_class="BertTokenizer"))
+    assert not has_tokenizer(tokenizer_folder(tmp_path / "none", {"merges.txt": b""}))
+    assert not has_tokenizer(tokenizer_folder(tmp_path / "odd", {}, tokenizer_class=["a", 5]))
+
+
+@pytest.mark.parametrize(
+    "name", ["sentencepiece.model", "spiece.model", "source.spm", "any.model", "qwen.tiktoken", "bpe.codes"]
+)
+def test_whatever_holds_a_vocabulary_is_a_tokenizer(tmp_path, name):
+    from subemb.base.errors import ModelError
+    from subemb.models.folder import has_tokenizer
+    from subemb.models.network import load_tokenizer
+
+    folder = tokenizer_folder(tmp_path / "m", {name: b"\0\1damaged", "config.json": b'{"model_type": "t5"}'})
+    assert has_tokenizer(folder)
+    with pytest.raises(ModelError, match=name) as caught:
+        load_tokenizer(folder)
+    assert "cannot be read" in str(caught.value)
+
+
+def test_pointers_of_git_lfs_are_named(tmp_path):
+    from subemb.base.errors import ModelError
+    from subemb.models.network import load_tokenizer
+
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d4d\nsize 12345\n"
+    with pytest.raises(ModelError, match=r"tokenizer.json of m is a Git LFS pointer.*git lfs pull"):
+        load_tokenizer(tokenizer_folder(tmp_path / "m", {"tokenizer.json": pointer}))
+
+
+def test_a_vocabulary_without_its_merges_is_refused(tmp_path):
+    from subemb.base.errors import ModelError
+    from subemb.models.network import load_tokenizer
+
+    files = {"vocab.json": b'{"a": 0, "b": 1, "<|endoftext|>": 2}', "config.json": b'{"model_type": "gpt2"}'}
+    with pytest.raises(ModelError, match=r"merges.txt is missing"):
+        load_tokenizer(tokenizer_folder(tmp_path / "m", files))

@@ -138,9 +138,11 @@ class ClassifierEngine:
         # Longest first, in batches of similar length; if memory runs out, it does so at once.
         distinct.sort(key=lambda pair: -len(pair[0]) - len(pair[1]))
         rows: dict[tuple[str, str], np.ndarray] = {}
+        from ...models.sentences import padding_of
+
         network = self.model.network("classifier").eval()
         # GPT-like classifiers find a text's end by the padding id of their config; without one they read pairs one by one.
-        size = 1 if network.config.pad_token_id is None else _BATCH
+        size = 1 if padding_of(network.config) is None else _BATCH
         for start in range(0, len(distinct), size):
             report(progress, "classifying pairs", start / len(distinct))
             batch = distinct[start : start + size]
@@ -161,24 +163,36 @@ class ClassifierEngine:
 
         Raises ModelError if the classifier gives another number of logits.
         """
-        from ...models.sentences import check_ids, padded
+        from ...models.reading import in_company
+        from ...models.sentences import check_ids, padded, padding_of, text_config
 
         network = self.model.network("classifier")
-        with self.model.tokenizer_lock:  # fast tokenizers cannot serve two threads at once
-            read = self.model.tokenizer(
-                [first for first, _ in batch],
-                [second for _, second in batch],
-                truncation="longest_first",
-                max_length=self.limit,
-                padding=False,
-            )
+
+        def tokens(limit: int):
+            with self.model.tokenizer_lock:  # fast tokenizers cannot serve two threads at once
+                return self.model.tokenizer(
+                    [first for first, _ in batch],
+                    [second for _, second in batch],
+                    truncation="longest_first",
+                    max_length=limit,
+                    padding=False,
+                )
+
+        read = self.model.cut_to_fit(tokens, lambda read: max(map(len, read["input_ids"])), "classifier")
         check_ids(self.model.tokenizer, read["input_ids"], self.model.num_tokens)
         left = self.model.tokenizer.padding_side == "left"
-        ids, mask = padded(read["input_ids"], network.config.pad_token_id or 0, left, self.model.device)
-        inputs = {"input_ids": ids, "attention_mask": mask}
-        if "token_type_ids" in read and (getattr(network.config, "type_vocab_size", None) or 0) > 1:
-            inputs["token_type_ids"] = padded(read["token_type_ids"], 0, left, self.model.device)[0]
-        logits = network(**inputs).logits.float()
+        has_types = "token_type_ids" in read and (getattr(text_config(network.config), "type_vocab_size", None) or 0) > 1
+
+        def logits_of(part: list[int]) -> "torch.Tensor":
+            rows = [read["input_ids"][place] for place in part]
+            ids, mask = padded(rows, padding_of(network.config) or 0, left, self.model.device)
+            inputs = {"input_ids": ids, "attention_mask": mask}
+            if has_types:
+                types = [read["token_type_ids"][place] for place in part]
+                inputs["token_type_ids"] = padded(types, 0, left, self.model.device)[0]
+            return network(**inputs).logits.float()
+
+        logits = in_company(self.model.habits("classifier"), network, [len(row) for row in read["input_ids"]], logits_of)
         if logits.shape[1] != len(self.labels):
             raise ModelError(
                 f"the classifier of {self.model.name} gives {logits.shape[1]} numbers for {len(self.labels)} labels", "broken"

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...base.errors import InputError, ModelError
-from ...models.sentences import check_ids, longest_input, padded, padding_id
+from ...models.sentences import check_ids, padded, padding_id
 from .masks import mask_token_of
 
 if TYPE_CHECKING:
     import torch
+
+    from ...models.reading import Habits
 
 #: What became of a side's output head.
 HEAD_TEXTS = {
@@ -60,7 +62,8 @@ class MaskedSides:
         tables = []
         for place, side in enumerate(sides.values()):
             network, what = _network_of(side, input, output, is_first=place == 0)
-            self._networks.append(_Pointed(network, padding_id(self.tokenizer, network.config)))
+            padding = padding_id(self.tokenizer, network.config)
+            self._networks.append(_Pointed(network, padding, self.model.habits("masked")))
             tables.append(what)
         self.tables = tuple(tables)
 
@@ -70,7 +73,7 @@ class MaskedSides:
     @property
     def longest(self) -> int:
         """Tokens that the model reads, special tokens included."""
-        return longest_input(self.model.config, self.tokenizer)
+        return self.model.longest_input("masked")
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of texts with special tokens, uncut. Raises ModelError (``broken``) for a token without a row in the table."""
@@ -117,11 +120,11 @@ def _has_table_outside(network: "torch.nn.Module") -> bool:
 class _Pointed:
     """A network that runs its head only at some positions: only the body's outputs at these are passed on to it."""
 
-    def __init__(self, network: "torch.nn.Module", padding: int):
+    def __init__(self, network: "torch.nn.Module", padding: int, habits: "Habits"):
         from ...codec.modules import share_weights
 
         self._network = share_weights(network).eval()  # a copy, since others use the network without the cut
-        self._padding = padding
+        self._padding, self._habits = padding, habits
         self._lock = threading.Lock()
         self._positions = None
         if self._network.base_model is self._network:
@@ -143,7 +146,12 @@ class _Pointed:
     def logits(self, rows: Sequence[Sequence[int]], positions: Sequence[Sequence[int]]) -> "torch.Tensor":
         import torch
 
-        ids, mask = padded([list(row) for row in rows], self._padding)
-        with self._lock, torch.inference_mode():
-            self._positions = torch.tensor(positions)
+        from ...models.reading import in_company
+
+        def read(part: list[int]) -> torch.Tensor:
+            ids, mask = padded([list(rows[place]) for place in part], self._padding)
+            self._positions = torch.tensor([list(positions[place]) for place in part])
             return self._network(input_ids=ids, attention_mask=mask).logits.double()
+
+        with self._lock, torch.inference_mode():
+            return in_company(self._habits, self._network, [len(row) for row in rows], read)
