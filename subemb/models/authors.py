@@ -4,9 +4,11 @@ A folder of that library can also hold a classifier of pairs, a sparse encoder o
 network's hidden states is subemb's choice, not theirs, and :func:`pooling_in_words` says so.
 """
 
-import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from ..base.files import read_json
 
 #: What the library calls models that give no sentence vectors, and what they give instead.
 _OTHERS = {
@@ -31,6 +33,16 @@ def sentence_modules_of(folder: Path) -> list[tuple[str, str]]:
         return [(str(step["type"]).rsplit(".", 1)[-1], str(step["path"])) for step in steps]
     except (LookupError, TypeError, AttributeError):
         return []
+
+
+def module_folders(folder: Path) -> list[Path]:
+    """Where the modules after the network lie; a path that climbs out of the folder is left out."""
+    found = []
+    for _, path in sentence_modules_of(folder)[1:]:
+        with suppress(OSError, ValueError):  # no name of a folder
+            if path and (folder / path).resolve().is_relative_to(folder.resolve()):
+                found.append(folder / path)
+    return found
 
 
 def other_kind(folder: Path) -> str | None:
@@ -90,10 +102,9 @@ def _mode(folder: Path, steps: list[tuple[str, str]]) -> str:
 
 
 def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
+    with suppress(OSError, ValueError, RecursionError):
+        return read_json(path)
+    return None
 
 
 def _dict(path: Path) -> dict[str, Any]:

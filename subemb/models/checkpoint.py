@@ -25,7 +25,7 @@ from .architectures import (
     TOKENIZER_FILES,
     is_buffer,
 )
-from .authors import gives_sentence_vectors, sentence_modules_of
+from .authors import gives_sentence_vectors, module_folders
 from .folder import check_fields, json_of, name_of, weights_folder
 from .headers import FLOAT_TYPES, Tensor, hash_samples, read_headers, same_content
 from .scaled import read_number_tensor, scale_of, scaled
@@ -51,6 +51,7 @@ _CONTENT_FILES = tuple(
     )
 )
 _MODULE_FILES = ("config.json", "model.safetensors")
+
 
 # Opening a folder
 
@@ -209,8 +210,7 @@ class Checkpoint:
         folders = dict.fromkeys((self.folder, self.weights_folder))
         paths = [folder / name for folder in folders for name in _CONTENT_FILES]
         # And what comes after the network: the configs and weights of sentence-transformers' other modules.
-        modules = [self.folder / path for _, path in sentence_modules_of(self.folder) if path not in ("", ".")]
-        paths += [folder / name for folder in modules if folder != self.weights_folder for name in _MODULE_FILES]
+        paths += [folder / name for folder in module_folders(self.folder) for name in _MODULE_FILES]
         return [path for path in dict.fromkeys(paths) if path.is_file()]
 
     @cached_property
