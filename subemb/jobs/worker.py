@@ -31,6 +31,7 @@ from importlib import import_module
 from typing import Any, BinaryIO
 
 from ..base.errors import Cancelled, InputError, ModelError
+from ..base.open_server import defect_text, is_public, reference
 from ..base.pace import SLEEPING_THREADS
 from ..base.progress import Progress
 
@@ -281,6 +282,9 @@ def describe(error: BaseException) -> Failure:
     details = "".join(traceback.format_exception(error))
     if isinstance(error, MemoryError) or "not enough memory" in str(error) or "out of memory" in str(error):
         return Failure("There is not enough memory for this. Choose a smaller model or smaller settings.", details=details)
+    if is_public():
+        number = reference()
+        return Failure(defect_text(number), details=f"{number}\n{details}")
     text = " ".join(str(error).split())[:200]
     what = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return Failure(f"This failed unexpectedly ({what}). The full report is in the log.", details=details)

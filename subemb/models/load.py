@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..base.arguments import checked
 from ..base.errors import InputError, ModelError
 from ..base.files import given_path
+from ..base.open_server import check_hub_allowed
 from ..base.progress import ProgressCallback
 from ..jobs.task import task
 from . import hub
@@ -77,6 +78,7 @@ def load_listed(
     if folder is not None:
         return _open_folder(folder, name, revision, is_listed=True)
     name = hub.validate_id(name)
+    check_hub_allowed(name)
     found = hub.cached_snapshot(name, revision)
     if found is None:
         if local_only:
@@ -127,6 +129,7 @@ def download_job(name: str, revision: str | None = None, progress: ProgressCallb
 
     Raises ModelError as :func:`subemb.models.hub.download` does, also if what came cannot be used; Cancelled.
     """
+    check_hub_allowed(name)
     folder = hub.download(name, revision, progress)
     open_checkpoint(folder)
     return {"name": hub.validate_id(name), "revision": folder.name}

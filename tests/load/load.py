@@ -1,6 +1,6 @@
 """A class at work: many visitors at once on one server, as a table. Run by hand, not by pytest::
 
-    python tests/load/load.py 10 25 50                    # a new server for each number of visitors, 60 seconds each
+    python tests/load/load.py 10 25 50                    # one server, so many visitors after each other, 60 seconds each
     python tests/load/load.py 25 --seconds 90 --profile   # where the server's time goes, by py-spy
 
 Every visitor follows one of a few ways through the pages, over and over, with a pause after each step. All of them talk to one server
@@ -237,54 +237,71 @@ def quantile(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
 
 
-def measure(root: Path, visitors: int, seconds: float, leaving: float, profile: Path | None, details: bool) -> str:
-    """One row of the table."""
+def measure(root: Path, numbers: list[int], seconds: float, leaving: float, profile: Path | None, details: bool) -> list[str]:
+    """Rows of the table: one for each number of visitors, one after the other on one server."""
+    rows = []
     with tempfile.TemporaryDirectory(prefix="subemb-load-") as folder:
         server = Server(root, Path(folder))
         try:
             asyncio.run(warm(server.address, lambda text: print(text, file=sys.stderr, flush=True)))
-            before = server.memory
-            spy = None
-            if profile is not None:
-                spy = subprocess.Popen(
-                    [
-                        *["py-spy", "record", "--rate", "50", "--format", "raw", "--gil", "--nonblocking", "--pid"],
-                        *(str(server.process.pid), "--duration", str(int(seconds)), "--output", f"{profile}-{visitors}"),
-                    ],
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                )
-            found, cpu, peak = asyncio.run(lesson(server, visitors, seconds))
-            load = os.getloadavg()[0]
-            if spy is not None:
-                spy.wait(60)
-            time.sleep(leaving)
-            after = server.memory
+            for visitors in numbers:
+                before = server.memory
+                spy = None if profile is None else begin_profile(server, seconds, f"{profile}-{visitors}")
+                found, cpu, peak = asyncio.run(lesson(server, visitors, seconds))
+                load = os.getloadavg()[0]
+                if spy is not None:
+                    spy.wait(60)
+                time.sleep(leaving)
+                if details:
+                    print_details(visitors, found)
+                rows.append(row(found, cpu, (before, peak, server.memory), load))
+                print(HEAD, rows[-1], sep="\n", flush=True)
         finally:
             server.stop()
-        problems = [line for line in (Path(folder) / "server.log").read_text().splitlines() if "Traceback" in line]
+        problems = (Path(folder) / "server.log").read_text().count("Traceback")
+    return [*rows, f"tracebacks in the server's log: {problems}"]
+
+
+def begin_profile(server: Server, seconds: float, file: str) -> subprocess.Popen:
+    """py-spy, which writes the stacks that hold Python's lock into a file."""
+    return subprocess.Popen(
+        [
+            *["py-spy", "record", "--rate", "50", "--format", "raw", "--gil", "--nonblocking"],
+            *["--pid", str(server.process.pid), "--duration", str(int(seconds)), "--output", file],
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def row(found: list[Visitor], cpu: float, memory: tuple[tuple[float, float], ...], load: float) -> str:
+    """The numbers of one lesson. memory: before, peak and after, of the server alone and with its workers."""
     runs = [run for visitor in found for run in visitor.measured]
     asked = [run for run in runs if not run.polled and run.error is None]
     home = [run.seconds for run in asked if run.what == "open Home"]
-    errors = Counter(run.error for run in runs if run.error)
-    if details:
-        print_details(found, asked, errors)
-        print(f"tracebacks in the server's log: {len(problems)}")
+    seconds = [run.seconds for run in asked]
+    errors = sum(run.error is not None for run in runs)
+    sent = sum(run.bytes for run in runs) / 1e6 / max(1, len(runs))
     return (
-        f"{visitors:8} {len(asked):6} {len(runs) - len(asked) - sum(errors.values()):6} {quantile(home, 0.5):7.2f} {quantile(home, 0.95):7.2f} "
-        f"{quantile([run.seconds for run in asked], 0.5):7.2f} {quantile([run.seconds for run in asked], 0.95):7.2f} "
-        f"{sum(errors.values()):6} {1000 * cpu / max(1, len(runs)):7.0f} {sum(run.bytes for run in runs) / 1e6 / max(1, len(runs)):7.2f} "
-        f"{before[0]:6.0f} {peak[0]:6.0f} {after[0]:6.0f} {before[1]:6.0f} {peak[1]:6.0f} {after[1]:6.0f} {load:5.1f}"
+        f"{len(found):8} {len(asked):6} {sum(run.polled for run in runs):6} {quantile(home, 0.5):7.2f} {quantile(home, 0.95):7.2f} "
+        f"{quantile(seconds, 0.5):7.2f} {quantile(seconds, 0.95):7.2f} {errors:6} {1000 * cpu / max(1, len(runs)):7.0f} {sent:7.2f}   "
+        + "   ".join(" ".join(f"{moment[which]:6.0f}" for moment in memory) for which in (0, 1))
+        + f" {load:6.1f}"
     )
 
 
 HEAD = (
-    "visitors   runs  polls home50  home95     p50     p95 errors  cpu ms  MB/run "
-    "   MB:before peak  after | with workers: before peak after   load"
+    "visitors   runs  polls  home50  home95     p50     p95 errors  cpu ms  MB/run   "
+    "server MB: before, peak, after   with its workers        load"
 )
 
 
-def print_details(found: list[Visitor], asked: list[Measured], errors: Counter) -> None:
+def print_details(visitors: int, found: list[Visitor]) -> None:
+    """Every step, the largest kinds of messages, and what went wrong."""
+    print(f"{visitors} visitors")
+    runs = [run for visitor in found for run in visitor.measured]
+    asked = [run for run in runs if not run.polled and run.error is None]
+    errors = Counter(run.error for run in runs if run.error)
     steps: dict[str, list[Measured]] = {}
     for run in asked:
         steps.setdefault(run.what, []).append(run)

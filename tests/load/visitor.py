@@ -113,6 +113,8 @@ class Visitor:
                 continue
             fragment, every = next(iter(self._polls.items()))
             await asyncio.sleep(every)
+            if fragment not in self._polls:  # the whole page was drawn meanwhile
+                continue
             message = self._request()
             message.rerun_script.fragment_id, message.rerun_script.is_auto_rerun = fragment, True
             await self._ask(message, f"{self.page or 'Home'}: progress", polled=True)
@@ -161,6 +163,8 @@ class Visitor:
         except websockets.ConnectionClosed as closed:
             error = f"connection closed: {closed}"
         error = error or (self._errors[0] if self._errors else None)
+        if error is not None:
+            self._polls.clear()  # a page that does not answer is not asked again
         self.measured.append(Measured(what, time.monotonic() - started, self._bytes, polled, error))
 
     async def _until_over(self) -> None:

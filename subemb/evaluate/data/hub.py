@@ -11,6 +11,7 @@ from typing import Any
 
 from ...base.arguments import checked
 from ...base.errors import InputError, ModelError
+from ...base.open_server import check_hub_allowed
 from ...base.progress import ProgressCallback, part_of, report
 from ...base.text import size_text
 from ...jobs.task import task
@@ -69,6 +70,7 @@ def read_hub_pairs(
     progress: carries ``bytes`` and ``total_bytes`` while files are fetched; it can stop the download.
     Raises ModelError as :func:`subemb.models.hub.download`, InputError if no file fits, or they have more than MOST_BYTES.
     """
+    check_hub_allowed(dataset_id)
     remote = look_up_data(dataset_id, split, config, revision, progress, cache_dir=cache_dir, endpoint=endpoint)
     paths = _fetched(remote, part_of(progress, 0.0, 0.8), cache_dir, endpoint)
     language = language_code(config) if config and _LANGUAGE.fullmatch(config) else None

@@ -23,7 +23,7 @@ from ...jobs.manager import Job
 from ...runs import Run, compressed_of, reconstruction_of
 from ...tasks.sides import Subject
 from ..widgets.charts import error_curve
-from . import sidebar, style
+from . import sidebar, style, upkeep
 from .jobs import stage_of, watch
 from .models import key_of, open_model
 from .request import EXAMPLE, Request
@@ -136,6 +136,7 @@ def page(title: str, lead: str | None = None) -> Frame:
         page_icon=str(assets / "icon.png"),
         layout="wide",
     )
+    upkeep.begin()
     st.logo(str(assets / "logo.svg"), size="large", icon_image=str(assets / "icon.png"))
     style.draw()
     sweep_cache()

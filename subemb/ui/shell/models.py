@@ -1,13 +1,16 @@
 """Where pages open models: all visitors share them, so nobody may change them."""
 
+import logging
 import os
 import time
 
+from ...base.open_server import is_public
 from ...base.store import Memory
 from ...codec.settings import CompressionSettings
 from ...runs import run_key
 from .request import Request
 
+log = logging.getLogger(__name__)
 LISTED_SECONDS = 20  # for how long a list of the models is used before it is made again
 
 _models, _listed = Memory(6), Memory(4)
@@ -27,9 +30,21 @@ def open_model(name: str, revision: str | None = None):
 
 def listed_models() -> list:
     """Entries for the picker; at most LISTED_SECONDS old."""
+    place = os.environ.get("SUBEMB_MODELS"), is_public()
+    return _listed.take(place, _available, int(time.monotonic() / LISTED_SECONDS))
+
+
+def _available() -> list:
+    """An open server lists what its owner put under SUBEMB_MODELS; folders that cannot be used are for the log."""
     from ...models.catalogue import available_models
 
-    return _listed.take(os.environ.get("SUBEMB_MODELS"), available_models, int(time.monotonic() / LISTED_SECONDS))
+    found = available_models()
+    if not is_public():
+        return found
+    for entry in found:
+        if entry.error:
+            log.warning("%s is not offered: %s", entry.folder, entry.error)
+    return [entry for entry in found if entry.source != "hub" and not entry.error]
 
 
 def list_again() -> None:

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from ...base.errors import InputError
+from ...base.open_server import is_public, longest_text
 from ...base.pace import rough
 from ...base.text import count_text, escape_markdown, percent_text, seconds_text, size_text
 from ...codec.methods import METHODS
@@ -55,10 +56,12 @@ def model_picker(visit: Visit) -> tuple[str, str | None] | None:
     _initial("form_model", request.model)
     chosen = st.selectbox(
         "Model",
-        [*names, ANOTHER],
+        names if is_public() else [*names, ANOTHER],
         key="form_model",
         persist_state="session",
-        help="The bundled model, checkpoint folders under SUBEMB_MODELS, and what is in the local Hugging Face cache.",
+        help="The models that this server offers."
+        if is_public()
+        else "The bundled model, checkpoint folders under SUBEMB_MODELS, and what is in the local Hugging Face cache.",
     )
     broken = [entry for entry in entries if entry.error]
     if broken:
@@ -68,7 +71,7 @@ def model_picker(visit: Visit) -> tuple[str, str | None] | None:
     if chosen == ANOTHER:
         _download_form(visit)
         return None
-    if chosen not in usable:  # named by a link, but not here yet
+    if chosen not in usable and not is_public():  # named by a link, but not here yet
         _initial("form_hub_id", chosen)
         _initial("form_hub_revision", request.revision or "")
         _download_form(visit)
@@ -258,8 +261,9 @@ def _weights_widgets(values: dict, shown: CompressionSettings) -> str | None:
         except UnicodeDecodeError as error:
             show_error(f"{uploaded.name} is not UTF-8 text (byte {error.start}); save it as UTF-8 and upload it again")
             text = ""
-    if len(text) > LONGEST_TEXT:
-        show_error(f"the text has {len(text):,} characters; at most {LONGEST_TEXT:,} are counted: upload a shorter one")
+    longest = longest_text(LONGEST_TEXT)
+    if len(text) > longest:
+        show_error(f"the text has {len(text):,} characters; at most {longest:,} are counted: upload a shorter one")
         text = ""
     if not text.strip():
         return None

@@ -13,6 +13,7 @@ import streamlit as st
 
 from ...base.errors import InputError
 from ...base.files import given_path
+from ...base.open_server import defect_text, is_public, reference
 from ...base.paths import app_folder
 from ...base.text import escape_markdown
 
@@ -116,6 +117,11 @@ def errors_shown() -> Iterator[None]:
     except InputError as error:
         show_error(str(error))
     except Exception as error:
+        if is_public():
+            number = reference()
+            log.exception("a page failed (%s)", number)
+            show_error(defect_text(number))
+            return
         log.exception("a page failed")
         show_error(
             f"Something went wrong inside subemb ({type(error).__name__}); this is a defect, and the server's log has the "

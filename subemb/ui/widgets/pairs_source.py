@@ -11,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from ...base.errors import InputError
+from ...base.open_server import is_public
 from ...base.text import escape_markdown, size_text
 from ...evaluate.data.languages import in_languages
 from ...evaluate.data.pairs import ALL_LANGUAGES, SEPARATORS, UNKNOWN_LANGUAGE, Columns, PairSet, Reading, combine, skipped_text
@@ -20,6 +21,7 @@ from ...evaluate.data.values import labels_of
 from ..shell.frame import Frame
 from ..shell.jobs import begin, outcome
 from ..shell.text import counted, show_error, write_parameter
+from ..shell.upkeep import Content, hold
 
 TYPES = ["csv", "tsv", "txt", "jsonl", "ndjson", "json", "parquet"]
 MOST_MEGABYTES = 20  # a file; what the server's maxUploadSize allows
@@ -56,7 +58,7 @@ def choose_pairs(frame: Frame, task: str, key: str) -> PairSet | None:
     with frame.errors(), st.container(border=True, key=f"{key}_box"):
         source = st.segmented_control(
             "Sentence pairs from",
-            [DEMO, FILES, HUB],
+            [DEMO, FILES] if is_public() else [DEMO, FILES, HUB],
             default=DEMO,
             required=True,
             key=f"{key}_source",
@@ -187,7 +189,10 @@ def uploaded_pairs(task: str, key: str, linked: str | None) -> PairSet | None:
         help="STS benchmark, stsb-multi-mt, SICK, GLUE (STS-B, MRPC, QQP, RTE, QNLI, WNLI), PAWS-X, SNLI, MultiNLI and XNLI as they "
         "are distributed, or any table as CSV, TSV, JSON lines or Parquet. Several files, one a language, are taken together.",
     )
-    files: list[tuple[str, bytes]] = st.session_state.get(f"{key}_files", [])
+    problem = st.session_state.get(f"{key}_problem")
+    if problem:
+        raise InputError(problem)
+    files: list[tuple[str, Content]] = st.session_state.get(f"{key}_files", [])
     if not files:
         _ask(linked)
         return None
@@ -204,7 +209,7 @@ def uploaded_pairs(task: str, key: str, linked: str | None) -> PairSet | None:
     sets = []
     for name, content in files:
         try:
-            sets.append(_read(hashlib.sha256(content).hexdigest(), name, task, columns, reading, content))
+            sets.append(_read(content.digest, name, task, columns, reading, content))
         except InputError as error:
             show_error(f"{error}")
     if 0 < len(sets) < len(files):
@@ -215,7 +220,11 @@ def uploaded_pairs(task: str, key: str, linked: str | None) -> PairSet | None:
 def _take(key: str) -> None:
     """Remember the uploaded files, or forget them when the visitor removes them."""
     given = st.session_state.get(f"{key}_upload") or []
-    st.session_state[f"{key}_files"] = [(entry.name, entry.getvalue()) for entry in given]
+    st.session_state[f"{key}_files"], st.session_state[f"{key}_problem"] = [], None
+    try:
+        st.session_state[f"{key}_files"] = [(entry.name, hold(entry.getvalue())) for entry in given]
+    except InputError as error:  # the server holds too much; said where the files are shown
+        st.session_state[f"{key}_problem"] = str(error)
 
 
 def _ask(linked: str | None) -> None:
@@ -229,7 +238,7 @@ def _ask(linked: str | None) -> None:
         st.caption(f"Up to {MOST_MEGABYTES} MB each, UTF-8. What was recognised and what had to be left out is shown here.")
 
 
-def _given_before(files: list[tuple[str, bytes]], key: str) -> None:
+def _given_before(files: list[tuple[str, Content]], key: str) -> None:
     """Names of the files given before, and a button that removes them."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"Given before: {escape_markdown(', '.join(name for name, _ in files))}", width="content")
@@ -239,14 +248,14 @@ def _given_before(files: list[tuple[str, bytes]], key: str) -> None:
 
 
 @st.cache_data(max_entries=8, show_spinner="Reading the file")
-def _read(digest: str, name: str, task: str, columns: Columns | None, reading: Reading, _content: bytes) -> PairSet:
+def _read(digest: str, name: str, task: str, columns: Columns | None, reading: Reading, _content: Content) -> PairSet:
     """The rows of a file. digest: of its content, the key of the cache."""
-    return read_pairs(_content, name, task, columns, reading=reading)
+    return read_pairs(_content.data, name, task, columns, reading=reading)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _preview(digest: str, name: str, task: str, reading: Reading, _content: bytes) -> Preview:
-    return preview(_content, name, task, reading)
+def _preview(digest: str, name: str, task: str, reading: Reading, _content: Content) -> Preview:
+    return preview(_content.data, name, task, reading)
 
 
 _FOUND_OUT = "found out"
@@ -274,12 +283,12 @@ def _reading(key: str) -> Reading:
     return Reading(said, None if separator in (None, _FOUND_OUT) else separator, labels_of(labels or ""))
 
 
-def _mapping(files: list[tuple[str, bytes]], task: str, reading: Reading, key: str) -> Columns | None:
+def _mapping(files: list[tuple[str, Content]], task: str, reading: Reading, key: str) -> Columns | None:
     """The visitor's columns, or None for those that were recognised. One mapping for all files, by the first that can be read."""
     found = None
     for name, content in files:
         try:
-            found = _preview(hashlib.sha256(content).hexdigest(), name, task, reading, content)
+            found = _preview(content.digest, name, task, reading, content)
             break
         except InputError:
             continue  # the error is shown when the file is read

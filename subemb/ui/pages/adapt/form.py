@@ -9,6 +9,7 @@ import streamlit as st
 
 from ....adaptation.settings import LABELLED, OBJECTIVES, TRAINED, AdaptationSettings
 from ....base.errors import InputError
+from ....base.open_server import longest_text
 from ....base.pace import rough
 from ....base.plain import bounds, declared
 from ....base.text import size_text
@@ -230,6 +231,9 @@ def read_text_inputs(source: str, given):
     if source == "Paste":
         if not (given or "").strip():
             raise InputError("there is no text yet: write or paste sentences, upload a file, or choose None")
+        longest = longest_text(len(given))
+        if len(given) > longest:
+            raise InputError(f"the text has {len(given):,} characters; at most {longest:,} are taken here: paste a part of it")
         return read_text(given, "pasted")
     if not given:
         raise InputError("there is no file yet: upload one, or paste sentences, or choose None")

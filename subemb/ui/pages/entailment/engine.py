@@ -5,6 +5,7 @@ import shlex
 import pandas as pd
 import streamlit as st
 
+from ....base.open_server import is_public
 from ....base.text import escape_markdown
 from ....evaluate.entailment.engines import EngineOption, engine_options
 from ...shell.frame import Frame
@@ -152,7 +153,7 @@ def explain_no_engine(frame: Frame, problem: str | None) -> None:
         st.button(
             "Choose the bundled model", icon=":material/check:", key="entailment_bundled", on_click=_choose_bundled(frame)
         )
-    for number, (model, languages) in enumerate(HUB_MODELS.items()):
+    for number, (model, languages) in enumerate(() if is_public() else HUB_MODELS.items()):
         with st.container(horizontal=True, vertical_alignment="center", border=True):
             st.markdown(f"**{escape_markdown(model)}**  \nNLI classifier, {languages}")
             st.button(

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from ....base.open_server import is_public
 from ....base.text import count_text, escape_markdown
 from ....evaluate.masked.fill import HUB_MODELS, models_with_masked_head
 from ...shell.frame import Frame, page
@@ -65,7 +66,7 @@ def explain_no_head(frame: Frame) -> None:
 def _hub_models(frame: Frame, here: set[str]) -> None:
     """Well-known ids; a button writes one into the sidebar's download form and fetches nothing."""
     offered = [model for model in HUB_MODELS if model.name not in here]
-    if not offered:
+    if not offered or is_public():
         return
     st.subheader("On Hugging Face", anchor=False)
     st.caption(

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from ....base.errors import InputError
+from ....base.open_server import longest_text
 from ....base.text import count_text, escape_markdown, plotly_text, score_text
 from ....evaluate.data.pairs import WordSet
 from ....evaluate.similarity.words import WordReport
@@ -108,10 +109,9 @@ def _given(typed: str, upload, as_written: bool) -> WordSet:
         return read_words(upload.getvalue(), upload.name, as_written)
     if not typed.strip():
         raise InputError("there is no list yet; type lines of the form: word word score, or choose a file")
-    if len(typed) > LONGEST_TEXT:
-        raise InputError(
-            f"{count_text(len(typed))} characters are more than {count_text(LONGEST_TEXT)}; give the list as a file"
-        )
+    longest = longest_text(LONGEST_TEXT)
+    if len(typed) > longest:
+        raise InputError(f"{count_text(len(typed))} characters are more than {count_text(longest)}; give the list as a file")
     return read_words(typed.encode("utf-8", "replace"), "typed words", as_written)
 
 
