@@ -4,13 +4,14 @@ Only what subemb reads is fetched: configs, tokenizer files and safetensors; nev
 serves data sets too, which are fetched in the same way.
 """
 
+import contextlib
 import errno
 import logging
+import os
 import re
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,7 @@ _FIRST_WEIGHTS = re.compile(r"(0_\w+/)?model\.safetensors")  # of the network, o
 _SHARDS = re.compile(r"(\d+_\w+/)?(model\.safetensors\.index\.json|model-\d+-of-\d+\.safetensors)")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-/]{0,199}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_MOST_CACHED_BYTES = 50_000_000_000  # that downloads of visitors may fill
 _SPARE_BYTES = 64 << 20  # left free on the disk beside a download
 _SECONDS_TO_ANSWER = 15
 _plain_http_lock = threading.Lock()
@@ -230,16 +232,20 @@ def download(
     *,
     cache_dir: Path | None = None,
     endpoint: str | None = None,
+    is_limited: bool = False,
 ) -> Path:
     """Fetch a model into the Hugging Face cache; returns its folder, named by the commit. Files already there are kept.
 
     progress: values ``bytes`` and ``total_bytes``; may stop the download, which keeps the files that are whole.
+    is_limited: whether :func:`check_cache_limit` holds, as for downloads that visitors of the pages ask for.
     Raises Cancelled, and ModelError: ``invalid_name``, ``unknown``, ``gated``, ``offline``, ``interrupted``, ``disk_full``,
     ``no_safetensors``.
     """
     report(progress, f"asking the hub for {name}", None)
     remote = look_up(name, revision, cache_dir=cache_dir, endpoint=endpoint)
     folder = _cache(cache_dir)
+    if is_limited:
+        check_cache_limit(remote.name, remote.missing_bytes, cache_dir)
     _check_space(folder, remote)
     counter = Counter(remote.name, remote.files, progress)
     with errors_in_words(remote.name, remote.revision, started=True), plain_http():
@@ -266,6 +272,22 @@ def _remember(ref: Path, commit: str) -> None:
     """Note which commit a branch or tag stood for, as the cache of huggingface_hub does."""
     ref.parent.mkdir(parents=True, exist_ok=True)
     ref.write_text(commit, encoding="utf-8")
+
+
+def check_cache_limit(name: str, needed: int, cache_dir: Path | None = None) -> None:
+    """Raise ModelError (``disk_full``) if the cache would hold more than ``SUBEMB_HUB_GB``, 50 by default, with ``needed`` bytes more."""
+    given = os.environ.get("SUBEMB_HUB_GB", "")
+    most = float(given) * 1e9 if re.fullmatch(r"\d{1,6}(\.\d+)?", given) else _MOST_CACHED_BYTES
+    held = 0
+    for file in _cache(cache_dir).glob("*/blobs/*"):
+        with contextlib.suppress(OSError):
+            held += file.stat().st_size
+    if needed and held + needed > most:
+        raise ModelError(
+            f"{name} needs {megabytes(needed)}, and the Hugging Face cache of this server holds {megabytes(held)} of at most "
+            f"{megabytes(int(most))}; whoever runs the server can delete models with `hf cache rm`, or allow more with SUBEMB_HUB_GB",
+            "disk_full",
+        )
 
 
 def _check_space(folder: Path, remote: RemoteModel) -> None:
@@ -343,7 +365,7 @@ class Counter:
         return Bar
 
 
-@contextmanager
+@contextlib.contextmanager
 def plain_http() -> Iterator[None]:
     """Fetch over plain HTTP, one download at a time in this process.
 
@@ -361,7 +383,7 @@ def plain_http() -> Iterator[None]:
             constants.HF_HUB_DISABLE_XET = before
 
 
-@contextmanager
+@contextlib.contextmanager
 def errors_in_words(name: str, revision: str, started: bool, what: str = "model") -> Iterator[None]:
     """Turn what huggingface_hub, its HTTP library and the disk raise into ModelError. what: ``model`` or ``data set``."""
     try:

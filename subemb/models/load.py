@@ -130,7 +130,7 @@ def download_job(name: str, revision: str | None = None, progress: ProgressCallb
     Raises ModelError as :func:`subemb.models.hub.download` does, also if what came cannot be used; Cancelled.
     """
     check_hub_allowed(name)
-    folder = hub.download(name, revision, progress)
+    folder = hub.download(name, revision, progress, is_limited=True)
     open_checkpoint(folder)
     return {"name": hub.validate_id(name), "revision": folder.name}
 

@@ -15,7 +15,7 @@ from ...base.open_server import check_hub_allowed
 from ...base.progress import ProgressCallback, part_of, report
 from ...base.text import size_text
 from ...jobs.task import task
-from ...models.hub import Counter, errors_in_words, plain_http, validate_id, validate_revision
+from ...models.hub import Counter, check_cache_limit, errors_in_words, plain_http, validate_id, validate_revision
 from .languages import language_code
 from .pairs import Columns, PairSet, Reading, combine
 from .read import read_pairs
@@ -227,8 +227,12 @@ def _some(names: list[str]) -> str:
 
 
 def _fetched(remote: RemoteData, progress: ProgressCallback | None, cache_dir: Path | None, endpoint: str | None) -> list[Path]:
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
+    def is_here(path: str) -> bool:
+        return isinstance(try_to_load_from_cache(remote.name, path, cache_dir, remote.commit, "dataset"), str)
+
+    check_cache_limit(remote.name, sum(size for path, size in remote.files.items() if not is_here(path)), cache_dir)
     counter = Counter(remote.name, remote.files, progress)
     paths = []
     with errors_in_words(remote.name, remote.commit, started=True, what="data set"), plain_http():
