@@ -1,7 +1,10 @@
 """What the server does beside its pages: uploads are bounded, and sessions of visitors who left go, with their files."""
 
+import asyncio
 import gc
+import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from starlette.exceptions import HTTPException
@@ -93,3 +96,28 @@ def test_streamlit_has_what_the_upkeep_uses():
 
 def test_memory_can_be_released():
     upkeep.release_memory()
+
+
+def test_sessions_of_visitors_who_left_are_dropped_on_the_servers_own_thread():
+    storage, threads = MemorySessionStorage(ttl_seconds=0.01), []
+    storage._cache["gone"] = object()
+    time.sleep(0.02)
+    loop = asyncio.new_event_loop()
+    running = threading.Thread(target=loop.run_forever)
+    running.start()
+
+    def list_sessions() -> list:
+        threads.append(threading.current_thread())
+        return storage.list()
+
+    server = SimpleNamespace(
+        _session_mgr=SimpleNamespace(_session_storage=storage, list_sessions=list_sessions),
+        _get_async_objs=lambda: SimpleNamespace(eventloop=loop),
+    )
+    try:
+        assert upkeep.expire_sessions(server) == 0
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        running.join()
+        loop.close()
+    assert threads == [running]

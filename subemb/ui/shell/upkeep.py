@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import weakref
+from concurrent.futures import Future
 from typing import Any
 
 from ...base.errors import InputError
@@ -43,27 +44,35 @@ def begin() -> None:
 
 
 def _keep_up(reference: "weakref.ref[Any]") -> None:
-    known = -1
+    known = 0
     while True:
         time.sleep(EVERY_SECONDS)
         server = reference()
         if server is None:
             return
         try:
-            expire_sessions(server)
-            count = len(server._session_mgr.list_sessions())
-            if count != known:  # somebody came or left
-                known = count
+            count = expire_sessions(server)
+            if count < known:  # somebody has left
                 release_memory()
+            known = count
         except Exception:
             log.exception("the upkeep of the server failed")
         del server
 
 
-def expire_sessions(server: Any) -> None:
-    """Drop the sessions of visitors who left more than two minutes ago, with their uploads. server: Streamlit's Runtime."""
-    sessions = server._session_mgr._session_storage._cache
-    server._get_async_objs().eventloop.call_soon_threadsafe(sessions.expire)
+def expire_sessions(server: Any) -> int:
+    """Drop the sessions of visitors who left more than two minutes ago, with their uploads; returns how many sessions are left.
+
+    server: Streamlit's Runtime, whose sessions may be touched on its event loop only.
+    """
+    left: Future[int] = Future()
+
+    def on_the_loop() -> None:
+        server._session_mgr._session_storage._cache.expire()
+        left.set_result(len(server._session_mgr.list_sessions()))
+
+    server._get_async_objs().eventloop.call_soon_threadsafe(on_the_loop)
+    return left.result(timeout=60)
 
 
 def release_memory() -> None:
