@@ -4,6 +4,7 @@ import asyncio
 import gc
 import threading
 import time
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -21,7 +22,8 @@ from subemb.ui.shell import upkeep
 
 @pytest.fixture
 def limits(monkeypatch) -> None:
-    """100 bytes a file, 150 a visitor, 300 in all."""
+    """100 bytes a file, 150 a visitor, 300 in all; what other tests hold does not count."""
+    monkeypatch.setattr(upkeep, "_contents", weakref.WeakValueDictionary())
     monkeypatch.setattr(upkeep, "upload_limits", lambda: UploadLimits(100, 150, 300))
 
 
