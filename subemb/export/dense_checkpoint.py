@@ -98,7 +98,8 @@ def _by_tensor(checkpoint: "Checkpoint", model: "PretrainedModel") -> "dict[str,
         }
         found |= dict.fromkeys(spelled, value)
         lost |= set() if spelled else {name}
-    return found | _renamed(checkpoint, model, lost, prefixes) if lost else found
+    # What is renamed holds the original's table too, which is not the one to write.
+    return _renamed(checkpoint, model, lost, prefixes) | found if lost else found
 
 
 def _places(name: str, checkpoint: "Checkpoint", prefixes: tuple[str, str]) -> list[str]:

@@ -366,6 +366,26 @@ def test_weights_that_transformers_renames_are_exported(tmp_path):
     assert np.abs(plain(tmp_path / "dense") - adapted.encode(TEXTS)).max() < 1e-6
 
 
+def test_the_table_of_a_nested_model_is_exported_beside_renamed_weights(tmp_path):
+    from checkpoints import word_piece
+    from transformers import Gemma3Config, Gemma3ForConditionalGeneration
+
+    tokens = [*SPECIAL, *WORDS]
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    text = {**sizes, "vocab_size": len(tokens), "num_key_value_heads": 1, "head_dim": 8, "pad_token_id": 0}
+    vision = {**sizes, "image_size": 16, "patch_size": 8}
+    config = Gemma3Config(text_config=text, vision_config=vision, mm_tokens_per_image=4, image_token_index=len(tokens) - 1)
+    save(tmp_path / "m", Gemma3ForConditionalGeneration, config)
+    word_piece(tokens).save_pretrained(tmp_path / "m")
+    original = subemb.load(tmp_path / "m")
+    adapted = subemb.adapt(
+        original, subemb.compress(original.table, "product", 2, 8), LEARNED, steps=1, train="everything", network_rate=1e-2
+    )
+    export.dense(adapted, tmp_path / "dense")
+    assert torch.equal(subemb.load(tmp_path / "dense").table, adapted.table)
+    assert np.abs(plain(tmp_path / "dense") - adapted.encode(TEXTS)).max() < 1e-5
+
+
 def test_shards_state_the_size_that_they_have(tmp_path):
     folder = shard(make_bert(tmp_path / "m", [*SPECIAL, *WORDS]))
     for path in folder.glob("*.safetensors"):
