@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -91,8 +91,18 @@ def _work_in_threads() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("subemb.jobs.manager.WorkerProcess", WorkerThread)
-        patch.setattr("subemb.models.probe.ask", _answer_here)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def in_a_process() -> Iterator[Callable[[str, list[str]], dict]]:
+    """Networks are built here to be looked at; what a test is given asks the process that does it in the app."""
+    from subemb.models import probe
+
+    real = probe.ask
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(probe, "ask", _answer_here)
+        yield real
 
 
 def _answer_here(folder: str, classes: list[str]) -> dict:

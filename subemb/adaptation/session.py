@@ -50,7 +50,7 @@ _READ, _BACK, _WEIGHTS = 2, 2, 2
 def adapt(
     model: "PretrainedModel | str",
     compressed: "Compressed",
-    text: "Sequence[str] | Text | None" = None,
+    text: "Sequence | Text | None" = None,  # of strings; what is none is named by its place in it
     *,
     labelled: "PairSet | None" = None,
     settings: AdaptationSettings | None = None,

@@ -57,7 +57,7 @@ class Text(Brief):
 
 
 @checked
-def text_of(sentences: Sequence[str], name: str = "the text") -> Text:
+def text_of(sentences: Sequence, name: str = "the text") -> Text:
     """Sentences of a list, each once, blank ones left out. Raises InputError for anything but strings, or too few."""
     if isinstance(sentences, str):
         return read_text(sentences, name)

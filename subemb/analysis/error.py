@@ -12,6 +12,7 @@ With rows w_t of the table, w^_t of the reconstruction and the mean row m:
 - relative error of a subspace: the same sums over its axes alone (after the rotation, for a method that has one).
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -29,6 +30,8 @@ from .rows import Rows, as_table, pieces
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ..models.model import PretrainedModel
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _ROUNDING = 1e-12  # of the sum of squares: less variance than this is rounding, not variance
@@ -91,7 +94,7 @@ class ReconstructionError(Shown):
 
 @checked
 def reconstruction_error(
-    table: torch.Tensor | np.ndarray,
+    table: "torch.Tensor | np.ndarray | PretrainedModel | str | os.PathLike",
     reconstruction: Compressed | torch.Tensor | np.ndarray,
     weights: torch.Tensor | np.ndarray | None = None,
     widths: Sequence[int] | None = None,

@@ -18,6 +18,7 @@ from subemb.adaptation.result import Adaptation
 from subemb.adaptation.scoring import MaskedWordScore, score_of
 from subemb.base.errors import Cancelled, InputError, ModelError
 from subemb.evaluate.data.pairs import TWO_WAY_LABELS, PairSet
+from subemb.models.model import PretrainedModel
 
 NAMES = [word for word in WORDS if word.isalpha()]
 
@@ -110,8 +111,10 @@ class Watched:
 
     device = torch.device("cpu")
 
+    logits_at = PretrainedModel.logits_at
+
     def __init__(self, model):
-        self.model, self.shown = model, []
+        self.model, self.shown, self.habits = model, [], model.habits
 
     def network(self, head):
         network = self.model.network(head)

@@ -126,9 +126,9 @@ def test_fine_tuning_from_labelled_pairs(saved, pairs, folder, capsys):
     report = json.loads(capsys.readouterr().out)
     assert list(report["scores"]) == ["original", "fine-tuned original", "compressed", "adapted"]
     assert (report["text"]["pairs"], report["scored"]["pairs"]) == (27, 3)
-    assert main([*line, "--quiet"]) == 0
+    assert main([*line, "--quiet", "--force"]) == 0
     assert subemb.load(folder / "tuned").facts["settings"]["objective"] == "similarity"
-    assert main(line) == 0
+    assert main([*line, "--force"]) == 0
     said = capsys.readouterr().out
     assert "Fine-tuning on similarity" in said
     assert "27 labelled pairs" in said

@@ -74,7 +74,8 @@ BAD = [
     *(("get_input_embeddings", lambda g, m=m: subemb.attach(m, g.compressed)) for m in (None, 5, torch.nn.Linear(2, 2))),
     ("compressed must be", lambda g: subemb.adapt(g.model, None)),
     ("model must be a PretrainedModel", lambda g: subemb.adapt(None, g.compressed)),
-    *(("text must be", lambda g, t=t: subemb.adapt(g.model, g.compressed, t)) for t in (5, "text", [5])),
+    *(("text must be", lambda g, t=t: subemb.adapt(g.model, g.compressed, t)) for t in (5, "text")),
+    ("sentence 0 of the text is 5", lambda g: subemb.adapt(g.model, g.compressed, [5])),
     ("seconds", lambda g: subemb.adapt(g.model, g.compressed, ["a"] * 3, seconds=-1)),
     ("holds a zero byte", lambda g: subemb.adapt(g.model, g.compressed, folder="a\0b")),
     # data

@@ -164,7 +164,7 @@ def test_a_models_name_stands_for_the_model(tmp_path, monkeypatch):
     assert subemb.adapt("mine", named, None, steps=1, sample=20, reassign=False).compressed is not named
     with pytest.raises(ModelError):
         subemb.compress("not there")
-    with pytest.raises(InputError, match="not NoneType"):
+    with pytest.raises(InputError, match="not None"):
         subemb.attach("mine", None)
 
 

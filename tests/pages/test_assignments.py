@@ -189,7 +189,7 @@ def test_methods_without_codes_say_what_to_do(open_page):
     test = open_page("int8")
     assert "keeps no codes" in texts(test)
     assert "**Cluster (unique)**" in texts(test)
-    assert not test.get("html")
+    assert not test.main.get("html")
 
 
 def test_a_link_that_was_not_computed_says_what_to_do(models):

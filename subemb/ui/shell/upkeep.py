@@ -33,7 +33,7 @@ def begin() -> None:
     from streamlit.runtime import Runtime
 
     server = runtime.get_instance() if runtime.exists() else None
-    if not isinstance(server, Runtime):
+    if not issubclass(type(server), Runtime):  # AppTest has a stand-in that says it is an instance of one
         return
     with _begun:
         if server in _watched:
