@@ -334,10 +334,8 @@ def main() -> None:
     parser.add_argument("--profile", type=Path, help="file for py-spy's stacks")
     parser.add_argument("--details", action="store_true", help="also every step, sizes of messages, errors")
     given = parser.parse_args()
-    rows = [
-        measure(given.root, number, given.seconds, given.leaving, given.profile, given.details) for number in given.visitors
-    ]
-    print(HEAD, *rows, sep="\n")
+    rows = measure(given.root, given.visitors, given.seconds, given.leaving, given.profile, given.details)
+    print("", HEAD, *rows, sep="\n")
 
 
 if __name__ == "__main__":

@@ -4,11 +4,13 @@ import asyncio
 import gc
 import threading
 import time
+import tomllib
 import weakref
 from types import SimpleNamespace
 
 import pytest
 from starlette.exceptions import HTTPException
+from streamlit import config
 from streamlit.runtime import Runtime
 from streamlit.runtime.memory_session_storage import MemorySessionStorage
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
@@ -17,6 +19,7 @@ from streamlit.runtime.websocket_session_manager import WebsocketSessionManager
 
 from subemb.base.errors import InputError
 from subemb.base.open_server import UploadLimits
+from subemb.base.paths import app_folder
 from subemb.ui.shell import upkeep
 
 
@@ -123,3 +126,10 @@ def test_sessions_of_visitors_who_left_are_dropped_on_the_servers_own_thread():
         running.join()
         loop.close()
     assert threads == [running]
+
+
+def test_the_server_does_not_collect_all_garbage_after_every_run():
+    """With the libraries of models loaded that takes a quarter of a second, in which no other visitor is served."""
+    given = tomllib.loads((app_folder() / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert given["runner"]["postScriptGC"] is False
+    assert config.get_option("runner.postScriptGC") in (True, False)  # Streamlit has such an option
