@@ -99,7 +99,14 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const attach = () => {
     for (const [name, place] of Object.entries(data.charts)) {
       const plot = document.querySelector(`.st-key-${place} .js-plotly-plot`);
-      if (!plot || !plot.on || !plot._fullLayout || link.plots.get(name) === plot) continue;
+      if (!plot || !plot.on || !plot._fullLayout) continue;
+      if (link.plots.get(name) === plot) {
+        // Drawn again with the tool that its figure names, where the other map's tool had been taken over.
+        if (link.dragmode && plot._fullLayout.dragmode !== link.dragmode && !isQuiet(plot)) {
+          quietly(plot, () => window.Plotly.relayout(plot, { dragmode: link.dragmode }));
+        }
+        continue;
+      }
       link.plots.set(name, plot);
       const restored = {};
       if (link.axes) Object.assign(restored, { "xaxis.range": [...link.axes.x], "yaxis.range": [...link.axes.y] });
