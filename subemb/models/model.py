@@ -537,10 +537,9 @@ class PretrainedModel:
                 return self.tokenizer([prompt + text for text in texts], truncation=False, verbose=False)["input_ids"]
             if model is None:
                 return [ids[:limit] for ids in self.tokenizer(texts, truncation=True, max_length=limit)["input_ids"]]
-            model.tokenizer.model_max_length = min(limit, model.tokenizer.model_max_length)
             # Not all at once, since the rows of a call are padded to its longest.
             parts = (texts[start : start + _TEXTS_AT_ONCE] for start in range(0, len(texts), _TEXTS_AT_ONCE))
-            return [row for part in parts for row in sentence_model_ids(model, part)]
+            return [row for part in parts for row in sentence_model_ids(model, part, limit)]
 
     def cut_to_fit(self, read: Callable[[int], Any], longest: Callable[[Any], int], head: str | None = None) -> Any:
         """What ``read`` gives for the number of tokens that the network reads.
@@ -562,7 +561,8 @@ class PretrainedModel:
         model = self.sentence_model()
         if model is None:
             return longest_input(self.config, self.tokenizer)
-        return min(model.tokenizer.model_max_length, known_positions(self.config))
+        with self.tokenizer_lock:  # whoever reads cuts by that attribute
+            return min(model.tokenizer.model_max_length, known_positions(self.config))
 
     def longest_input(self, head: str | None = None) -> int:
         """Tokens of the longest text that it reads, special tokens included: as its files say, if the network then can.

@@ -180,9 +180,16 @@ def default_prompt(sentence_model) -> str | None:
     return sentence_model.prompts.get(sentence_model.default_prompt_name) if sentence_model.default_prompt_name else None
 
 
-def sentence_model_ids(sentence_model, texts: list[str]) -> list[list[int]]:
-    """Token ids as a sentence-transformers model reads texts: with its prompt, special tokens and cut at its limit."""
-    features = sentence_model.preprocess(texts, prompt=default_prompt(sentence_model))
+def sentence_model_ids(sentence_model, texts: list[str], limit: int) -> list[list[int]]:
+    """Token ids as a sentence-transformers model reads texts: with its prompt, special tokens and cut at ``limit``, or its own if
+    that is shorter. Whoever calls it holds the model's tokenizer lock."""
+    tokenizer = sentence_model.tokenizer
+    own = tokenizer.model_max_length
+    tokenizer.model_max_length = min(limit, own)
+    try:
+        features = sentence_model.preprocess(texts, prompt=default_prompt(sentence_model))
+    finally:
+        tokenizer.model_max_length = own
     return [ids[mask.bool()].tolist() for ids, mask in zip(features["input_ids"], features["attention_mask"], strict=True)]
 
 

@@ -416,6 +416,14 @@ def test_a_limit_of_a_sentence_model_beyond_its_positions(tmp_path):
     assert np.isfinite(model.encode(["the cat " * 100])).all()
 
 
+def test_a_sentence_model_reads_as_far_after_the_trial():
+    """The trial of the longest text begins with a short one."""
+    model, long = load("all-MiniLM-L6-v2"), "house garden " * 200
+    (row,) = model.token_ids([long])
+    assert len(row) == model.longest_input() == 256
+    assert model.token_ids([long, "a"])[0] == row
+
+
 def test_a_network_is_asked_how_much_it_reads():
     asked = []
 
