@@ -8,7 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..base.errors import InputError
 from ..base.files import read_json
+from .folder import json_object
 
 #: What the library calls models that give no sentence vectors, and what they give instead.
 _OTHERS = {
@@ -28,10 +30,9 @@ _OTHERWISE = (
 
 def sentence_modules_of(folder: Path) -> list[tuple[str, str]]:
     """Kind and path of every module that ``modules.json`` names; [] if there is none, or it is damaged."""
-    steps = _json(folder / "modules.json")
     try:
-        return [(str(step["type"]).rsplit(".", 1)[-1], str(step["path"])) for step in steps]
-    except (LookupError, TypeError, AttributeError):
+        return [(str(step["type"]).rsplit(".", 1)[-1], str(step["path"])) for step in read_json(folder / "modules.json")]
+    except (InputError, LookupError, TypeError):
         return []
 
 
@@ -47,7 +48,7 @@ def module_folders(folder: Path) -> list[Path]:
 
 def other_kind(folder: Path) -> str | None:
     """What a folder of sentence-transformers is, if it gives no sentence vectors: a key of ``_OTHERS``. None if it gives them."""
-    named = _dict(folder / "config_sentence_transformers.json").get("model_type")
+    named = json_object(folder / "config_sentence_transformers.json").get("model_type")
     if named in _OTHERS:
         return named
     kinds = {kind for kind, _ in sentence_modules_of(folder)}
@@ -55,10 +56,10 @@ def other_kind(folder: Path) -> str | None:
         if kinds & set(modules):
             return other
     # A network alone makes no vector of a sentence; nor does one that a release before modules.json saved as a classifier.
-    task = _dict(folder / "sentence_bert_config.json").get("transformer_task", "feature-extraction")
+    task = json_object(folder / "sentence_bert_config.json").get("transformer_task", "feature-extraction")
     if kinds == {"Transformer"} and task == "sequence-classification":
         return "CrossEncoder"
-    if not kinds and "sentence_transformers" in _dict(folder / "config.json"):
+    if not kinds and "sentence_transformers" in json_object(folder / "config.json"):
         return "CrossEncoder"
     return None
 
@@ -68,6 +69,13 @@ def gives_sentence_vectors(folder: Path) -> bool:
     return (folder / "modules.json").is_file() and other_kind(folder) is None
 
 
+def prompt_of(options: dict[str, Any]) -> str:
+    """What ``config_sentence_transformers.json`` puts in front of every text; "" for nothing."""
+    prompts, name = options.get("prompts"), options.get("default_prompt_name")
+    found = prompts.get(name) if isinstance(prompts, dict) and isinstance(name, str) else None
+    return found if isinstance(found, str) else ""
+
+
 def pooling_in_words(folder: Path, ours: str) -> str:
     """How a sentence vector is made: what the authors say, or ``ours``, and that it is ours."""
     other = other_kind(folder)
@@ -75,14 +83,12 @@ def pooling_in_words(folder: Path, ours: str) -> str:
         return f"{ours}, which its authors did not mean: it is {_OTHERS[other]}. {_OTHERWISE}"
     if not gives_sentence_vectors(folder):
         return f"{ours} (subemb's choice, since its authors name none). {_OTHERWISE}"
-    steps, options = sentence_modules_of(folder), _dict(folder / "config_sentence_transformers.json")
+    steps, options = sentence_modules_of(folder), json_object(folder / "config_sentence_transformers.json")
     library = f"sentence-transformers: {', '.join(kind for kind, _ in steps)}" if steps else "sentence-transformers"
     parts = [_mode(folder, steps), f"as its authors set it ({library})"]
     if isinstance(options.get("truncate_dim"), int):
         parts.append(f"cut to the first {options['truncate_dim']} numbers")
-    prompts, name = options.get("prompts"), options.get("default_prompt_name")
-    prompt = prompts.get(name) if isinstance(prompts, dict) and isinstance(name, str) else None
-    if isinstance(prompt, str) and prompt:
+    if prompt := prompt_of(options):
         parts.append(f"after the prompt {prompt!r}")
     similarity = options.get("similarity_fn_name")
     if similarity in ("dot", "euclidean", "manhattan"):
@@ -93,20 +99,9 @@ def pooling_in_words(folder: Path, ours: str) -> str:
 def _mode(folder: Path, steps: list[tuple[str, str]]) -> str:
     """How states become one vector, by the config of the Pooling module; "" if there is none."""
     path = next((path for kind, path in steps if kind == "Pooling"), None)
-    config = {} if path is None else _dict(folder / path / "config.json")
+    config = {} if path is None else json_object(folder / path / "config.json")
     modes = [key.removeprefix("pooling_mode_") for key, on in config.items() if key.startswith("pooling_mode_") and on is True]
     named = config.get("pooling_mode")
     named = [named] if isinstance(named, str) else named if isinstance(named, list) else []
     found = " and ".join([mode.replace("_", " ") for mode in modes] or [str(mode) for mode in named])
     return f"{found} without the prompt" if found and config.get("include_prompt") is False else found
-
-
-def _json(path: Path) -> Any:
-    with suppress(OSError, ValueError, RecursionError):
-        return read_json(path)
-    return None
-
-
-def _dict(path: Path) -> dict[str, Any]:
-    found = _json(path)
-    return found if isinstance(found, dict) else {}

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError, ModelError
-from ..base.files import read_json
 from ..base.progress import ProgressCallback, report
 from .architectures import (
     HEADS,
@@ -26,7 +25,7 @@ from .architectures import (
     is_buffer,
 )
 from .authors import gives_sentence_vectors, module_folders
-from .folder import check_fields, json_of, name_of, weights_folder
+from .folder import check_fields, json_object, json_of, name_of, weights_folder
 from .headers import FLOAT_TYPES, Tensor, hash_samples, read_headers, same_content
 from .scaled import read_number_tensor, scale_of, scaled
 from .stored import adapter_part, is_scale
@@ -80,10 +79,7 @@ def read_checkpoint(folder: Path) -> "Checkpoint":
 
 def _adapter_text(folder: Path) -> str:
     """What to say of an adapter without its base."""
-    try:
-        base = read_json(folder / "adapter_config.json").get("base_model_name_or_path")
-    except (OSError, ValueError, AttributeError, RecursionError):
-        base = None
+    base = json_object(folder / "adapter_config.json").get("base_model_name_or_path")
     return (
         f"{name_of(folder)} is an adapter (LoRA or the like), which has no token table; merge it into its base model"
         f"{f' {base}' if isinstance(base, str) and base else ''} first"

@@ -39,6 +39,14 @@ def json_of(folder: Path, name: str) -> Any:
         raise ModelError(pointer_text(folder / name) or f"{error}; download the model again", "broken") from error
 
 
+def json_object(path: Path) -> dict[str, Any]:
+    """The object that a JSON file holds; {} if it is missing, damaged or holds something else."""
+    with suppress(InputError):
+        found = read_json(path)
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
 def check_fields(values: Any, kinds: dict[str, Any], what: str) -> None:
     """Raise ModelError (``broken``) unless ``values`` is an object whose fields, where it has them, are of these kinds.
 
@@ -53,10 +61,10 @@ def check_fields(values: Any, kinds: dict[str, Any], what: str) -> None:
             )
 
 
-def check_modules(folder: Path) -> None:
-    """Raise ModelError (``broken``) if a folder has a ``modules.json`` that is no list of modules, each with its type and path."""
+def checked_modules(folder: Path) -> list[dict[str, Any]]:
+    """What ``modules.json`` lists, each with its type and path; [] if there is none. Raises ModelError (``broken``) for anything else."""
     if not (folder / "modules.json").is_file():
-        return
+        return []
     what = f"modules.json of {name_of(folder)}"
     steps = json_of(folder, "modules.json")
     if not isinstance(steps, list) or not steps:
@@ -67,6 +75,7 @@ def check_modules(folder: Path) -> None:
             raise ModelError(f"{what} has a module without type or path; download the model again", "broken")
         if "\0" in step["path"]:
             raise ModelError(f"{what} names the path {step['path']!r:.60}, which no folder can have", "broken")
+    return steps
 
 
 def pointer_text(path: Path) -> str | None:
@@ -94,9 +103,8 @@ def has_tokenizer(folder: Path) -> bool:
 
 def _reads_bytes(folder: Path) -> bool:
     """Whether ``tokenizer_config.json`` names a tokenizer of transformers that has no vocabulary, as ByT5's."""
-    try:
-        named = read_json(folder / "tokenizer_config.json")["tokenizer_class"]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+    named = json_object(folder / "tokenizer_config.json").get("tokenizer_class")
+    if not isinstance(named, str):
         return False
     from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
 

@@ -20,7 +20,7 @@ from safetensors import safe_open
 
 from ..base.errors import ModelError
 from .architectures import HEADS
-from .folder import name_of
+from .folder import json_object, name_of
 from .headers import Tensor, read_headers
 from .scaled import read_number_tensor, scale_of, scaled
 from .stored import adapter_part, is_scale, quantized_as
@@ -193,8 +193,6 @@ def lacks_head(folder: Path, head: str) -> bool:
 
 def readable_headers(folder: Path) -> dict[str, Tensor]:
     """The tensors of a folder's network. Raises ModelError (``unsupported``) if they are quantized or part of an adapter."""
-    import json
-
     tensors = read_headers(folder)
     part = adapter_part(tensors)
     if part is not None:
@@ -202,11 +200,7 @@ def readable_headers(folder: Path) -> dict[str, Tensor]:
             f"the weights of {name_of(folder)} hold an adapter that is not merged ({part}); merge it into the base model first",
             "unsupported",
         )
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        config = {}
-    how = quantized_as(config if isinstance(config, dict) else {}, {name: one.dtype for name, one in tensors.items()})
+    how = quantized_as(json_object(folder / "config.json"), {name: one.dtype for name, one in tensors.items()})
     if how is not None:
         raise ModelError(
             f"the network of {name_of(folder)} is quantized ({how}), which subemb does not read: its table can be compressed, but "

@@ -13,23 +13,14 @@ from pathlib import Path
 import torch
 
 from ..base.errors import ModelError
-from ..base.files import read_json
 from ..codec.modules import share_weights
 from .architectures import HEADS, TOKENIZER_FILES, TOKENIZER_PACKAGES, spellings
-from .folder import has_tokenizer, name_of, pointer_text, vocabulary_files, weights_folder
+from .folder import checked_modules, has_tokenizer, name_of, pointer_text, vocabulary_files, weights_folder
 from .loading import in_our_words, is_as_stored, load, load_as, quiet_transformers, readable_headers
 from .probe import architecture_of
 from .stored import partner_name
 
 log = logging.getLogger(__name__)
-
-
-def first_line(error: BaseException) -> str:
-    """What an exception of another library says, short enough for a message, and never advising what subemb does not do."""
-    if "trust_remote_code" in str(error):
-        return "it needs code of its own, which subemb never runs; choose one whose architecture is part of transformers"
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
 
 
 # Loading
@@ -100,14 +91,8 @@ def check_sentence_modules(folder: Path) -> None:
     sentence-transformers before version 6 runs code that lies in a local folder without being asked to trust it, and every
     version unpickles a module that has no safetensors.
     """
-    try:
-        steps = read_json(folder / "modules.json")
-        parts = [(str(step["type"]), folder / str(step["path"])) for step in steps]
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise ModelError(
-            f"modules.json of {name_of(folder)} is damaged ({first_line(error)}); download the model again"
-        ) from error
-    for kind, part in parts:
+    for step in checked_modules(folder):
+        kind, part = step["type"], folder / step["path"]
         if not kind.startswith("sentence_transformers."):
             raise ModelError(
                 f"{name_of(folder)} needs code of its own ({kind} in modules.json), which subemb never runs", "unsupported"

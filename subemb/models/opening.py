@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..base.errors import InputError, ModelError
 from .checkpoint import Checkpoint, read_checkpoint
-from .folder import check_modules, name_of, state_of, weights_folder
+from .folder import checked_modules, name_of, state_of, weights_folder
 from .static import read_static
 
 #: How many open checkpoints are remembered: JSON and headers, under a megabyte each.
@@ -25,7 +25,7 @@ def read_folder(folder: Path) -> Checkpoint:
             "unsupported",
         )
     try:
-        check_modules(folder)
+        checked_modules(folder)
         static = read_static(folder, weights_folder(folder)) if folder.is_dir() else None
         return read_checkpoint(folder) if static is None else static
     except (InputError, OSError):

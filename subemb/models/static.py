@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import ModelError
-from ..base.files import read_json
 from ..base.progress import ProgressCallback, report
 from ..base.text import size_text
+from .authors import prompt_of, sentence_modules_of
 from .checkpoint import Checkpoint, check_finite, check_table_shape, read_config
-from .folder import name_of
+from .folder import json_object, name_of
 from .headers import FLOAT_TYPES, Tensor, read_header, read_headers
 
 if TYPE_CHECKING:
@@ -79,9 +79,7 @@ class StaticCheckpoint(Checkpoint):
     @property
     def prompt(self) -> str:
         """What is put in front of every text; "" for nothing."""
-        prompts, name = self.options.get("prompts"), self.options.get("default_prompt_name")
-        found = prompts.get(name) if isinstance(prompts, dict) and isinstance(name, str) else None
-        return found if isinstance(found, str) else ""
+        return prompt_of(self.options)
 
     @property
     def truncated(self) -> int | None:
@@ -100,13 +98,6 @@ class StaticCheckpoint(Checkpoint):
         files = [path for _, step in self.steps for path in sorted(step.glob("*.safetensors"))]
         more = sum(tensor.numel for path in files for tensor in read_header(path).values() if tensor.dtype in FLOAT_TYPES)
         return self.table.numel + more
-
-    @property
-    def content_files(self) -> list[Path]:
-        """The small files that decide what the model does with a text."""
-        more = [step / name for _, step in self.steps for name in ("config.json", "model.safetensors")]
-        found = [*super().content_files, self.folder / "config_sentence_transformers.json", *more]
-        return [path for path in dict.fromkeys(found) if path.is_file()]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -189,7 +180,7 @@ def read_static(folder: Path, inner: Path) -> StaticCheckpoint | None:
     inner: where its weights are. Reads JSON and headers. Raises ModelError as read_checkpoint does, and (``unsupported``) for a
     sentence-transformers model that begins with neither a network nor a static table, or goes on with what no static table has.
     """
-    modules = _modules(folder)
+    modules = sentence_modules_of(folder)
     first = modules[0][0] if modules else None
     config = _config(inner)
     if first is None and not _is_model2vec(config):
@@ -212,8 +203,10 @@ def read_static(folder: Path, inner: Path) -> StaticCheckpoint | None:
             "unsupported",
         )
     table = _shaped(tensors, name, name_of(folder))
-    options = _json_object(folder / "config_sentence_transformers.json")
-    return StaticCheckpoint(folder, inner, config, tensors, table, tuple(modules[1:]), options)
+    steps = tuple((kind, folder / path) for kind, path in modules[1:])
+    return StaticCheckpoint(
+        folder, inner, config, tensors, table, steps, json_object(folder / "config_sentence_transformers.json")
+    )
 
 
 def _shaped(tensors: dict[str, Tensor], name: str, model: str) -> Tensor:
@@ -255,23 +248,6 @@ def _is_model2vec(config: dict[str, Any]) -> bool:
     return config.get("model_type") == "model2vec" or config.get("architectures") == ["StaticModel"]
 
 
-def _modules(folder: Path) -> list[tuple[str, Path]]:
-    """Kind and folder of every step in modules.json; [] where it is missing or damaged, which loading says."""
-    try:
-        steps = read_json(folder / "modules.json")
-        return [(str(step["type"]).rpartition(".")[2], folder / str(step["path"])) for step in steps]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return []
-
-
 def _config(folder: Path) -> dict[str, Any]:
     """config.json, {} without one: a StaticEmbedding has none. Raises ModelError for a damaged one."""
     return read_config(folder) if (folder / "config.json").is_file() else {}
-
-
-def _json_object(path: Path) -> dict[str, Any]:
-    try:
-        found = read_json(path)
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
