@@ -49,7 +49,7 @@ def module_folders(folder: Path) -> list[Path]:
 def other_kind(folder: Path) -> str | None:
     """What a folder of sentence-transformers is, if it gives no sentence vectors: a key of ``_OTHERS``. None if it gives them."""
     named = json_object(folder / "config_sentence_transformers.json").get("model_type")
-    if named in _OTHERS:
+    if isinstance(named, str) and named in _OTHERS:
         return named
     kinds = {kind for kind, _ in sentence_modules_of(folder)}
     for other, modules in _MODULES.items():

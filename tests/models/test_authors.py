@@ -56,7 +56,7 @@ def test_a_folder_without_modules_leaves_the_choice(tmp_path):
     assert pooling_in_words(make_bert(tmp_path / "m"), "OURS").startswith("OURS (subemb's choice, since its authors name none)")
 
 
-@pytest.mark.parametrize("content", ["[", "5", '{"a": 1}', "[5]", "[" * 2000])
+@pytest.mark.parametrize("content", ["[", "5", '{"a": 1}', "[5]", "[" * 2000, '{"model_type": []}'])
 def test_damaged_files_break_nothing(tmp_path, content):
     folder = make_bert(tmp_path / "m")
     for name in ("config_sentence_transformers.json", "sentence_bert_config.json", "modules.json"):
