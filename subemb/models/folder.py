@@ -75,6 +75,8 @@ def checked_modules(folder: Path) -> list[dict[str, Any]]:
             raise ModelError(f"{what} has a module without type or path; download the model again", "broken")
         if "\0" in step["path"]:
             raise ModelError(f"{what} names the path {step['path']!r:.60}, which no folder can have", "broken")
+        if os.path.isabs(step["path"]) or os.path.normpath(step["path"]).split(os.sep)[0] == os.pardir:
+            raise ModelError(f"{what} names the path {step['path']!r:.60}, which leads out of the model's folder", "broken")
     return steps
 
 

@@ -95,6 +95,11 @@ FOLDERS: dict[str, tuple[str | None, object]] = {
     "module, a number": ("instead of an object", holds("modules.json", "[5]")),
     "module, path": ("says path", holds("modules.json", f'[{{"path": 5, "type": "{MODULE}"}}]')),
     "module, zero": ("no folder can have", holds("modules.json", f'[{{"path": "a\\u0000b", "type": "{MODULE}"}}]')),
+    "module, out": ("leads out", holds("modules.json", f'[{{"path": "1/../../sound", "type": "{MODULE}"}}]')),
+    "module, root": (
+        "leads out",
+        holds("modules.json", f'[{{"path": "", "type": "{MODULE}"}}, {{"path": "/etc", "type": "x"}}]'),
+    ),
     "module, type": ("without type or path", holds("modules.json", '[{"path": ""}]')),
     "weights, empty": ("not a whole safetensors file", holds("model.safetensors", b"")),
     "weights, text": ("not a whole safetensors file", holds("model.safetensors", b"x" * 100)),
