@@ -80,6 +80,16 @@ def checked_modules(folder: Path) -> list[dict[str, Any]]:
     return steps
 
 
+def check_not_pickled(folder: Path, part: Path) -> None:
+    """Raise ModelError (``no_safetensors``) if a module of a model has pickled weights only. part: the module's folder."""
+    if (part / "pytorch_model.bin").is_file() and not list(part.glob("*.safetensors")):
+        raise ModelError(
+            f"{name_of(folder)} keeps weights of {part.name} in pytorch_model.bin only; only safetensors files are read, since "
+            "pickled files can run code",
+            "no_safetensors",
+        )
+
+
 def pointer_text(path: Path) -> str | None:
     """What to say of a file that is a Git LFS pointer, some lines of text in place of the content; None for any other file."""
     if not first_bytes(path, 40).startswith(b"version https://git-lfs"):

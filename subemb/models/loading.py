@@ -120,7 +120,7 @@ class Loaded:
     left: tuple[str, ...]  # what the files hold more of the same: layers and experts beyond those of the network
 
 
-def load(folder: Path, head: str | None = None) -> torch.nn.Module:
+def load_network(folder: Path, head: str | None = None) -> torch.nn.Module:
     """The network of a checkpoint folder in float32 and eval mode: ``AutoModel``, or the one with a ``head`` of HEADS.
 
     Raises ModelError (``unsupported``) if it cannot be built, is quantized, or if the files lack a weight that it needs.

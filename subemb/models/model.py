@@ -330,19 +330,13 @@ class PretrainedModel:
             if not self.has_tokenizer:
                 return self.num_tokens
             path = self._tokenizer_folder / "tokenizer.json"
-            if path.is_file() and "tokenizer" not in self._read:  # much quicker than building the whole tokenizer
-                from tokenizers import Tokenizer
+            if path.is_file() and "tokenizer" not in self._read:
+                from .network import read_fast_tokenizer
 
-                from .network import check_not_pointers
-
-                check_not_pointers(path.parent, [path.name])
-                try:
-                    return max(Tokenizer.from_file(str(path)).get_vocab(with_added_tokens=True).values(), default=-1) + 1
-                except Exception as error:
-                    raise ModelError(
-                        f"tokenizer.json of {name_of(path.parent)} cannot be read ({error}); download the model again"
-                    ) from error
-            return max(self.tokenizer.get_vocab().values(), default=-1) + 1
+                ids = read_fast_tokenizer(path, name_of(path.parent)).get_vocab(with_added_tokens=True).values()
+            else:
+                ids = self.tokenizer.get_vocab().values()
+            return max(ids, default=-1) + 1
 
         return self._read.take("tokenizer_ids", count)
 
@@ -430,7 +424,8 @@ class PretrainedModel:
         import copy
 
         from ..codec.modules import attach, share_weights
-        from .network import exchange_weights, load_network
+        from .loading import load_network
+        from .network import exchange_weights
 
         if self._given is not None:
             if head not in self._given:

@@ -9,29 +9,25 @@ import logging
 from collections.abc import Collection, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from ..base.errors import ModelError
 from ..codec.modules import share_weights
 from .architectures import HEADS, TOKENIZER_FILES, TOKENIZER_PACKAGES, spellings
-from .folder import checked_modules, has_tokenizer, name_of, pointer_text, vocabulary_files, weights_folder
-from .loading import in_our_words, is_as_stored, load, load_as, quiet_transformers, readable_headers
+from .folder import check_not_pickled, checked_modules, has_tokenizer, name_of, pointer_text, vocabulary_files, weights_folder
+from .loading import in_our_words, is_as_stored, load_as, quiet_transformers, readable_headers
 from .probe import architecture_of
 from .stored import partner_name
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 log = logging.getLogger(__name__)
 
 
 # Loading
-
-
-def load_network(folder: Path, head: str | None = None) -> torch.nn.Module:
-    """The network of a checkpoint folder in float32 and eval mode: ``AutoModel``, or the one with a ``head`` of HEADS.
-
-    Every weight that can reach its output is the folder's: see :mod:`subemb.models.loading`. Raises ModelError (``unsupported``).
-    """
-    return load(folder, head)
 
 
 def load_sentence_model(folder: Path):
@@ -92,17 +88,12 @@ def check_sentence_modules(folder: Path) -> None:
     version unpickles a module that has no safetensors.
     """
     for step in checked_modules(folder):
-        kind, part = step["type"], folder / step["path"]
+        kind = step["type"]
         if not kind.startswith("sentence_transformers."):
             raise ModelError(
                 f"{name_of(folder)} needs code of its own ({kind} in modules.json), which subemb never runs", "unsupported"
             )
-        if (part / "pytorch_model.bin").is_file() and not list(part.glob("*.safetensors")):
-            raise ModelError(
-                f"{name_of(folder)} keeps weights of {part.name} in pytorch_model.bin only; only safetensors files are read, since "
-                "pickled files can run code",
-                "no_safetensors",
-            )
+        check_not_pickled(folder, folder / step["path"])
 
 
 def load_tokenizer(folder: Path):
@@ -136,6 +127,20 @@ def load_tokenizer(folder: Path):
                 "no_tokenizer",
             )
     return tokenizer
+
+
+def read_fast_tokenizer(path: Path, model: str) -> "Tokenizer":
+    """What a ``tokenizer.json`` holds, by the tokenizers library: much quicker than building the whole tokenizer of transformers.
+
+    model: its name, for messages. Raises ModelError (``broken``).
+    """
+    from tokenizers import Tokenizer
+
+    check_not_pointers(path.parent, [path.name])
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # a Rust library raises plain exceptions
+        raise ModelError(f"tokenizer.json of {model} cannot be read ({error}); download the model again") from error
 
 
 def check_not_pointers(folder: Path, files: Iterable[str]) -> None:

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from ..base.errors import ModelError
-from .folder import name_of
+from .folder import check_not_pickled, name_of
+from .network import read_fast_tokenizer
 from .sentences import network_vectors
 
 if TYPE_CHECKING:
@@ -83,12 +84,7 @@ class StaticNetwork(nn.Module):
 
 def _step(kind: str, path, checkpoint: "StaticCheckpoint") -> nn.Module:
     """One module of sentence-transformers. Raises ModelError (``unsupported``, ``no_safetensors``)."""
-    if (path / "pytorch_model.bin").is_file() and not list(path.glob("*.safetensors")):
-        raise ModelError(
-            f"{name_of(checkpoint.folder)} keeps weights of {path.name} in pytorch_model.bin only; only safetensors files are read, "
-            "since pickled files can run code",
-            "no_safetensors",
-        )
+    check_not_pickled(checkpoint.folder, path)
     try:
         return getattr(sentence_modules(), kind).load(str(path), local_files_only=True).float().eval()
     except Exception as error:  # a stranger's config can make the library raise anything
@@ -174,23 +170,12 @@ class StaticTokens:
 
 
 def _read_tokenizer(checkpoint: "StaticCheckpoint") -> "Tokenizer":
-    from tokenizers import Tokenizer
-
-    path = next(
-        (
-            path
-            for path in (place / "tokenizer.json" for place in (checkpoint.weights_folder, checkpoint.folder))
-            if path.is_file()
-        ),
-        None,
-    )
+    places = (place / "tokenizer.json" for place in (checkpoint.weights_folder, checkpoint.folder))
+    path = next((path for path in places if path.is_file()), None)
     name = name_of(checkpoint.folder)
     if path is None:
         raise ModelError(f"{name} has no tokenizer.json; copy it from where the model comes from", "no_tokenizer")
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # a Rust library raises plain exceptions
-        raise ModelError(f"tokenizer.json of {name} cannot be read ({error}); download the model again") from error
+    return read_fast_tokenizer(path, name)
 
 
 def _unknown_token(tokenizer: "Tokenizer") -> int | None:
