@@ -1,18 +1,16 @@
 """Opening a folder: whatever kind of model it holds, read once and remembered for as long as none of its files changes."""
 
 import logging
-import threading
-from collections import OrderedDict
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..base.errors import InputError, ModelError
+from ..base.store import Memory
 from .checkpoint import Checkpoint, read_checkpoint
 from .folder import checked_modules, name_of, state_of, weights_folder
 from .static import read_static
 
-#: How many open checkpoints are remembered: JSON and headers, under a megabyte each.
-MOST_OPEN = 64
+#: Open checkpoints by folder: JSON and headers, under a megabyte each.
+CHECKPOINTS = Memory(64)
 log = logging.getLogger(__name__)
 
 
@@ -38,23 +36,10 @@ def read_folder(folder: Path) -> Checkpoint:
         ) from error
 
 
-@dataclass
-class _Place:
-    """What is remembered of one folder."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)  # held while the folder is read
-    state: tuple | None = None  # of the files when they were read
-    checkpoint: Checkpoint | None = None  # what was read
-
-
-_places: OrderedDict[Path, _Place] = OrderedDict()
-_places_lock = threading.Lock()
-
-
 def open_checkpoint(folder: Path) -> Checkpoint:
     """What a folder holds: read once, and remembered until one of its files has another name, size or time of change.
 
-    Everybody gets the same object, whichever thread asks; MOST_OPEN of them are remembered. Raises as :func:`read_folder`.
+    Everybody gets the same object, whichever thread asks. Raises as :func:`read_folder`.
     """
     folder = Path(folder)
     try:
@@ -62,18 +47,9 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     except OSError:
         return read_folder(folder)  # says what is wrong
     folder = folder.absolute()
-    with _places_lock:
-        place = _places.setdefault(folder, _Place())
-        _places.move_to_end(folder)
-        while len(_places) > MOST_OPEN:
-            _places.popitem(last=False)
-    with place.lock:
-        if place.checkpoint is None or place.state != state:
-            place.checkpoint, place.state = read_folder(folder), state
-        return place.checkpoint
+    return CHECKPOINTS.take(folder, lambda: read_folder(folder), state)
 
 
 def forget_checkpoints() -> None:
     """Forget what was read, so that every folder is read again; for tests and measurements."""
-    with _places_lock:
-        _places.clear()
+    CHECKPOINTS.clear()

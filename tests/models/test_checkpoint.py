@@ -165,7 +165,7 @@ def test_a_folder_that_changed_is_read_anew(tmp_path, readings, change):
 
 
 def test_only_so_many_are_remembered(tmp_path, readings, monkeypatch):
-    monkeypatch.setattr(opening, "MOST_OPEN", 2)
+    monkeypatch.setattr(opening.CHECKPOINTS, "most", 2)
     folders = [make_table(tmp_path / name, TABLE) for name in "abc"]
     for folder in (folders[0], *folders, folders[1], folders[0]):
         open_checkpoint(folder)
