@@ -117,16 +117,12 @@ class Checkpoint:
 
     is_static = False  # whether it is a table without a network: see :mod:`subemb.models.static`
 
-    @property
+    @cached_property
     def is_sentence_model(self) -> bool:
         """Whether the authors say how to make sentence vectors (a sentence-transformers folder)."""
-        return self._gives_sentence_vectors
-
-    @cached_property
-    def _gives_sentence_vectors(self) -> bool:
         return gives_sentence_vectors(self.folder)
 
-    @property
+    @cached_property
     def heads(self) -> tuple[str, ...]:
         """Keys of :data:`~subemb.models.architectures.HEADS` that it seems to have, by its config and the names of its weights;
         :meth:`PretrainedModel.has_head` knows whether all of their weights are there."""

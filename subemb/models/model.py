@@ -381,22 +381,14 @@ class PretrainedModel:
     @property
     def _network_notes(self) -> list[str]:
         """What loading the network told, once it is loaded."""
-        root = self
-        while root.original is not None:
-            root = root.original
-        network = root._networks.get(None)
+        network = self._root._networks.get(None)
         prefix, absent, left = (getattr(network, name, "") for name in ("prefix", "absent", "left"))
         notes = [f"{prefix} stood before the names of its weights and was taken off."] if prefix else []
-        notes += (
-            [f"Its files lack {absent[0]}{_and_more(absent)}, which is computed, or not read for sentence vectors."]
-            if absent
-            else []
-        )
-        notes += (
-            [f"Its files hold more layers than its config.json asks for, which are not used: {left[0]}{_and_more(left)}."]
-            if left
-            else []
-        )
+        if absent:
+            notes.append(f"Its files lack {absent[0]}{_and_more(absent)}, which is computed, or not read for sentence vectors.")
+        if left:
+            more = _and_more(left)
+            notes.append(f"Its files hold more layers than its config.json asks for, which are not used: {left[0]}{more}.")
         return notes
 
     # Networks
