@@ -11,7 +11,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,14 +126,15 @@ def load_network(folder: Path, head: str | None = None) -> torch.nn.Module:
     Raises ModelError (``unsupported``) if it cannot be built, is quantized, or if the files lack a weight that it needs.
     """
     empty = architecture(folder, "AutoModel" if head is None else HEADS[head].auto_class)
-    _check_extent(empty, folder)
-    return load_as(type(empty), empty.config, folder, lambda network: _output(network, head), head)
+    tensors = readable_headers(folder)
+    _check_extent(empty, tensors, folder)
+    return load_as(type(empty), empty.config, tensors, folder, lambda network: _output(network, head), head)
 
 
-def _check_extent(empty: torch.nn.Module, folder: Path) -> None:
+def _check_extent(empty: torch.nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
     """Raises ModelError for a network so much larger than its files that filling it up would only cost memory."""
     wanted = sum(weight.numel() for weight in empty.parameters())
-    stored = sum(tensor.numel for tensor in readable_headers(folder).values())
+    stored = sum(tensor.numel for tensor in tensors.values())
     if wanted > _SPARE + _TIMES * stored:
         raise ModelError(
             f"config.json of {name_of(folder)} describes a network of {wanted:,} numbers, but its files hold {stored:,}; use a whole copy "
@@ -142,13 +143,15 @@ def _check_extent(empty: torch.nn.Module, folder: Path) -> None:
         )
 
 
-def load_as(kind: type, config, folder: Path, output: Callable, head: str | None = None) -> torch.nn.Module:
-    """A network of a class of transformers, with the weights of a folder. output: of a network, a tensor that is computed with it.
+def load_as(
+    kind: type, config, tensors: Mapping[str, Tensor], folder: Path, output: Callable, head: str | None = None
+) -> torch.nn.Module:
+    """A network of a class of transformers, with the weights of a folder. tensors: what :func:`readable_headers` found there.
+    output: of a network, a tensor that is computed with it.
 
     The network gets attributes: ``prefix``, which stood before all names of the files and was taken off, ``absent``, weights that are
     not in the files and that the output does not depend on, and ``left``, weights of more layers in the files. Raises ModelError (``unsupported``).
     """
-    tensors = readable_headers(folder)
     loaded = _fill(kind, config, tensors, output, folder)
     prefix = ""
     if loaded.wanting:
@@ -163,12 +166,11 @@ def load_as(kind: type, config, folder: Path, output: Callable, head: str | None
     return network
 
 
-def is_as_stored(network: torch.nn.Module, folder: Path, output: Callable) -> bool:
+def is_as_stored(network: torch.nn.Module, tensors: Mapping[str, Tensor], folder: Path, output: Callable) -> bool:
     """Whether a network that somebody else loaded from a folder has the folder's numbers wherever the output depends on them.
 
-    Then it gets the attributes of :func:`load_as`. Raises ModelError (``unsupported``).
+    Then it gets the attributes of :func:`load_as`. tensors: as for it. Raises ModelError (``unsupported``).
     """
-    tensors = readable_headers(folder)
     if any(tensor.in_file or is_scale(name, tensors) for name, tensor in tensors.items()):
         return False
     loaded = _fill(type(network), network.config, tensors, output, folder, read=False)
@@ -182,8 +184,8 @@ def lacks_head(folder: Path, head: str) -> bool:
     """Whether the files of a folder lack weights of a head (or the architecture has none); only headers are read."""
     try:
         empty = architecture(folder, HEADS[head].auto_class)
-        _check_extent(empty, folder)
         tensors = readable_headers(folder)
+        _check_extent(empty, tensors, folder)
         arguments = type(empty), empty.config, tensors, lambda network: _output(network, head), folder
         found = _fill(*arguments, read=False)
         return bool(found.wanting) and not _other_prefix(*arguments, set(found.wanting))
@@ -417,15 +419,13 @@ def _filled(network: torch.nn.Module, names, value: float) -> Iterator[int]:
             tensor.data = data
 
 
-@contextmanager
-def _filled_with_nan(network: torch.nn.Module, module: str) -> Iterator[int]:
+def _filled_with_nan(network: torch.nn.Module, module: str) -> AbstractContextManager[int]:
     """The network with all tensors of a module NaN, except those that other modules have too; gives how many they are."""
     own = [*network.named_parameters(remove_duplicate=False), *network.named_buffers(remove_duplicate=False)]
     inside = {name for name, _ in own if name == module or name.startswith(f"{module}.")}
     outside = {id(tensor) for name, tensor in own if name not in inside}
     names = [name for name, tensor in own if name in inside and id(tensor) not in outside]
-    with _filled(network, names, float("nan")) as count:
-        yield count
+    return _filled(network, names, float("nan"))
 
 
 # Names behind a prefix that is not known

@@ -17,6 +17,7 @@ from ..base.errors import ModelError
 from ..codec.modules import share_weights
 from .architectures import HEADS, TOKENIZER_FILES, TOKENIZER_PACKAGES, spellings
 from .folder import check_not_pickled, checked_modules, has_tokenizer, name_of, pointer_text, vocabulary_files, weights_folder
+from .headers import Tensor
 from .loading import in_our_words, is_as_stored, load_as, quiet_transformers, readable_headers
 from .probe import architecture_of
 from .stored import partner_name
@@ -40,7 +41,7 @@ def load_sentence_model(folder: Path):
         ) from error
     check_sentence_modules(folder)
     inner = weights_folder(folder)
-    readable_headers(inner)
+    tensors = readable_headers(inner)
     if (inner / "adapter_config.json").is_file():  # its base could be anywhere
         raise ModelError(
             f"{name_of(folder)} has an adapter beside its weights (adapter_config.json); merge it into the base model first",
@@ -61,11 +62,11 @@ def load_sentence_model(folder: Path):
                 error, "one of the modules that modules.json names does not fit its files; download the model again"
             )
             raise ModelError(f"{name_of(folder)} cannot be loaded for sentences: {why}", "unsupported") from error
-    _with_stored_weights(model.eval(), inner)
+    _with_stored_weights(model.eval(), tensors, inner)
     return model
 
 
-def _with_stored_weights(model, folder: Path) -> None:
+def _with_stored_weights(model, tensors: Mapping[str, Tensor], folder: Path) -> None:
     """See to it that the network in a sentence-transformers model has the numbers of its folder. Raises ModelError."""
     network = getattr(model[0], "auto_model", None)
     if network is None:
@@ -76,8 +77,8 @@ def _with_stored_weights(model, folder: Path) -> None:
         ids = torch.arange(4).unsqueeze(0).clamp(max=one.get_input_embeddings().weight.shape[0] - 1)
         return model({"input_ids": ids, "attention_mask": torch.ones_like(ids)})["sentence_embedding"]
 
-    if not is_as_stored(network, folder, vectors):
-        network = load_as(type(network), network.config, folder, vectors)
+    if not is_as_stored(network, tensors, folder, vectors):
+        network = load_as(type(network), network.config, tensors, folder, vectors)
     exchange_network(model, network)
 
 
