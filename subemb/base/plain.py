@@ -13,7 +13,7 @@ import types
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, Self, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any, ClassVar, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from .errors import InputError
 
@@ -311,8 +311,6 @@ def from_plain(kind: Any, value: Any, where: str = "") -> Any:
         return value
     if dataclasses.is_dataclass(kind):
         return _dataclass_of(kind, value, where)
-    if is_typeddict(kind):
-        return _typed_dict_of(kind, value, where)
     origin, parts = get_origin(kind) or kind, get_args(kind)
     if origin in (Union, types.UnionType):
         return _one_of(parts, value, where)
@@ -347,17 +345,6 @@ def _dataclass_of(kind: type, value: Any, where: str) -> Any:
         what = f"has {unknown[0]!r}, which is unknown" if unknown else f"lacks {min(needed - set(value))!r}"
         raise InputError(f"{where} {what}; it is damaged, or of another version of subemb")
     return kind(**{name: from_plain(hints[name], item, f"{where}.{name}") for name, item in value.items()})
-
-
-def _typed_dict_of(kind: Any, value: Any, where: str) -> dict:
-    if not isinstance(value, Mapping):
-        raise InputError(f"{where} is {value!r:.80}; it must be names with their values")
-    missing, unknown = kind.__required_keys__ - set(value), set(value) - set(kind.__annotations__)
-    if missing or unknown:
-        what = f"lacks {min(missing)!r}" if missing else f"has {min(map(str, unknown))!r}, which is unknown"
-        raise InputError(f"{where} {what}; it is damaged, or of another version of subemb")
-    hints = get_type_hints(kind)
-    return {name: from_plain(hints[name], item, f"{where}.{name}") for name, item in value.items()}
 
 
 def _array(values: list) -> Any:

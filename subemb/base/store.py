@@ -47,7 +47,6 @@ _HELD = ".held-"  # files that say how lately an entry was held begin with it
 HELD_SECONDS = 180.0  # after so long without a word, nobody holds an entry any more
 _ABANDONED_SECONDS = 24 * 3600  # after so long, whoever wrote it is gone, where locks do not tell
 _UNFINISHED_FILE_SECONDS = 3600  # the same of a file, which takes seconds to write
-_MOST_DAMAGED = 1000  # keys remembered
 _LARGEST_ENTRY = 500_000_000  # bytes of JSON; a report of 500,000 pairs has 150 MB
 _A_DAY = 24 * 3600  # a date that lies further in the future was written by a clock that was wrong
 _LEFT_OVER = re.compile(r"\..+\.[0-9a-f]{32}")  # what write_files writes beside its place
@@ -195,9 +194,6 @@ class Store(Generic[T]):
         self.most, self.most_bytes = most, most_bytes
         self.kind, self.memory = kind, Memory(in_memory)
         self._uses: dict[str, float] = {}  # key -> when this process used it last, by the monotonic clock
-        self._damaged: OrderedDict[str, None] = (
-            OrderedDict()
-        )  # keys of entries that were dropped because they could not be read
         self._read = read or self.read_json
         self._write = write or self.write_json
 
@@ -230,18 +226,11 @@ class Store(Generic[T]):
             if path.is_dir():  # else another process has just dropped it
                 reason = f"{type(error).__name__}: {str(error)[:300]}"
                 log.warning("%s in the cache (%s) cannot be read (%s); it will be computed again", key, self.name, reason)
-                self._damaged[key] = None
-                while len(self._damaged) > _MOST_DAMAGED:
-                    self._damaged.popitem(last=False)
                 self.drop(key)
             return None
         if is_use:
             self.touch(key)
         return value
-
-    def was_damaged(self, key: str) -> bool:
-        """Whether an entry of this key was dropped, in this process, because it could not be read, and was not written again since."""
-        return key in self._damaged
 
     def check(self) -> None:
         """Raise InputError if nothing can be written: better before the work than after it."""
@@ -270,7 +259,6 @@ class Store(Generic[T]):
                 _rename_over(staging, target)
         except OSError as error:
             raise cannot_write(target.parent, error) from error
-        self._damaged.pop(key, None)
         self.touch(key)
         self.trim(key)
         return target

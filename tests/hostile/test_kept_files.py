@@ -50,7 +50,6 @@ def test_a_kept_file_of_any_content_is_dropped_and_said(store, content, cache, c
     place.mkdir(parents=True)
     (place / store.file).write_bytes(content.encode() if isinstance(content, str) else content)
     assert store.get("0" * 24) is None
-    assert store.was_damaged("0" * 24)
     assert "will be computed again" in caplog.text
     assert not place.exists()
 
