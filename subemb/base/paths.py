@@ -47,17 +47,15 @@ def cache_root() -> Path:
     return given_path(root, "SUBEMB_CACHE")
 
 
-def cannot_write(folder: Path, error: OSError, what: str = "the result") -> InputError:
+def cannot_write(folder: Path, error: OSError) -> InputError:
     """What is said when something cannot be written into the cache: the cause, and the remedy for this cause."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        remedy = "free some space, or set SUBEMB_CACHE to a folder on another disk"
-    elif error.errno == errno.EROFS:
+    if error.errno == errno.EROFS:
         remedy = "this disk can only be read: set SUBEMB_CACHE to a folder on one that can be written"
     elif error.errno in (errno.EACCES, errno.EPERM):
         remedy = "give the folder to the user who runs subemb (chown -R), or set SUBEMB_CACHE to a folder of that user"
     else:
         remedy = "free some space, or set SUBEMB_CACHE to a folder on another disk"
-    return InputError(f"{what} could not be written to {folder} ({error.strerror or error}); {remedy}")
+    return InputError(f"the result could not be written to {folder} ({error.strerror or error}); {remedy}")
 
 
 def write_files(folder: Path, files: dict[str, bytes]) -> None:
