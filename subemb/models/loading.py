@@ -29,10 +29,8 @@ log = logging.getLogger(__name__)
 _transformers_lock = threading.Lock()  # transformers' verbosity and default dtype are global while it loads
 _MOST_PREFIXES = 4  # that are tried
 _MOST_LAYERS = 1000  # of a network that is built
-_SPARE, _TIMES = (
-    10_000_000,
-    4,
-)  # a network may have so many numbers, and so many times those of its files, before it is not built
+_SPARE = 10_000_000  # numbers that a network may have beyond ...
+_TIMES = 4  # ... so many times those of its files, before it is not built
 
 
 @contextmanager

@@ -54,7 +54,7 @@ class Habits:
     company: Company
     width: int  # of what it gives for one row, in all axes
     keeps_state: bool = False  # it is another network after reading, so it is put back each time
-    source: str = ""  # what of its output was read, where there is a choice: see :data:`SOURCES`
+    source: str = ""  # what of its output was read, where there is a choice: see subemb.models.sentences.MEAN and POOLER
 
     @property
     def note(self) -> str:
