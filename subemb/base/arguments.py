@@ -121,9 +121,8 @@ def checked(function: F | None = None, *, error: Callable[[str], InputError] = I
         for name in names:
             if name not in given or signature.parameters[name].kind in _GATHERED:
                 continue
-            if not any(_fits(given[name], kind) for kind in kinds()[name]):
-                wanted = " or ".join(dict.fromkeys(map(_in_words, kinds()[name])))
-                raise error(f"{function.__name__}: {name} must be {wanted}, not {_shown(given[name])}")
+            if not _fits_any(given[name], kinds()[name]):
+                raise error(f"{function.__name__}: {name} must be {_any_in_words(kinds()[name])}, not {_shown(given[name])}")
             if isinstance(given[name], str | os.PathLike) and any(map(_is_path, kinds()[name])):
                 path = given_path(given[name], f"{function.__name__}: {name}")
                 if str not in kinds()[name]:  # where text may be something else too, the function decides
@@ -141,7 +140,7 @@ def fits(value: Any, annotation: Any) -> str:
     ('', 'a whole number or None', 'a list, each item text')
     """
     kinds = _kinds(annotation, _Names())
-    return "" if any(_fits(value, kind) for kind in kinds) else " or ".join(dict.fromkeys(map(_in_words, kinds)))
+    return "" if _fits_any(value, kinds) else _any_in_words(kinds)
 
 
 _ARRAYS = ("Tensor", "ndarray")
@@ -159,6 +158,10 @@ def _kinds(annotation: Any, scope: _Names) -> tuple:
     if get_origin(annotation) in (Union, types.UnionType):
         return tuple(kind for part in get_args(annotation) for kind in _kinds(part, scope))
     return (type(None) if annotation is None else annotation,)
+
+
+def _fits_any(value: Any, kinds: tuple) -> bool:
+    return any(_fits(value, kind) for kind in kinds)
 
 
 def _fits(value: Any, kind: Any) -> bool:
@@ -205,11 +208,15 @@ def _all_fit(values: Any, kinds: tuple) -> bool:
     if not isinstance(values, list | tuple) or not kinds:
         return True
     allowed = _kinds(kinds[0], _Names())
-    return all(any(_fits(item, kind) for kind in allowed) for item in values)
+    return all(_fits_any(item, allowed) for item in values)
 
 
 def _is_path(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, os.PathLike)
+
+
+def _any_in_words(kinds: tuple) -> str:
+    return " or ".join(dict.fromkeys(map(_in_words, kinds)))
 
 
 def _in_words(kind: Any) -> str:
@@ -220,10 +227,10 @@ def _in_words(kind: Any) -> str:
         return " ".join([_in_words(kind.__origin__), *(str(one) for one in kind.__metadata__ if isinstance(one, Limits))])
     if origin in (Sequence, list, tuple, Iterable):
         item = next(iter(get_args(kind)), Any)
-        return "a list" if item is Any else f"a list, each item {_items_in_words(item)}"
+        return "a list" if item is Any else f"a list, each item {_any_in_words(_kinds(item, _Names()))}"
     if origin in (Mapping, dict):
         item = (get_args(kind) or (Any, Any))[1]
-        return "a dictionary" if item is Any else f"a dictionary, each value {_items_in_words(item)}"
+        return "a dictionary" if item is Any else f"a dictionary, each value {_any_in_words(_kinds(item, _Names()))}"
     if origin is Callable:
         return "a function"
     if _is_path(kind):
@@ -232,10 +239,6 @@ def _in_words(kind: Any) -> str:
     if name in _ARRAYS:
         return "an array of numbers"
     return _WORDS.get(origin) or f"a{'n' if name[:1] in 'AEIOU' else ''} {name}"
-
-
-def _items_in_words(kind: Any) -> str:
-    return " or ".join(dict.fromkeys(map(_in_words, _kinds(kind, _Names()))))
 
 
 def _shown(value: Any) -> str:
