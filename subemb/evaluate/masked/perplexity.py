@@ -145,8 +145,9 @@ def pseudo_perplexity(
         raise InputError(f"{most_tokens!r} tokens cannot be masked; give a whole number from 1 to {MOST_TOKENS:,}")
     report(progress, "reading the model", 0.0)
     sides = sides if isinstance(sides, MaskedSides) else MaskedSides(sides, input, output)
+    longest = sides.longest  # its trial takes the lock too, and others hold the trial's when they take it
     with sides.model.tokenizer_lock:
-        what = plan(sides.tokenizer, text, sides.longest)
+        what = plan(sides.tokenizer, text, longest)
     if not what.tokens:
         raise InputError("the tokenizer makes no token of this text; paste another")
     chosen = _sampled(what, most_tokens, seed)
