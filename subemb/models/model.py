@@ -661,7 +661,7 @@ class PretrainedModel:
         kinds = None if types is None else types_of(ids, types)
         if model is not None:
             model.eval()
-            return sentence_model_vectors(model, ids, mask, kinds)
+            return sentence_model_vectors(model, ids, mask, kinds, self._text_features)
         network.eval()
         vectors, source = network_vectors(network, ids, mask, kinds)
         if sources is not None:
@@ -679,6 +679,19 @@ class PretrainedModel:
 
         root = self._root
         return root._trials.take("token types", find) if root is self else root._token_types
+
+    @property
+    def _text_features(self) -> dict[str, Any]:
+        """What its sentence-transformers model notes of every text."""
+        from .sentences import features_of_any_text
+
+        def find() -> dict[str, Any]:
+            model = self.sentence_model()
+            with self.tokenizer_lock:
+                return features_of_any_text(model)
+
+        root = self._root
+        return root._trials.take("text features", find) if root is self else root._text_features
 
     def habits(self, head: str | None = None) -> "Habits":
         """How the network reads texts, found by a trial of some milliseconds when it is first used.

@@ -193,17 +193,27 @@ def sentence_model_ids(sentence_model, texts: list[str], limit: int) -> list[lis
     return [ids[mask.bool()].tolist() for ids, mask in zip(features["input_ids"], features["attention_mask"], strict=True)]
 
 
+def features_of_any_text(sentence_model) -> dict[str, Any]:
+    """What a sentence-transformers model notes of every text: which way through the network it takes, and how much of it is the
+    prompt, for the pooling. Whoever calls it holds the model's tokenizer lock."""
+    prompt = default_prompt(sentence_model)
+    if not prompt and "text" in sentence_model[0].modalities:
+        return {}
+    read = sentence_model.preprocess([""], prompt=prompt)
+    return {name: read[name] for name in ("modality", "prompt_length") if name in read}
+
+
 def sentence_model_vectors(
-    sentence_model, ids: "torch.Tensor", mask: "torch.Tensor", types: "torch.Tensor | None" = None
+    sentence_model,
+    ids: "torch.Tensor",
+    mask: "torch.Tensor",
+    types: "torch.Tensor | None",
+    features: Mapping[str, Any],
 ) -> "torch.Tensor":
     """(m, width) float32 of (m, longest) ids and mask, through all modules of a sentence-transformers model, cut at its
-    ``truncate_dim``. types: (m, longest) token types, where they are not all 0."""
-    prompt, features = default_prompt(sentence_model), {}
-    if prompt or "text" not in sentence_model[0].modalities:
-        # What holds for any text: which way through the network it takes, and how much of it is the prompt, for the pooling.
-        read = sentence_model.preprocess([""], prompt=prompt)
-        features = {name: read[name] for name in ("modality", "prompt_length") if name in read}
-    features |= {"input_ids": ids, "attention_mask": mask}
+    ``truncate_dim``. types: (m, longest) token types, where they are not all 0. features: as :func:`features_of_any_text` gives
+    them."""
+    features = {**features, "input_ids": ids, "attention_mask": mask}
     if types is not None:
         features["token_type_ids"] = types
     output = called(sentence_model, features)
