@@ -128,10 +128,10 @@ class Report(Scored):
     @property
     def remarks(self) -> tuple[Note, ...]:
         """Why something could not be measured, in sentences; empty if everything was."""
-        gold, what = self.gold_values, "label" if self.pairs.task in ("entailment", "paraphrase") else "score"
+        gold, what = self.gold, "label" if self.pairs.task in ("entailment", "paraphrase") else "score"
         found = []
         if len(gold) and is_constant(gold):
-            value = self.pairs.labels[int(gold[0])] if self.pairs.task == "entailment" else f"{gold[0]:g}"
+            value = self.labels[int(gold[0])] if self.labels else f"{gold[0]:g}"
             found.append(
                 f"All {len(gold):,} pairs have the same {what}, {value}, so how well labels or scores are told apart cannot be measured on them"
             )
@@ -143,7 +143,12 @@ class Report(Scored):
         return tuple(Note("measures", text) for text in found)
 
     @property
-    def gold_values(self) -> np.ndarray:
+    def labels(self) -> tuple[str, ...]:
+        """What ``gold`` are indices into; empty where it is the values themselves."""
+        return ()
+
+    @property
+    def gold(self) -> np.ndarray:
         """(n,) gold of the pairs that were measured."""
         return self.pairs.gold
 

@@ -186,10 +186,6 @@ class EntailmentReport(Report):
         """One code for each pair, or empty."""
         return self.pairs.languages
 
-    @property
-    def gold_values(self) -> np.ndarray:
-        return self.gold
-
     @cached_property
     def predicted(self) -> dict[str, np.ndarray]:
         """Side -> (n,) indices into ``labels``."""

@@ -48,10 +48,6 @@ class WordReport(Report):
         return self.pairs.gold[self.used]
 
     @property
-    def gold_values(self) -> np.ndarray:
-        return self.gold
-
-    @property
     def found_values(self) -> dict[str, np.ndarray]:
         return {f"cosines of {side}": values for side, values in self.cosines.items()}
 

@@ -324,6 +324,13 @@ def test_a_two_way_engine_on_three_way_labels_is_scored_two_way():
     assert report.scores["original"].accuracy == pytest.approx(2 / 3)
 
 
+def test_a_remark_on_one_label_names_it_as_it_is_counted():
+    two_way = make_report(Fixed(TWO_WAY_LABELS), pair_set([2, 1, 2]), {"original": sure([1, 1, 0], 2)})
+    assert "All 3 pairs have the same label, not_entailment," in two_way.remarks[0].text
+    three_way = make_report(Fixed(), pair_set([2, 2, 2]), {"original": sure([2, 2, 0])})
+    assert "All 3 pairs have the same label, contradiction," in three_way.remarks[0].text
+
+
 def test_reports_survive_json():
     gold = [0, 1, 2, 1]
     pairs = pair_set(gold, ["en", "en", "ur", "ur"])
