@@ -44,8 +44,8 @@ class Reading:
     languages: tuple[str, ...] = ()  # codes to be read; ALL_LANGUAGES among them: all; () leaves the choice open
 
     def __post_init__(self):
-        for part in ("labels", "languages"):
-            object.__setattr__(self, part, tuple(map(tuple, self.labels)) if part == "labels" else tuple(self.languages))
+        object.__setattr__(self, "labels", tuple(map(tuple, self.labels)))
+        object.__setattr__(self, "languages", tuple(self.languages))
         if self.separator is not None and self.separator not in SEPARATORS:
             raise InputError(f"there is no separator {self.separator!r}; separators are {', '.join(SEPARATORS)}")
 
