@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from ..base.progress import Progress
 from ..base.text import columns_text, count_text, one_line, percent_text, score_text, seconds_text, size_text
 from ..codec.settings import CompressionSettings, settings_text
-from ..evaluate.data.pairs import Note, Skipped, skipped_text
+from ..evaluate.data.pairs import Columns, Note, Skipped, skipped_text
 from ..evaluate.statistics import Interval
 from ..runs import NEIGHBOURS, Run
 from .terminal import plain_stream
@@ -260,8 +260,7 @@ def data_text(data: dict[str, Any]) -> str:
     if data.get("is_demonstration"):
         lines.append(f"This is {DEMONSTRATION}.")
     if columns := data.get("columns"):
-        read = [columns["first"], columns["second"], columns["gold"], *([columns["language"]] if columns["language"] else [])]
-        lines.append(f"Columns read: {', '.join(map(one_line, read))}.")
+        lines.append(f"Columns read: {', '.join(map(one_line, Columns(**columns).names))}.")
     lines += [one_line(Note(note["about"], note["text"]).sentence()) for note in data.get("notes", ())]
     return "\n".join(lines)
 

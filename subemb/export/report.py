@@ -200,13 +200,8 @@ def scored_set(report: ScoredSet | Report) -> ScoredSet:
 def _notes(report: Report) -> tuple[str, ...]:
     """What a reader of scores should know of the data: columns, inferences, and what could not be measured."""
     columns = report.pairs.columns
-    read = (
-        []
-        if columns is None
-        else [columns.first, columns.second, columns.gold, *([columns.language] if columns.language else [])]
-    )
-    said = [f"{note.text}." for note in (*report.pairs.notes, *report.remarks)]
-    return tuple([f"Columns read: {', '.join(read)}.", *said] if read else said)
+    read = [] if columns is None else [f"Columns read: {', '.join(columns.names)}."]
+    return (*read, *(f"{note.text}." for note in (*report.pairs.notes, *report.remarks)))
 
 
 def adaptation_set(adaptation: Adaptation) -> ScoredSet | None:

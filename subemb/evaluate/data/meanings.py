@@ -63,10 +63,9 @@ def _said(reading: Reading) -> Meanings:
 
 def _companion(rows, values, found: Recognised, columns: Columns, classes: int, name: str) -> Meanings | None:
     """What a column of words that goes with the labels one to one says. Raises InputError if it does not go with them, although its name does."""
-    used = {columns.first, columns.second, columns.gold, columns.language}
     gold_words, answers = set(words_of(columns.gold)), {}
     for place, column in enumerate(found.header):
-        if column in used or not may_be_gold(column):
+        if column in columns.names or not may_be_gold(column):
             continue
         cells = [row[place] if len(row) > place else None for row in rows]
         if len(set(map(str, cells[:_SAMPLE]))) > _MOST_CLASSES:

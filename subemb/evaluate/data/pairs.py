@@ -28,6 +28,15 @@ class Columns:
     gold: str  # score or label
     language: str | None = None  # a language code in each row
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that are read: first, second and gold, and perhaps the language.
+
+        >>> Columns("a", "b", "score").names
+        ('a', 'b', 'score')
+        """
+        return (self.first, self.second, self.gold, *([self.language] if self.language else []))
+
 
 #: Name of a separator -> the character between two fields.
 SEPARATORS = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}

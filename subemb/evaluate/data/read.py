@@ -191,9 +191,7 @@ def _check_twins(records: Records, found: Recognised, columns: Columns, body: Se
     if not found.has_header:
         return
     raw = [plain_name(str(cell)) for cell in (records.names or records.rows[0])]
-    for column in (columns.first, columns.second, columns.gold, columns.language):
-        if column is None:
-            continue
+    for column in columns.names:
         place = found.header.index(column)
         twins = [other for other, cell in enumerate(raw) if cell == raw[place] and other != place]
         if any(row[place] != row[other] for row in body for other in twins if len(row) > max(place, other)):

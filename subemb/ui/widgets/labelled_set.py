@@ -113,8 +113,7 @@ def heading(report: Report, facts: str, described: bool, note: str = "") -> None
         st.caption(note)
     if not described:
         if pairs.columns is not None:
-            read = (pairs.columns.first, pairs.columns.second, pairs.columns.gold, pairs.columns.language)
-            st.caption(f"Columns read: {escape_markdown(', '.join(filter(None, read)))}.")
+            st.caption(f"Columns read: {escape_markdown(', '.join(pairs.columns.names))}.")
         for inferred in pairs.notes:
             st.caption(escape_markdown(inferred.sentence(on_page=True)))
         skipped_rows(pairs.skipped, len(pairs))

@@ -297,7 +297,7 @@ def _mapping(files: list[tuple[str, Content]], task: str, reading: Reading, key:
     mark = hashlib.sha256(repr(found.header).encode()).hexdigest()[:8]
     unknown = found.columns is None
     with st.expander(
-        "Columns: say which ones to read" if unknown else f"Columns: {_columns_text(found.columns)}",
+        "Columns: say which ones to read" if unknown else f"Columns: {escape_markdown(', '.join(found.columns.names))}",
         expanded=unknown,
         icon=":material/table:",
         key=f"{key}_columns_{mark}",
@@ -306,10 +306,6 @@ def _mapping(files: list[tuple[str, Content]], task: str, reading: Reading, key:
         if len(files) > 1:
             st.caption(f"The first rows of {escape_markdown(name)}. Columns that you choose are read from all files.")
         return columns
-
-
-def _columns_text(columns: Columns) -> str:
-    return escape_markdown(", ".join(part for part in (columns.first, columns.second, columns.gold, columns.language) if part))
 
 
 def _mapping_widgets(found: Preview, task: str, key: str) -> Columns | None:
