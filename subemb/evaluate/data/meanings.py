@@ -72,8 +72,8 @@ def _companion(rows, values, found: Recognised, columns: Columns, classes: int, 
             continue
         both = {
             (number, word)
-            for value, cell in set(zip(map(plain_word, values), map(plain_word, cells), strict=True))
-            if (number := value) not in WITHOUT and (word := cell) not in WITHOUT
+            for number, word in set(zip(map(plain_word, values), map(plain_word, cells), strict=True))
+            if number not in WITHOUT and word not in WITHOUT
         }
         words = {word for _, word in both}
         if not words or any(as_number(word) is not None for word in words):

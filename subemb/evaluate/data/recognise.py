@@ -283,7 +283,7 @@ class _Table:
             raise _Unclear(self._which_texts(chosen if len(chosen) > 2 else texts))
         first, second = two_roles(chosen) if self.has_header else chosen
         why = "the only two columns that hold sentences"
-        self.notes.append(Note("columns", f"The sentences are read from {_quoted(first)} and {_quoted(second)}, {why}"))
+        self.notes.append(Note("columns", f"The sentences are read from {first!r} and {second!r}, {why}"))
         return first, second, None
 
     def _may_be_pair(self, pair: NamedPair) -> bool:
@@ -313,7 +313,7 @@ class _Table:
         else:
             raise _Unclear(
                 "several pairs of columns may be the sentences: "
-                + "; ".join(f"{_quoted(pair.first)} and {_quoted(pair.second)}" for pair in (plain or best)[:6])
+                + "; ".join(f"{pair.first!r} and {pair.second!r}" for pair in (plain or best)[:6])
             )
         more = [column for column in chosen.siblings if self.kind(column) == "text"]
         if more:
@@ -323,7 +323,7 @@ class _Table:
             self.notes.append(
                 Note(
                     "language of columns",
-                    f"The sentences in {chosen.language} are read ({_quoted(chosen.first)}, {_quoted(chosen.second)}); the file also has "
+                    f"The sentences in {chosen.language} are read ({chosen.first!r}, {chosen.second!r}); the file also has "
                     f"{', '.join(others)}",
                 )
             )
@@ -342,7 +342,7 @@ class _Table:
             self.notes.append(
                 Note(
                     "columns",
-                    f"The sentences are read from {_quoted(chosen.first)} and {_quoted(chosen.second)}, by their names{left}",
+                    f"The sentences are read from {chosen.first!r} and {chosen.second!r}, by their names{left}",
                 )
             )
         return chosen.first, chosen.second, chosen.language
@@ -403,7 +403,7 @@ class _Table:
         ]
         if others or fitting[0].rank > 1:
             left = f"; the file also has {names_text(others)}" if others else ""
-            self.gold_notes[best[0]] = Note("columns", f"The score or label is read from {_quoted(best[0])}, by its name{left}")
+            self.gold_notes[best[0]] = Note("columns", f"The score or label is read from {best[0]!r}, by its name{left}")
         return best[0]
 
     def _kind_for_gold(self, column: str) -> str:
@@ -439,7 +439,7 @@ class _Table:
                 if usable
                 else "no column holds a score or label"
             )
-        text = f"The score or label is read from {_quoted(usable[0])}, the only column that may hold one"
+        text = f"The score or label is read from {usable[0]!r}, the only column that may hold one"
         self.gold_notes[usable[0]] = Note("columns", text)
         return usable[0]
 
@@ -455,10 +455,6 @@ def _is_id(cells: list[Any]) -> bool:
         return False
     is_rising = all(a < b for a, b in pairwise(numbers)) or all(a > b for a, b in pairwise(numbers))
     return is_rising or len(set(numbers)) == 1 or max(numbers) - min(numbers) > _WIDEST_SCALE
-
-
-def _quoted(name: str) -> str:
-    return repr(name)
 
 
 def _plain_format(records: Records) -> str:
