@@ -165,7 +165,7 @@ def _json_records(text: str, name: str, progress: ProgressCallback | None) -> Re
     skipped = SkipCounter()
     objects: list[dict] = []
     lines: list[int] = []
-    for number, line in enumerate(_lines(text), 1):
+    for number, line in enumerate(lines_of(text), 1):
         if not line.strip():
             continue
         if len(objects) >= MOST_ROWS:
@@ -284,7 +284,7 @@ def _separated_records(text: str, name: str, separator: str | None = None) -> Re
     before = 0  # lines before the table
     if said:
         text, before, separator = text[said.end() :], 1, separator or said[1]
-    lines = _lines(text)
+    lines = lines_of(text)
     notes: list[Note] = []
     delimiter = separator or _delimiter(text, lines, notes)
     if delimiter is None:
@@ -341,7 +341,7 @@ def _too_many() -> str:
     return f"beyond the first {MOST_ROWS:,} rows"
 
 
-def _lines(text: str) -> list[str]:
+def lines_of(text: str) -> list[str]:
     """Lines without their ends: LF, CRLF, or CR where there is no LF. (str.splitlines would also split inside sentences.)"""
     if "\n" not in text:
         return text.split("\r")
@@ -485,7 +485,7 @@ def read_parquet(content: bytes, name: str, progress: ProgressCallback | None = 
         raise InputError(f"{name} is a damaged Parquet file ({_first_line(error)}); fetch or write it again") from error
     skipped = SkipCounter()
     if file.metadata.num_rows > MOST_ROWS:
-        skipped.add(f"beyond the first {MOST_ROWS:,} rows", MOST_ROWS + 1, file.metadata.num_rows - MOST_ROWS)
+        skipped.add(_too_many(), MOST_ROWS + 1, file.metadata.num_rows - MOST_ROWS)
     if not rows:
         raise InputError(f"{name} has no rows; give a file with sentence pairs")
     rows = rows[:MOST_ROWS]

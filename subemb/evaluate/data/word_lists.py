@@ -11,7 +11,7 @@ from ...base.arguments import checked
 from ...base.errors import InputError
 from .names import named_gold, named_pairs, words_of
 from .pairs import Columns, Note, SkipCounter, WordSet, skipped_text
-from .tables import decoded, named, names_text, read_bytes
+from .tables import decoded, lines_of, named, names_text, read_bytes
 from .values import score_of, score_reader
 
 MOST_WORD_PAIRS = 100_000
@@ -31,8 +31,7 @@ def read_words(source: Path | bytes, name: str | None = None, as_written: bool =
     """
     shown = named(source, name)
     text = decoded(read_bytes(source, name), shown)
-    lines = [line.removesuffix("\r") for line in text.split("\n" if "\n" in text else "\r")]
-    filled = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    filled = [(number, line) for number, line in enumerate(lines_of(text), 1) if line.strip()]
     if not filled:
         raise InputError(f"{shown} is empty; give lines of the form: word word score")
     cut = _cutter(filled[0][1])
