@@ -233,7 +233,7 @@ def is_known_name(name: str) -> bool:
     >>> [is_known_name(cell) for cell in ("Sentence 1", "gold_label", "pairID", "A man plays.", "yes", "")]
     [True, True, True, False, False, False]
     """
-    if len(name) > _LONGEST_NAME or len(words_of(name)) > _MOST_WORDS or re.search(r"[.?!。？！]\s*$", name):
+    if len(name) > LONGEST_NAME or len(words_of(name)) > MOST_WORDS or ENDS_SENTENCE.search(name):
         return False
     words = set(words_of(name)) - _FILLERS
     if plain_name(name) in LANGUAGES or name.strip().lower() in ("a", "b", "s1", "s2", "y"):
@@ -245,7 +245,8 @@ def is_known_name(name: str) -> bool:
     )
 
 
-_LONGEST_NAME, _MOST_WORDS = 40, 5
+#: What no name of a column has: more characters or words, and the end of a sentence.
+LONGEST_NAME, MOST_WORDS, ENDS_SENTENCE = 40, 5, re.compile(r"[.?!。？！]\s*$")
 #: Words that stand in headers, and hardly ever alone as a cell.
 _TELLING = _set(
     "premise hypothesis sentence sent text question string phrase context statement claim evidence label labels score scores "

@@ -13,7 +13,10 @@ from statistics import fmean
 from typing import Any
 
 from .names import (
+    ENDS_SENTENCE,
     LANGUAGES,
+    LONGEST_NAME,
+    MOST_WORDS,
     NamedPair,
     is_identifier,
     is_known_name,
@@ -89,9 +92,6 @@ def header_of(records: Records, said: bool | None = None) -> tuple[tuple[str, ..
     return tuple(str(number) for number in range(1, len(first) + 1)), False, [] if said is False else [inferred]
 
 
-_LONGEST_NAME, _MOST_WORDS = 40, 5  # of a column's name that is not known
-
-
 def _looks_like_header(first: list[str], rest: Sequence[Sequence[Any]]) -> bool:
     """Whether a column holds scores or labels in every row but the first, which names it."""
     if not rest or any(not _may_be_name(cell) for cell in first if cell.strip()):
@@ -105,8 +105,8 @@ def _looks_like_header(first: list[str], rest: Sequence[Sequence[Any]]) -> bool:
 
 
 def _may_be_name(cell: str) -> bool:
-    is_short = len(cell) <= _LONGEST_NAME and len(cell.split()) <= _MOST_WORDS
-    return is_short and as_number(cell) is None and any(map(str.isalpha, cell)) and not re.search(r"[.!?。！？]\s*$", cell)
+    is_short = len(cell) <= LONGEST_NAME and len(cell.split()) <= MOST_WORDS
+    return is_short and as_number(cell) is None and any(map(str.isalpha, cell)) and not ENDS_SENTENCE.search(cell)
 
 
 def _unlike(names: list[str]) -> tuple[str, ...]:
