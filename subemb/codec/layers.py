@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..base.errors import InputError
-from .compressed import BaselineCompressed, SubspaceCompressed
+from .compressed import BaselineCompressed, Compressed, SubspaceCompressed
 from .methods import plain_method
 from .settings import CompressionSettings
 
@@ -143,7 +143,7 @@ class SubspaceEmbedding(TableLayer):
         cls, compressed: SubspaceCompressed, padding_idx: int | None = None, dtype: torch.dtype | None = None
     ) -> "SubspaceEmbedding":
         """A layer with copies of a result's codebooks; raises InputError for a baseline's result."""
-        if not hasattr(compressed, "settings"):
+        if not isinstance(compressed, Compressed):
             raise InputError(f"compressed is a {type(compressed).__name__}; give what subemb.compress returned")
         if not isinstance(compressed, SubspaceCompressed):
             raise InputError(

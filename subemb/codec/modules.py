@@ -68,8 +68,6 @@ def attach(model, compressed: Compressed, input: bool = True, output: bool = Tru
     ``tie_weights`` and ``resize_token_embeddings`` do not know its layers: save the result beside the original model instead.
     Raises InputError if the result does not fit the model's table.
     """
-    if not isinstance(compressed, Compressed):
-        raise InputError(f"attach puts what subemb.compress returns into a model, not {type(compressed).__name__}")
     if hasattr(model, "with_embeddings"):
         try:
             table = _input_table(model.network())
