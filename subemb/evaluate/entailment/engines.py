@@ -11,6 +11,8 @@ from ...base.arguments import checked
 from ...base.errors import InputError, ModelError
 from ...base.progress import ProgressCallback, part_of, report
 from ...base.text import visible
+from ...models.reading import in_company
+from ...models.sentences import check_ids, padded, padding_of, text_config
 from ..data.pairs import LABELS, TWO_WAY_LABELS
 from .head_files import belongs, cards_for, heads_for, owner
 
@@ -138,8 +140,6 @@ class ClassifierEngine:
         # Longest first, in batches of similar length; if memory runs out, it does so at once.
         distinct.sort(key=lambda pair: -len(pair[0]) - len(pair[1]))
         rows: dict[tuple[str, str], np.ndarray] = {}
-        from ...models.sentences import padding_of
-
         network = self.model.network("classifier").eval()
         # GPT-like classifiers find a text's end by the padding id of their config; without one they read pairs one by one.
         size = 1 if padding_of(network.config) is None else _BATCH
@@ -163,9 +163,6 @@ class ClassifierEngine:
 
         Raises ModelError if the classifier gives another number of logits.
         """
-        from ...models.reading import in_company
-        from ...models.sentences import check_ids, padded, padding_of, text_config
-
         network = self.model.network("classifier")
 
         def tokens(limit: int):

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...base.errors import InputError, ModelError
+from ...models.reading import Habits, in_company
 from ...models.sentences import check_ids, padded, padding_id
 from .masks import mask_token_of
 
 if TYPE_CHECKING:
     import torch
-
-    from ...models.reading import Habits
 
 #: What became of a side's output head.
 HEAD_TEXTS = {
@@ -120,7 +119,7 @@ def _has_table_outside(network: "torch.nn.Module") -> bool:
 class _Pointed:
     """A network that runs its head only at some positions: only the body's outputs at these are passed on to it."""
 
-    def __init__(self, network: "torch.nn.Module", padding: int, habits: "Habits"):
+    def __init__(self, network: "torch.nn.Module", padding: int, habits: Habits):
         from ...codec.modules import share_weights
 
         self._network = share_weights(network).eval()  # a copy, since others use the network without the cut
@@ -145,8 +144,6 @@ class _Pointed:
 
     def logits(self, rows: Sequence[Sequence[int]], positions: Sequence[Sequence[int]]) -> "torch.Tensor":
         import torch
-
-        from ...models.reading import in_company
 
         def read(part: list[int]) -> torch.Tensor:
             ids, mask = padded([list(rows[place]) for place in part], self._padding)
