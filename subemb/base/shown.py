@@ -103,11 +103,12 @@ def brief(value: Any) -> str:
     if isinstance(value, str) and len(value) > _LONGEST:
         return repr(value[: _LONGEST - 3] + "...")
     if isinstance(value, list | tuple | dict) and len(value) > _FEW:
-        ends = {list: "[]", tuple: "()", dict: "{}"}[next(kind for kind in (list, tuple, dict) if isinstance(value, kind))]
+        ends = "[]" if isinstance(value, list) else "()" if isinstance(value, tuple) else "{}"
         return f"{ends[0]}{len(value):,} items{ends[1]}"
     if type(value) is dict:
         return "{" + ", ".join(f"{key!r}: {brief(entry)}" for key, entry in value.items()) + "}"
-    if type(value) in (list, tuple):
-        inner = ", ".join(map(brief, value)) + ("," if isinstance(value, tuple) and len(value) == 1 else "")
-        return f"[{inner}]" if isinstance(value, list) else f"({inner})"
+    if type(value) is list:
+        return f"[{', '.join(map(brief, value))}]"
+    if type(value) is tuple:
+        return f"({', '.join(map(brief, value))}{',' if len(value) == 1 else ''})"
     return repr(value)
