@@ -16,13 +16,13 @@ from ..base.files import given_path
 from ..base.progress import ProgressCallback, part_of
 from ..evaluate.data.pairs import SEPARATORS, Columns, Note, PairSet, Reading
 from .compress import add_compression, given_options, settings_of
+from .outputs import RESULT_FILE
 from .terminal import path_argument
 
 if TYPE_CHECKING:
     from ..codec.compressed import Compressed
     from ..models.model import PretrainedModel
 
-_RESULT_FILE = "subspace_embedding.safetensors"
 _NEXT_COLUMN = re.compile(r",\s*(?=(?:first|second|gold|language)=)")
 COMPARED_HELP = (
     "what `subemb compress -o DIR` or `subemb adapt -o DIR` wrote: it is compared with its original; or a model as `subemb compress` "
@@ -86,7 +86,7 @@ def open_compared(
 
     options = given_options(given)
     folder = given_path(given.model, "the model")
-    if (folder / _RESULT_FILE).is_file():
+    if (folder / RESULT_FILE).is_file():
         if options:
             raise InputError(f"{folder} holds a compressed table already; leave {options[0]} out, or give the model's name")
         model, compressed = _saved(folder, given.original, given.revision, progress)

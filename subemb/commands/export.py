@@ -55,8 +55,7 @@ def run(given: argparse.Namespace) -> int:
         if given.compact.exists() and given.compact.resolve() == given.folder.resolve():
             raise InputError(f"{given.compact} is the folder itself; give another one for the compact folder")
         check_folder(given.compact)
-        if not given.force:
-            check_replaces_nothing(given.compact)
+        check_replaces_nothing(given.compact, given.force)
     for path in filter(None, (given.onnx, given.report)):
         check_file(path, given.force)
     written: dict[str, dict] = {}

@@ -6,7 +6,7 @@ from pathlib import Path
 from ..base.errors import InputError
 from ..base.paths import check_can_save
 
-_RESULT_FILE = "subspace_embedding.safetensors"
+RESULT_FILE = "subspace_embedding.safetensors"  # codec.storage.TENSORS_FILE, without importing torch
 
 
 def add_force(command: argparse.ArgumentParser) -> None:
@@ -16,12 +16,12 @@ def add_force(command: argparse.ArgumentParser) -> None:
 
 def check_output(folder: Path, force: bool) -> None:
     """Raises InputError if no compressed table can be saved in ``folder``; called before the work rather than after it."""
-    check_can_save(folder, _RESULT_FILE, force=force)
+    check_can_save(folder, RESULT_FILE, force=force)
 
 
-def check_replaces_nothing(folder: Path) -> None:
+def check_replaces_nothing(folder: Path, force: bool) -> None:
     """Raises InputError if a folder holds a compressed table already."""
-    if (folder / _RESULT_FILE).exists():
+    if (folder / RESULT_FILE).exists() and not force:
         raise InputError(f"{folder} holds an older result; add --force to replace it, or give another folder")
 
 
