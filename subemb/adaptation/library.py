@@ -41,9 +41,10 @@ def secret() -> str:
     """Part of every key, so that nobody can work out the key of what others have begun. Raises InputError."""
     path = ADAPTATIONS.folder / _SECRET_FILE
     try:
-        if not path.exists():
-            write_files(path.parent, {path.name: secrets.token_hex(32).encode()})
-            path.chmod(0o600)
+        with _owning:  # two visitors who begin at once get the same one
+            if not path.exists():
+                write_files(path.parent, {path.name: secrets.token_hex(32).encode()})
+                path.chmod(0o600)
         return path.read_text(encoding="ascii")
     except (OSError, ValueError) as error:
         raise InputError(

@@ -1,6 +1,8 @@
 """Whose an adaptation is: who began it may change it, equal inputs are shared, and nothing that waits, runs or is shown is dropped."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model
@@ -52,6 +54,14 @@ def busy(tmp_path):
             one.cancel()
     go.touch()
     job.wait(60)
+
+
+def test_two_who_begin_at_once_share_the_secret_of_the_keys(tmp_path, monkeypatch):
+    monkeypatch.setenv("SUBEMB_CACHE", str(tmp_path))
+    write = library.write_files
+    monkeypatch.setattr(library, "write_files", lambda *given: (time.sleep(0.2), write(*given)))
+    with ThreadPoolExecutor(4) as pool:
+        assert len({found.result() for found in [pool.submit(library.secret) for _ in range(4)]}) == 1
 
 
 def test_who_began_it_may_change_it_and_others_may_not(subject):
