@@ -244,7 +244,7 @@ class LabelReader:
     labels: tuple[str, ...]  # LABELS or TWO_WAY_LABELS
     read: Callable[[Any], int | str]  # from a value to an index into ``labels``, or the reason why it has none
     note: str  # what numbers were taken for; empty if there are none
-    unknown: dict[str, int]  # words that are not understood -> rows that have them
+    unknown: dict[str, int]  # plain words of the file that are not understood -> rows that have them
 
 
 USUAL_ORDER = ", ".join(f"{number} {label}" for number, label in enumerate(LABELS))
@@ -292,7 +292,7 @@ def label_reader(
             return NO_LABEL if word else "blank label"
         return places.get(word, "label is not understood")
 
-    unknown = {word: count for word, count in words.items() if word not in WITHOUT and word not in places}
+    unknown = {word: count for word, count in written.items() if _named(word, meanings) not in (*WITHOUT, *places)}
     return LabelReader(labels, _remembering(read), note, unknown)
 
 

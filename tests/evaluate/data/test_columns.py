@@ -338,6 +338,9 @@ def test_labels_in_other_languages_are_understood_or_asked_about():
     assert labels_of(read_pairs(content, "x", "entailment", reading=said)) == [c for *_, c in PAIRS]
     with pytest.raises(InputError, match="'green' is not a label"):
         read_pairs(content, "x", "entailment", reading=Reading(labels=(("ja", "green"),)))
+    content = table(("premise", "hypothesis", "label"), [(a, b, 7 if c == "entailment" else 0) for a, b, c in PAIRS])
+    with pytest.raises(InputError, match="are not understood: '7' in 2 rows;"):
+        read_pairs(content, "x", "entailment", reading=Reading(labels=(("0", "neutral"),)))
 
 
 # Quotation marks
