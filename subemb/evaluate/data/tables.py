@@ -189,7 +189,9 @@ def _json_records(text: str, name: str, progress: ProgressCallback | None) -> Re
         raise InputError(f"{name} has no line with a whole JSON object; write one object a line (JSON lines)")
     notes = []
     if len(objects) == 1 and (found := _rows_of_lists(objects[0])):
-        objects, lines = found[:MOST_ROWS], [lines[0]] * len(found[:MOST_ROWS])
+        if len(found) > MOST_ROWS:
+            skipped.add(_too_many(), lines[0], len(found) - MOST_ROWS)
+        objects, lines = found[:MOST_ROWS], lines * len(found[:MOST_ROWS])
         notes.append(
             Note("left out", f"The file is one object with lists of {len(found):,} values, which were read as its rows")
         )

@@ -472,6 +472,8 @@ def test_more_rows_than_are_read_are_counted(monkeypatch):
     for content, line in ((PAWS + b"3\tA\tB\t0\n4\tC\tD\t1\n5\tE\tF\t0\n", 4), (b"\n".join(lines), 4)):
         found = skipped(read_pairs(content, "x"))
         assert found["beyond the first 3 rows"][1][0] == line
+    columns = {"sentence1": ["A"] * 9, "sentence2": ["B"] * 9, "score": [1.0 + n for n in range(9)]}
+    assert skipped(read_pairs(json.dumps(columns).encode(), "x"))["beyond the first 3 rows"][0] == 6
 
 
 def test_a_table_named_otherwise_is_read_for_what_it_is():
