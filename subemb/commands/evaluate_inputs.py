@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..base.errors import InputError, ModelError
 from ..base.files import given_path
 from ..base.progress import ProgressCallback, part_of
+from ..evaluate.data.languages import in_languages
 from ..evaluate.data.pairs import SEPARATORS, Columns, Note, PairSet, Reading
 from .compress import add_compression, given_options, settings_of
 from .outputs import RESULT_FILE
@@ -294,7 +295,6 @@ def read_file(
     path: Path, given: argparse.Namespace, task: str | None = None, progress: ProgressCallback | None = None
 ) -> PairSet:
     """The pairs of a file, in the languages that a line asks for, else in one. Raises InputError as the readers do."""
-    from ..evaluate.data.languages import in_languages
     from ..evaluate.data.read import read_pairs
 
     pairs = read_pairs(path, task=task, columns=given.columns, progress=progress, reading=reading_of(given))
@@ -312,7 +312,6 @@ def read_sets(
         found.append(read_file(path, given, task, part))
     if given.hub is not None:
         from ..evaluate.data.hub import read_hub_pairs
-        from ..evaluate.data.languages import in_languages
 
         part = part_of(progress, len(files) / (len(files) + 1), 1.0)
         fetched = read_hub_pairs(
@@ -324,7 +323,6 @@ def read_sets(
 
 def demo_set(task: str, given: argparse.Namespace, seed: int) -> DataSet:
     """The demonstration set of a task, in the languages asked for, else in English."""
-    from ..evaluate.data.languages import in_languages
     from ..evaluate.data.read import demo_pairs
 
     found = sampled(in_languages(demo_pairs(task), given.languages), given.limit, seed)
