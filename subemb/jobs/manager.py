@@ -495,9 +495,8 @@ class Lane:
         return waiting.index(job) + 1 if job in waiting else 0
 
     def open_jobs(self) -> list[Job]:
-        """Those that run or wait, warming aside."""
-        running = [seat.current for seat in self.seats if seat.current is not None and not seat.current.is_over]
-        return [*running, *self.queue]
+        """Those that run or wait; of warming jobs only one that runs."""
+        return [*self._running(), *self.queue]
 
     def take(self) -> Job | None:
         """The next job that may run, taken out of the line: nobody has more than RUNNING_EACH of a lane, if others wait or not."""
@@ -513,9 +512,11 @@ class Lane:
         free = self._most - sum(seat.current is not None for seat in self.seats)
         return max(0, waiting - max(0, min(free, RUNNING_EACH - self._running_of(token))))
 
+    def _running(self) -> list[Job]:
+        return [seat.current for seat in self.seats if seat.current is not None and not seat.current.is_over]
+
     def _running_of(self, token: Hashable | None) -> int:
-        running = [seat.current for seat in self.seats if seat.current is not None]
-        return sum(token in job.askers for job in running if not job.is_over)
+        return sum(token in job.askers for job in self._running())
 
     def stop(self, job: Job) -> None:
         """Make the worker of a job give it up."""
@@ -532,8 +533,6 @@ class Lane:
             self.queue.clear()
             self.background.clear()
             for seat in self.seats:
-                if seat.current is not None:
-                    self._manager.finish(seat.current, "cancelled")
                 if seat.worker is not None:
                     seat.worker.kill()
             self.changed.notify_all()
