@@ -143,12 +143,14 @@ class Visit:
         """Whether a job is under way, and this tab has not left it."""
         return job is not None and not job.is_over and job.key not in self.left
 
-    def leave(self, job: Job) -> None:
-        """Wait no longer for a job; it ends if nobody else waits for it."""
+    def leave(self, job: Job, onlookers_count: bool = True) -> bool:
+        """Wait no longer for a job; it ends if nobody else waits for it. True if it is over now. onlookers_count: as for ``Job.cancel``."""
         self.left.discard(job.key)
-        if not job.cancel(by=self.token) and not job.is_over:
-            self.left.add(job.key)
-            self.notice = LEFT
+        if job.cancel(by=self.token, onlookers_count=onlookers_count) or job.is_over:
+            return True
+        self.left.add(job.key)
+        self.notice = LEFT
+        return False
 
     def start(self, request: Request, text: str | None = None) -> None:
         """Start the job of a request, or join it, or show its result if it is there. Raises InputError if it cannot start."""

@@ -11,7 +11,7 @@ from ....tasks.adaptation import run_adaptation, stop_adaptation
 from ...shell.frame import Frame, page
 from ...shell.jobs import begin, stage_of, watch
 from ...shell.text import errors_shown, show_error, write_parameter
-from ...shell.visit import ABANDONED, LEFT
+from ...shell.visit import ABANDONED
 from .form import adapt_form
 from .results import PARAMETER, curves, history_view, result_view
 
@@ -140,12 +140,8 @@ def live_view(job: Job, frame: Frame, key: str) -> None:
             help="End here, with the best weights so far.",
         )
     if paused or stopped:
-        if job.cancel(by=frame.visit.token, onlookers_count=False) or job.is_over:
-            if stopped:
-                st.session_state["adapt_stop_at"] = key
-        else:
-            frame.visit.left.add(job.key)
-            frame.visit.notice = LEFT
+        if frame.visit.leave(job, onlookers_count=False) and stopped:
+            st.session_state["adapt_stop_at"] = key
         st.rerun(scope="app")
     st.caption(
         "It goes on while this page, or another one of subemb, is open. Without you it stops after a minute at what it has saved, and "
