@@ -15,9 +15,9 @@ from ...jobs.task import Call
 from ..widgets.settings import has_widget, setting_input
 from .jobs import begin, jobs_elsewhere, stage_of, watch
 from .models import list_again, listed_models, open_model
-from .request import Request, to_query
+from .request import Request
 from .text import counted, errors_shown, show_error, without_folders
-from .visit import ADAPTED, Visit
+from .visit import Visit
 
 PAGES = (
     ("app.py", "Home", ":material/home:"),
@@ -39,8 +39,7 @@ _DOWNLOAD = "subemb_download"  # session state: the download that this visitor w
 
 def navigation(visit: Visit) -> None:
     """Links to the pages; they carry the run that is shown."""
-    query = to_query(visit.shown) if visit.shown else {}
-    query |= {ADAPTED: visit.adapted} if visit.adapted else {}
+    query = visit.address
     for path, label, icon in PAGES:
         st.page_link(path, label=label, icon=icon, query_params=query or None, width="stretch")
 

@@ -69,6 +69,12 @@ class Visit:
         return self.shown or EXAMPLE
 
     @property
+    def address(self) -> dict[str, str]:
+        """The URL parameters that name the run and the adaptation on the page."""
+        query = to_query(self.shown) if self.shown else {}
+        return query | ({ADAPTED: self.adapted} if self.adapted else {})
+
+    @property
     def is_example(self) -> bool:
         """Whether the page shows the example, because the visitor has not run anything yet."""
         return self.shown is None
@@ -269,8 +275,7 @@ def follow_url(visit: Visit) -> None:
 
 def write_url(visit: Visit) -> None:
     """Make the URL say what the page shows. Parameters of the page itself are left alone."""
-    wanted = to_query(visit.shown) if visit.shown else {}
-    wanted |= {ADAPTED: visit.adapted} if visit.adapted else {}
+    wanted = visit.address
     for name in (*RUN_PARAMETERS, ADAPTED):
         write_parameter(name, wanted.get(name))
     if wanted != visit.written:
