@@ -119,17 +119,11 @@ class Visit:
 
     def hold(self, job: Job) -> None:
         """Keep a job's result from being dropped as long as it is among the last that were shown."""
-        self.held[job.key] = job
-        self.held.move_to_end(job.key)
-        while len(self.held) > _MOST_HELD:
-            self.held.popitem(last=False)
+        _put_last(self.held, job.key, job)
 
     def keep(self, store: Store, key: str) -> None:
         """Keep a result on disk from being dropped as long as the tab is open, and it is among the last that were shown."""
-        self.entries[store.name, key] = store
-        self.entries.move_to_end((store.name, key))
-        while len(self.entries) > _MOST_HELD:
-            self.entries.popitem(last=False)
+        _put_last(self.entries, (store.name, key), store)
         store.hold(key)
 
     def stay(self) -> None:
@@ -201,6 +195,13 @@ class Visit:
         self.notice = _STOPPED
         if job is not None and not job.cancel(by=self.token) and not job.is_over:
             self.notice = LEFT
+
+
+def _put_last(held: OrderedDict, key: Hashable, value: Job | Store) -> None:
+    held[key] = value
+    held.move_to_end(key)
+    while len(held) > _MOST_HELD:
+        held.popitem(last=False)
 
 
 def submit_run(request: Request, settings: dict, text: str | None, watcher: str) -> Job:
