@@ -11,6 +11,7 @@ from ..adaptation.library import (
     inputs_of,
     known_adaptation,
     own,
+    run_key_of,
     secret,
     write_facts,
 )
@@ -140,7 +141,7 @@ class _Watched:
 
     def __init__(self, session: "Session", key: str, progress: ProgressCallback | None):
         self.session, self.key, self.progress = session, key, progress
-        self.run_key, self.held = inputs_of(key)["subject"][3], 0.0
+        self.run_key, self.held = run_key_of(key), 0.0
 
     def __call__(self, message: Progress) -> bool | None:
         if time.monotonic() - self.held > _HOLDING_SECONDS:
