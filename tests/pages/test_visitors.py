@@ -223,3 +223,17 @@ def test_a_tab_in_the_background_still_watches_what_it_waits_for(browser, busy):
     manager().sweep()
     assert job.is_abandoned, "nobody has the tab open any more"
     assert other.is_abandoned
+
+
+def test_open_tabs_are_spoken_for_and_closed_ones_are_not(monkeypatch):
+    class Tab:
+        stayed = 0
+
+        def stay(self):
+            self.stayed += 1
+
+    tabs = {"open": Tab(), "closed": Tab()}
+    visitor.visitor_of(new_token()).tabs.update(tabs)
+    monkeypatch.setattr(visitor, "is_open", lambda session: session == "open")
+    visitor.stay_with_open_tabs()
+    assert {session: tab.stayed for session, tab in tabs.items()} == {"open": 1, "closed": 0}

@@ -1,4 +1,5 @@
-"""What the server does beside its pages: limits on what visitors upload, and memory given back when they have left.
+"""What the server does beside its pages: limits on what visitors upload, a word for tabs in the background, and memory given back
+when visitors have left.
 
 Streamlit keeps the session of a visitor who left for two minutes, in case they come back, but drops it only when the next one leaves;
 and it holds uploads without any limit on all of them together. The parts of it that are used here and are not documented are named in
@@ -13,16 +14,19 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any
 
 from ...base.errors import InputError
 from ...base.open_server import upload_limits
 from ...base.text import size_text
+from .visitor import stay_with_open_tabs
 
 log = logging.getLogger(__name__)
 
-EVERY_SECONDS = 20.0
+EVERY_SECONDS = 15.0  # much less than jobs and kept results wait for a word
 _begun = threading.Lock()
 _watched: "weakref.WeakSet[Any]" = weakref.WeakSet()  # servers whose upkeep has begun; more than one in tests only
 
@@ -50,14 +54,23 @@ def _keep_up(reference: "weakref.ref[Any]") -> None:
         server = reference()
         if server is None:
             return
-        try:
+        with _logged():
+            stay_with_open_tabs()
+        with _logged():
             count = expire_sessions(server)
             if count < known:  # somebody has left
                 release_memory()
             known = count
-        except Exception:
-            log.exception("the upkeep of the server failed")
         del server
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """A defect must not end the thread."""
+    try:
+        yield
+    except Exception:
+        log.exception("the upkeep of the server failed")
 
 
 def expire_sessions(server: Any) -> int:

@@ -14,7 +14,7 @@ from ...runs import RUNS, Run, run_and_keep
 from .models import key_of
 from .request import EXAMPLE, RUN_PARAMETERS, Request, from_query, to_query
 from .text import write_parameter
-from .visitor import Visitor, is_open, new_token, session_id, stay_with_open_tabs, token_in_browser, visitor_of
+from .visitor import Visitor, is_open, new_token, session_id, token_in_browser, visitor_of
 
 _KEY = "subemb_visit"
 ADAPTED = "adapted"  # URL parameter: key of the adaptation that is shown as a third side
@@ -216,7 +216,6 @@ def this_visit() -> Visit:
     visit = st.session_state[_KEY]
     visit.visitor.tabs[session_id()] = visit
     visit.drawn = {}
-    stay_with_open_tabs()
     follow_url(visit)
     return visit
 

@@ -4,11 +4,8 @@ The cookie is all that survives when a tab is loaded again. By it the new sessio
 run, and adaptations find who began them. Where a browser keeps no cookies, every session is a visitor of its own.
 """
 
-import logging
 import re
 import secrets
-import threading
-import time
 import weakref
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,11 +16,9 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from ...base.store import Memory
 
-log = logging.getLogger(__name__)
 COOKIE = "subemb_visitor"
 MOST_VISITORS = 1000  # whose runs are remembered
 MOST_RUNS = 60  # of one visitor, and most labelled sets
-STAYING_SECONDS = 15.0  # between two looks at which tabs are open; much less than jobs and kept results wait for a word
 _YEAR = 365 * 24 * 3600
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 #: Leaves a cookie alone that is there already: another tab may just have set it.
@@ -68,8 +63,6 @@ class Visitor:
 
 
 _visitors = Memory(MOST_VISITORS)
-_keeper: threading.Thread | None = None
-_starting = threading.Lock()
 
 
 def visitor_of(token: str) -> Visitor:
@@ -106,32 +99,12 @@ def is_open(session: str) -> bool:
     return runtime.exists() and runtime.get_instance().is_active_session(session)
 
 
-# Tabs that are open
-
-
 def stay_with_open_tabs() -> None:
-    """Have a thread say for every open tab that what it shows and waits for is still wanted.
+    """Say for every open tab that what it shows and waits for is still wanted; the upkeep of the server does this now and then.
 
     A browser sends next to nothing from a tab in the background: once a minute at most.
     """
-    global _keeper
-    with _starting:
-        if _keeper is None and type(_runtime()) is runtime.Runtime:
-            _keeper = threading.Thread(target=_stay_now_and_then, name="subemb-tabs", daemon=True)
-            _keeper.start()
-
-
-def _stay_now_and_then() -> None:
-    while True:
-        time.sleep(STAYING_SECONDS)
-        try:
-            for visitor in _visitors.values():
-                for session, visit in list(visitor.tabs.items()):
-                    if is_open(session):
-                        visit.stay()
-        except Exception:  # a defect here must not end the thread
-            log.exception("staying with open tabs")
-
-
-def _runtime() -> object:
-    return runtime.get_instance() if runtime.exists() else None
+    for visitor in _visitors.values():
+        for session, visit in list(visitor.tabs.items()):
+            if is_open(session):
+                visit.stay()
