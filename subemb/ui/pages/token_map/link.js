@@ -100,18 +100,13 @@ export default function ({ data, parentElement, setTriggerValue }) {
     for (const [name, place] of Object.entries(data.charts)) {
       const plot = document.querySelector(`.st-key-${place} .js-plotly-plot`);
       if (!plot || !plot.on || !plot._fullLayout) continue;
-      if (link.plots.get(name) === plot) {
-        // Drawn again with the tool that its figure names, where the other map's tool had been taken over.
-        if (link.dragmode && plot._fullLayout.dragmode !== link.dragmode && !isQuiet(plot)) {
-          quietly(plot, () => window.Plotly.relayout(plot, { dragmode: link.dragmode }));
-        }
-        continue;
-      }
-      link.plots.set(name, plot);
-      const restored = {};
-      if (link.axes) Object.assign(restored, { "xaxis.range": [...link.axes.x], "yaxis.range": [...link.axes.y] });
-      if (link.dragmode) restored.dragmode = link.dragmode;
+      const isNew = link.plots.get(name) !== plot, restored = {};
+      if (isNew && link.axes) Object.assign(restored, { "xaxis.range": [...link.axes.x], "yaxis.range": [...link.axes.y] });
+      // A chart that is drawn again has the tool that its figure names, also where the other map's tool had been taken over.
+      if (link.dragmode && plot._fullLayout.dragmode !== link.dragmode && !isQuiet(plot)) restored.dragmode = link.dragmode;
       if (Object.keys(restored).length) quietly(plot, () => window.Plotly.relayout(plot, restored));
+      if (!isNew) continue;
+      link.plots.set(name, plot);
       if (link.ids.length) mark(plot);
       plot.on("plotly_selected", selected(name, plot));
       plot.on("plotly_deselect", deselected(name, plot));
