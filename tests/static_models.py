@@ -29,8 +29,8 @@ ROWS = torch.randn(V, D, generator=torch.Generator().manual_seed(0))
 MODEL2VEC = {"model_type": "model2vec", "architectures": ["StaticModel"]}
 
 
-def word_level(unknown="[UNK]"):
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token=unknown))
+def word_level():
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.normalizer = normalizers.Lowercase()
     return tokenizer

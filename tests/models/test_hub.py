@@ -17,10 +17,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-import torch
 from checkpoints import make_bert, make_sentence_model, shard
 from safetensors.torch import save_file
-from tokenizers import Tokenizer, models
+from static_models import ROWS, D, word_level
 
 from subemb.base.errors import Cancelled, ModelError
 from subemb.models import hub
@@ -473,14 +472,12 @@ def test_cached_models_are_opened_without_asking_the_hub(server, tmp_path, monke
     assert server.requests == []
 
 
-@pytest.mark.slow
 def test_a_static_table_has_no_config_and_its_weights_in_a_folder(server, tmp_path):
     folder = tmp_path / "static"
     table = folder / "0_StaticEmbedding"
     table.mkdir(parents=True)
-    save_file({"embedding.weight": torch.randn(6, 4)}, table / "model.safetensors")
-    words = {word: i for i, word in enumerate("abcdef")}
-    Tokenizer(models.WordLevel(words, unk_token="a")).save(str(table / "tokenizer.json"))
+    save_file({"embedding.weight": ROWS}, table / "model.safetensors")
+    word_level().save(str(table / "tokenizer.json"))
     (folder / "modules.json").write_text(
         json.dumps([{"path": table.name, "type": "sentence_transformers.models.StaticEmbedding"}])
     )
@@ -488,9 +485,10 @@ def test_a_static_table_has_no_config_and_its_weights_in_a_folder(server, tmp_pa
     found = hub.download("team/static", cache_dir=tmp_path / "cache", endpoint=server.url)
     assert hub.cached_snapshot("team/static", cache_dir=tmp_path / "cache") == found
     assert [model.name for model in hub.cached_models(tmp_path / "cache")] == ["team/static"]
-    assert load(found).encode(["b"]).shape == (1, 4)
+    assert load(found).encode(["a man"]).shape == (1, D)
 
 
+@pytest.mark.slow
 def test_load_downloads_a_model_that_is_not_here(server, tmp_path):
     """The whole way, in a process of its own, since huggingface_hub reads its settings when imported."""
     code = """
