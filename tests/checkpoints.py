@@ -110,10 +110,8 @@ def make_bert(
     from transformers import BertConfig, BertForMaskedLM, BertModel
 
     tokens = TOKENS if tokens is None else tokens
-    config = BertConfig(vocab_size=rows or len(tokens), hidden_size=dim, pad_token_id=0, **_bert_sizes(dim), **settings)
-    save(folder, BertForMaskedLM if masked_lm else BertModel, config)
-    word_piece(tokens).save_pretrained(folder)
-    return folder
+    config = BertConfig(vocab_size=rows or len(tokens), hidden_size=dim, pad_token_id=0, **bert_sizes(dim), **settings)
+    return save(folder, BertForMaskedLM if masked_lm else BertModel, config, word_piece(tokens))
 
 
 def make_distilbert(folder: Path, dim: int = 16) -> Path:
@@ -123,31 +121,23 @@ def make_distilbert(folder: Path, dim: int = 16) -> Path:
     config = DistilBertConfig(
         vocab_size=len(TOKENS), dim=dim, hidden_dim=2 * dim, n_layers=1, n_heads=2, max_position_embeddings=64
     )
-    save(folder, DistilBertForMaskedLM, config)
-    word_piece(TOKENS).save_pretrained(folder)
-    return folder
+    return save(folder, DistilBertForMaskedLM, config, word_piece(TOKENS))
 
 
 def make_electra(folder: Path, dim: int = 16) -> Path:
     """ELECTRA, whose table is narrower (``embedding_size``) than its hidden states."""
     from transformers import ElectraConfig, ElectraModel
 
-    save(
-        folder,
-        ElectraModel,
-        ElectraConfig(vocab_size=len(TOKENS), embedding_size=dim // 2, hidden_size=dim, **_bert_sizes(dim)),
-    )
-    word_piece(TOKENS).save_pretrained(folder)
-    return folder
+    config = ElectraConfig(vocab_size=len(TOKENS), embedding_size=dim // 2, hidden_size=dim, **bert_sizes(dim))
+    return save(folder, ElectraModel, config, word_piece(TOKENS))
 
 
 def make_mpnet(folder: Path, dim: int = 16) -> Path:
     """MPNet with a WordPiece vocabulary; its positions start after the padding id."""
     from transformers import MPNetConfig, MPNetModel
 
-    save(folder, MPNetModel, MPNetConfig(vocab_size=len(TOKENS), hidden_size=dim, pad_token_id=0, **_bert_sizes(dim)))
-    word_piece(TOKENS).save_pretrained(folder)
-    return folder
+    config = MPNetConfig(vocab_size=len(TOKENS), hidden_size=dim, pad_token_id=0, **bert_sizes(dim))
+    return save(folder, MPNetModel, config, word_piece(TOKENS))
 
 
 def make_albert(folder: Path, dim: int = 16) -> Path:
@@ -155,13 +145,8 @@ def make_albert(folder: Path, dim: int = 16) -> Path:
     from transformers import AlbertConfig, AlbertModel
 
     tokenizer = unigram(["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"], cls="[CLS]", sep="[SEP]", mask="[MASK]")
-    save(
-        folder,
-        AlbertModel,
-        AlbertConfig(vocab_size=len(tokenizer), embedding_size=dim // 2, hidden_size=dim, **_bert_sizes(dim)),
-    )
-    tokenizer.save_pretrained(folder)
-    return folder
+    config = AlbertConfig(vocab_size=len(tokenizer), embedding_size=dim // 2, hidden_size=dim, **bert_sizes(dim))
+    return save(folder, AlbertModel, config, tokenizer)
 
 
 def make_deberta(folder: Path, dim: int = 16) -> Path:
@@ -172,11 +157,9 @@ def make_deberta(folder: Path, dim: int = 16) -> Path:
         ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], cls="[CLS]", sep="[SEP]", mask="[MASK]", pad="[PAD]", unk="[UNK]"
     )
     config = DebertaV2Config(
-        vocab_size=len(tokenizer), hidden_size=dim, relative_attention=True, pos_att_type=["p2c", "c2p"], **_bert_sizes(dim)
+        vocab_size=len(tokenizer), hidden_size=dim, relative_attention=True, pos_att_type=["p2c", "c2p"], **bert_sizes(dim)
     )
-    save(folder, DebertaV2Model, config)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return save(folder, DebertaV2Model, config, tokenizer)
 
 
 def make_roberta(folder: Path, dim: int = 16) -> Path:
@@ -184,13 +167,8 @@ def make_roberta(folder: Path, dim: int = 16) -> Path:
     from transformers import RobertaConfig, RobertaForMaskedLM
 
     tokenizer = byte_level(["<s>", "<pad>", "</s>", "<unk>", "<mask>"], frame=("<s>", "</s>"))
-    save(
-        folder,
-        RobertaForMaskedLM,
-        RobertaConfig(vocab_size=len(tokenizer), hidden_size=dim, pad_token_id=1, **_bert_sizes(dim)),
-    )
-    tokenizer.save_pretrained(folder)
-    return folder
+    config = RobertaConfig(vocab_size=len(tokenizer), hidden_size=dim, pad_token_id=1, **bert_sizes(dim))
+    return save(folder, RobertaForMaskedLM, config, tokenizer)
 
 
 def make_xlmr(folder: Path, dim: int = 16, rows: int | None = None) -> Path:
@@ -198,10 +176,8 @@ def make_xlmr(folder: Path, dim: int = 16, rows: int | None = None) -> Path:
     from transformers import XLMRobertaConfig, XLMRobertaModel
 
     tokenizer = unigram(["<s>", "<pad>", "</s>", "<unk>", "<mask>"], cls="<s>", sep="</s>", mask="<mask>")
-    config = XLMRobertaConfig(vocab_size=rows or len(tokenizer), hidden_size=dim, pad_token_id=1, **_bert_sizes(dim))
-    save(folder, XLMRobertaModel, config)
-    tokenizer.save_pretrained(folder)
-    return folder
+    config = XLMRobertaConfig(vocab_size=rows or len(tokenizer), hidden_size=dim, pad_token_id=1, **bert_sizes(dim))
+    return save(folder, XLMRobertaModel, config, tokenizer)
 
 
 def make_gpt2(folder: Path, dim: int = 16, head: bool = True) -> Path:
@@ -212,9 +188,7 @@ def make_gpt2(folder: Path, dim: int = 16, head: bool = True) -> Path:
     config = GPT2Config(
         vocab_size=len(tokenizer), n_embd=dim, n_layer=1, n_head=2, n_positions=64, bos_token_id=0, eos_token_id=0
     )
-    save(folder, GPT2LMHeadModel if head else GPT2Model, config)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return save(folder, GPT2LMHeadModel if head else GPT2Model, config, tokenizer)
 
 
 def make_t5(folder: Path, dim: int = 16, tied: bool = True) -> Path:
@@ -231,15 +205,14 @@ def make_t5(folder: Path, dim: int = 16, tied: bool = True) -> Path:
         num_heads=2,
         decoder_start_token_id=0,
     )
-    save(folder, T5ForConditionalGeneration, config)
+    save(folder, T5ForConditionalGeneration, config, tokenizer)
     if not tied:  # transformers 5 makes tied ones only, but reads both
         model = T5ForConditionalGeneration(config)
         model.lm_head.weight = torch.nn.Parameter(
             torch.linspace(-1, 1, model.shared.weight.numel()).view_as(model.shared.weight)
         )
         model.save_pretrained(folder)
-        _change(folder / "config.json", tie_word_embeddings=False)
-    tokenizer.save_pretrained(folder)
+        reconfigured(folder, tie_word_embeddings=False)
     return folder
 
 
@@ -285,11 +258,41 @@ def make_sentence_model(folder: Path, pooling: str = "mean", normalize: bool = F
     return folder
 
 
-def save(folder: Path, kind, config) -> None:
-    """A seeded network of a config, saved as transformers saves it."""
+#: A maker for each architecture.
+ARCHITECTURES = (
+    make_bert,
+    make_distilbert,
+    make_mpnet,
+    make_roberta,
+    make_xlmr,
+    make_gpt2,
+    make_t5,
+    make_albert,
+    make_deberta,
+    make_electra,
+)
+
+
+def save(folder: Path, kind, config, tokenizer=None) -> Path:
+    """A seeded network of a config, saved as transformers saves it, and perhaps a tokenizer beside it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         kind(config).save_pretrained(folder)
+    if tokenizer is not None:
+        tokenizer.save_pretrained(folder)
+    return folder
+
+
+def bert_sizes(dim: int) -> dict[str, int]:
+    """Of one small layer, as configs like BERT's name them."""
+    return {"num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 2 * dim, "max_position_embeddings": 66}
+
+
+def reconfigured(folder: Path, **values) -> Path:
+    """The folder with other values in its config.json."""
+    path = folder / "config.json"
+    _write(path, {**json.loads(path.read_text(encoding="utf-8")), **values})
+    return folder
 
 
 def shard(folder: Path, size: str = "4KB") -> Path:
@@ -388,14 +391,6 @@ def _framed(first: str | None, last: str, vocabulary: dict[str, int]):
     ends = [token for token in (first, last) if token is not None]
     single = " ".join(part for part in (first, "$A", last) if part is not None)
     return processors.TemplateProcessing(single=single, special_tokens=[(token, vocabulary[token]) for token in ends])
-
-
-def _bert_sizes(dim: int) -> dict[str, int]:
-    return {"num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 2 * dim, "max_position_embeddings": 66}
-
-
-def _change(path: Path, **values) -> None:
-    _write(path, {**json.loads(path.read_text(encoding="utf-8")), **values})
 
 
 def _write(path: Path, value) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from checkpoints import TOKENS, make_bert, save, word_piece
+from checkpoints import TOKENS, bert_sizes, make_bert, save, word_piece
 
 from subemb.evaluate.data.pairs import LABELS, PairSet
 
@@ -20,17 +20,12 @@ def make_classifier(folder: Path, labels: tuple[str, ...] = PERMUTED) -> Path:
     config = BertConfig(
         vocab_size=len(TOKENS),
         hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=66,
         pad_token_id=0,
         initializer_range=0.5,
         id2label=dict(enumerate(labels)),
+        **bert_sizes(16),
     )
-    save(folder, BertForSequenceClassification, config)
-    word_piece(TOKENS).save_pretrained(folder)
-    return folder
+    return save(folder, BertForSequenceClassification, config, word_piece(TOKENS))
 
 
 def make_encoder(folder: Path) -> Path:

@@ -87,8 +87,7 @@ def train(folder: Path, dim: int = 32, steps: int = 150) -> Path:
         initializer_range=0.2,  # so narrow a network hardly learns from the usual 0.02
         pad_token_id=0,
     )
-    save(folder, BertForMaskedLM, config)
-    tokenizer.save_pretrained(folder)
+    save(folder, BertForMaskedLM, config, tokenizer)
     network = BertForMaskedLM.from_pretrained(folder).train()
     rows = tokenizer(sentences(), padding=True, return_tensors="pt")
     facts = torch.tensor(tokenizer.convert_tokens_to_ids([word for fact in FACTS for word in fact]))

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from checkpoints import TOKENS, make_albert, make_bert, make_gpt2, make_roberta, make_t5, make_table, shard
+from checkpoints import TOKENS, make_albert, make_bert, make_gpt2, make_roberta, make_t5, make_table, reconfigured, shard
 from safetensors.torch import load_file, save_file
 
 from subemb.base.errors import Cancelled, ModelError
@@ -22,12 +22,6 @@ def rewritten(folder, change):
     tensors = load_file(folder / "model.safetensors")
     change(tensors)
     save_file(tensors, folder / "model.safetensors")
-    return folder
-
-
-def reconfigured(folder, **values):
-    path = folder / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
     return folder
 
 

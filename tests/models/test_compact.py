@@ -6,21 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from checkpoints import (
-    SPECIAL,
-    WORDS,
-    make_albert,
-    make_bert,
-    make_deberta,
-    make_distilbert,
-    make_electra,
-    make_gpt2,
-    make_mpnet,
-    make_roberta,
-    make_sentence_model,
-    make_t5,
-    make_xlmr,
-)
+from checkpoints import ARCHITECTURES, SPECIAL, WORDS, make_bert, make_sentence_model
 from safetensors.torch import load_file, save_file
 
 import subemb
@@ -184,12 +170,7 @@ def with_everything(original, folder, head=None):
     return model
 
 
-MAKERS = [
-    make_albert, make_bert, make_deberta, make_distilbert, make_electra, make_gpt2, make_mpnet, make_roberta, make_t5, make_xlmr,
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", ARCHITECTURES, ids=lambda make: make.__name__)
 def test_every_family_finds_its_weights_again(make, tmp_path):
     original = subemb.load(make(tmp_path / "m"))
     model = with_everything(original, tmp_path / "out")

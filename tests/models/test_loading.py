@@ -5,7 +5,18 @@ import json
 import numpy as np
 import pytest
 import torch
-from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model, make_t5, save, shard, unigram
+from checkpoints import (
+    SPECIAL,
+    WORDS,
+    make_bert,
+    make_sentence_model,
+    make_t5,
+    reconfigured,
+    save,
+    shard,
+    unigram,
+    word_piece,
+)
 from safetensors.torch import load_file, save_file
 
 import subemb
@@ -22,12 +33,6 @@ def renamed(folder, change):
     """The folder with other names or tensors in its weights file."""
     path = folder / FILE
     save_file({name: value.contiguous() for name, value in change(load_file(path)).items()}, path, {"format": "pt"})
-    return folder
-
-
-def reconfigured(folder, **values):
-    path = folder / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
     return folder
 
 
@@ -205,8 +210,7 @@ def test_computed_positions_need_no_place_in_the_files(tmp_path):
         vocab_size=len(tokenizer), d_model=16, encoder_ffn_dim=16, decoder_ffn_dim=16, **sizes, pad_token_id=0, eos_token_id=1,
         max_position_embeddings=64, decoder_start_token_id=0,
     )  # fmt: skip
-    save(tmp_path / "m", MarianMTModel, config)
-    tokenizer.save_pretrained(tmp_path / "m")
+    save(tmp_path / "m", MarianMTModel, config, tokenizer)
     original = subemb.load(tmp_path / "m")
     assert np.array_equal(original.encode(TEXTS), plain(tmp_path / "m"))
     adapted = subemb.adapt(original, subemb.compress(original.table, "product", 2, 8), LEARNED, steps=1, train="everything")
@@ -350,13 +354,12 @@ def test_what_transformers_cannot_build_is_said_in_our_words(bert, config, said)
 
 
 def test_weights_that_transformers_renames_are_exported(tmp_path):
-    from checkpoints import word_piece
     from transformers import NomicBertConfig, NomicBertForMaskedLM
 
     tokens = [*SPECIAL, *WORDS]
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-    save(tmp_path / "m", NomicBertForMaskedLM, NomicBertConfig(vocab_size=len(tokens), pad_token_id=0, **sizes))
-    word_piece(tokens).save_pretrained(tmp_path / "m")
+    config = NomicBertConfig(vocab_size=len(tokens), pad_token_id=0, **sizes)
+    save(tmp_path / "m", NomicBertForMaskedLM, config, word_piece(tokens))
     original = subemb.load(tmp_path / "m")
     adapted = subemb.adapt(
         original, subemb.compress(original.table, "product", 2, 8), LEARNED, steps=1, train="everything", network_rate=1e-2
@@ -367,7 +370,6 @@ def test_weights_that_transformers_renames_are_exported(tmp_path):
 
 
 def test_the_table_of_a_nested_model_is_exported_beside_renamed_weights(tmp_path):
-    from checkpoints import word_piece
     from transformers import Gemma3Config, Gemma3ForConditionalGeneration
 
     tokens = [*SPECIAL, *WORDS]
@@ -375,8 +377,7 @@ def test_the_table_of_a_nested_model_is_exported_beside_renamed_weights(tmp_path
     text = {**sizes, "vocab_size": len(tokens), "num_key_value_heads": 1, "head_dim": 8, "pad_token_id": 0}
     vision = {**sizes, "image_size": 16, "patch_size": 8}
     config = Gemma3Config(text_config=text, vision_config=vision, mm_tokens_per_image=4, image_token_index=len(tokens) - 1)
-    save(tmp_path / "m", Gemma3ForConditionalGeneration, config)
-    word_piece(tokens).save_pretrained(tmp_path / "m")
+    save(tmp_path / "m", Gemma3ForConditionalGeneration, config, word_piece(tokens))
     original = subemb.load(tmp_path / "m")
     adapted = subemb.adapt(
         original, subemb.compress(original.table, "product", 2, 8), LEARNED, steps=1, train="everything", network_rate=1e-2
@@ -399,7 +400,6 @@ def test_shards_state_the_size_that_they_have(tmp_path):
 
 
 def test_a_network_without_gradients_is_refused_before_the_work(tmp_path):
-    from checkpoints import word_piece
     from transformers import ReformerConfig, ReformerModel
 
     tokens = [*SPECIAL, *WORDS]
@@ -407,8 +407,7 @@ def test_a_network_without_gradients_is_refused_before_the_work(tmp_path):
         vocab_size=len(tokens), hidden_size=16, num_attention_heads=2, attention_head_size=8, feed_forward_size=16,
         attn_layers=["local"], axial_pos_embds=False, max_position_embeddings=64, local_attn_chunk_length=8, pad_token_id=0,
     )  # fmt: skip
-    save(tmp_path / "m", ReformerModel, config)
-    word_piece(tokens).save_pretrained(tmp_path / "m")
+    save(tmp_path / "m", ReformerModel, config, word_piece(tokens))
     original = subemb.load(tmp_path / "m")
     seen = []
     with pytest.raises(InputError, match="computes no gradient"):

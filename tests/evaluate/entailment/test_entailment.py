@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from checkpoints import TOKENS, WORDS, make_bert, make_gpt2, make_roberta, make_sentence_model, save, word_piece
+from checkpoints import TOKENS, WORDS, bert_sizes, make_bert, make_gpt2, make_roberta, make_sentence_model, save, word_piece
 
 import subemb
 from subemb.base.errors import Cancelled, InputError, ModelError
@@ -26,9 +26,8 @@ def make_classifier(folder, labels, **config):
     from transformers import BertConfig, BertForSequenceClassification
 
     names = dict(enumerate(labels))
-    settings = {"num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 66}
-    shape = BertConfig(vocab_size=len(TOKENS), hidden_size=16, id2label=names, pad_token_id=0, **settings, **config)
-    save(folder, BertForSequenceClassification, shape)
+    shape = BertConfig(vocab_size=len(TOKENS), hidden_size=16, id2label=names, pad_token_id=0, **bert_sizes(16), **config)
+    save(folder, BertForSequenceClassification, shape, word_piece(TOKENS))
     network = BertForSequenceClassification.from_pretrained(folder)
     with torch.no_grad():
         for column, label in names.items():
@@ -37,7 +36,6 @@ def make_classifier(folder, labels, **config):
             network.classifier.weight[column] = torch.randn(16, generator=generator)
             network.classifier.bias[column] = 0.1 * place
     network.save_pretrained(folder)
-    word_piece(TOKENS).save_pretrained(folder)
     return subemb.load(str(folder))
 
 
