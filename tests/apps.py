@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 from subemb.ui.shell.request import Request, to_query
 
 APP = Path(__file__).resolve().parent.parent / "app.py"
+PAGES = ["app.py", *sorted(f"pages/{path.name}" for path in (APP.parent / "pages").glob("*.py"))]
 
 
 @contextmanager

@@ -1,15 +1,17 @@
-"""Functions that tests of jobs run in worker processes."""
+"""Functions that tests of jobs run in worker processes, and a job that keeps a lane busy."""
 
 import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from subemb.base.errors import InputError, ModelError
 from subemb.base.progress import report
 from subemb.base.store import Store
-from subemb.jobs.manager import GRACE_SECONDS
+from subemb.jobs.manager import GRACE_SECONDS, manager
 from subemb.jobs.task import task
 
 
@@ -38,6 +40,16 @@ def wait_for_file(path, progress):
         report(progress, "waiting", None, iteration=step)
         time.sleep(0.01)
     return step
+
+
+@contextmanager
+def busy(lane: str, folder: Path) -> Iterator[Path]:
+    """A lane is busy with something else, so that what is started waits, until the file given is there or the block is left."""
+    go = folder / "go"
+    job = manager().submit(f"busy {folder}", "jobs_functions:wait_for_file", {"path": str(go)}, lane=lane)
+    yield go
+    go.touch()
+    job.wait(60)
 
 
 def stuck(path, progress):

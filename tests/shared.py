@@ -1,7 +1,8 @@
-"""What tests share: things made once for all processes of a session, and development data that is not part of the project."""
+"""What tests share: things made once for all processes of a session, waiting, and development data that is not part of the project."""
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,3 +32,11 @@ def made_once(name: str, make: Callable[[Path], object]) -> Path:
             make(folder)
             (place / f"{name}.done").touch()
     return folder
+
+
+def until(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait for something that another process or thread does."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.01)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from shared import until
 
 from subemb.base.errors import Cancelled, InputError, ModelError
 from subemb.base.progress import Progress
@@ -41,14 +42,6 @@ def shared():
     one = JobManager(lanes=("a",), max_entries=100)
     yield one
     one.close()
-
-
-def until(condition):
-    """Wait for something that another process or thread does."""
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.01)
 
 
 def is_running(pid):

@@ -1,9 +1,9 @@
 """Jobs belong to visitors: who watches them, how many each may have, and what happens to those that nobody wants any more."""
 
-import time
 from collections.abc import Callable
 
 import pytest
+from shared import until
 
 from subemb.base.errors import InputError
 from subemb.jobs.manager import Job, JobManager
@@ -54,13 +54,6 @@ def long_work(tmp_path) -> Callable[..., Job]:
 
     yield submit
     (tmp_path / "go").touch()
-
-
-def until(condition) -> None:
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.01)
 
 
 def test_one_of_several_watchers_only_leaves(manager, long_work, clock):

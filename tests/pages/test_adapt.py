@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 
+import jobs_functions
 import pytest
 from apps import checked, metrics, open_app, own_folders, table_with, texts
 from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model, make_table
@@ -251,29 +252,10 @@ def test_curves_hold_what_was_measured():
 
 
 @pytest.fixture
-def browser(monkeypatch):
-    """Be in the browser of anna or ben: ``browser("anna")``."""
-    from subemb.ui.shell import visit
-    from subemb.ui.shell.visitor import new_token
-
-    tokens: dict[str, str] = {}
-
-    def of(name: str) -> str:
-        token = tokens.setdefault(name, new_token())
-        monkeypatch.setattr(visit, "token_in_browser", lambda: token)
-        return token
-
-    return of
-
-
-@pytest.fixture
 def busy(tmp_path):
     """The lane of adaptations is busy with something else, so that what is started waits."""
-    go = tmp_path / "go"
-    job = manager().submit(f"busy {tmp_path}", "jobs_functions:wait_for_file", {"path": str(go)}, lane="adapt")
-    yield
-    go.touch()
-    job.wait(60)
+    with jobs_functions.busy("adapt", tmp_path):
+        yield
 
 
 def started(steps: int):

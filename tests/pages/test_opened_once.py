@@ -1,7 +1,7 @@
 """A page reads each model folder once, however often it asks for the model, and a rerun reads none."""
 
 import pytest
-from apps import APP, checked, open_app, own_folders
+from apps import PAGES, checked, open_app, own_folders
 from checkpoints import SPECIAL, WORDS, make_bert
 
 from subemb.codec.settings import CompressionSettings
@@ -11,7 +11,6 @@ from subemb.ui.shell.models import list_again
 from subemb.ui.shell.request import Request
 
 QUICK = CompressionSettings("product", subspaces=2, codebook_size=8, iterations=1)
-PAGES = ["app.py", *sorted(f"pages/{path.name}" for path in (APP.parent / "pages").glob("*.py"))]
 
 
 @pytest.fixture(scope="module")

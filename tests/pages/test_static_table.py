@@ -1,7 +1,7 @@
 """The pages with a model that is a token table and nothing else."""
 
 import pytest
-from apps import APP, checked, open_app, own_folders, texts
+from apps import PAGES, checked, open_app, own_folders, texts
 from static_models import make_model2vec
 
 from subemb.codec.settings import CompressionSettings
@@ -9,7 +9,6 @@ from subemb.runs import run_and_keep
 from subemb.ui.shell.request import Request
 
 SETTINGS = CompressionSettings("cluster", subspaces=3, codebook_size=4)
-PAGES = ["app.py", *sorted(f"pages/{path.name}" for path in (APP.parent / "pages").glob("*.py"))]
 
 
 @pytest.fixture(scope="module")

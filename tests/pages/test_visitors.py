@@ -4,6 +4,7 @@ import re
 import time
 from types import SimpleNamespace
 
+import jobs_functions
 import pytest
 from apps import checked, metrics, open_app, own_folders, table_with, texts
 from checkpoints import SPECIAL, make_bert
@@ -29,26 +30,10 @@ def models(tmp_path_factory):
 
 
 @pytest.fixture
-def browser(monkeypatch):
-    """Be in the browser of anna, ben or somebody else: ``browser("anna")``."""
-    tokens: dict[str, str] = {}
-
-    def of(name: str) -> str:
-        token = tokens.setdefault(name, new_token())
-        monkeypatch.setattr(visits, "token_in_browser", lambda: token)
-        return token
-
-    return of
-
-
-@pytest.fixture
 def busy(tmp_path):
     """The lane of runs is busy until ``busy()`` is called."""
-    go = tmp_path / "go"
-    job = manager().submit(f"busy {tmp_path}", "jobs_functions:wait_for_file", {"path": str(go)}, lane="compress")
-    yield go.touch
-    go.touch()
-    job.wait(60)
+    with jobs_functions.busy("compress", tmp_path) as go:
+        yield go.touch
 
 
 def product(f: int, seed: int = 0) -> Request:

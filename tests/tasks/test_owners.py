@@ -4,6 +4,7 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import jobs_functions
 import pytest
 from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model
 
@@ -46,14 +47,11 @@ def begin(subject, steps: int, visitor: str | None = None, names=None) -> str:
 @pytest.fixture
 def busy(tmp_path):
     """The lane of adaptations is busy with something else."""
-    go = tmp_path / "go"
-    job = manager().submit(f"busy {tmp_path}", "jobs_functions:wait_for_file", {"path": str(go)}, lane="adapt")
-    yield
-    for name in ("anna", "ben"):
-        for one in manager().jobs_of(name):
-            one.cancel()
-    go.touch()
-    job.wait(60)
+    with jobs_functions.busy("adapt", tmp_path):
+        yield
+        for name in ("anna", "ben"):
+            for one in manager().jobs_of(name):
+                one.cancel()
 
 
 def test_two_who_begin_at_once_share_the_secret_of_the_keys(tmp_path, monkeypatch):

@@ -1,8 +1,7 @@
 """Jobs on a page: progress, cancel, errors, results."""
 
-import time
-
 import pytest
+from shared import until
 from streamlit.testing.v1 import AppTest
 
 from subemb.jobs.manager import manager
@@ -42,13 +41,6 @@ def open_page(request):
 
 def button(test: AppTest, label: str):
     return next(one for one in test.button if one.label == label)
-
-
-def until(condition) -> None:
-    end = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.02)
 
 
 def test_nothing_starts_by_itself_unless_asked(open_page, request):
