@@ -99,6 +99,10 @@ async def compares_sentences(visitor: Visitor, pause: Pause) -> None:
 WAYS = (reads_errors, looks_at_the_map, compresses, compares_sentences)
 
 
+class TimeIsOver(Exception):
+    """A visitor has stayed as long as was asked for."""
+
+
 async def stays(address: str, way: Callable, seconds: float, start: float, seed: int) -> Visitor:
     """One visitor, who comes after ``start`` seconds and follows one way until ``seconds`` are over."""
     until = time.monotonic() + seconds
@@ -109,14 +113,14 @@ async def stays(address: str, way: Callable, seconds: float, start: float, seed:
     async def pause() -> None:
         left = until - time.monotonic()
         if left <= 0:
-            raise TimeoutError
+            raise TimeIsOver
         await visitor.think(min(left, chance.uniform(*THINKING)))
 
     try:
         async with visitor:
             while time.monotonic() < until:
                 await way(visitor, pause)
-    except TimeoutError:
+    except TimeIsOver:
         pass
     except Exception as error:
         visitor.measured.append(Measured(way.__name__, 0.0, 0, False, f"{type(error).__name__}: {error}"[:300]))

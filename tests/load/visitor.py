@@ -27,7 +27,6 @@ _VALUE_FIELDS = {
     "text_area": "string_value",
     "button_group": "string_array_value",
     "multiselect": "string_array_value",
-    "file_uploader": "file_uploader_state_value",
 }
 
 
@@ -69,7 +68,7 @@ class Visitor:
         self._pages: dict[str, str] = {}  # name in the address -> hash
         self._query = ""
         self._run = 0
-        self._finished: asyncio.Queue[tuple[int, int, list[str]]] = asyncio.Queue()
+        self._finished: asyncio.Queue[int | None] = asyncio.Queue()  # how runs ended; None: the connection did
         self._bytes, self._errors = 0, []
         self._socket = await websockets.connect(
             f"ws://{self.address}/_stcore/stream", subprotocols=["streamlit"], max_size=None, open_timeout=PATIENCE_SECONDS
@@ -141,8 +140,6 @@ class Visitor:
             entry = state.widget_states.widgets.add(id=widget)
             if name == "string_array_value":
                 entry.string_array_value.data.extend(value)
-            elif name == "file_uploader_state_value":
-                entry.file_uploader_state_value.CopyFrom(value)
             else:
                 setattr(entry, name, value)
         if pressed is not None:
