@@ -1,5 +1,6 @@
 """Seconds that are told beforehand: for this computer, as busy as it is."""
 
+import os
 import subprocess
 import sys
 
@@ -27,8 +28,6 @@ def test_what_is_measured_is_no_guess():
 
 @pytest.mark.slow
 def test_a_busy_computer_is_noticed():
-    import os
-
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     before = pace.measured()
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4 * cores)]
@@ -47,14 +46,17 @@ def test_a_measurement_holds_for_a_while():
     assert pace.rough(100.0).endswith("(this computer is busy now)") == (pace.pace().waiting >= 1.5)
 
 
-def test_threads_of_workers_and_of_the_command_sleep_while_they_wait(monkeypatch):
+@pytest.mark.parametrize(
+    ("given", "wanted"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")], ids=["by default", "as somebody has set it"]
+)
+def test_threads_of_workers_and_of_the_command_sleep_while_they_wait(monkeypatch, given, wanted):
     from subemb.cli import main
     from subemb.jobs.worker import _environment
 
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    assert _environment()["OMP_WAIT_POLICY"] == "PASSIVE"
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
-    assert _environment()["OMP_WAIT_POLICY"] == "ACTIVE", "what somebody has set stays"
+    if given is None:
+        del os.environ["OMP_WAIT_POLICY"]
+    assert _environment()["OMP_WAIT_POLICY"] == wanted
     with pytest.raises(SystemExit):
         main(["--version"])
-    assert _environment()["OMP_WAIT_POLICY"] == "ACTIVE"
+    assert os.environ["OMP_WAIT_POLICY"] == wanted

@@ -225,7 +225,7 @@ def test_an_address_of_the_hub_that_is_none_is_one_line(endpoint, monkeypatch, c
 @pytest.mark.parametrize("value", ["~nouser/x", "x" * 5000, "/dev/null", "/proc/no/such", "words.txt"])
 def test_folders_in_the_environment_that_cannot_be(value, folder, monkeypatch, capsys):
     monkeypatch.setenv("SUBEMB_MODELS", value)
-    code, out, err = said(capsys, ("models",))
+    code, out, _ = said(capsys, ("models",))
     assert code == 0
     assert "all-MiniLM-L6-v2" in out
     assert "is not a folder" in out
