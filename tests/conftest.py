@@ -97,19 +97,12 @@ def _work_in_threads() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def in_a_process() -> Iterator[Callable[[str, list[str]], dict]]:
     """Networks are built here to be looked at; what a test is given asks the process that does it in the app."""
-    from subemb.models import probe
+    from subemb.models import probe, probed
 
     real = probe.ask
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(probe, "ask", _answer_here)
+        patch.setattr(probe, "ask", probed.answer)
         yield real
-
-
-def _answer_here(folder: str, classes: list[str]) -> dict:
-    """What the process that builds networks answers, without a process."""
-    from subemb.models.probed import answer
-
-    return answer(folder, classes)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -169,7 +162,7 @@ def _is_local(host: str) -> bool:
 
 
 class AppServer:
-    """``streamlit run app.py`` with its log. Used through the fixtures ``start_app`` and ``app_server``."""
+    """``streamlit run app.py`` with its log. Used through the fixture ``start_app``."""
 
     def __init__(self, log: Path, environment: dict[str, str], command: list[str] | None = None, cwd: Path = ROOT):
         self.port = _free_port()
@@ -250,12 +243,6 @@ def start_app(tmp_path_factory):
         server.stop()
     complaints = [line for server, allowed in servers for line in server.suspicious_lines(allowed)]
     assert not complaints, "servers wrote:\n" + "\n".join(complaints)
-
-
-@pytest.fixture(scope="session")
-def app_server(start_app) -> AppServer:
-    """One server with the default settings, shared by all tests that leave it as it was."""
-    return start_app()
 
 
 @pytest.fixture(scope="module")

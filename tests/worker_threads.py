@@ -1,7 +1,8 @@
 """Work of jobs in a thread of the test's own process, where a test is about something else than processes.
 
-A worker process imports torch again, for seconds. Tests of pages, of the command line and of tasks run the same functions through
-the same manager, lanes and pickled messages in a thread; tests/jobs and the browser tests have real processes.
+A worker process imports torch again, for seconds. Tests of pages, of the command line and of tasks, and the server of the browser
+tests, run the same functions through the same manager, lanes and pickled messages in a thread; tests/jobs and the browser test of a
+first visit have real processes.
 """
 
 import pickle
