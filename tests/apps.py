@@ -1,6 +1,7 @@
 """What tests of pages without a browser share: folders of their own, opening a page by its address, reading what it shows."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,6 +36,17 @@ def checked(test: AppTest) -> AppTest:
     """Fails if the page shows an error."""
     assert not test.exception
     assert not test.error, [box.value for box in test.error]
+    return test
+
+
+def rerun_until(test: AppTest, done: Callable[[AppTest], bool], seconds: float = 90) -> AppTest:
+    """Run a page again, as its polling fragment does in a browser, until ``done(test)``."""
+    end = time.monotonic() + seconds
+    while not done(test):
+        assert not test.exception
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)
+        test.run()
     return test
 
 

@@ -1,11 +1,10 @@
 """The page Adapt without a browser: every state that it can be in."""
 
-import time
 from dataclasses import replace
 
 import jobs_functions
 import pytest
-from apps import checked, metrics, open_app, own_folders, table_with, texts
+from apps import checked, metrics, open_app, own_folders, rerun_until, table_with, texts
 from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model, make_table
 
 from subemb.adaptation import AdaptationSettings, library, text_of
@@ -46,12 +45,8 @@ def labels(test) -> set[str]:
     return {button.label for button in test.button}
 
 
-def finished(test, seconds: float = 90):
-    deadline = time.monotonic() + seconds
-    while "Stored, together" not in metrics(test) and time.monotonic() < deadline:
-        time.sleep(0.3)
-        test.run()
-    return checked(test)
+def finished(test):
+    return checked(rerun_until(test, lambda test: "Stored, together" in metrics(test)))
 
 
 def stopped_after(subject, count: int, **settings) -> str:

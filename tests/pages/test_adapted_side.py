@@ -2,12 +2,11 @@
 
 import json
 import shutil
-import time
 
 import numpy as np
 import pytest
 import torch
-from apps import checked, html_of, metrics, open_app, own_folders, texts
+from apps import checked, html_of, metrics, open_app, own_folders, rerun_until, texts
 from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model
 from masked_models import sentences, trained
 
@@ -50,13 +49,8 @@ def sides(key: str) -> dict:
     return {"original": model, "compressed": subemb.attach(model, compressed), "adapted": library.open_adapted(key)}
 
 
-def wait(test, done, seconds: float = 60):
-    deadline = time.monotonic() + seconds
-    while not done(test) and time.monotonic() < deadline:
-        time.sleep(0.3)
-        test.run()
-    assert done(test)
-    return checked(test)
+def wait(test, done):
+    return checked(rerun_until(test, done))
 
 
 def cosine(side, first: str, second: str) -> float:

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from apps import metrics, open_app, own_folders
+from apps import metrics, open_app, own_folders, rerun_until
 from checkpoints import make_bert
 from entailment_models import made_pairs, make_classifier, make_encoder, train_quick_head
 from streamlit.testing.v1 import AppTest
@@ -59,14 +59,10 @@ def open_page(subjects):
 
 
 def settled(test: AppTest) -> AppTest:
-    """Run again while a job is going on, as the page's fragment does in a browser."""
-    for _ in range(60):
-        assert not test.exception, test.exception
-        cancels = [button for button in test.button if str(button.key).startswith("cancel_")]
-        if not cancels:
-            return test
-        test.run()
-    raise AssertionError("the job did not end")
+    """Run again while a job is going on."""
+    rerun_until(test, lambda test: not any(str(button.key).startswith("cancel_") for button in test.button))
+    assert not test.exception, test.exception
+    return test
 
 
 def texts(test: AppTest) -> str:

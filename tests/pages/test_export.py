@@ -2,10 +2,9 @@
 
 import importlib.util
 import shutil
-import time
 
 import pytest
-from apps import checked, open_app, own_folders, texts
+from apps import checked, open_app, own_folders, rerun_until, texts
 from checkpoints import HOSTILE, SPECIAL, make_bert
 from streamlit.testing.v1 import AppTest
 
@@ -50,14 +49,10 @@ def button_keys(test: AppTest) -> set[str]:
     return {button.key for button in test.button if button.key}
 
 
-def pressed(test: AppTest, key: str, seconds: float = 90) -> AppTest:
+def pressed(test: AppTest, key: str) -> AppTest:
     """Press a button, and run the page until no job is left to wait for."""
     test.button(key=key).click().run()
-    deadline = time.monotonic() + seconds
-    while any(name.startswith("cancel_") for name in button_keys(test)):
-        assert time.monotonic() < deadline, "the job did not end"
-        time.sleep(0.2)
-        test.run()
+    rerun_until(test, lambda test: not any(name.startswith("cancel_") for name in button_keys(test)))
     assert not test.exception
     return test
 

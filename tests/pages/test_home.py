@@ -1,10 +1,9 @@
 """The first page, without a browser."""
 
-import time
 from dataclasses import replace
 
 import pytest
-from apps import metrics
+from apps import metrics, rerun_until
 from checkpoints import SPECIAL, make_bert
 from streamlit.testing.v1 import AppTest
 
@@ -40,12 +39,9 @@ def kept(settings: CompressionSettings) -> Run:
     return run_and_keep("small", None, settings.to_dict())
 
 
-def wait_for_the_run(test: AppTest, seconds: float = 60) -> None:
-    """Rerun, as the polling fragment does, until the Run button is back in the place of progress and Cancel."""
-    deadline = time.monotonic() + seconds
-    while "run_button" not in [button.key for button in test.button] and time.monotonic() < deadline:
-        time.sleep(0.2)
-        test.run()
+def wait_for_the_run(test: AppTest) -> None:
+    """Until the Run button is back in the place of progress and Cancel."""
+    rerun_until(test, lambda test: "run_button" in [button.key for button in test.button])
     assert not test.button(key="run_button").disabled, "the run did not end"
 
 

@@ -1,7 +1,7 @@
 """The tabs "A pair" and "Lists" of the page Similarity, without a browser."""
 
 import pytest
-from apps import html_of, open_app, own_folders, table_with, texts
+from apps import checked, html_of, open_app, own_folders, rerun_until, table_with, texts
 from checkpoints import HOSTILE, SPECIAL, WORDS, make_bert, make_table
 from streamlit.testing.v1 import AppTest
 
@@ -41,13 +41,7 @@ def open_page(models):
 
 def settled(test: AppTest) -> AppTest:
     """Until no job is under way: a page under test is not polled."""
-    for _ in range(60):
-        assert not test.exception
-        if not any(button.label == "Cancel" for button in test.main.button):
-            break
-        test.run()
-    assert not test.error, [box.value for box in test.error]
-    return test
+    return checked(rerun_until(test, lambda test: not any(button.label == "Cancel" for button in test.main.button)))
 
 
 def query(test: AppTest, name: str) -> str | None:

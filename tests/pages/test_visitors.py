@@ -1,12 +1,11 @@
 """Visitors of a page: what a tab that is loaded again finds, what Back shows, and what others see of it."""
 
 import re
-import time
 from types import SimpleNamespace
 
 import jobs_functions
 import pytest
-from apps import checked, metrics, open_app, own_folders, table_with, texts
+from apps import checked, metrics, open_app, own_folders, rerun_until, table_with, texts
 from checkpoints import SPECIAL, make_bert
 
 from subemb.codec.settings import CompressionSettings
@@ -45,10 +44,7 @@ def press_run(test):
 
 
 def finished(test, request: Request):
-    deadline = time.monotonic() + 60
-    while "run_button" not in buttons(test) and time.monotonic() < deadline:
-        time.sleep(0.1)
-        test.run()
+    rerun_until(test, lambda test: "run_button" in buttons(test))
     assert test.query_params["seed"] == str(request.settings.seed)
     return checked(test)
 
