@@ -16,6 +16,8 @@ from .methods import DEFAULT_METHOD
 from .settings import GIVEN, CompressionSettings
 from .weights import model_weights, token_weights
 
+ROUNDING = 1e-3  # share of a sensitivity's norm that is put down to rounding: half precision has 5e-4
+
 
 @checked
 def compress(
@@ -25,6 +27,7 @@ def compress(
     codebook_size: int | None = None,
     *,
     weights: Any = None,
+    sensitivity: Any = None,
     unique: bool | None = None,
     iterations: int = 25,
     tolerance: float = 1e-4,
@@ -41,15 +44,17 @@ def compress(
     weights: None, (V,) non-negative numbers, or a name; the weighted error is then what is minimised. A table alone allows
         ``none`` (its default) and ``zipf``; a model also ``vocabulary`` (its default). Weights below 1e-9 of their mean are
         raised to that.
-    settings: takes the place of all arguments before it, except ``weights`` given as numbers.
+    sensitivity: None, or the (D, D) matrix S that says how much the output notices: an error r of a token's vector costs
+        r^T S r instead of |r|^2. Symmetric and positive semi-definite; only its proportions count.
+    settings: takes the place of all arguments before it, except ``weights`` given as numbers and ``sensitivity``.
     progress: called with every iteration's error; answers True to stop.
     device: where to compute, such as ``cuda``; None is where the table lies.
     seed: equal seeds give equal results; with another number of threads or on another device, sums are rounded differently,
         and a learned rotation magnifies that.
     The other arguments are those of :class:`CompressionSettings`.
 
-    Raises InputError for settings that do not fit the table, and for a table or weights that cannot be used; Cancelled if
-    the callback asked to stop.
+    Raises InputError for settings that do not fit the table, and for a table, weights or a sensitivity that cannot be
+    used; Cancelled if the callback asked to stop.
     """
     started = time.perf_counter()
     model = table if hasattr(table, "vocabulary") and hasattr(table, "table") else None
@@ -64,11 +69,12 @@ def compress(
     if weights is None or isinstance(weights, str):
         weights = settings.weights if model is None else model_weights(model, settings.weights)
     weights = checked_weights(weights, len(table))
+    sensitivity = checked_sensitivity(sensitivity, table.shape[1])
     report(progress, "preparing the table", 0.0)
     method = settings.about
     if "weights" not in method.reads:
         weights = None
-    compressed = method.fit(table, settings, progress, weights)
+    compressed = method.fit(table, settings, progress, weights, sensitivity)
     found = measured(table.cpu(), compressed, weights)
     compressed.info = {**found, **compressed.info, "seconds": time.perf_counter() - started}
     return compressed
@@ -154,3 +160,39 @@ def checked_weights(weights: Any, vocabulary: int) -> torch.Tensor | None:
     weights = weights / weights.max()  # the sum of the largest floats would be infinite
     weights = weights / weights.mean()
     return weights.clamp(min=WEIGHT_FLOOR).float()
+
+
+def checked_sensitivity(sensitivity: Any, dim: int) -> torch.Tensor | None:
+    """(D, D) float32 with a diagonal of mean 1, exactly symmetric and positive definite, or None.
+
+    Eigenvalues below 0 by no more than ROUNDING of the matrix's norm are taken for rounded zeros, and raised by that.
+    Raises InputError for a wrong shape, for NaN or infinity, and for a matrix that is not symmetric or has a negative eigenvalue.
+    """
+    if sensitivity is None:
+        return None
+    matrix = _as_tensor(sensitivity, "sensitivity must be a matrix of numbers, one row an axis").double().cpu()
+    if matrix.shape != (dim, dim):
+        raise InputError(f"sensitivity has shape {tuple(matrix.shape)}; a table of {dim} dimensions needs ({dim}, {dim})")
+    bad = torch.nonzero(~torch.isfinite(matrix))
+    if len(bad):
+        row, column = bad[0].tolist()
+        raise InputError(f"sensitivity holds {matrix[row, column].item()} at row {row}, column {column}; it must be finite")
+    if not matrix.any():
+        raise InputError("sensitivity is 0 everywhere; at least one axis must count")
+    largest = matrix.abs().max()
+    matrix = matrix / largest
+    norm = float(torch.linalg.matrix_norm(matrix))
+    row, column = divmod(int((matrix - matrix.T).abs().argmax()), dim)
+    if abs(matrix[row, column] - matrix[column, row]) > ROUNDING * norm:
+        raise InputError(
+            f"sensitivity is not symmetric: row {row}, column {column} differs from row {column}, column {row}; give (S + S.T) / 2"
+        )
+    matrix = (matrix + matrix.T) / 2
+    for lift in (0.0, 1e-7, 1e-5, ROUNDING):
+        lifted = matrix + lift * norm * torch.eye(dim, dtype=matrix.dtype)
+        if torch.linalg.cholesky_ex(lifted.float()).info == 0:
+            return (lifted / lifted.diagonal().mean()).float()
+    raise InputError(
+        f"sensitivity has the eigenvalue {float(torch.linalg.eigvalsh(matrix)[0] * largest):.4g}; an error would then cost less than "
+        "nothing: give a positive semi-definite matrix, such as a mean of g g^T"
+    )

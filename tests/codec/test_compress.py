@@ -11,6 +11,7 @@ import subemb
 from subemb.analysis import neighbours_kept, reconstruction_error
 from subemb.base.errors import Cancelled, InputError
 from subemb.codec import METHODS, CompressionSettings, SubspaceCompressed, compress, load
+from subemb.codec.compression import checked_sensitivity
 from subemb.codec.weights import token_weights
 from subemb.models.model import PretrainedModel
 
@@ -380,3 +381,30 @@ def test_a_model_brings_its_table_and_its_vocabulary(table):
     rebuilt, plain = by_vocabulary.reconstruct()[first], alike.reconstruct()[first]
     original = torch.as_tensor(table).float()[first]
     assert (original - rebuilt).square().sum() < (original - plain).square().sum()
+
+
+@pytest.mark.parametrize(
+    ("matrix", "wrong"),
+    [
+        (np.eye(11), r"shape \(11, 11\); a table of 12 dimensions needs \(12, 12\)"),
+        (np.eye(12) + np.eye(12, k=1), "row 0, column 1 differs from row 1, column 0"),
+        (np.diag([*np.ones(11), -2.0]), "eigenvalue -2;"),
+        (np.diag([*np.ones(11), np.nan]), "nan at row 11, column 11"),
+        (np.zeros((12, 12)), "0 everywhere"),
+        ("high", "must be a matrix"),
+    ],
+)
+def test_a_sensitivity_that_is_none_is_refused_by_what_is_wrong(table, matrix, wrong):
+    with pytest.raises(InputError, match=wrong):
+        compress(table, "product", 3, 8, sensitivity=matrix)
+
+
+def test_a_sensitivity_may_be_rounded_and_may_lack_directions():
+    rng = np.random.default_rng(0)
+    gradients = rng.normal(size=(5, 12))
+    exact = gradients.T @ gradients
+    taken = checked_sensitivity(exact.astype(np.float16), 12)
+    assert torch.equal(taken, taken.T)
+    assert torch.linalg.cholesky_ex(taken).info == 0
+    assert taken.diagonal().mean() == pytest.approx(1)
+    assert torch.allclose(taken, torch.as_tensor(exact / exact.diagonal().mean(), dtype=torch.float32), atol=0.02)

@@ -100,8 +100,10 @@ class Method(ABC):
         settings: MethodSettings,
         progress: ProgressCallback | None = None,
         weights: torch.Tensor | None = None,
+        sensitivity: torch.Tensor | None = None,
     ) -> Compressed:
         """Compress a (V, D) float table, which is left alone. weights: (V,) of mean 1, or None for equal ones.
+        sensitivity: (D, D), symmetric, positive definite, its diagonal of mean 1: an error r of a token costs r^T S r; None for |r|^2.
 
         Raises InputError for settings that do not fit the table, Cancelled if the callback says so.
         """

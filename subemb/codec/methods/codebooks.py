@@ -107,6 +107,7 @@ class CodebookMethod(Method):
         settings: MethodSettings,
         progress: ProgressCallback | None = None,
         weights: torch.Tensor | None = None,
+        sensitivity: torch.Tensor | None = None,
     ) -> SubspaceCompressed:
         from ..blocks import column_means, exact_codebooks
 

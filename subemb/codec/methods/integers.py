@@ -49,6 +49,7 @@ class Int8(Method):
         settings: MethodSettings,
         progress: ProgressCallback | None = None,
         weights: torch.Tensor | None = None,
+        sensitivity: torch.Tensor | None = None,
     ) -> Int8Compressed:
         from ..chunks import row_slices
 
@@ -119,6 +120,7 @@ class Int4(Method):
         settings: MethodSettings,
         progress: ProgressCallback | None = None,
         weights: torch.Tensor | None = None,
+        sensitivity: torch.Tensor | None = None,
     ) -> Int4Compressed:
         from ..chunks import row_slices
 

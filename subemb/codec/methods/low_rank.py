@@ -60,6 +60,7 @@ class LowRank(Method):
         settings: MethodSettings,
         progress: ProgressCallback | None = None,
         weights: torch.Tensor | None = None,
+        sensitivity: torch.Tensor | None = None,
     ) -> LowRankCompressed:
         from ..chunks import row_slices
 
