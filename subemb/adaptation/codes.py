@@ -19,13 +19,16 @@ so c is the nearest codeword to t, and a codeword is the mean of the t of its me
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from ..base.deadline import Clock, Deadline
+from ..base.errors import Cancelled
 from ..base.pace import slowness
-from ..base.progress import ProgressCallback, part_of, report
+from ..base.progress import Progress, ProgressCallback, part_of, report
 from ..codec.estimates import estimate_seconds
 from ..codec.unique import LARGE_BOX, exchange
 
@@ -38,9 +41,11 @@ ROWS = 2000  # sentences on which sensitivities are measured
 COUNT_POWER = 0.75  # a token weighs (count + 1) to this power
 BETWEEN_AXES = 0.9  # how much of S off its diagonal counts
 ROUNDS = 2  # how often S is measured again, with the compressed table in the network, and codes are chosen by it
-LONGEST_MEASURING = 0.1  # share of a time budget that one measurement of S may take
-LONGEST_SEARCH = 0.25  # share of a time budget after which the search ends
-LONGEST_START = 0.15  # share of a time budget that k-means, with which it begins, may take
+MOST_ROUNDS = 8  # where there is time
+LONGEST_MEASURING = 0.15  # share of the time for the search that one measurement of S may take
+LONGEST_START = (
+    0.3  # share of the time for the search, after the first measurement, that k-means, with which it begins, may take
+)
 SWEEPS = 10  # over all subspaces, at most
 ENOUGH = 2e-3  # a sweep has to lower the error by this share for another one to follow
 FEWEST_ITERATIONS = 3  # of k-means; with fewer it is better to begin with the codes that there are
@@ -54,11 +59,11 @@ def sensitivity(
     rows: Sequence[Sequence[int]],
     seed: int = 0,
     progress: ProgressCallback | None = None,
-    seconds: float | None = None,
+    deadline: Deadline | None = None,
 ) -> torch.Tensor:
     """S, (D, D) float32 with a diagonal of mean 1, measured on at most ROWS of the rows of token ids. The identity if nothing
-    moves the output. seconds: after so long no more rows are read."""
-    started = time.perf_counter()
+    moves the output. deadline: no more rows are read than can be until then, but at least one batch."""
+    deadline = deadline or Deadline(None)
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(rows), generator=generator)[:ROWS].tolist()
     parts = [chosen[start : start + POOL] for start in range(0, len(chosen), POOL)]
@@ -74,19 +79,20 @@ def sensitivity(
     table.register_forward_hook(watch)
     total = torch.zeros(model.dim, model.dim, device=model.device)
     for start in range(0, len(chosen), _BATCH):
-        if start and seconds is not None and time.perf_counter() - started > seconds:
+        if start and not deadline.has_room("batch"):
             break
         report(progress, "measuring which axes matter", start / len(chosen))
         seen.clear()
-        vectors = torch.nn.functional.normalize(
-            probe.encode_ids_tensor([rows[place] for place in chosen[start : start + _BATCH]])
-        )
-        directions = torch.randn(vectors.shape, generator=generator).to(vectors.device)
-        found = torch.autograd.grad((vectors * directions).sum(), seen, allow_unused=True)
-        for gradient in found:
-            if gradient is not None:
-                flat = gradient.float().flatten(0, -2)
-                total += flat.T @ flat
+        with deadline.piece("batch"):
+            vectors = torch.nn.functional.normalize(
+                probe.encode_ids_tensor([rows[place] for place in chosen[start : start + _BATCH]])
+            )
+            directions = torch.randn(vectors.shape, generator=generator).to(vectors.device)
+            found = torch.autograd.grad((vectors * directions).sum(), seen, allow_unused=True)
+            for gradient in found:
+                if gradient is not None:
+                    flat = gradient.float().flatten(0, -2)
+                    total += flat.T @ flat
     total = total.cpu()
     mean = float(total.diagonal().mean())
     if not np.isfinite(mean) or mean <= 0:
@@ -161,15 +167,16 @@ def joint_codes(
     unique: bool,
     sweeps: int = SWEEPS,
     seed: int = 0,
-    deadline: float | None = None,
+    deadline: Deadline | None = None,
     progress: ProgressCallback | None = None,
 ) -> tuple[torch.Tensor, list[torch.Tensor], list[float]]:
     """Codes and codebooks with a lower error: (V, f) int64, f tensors (Q, d_i), and the errors, that of the start first.
 
     table: (V, D) float32. codes: (V, f), to begin with. books: f codebooks (Q, d_i). weights: (V,), of the tokens.
-    unique: no two tokens may have the same tuple; in ``codes`` none have. deadline: by ``time.perf_counter``; after it no
-    subspace is begun, except the first. Raises Cancelled.
+    unique: no two tokens may have the same tuple; in ``codes`` none have. deadline: no subspace is begun that would not be done
+    by then, except the first. Raises Cancelled.
     """
+    deadline = deadline or Deadline(None)
     codes, books = codes.long().clone(), [book.clone() for book in books]
     apart, rng = table - looked_up(codes, books), np.random.default_rng(seed)
     of_zeros = metric.weight(table, weights)
@@ -180,19 +187,20 @@ def joint_codes(
     errors = [error()]
     for sweep in range(sweeps):
         for axis, part in enumerate(metric.slices):
-            if (sweep or axis) and deadline is not None and time.perf_counter() > deadline:
+            if (sweep or axis) and not deadline.has_room("subspace"):
                 return codes, books, [*errors, error()] if axis else errors
             report(progress, "choosing codes together", (sweep + axis / len(books)) / sweeps)
-            targets = metric.targets(axis, table, apart)
-            if not unique:
-                codes[:, axis] = metric.nearest(axis, targets, books[axis])
-            books[axis] = _means(targets, codes[:, axis], weights, books[axis])
-            if unique:
-                line = _Line(codes.numpy(), axis, metric, targets, books[axis], weights)
-                exchange(line, [axis], LARGE_BOX, rng)
-            else:
-                codes[:, axis] = metric.nearest(axis, targets, books[axis])
-            apart[:, part] = table[:, part] - books[axis][codes[:, axis]]
+            with deadline.piece("subspace"):
+                targets = metric.targets(axis, table, apart)
+                if not unique:
+                    codes[:, axis] = metric.nearest(axis, targets, books[axis])
+                books[axis] = _means(targets, codes[:, axis], weights, books[axis])
+                if unique:
+                    line = _Line(codes.numpy(), axis, metric, targets, books[axis], weights)
+                    exchange(line, [axis], LARGE_BOX, rng, stop=lambda: deadline.is_over)
+                else:
+                    codes[:, axis] = metric.nearest(axis, targets, books[axis])
+                apart[:, part] = table[:, part] - books[axis][codes[:, axis]]
         errors.append(error())
         if errors[-1] > (1 - ENOUGH) * errors[-2]:
             break
@@ -224,6 +232,19 @@ def counts_of(rows: Sequence[Sequence[int]], vocabulary: int) -> np.ndarray:
     return np.bincount(np.fromiter((number for row in rows for number in row), dtype=np.int64), minlength=vocabulary)
 
 
+class _Until:
+    """A callback that also asks to stop when a deadline is past."""
+
+    def __init__(self, deadline: Deadline, progress: ProgressCallback | None):
+        self.deadline, self.progress, self.was_late = deadline, progress, False
+
+    def __call__(self, message: Progress) -> bool | None:
+        asked = None if self.progress is None else self.progress(message)
+        if asked is not True and self.deadline.is_over:
+            self.was_late = asked = True
+        return asked
+
+
 def sensitive_codes(
     model: "PretrainedModel",
     compressed: "SubspaceCompressed",
@@ -231,52 +252,71 @@ def sensitive_codes(
     seed: int = 0,
     progress: ProgressCallback | None = None,
     seconds: float | None = None,
+    clock: Clock = time.perf_counter,
 ) -> "SubspaceCompressed":
     """The table compressed again with the same settings: tokens weigh (count + 1) ** COUNT_POWER, errors as much as the output
     moves with them.
 
     compressed: of the method ``cluster`` or ``product``. The result keeps its settings and what is stored; unique tuples stay
-    unique. seconds: the time budget; the search takes a part of it, on a slow or busy computer with fewer
-    iterations: see LONGEST_MEASURING, LONGEST_START and LONGEST_SEARCH.
+    unique. seconds: that it may take. They are used until a round changes next to nothing; on a slow or busy computer there are
+    fewer iterations, or k-means is left out: see LONGEST_MEASURING and LONGEST_START. None: ROUNDS rounds however long they take.
     """
-    from dataclasses import replace
-
-    from ..codec import compress
-
-    started = time.perf_counter()
-    measuring = None if seconds is None else LONGEST_MEASURING * seconds
-    deadline = None if seconds is None else started + LONGEST_SEARCH * seconds
-    matrix = sensitivity(model, rows, seed, part_of(progress, 0.0, 0.2), measuring)
-    stretch = matrix.diagonal().clamp(min=1e-3).sqrt()
+    deadline = Deadline(seconds, clock)
+    with deadline.piece("measuring"):
+        matrix = sensitivity(model, rows, seed, part_of(progress, 0.0, 0.2), deadline.part(LONGEST_MEASURING))
     weights = (counts_of(rows, model.num_tokens) + 1.0) ** COUNT_POWER
-    settings = replace(compressed.settings, weights="vocabulary", text_digest=None)  # the numbers below are what counts
-    iterations = settings.iterations if seconds is None else affordable_iterations(settings, model, LONGEST_START * seconds)
-    widths = [book.shape[1] for book in compressed.codebooks]
-    if iterations:
-        settings = replace(settings, iterations=iterations)
-        found = compress(model.table * stretch, settings=settings, weights=weights, progress=part_of(progress, 0.2, 0.4))
-        codes, books = found.codes, [book / part for book, part in zip(found.codebooks, stretch.split(widths), strict=True)]
-    else:  # no time to begin anew: from the codes that there are
-        found, codes, books = compressed, compressed.codes, list(compressed.codebooks)
-    for measured in range(ROUNDS + 1):
-        if measured and deadline is not None and time.perf_counter() > deadline:
-            break
-        start, end = (0.4 + 0.6 * k / (ROUNDS + 1) for k in (measured, measured + 1))
+    codes, books = _start(model, compressed, matrix, weights, deadline.part(LONGEST_START), part_of(progress, 0.2, 0.4))
+    unique = len(torch.unique(codes, dim=0)) == len(codes)
+    for measured in range(MOST_ROUNDS if deadline.exists else ROUNDS + 1):
+        start, end = (0.4 + 0.6 * min(1.0, k / (ROUNDS + 1)) for k in (measured, measured + 1))
         between = (start + end) / 2
         if measured:
+            if not deadline.has_room("measuring", *["subspace"] * len(books)):
+                break
             here = torch.nn.Embedding.from_pretrained(looked_up(codes, books)).to(model.device)
-            matrix = sensitivity(
-                model.with_embeddings(here), rows, seed + measured, part_of(progress, start, between), measuring
-            )
-        codes, books, _ = joint_codes(
+            probe, told = model.with_embeddings(here), part_of(progress, start, between)
+            with deadline.piece("measuring"):
+                matrix = sensitivity(probe, rows, seed + measured, told, deadline.part(LONGEST_MEASURING))
+        codes, books, errors = joint_codes(
             model.table,
             codes,
             books,
             torch.from_numpy(weights).float(),
-            metric_of(matrix, widths),
-            unique=found.distinct_tuples == found.num_embeddings,
+            metric_of(matrix, [book.shape[1] for book in books]),
+            unique=unique,
             seed=seed + measured,
             deadline=deadline,
             progress=part_of(progress, between if measured else start, end),
         )
-    return replace(compressed, codes=codes.to(found.codes.dtype), codebooks=books, history=[], info={})
+        if measured >= ROUNDS and errors[-1] > (1 - ENOUGH) * errors[0]:
+            break
+    return replace(compressed, codes=codes.to(compressed.codes.dtype), codebooks=books, history=[], info={})
+
+
+def _start(
+    model: "PretrainedModel",
+    compressed: "SubspaceCompressed",
+    matrix: torch.Tensor,
+    weights: np.ndarray,
+    deadline: Deadline,
+    progress: ProgressCallback | None,
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Codes and codebooks to begin with: k-means in axes that are stretched by the diagonal of S, or what there is already if k-means
+    does not end in time."""
+    from ..codec import compress
+
+    settings = replace(compressed.settings, weights="vocabulary", text_digest=None)  # the numbers are what counts
+    iterations = affordable_iterations(settings, model, deadline.left) if deadline.exists else settings.iterations
+    stretch = matrix.diagonal().clamp(min=1e-3).sqrt()
+    until = _Until(deadline, progress)
+    if iterations:
+        try:
+            settings = replace(settings, iterations=iterations)
+            found = compress(model.table * stretch, settings=settings, weights=weights, progress=until)
+            widths = [book.shape[1] for book in found.codebooks]
+            books = [book / part for book, part in zip(found.codebooks, stretch.split(widths), strict=True)]
+            return found.codes, books
+        except Cancelled:
+            if not until.was_late:
+                raise
+    return compressed.codes, list(compressed.codebooks)

@@ -42,6 +42,9 @@ class Adaptation(Shown):
     best_step: int = 0  # whose weights were kept
     seconds: float = 0.0  # of training, all sessions together
     cpu_seconds: float = 0.0  # of all processors, for the same work
+    sentences_a_step: int = (
+        0  # of most steps: fewer than asked for where too few steps would have fitted into the time; 0 if not known
+    )
     reassigned: int = 0  # codes that differ from the start
     state: str = "running"  # (or left behind by a crash), paused, done, stopped (by the visitor, with what there was), failed
     message: str = ""  # why it ended early, for a person
@@ -58,6 +61,17 @@ class Adaptation(Shown):
         if "pairs" in self.text:
             return f"{self.text['pairs']:,} labelled pairs"
         return f"{self.text['sentences']:,} sentences without labels"
+
+    @property
+    def hurry(self) -> str:
+        """What there was no time for, in a sentence; "" if there was time for everything."""
+        asked = self.settings.batch_size
+        if not 0 < self.sentences_a_step < asked:
+            return ""
+        return (
+            f"A step looked at {self.sentences_a_step} sentences instead of {asked}, so that enough steps fit into the time: more "
+            "seconds, or a free computer, give a better result."
+        )
 
     @property
     def scored_count(self) -> str:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _ALIKE = "alike."  # in a checkpoint, in front of all names that belong to the training of the original
+SEARCH_SHARE = 0.6  # of a time budget, at most, for the search for codes; the training has the rest
 _FLOPS = 1.3e11  # floating-point operations a second
 _TOKENS = 16  # of a sentence
 _LOOKED_UP = 5e-6  # seconds of a token where there is no network around the table
@@ -201,7 +202,7 @@ class Session:
                 material.rows,
                 self.settings.seed,
                 part_of(progress, 0.0, 0.1),
-                self._own_seconds,
+                None if self._own_seconds is None else SEARCH_SHARE * self._own_seconds,
             )
         else:
             begun = self.start
@@ -262,6 +263,7 @@ class Session:
             score=material.scored.score,
             table_rate=settings.network_rate,
             series=ORIGINAL,
+            schedule=self.trainer.schedule,
         )
 
     def _restore(self, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
@@ -323,6 +325,7 @@ class Session:
             best_step=trainer.best_step,
             seconds=trainer.seconds,
             cpu_seconds=trainer.cpu_seconds,
+            sentences_a_step=trainer.sentences_a_step if trainer.is_hurried else self.settings.batch_size,
             reassigned=changed,
             state=state,
             message=message,

@@ -81,8 +81,8 @@ class AdaptationSettings(Settings):
     """Frozen settings of one adaptation; they validate themselves. Raises InputError naming the value and the limit.
 
     In fine-tuning the original is trained in the same way: its whole table in place of the codebooks, at ``network_rate``. With ``steps``, equal
-    settings give equal results on the CPU with equally many threads; with ``seconds``, the number of steps follows from their
-    speed, and is planned again now and then. (What did not pay on STS benchmark dev is not here: codes that follow the gradient during the training, the error of
+    settings give equal results on the CPU with equally many threads; with ``seconds``, the number of steps, and of
+    sentences a step, follows from their speed, and is planned again on the way. (What did not pay on STS benchmark dev is not here: codes that follow the gradient during the training, the error of
     hidden states beside that of sentence vectors, tokens of the sentences exchanged for others.)
     """
 
@@ -108,8 +108,8 @@ class AdaptationSettings(Settings):
         above=0,
         most=LONGEST_SECONDS,
         title="Time",
-        help="For the training, the search for codes included, however fast this computer is; to load, and to score the pairs, comes on "
-        "top. Most of what comes back comes back in the first minute.",
+        help="For the training, the search for codes included (at most 60 % of it), however fast or busy this computer is; to load, and to "
+        "score the pairs, comes on top. Where fewer than some 25 steps would fit, a step looks at fewer sentences.",
     )
     steps: int | None = setting(
         None,
@@ -125,7 +125,7 @@ class AdaptationSettings(Settings):
         most=4096,
         metavar="N",
         title="Sentences a step",
-        help="What one step of the training looks at. More make each step better and slower, and need more memory.",
+        help="What one step of the training looks at, if the time allows. More make each step better and slower, and need more memory.",
     )
     codebook_rate: float = setting(
         2e-3,

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ..base.deadline import Clock
 from ..base.errors import Cancelled, InputError
 from ..base.paths import write_files
 from ..base.progress import ProgressCallback, report
+from .plan import FIRST_BATCH, Segment, is_spent, place_of, planned_size
 from .settings import AdaptationSettings
 from .students import OriginalStudent, Student
 
@@ -26,16 +28,15 @@ if TYPE_CHECKING:
 
 POINTS = 100  # of the curve
 SCORINGS = 6  # of the labelled set on the way
-TIMED_STEPS = 8  # whose speed gives the first plan of the number of steps; the first of them is not counted
-PLANNINGS = 20  # how often it is planned again
-WARM_UP = 0.05  # of all steps
+TIMED_STEPS = 4  # the latest ones, whose mean is the speed
+WARM_UP = 0.05  # of the training
+_ROUNDING = 1e-9
 POOL = 20  # batches that are sorted by length together
 FIRST_CHECKPOINT = 1.0  # seconds after the start, so that an adaptation can soon be stopped and kept
 CHECKPOINT_SECONDS = 15.0  # the interval between two doubles until it is this long
 SAVING_SHARE = 10.0  # least seconds between two checkpoints, for each second that writing one takes
-LONGEST_OVERRUN = 1.25  # times the time budget, if the machine becomes slower
 STATE_FILE = "state.safetensors"
-FORMAT = 2  # of checkpoints
+FORMAT = 3  # of checkpoints
 
 Score = Callable[["PretrainedModel"], float]
 
@@ -47,6 +48,7 @@ class Trainer:
     the objective reads, so that batches hold those of similar length.
     score: a model's score x 100 on a labelled set; higher is better, and the weights that score best are kept. None: the last.
     table_rate: highest learning rate of the table. spent: seconds, and CPU-seconds, of the budget that are used up already.
+    schedule: sentences a step, of a training that this one is to be like; None plans it.
     series: put in front of the names of the values that are reported, to tell two trainings apart.
     """
 
@@ -60,6 +62,8 @@ class Trainer:
         table_rate: float | None = None,
         spent: tuple[float, float] = (0.0, 0.0),
         series: str = "",
+        schedule: list[Segment] | None = None,
+        clock: Clock = time.perf_counter,
     ):
         self.settings, self.score, self.series = settings, score, series
         self.objective, self.student = objective, student
@@ -70,20 +74,43 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(groups, weight_decay=0.0)
         self.step, self.planned = 0, settings.steps or 0
         self.seconds, self.cpu_seconds = spent
+        self.begun = self.seconds  # when training began
+        first = settings.batch_size if settings.seconds is None else min(FIRST_BATCH, settings.batch_size)
+        self.schedule = schedule or [Segment(0, first)]
+        self._clock = clock
         self.history: list[dict[str, Any]] = []
         self.best: dict[str, torch.Tensor] | None = None
         self.best_step, self.best_score = 0, -math.inf
         self._losses: list[float] = []
-        self._order: tuple[int, list[np.ndarray]] | None = None
+        self._order: tuple[tuple[int, int], list[np.ndarray]] | None = None
         self._lengths = lengths
-        self._timed: list[float] = []
+        self._timed: list[tuple[float, int]] = []  # seconds and sentences of the latest steps
 
     @property
     def is_over(self) -> bool:
-        """Whether every planned step is done, or the time is."""
-        budget = self.settings.seconds
-        late = budget is not None and self.step > 0 and self.seconds >= LONGEST_OVERRUN * budget
-        return late or (self.planned > 0 and self.step >= self.planned)
+        """Whether every planned step is done, or another one does not fit into the time."""
+        if self.settings.seconds is None:
+            return self.step >= self.planned
+        return self.step > 0 and is_spent(self.settings.seconds - self.seconds, self._row_seconds * self.sentences_a_step)
+
+    @property
+    def sentences_a_step(self) -> int:
+        """Of the latest steps: those asked for, or all there are, or as many as leave time for enough steps."""
+        return min(self.schedule[-1].size, self._most)
+
+    @property
+    def is_hurried(self) -> bool:
+        """Whether a step looks at fewer sentences than asked for, so that enough steps fit into the time."""
+        return self.sentences_a_step < self._most
+
+    @property
+    def _most(self) -> int:
+        return min(self.settings.batch_size, len(self._lengths))
+
+    @property
+    def _row_seconds(self) -> float:
+        """Seconds of a step for each of its sentences."""
+        return sum(seconds for seconds, _ in self._timed) / max(1, sum(rows for _, rows in self._timed))
 
     def run(self, save: Callable[[], None], progress: ProgressCallback | None = None) -> None:
         """Train to the end. save: called about every CHECKPOINT_SECONDS, and when asked to stop.
@@ -98,7 +125,7 @@ class Trainer:
             # A step or score is finished before it stops, so that going on gives the same as never stopping.
             self._one_step()
             values = {}
-            if self.planned and (self.step % max(1, self.planned // POINTS) == 0 or self.is_over):
+            if self._is_point() or self.is_over:
                 scoring = self.score is not None and (self._is_scoring_point() or self.is_over)
                 values = self._point(float(np.mean(self._losses)), self._scored(progress) if scoring else None)
                 self._losses = []
@@ -118,23 +145,33 @@ class Trainer:
             self._keep_best(0.0)
         save()
 
-    def _share(self) -> float:
-        """Share of the work that is done, 0 to 1."""
-        budget = self.settings.seconds
-        return min(1.0, self.seconds / budget if budget else self.step / self.planned)
+    def _share(self, seconds: float | None = None, step: int | None = None) -> float:
+        """Share of the training that is done, 0 to 1: now, or after so many seconds or steps."""
+        if self.settings.seconds is None:
+            return min(1.0, (self.step if step is None else step) / self.planned)
+        whole = self.settings.seconds - self.begun
+        done = (self.seconds if seconds is None else seconds) - self.begun
+        return min(1.0, done / whole) if whole > 0 else 1.0
+
+    def _since(self, name: str) -> float:
+        """Share of the training since the last point of the curve that has a value of this name."""
+        last = next((point for point in reversed(self.history) if name in point), {"step": 0, "seconds": self.begun})
+        return self._share() - self._share(last["seconds"], last["step"])
+
+    def _is_point(self) -> bool:
+        return self._since("loss") >= 1 / POINTS - _ROUNDING
 
     def _is_scoring_point(self) -> bool:
-        """Counted from the last score, since the plan of a time budget changes on the way."""
-        last = max((point["step"] for point in self.history if "score" in point), default=0)
-        return self.step - last >= max(1, self.planned // SCORINGS)
+        return self._since("score") >= 1 / SCORINGS - _ROUNDING
 
     def _one_step(self) -> None:
-        started, cpu = time.perf_counter(), time.process_time()
+        started, cpu = self._clock(), time.process_time()
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * self._factor()
         generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + self.step)
         self.optimizer.zero_grad()
-        loss = self.objective.loss(self.student.model, self._batch(self.step), generator)
+        batch = self._batch(self.step)
+        loss = self.objective.loss(self.student.model, batch, generator)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise InputError(
@@ -147,35 +184,33 @@ class Trainer:
         self.optimizer.step()
         self.step += 1
         self._losses.append(value)
-        elapsed = time.perf_counter() - started
+        elapsed = self._clock() - started
         self.seconds += elapsed
         self.cpu_seconds += time.process_time() - cpu
         if self.settings.seconds is not None:
-            self._timed.append(elapsed)
+            self._timed = [*self._timed, (elapsed, len(batch))][-TIMED_STEPS:]
             self._plan(self.settings.seconds - self.seconds)
 
     def _plan(self, seconds_left: float) -> None:
-        """Plan the number of steps from the speed of the latest ones, and again now and then, since others use the machine too."""
-        enough = max(TIMED_STEPS, self.planned // PLANNINGS)
-        if len(self._timed) >= enough or (not self.planned and seconds_left <= 0):
-            each = float(np.mean(self._timed[1:] or self._timed))
-            self.planned = self.step + max(0, int(seconds_left / each))
-            self._timed = []
+        """Plan, after every step, how many there will be and how many sentences each looks at: others use the machine too."""
+        size = self.sentences_a_step
+        wanted = planned_size(self.step, size, self._most, seconds_left, self._row_seconds)
+        if wanted != size:
+            self.schedule = [*self.schedule, Segment(self.step, wanted)]
+        each = self._row_seconds * wanted
+        self.planned = self.step if is_spent(seconds_left, each) else self.step + max(1, round(seconds_left / each))
 
     def _factor(self) -> float:
         """Factor on the learning rates: up over the first steps, then down along a cosine."""
-        if not self.planned:  # not known yet: the beginning
-            return 0.02 * (self.step + 1)
-        done = self.step / self.planned
-        return max(1e-3, min(1.0, done / WARM_UP) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
+        done = self._share()
+        return max(1e-3, min(1.0, done / WARM_UP) * 0.5 * (1 + math.cos(math.pi * done)))
 
     def _batch(self, step: int) -> list[int]:
         """Places of the rows of a step: a new order in each pass, sentences of similar length together."""
-        size = min(self.settings.batch_size, len(self._lengths))
+        segment, round_number, place, size = place_of(step, self.schedule, len(self._lengths))
         each = len(self._lengths) // size
-        round_number, place = divmod(step, each)
-        if self._order is None or self._order[0] != round_number:
-            generator = np.random.default_rng([self.settings.seed, round_number])
+        if self._order is None or self._order[0] != (segment, round_number):
+            generator = np.random.default_rng([self.settings.seed, round_number, *([segment] if segment else [])])
             order = generator.permutation(len(self._lengths))
             batches = []
             for start in range(0, each * size, size * POOL):
@@ -183,7 +218,7 @@ class Trainer:
                 pool = pool[np.argsort(self._lengths[pool], kind="stable")]
                 batches += [pool[i : i + size] for i in range(0, len(pool), size)]
             generator.shuffle(batches)
-            self._order = round_number, batches
+            self._order = (segment, round_number), batches
         return self._order[1][place].tolist()
 
     def _scored(self, progress: ProgressCallback | None) -> float | None:
@@ -229,6 +264,8 @@ class Trainer:
             "planned": self.planned,
             "seconds": self.seconds,
             "cpu_seconds": self.cpu_seconds,
+            "begun": self.begun,
+            "schedule": self.schedule,
             "history": self.history,
             "best_step": self.best_step,
             "best_score": None if self.best is None else self.best_score,
@@ -253,7 +290,9 @@ class Trainer:
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
         self.step, self.planned = facts["step"], facts["planned"]
         self.seconds, self.cpu_seconds = facts["seconds"], facts["cpu_seconds"]
-        self.history, self._losses, self._timed = facts["history"], facts["losses"], facts["timed"]
+        self.begun, self.schedule = facts["begun"], [Segment(*segment) for segment in facts["schedule"]]
+        self.history, self._losses = facts["history"], facts["losses"]
+        self._timed = [(seconds, rows) for seconds, rows in facts["timed"]]
         self.best_step = facts["best_step"]
         self.best_score = -math.inf if facts["best_score"] is None else facts["best_score"]
 

@@ -11,7 +11,7 @@
 Each step of 2 and 3 lowers the error or leaves it, so the last result is the best one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -190,8 +190,12 @@ def axis_sets(subspaces: int, codebook_size: int, limit: int, wide: bool, rng: n
         yield [order[(step * together + k) % subspaces] for k in range(together)]
 
 
-def exchange(state: _State, axes: list[int], limit: int, rng: np.random.Generator) -> None:
+def exchange(
+    state: _State, axes: list[int], limit: int, rng: np.random.Generator, stop: Callable[[], bool] | None = None
+) -> None:
     """Step 2: the best tuples within boxes over some subspaces, all other codes fixed; in place.
+
+    stop: asked now and then; once it says True the boxes that are left stay as they are.
 
     A box is cut into random parts where it would have more than ``limit`` tuples. Boxes in which everybody can have the
     nearest codes are settled without solving anything.
@@ -220,6 +224,8 @@ def exchange(state: _State, axes: list[int], limit: int, rng: np.random.Generato
     tokens = tokens[np.argsort(groups[tokens], kind="stable")]
     for part in _batches(tokens, groups, size * len(axes)):
         _solve_boxes(state, axes, part, groups[part], labels)
+        if stop is not None and stop():
+            break
 
 
 def _solve_boxes(state: _State, axes: list[int], tokens: np.ndarray, groups: np.ndarray, labels: list[np.ndarray]) -> None:

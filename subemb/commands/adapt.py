@@ -120,6 +120,8 @@ def run(given: argparse.Namespace) -> int:
         print_json({**facts.to_dict(), "notes": said, "saved": str(given.output)})
     elif not given.quiet:
         print(adaptation_text(facts))
+        if facts.hurry:
+            print(facts.hurry)
         for name, note in notes:
             print(one_line(f"{name}: {note.sentence()}"))
         print(f"saved in {given.output}")

@@ -7,7 +7,7 @@ import importlib.metadata
 import math
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -488,7 +488,7 @@ def _commands(model: Mapping[str, Any], settings: CompressionSettings, adaptatio
         learned, scored = _learned_files(adaptation), _scored_files(adaptation)
         lines.append(
             adapt_command(
-                adaptation.settings,
+                replace(adaptation.settings, batch_size=adaptation.sentences_a_step or adaptation.settings.batch_size),
                 text=None if learned is None else learned[0],
                 scored=None if scored is None else scored[0][0],
                 steps=adaptation.planned_steps or None,

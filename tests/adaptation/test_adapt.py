@@ -135,25 +135,7 @@ def test_a_time_budget_is_kept(model, compressed):
     facts = Adaptation.from_dict(subemb.adapt(model, compressed, sentences(), seconds=2.0, reassign=False).facts)
     assert 1 < facts.steps <= facts.planned_steps
     assert facts.seconds < 2 * 1.25 + 1
-
-
-def test_a_machine_that_becomes_free_is_used(model, compressed):
-    session = Session(model, compressed, text_of(sentences()), AdaptationSettings(seconds=20.0, reassign=False))
-    session.open()
-    trainer = session.trainer
-    trainer.step, trainer._timed = 8, [5.0, *[1.0] * 7]  # the first step is not counted
-    trainer._plan(10.0)
-    assert trainer.planned == 8 + 10
-    trainer.step, trainer._timed = 15, [0.125] * 7
-    trainer._plan(8.0)
-    assert trainer.planned == 8 + 10  # too few to tell
-    trainer.step, trainer._timed = 16, [0.125] * 8
-    trainer._plan(8.0)
-    assert trainer.planned == 16 + 64
-    trainer.step, trainer._timed = 24, [2.0] * 8
-    trainer._plan(-1.0)
-    assert trainer.planned == 24
-    assert trainer.is_over
+    assert sum("loss" in point for point in facts.history) >= min(20, facts.steps)
 
 
 @pytest.mark.slow
@@ -268,19 +250,6 @@ def test_the_best_weights_are_kept(model, compressed):
     assert scored[facts.best_step] == max(scored.values())
     assert facts.scores["original"] == pytest.approx(100)
     assert list(scored.values())[-1] < max(scored.values())
-
-
-@pytest.mark.slow
-def test_scores_go_on_when_more_steps_are_planned_on_the_way(model, compressed):
-    settings = AdaptationSettings(seconds=1000.0, reassign=False)
-    session = Session(model, compressed, text_of(sentences()), settings, scored=graded_pairs(model))
-    session.open()
-    trainer = session.trainer
-    trainer._plan = lambda seconds_left: setattr(trainer, "planned", min(120, trainer.step + 40))  # a machine that becomes free
-    session.train(lambda: None)
-    scored = [point["step"] for point in trainer.history if "score" in point]
-    assert trainer.step == 120
-    assert max(np.diff(scored)) <= 120 // 6 + 1
 
 
 def test_nobody_learns_the_sentences_they_are_asked_afterwards(model):

@@ -19,6 +19,7 @@ from subemb.adaptation.codes import (
     sensitive_codes,
     sensitivity,
 )
+from subemb.base.deadline import Deadline
 
 
 def drawn(seed: int, tokens: int = 60, widths: tuple[int, ...] = (3, 2, 3), codewords: int = 5):
@@ -63,7 +64,7 @@ def test_no_sweep_raises_the_error_and_distinct_tuples_stay_distinct(unique, see
 def test_a_search_whose_time_is_over_keeps_what_it_has(unique):
     """It ends after the first subspace, with sound codes and no larger error."""
     table, codes, books, weights, metric = drawn(3)
-    new, new_books, errors = joint_codes(table, codes, books, weights, metric, unique=unique, deadline=0.0)
+    new, new_books, errors = joint_codes(table, codes, books, weights, metric, unique=unique, deadline=Deadline(0.0))
     assert errors[-1] < errors[0]
     assert errors[-1] == pytest.approx(by_definition(table, looked_up(new, new_books), weights, metric.matrix), rel=1e-4)
     assert torch.equal(new[:, 1:], codes[:, 1:])

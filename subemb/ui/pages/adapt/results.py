@@ -50,6 +50,8 @@ def result_view(frame: Frame, known: Adaptation) -> None:
         f"{OBJECTIVES[known.settings.objective].title}, **{TRAINED[known.settings.train].title}**, {how}: {counted(known.steps, 'step')} in "
         f"{seconds_text(known.seconds)} on {known.learned_from}; {known.reassigned:,} codes changed."
     )
+    if known.hurry:
+        st.caption(known.hurry)
     if known.scores:
         scored = known.scored
         name = given_names(known.key, frame.visit.token).get("scored") or _public(known, scored["name"])
