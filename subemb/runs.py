@@ -84,21 +84,25 @@ def run(
 ) -> tuple[Run, "Compressed"]:
     """Compress a model's table and measure the result.
 
-    text: for the weights ``counts`` and ``sqrt_counts``: the text whose tokens are counted.
+    text: whose tokens are counted for the weights ``counts`` and ``sqrt_counts``, and on which sensitive codes measure what the
+        output notices.
     Raises InputError if settings and table do not fit, Cancelled if the callback says so.
     """
     from .codec import compress
-    from .codec.weights import model_weights
 
     started = time.perf_counter()
     settings = resolved(settings, model, text)
     report(progress, "reading the table", 0.0)
     table = model.table
-    weights = model_weights(model, settings.weights, text=text, progress=part_of(progress, 0.0, 0.05))
+    weights, sensitivity = what_counts(model, settings, text, part_of(progress, 0.0, 0.3))
     loaded = time.perf_counter()
-    compressed = compress(table, settings=settings, weights=weights, progress=part_of(progress, 0.05, 0.8))
+    begun = 0.05 if sensitivity is None else 0.3
+    compressed = compress(
+        table, settings=settings, weights=weights, sensitivity=sensitivity, progress=part_of(progress, begun, 0.8)
+    )
     finished = time.perf_counter()
     quality = measure(table, compressed, weights, part_of(progress, 0.8, 1.0), seed=settings.seed)
+    quality["sensitive_error"] = compressed.info.get("sensitive_error")
     summary = Run(
         key=run_key(model.identity, settings),
         model=describe(model),
@@ -114,6 +118,26 @@ def run(
     )
     report(progress, "done", 1.0)
     return summary, compressed
+
+
+def what_counts(
+    model: "PretrainedModel", settings: CompressionSettings, text: str | None, progress: ProgressCallback | None = None
+) -> "tuple[torch.Tensor | None, torch.Tensor | None]":
+    """Token weights (V,) and the sensitivity (D, D) that resolved settings ask for, for ``compress``; None where they ask for none.
+
+    text: as for :func:`run`. Raises InputError, ModelError as :meth:`PretrainedModel.sensitivity`, Cancelled.
+    """
+    from .codec.weights import model_weights
+
+    weights = model_weights(model, settings.weights, text=text, progress=part_of(progress, 0.0, 0.15))
+    if not settings.sensitive:
+        return weights, None
+    rows = None
+    if text is not None and model.has_network:
+        from .models.sensitivity import text_rows
+
+        rows = text_rows(model, text)
+    return weights, model.sensitivity(rows, progress=part_of(progress, 0.15, 1.0))
 
 
 def measured_run(model: "PretrainedModel", compressed: "Compressed", progress: ProgressCallback | None = None) -> Run:
@@ -132,8 +156,12 @@ def measured_run(model: "PretrainedModel", compressed: "Compressed", progress: P
 
 
 def resolved(settings: CompressionSettings, model: "PretrainedModel", text: str | None) -> CompressionSettings:
-    """Settings with every automatic value, and the digest of a text whose tokens are counted: two texts must not share a key."""
-    if settings.weights in ("counts", "sqrt_counts") and settings.text_digest is None and text:
+    """Settings with every automatic value, and the digest of a text that is read: two texts must not share a key."""
+    if settings.sensitive is None and settings.about.can_be_sensitive:
+        from .codec.compression import is_worth_measuring
+
+        settings = replace(settings, sensitive=is_worth_measuring(model))
+    if (settings.weights in ("counts", "sqrt_counts") or settings.sensitive) and settings.text_digest is None and text:
         from .codec.weights import text_digest
 
         settings = replace(settings, text_digest=text_digest(text))
@@ -160,7 +188,7 @@ def measure(
 
     ``relative_error``, ``weighted_error`` (or None), ``mean_cosine``, ``cosine_quantiles`` ({"0.05": ..., ...}), ``per_subspace``,
     ``neighbours_kept`` (share of the 10 nearest), ``neighbours_sample`` (tokens asked), ``distinct_tuples`` and ``colliding_tokens``
-    (or None without codes).
+    (or None without codes). :func:`run` adds ``sensitive_error``.
     """
     from .analysis import neighbours_kept, reconstruction_error
 

@@ -21,7 +21,8 @@ from ..codec.estimates import estimate_seconds as compression_seconds
 from ..codec.methods import METHODS
 from ..codec.modules import SubspaceEmbedding
 from ..models.load import opened
-from .codes import ROUNDS, ROWS, sensitive_codes
+from ..models.sensitivity import MOST_ROWS
+from .codes import ROUNDS, sensitive_codes
 from .material import Material, check_given, material_of
 from .objectives import distilled_head
 from .result import ADAPTED, COMPRESSED, ORIGINAL, TUNED, Adaptation
@@ -391,6 +392,6 @@ def steps_seconds(settings: AdaptationSettings, model: "PretrainedModel", compre
     token = network / _FLOPS if network > 0 else _LOOKED_UP
     seconds = settings.steps * settings.batch_size * _TOKENS * each * token
     if settings.reassigns(compression.method):
-        seconds += (ROUNDS + 1) * ROWS * _TOKENS * (_READ + _BACK) * token
+        seconds += (ROUNDS + 1) * MOST_ROWS * _TOKENS * (_READ + _BACK) * token
         seconds += _COMPRESSIONS * compression_seconds(compression, model.num_tokens, model.dim)
     return seconds

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 LONGEST = 400  # characters of a line beyond which it is cut into sentences
 FEWEST = 8  # sentences, or pairs, to learn from
 VOCABULARY = "vocabulary"
-_NEVER_DRAWN = ("special", "unused", "padding row")  # kinds of tokens
 _END = re.compile(r"(?<=[.!?…。！？])\s+")
 
 
@@ -114,49 +113,11 @@ def text_of_pairs(pairs: "PairSet") -> Text:
     return text_of([sentence for pair in zip(pairs.first, pairs.second, strict=True) for sentence in pair], pairs.name)
 
 
-def sampled_rows(model: "PretrainedModel", count: int, seed: int = 0) -> list[list[int]]:
-    """Rows of token ids that make no sense, but use the vocabulary as texts do: for adapting without any text.
-
-    A row has 4 to 24 tokens between the special tokens that the tokenizer puts around a text. Words come by their estimated
-    frequency to the power 0.75, so that rare ones are seen too; word pieces that continue a word only follow a word or a piece.
-    """
-    import numpy as np
-
-    from ..codec.weights import model_weights
-
-    before, after = _frame(model)
-    vocabulary = model.vocabulary
-    chances = np.asarray(model_weights(model, "vocabulary"), dtype=np.float64) ** 0.75
-    kinds = np.asarray([str(kind) for kind in vocabulary.kinds])
-    chances[np.isin(kinds, _NEVER_DRAWN)] = 0.0
-    if not chances.any():
-        raise InputError(f"{model.name} has no ordinary tokens to draw from; give a text")
-    starts = np.where(kinds == "word piece", 0.0, chances)
-    if not starts.any():
-        starts = chances
-    generator = np.random.default_rng([seed, 0x5EED])
-    lengths = generator.integers(4, 25, count)
-    first = generator.choice(len(starts), size=int(lengths.sum()), p=starts / starts.sum())
-    later = generator.choice(len(chances), size=len(first), p=chances / chances.sum())
-    rows, place = [], 0
-    for length in lengths.tolist():
-        own = later[place : place + length].copy()
-        own[0] = first[place]
-        rows.append([*before, *own.tolist(), *after])
-        place += length
-    return rows
-
-
-def _frame(model: "PretrainedModel") -> tuple[list[int], list[int]]:
-    """The special tokens before and after a text."""
-    empty, some = model.token_ids(["", "a"])
-    shared = next((i for i, pair in enumerate(zip(empty, some, strict=False)) if pair[0] != pair[1]), len(empty))
-    return empty[:shared], empty[shared:]
-
-
 def rows_of(model: "PretrainedModel", text: Text | None, sample: int, seed: int) -> list[list[int]]:
     """What is learned from, as rows of token ids. Raises InputError if too few sentences have tokens."""
     if text is None:
+        from ..models.drawn import sampled_rows
+
         return sampled_rows(model, sample, seed)
     rows = [row for row in model.token_ids(text.sentences) if row]
     if len(rows) < FEWEST:

@@ -41,6 +41,7 @@ class Setting:
     unit: str = ""  # what its limits count, in messages
     fault: str = ""  # what is said of a bad value, if the words of the class do not suit
     automatic: str = ""  # what None stands for, in words
+    of_method: bool = False  # whether a page knows what None stands for, so that yes or no is all it asks
     widget: bool = True  # whether pages offer it
     decimals: int | None = None  # that a widget shows
     name: str = ""

@@ -1,6 +1,7 @@
 """compress(): one call from a (V, D) table to a compressed one, whatever the method."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,12 @@ import torch
 
 from ..base.arguments import checked
 from ..base.errors import InputError
-from ..base.progress import ProgressCallback, report
+from ..base.progress import ProgressCallback, part_of, report
 from .blocks import WEIGHT_FLOOR
 from .compressed import Compressed
 from .kmeans import share
 from .methods import DEFAULT_METHOD
+from .sensitive import definite
 from .settings import GIVEN, CompressionSettings
 from .weights import model_weights, token_weights
 
@@ -29,6 +31,7 @@ def compress(
     weights: Any = None,
     sensitivity: Any = None,
     unique: bool | None = None,
+    sensitive: bool | None = None,
     iterations: int = 25,
     tolerance: float = 1e-4,
     rank: int | None = None,
@@ -45,7 +48,8 @@ def compress(
         ``none`` (its default) and ``zipf``; a model also ``vocabulary`` (its default). Weights below 1e-9 of their mean are
         raised to that.
     sensitivity: None, or the (D, D) matrix S that says how much the output notices: an error r of a token's vector costs
-        r^T S r instead of |r|^2. Symmetric and positive semi-definite; only its proportions count.
+        r^T S r instead of |r|^2. Symmetric and positive semi-definite; only its proportions count. A model measures its own
+        where ``sensitive`` asks for it.
     settings: takes the place of all arguments before it, except ``weights`` given as numbers and ``sensitivity``.
     progress: called with every iteration's error; answers True to stop.
     device: where to compute, such as ``cuda``; None is where the table lies.
@@ -63,9 +67,17 @@ def compress(
         named = weights if isinstance(weights, str) else "none" if model is None else "vocabulary"
         settings = CompressionSettings(
             method=method, subspaces=subspaces, codebook_size=codebook_size, unique=unique, iterations=iterations,
-            tolerance=tolerance, rank=rank, seed=seed, weights=named if weights is None or isinstance(weights, str) else GIVEN,
+            tolerance=tolerance, rank=rank, sensitive=sensitive, seed=seed, weights=named if weights is None or isinstance(weights, str) else GIVEN,
         )  # fmt: skip
+    if settings.sensitive is None and settings.about.can_be_sensitive:
+        settings = replace(settings, sensitive=sensitivity is not None or is_worth_measuring(model))
     settings = settings.resolve(*table.shape)
+    if settings.sensitive and sensitivity is None:
+        if model is None:
+            raise InputError(
+                "codes by what the output notices need to know what it notices; give the model instead of its table, or sensitivity=S"
+            )
+        sensitivity, progress = model.sensitivity(progress=part_of(progress, 0.0, 0.3)), part_of(progress, 0.3, 1.0)
     if weights is None or isinstance(weights, str):
         weights = settings.weights if model is None else model_weights(model, settings.weights)
     weights = checked_weights(weights, len(table))
@@ -74,30 +86,48 @@ def compress(
     method = settings.about
     if "weights" not in method.reads:
         weights = None
+    if not settings.sensitive:
+        sensitivity = None
     compressed = method.fit(table, settings, progress, weights, sensitivity)
-    found = measured(table.cpu(), compressed, weights)
+    found = measured(table.cpu(), compressed, weights, sensitivity)
     compressed.info = {**found, **compressed.info, "seconds": time.perf_counter() - started}
     return compressed
 
 
-def measured(table: torch.Tensor, compressed: Compressed, weights: torch.Tensor | None = None) -> dict[str, float]:
-    """``error`` and, with weights, ``weighted_error`` of the result as it is kept, summed in float64 by chunks.
+def is_worth_measuring(model: Any) -> bool:
+    """The automatic value of the setting ``sensitive``, for a method that can do it and a model, or None for a table alone."""
+    return False
 
-    error = sum_t |x_t - y_t|^2 / sum_t |x_t - mean|^2; weighted: every term times w_t, about the weighted mean.
+
+def measured(
+    table: torch.Tensor,
+    compressed: Compressed,
+    weights: torch.Tensor | None = None,
+    sensitivity: torch.Tensor | None = None,
+) -> dict[str, float]:
+    """``error`` of the result as it is kept; with weights ``weighted_error``, with a sensitivity ``sensitive_error``: in float64, by chunks.
+
+    error = sum_t |x_t - y_t|^2 / sum_t |x_t - mean|^2; weighted: every term times w_t, about the weighted mean; sensitive:
+    weighted, with r^T M r in place of |r|^2, M as in :mod:`subemb.codec.sensitive`.
     """
+    each = torch.ones(len(table), dtype=torch.float64) if weights is None else weights.double()
     measures = {"error": torch.ones(len(table), dtype=torch.float64)}
     if weights is not None:
-        measures["weighted_error"] = weights.double()
+        measures["weighted_error"] = each
+    matrix = None if sensitivity is None else definite(sensitivity).double()
+    if matrix is not None:
+        measures["sensitive_error"] = each
     step = max(1, 2**22 // table.shape[1])
     means = {name: w @ table.double() / w.sum() for name, w in measures.items()}
     sums = {name: [0.0, 0.0] for name in measures}
     for start in range(0, len(table), step):
         rows = table[start : start + step].double()
-        distance = (rows - compressed.lookup(torch.arange(start, start + len(rows))).double()).square().sum(1)
+        apart = rows - compressed.lookup(torch.arange(start, start + len(rows))).double()
         for name, w in measures.items():
             part = w[start : start + step]
-            sums[name][0] += float(part @ distance)
-            sums[name][1] += float(part @ (rows - means[name]).square().sum(1))
+            for place, vectors in enumerate((apart, rows - means[name])):
+                seen = vectors if name != "sensitive_error" else vectors @ matrix
+                sums[name][place] += float(part @ (seen * vectors).sum(1))
     return {name: share(*pair) for name, pair in sums.items()}
 
 

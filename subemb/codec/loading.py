@@ -58,7 +58,7 @@ def _checked_header(folder: Path, config: dict[str, Any]) -> tuple[int, int, Com
                 raise InputError(f"{name} is {value!r}; it must be a whole number of at least 1")
         if not isinstance(config["settings"], dict):
             raise InputError(f"settings are {config['settings']!r} instead of a table of names and values")
-        settings = CompressionSettings.from_dict(config["settings"])
+        settings = CompressionSettings.from_dict({"sensitive": False, **config["settings"]})  # older folders do not say
         if settings != settings.resolve(vocabulary, dim):
             raise InputError(f"the settings {config['settings']} are not complete for a {vocabulary} x {dim} table")
         settings.about.check_computable(settings, vocabulary)

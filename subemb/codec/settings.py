@@ -67,6 +67,7 @@ class CompressionSettings(Settings):
         title="Distinct tuples",
         help="No two tokens may get the same codes. Needs Q ** f >= V.",
         automatic="the method's own",
+        of_method=True,
         fault="{name} must be True, False or None (the method's own default), not {value!r}",
     )
     weights: str = setting(  # with counts, a text is needed, or the counts themselves
@@ -76,6 +77,14 @@ class CompressionSettings(Settings):
         title="Token weights",
         help="How much each token counts: codes and codebooks minimise the weighted error. Frequency is estimated from the "
         "vocabulary; a text like those that the model will read tells it better.",
+    )
+    sensitive: bool | None = setting(
+        None,
+        title="By what the output notices",
+        help="Choose all codes together, by how much the model's output moves with their errors, which is measured once. Takes "
+        "longer, and keeps more of what the model can do at the same size.",
+        automatic="no",
+        fault="{name} must be True, False or None (automatic), not {value!r}",
     )
     iterations: int = setting(
         25, least=1, most=1000, metavar="N", title="Iterations at most", help="K-means stops after so many."
@@ -102,8 +111,11 @@ class CompressionSettings(Settings):
     text_digest: str | None = setting(None, flag="", url="text", widget=False)
 
     def check(self) -> None:
-        """Whether distinct tuples go with the method."""
+        """Whether distinct tuples and sensitive codes go with the method."""
         method = self.about
+        if self.sensitive and not method.can_be_sensitive:
+            able = ", ".join(name for name, other in METHODS.items() if other.can_be_sensitive)
+            raise InputError(f"{self.method} cannot choose codes by what the output notices; use one of {able}")
         if self.unique and not (method.can_be_unique or method.is_unique):
             able = ", ".join(name for name, other in METHODS.items() if other.can_be_unique)
             raise InputError(f"{self.method} cannot be asked for unique tuples; use one of {able}")
@@ -148,5 +160,7 @@ def settings_text(settings: CompressionSettings) -> str:
         parts.append(f"rank {settings.rank}")
     if method.uses_codebooks:
         parts.append(_SHORT_WEIGHT_NAMES[settings.weights])
+        if settings.sensitive:
+            parts.append("sensitive")
         parts.append(f"seed {settings.seed}")
     return ", ".join(parts)

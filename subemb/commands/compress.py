@@ -17,7 +17,12 @@ LARGEST_TEXT = 1 << 30  # bytes
 def add_compression(command: argparse.ArgumentParser) -> None:
     """Declare the options; :func:`settings_of` reads them. All default to None, so that a command can tell which were given."""
     add_flags(command, CompressionSettings)
-    command.add_argument("--text", type=path_argument, metavar="FILE", help="UTF-8 text whose tokens are counted for --weights")
+    command.add_argument(
+        "--text",
+        type=path_argument,
+        metavar="FILE",
+        help="UTF-8 text whose tokens are counted for --weights, and on which --sensitive measures what the output notices",
+    )
 
 
 def given_options(given: argparse.Namespace) -> list[str]:
@@ -36,8 +41,8 @@ def settings_of(given: argparse.Namespace) -> tuple[CompressionSettings, str | N
         raise InputError(f"{name} does not use {flag}; leave it out, or choose another method")
     text = None
     if given.text is not None:
-        if given.weights not in ("counts", "sqrt_counts"):
-            raise InputError("a text is counted only with --weights counts or --weights sqrt_counts; add one of them")
+        if given.weights not in ("counts", "sqrt_counts") and not given.sensitive:
+            raise InputError("a text is read only with --weights counts, --weights sqrt_counts or --sensitive; add one of them")
         text = read_text(given.text)
         from ..codec.weights import text_digest
 

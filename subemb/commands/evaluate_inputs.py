@@ -121,12 +121,13 @@ def _sides_of_saved(folder: Path, model: "PretrainedModel", compressed: "Compres
 def _compressed(model: "PretrainedModel", settings, text: str | None, progress: ProgressCallback | None) -> "Compressed":
     """The table that `subemb compress` makes of the same options."""
     from ..codec import compress
-    from ..codec.weights import model_weights
-    from ..runs import resolved
+    from ..runs import resolved, what_counts
 
     settings = resolved(settings, model, text)
-    weights = model_weights(model, settings.weights, text=text, progress=part_of(progress, 0.0, 0.05))
-    return compress(model.table, settings=settings, weights=weights, progress=part_of(progress, 0.05, 1.0))
+    weights, sensitivity = what_counts(model, settings, text, part_of(progress, 0.0, 0.2))
+    return compress(
+        model.table, settings=settings, weights=weights, sensitivity=sensitivity, progress=part_of(progress, 0.2, 1.0)
+    )
 
 
 def open_saved(

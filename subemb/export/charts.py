@@ -74,7 +74,11 @@ def error_chart(history: Sequence[dict[str, Any]]) -> Chart | None:
     if not rows:
         return None
     steps = list(range(1, len(rows) + 1))
-    totals = [entry["error"] for entry in rows]
+    noticed = all(entry.get("sensitive_error") is not None for entry in rows)  # then that is what is minimised
+    totals = [entry["sensitive_error" if noticed else "error"] for entry in rows]
+    whole, what = (
+        ("as the output notices", "Error as the output notices it") if noticed else ("whole table", "Relative squared error")
+    )
     subspaces = len(rows[-1].get("per_subspace") or [])
     names = [f"subspace {i}" for i in range(subspaces)]
     # An earlier stage may not tell subspaces apart.
@@ -94,16 +98,16 @@ def error_chart(history: Sequence[dict[str, Any]]) -> Chart | None:
         )
         for i, name in enumerate(names)
     ]
-    hover = "whole table, step %{x}: %{y:.4f}"
-    lines.append(_line(steps, totals, "whole table", PALETTE[0], hover, mode="lines+markers", marker={"size": 6}))
+    hover = f"{whole}, step %{{x}}: %{{y:.4f}}"
+    lines.append(_line(steps, totals, whole, PALETTE[0], hover, mode="lines+markers", marker={"size": 6}))
     stages = [entry.get("stage") or "" for entry in rows]
     return Chart(
         name="error",
         title="Error left after each step: lower is better",
         x="step",
         y="relative squared error",
-        alt=f"Relative squared error after each of {len(steps)} steps, from {totals[0]:.3f} to {totals[-1]:.3f}.",
-        columns=["step", "stage", "whole table", *names],
+        alt=f"{what} after each of {len(steps)} steps, from {totals[0]:.3f} to {totals[-1]:.3f}.",
+        columns=["step", "stage", whole, *names],
         rows=[[*row, *part] for *row, part in zip(steps, stages, totals, parts, strict=True)],
         data=lines,
         layout={"xaxis": {"tick0": 0, "dtick": max(1, len(steps) // 10)}, **_stage_marks(stages)},

@@ -749,6 +749,30 @@ class PretrainedModel:
         """The model as its authors made it."""
         return self if self.original is None else self.original._root
 
+    # What its output notices
+
+    @property
+    def has_network(self) -> bool:
+        """Whether there is a network around the table; static tables and tables in memory have none."""
+        return self.folder is not None and not self.checkpoint.is_static
+
+    def sensitivity(
+        self,
+        rows: Sequence[Sequence[int]] | None = None,
+        seed: int = 0,
+        seconds: float | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> "torch.Tensor":
+        """S, (D, D) float32, symmetric, its diagonal of mean 1: an error r of a token's vector moves the sentence vector by r^T S r.
+
+        rows: rows of token ids of a text to measure it on, such as ``token_ids(sentences)``; None draws rows from the vocabulary, and
+        keeps what is measured. Without a network it is the identity. seconds: after so long no more rows are read. See
+        :mod:`subemb.models.sensitivity`. Raises InputError for rows that are not ids, ModelError as :meth:`encode` does, Cancelled.
+        """
+        from .sensitivity import sensitivity_of
+
+        return sensitivity_of(self, rows, seed, seconds, progress)
+
     # Saving
 
     def save_pretrained(self, folder, **facts: Any) -> Path:

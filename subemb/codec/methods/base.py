@@ -32,6 +32,7 @@ class MethodSettings(Protocol):
     subspaces: int
     codebook_size: int | None
     unique: bool | None
+    sensitive: bool | None
     iterations: int
     tolerance: float
     rank: int | None
@@ -74,6 +75,7 @@ class Method(ABC):
     is_rotated: ClassVar[bool] = False  # codes live in axes that the method turned
     can_be_unique: ClassVar[bool] = False  # tuples can be asked to be distinct, or not to be
     is_unique: ClassVar[bool] = False  # distinct tuples by default
+    can_be_sensitive: ClassVar[bool] = False  # codes can be chosen together, by what the output notices
     can_be_reassigned: ClassVar[bool] = False  # codes are the nearest codewords, so that adapting can choose them again
 
     @property
@@ -91,7 +93,7 @@ class Method(ABC):
 
         Raises InputError if they do not fit a (V, D) table.
         """
-        return replace(settings, unique=False, codebook_size=None, rank=None, weights="none", text_digest=None)
+        return replace(settings, unique=False, codebook_size=None, rank=None, weights="none", sensitive=False, text_digest=None)
 
     @abstractmethod
     def fit(

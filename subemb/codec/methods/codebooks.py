@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from ...base.errors import InputError
 from ...base.lazy import lazy_module
-from ...base.progress import ProgressCallback
+from ...base.progress import ProgressCallback, part_of
 from ..compressed import SubspaceCompressed
 from ..sizes import FLOAT_BYTES, Size, code_bits_each
 from ..subspaces import LARGEST_CODEBOOK, checked_codebook_size, require_enough_tuples, subspace_widths
@@ -80,7 +80,8 @@ class CodebookMethod(Method):
     def resolve(self, settings: MethodSettings, vocabulary: int, dim: int) -> MethodSettings:
         self.check_subspaces(settings.subspaces, dim)
         size = checked_codebook_size(settings.codebook_size, vocabulary, settings.subspaces)
-        return replace(settings, codebook_size=size, unique=settings.wants_unique, rank=None)
+        sensitive = self.can_be_sensitive and bool(settings.sensitive)
+        return replace(settings, codebook_size=size, unique=settings.wants_unique, sensitive=sensitive, rank=None)
 
     def check_subspaces(self, subspaces: int, dim: int) -> None:
         """Raises InputError if a vector cannot be cut into so many subspaces."""
@@ -110,32 +111,43 @@ class CodebookMethod(Method):
         sensitivity: torch.Tensor | None = None,
     ) -> SubspaceCompressed:
         from ..blocks import column_means, exact_codebooks
+        from ..sensitive import chosen_together, stretch_of, without_numbers
 
         vocabulary, dim = table.shape
         settings = self.resolve(settings, vocabulary, dim)
         if settings.unique:
             require_enough_tuples(vocabulary, settings.subspaces, settings.codebook_size, f"{self.key} with unique tuples")
         weights = None if weights is None else weights.to(table.device)
-        mean = column_means(table, weights)
-        centred = (table.double() - mean).float()
+        if not settings.sensitive:
+            sensitivity = None
+        seen = table if sensitivity is None else table * stretch_of(sensitivity).to(table.device)
+        mean = column_means(seen, weights)
+        centred = (seen.double() - mean).float()
         # squared in float64: in float32 the squares of numbers beyond 1e19 or below 1e-22 are infinite or 0
         scale = float(torch.linalg.vector_norm(centred, dtype=torch.float64)) / centred.numel() ** 0.5 or 1.0
         generator = torch.Generator().manual_seed(settings.seed)
-        found = self.find(Problem(centred.div_(scale), weights, settings, generator, progress))
+        told = progress if sensitivity is None else without_numbers(part_of(progress, 0.0, 0.5))
+        found = self.find(Problem(centred.div_(scale), weights, settings, generator, told))
+        codes, history = found.codes, found.monitor.history
         if found.codebooks is not None:  # additive: the first stage carries the mean
             books = list(found.codebooks * scale)
             books[0] = (books[0].double() + mean).float()
         else:
             turned = table if found.rotation is None else table @ found.rotation
-            books = exact_codebooks(turned, found.codes, self.widths(settings, dim), settings.codebook_size, weights)
+            books = exact_codebooks(turned, codes, self.widths(settings, dim), settings.codebook_size, weights)
+        if sensitivity is not None:
+            codes, books, history = chosen_together(
+                table.cpu(), codes.cpu(), [book.cpu() for book in books], None if weights is None else weights.cpu(), sensitivity,
+                unique=settings.unique, sweeps=settings.iterations, seed=settings.seed, progress=part_of(progress, 0.5, 1.0),
+            )  # fmt: skip
         compressed = SubspaceCompressed(
             settings,
             vocabulary,
             dim,
-            codes=found.codes.to(_held_dtype(settings)).cpu(),
+            codes=codes.to(_held_dtype(settings)).cpu(),
             codebooks=[book.cpu() for book in books],
             rotation=None if found.rotation is None else found.rotation.cpu(),
-            history=found.monitor.history,
+            history=history,
         )
         compressed.info = {
             "iterations": len(compressed.history),

@@ -17,7 +17,9 @@ class OptimizedProduct(Product):
     key = "optimized_product"
     title = "Optimized PQ"
     summary = "Product quantization after a learned rotation of the axes."
+    reads = tuple(name for name in Product.reads if name != "sensitive")
     is_rotated = True
+    can_be_sensitive = False  # its axes are turned
     can_be_reassigned = False
 
     cost = cost_of_unique = Cost(once=40, multiply=0.011, compare=0.9, gather=31, turn=0.05, extra_rounds=8)

@@ -32,9 +32,10 @@ class Product(CodebookMethod):
     key = "product"
     title = "Product quantization"
     summary = "k-means in every subspace on its own; tokens may collide unless unique tuples are asked for."
-    reads = (*CodebookMethod.reads, "iterations", "tolerance")
+    reads = (*CodebookMethod.reads, "iterations", "tolerance", "sensitive")
     suggested = Suggested(subspaces=8, codebook_size=256)  # the automatic Q is made for unique tuples
     can_be_unique = True
+    can_be_sensitive = True
     can_be_reassigned = True
 
     cost: ClassVar[Cost] = Cost(once=50, multiply=0.011, compare=1.15, read=2.8, gather=52)

@@ -7,7 +7,7 @@ import time
 from ...base.open_server import is_public
 from ...base.store import Memory
 from ...codec.settings import CompressionSettings
-from ...runs import run_key
+from ...runs import resolved, run_key
 from .request import Request
 
 log = logging.getLogger(__name__)
@@ -55,5 +55,5 @@ def list_again() -> None:
 def key_of(request: Request) -> tuple[str, CompressionSettings]:
     """Run key and resolved settings of a request. Raises InputError or ModelError."""
     model = open_model(request.model, request.revision)
-    settings = request.settings.resolve(model.num_tokens, model.dim)
+    settings = resolved(request.settings, model, None)
     return run_key(model.identity, settings), settings

@@ -226,6 +226,8 @@ def _codebook_widgets(method: CodebookMethod, shown: CompressionSettings) -> dic
     if method.can_be_unique:
         unique = _input("unique", f"form_unique_{key}", shown.wants_unique if key == shown.method else method.is_unique)
         values["unique"] = None if unique == method.is_unique else unique
+    if method.can_be_sensitive:
+        values["sensitive"] = _input("sensitive", f"form_sensitive_{key}", shown.sensitive if key == shown.method else None)
     return values
 
 
@@ -284,9 +286,10 @@ def estimate(settings: CompressionSettings, model) -> CompressionSettings | None
     """Say what a run will store and how long it may take; returns the resolved settings, or None with the reason shown."""
     from ...codec.estimates import predicted_size
     from ...runs import estimate_run_seconds
+    from ...runs import resolved as with_automatic
 
     try:
-        resolved = settings.resolve(model.num_tokens, model.dim)
+        resolved = with_automatic(settings, model, None)
         if resolved.wants_unique and resolved.codebook_size**resolved.subspaces < model.num_tokens:
             raise InputError(
                 f"Q ** f = {resolved.codebook_size} ** {resolved.subspaces} = {resolved.codebook_size**resolved.subspaces:,} tuples "

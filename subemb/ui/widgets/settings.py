@@ -19,6 +19,10 @@ def setting_input(cls: type[Settings], name: str, key: str, place=st, **instead:
         titles = item.choices if isinstance(item.choices, Mapping) else {}
         arguments |= {"options": list(item.choices), "format_func": lambda value: getattr(titles.get(value), "title", value)}
         return place.selectbox(**arguments | instead, key=key)
+    if item.kind is bool and item.optional and not item.of_method:
+        words = {None: f"automatic: {item.automatic}", True: "yes", False: "no"}
+        arguments |= {"options": list(words), "format_func": words.get}
+        return place.selectbox(**arguments | instead, key=key)
     if item.kind is bool:
         return place.toggle(**arguments | instead, key=key)
     if item.kind is str:

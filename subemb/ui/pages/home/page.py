@@ -55,10 +55,11 @@ def finished_curve(run: Run) -> None:
         st.caption("This method needs no iterations, so there is no curve.")
         return
     figure, table = _curve(run.key, run.history)
+    total = table.columns[2]  # behind step and stage
     show(
         figure,
-        f"Relative squared error after each of {len(table)} steps, from {table['whole table'].iloc[0]:.3f} to "
-        f"{table['whole table'].iloc[-1]:.3f}",
+        f"{'Relative squared error' if total == 'whole table' else 'Error as the output notices it'} after each of {len(table)} steps, "
+        f"from {table[total].iloc[0]:.3f} to {table[total].iloc[-1]:.3f}",
         table,
         key="curve",
         file_name=f"subemb-error-{run.settings.method}.csv",

@@ -5,21 +5,13 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 import torch
-from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import subemb
-from subemb.adaptation.codes import (
-    Metric,
-    affordable_iterations,
-    joint_codes,
-    looked_up,
-    metric_of,
-    sensitive_codes,
-    sensitivity,
-)
 from subemb.base.deadline import Deadline
+from subemb.base.errors import InputError
+from subemb.codec import CompressionSettings, compress, load
+from subemb.codec.sensitive import Metric, definite, joint_codes, looked_up, metric_of
 
 
 def drawn(seed: int, tokens: int = 60, widths: tuple[int, ...] = (3, 2, 3), codewords: int = 5):
@@ -70,21 +62,6 @@ def test_a_search_whose_time_is_over_keeps_what_it_has(unique):
     assert torch.equal(new[:, 1:], codes[:, 1:])
     if unique:
         assert len(torch.unique(new, dim=0)) == len(codes)
-
-
-@pytest.mark.parametrize("method", ["cluster", "product"])
-def test_codes_are_searched_within_the_time_that_is_given(tmp_path, method):
-    model = subemb.load(make_bert(tmp_path / "m", [*SPECIAL, *WORDS]))
-    compressed = subemb.compress(model, method, 4, 8)
-    rows = model.token_ids([" ".join(WORDS[i : i + 4]) for i in range(12)])
-    assert affordable_iterations(compressed.settings, model, 1e-9) == 0
-    assert affordable_iterations(compressed.settings, model, 1e9) == compressed.settings.iterations
-    hasty = sensitive_codes(model, compressed, rows, seconds=1e-9)
-    assert hasty.codes.shape == compressed.codes.shape
-    assert hasty.codes.dtype == compressed.codes.dtype
-    assert torch.equal(hasty.codes[:, 1:], compressed.codes[:, 1:]), "from the codes that there are, and one subspace of them"
-    if method == "cluster":
-        assert hasty.distinct_tuples == model.num_tokens
 
 
 def test_the_distance_to_a_target_is_the_error_but_for_a_constant():
@@ -148,32 +125,73 @@ def test_full_lines_are_solved_exactly():
     assert codes.flatten().tolist() == list(best)
 
 
-def test_sensitivity_is_what_finite_differences_give(tmp_path):
-    """The expected change of the sentence vector for a small change of one embedding, measured on the network itself."""
-    model = subemb.load(make_sentence_model(make_bert(tmp_path / "small", [*SPECIAL, *WORDS])))
-    words = [word for word in WORDS if word.isalpha()]
-    rows = model.token_ids([" ".join(words[:3]), words[5]])
-    matrix = sensitivity(model, rows * 400)
-    assert matrix.shape == (model.dim, model.dim)
-    assert torch.allclose(matrix, matrix.T, atol=1e-5)
-    assert float(matrix.diagonal().mean()) == pytest.approx(1.0, abs=1e-5)
-    assert float(torch.linalg.eigvalsh(matrix.double()).min()) > -1e-4
-    exact = torch.zeros(model.dim, model.dim)
-    weight = torch.nn.Embedding.from_pretrained(model.table.clone(), freeze=False)
-    probe = model.with_embeddings(weight)
-    seen: list[torch.Tensor] = []
-    weight.register_forward_hook(lambda module, inputs, output: seen.append(output))
-    for row in rows:
-        seen.clear()
-        vector = torch.nn.functional.normalize(probe.encode_ids_tensor([row]))[0]
-        for number in range(len(vector)):
-            (gradient,) = torch.autograd.grad(vector[number], seen, retain_graph=True)
-            flat = gradient.flatten(0, -2)
-            exact += flat.T @ flat
-    exact /= exact.diagonal().mean()
-    assert float((matrix - exact).norm() / exact.norm()) < 0.2  # 800 random directions
-
-
 def test_nothing_that_moves_the_output_counts_alike():
     metric = metric_of(torch.zeros(4, 4), (2, 2))
     assert torch.equal(metric.targets(0, torch.ones(1, 4), torch.ones(1, 4)), torch.ones(1, 2))
+
+
+@pytest.fixture(scope="module")
+def noticed():
+    """A table of 200 tokens x 8, weights, and a sensitivity for which axes make up for each other."""
+    table, _, _, weights, metric = drawn(11, tokens=200, widths=(8,))
+    return table, weights / weights.mean(), metric.matrix
+
+
+def told(table, compressed, weights, matrix) -> float:
+    """The error that is minimised, by its definition."""
+    m, w = definite(matrix / matrix.diagonal().mean()).double().numpy(), weights.double().numpy()
+    rows = table.double().numpy()
+    apart, centred = rows - compressed.reconstruct().double().numpy(), rows - w @ rows / w.sum()
+    return (w @ ((apart @ m) * apart).sum(1)) / (w @ ((centred @ m) * centred).sum(1))
+
+
+@pytest.mark.parametrize(("method", "size"), [("product", 8), ("cluster", 6)])
+def test_sensitive_codes_lower_what_the_output_notices(noticed, method, size):
+    table, weights, matrix = noticed
+    plain = compress(table, method, 4, size, weights=weights)
+    found = compress(table, method, 4, size, weights=weights, sensitivity=matrix)
+    assert found.settings.sensitive
+    assert not plain.settings.sensitive
+    assert told(table, found, weights, matrix) < 0.8 * told(table, plain, weights, matrix)
+    assert found.info["sensitive_error"] == pytest.approx(told(table, found, weights, matrix), rel=1e-4)
+    assert found.size() == plain.size()
+    if method == "cluster":
+        assert found.distinct_tuples == len(table)
+    errors = [step["sensitive_error"] for step in found.history]
+    assert all(after <= before * (1 + 1e-5) for before, after in pairwise(errors))
+    assert errors[-1] == pytest.approx(found.info["sensitive_error"], rel=1e-3)
+    assert found.history[-1]["error"] == pytest.approx(found.info["error"], rel=1e-3)
+    assert found.history[-1]["weighted_error"] == pytest.approx(found.info["weighted_error"], rel=1e-3)
+
+
+def test_a_sensitivity_is_set_aside_where_it_is_not_asked_for(noticed):
+    table, _, matrix = noticed
+    plain, left = compress(table, "product", 4, 8), compress(table, "product", 4, 8, sensitivity=matrix, sensitive=False)
+    assert torch.equal(plain.reconstruct(), left.reconstruct())
+    assert "sensitive_error" not in left.info
+    turned = compress(table, "optimized_product", 4, 8, sensitivity=matrix)
+    assert torch.equal(turned.reconstruct(), compress(table, "optimized_product", 4, 8).reconstruct())
+
+
+def test_a_table_alone_cannot_say_what_the_output_notices(noticed):
+    with pytest.raises(InputError, match="give the model instead of its table, or sensitivity=S"):
+        compress(noticed[0], "product", 4, 8, sensitive=True)
+    with pytest.raises(
+        InputError, match="residual cannot choose codes by what the output notices; use one of cluster, product"
+    ):
+        CompressionSettings("residual", sensitive=True)
+
+
+def test_sensitive_codes_are_saved_and_folders_that_do_not_say_are_read(noticed, tmp_path):
+    import json
+
+    table, weights, matrix = noticed
+    found = compress(table, "product", 4, 8, weights=weights, sensitivity=matrix)
+    found.save_pretrained(tmp_path / "new")
+    assert load(tmp_path / "new").settings == found.settings
+    compress(table, "product", 4, 8).save_pretrained(tmp_path / "old")
+    config = tmp_path / "old" / "config.json"
+    written = json.loads(config.read_text())
+    del written["settings"]["sensitive"]
+    config.write_text(json.dumps(written))
+    assert load(tmp_path / "old").settings.sensitive is False
