@@ -40,10 +40,9 @@ PATIENCE_SECONDS = 90
 settings.register_profile("subemb", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("subemb")
 
-# Several processes share the cores; threads of theirs that wait for each other would take most of the time.
-_processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+# Models of tests are so small that threads lose by waiting for each other: up to ten times, on a busy machine.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ[_name] = str(max(1, (os.cpu_count() or 1) // _processes))
+    os.environ[_name] = "1"
 
 _scratch = Path(tempfile.mkdtemp(prefix="subemb-tests-"))
 #: What all processes of one session share; see shared.made_once. The first of them, which starts the others, names it.
