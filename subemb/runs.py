@@ -65,10 +65,9 @@ class Run(Shown):
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Run":
         """The inverse of :meth:`to_dict`; raises InputError for another format."""
-        values = dict(values)
-        if values.pop("format", None) != FORMAT:
+        if not isinstance(values, dict) or values.get("format") != FORMAT:
             raise InputError("this run was written by another version of subemb; run it again")
-        return from_plain(cls, values)
+        return from_plain(cls, {name: value for name, value in values.items() if name != "format"})
 
 
 def run_key(identity: str, settings: CompressionSettings) -> str:

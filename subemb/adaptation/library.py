@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError
+from ..base.files import read_json
 from ..base.paths import write_files
 from ..base.store import Memory, Store, stamp_of
 from .result import Adaptation
@@ -66,13 +67,12 @@ def folder_of(key: str) -> Path:
 
 def inputs_of(key: str) -> dict[str, Any]:
     """What an adaptation is to compute, in JSON types. Raises InputError."""
+    path = folder_of(key) / ADAPTATIONS.file
     try:
-        inputs = json.loads((folder_of(key) / ADAPTATIONS.file).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
+        inputs = read_json(path, path.name)
+    except InputError as error:
         raise InputError(f"the inputs of the adaptation {key} cannot be read ({error}); begin it again") from error
-    if inputs.get("format") != ADAPTATIONS.format:
+    if not isinstance(inputs, dict) or inputs.get("format") != ADAPTATIONS.format:
         raise InputError("this adaptation was begun by another version of subemb; begin it again")
     return inputs
 
@@ -81,7 +81,7 @@ def run_key_of(key: str) -> str | None:
     """The finished run that an adaptation began with, or None if the adaptation is gone."""
     try:
         return _run_keys.take(folder_of(key), lambda: inputs_of(key)["subject"][3], ADAPTATIONS.stamp(key))
-    except InputError:
+    except (InputError, LookupError, TypeError):  # gone, or damaged
         return None
 
 
@@ -91,10 +91,10 @@ def known_adaptation(key: str) -> Adaptation | None:
         return None
     path = ADAPTATIONS.path(key) / FACTS_FILE
     try:
-        return _facts.take(path, lambda: Adaptation.from_dict(json.loads(path.read_text(encoding="utf-8"))), stamp_of(path))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
+        return _facts.take(path, lambda: Adaptation.from_dict(read_json(path, path.name)), stamp_of(path))
+    except InputError as error:
+        if not path.exists():
+            return None
         log.warning("what is known of the adaptation %s cannot be read (%s)", key, error)
         return None
 
@@ -157,8 +157,8 @@ def owners_of(key: str) -> dict[str, dict[str, str]]:
         return {}
     path = ADAPTATIONS.path(key) / OWNERS_FILE
     try:
-        found = _owners.take(path, lambda: json.loads(path.read_text(encoding="utf-8")), stamp_of(path))
-    except (OSError, ValueError):
+        found = _owners.take(path, lambda: read_json(path, path.name), stamp_of(path))
+    except InputError:
         return {}
     return {name: value for name, value in found.items() if isinstance(value, dict)} if isinstance(found, dict) else {}
 

@@ -105,9 +105,9 @@ class Adaptation(Shown):
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Adaptation":
         """The inverse of :meth:`to_dict`. Raises InputError for another format or damaged values."""
-        values = dict(values)
-        if values.pop("format", None) != FORMAT:
+        if not isinstance(values, dict) or values.get("format") != FORMAT:
             raise InputError("this adaptation was written by another version of subemb; run it again")
+        values = {name: value for name, value in values.items() if name != "format"}
         try:
             return from_plain(cls, values, "it")
         except InputError as error:

@@ -17,6 +17,8 @@ from typing import Any, ClassVar, Self, TypeVar, Union, get_args, get_origin, ge
 
 from .errors import InputError
 
+_MOST_SHOWN = 80  # characters of a value in a message
+_LONGEST_WRITTEN = 13_000  # bits of a whole number; Python refuses to write longer ones out
 _KINDS = {int: "a whole number", float: "a number", bool: "True or False", str: "text"}
 _LARGEST_IN_A_BROWSER = 2**53 - 1  # JavaScript has no larger whole numbers
 T = TypeVar("T")
@@ -78,6 +80,8 @@ class Setting:
         kinds = (float, int) if self.kind is float else self.kind
         if isinstance(value, bool) != (self.kind is bool) or not isinstance(value, kinds):
             raise self._error(words.WRONG_KIND, value)
+        if self.kind is int and value.bit_length() > _LONGEST_WRITTEN:
+            raise InputError(f"{self.name} is {_brief(value)}, which is too large to count with; give a smaller one")
         found = _finite(value) if self.kind is float else value
         if not self._allows(found):
             raise self._error(words.OUTSIDE, value)
@@ -95,7 +99,7 @@ class Setting:
     def _error(self, words: str, value: Any) -> InputError:
         parts = {name: getattr(self, name) for name in ("name", "needed", "limits", "sides")}
         kind, choices = _KINDS[self.kind], ", ".join(self.choices or ())
-        return InputError((self.fault or words).format(**parts, value=value, kind=kind, choices=choices))
+        return InputError((self.fault or words).format(**parts, value=_brief(value), kind=kind, choices=choices))
 
     def written(self, value: Any) -> str:
         """A value in a sentence."""
@@ -385,6 +389,15 @@ def _number(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}" if float(f"{value:g}") == value else str(value)
     return f"{value:,}" if isinstance(value, int) and abs(value) >= 10_000 else str(value)
+
+
+def _brief(value: Any) -> Any:
+    """A value as a message shows it: whole, unless it is so long that nobody would read it."""
+    if isinstance(value, str) and len(value) > _MOST_SHOWN:
+        return f"{value[:_MOST_SHOWN]}…"
+    if isinstance(value, int) and value.bit_length() > _LONGEST_WRITTEN:
+        return f"a number of about {round(value.bit_length() * math.log10(2)):,} digits"
+    return value
 
 
 def _finite(value: int | float) -> float:

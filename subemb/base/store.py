@@ -52,6 +52,9 @@ _A_DAY = 24 * 3600  # a date that lies further in the future was written by a cl
 _LEFT_OVER = re.compile(r"\..+\.[0-9a-f]{32}")  # what write_files writes beside its place
 _SPARE_BYTES = 5_000_000  # without so much free space nothing is begun
 
+#: Called with the name of a store when one of its entries turned out to be damaged: pages tell whoever asked for it.
+DAMAGE_LISTENERS: list[Callable[[str], None]] = []
+
 
 def content_key(*what: Any) -> str:
     """24 hexadecimal digits, equal for equal ``what``: JSON types, tuples, arrays, dataclasses, and objects whose attribute
@@ -227,6 +230,8 @@ class Store(Generic[T]):
                 reason = f"{type(error).__name__}: {str(error)[:300]}"
                 log.warning("%s in the cache (%s) cannot be read (%s); it will be computed again", key, self.name, reason)
                 self.drop(key)
+                for listener in DAMAGE_LISTENERS:
+                    listener(self.name)
             return None
         if is_use:
             self.touch(key)

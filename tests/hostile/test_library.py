@@ -57,6 +57,10 @@ BAD = [
     *(("subspaces", lambda g, f=f: subemb.compress(g.table, subspaces=f)) for f in (0, -1, 10**30, "3", None, 2.5, NAN, True)),
     *(("codebook", lambda g, q=q: subemb.compress(g.table, codebook_size=q)) for q in (0, 10**30, "3", 2.5, -1, True)),
     *(("seed", lambda g, s=s: subemb.compress(g.table, seed=s)) for s in (-1, 10**30, "3", None, 2.5)),
+    *(
+        (f"{name} is a number of about 5,000 digits", lambda g, name=name: subemb.compress(g.table, **{name: 10**5000}))
+        for name in ("subspaces", "codebook_size", "iterations", "rank", "seed", "tolerance")
+    ),
     *(("tolerance", lambda g, t=t: subemb.compress(g.table, tolerance=t)) for t in (-1, NAN, INFINITE, "3", 10**400)),
     *(("table", lambda g, t=t: subemb.compress(t)) for t in (None, 5, [], {}, np.zeros((0, 4)), np.zeros((4, 4), int))),
     ("nan at row 0", lambda g: subemb.compress(np.full((4, 4), NAN))),

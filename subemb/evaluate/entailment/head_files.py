@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ... import __version__
 from ...base.arguments import checked
 from ...base.errors import InputError
-from ...base.files import given_path
+from ...base.files import given_path, read_json
 from ...base.paths import app_folder, check_can_save, write_files
 from ...base.store import Store
 from ..data.pairs import LABELS
@@ -139,14 +139,9 @@ def load_head(place: str | os.PathLike, model: "PretrainedModel | None" = None) 
 def read_card(folder: Path) -> dict[str, Any]:
     """``card.json``, checked to be of this format. Raises InputError."""
     path = folder / CARD_FILE
-    try:
-        if path.stat().st_size > 1_000_000:
-            raise InputError(f"{path} has more than a million bytes; that is no card of an entailment head")
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{folder} holds no entailment head ({CARD_FILE} cannot be read: {error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read as JSON ({error}); save the head again") from error
+    if not path.is_file():
+        raise InputError(f"{folder} holds no entailment head (it has no {CARD_FILE})")
+    card = read_json(path, most=1_000_000)
     if not isinstance(card, dict) or "subemb_head" not in card:
         raise InputError(f"{path} is no card of an entailment head; give the folder that subemb train-head wrote")
     if card["subemb_head"] != FORMAT or isinstance(card["subemb_head"], bool):

@@ -13,10 +13,11 @@ from functools import cached_property
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from ...adaptation.library import ADAPTATIONS, known_adaptation, run_key_of
 from ...base.paths import app_folder
-from ...base.store import sweep_cache
+from ...base.store import DAMAGE_LISTENERS, sweep_cache
 from ...base.text import escape_markdown, seconds_text
 from ...codec.settings import settings_text
 from ...jobs.manager import Job
@@ -30,6 +31,17 @@ from .request import EXAMPLE, Request
 from .text import errors_shown, is_other, shortened, show_error
 from .visit import Visit, submit_run, this_visit, write_url
 from .visitor import keep_in_browser
+
+
+def say_damage(store: str) -> None:
+    """Tell the visitor whose page asked for it that something kept was damaged; jobs say it in the log alone."""
+    if get_script_run_ctx(suppress_warning=True) is not None:
+        what = store.replace("-", " ")
+        st.toast(f"Something kept on this server ({what}) was damaged. It is computed again.", icon=":material/healing:")
+
+
+if say_damage not in DAMAGE_LISTENERS:
+    DAMAGE_LISTENERS.append(say_damage)
 
 
 class Frame:

@@ -1,0 +1,116 @@
+"""Addresses that anybody can type: what cannot be used is named with its value, or left out with a note, and the page stands."""
+
+import pytest
+from apps import PAGES, open_app, own_folders, texts
+from checkpoints import SPECIAL, make_bert
+
+from subemb.base.errors import InputError
+from subemb.codec.settings import CompressionSettings
+from subemb.runs import RUNS, run_and_keep
+from subemb.ui.shell.request import Request, from_query
+
+LONG = "x" * 5000
+RUN = Request("small", None, CompressionSettings("product", subspaces=3, codebook_size=4, iterations=2))
+
+#: Parameters of a run, and words of the message; the value has to be in it as well.
+BAD_RUNS = [
+    *(({"method": value}, "method") for value in ("magic", "", "CLUSTER", "<b>", "cluster,product", "\0", LONG)),
+    *(({"f": value}, "subspaces") for value in ("three", "", "0", "-1", "1.5", "nan", "1e3", "9" * 5000, "0x3", "\n")),
+    *(({"q": value}, "codebook") for value in ("many", "0", "-5", "inf", "2.0", "9" * 5000)),
+    *(({"seed": value}, "seed") for value in ("-1", "4294967296", "x", "1e9")),
+    *(({"weights": value}, "weights") for value in ("heavy", "None", "../..", "[]")),
+    *(({"iterations": value}, "iterations") for value in ("0", "1001", "all")),
+    *(({"tolerance": value}, "tolerance") for value in ("1", "-0.1", "nan", "inf", "x")),
+    *(({"unique": value}, "unique") for value in ("maybe", "2", "yes?")),
+    *(({"rank": value}, "rank") for value in ("0", "-3", "full")),
+]
+
+
+@pytest.mark.parametrize(("query", "words"), BAD_RUNS, ids=range(len(BAD_RUNS)))
+def test_a_parameter_that_cannot_be_read_is_named_with_its_value(query, words):
+    with pytest.raises(InputError) as caught:
+        from_query(query)
+    message, ((parameter, value),) = str(caught.value), query.items()
+    assert words in message or f"says {parameter}=" in message
+    assert len(message) < 500
+    assert value[:20] in message or repr(value)[1:20] in message
+
+
+@pytest.mark.parametrize(
+    "model", ["", ".", "..", "../..", "a\0b", LONG, "a b", "//", "~root", "C:\\x", "<script>", "org/name/x"]
+)
+def test_any_name_of_a_model_is_a_request(model):
+    assert from_query({"model": model}).model == model[:400]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def models(tmp_path_factory):
+    with own_folders(tmp_path_factory) as folder:
+        make_bert(folder / "small", [*SPECIAL, *(f"word{number}" for number in range(60))], dim=12, masked=True)
+        run_and_keep(RUN.model, None, RUN.settings.to_dict())
+        yield folder
+
+
+#: Every parameter that a page writes into its address, with the pages it belongs to.
+PAGE_PARAMETERS = {
+    "Assignments": ("view", "token", "search", "group", "neighbours", "sentence", "subspace", "code", "match", "tables"),
+    "Token_map": (
+        "map",
+        "map_colour",
+        "map_subspace",
+        "map_code",
+        "map_find",
+        "map_tokens",
+        "map_umap_tokens",
+        "map_seed",
+        "map_neighbours",
+    ),
+    "Reconstruction_error": ("view", "by", "kind", "count", "order", "log", "measure"),
+    "Similarity": (
+        "view",
+        "sentence_a",
+        "sentence_b",
+        "a",
+        "b",
+        "words",
+        "set_file",
+        "set_digest",
+        "adapted",
+        "language_order",
+    ),
+    "Entailment": ("premise", "hypothesis", "engine", "flips_side", "set_file", "set_digest", "adapted"),
+    "Masked_words": ("view", "masked", "word", "tables", "masked_seed", "most_tokens", "adapted"),
+    "Adapt": ("adaptation", "adapted"),
+    "Export": ("adapted", "view"),
+}
+VALUES = ["nonsense", "-1", "<script>alert(1)</script>", "../../etc/passwd", "9" * 400, LONG, "\0", "nan"]
+
+
+def page_of(name: str) -> str:
+    return next((page for page in PAGES if name != "app.py" and name in page), "app.py")
+
+
+@pytest.mark.parametrize("name", ["app.py", *PAGE_PARAMETERS])
+@pytest.mark.parametrize("shift", [0, 3])
+def test_a_page_stands_whatever_its_own_parameters_say(name, shift):
+    own = PAGE_PARAMETERS.get(name, ("view", "adapted", "unknown", "f"))
+    if name == "app.py":
+        own = own[:3]
+    query = {parameter: VALUES[(place + shift) % len(VALUES)] for place, parameter in enumerate(own)}
+    test = open_app(page_of(name), RUN, **query)
+    assert not test.exception
+    shown = texts(test) + " ".join(box.value for box in test.error)
+    assert "Something went wrong" not in shown
+    assert "Traceback" not in shown
+    assert "/etc/passwd</" not in shown
+    assert test.title or test.header or test.markdown
+
+
+def test_a_damaged_result_behind_a_link_is_said_on_the_page(models):
+    other = Request("small", None, CompressionSettings("product", subspaces=2, codebook_size=4, iterations=2))
+    key = run_and_keep(other.model, None, other.settings.to_dict()).key
+    (RUNS.path(key) / RUNS.file).write_text("[")
+    test = open_app("app.py", other)
+    assert not test.exception
+    assert [toast.value for toast in test.toast] == ["Something kept on this server (runs) was damaged. It is computed again."]
+    assert not open_app("app.py", RUN).toast
