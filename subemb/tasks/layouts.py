@@ -28,8 +28,8 @@ def arrange(subject: Subject, ids: np.ndarray, settings: UmapSettings, progress:
 def estimated_seconds(tokens: int, warm: bool = True) -> float:
     """Rough duration of :func:`arrange`, measured on two cores with 384 dimensions.
 
-    5,000 tokens took 5 s, 10,000 took 11 s and 20,000 took 24 s. A cold worker first compiles for about 16 s, and for a minute
-    more where there are too many points for exact neighbours.
+    5,000 tokens took 5 s, 10,000 took 11 s and 20,000 took 24 s. A cold worker first compiles for about 16 s (imports for 4 s,
+    where one before it has compiled), and for a minute more where there are too many points for exact neighbours.
 
     >>> [round(estimated_seconds(tokens)) for tokens in (1_000, 5_000, 20_000)]
     [2, 6, 24]

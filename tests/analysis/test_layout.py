@@ -1,5 +1,7 @@
 """Layouts: PCA against scikit-learn, UMAP in a real worker process, the kept files."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -111,6 +113,19 @@ def test_a_cancelled_umap_leaves_the_bars_of_other_threads_free():
     thread.join()
     assert taken
     assert all(taken)
+
+
+@pytest.mark.slow
+def test_what_umap_compiled_is_kept_for_the_next_process():
+    import umap
+
+    table = torch.randn(60, 5, generator=torch.Generator().manual_seed(0))
+    umap_layout(table, table, settings=QUICK)
+    epoch = umap.layouts._nb_optimize_layout_euclidean_single_epoch
+    (place,) = {epoch.stats.cache_path, umap.umap_.smooth_knn_dist.stats.cache_path}
+    kept = {path.name.split("-")[0] for path in Path(place).glob("*.nbi")}
+    assert {"layouts._optimize_layout_euclidean_single_epoch", "umap_.smooth_knn_dist"} <= kept
+    assert umap.layouts._nb_optimize_layout_euclidean_single_epoch_parallel.stats.cache_path is None
 
 
 @given(st.integers(1, 200), st.integers(1, 250), st.integers(0, 5), st.lists(st.integers(0, 199), max_size=5))
