@@ -7,7 +7,7 @@ from .. import __version__
 from ..base.errors import InputError
 from ..base.plain import from_plain, to_plain
 from ..base.shown import Card, Shown
-from ..base.text import seconds_text, size_text
+from ..base.text import percent_text, seconds_text, size_text
 from .settings import AdaptationSettings
 
 FORMAT = 1
@@ -31,8 +31,10 @@ class Adaptation(Shown):
     #: Side -> score x 100, of ``original``, ``fine-tuned original`` (after fine-tuning to the end), ``compressed`` and ``adapted``; {}
     #: without a labelled set.
     scores: dict[str, float] = field(default_factory=dict)
-    #: ``table_bytes`` (codebooks and codes), ``original_bytes`` (of the dense table), ``changed_parameters`` and ``changed_bytes``
-    #: (weights of the network that were trained, float32), ``total_bytes`` (table and changed weights).
+    #: ``table_bytes`` (codebooks and codes), ``original_bytes`` (of the dense table); ``model_bytes`` (of the whole model, in which changed
+    #: weights take the place of the original's, float32; None for a table without a model), ``original_model_bytes``;
+    #: ``changed_parameters`` and ``changed_bytes`` (weights of the network that were trained), ``folder_bytes`` (table and changed
+    #: weights: a compact folder, which leaves the other weights with the original).
     size: dict[str, Any] = field(default_factory=dict)
     #: One dict per measured point: ``step``, ``seconds``, ``loss`` (mean since the point before), and ``score`` (x 100) where a
     #: labelled set was scored.
@@ -63,6 +65,36 @@ class Adaptation(Shown):
         return f"{self.text['sentences']:,} sentences without labels"
 
     @property
+    def sizes(self) -> list[tuple[str, str, str]]:
+        """Its sizes in words: what of, how much, which share of the original. [] where they are not known."""
+        size = self.size
+        if "table_bytes" not in size:
+            return []
+        found = [
+            (
+                "Token table",
+                size_text(size["table_bytes"]),
+                f"{percent_text(size['table_bytes'] / size['original_bytes'])} of the original's",
+            )
+        ]
+        if size.get("model_bytes"):
+            share = percent_text(size["model_bytes"] / size["original_model_bytes"])
+            found.append(("Whole model", size_text(size["model_bytes"]), f"{share} of the original"))
+        return found
+
+    @property
+    def changed_weights(self) -> str:
+        """Which weights of the network changed, and what that means for the sizes, in a sentence; "" if none did."""
+        size = self.size
+        if not size.get("changed_parameters"):
+            return ""
+        return (
+            f"{size['changed_parameters']:,} weights of the network changed ({size_text(size['changed_bytes'])}). They take the place of "
+            "the original's, so the whole model is not larger for them; a compact folder, which leaves all other weights with the "
+            f"original, takes {size_text(size['table_bytes'] + size['changed_bytes'])} with them."
+        )
+
+    @property
     def hurry(self) -> str:
         """What there was no time for, in a sentence; "" if there was time for everything."""
         asked = self.settings.batch_size
@@ -87,8 +119,7 @@ class Adaptation(Shown):
         work = f"{self.steps:,} steps in {seconds_text(self.seconds)}"
         scores = [(side, f"{score:.1f}") for side, score in self.scores.items()]
         facts = [("model", name), ("learned from", self.learned_from), ("training", f"{work}, {self.state}")]
-        if "total_bytes" in self.size:
-            facts.append(("stored", size_text(self.size["total_bytes"])))
+        facts += [(name.lower(), value if not share else f"{value}, {share}") for name, value, share in self.sizes]
         header = ["side", f"{self.scored['metric']} x 100"] if self.scored else []
         line = ", ".join([f"of {name}: {self.state}, {work}", *(f"{side} {score}" for side, score in scores)])
         return Card(type(self).__name__, line, facts, header, scores)

@@ -361,16 +361,18 @@ def enough_memory(settings: AdaptationSettings) -> Iterator[None]:
         ) from error
 
 
-def sizes(adapted: "PretrainedModel") -> dict[str, int]:
-    """Everything that is stored, in bytes; see ``Adaptation.size``."""
-    size = adapted.compressed.size()
+def sizes(adapted: "PretrainedModel") -> dict[str, int | None]:
+    """The table and the whole model, in bytes; see ``Adaptation.size``."""
+    size = adapted.compressed.size(adapted.original.parameters)
     changed = adapted.changed_parameters
     return {
         "table_bytes": size.total_bytes,
         "original_bytes": size.original_bytes,
+        "model_bytes": size.compressed_model_bytes,
+        "original_model_bytes": size.model_bytes,
         "changed_parameters": changed,
         "changed_bytes": 4 * changed,
-        "total_bytes": size.total_bytes + 4 * changed,
+        "folder_bytes": size.total_bytes + 4 * changed,
     }
 
 

@@ -64,12 +64,14 @@ FINE_TUNING = ("masked", "similarity", "entailment")
 LABELLED = ("similarity", "entailment")
 TRAINED = {
     "codebooks": Choice("Codebooks only", "The network stays as it is; nothing but the codebooks (and codes) is stored."),
-    "norms": Choice(
-        "Codebooks, LayerNorms and biases", "A few thousand numbers of the network more, stored beside the codebooks."
+    "norms": Choice("Codebooks, LayerNorms and biases", "A few thousand numbers of the network more."),
+    "last": Choice(
+        "Codebooks and the last layers", "The last layers of the network learn too, and take the place of the original's."
     ),
-    "last": Choice("Codebooks and the last layers", "The last layers of the network learn too and have to be stored anew."),
     "everything": Choice(
-        "Everything", "The whole network learns too and has to be stored anew: as large as the network itself."
+        "Everything",
+        "The whole network learns too, and takes the place of the original's. The model is not larger for it, but a compact folder, which "
+        "otherwise leaves the network with the original, is.",
     ),
 }
 LONGEST_SECONDS = 24 * 3600.0
@@ -95,7 +97,12 @@ class AdaptationSettings(Settings):
         title="What is learned",
         help="what is learned; in fine-tuning (all but distill) the original is trained alike, to compare",
     )
-    train: str = setting("codebooks", choices=TRAINED, title="What is trained", help="what is trained; it counts in the size")
+    train: str = setting(
+        "codebooks",
+        choices=TRAINED,
+        title="What is trained",
+        help="what is trained; changed weights of the network take the place of the original's",
+    )
     last_layers: int = setting(1, least=1, most=1000, metavar="N", title="Last layers", help="how many, of --train last")
     reassign: bool = setting(
         True,

@@ -120,8 +120,8 @@ def run(given: argparse.Namespace) -> int:
         print_json({**facts.to_dict(), "notes": said, "saved": str(given.output)})
     elif not given.quiet:
         print(adaptation_text(facts))
-        if facts.hurry:
-            print(facts.hurry)
+        for said in filter(None, (facts.changed_weights, facts.hurry)):
+            print(said)
         for name, note in notes:
             print(one_line(f"{name}: {note.sentence()}"))
         print(f"saved in {given.output}")
@@ -137,7 +137,7 @@ def read_texts(files: list[Path] | None) -> "Text | None":
 
 def adaptation_text(facts: "Adaptation") -> str:
     """The report as text."""
-    from ..base.text import columns_text, percent_text, size_text
+    from ..base.text import columns_text, size_text
 
     size = facts.size
     rows = [
@@ -147,10 +147,7 @@ def adaptation_text(facts: "Adaptation") -> str:
         ["learned from", f"{facts.text['name']}: {facts.learned_from}"],
         ["steps", f"{facts.steps:,} in {facts.seconds:.0f} s ({facts.cpu_seconds:.0f} CPU-seconds, {facts.threads} threads)"],
         ["codes changed", f"{facts.reassigned:,}"],
-        [
-            "table",
-            f"{size_text(size['table_bytes'])}, {percent_text(size['table_bytes'] / size['original_bytes'])} of the original",
-        ],
+        *([name.lower(), f"{amount}, {share}"] for name, amount, share in facts.sizes),
         ["changed weights", f"{size_text(size['changed_bytes'])} ({size['changed_parameters']:,} numbers)"],
     ]
     losses = [point["loss"] for point in facts.history if "loss" in point]

@@ -55,6 +55,8 @@ class ComparedSides:
                 "total_bytes": size.total_bytes,
                 "changed_bytes": 4 * changed,
                 "original_bytes": size.original_bytes,
+                "model_bytes": size.compressed_model_bytes,
+                "original_model_bytes": size.model_bytes,
             }
         return found
 

@@ -208,8 +208,8 @@ def heading_text(report: dict[str, Any]) -> str:
         return f"{name}\nthe original alone; give --method, or a folder that `subemb compress -o DIR` wrote, to compare"
     settings = settings_text(CompressionSettings.from_dict(compression["settings"]))
     total, original = compression["total_bytes"], compression["original_bytes"]
-    changed = f"; {size_text(compression['changed_bytes'])} of changed weights" if compression["changed_bytes"] else ""
-    return f"{name}\n{settings}: {size_text(total)}, {percent_text(total / original)} of the table's {size_text(original)}{changed}"
+    changed = compression["changed_bytes"] and f"; {size_text(compression['changed_bytes'])} of the network's weights changed"
+    return f"{name}\n{settings}: {size_text(total)}, {percent_text(total / original)} of the table's {size_text(original)}{changed or ''}"
 
 
 def scores_table(

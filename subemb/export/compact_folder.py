@@ -98,8 +98,14 @@ def _base_model(model: "PretrainedModel") -> str | None:
 
 
 def _facts(model: "PretrainedModel", adaptation: "Adaptation | None") -> str:
-    size = model.compressed.size()
+    size = model.compressed.size(model.original.parameters)
     changed = model.changed_parameters
+    whole = []
+    if size.model_bytes is not None:
+        whole = [
+            f"| the whole original model, float32 | {size.model_bytes:,} |",
+            f"| the whole model with this table | {size.compressed_model_bytes:,} |",
+        ]
     total = size.total_bytes + 4 * changed
     lines = [
         f"`{model.name}` with its token table ({size.vocabulary:,} x {size.dim}) replaced by codes and codebooks: subspace embedding "
@@ -111,8 +117,9 @@ def _facts(model: "PretrainedModel", adaptation: "Adaptation | None") -> str:
         "|---|---|",
         f"| original table, float32 | {size.original_bytes:,} |",
         f"| codebooks and codes | {size.total_bytes:,} ({percent_text(size.total_share)}) |",
-        f"| changed weights of the network | {4 * changed:,} |",
-        f"| stored, together | {total:,} ({size_text(total)}) |",
+        *whole,
+        f"| changed weights of the network, in place of the original's | {4 * changed:,} |",
+        f"| this folder: codebooks, codes and changed weights | {total:,} ({size_text(total)}) |",
         "",
         "## Settings",
         "",

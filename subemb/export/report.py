@@ -280,14 +280,13 @@ def _adapted_size_cards(adaptation: Adaptation) -> list[Card]:
     size = adaptation.size
     if not size:
         return []
-    share = percent_text(size["total_bytes"] / size["original_bytes"])
     changed = size["changed_parameters"]
     return [
-        ("Adapted, in total", size_text(size["total_bytes"]), f"{share} of the original table"),
+        *((f"Adapted: {name.lower()}", amount, share) for name, amount, share in adaptation.sizes),
         (
             "Changed weights",
             size_text(size["changed_bytes"]),
-            f"{count_text(changed)} floats of the network" if changed else "only the table was trained",
+            f"{count_text(changed)} floats, in place of the original’s" if changed else "only the table was trained",
         ),
     ]
 
@@ -297,9 +296,8 @@ _SIZE_ROWS = {
     "codes": "codes, or rounded numbers",
     "other": "other floats",
     "table": "token table",
-    "changed": "changed weights",
-    "total": "stored in total",
     "model": "whole model",
+    "changed": "of it changed weights of the network",
 }
 
 
@@ -309,7 +307,7 @@ def _sizes(run: Run | None, adaptation: Adaptation | None) -> Table | None:
     original = size.original_bytes if size is not None else adapted.get("original_bytes")
     if original is None:
         return None
-    columns = {"original": {"table": original, "total": original}}
+    columns = {"original": {"table": original}}
     if size is not None:
         columns["original"]["model"] = size.model_bytes
         columns["compressed"] = {
@@ -317,22 +315,21 @@ def _sizes(run: Run | None, adaptation: Adaptation | None) -> Table | None:
             "codes": size.code_bytes,
             "other": size.other_parameters * FLOAT_BYTES,
             "table": size.total_bytes,
-            "total": size.total_bytes,
             "model": size.compressed_model_bytes,
         }
     if adapted:
         columns[ADAPTED] = {
             "table": adapted["table_bytes"],
+            "model": adapted.get("model_bytes")
+            or (None if size is None or size.model_bytes is None else size.model_bytes - original + adapted["table_bytes"]),
             "changed": adapted["changed_bytes"],
-            "total": adapted["total_bytes"],
-            "model": None if size is None or size.model_bytes is None else size.model_bytes - original + adapted["table_bytes"],
         }
     rows: list[list[Cell]] = []
     for name, label in _SIZE_ROWS.items():
         found = [column.get(name) for column in columns.values()]
         if any(found):
             rows.append([label, *map(_bytes_cell, found)])
-    rows.append(["share of the original table", *(percent_text(column["total"] / original) for column in columns.values())])
+    rows.append(["share of the original table", *(percent_text(column["table"] / original) for column in columns.values())])
     return Table(["stored", *columns], rows)
 
 

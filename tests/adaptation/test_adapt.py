@@ -91,7 +91,13 @@ def test_what_is_trained_is_stored_and_counted(model, compressed, train, tmp_pat
     assert facts.state == "done"
     assert facts.steps == facts.planned_steps == 5
     assert facts.size["changed_parameters"] == adapted.changed_parameters == sum(map(torch.numel, adapted.weights.values()))
-    assert facts.size["total_bytes"] == compressed.size().total_bytes + 4 * adapted.changed_parameters
+    size = compressed.size(model.parameters)
+    assert facts.size["table_bytes"] == size.total_bytes
+    assert facts.size["folder_bytes"] == size.total_bytes + 4 * adapted.changed_parameters
+    assert facts.size["model_bytes"] == size.compressed_model_bytes == 4 * adapted.parameters + size.code_bytes
+    assert facts.size["original_model_bytes"] == 4 * model.parameters
+    assert (facts.changed_weights == "") == (train == "codebooks")
+    assert [name for name, _, _ in facts.sizes] == ["Token table", "Whole model"]
     assert (adapted.changed_parameters == 0) == (train == "codebooks")
     own = dict(model.network().named_parameters())
     assert all(not torch.equal(own[name], value) for name, value in adapted.weights.items())

@@ -53,13 +53,13 @@ def test_start_watch_pause_go_on_stop_take_away(server, in_places, new_page, tmp
     other.goto(link)
     other.get_by_role("button", name="Go on").click()
     other.get_by_role("button", name="Stop and keep the best").click()
-    expect(other.get_by_text("Stored, together")).to_be_visible()
+    expect(other.get_by_text("Whole model")).to_be_visible()
     for side in ("original", "compressed", "adapted"):
         expect(other.get_by_text(f"Spearman x 100, {side}")).to_be_visible()
     assert not is_wider_than_its_place(other)
 
     page.goto(link)
-    expect(page.get_by_text("Stored, together")).to_be_visible()
+    expect(page.get_by_text("Whole model")).to_be_visible()
     expect(page.get_by_text("stopped early", exact=False).first).to_be_visible()
     assert not is_wider_than_its_place(page)
 

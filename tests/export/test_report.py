@@ -64,7 +64,9 @@ def adapted(run: Run, **changes) -> Adaptation:
             "original_bytes": run.size.original_bytes,
             "changed_parameters": 333,
             "changed_bytes": 1332,
-            "total_bytes": run.size.total_bytes + 1332,
+            "folder_bytes": run.size.total_bytes + 1332,
+            "model_bytes": run.size.compressed_model_bytes,
+            "original_model_bytes": run.size.model_bytes,
         },
         "history": points,
         "steps": 11,
@@ -150,11 +152,11 @@ def test_sizes_are_those_of_all_sides(finished):
         finished.size.model_bytes,
         finished.size.compressed_model_bytes,
         1332,
-        finished.size.total_bytes + 1332,
     ):
         assert (f"{count_text(value)} B" if value >= 1000 else f"{value} B") in rows
-    assert "333 floats of the network" in text
-    assert percent_text((finished.size.total_bytes + 1332) / finished.size.original_bytes) in rows
+    assert "333 floats, in place of the original’s" in text
+    assert percent_text(finished.size.total_bytes / finished.size.original_bytes) in rows
+    assert f"{percent_text(finished.size.compressed_model_bytes / finished.size.model_bytes)} of the original" in text
 
 
 def test_scores_are_named_with_set_metric_and_pairs(finished):

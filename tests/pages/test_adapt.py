@@ -46,7 +46,7 @@ def labels(test) -> set[str]:
 
 
 def finished(test):
-    return checked(rerun_until(test, lambda test: "Stored, together" in metrics(test)))
+    return checked(rerun_until(test, lambda test: "Whole model" in metrics(test)))
 
 
 def stopped_after(subject, count: int, **settings) -> str:
@@ -94,7 +94,7 @@ def test_nothing_starts_by_itself_and_a_pasted_text_is_learned_from(subject):
     test = checked(open_app(PAGE, REQUEST))
     assert tasks.run_adaptation.call("x").job is None
     assert "Start" in labels(test)
-    assert not any("Stored" in label for label in metrics(test))
+    assert not any("Whole model" in label for label in metrics(test))
     test.text_area(key="adapt_text").set_value("\n".join(TEXTS))
     test.number_input(key="adapt_steps").set_value(12)
     test.button(key="adapt_start").click().run()
@@ -332,6 +332,6 @@ def test_lists_and_names_of_files_are_private(subject, browser):
     assert "letters of anna.txt" in list(table_with(hers, "trained", "text")["text"])
     browser("ben")
     his = checked(open_app(PAGE, REQUEST, adaptation=key))
-    assert "Stored, together" in metrics(his), "who has the link sees the result"
+    assert "Whole model" in metrics(his), "who has the link sees the result"
     assert not any("letters of anna.txt" in frame.value.to_string() for frame in his.dataframe)
     assert "letters" not in texts(his)

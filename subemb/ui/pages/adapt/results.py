@@ -17,7 +17,7 @@ from ....adaptation.library import (
 )
 from ....adaptation.result import TUNED, Adaptation
 from ....adaptation.settings import OBJECTIVES, TRAINED
-from ....base.text import escape_markdown, percent_text, seconds_text, size_text
+from ....base.text import escape_markdown, seconds_text
 from ....codec.settings import CompressionSettings
 from ....tasks.adaptation import run_adaptation
 from ...shell.frame import Frame
@@ -71,14 +71,11 @@ def result_view(frame: Frame, known: Adaptation) -> None:
             )
         elif known.settings.is_fine_tuning:
             st.caption("It was stopped before the original had been trained for as long, so there is no fair comparison.")
-    size = known.size
-    columns = st.columns(3)
-    columns[0].metric("Codebooks and codes", size_text(size["table_bytes"]), border=True)
-    columns[1].metric("Changed weights", size_text(size["changed_bytes"]), border=True)
-    columns[2].metric(
-        "Stored, together", size_text(size["total_bytes"]), f"{percent_text(size['total_bytes'] / size['original_bytes'])} of the table",
-        delta_color="off", delta_arrow="off", border=True,
-    )  # fmt: skip
+    if known.sizes:
+        for column, (name, amount, share) in zip(st.columns(len(known.sizes)), known.sizes, strict=True):
+            column.metric(name, amount, share, delta_color="off", delta_arrow="off", border=True)
+        if known.changed_weights:
+            st.caption(known.changed_weights)
     curves(known.history, known.scores, "adapt_done", known.original_history)
     st.markdown("**Three columns:** original, compressed and adapted side by side, on your own sentences and on labelled sets.")
     query = to_query(frame.visit.request) | {ADAPTED: known.key}
@@ -174,7 +171,8 @@ def _row(known: Adaptation, visitor: str) -> dict:
         "state": TRAINING_NOW if is_training(known.key) else STATES.get(known.state, known.state),
         "steps": known.steps,
         "seconds": round(known.seconds),
-        "bytes": known.size.get("total_bytes"),
+        "bytes of the table": known.size.get("table_bytes"),
+        "bytes of the model": known.size.get("model_bytes"),
         "original": _score(known, "original"),
         TUNED: _score(known, TUNED),
         "compressed": _score(known, "compressed"),
