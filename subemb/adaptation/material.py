@@ -8,6 +8,7 @@ import numpy as np
 
 from ..base.errors import InputError
 from ..evaluate.data.pairs import PairSet
+from .mixing import Mixture
 from .scoring import MaskedWordScore, PairScore, Scorer
 from .settings import LABELLED, OBJECTIVES, AdaptationSettings
 from .texts import FEWEST, Text, facts_of, plain, rows_of
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 HELD_OUT_SHARE = 0.1  # of what fine-tuning is given, where nothing else is to be scored
 MOST_HELD_OUT = 1000
+MOST_SEARCHED = 60_000  # rows of a mixture whose tokens are counted
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Material:
     objective: "Objective"  # what is minimised
     rows: list[list[int]]  # all token ids that it reads, for counting tokens
     lengths: np.ndarray  # (n,) tokens of each of the n sentences or pairs that make up batches
+    mixture: Mixture  # how the sources of these n are mixed
     scored: Scorer | None  # what is scored on the way
     learned: dict[str, Any]  # facts about what is learned from, JSON types
 
@@ -49,10 +52,10 @@ def material_of(
         return _of_masked_text(model, text, settings, scored)
     from .objectives import distillation_for
 
-    rows = rows_of(model, text, settings.sample, settings.seed)
+    rows, mixture = rows_of(model, text, settings.sample, settings.seed)
     objective = distillation_for(model, rows, settings)
     asked = None if scored is None else PairScore(scored)
-    return Material(objective, rows, _lengths(rows), asked, facts_of(text, settings.sample))
+    return Material(objective, rows, _lengths(rows), mixture, asked, facts_of(text, settings.sample))
 
 
 def check_scored(pairs: PairSet | None) -> None:
@@ -104,12 +107,12 @@ def _of_masked_text(model: "PretrainedModel", text: Text, settings: AdaptationSe
     else:
         held = _held_out(len(text), settings.seed)
         out = tuple(sentence for sentence, is_out in zip(text.sentences, held, strict=True) if is_out)
-        text = replace(text, sentences=tuple(s for s, is_out in zip(text.sentences, held, strict=True) if not is_out))
+        text = text.select((~held).tolist())
         asked = MaskedWordScore(
             model, model.token_ids(out), f"{len(out):,} sentences of {text.name}, held out", text.digest, settings.seed
         )
-    rows = rows_of(model, text, settings.sample, settings.seed)
-    return Material(MaskedText(model, rows), rows, _lengths(rows), asked, facts_of(text, settings.sample))
+    rows, mixture = rows_of(model, text, settings.sample, settings.seed)
+    return Material(MaskedText(model, rows), rows, _lengths(rows), mixture, asked, facts_of(text, settings.sample))
 
 
 def _of_pairs(model: "PretrainedModel", labelled: PairSet, settings: AdaptationSettings, scored: PairSet | None) -> Material:
@@ -136,7 +139,8 @@ def _of_pairs(model: "PretrainedModel", labelled: PairSet, settings: AdaptationS
         objective = LabelledPairs(learned, rows, engine.head if isinstance(engine, HeadEngine) else None)
     lengths = _lengths(rows)
     facts = {"name": learned.name, "sentences": 2 * len(learned), "digest": learned.digest, "pairs": len(learned)}
-    return Material(objective, rows, lengths[: len(learned)] + lengths[len(learned) :], asked, facts)
+    lengths = lengths[: len(learned)] + lengths[len(learned) :]
+    return Material(objective, rows, lengths, Mixture((len(learned),)), asked, facts)
 
 
 def pairs_without(pairs: PairSet, held_out: PairSet) -> PairSet:
@@ -159,6 +163,11 @@ def _held_out(count: int, seed: int) -> np.ndarray:
     held = np.zeros(count, dtype=bool)
     held[np.random.default_rng([seed, 0x0D]).choice(count, out, replace=False)] = True
     return held
+
+
+def searched_rows(material: Material, seed: int) -> list[list[int]]:
+    """The rows by which codes are found: all, or, of several sources, evenly many of each."""
+    return [material.rows[place] for place in material.mixture.sample(MOST_SEARCHED, seed)]
 
 
 def _lengths(rows: Sequence[Sequence[int]]) -> np.ndarray:

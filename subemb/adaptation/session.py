@@ -23,7 +23,7 @@ from ..codec.modules import SubspaceEmbedding
 from ..models.load import opened
 from ..models.sensitivity import MOST_ROWS
 from .codes import ROUNDS, sensitive_codes
-from .material import Material, check_given, material_of
+from .material import Material, check_given, material_of, searched_rows
 from .objectives import distilled_head
 from .result import ADAPTED, COMPRESSED, ORIGINAL, TUNED, Adaptation
 from .settings import AdaptationSettings, device_for
@@ -200,7 +200,7 @@ class Session:
             begun = sensitive_codes(
                 self._placed,
                 self.start,
-                material.rows,
+                material.rows if self.settings.is_labelled else searched_rows(material, self.settings.seed),
                 self.settings.seed,
                 part_of(progress, 0.0, 0.1),
                 None if self._own_seconds is None else SEARCH_SHARE * self._own_seconds,
@@ -251,7 +251,9 @@ class Session:
             settings = replace(settings, seconds=self._own_seconds)
         student = Student(self._placed, begun, material.objective.head, settings)
         score = None if material.scored is None else material.scored.score
-        self.trainer = Trainer(material.objective, student, material.lengths, settings, score, spent=spent)
+        self.trainer = Trainer(
+            material.objective, student, material.lengths, settings, score, spent=spent, mixture=material.mixture
+        )
 
     def _build_alike(self) -> None:
         material = self._material
@@ -265,6 +267,7 @@ class Session:
             table_rate=settings.network_rate,
             series=ORIGINAL,
             schedule=self.trainer.schedule,
+            mixture=material.mixture,
         )
 
     def _restore(self, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:

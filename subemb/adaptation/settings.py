@@ -186,6 +186,11 @@ class AdaptationSettings(Settings):
         """Whether labels or masked words are learned, by the original too, rather than what the original does."""
         return self.objective in FINE_TUNING
 
+    @property
+    def is_labelled(self) -> bool:
+        """Whether labelled pairs are learned from, rather than a text."""
+        return self.objective in LABELLED
+
     def reassigns(self, method: str) -> bool:
         """Whether codes are chosen again before training: if asked for, and possible with this method of compression."""
         return self.reassign and METHODS[method].can_be_reassigned

@@ -18,6 +18,7 @@ from ..base.deadline import Clock
 from ..base.errors import Cancelled, InputError
 from ..base.paths import write_files
 from ..base.progress import ProgressCallback, report
+from .mixing import Mixture
 from .plan import FIRST_BATCH, Segment, is_spent, place_of, planned_size
 from .settings import AdaptationSettings
 from .students import OriginalStudent, Student
@@ -48,7 +49,8 @@ class Trainer:
     the objective reads, so that batches hold those of similar length.
     score: a model's score x 100 on a labelled set; higher is better, and the weights that score best are kept. None: the last.
     table_rate: highest learning rate of the table. spent: seconds, and CPU-seconds, of the budget that are used up already.
-    schedule: sentences a step, of a training that this one is to be like; None plans it.
+    schedule: sentences a step, of a training that this one is to be like; None plans it. mixture: of the sources of the sentences;
+    None: there is one source.
     series: put in front of the names of the values that are reported, to tell two trainings apart.
     """
 
@@ -63,6 +65,7 @@ class Trainer:
         spent: tuple[float, float] = (0.0, 0.0),
         series: str = "",
         schedule: list[Segment] | None = None,
+        mixture: Mixture | None = None,
         clock: Clock = time.perf_counter,
     ):
         self.settings, self.score, self.series = settings, score, series
@@ -83,7 +86,7 @@ class Trainer:
         self.best_step, self.best_score = 0, -math.inf
         self._losses: list[float] = []
         self._order: tuple[tuple[int, int], list[np.ndarray]] | None = None
-        self._lengths = lengths
+        self._lengths, self._mixture = lengths, mixture or Mixture((len(lengths),))
         self._timed: list[tuple[float, int]] = []  # seconds and sentences of the latest steps
 
     @property
@@ -105,7 +108,7 @@ class Trainer:
 
     @property
     def _most(self) -> int:
-        return min(self.settings.batch_size, len(self._lengths))
+        return min(self.settings.batch_size, self._mixture.rows)
 
     @property
     def _row_seconds(self) -> float:
@@ -207,11 +210,11 @@ class Trainer:
 
     def _batch(self, step: int) -> list[int]:
         """Places of the rows of a step: a new order in each pass, sentences of similar length together."""
-        segment, round_number, place, size = place_of(step, self.schedule, len(self._lengths))
-        each = len(self._lengths) // size
+        segment, round_number, place, size = place_of(step, self.schedule, self._mixture.rows)
+        each = self._mixture.rows // size
         if self._order is None or self._order[0] != (segment, round_number):
-            generator = np.random.default_rng([self.settings.seed, round_number, *([segment] if segment else [])])
-            order = generator.permutation(len(self._lengths))
+            seeds = [self.settings.seed, round_number, *([segment] if segment else [])]
+            order, generator = self._mixture.order(round_number, seeds), np.random.default_rng([*seeds, 0xBA7C])
             batches = []
             for start in range(0, each * size, size * POOL):
                 pool = order[start : min(start + size * POOL, each * size)]

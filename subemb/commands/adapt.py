@@ -1,14 +1,13 @@
 """``subemb adapt``: train a compressed table until the model answers as the original does, and save the model."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..adaptation.settings import OBJECTIVES, TRAINED, AdaptationSettings
 from ..base.errors import InputError
 from ..base.plain import add_flags, declared, given_flags
 from ..base.text import one_line
-from .evaluate_inputs import add_reading, add_sides, open_compared, read_file
+from .evaluate_inputs import add_reading, add_sides, open_compared, read_file, reading_of
 from .outputs import add_force, check_output
 from .terminal import path_argument, print_json
 
@@ -34,8 +33,8 @@ def add(commands) -> None:
         "--train-text",
         type=path_argument,
         nargs="+",
-        metavar="FILE",
-        help="sentences, one a line, or files of labelled pairs (labels unread)",
+        metavar="PATH",
+        help="sentences, one a line; tables (labels unread); or folders of such files. Equally much is learned from each PATH",
     )
     source.add_argument(
         "--labelled",
@@ -52,6 +51,7 @@ def add(commands) -> None:
         "--scored", type=path_argument, metavar="FILE", help="labelled pairs whose score is followed; best weights are kept"
     )
     add_reading(command)
+    add_text_columns(command)
     command.add_argument(
         "-o", "--output", type=path_argument, required=True, metavar="DIR", help="where to save the adapted model"
     )
@@ -89,10 +89,11 @@ def run(given: argparse.Namespace) -> int:
 
     settings = adaptation_of(given)
     check_output(given.output, given.force)
-    text = read_texts(given.train_text)
+    text = text_of_line(given)
     labelled = None if given.labelled is None else combine([read_file(path, given) for path in given.labelled])
     scored = None if given.scored is None else read_file(given.scored, given)
-    notes = [(pairs.name, note) for pairs in (labelled, scored) if pairs is not None for note in pairs.notes]
+    notes = [] if text is None else list(text.notes)
+    notes += [(pairs.name, note) for pairs in (labelled, scored) if pairs is not None for note in pairs.notes]
     if given.resume is not None:
         given.resume.mkdir(parents=True, exist_ok=True)
     with ProgressLine(enabled=not given.quiet) as progress:
@@ -128,11 +129,28 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
-def read_texts(files: list[Path] | None) -> "Text | None":
-    """The sentences of all files together; None for no text. Raises InputError as the readers do."""
-    from ..adaptation.texts import one_text, read_text_file
+def add_text_columns(command: argparse.ArgumentParser) -> None:
+    """Declare which columns of tables are read as text."""
+    command.add_argument(
+        "--text-columns",
+        type=lambda text: tuple(part.strip() for part in text.split(",") if part.strip()),
+        default=(),
+        metavar="NAMES",
+        help="of --train-text, where it is a table: columns with sentences, such as title,body (default: found out); numbers from 1 "
+        "where there is no header",
+    )
 
-    return one_text([read_text_file(path) for path in files]) if files else None
+
+def text_of_line(given: argparse.Namespace) -> "Text | None":
+    """The sentences that ``--train-text`` names; None for no text. Raises InputError as the readers do."""
+    from ..adaptation.texts import read_texts
+
+    if not given.train_text:
+        return None
+    columns = given.text_columns
+    if not columns and given.columns is not None and given.scored is None:
+        columns = (given.columns.first, given.columns.second)
+    return read_texts(given.train_text, columns, reading_of(given))
 
 
 def adaptation_text(facts: "Adaptation") -> str:

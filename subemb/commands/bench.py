@@ -88,14 +88,14 @@ def run_weights(given: argparse.Namespace) -> int:
 def run_adapt(given: argparse.Namespace) -> int:
     """Score compressed tables before and after adaptation."""
     from ..adaptation.settings import AdaptationSettings
+    from ..adaptation.texts import read_texts
     from ..bench.adapt import adapt_text, run_adapt_benchmark
-    from .adapt import read_texts
     from .text import ProgressLine
 
     if given.data is None:
         raise InputError("bench adapt needs labelled pairs; give --data sts-dev.csv")
     settings = AdaptationSettings(seconds=given.seconds, steps=given.steps)
-    text = read_texts(given.train_text)
+    text = read_texts(given.train_text) if given.train_text else None
     with ProgressLine(enabled=not given.quiet) as progress:
         report = run_adapt_benchmark(given.model, given.data, text, settings, given.seeds, progress=progress)
     print_json(report) if given.json else print(adapt_text(report))

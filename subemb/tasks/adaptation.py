@@ -72,7 +72,9 @@ def begin_adaptation(
         inputs = {
             "subject": [subject.name, subject.revision, subject.identity, subject.run_key],
             "settings": settings.to_dict(),
-            "text": None if text is None else {"name": text.name, "sentences": list(text.sentences), "skipped": text.skipped},
+            "text": None
+            if text is None
+            else {"name": text.name, "sentences": list(text.sentences), "skipped": text.skipped, "sizes": text.sizes},
             "scored": None if scored is None else to_plain(scored),
             "labelled": None if labelled is None else to_plain(labelled),
         }
@@ -170,7 +172,7 @@ def _session(key: str) -> "Session":
     return Session(
         model,
         compressed,
-        None if text is None else Text(text["name"], tuple(text["sentences"]), text["skipped"]),
+        None if text is None else Text(text["name"], tuple(text["sentences"]), text["skipped"], tuple(text.get("sizes", ()))),
         AdaptationSettings.from_dict(inputs["settings"]),
         None if scored is None else from_plain(PairSet, scored),
         folder_of(key),

@@ -220,3 +220,29 @@ def test_what_it_saved_is_evaluated_as_adapted(model, saved, text, pairs, folder
     assert found == pytest.approx(expected, abs=1e-6)
     assert main(["evaluate", "similarity", out, "--pair", "the cat sits", "a dog runs"]) == 0
     assert "adapted" in capsys.readouterr().out
+
+
+def test_tables_and_folders_are_learned_from_and_what_was_read_is_said(saved, folder, capsys):
+    generator = np.random.default_rng(5)
+    lines = [" ".join(generator.choice(NAMES, 6)) for _ in range(30)]
+    (folder / "many").mkdir()
+    (folder / "many" / "lines.txt").write_text("\n".join(lines[:15]), encoding="utf-8")
+    rows = "\n".join(f"{n},{line},{n / 2}" for n, line in enumerate(lines[15:]))
+    (folder / "table.csv").write_text(f"id,body,price\n{rows}\n", encoding="utf-8")
+    line = [
+        "adapt",
+        saved,
+        "--train-text",
+        str(folder / "many"),
+        str(folder / "table.csv"),
+        "--steps",
+        "2",
+        "--batch-size",
+        "8",
+    ]
+    assert main([*line, "-o", str(folder / "mixed"), "--quiet", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["text"]["sources"] == [15, 15]
+    assert any(note["name"] == "table.csv" and "--text-columns" in note["otherwise"] for note in report["notes"])
+    assert main([*line, "--text-columns", "title", "-o", str(folder / "never"), "--quiet"]) == 2
+    assert "table.csv has no column 'title'; its columns are" in capsys.readouterr().err

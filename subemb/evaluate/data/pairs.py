@@ -72,6 +72,8 @@ OTHERWISE = {
     "language": ("--languages de,fr or --languages all", "choose under Languages"),
     "part of speech": ("--words-as-written", "choose Words as they are written"),
     "file name": ("another name of the file", "another name of the file"),
+    "text columns": ("--text-columns NAME,NAME", "name them under Columns"),
+    "short file": ("", ""),
     "left out": ("", ""),
     "measures": ("", ""),
 }

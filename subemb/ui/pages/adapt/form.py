@@ -1,5 +1,6 @@
 """The form of the page Adapt: what to learn from, what to train, for how long."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -12,16 +13,16 @@ from ....base.errors import InputError
 from ....base.open_server import longest_text
 from ....base.pace import rough
 from ....base.plain import bounds, declared
-from ....base.text import size_text
+from ....base.text import escape_markdown, size_text
 from ....export.command_lines import UPLOADED_PAIRS, UPLOADED_TEXT
 from ...shell.frame import Frame
-from ...shell.text import errors_shown, show_error
+from ...shell.text import counted, errors_shown, show_error
 from ...widgets.settings import has_widget, setting_input
 
 SOURCES = {
     "Paste": "Sentences, one a line. Those given here were written for this project, to show how it works; replace them with sentences "
     "like those that the model will read.",
-    "Upload": "A text file with one sentence a line, or labelled pairs (CSV, TSV, JSON lines, Parquet), whose labels are not read.",
+    "Upload": "Text files with one sentence a line, or tables (CSV, TSV, JSON lines, Parquet), whose labels are not read.",
     "None": "No text at all: token sequences are drawn from the vocabulary itself. It works, but less well than sentences.",
 }
 MINUTES = {"30 seconds": 30.0, "1 minute": 60.0, "3 minutes": 180.0, "5 minutes": 300.0, "10 minutes": 600.0}
@@ -141,10 +142,50 @@ def text_inputs(objective: str) -> tuple[str, object, int]:
             placeholder="A man is playing a guitar.\nTwo dogs run in the snow.",
         )
     elif source == "Upload":
-        given = st.file_uploader("Files", key="adapt_files", accept_multiple_files=True)
+        given = uploaded_text()
     else:
         sample = adapt_input("sample", step=1000, help=None)
     return source, given, sample
+
+
+def uploaded_text() -> list | None:
+    """Texts read from the files that are given, each a source of its own, with what was inferred about them; None for none."""
+    files = st.file_uploader(
+        "Files",
+        key="adapt_files",
+        accept_multiple_files=True,
+        help="Equally much is learned from each file, however long it is.",
+    )
+    if not files:
+        return None
+    columns = st.text_input(
+        "Columns",
+        key="adapt_text_columns",
+        placeholder="found out",
+        help="Of tables: the columns that hold sentences, such as title, body; numbers from 1 where there is no header.",
+    )
+    named = tuple(part.strip() for part in columns.split(",") if part.strip())
+    texts = []
+    for file in files:
+        try:
+            content = file.getvalue()
+            text = _read_text(hashlib.sha256(content).hexdigest(), file.name, named, content)
+        except InputError as error:
+            show_error(str(error))
+            continue
+        texts.append(text)
+        st.caption(f"{escape_markdown(text.name)}: {counted(len(text), 'sentence')}")
+        for _, note in text.notes:
+            st.caption(escape_markdown(note.sentence(on_page=True)))
+    return texts
+
+
+@st.cache_data(max_entries=4, show_spinner="Reading the text")
+def _read_text(digest: str, name: str, columns: tuple[str, ...], _content: bytes):
+    """The sentences of a file. digest: of its content, the key of the cache."""
+    from ....adaptation.texts import read_text_bytes
+
+    return read_text_bytes(_content, name, columns)
 
 
 @cache
@@ -224,7 +265,7 @@ def advanced_inputs(frame: Frame, objective: str) -> dict[str, Any]:
 
 def read_text_inputs(source: str, given):
     """The text, or None for none. Raises InputError as the readers do."""
-    from ....adaptation.texts import one_text, read_text, read_text_bytes
+    from ....adaptation.texts import one_text, read_text
 
     if source == "None":
         return None
@@ -237,7 +278,7 @@ def read_text_inputs(source: str, given):
         return read_text(given, "pasted")
     if not given:
         raise InputError("there is no file yet: upload one, or paste sentences, or choose None")
-    return one_text([read_text_bytes(file.getvalue(), file.name) for file in given])
+    return one_text(given)
 
 
 def read_labelled(objective: str, source: str, given):
