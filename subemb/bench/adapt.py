@@ -1,10 +1,12 @@
-"""What adaptation is worth: a labelled set's score before and after, setting by setting, with the CPU-seconds that it took."""
+"""What adaptation is worth: scores before and after on several sets, by token frequency too, setting by setting, with the CPU-seconds."""
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..adaptation.settings import AdaptationSettings
 from ..base.errors import InputError
@@ -14,6 +16,12 @@ from ..codec.settings import CompressionSettings
 
 if TYPE_CHECKING:
     from ..adaptation.texts import Text
+    from ..evaluate.data.pairs import PairSet, WordSet
+    from ..models.model import PretrainedModel
+
+BANDS = (1000, 5000, 15_000)  # ranks of token frequency at which a band ends; the last band is the rest
+ASKED = 250  # tokens of each band whose neighbours are compared
+NEIGHBOURS = 10
 
 
 @dataclass(frozen=True)
@@ -32,38 +40,112 @@ CASES = (
 )
 
 
+def cases_of(train: str) -> tuple[Case, ...]:
+    """CASES with something else trained."""
+    return tuple(replace(case, train=train) for case in CASES)
+
+
+@dataclass(frozen=True)
+class Sets:
+    """What every model is scored on. No sentence of it is learned from."""
+
+    pairs: "Sequence[PairSet]"
+    words: "Sequence[WordSet]" = ()  # scored by the table alone
+
+    def __post_init__(self):
+        if not self.pairs and not self.words:
+            raise InputError(
+                "bench adapt needs labelled pairs or word lists; give --data sts-dev.csv, or --words SimLex-999.txt"
+            )
+
+    def facts(self) -> list[dict[str, Any]]:
+        """Names, metrics and sizes, JSON types."""
+        from ..adaptation.scoring import scored_facts
+
+        words = [
+            {
+                "name": words.name,
+                "task": "words",
+                "pairs": len(words),
+                "unit": "word pair",
+                "digest": words.digest,
+                "metric": "Spearman",
+            }
+            for words in self.words
+        ]
+        return [*(scored_facts(pairs) for pairs in self.pairs), *words]
+
+    def scores(self, side: "PretrainedModel") -> list[float]:
+        """x 100, in the order of :meth:`facts`."""
+        from ..adaptation.scoring import score_of
+        from ..evaluate.similarity.words import evaluate_words
+
+        found = [score_of(side, pairs) for pairs in self.pairs]
+        for words in self.words:
+            scored = evaluate_words({"side": side}, words, resamples=1).scores["side"]
+            found.append(100 * scored.values["spearman"])
+        return found
+
+    def taken_from(self, text: "Text | None") -> "Text | None":
+        """A text without any sentence of the sets."""
+        for pairs in self.pairs:
+            text = text if text is None else text.without(pairs)
+        return text
+
+
+def bands_of(weights: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
+    """Tokens of each band of frequency, at most ASKED of each, drawn by ``seed``: band in words -> (n,) ids.
+
+    weights: (V,), how frequent tokens are.
+
+    >>> {name: len(ids) for name, ids in bands_of(np.arange(1200.0)).items()}
+    {'1 to 1,000': 250, '1,001 to 1,200': 200}
+    """
+    order = np.argsort(-np.asarray(weights), kind="stable")
+    ends = [*(end for end in BANDS if end < len(order)), len(order)]
+    found = {}
+    for start, end in zip([0, *ends], ends, strict=False):
+        ids = np.random.default_rng([seed, start]).permutation(order[start:end])[:ASKED]
+        found[f"{start + 1:,} to {end:,}"] = np.sort(ids)
+    return found
+
+
 def run_adapt_benchmark(
     name: str,
-    data: Path,
+    sets: "Sets",
     text: "Text | None",
     settings: AdaptationSettings,
     seeds: int = 3,
     cases: Sequence[Case] = CASES,
     progress: ProgressCallback | None = None,
 ) -> dict[str, Any]:
-    """Adapt every case with several seeds. Returns JSON types: ``original`` and ``results``.
+    """Adapt every case with several seeds. Returns JSON types: ``original`` (a score for each set) and ``results``.
 
-    data: labelled pairs; they choose nothing: the weights after the last step are scored once, and their sentences are taken out
-    of the text. Seconds are those of training, the search for codes included. Raises InputError, ModelError, Cancelled.
+    sets: they choose nothing: the weights after the last step are scored once, and their sentences are taken out of the text. Seconds
+    are those of training, the search for codes included. ``kept``: of the 10 nearest tokens, the share that is still among them, x 100, by
+    frequency. Raises InputError, ModelError, Cancelled.
     """
     from ..adaptation import adapt
     from ..adaptation.result import Adaptation
-    from ..adaptation.scoring import score_of, scored_facts
     from ..adaptation.session import sizes
+    from ..analysis.neighbours import neighbours_kept
     from ..codec import attach, compress
     from ..codec.weights import model_weights
-    from ..evaluate.data.read import read_pairs
     from ..models.load import load
     from .speed import machine
 
     if seeds < 1:
         raise InputError(f"{seeds} seeds measure nothing; give at least 1")
-    pairs = read_pairs(data)
-    text = None if text is None else text.without(pairs)
+    text = sets.taken_from(text)
     model = load(name)
     report(progress, "scoring the original", 0.0)
-    original = score_of(model, pairs)
+    original = sets.scores(model)
     weights = model_weights(model, CASES[0].compression.weights)
+    bands = bands_of(weights)
+
+    def kept(compressed) -> list[float]:
+        return [100 * neighbours_kept(model.table, compressed, NEIGHBOURS, ids=ids).mean for ids in bands.values()]
+
     results = []
     for place, case in enumerate(cases):
         runs = []
@@ -76,8 +158,10 @@ def run_adapt_benchmark(
             facts = Adaptation.from_dict(adapted.facts)
             runs.append(
                 {
-                    "before": score_of(attach(model, compressed), pairs),
-                    "after": score_of(adapted, pairs),
+                    "before": sets.scores(attach(model, compressed)),
+                    "after": sets.scores(adapted),
+                    "kept_before": kept(compressed),
+                    "kept_after": kept(adapted.compressed),
                     "steps": facts.steps,
                     "seconds": facts.seconds,
                     "cpu_seconds": facts.cpu_seconds,
@@ -96,8 +180,9 @@ def run_adapt_benchmark(
         )
     return {
         "model": name,
-        "scored": scored_facts(pairs),
-        "text": None if text is None else {"name": text.name, "sentences": len(text)},
+        "scored": sets.facts(),
+        "bands": list(bands),
+        "text": None if text is None else {"name": text.name, "sentences": len(text), "sources": list(text.sizes)},
         "settings": settings.to_dict(),
         "seeds": seeds,
         "original": original,
@@ -106,46 +191,75 @@ def run_adapt_benchmark(
     }
 
 
+def read_sets(data: Sequence[Path], words: Sequence[Path] = (), limit: int | None = None) -> Sets:
+    """The sets of files, of each at most ``limit`` pairs. Raises InputError as the readers do."""
+    from ..evaluate.data.languages import in_languages
+    from ..evaluate.data.read import read_pairs
+    from ..evaluate.data.word_lists import read_words
+
+    pairs = [in_languages(read_pairs(path)) for path in data]
+    if limit is not None:
+        pairs = [one.sample(limit, 0) if len(one) > limit else one for one in pairs]
+    return Sets(tuple(pairs), tuple(read_words(path) for path in words))
+
+
 def adapt_text(measured: dict[str, Any]) -> str:
-    """The report as text: one row a setting; means over the seeds, with the sample standard deviation of the score after."""
-    rows = [["METHOD", "F", "Q", "TRAINED", "CODES", "OF TABLE", "SECONDS", "CPU-S", "STEPS", "BEFORE", "AFTER"]]
+    """The report as text: one row a setting and set; means over the seeds, with the sample standard deviation of the score after."""
+    scored, original = measured["scored"], measured["original"]
+    rows = [["METHOD", "F", "Q", "TRAINED", "CODES", "OF TABLE", "OF MODEL", "SECONDS", "CPU-S", "STEPS"]]
+    scores = [["METHOD", "F", "Q", "SET", "ORIGINAL", "BEFORE", "AFTER", "BELOW"]]
+    neighbours = [["METHOD", "F", "Q", "NEIGHBOURS KEPT, %, RANK", *measured["bands"]]]
     for result in measured["results"]:
-        runs = result["runs"]
-
-        def mean(name: str, runs=runs) -> float:
-            return statistics.mean(run[name] for run in runs)
-
-        after = f"{mean('after'):.1f}"
-        if len(runs) > 1:
-            after += f" +- {statistics.stdev(run['after'] for run in runs):.1f}"
-        size = runs[0]["size"]
+        runs, size = result["runs"], result["runs"][0]["size"]
+        name = [result["method"], str(result["subspaces"]), str(result["codebook_size"])]
+        whole = size["model_bytes"]
         rows.append(
             [
-                result["method"],
-                str(result["subspaces"]),
-                str(result["codebook_size"]),
+                *name,
                 result["train"],
                 "change" if result["reassign"] else "stay",
-                percent_text(size["total_bytes"] / size["original_bytes"]),
-                f"{mean('seconds'):.0f}",
-                f"{mean('cpu_seconds'):.0f}",
-                f"{mean('steps'):.0f}",
-                f"{mean('before'):.1f}",
-                after,
+                percent_text(size["table_bytes"] / size["original_bytes"]),
+                "" if whole is None else percent_text(whole / size["original_model_bytes"]),
+                *(f"{statistics.mean(run[key] for run in runs):.0f}" for key in ("seconds", "cpu_seconds", "steps")),
             ]
         )
-    scored, text = measured["scored"], measured["text"]
+        for place, one in enumerate(scored):
+            before = statistics.mean(run["before"][place] for run in runs)
+            after = [run["after"][place] for run in runs]
+            below = original[place] - statistics.mean(after)
+            scores.append([*name, one["name"], f"{original[place]:.1f}", f"{before:.1f}", spread_text(after), f"{below:.1f}"])
+        for key, said in (("kept_before", "before"), ("kept_after", "after")):
+            means = (statistics.mean(run[key][place] for run in runs) for place in range(len(measured["bands"])))
+            neighbours.append([*name, said, *(f"{mean:.0f}" for mean in means)])
+    text = measured["text"]
     source = (
-        "no text: sequences drawn from the vocabulary" if text is None else f"{text['sentences']:,} sentences without labels"
+        "no text: sequences drawn from the vocabulary"
+        if text is None
+        else f"{text['sentences']:,} sentences without labels of {text['name']}"
     )
     about = measured["machine"]
+    sets = "; ".join(f"{one['name']}: {one['metric']} x 100 of {one['pairs']:,} {one['unit']}s" for one in scored)
     return "\n".join(
         [
-            columns_text(rows, right=(1, 2, 5, 6, 7, 8, 9, 10)),
+            columns_text(rows, right=(1, 2, 5, 6, 7, 8, 9)),
             "",
-            f"{measured['model']}; {scored['metric']} x 100 on {scored['name']} ({scored['pairs']:,} pairs), original "
-            f"{measured['original']:.1f}; {source}; {measured['seeds']} seed(s); the set chooses nothing",
+            columns_text(scores, right=(1, 2, 4, 5, 6, 7)),
+            "",
+            columns_text(neighbours, right=range(4, 4 + len(measured["bands"]))),
+            "",
+            f"{measured['model']}; {source}; {measured['seeds']} seed(s), mean and sample standard deviation; the sets choose nothing",
+            sets,
             f"{about['cpus']} CPUs, {about['threads']} threads, {about['system']} {about['processor']}; Python {about['python']}, "
             f"subemb {about['subemb']}, torch {about['torch']}",
         ]
     )
+
+
+def spread_text(scores: Sequence[float]) -> str:
+    """Mean and sample standard deviation.
+
+    >>> spread_text([70.0, 72.0]), spread_text([70.0])
+    ('71.0 +- 1.4', '70.0')
+    """
+    mean = f"{statistics.mean(scores):.1f}"
+    return mean if len(scores) == 1 else f"{mean} +- {statistics.stdev(scores):.1f}"

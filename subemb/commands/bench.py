@@ -2,6 +2,7 @@
 
 import argparse
 
+from ..adaptation.settings import TRAINED
 from ..base.errors import InputError
 from ..bench.speed import BENCHMARKS
 from .terminal import path_argument, print_json
@@ -31,8 +32,10 @@ def add(commands) -> None:
     command.add_argument(
         "--data",
         type=path_argument,
+        nargs="+",
+        default=[],
         metavar="FILE",
-        help="of weights, tasks and adapt: an STS benchmark file, such as sts-dev.csv",
+        help="of weights (one), tasks and adapt (several): labelled pairs, such as sts-dev.csv",
     )
     command.add_argument("--nli", type=path_argument, nargs="+", default=[], metavar="FILE", help="of tasks: entailment files")
     command.add_argument(
@@ -41,7 +44,18 @@ def add(commands) -> None:
     command.add_argument("--text", type=path_argument, metavar="FILE", help="of weights: a UTF-8 text whose tokens are counted")
     command.add_argument("--seeds", type=int, default=3, help="of weights, tasks and adapt: seeds of each setting (default 3)")
     command.add_argument(
-        "--train-text", type=path_argument, nargs="+", metavar="FILE", help="of adapt: sentences (default: none at all)"
+        "--train-text",
+        type=path_argument,
+        nargs="+",
+        metavar="PATH",
+        help="of adapt: sentences, tables or folders (default: none at all)",
+    )
+    command.add_argument(
+        "--words", type=path_argument, nargs="+", default=[], metavar="FILE", help="of adapt: word lists such as SimLex-999"
+    )
+    command.add_argument("--limit", type=int, metavar="N", help="of adapt: at most so many pairs of each file")
+    command.add_argument(
+        "--train", choices=tuple(TRAINED), default="codebooks", help="of adapt: what is trained (default codebooks)"
     )
     command.add_argument("--seconds", type=float, default=300.0, help="of adapt: time budget of each run (default 300)")
     command.add_argument("--steps", type=int, help="of adapt: instead of --seconds")
@@ -77,10 +91,10 @@ def run_weights(given: argparse.Namespace) -> int:
     from ..bench.weights import run_weights_benchmark, weights_text
     from .text import ProgressLine
 
-    if given.data is None:
-        raise InputError("bench weights needs an STS benchmark file; give --data sts-dev.csv")
+    if len(given.data) != 1:
+        raise InputError("bench weights needs one STS benchmark file; give --data sts-dev.csv")
     with ProgressLine(enabled=not given.quiet) as progress:
-        report = run_weights_benchmark(given.model, given.data, given.text, given.seeds, progress)
+        report = run_weights_benchmark(given.model, given.data[0], given.text, given.seeds, progress)
     print_json(report) if given.json else print(weights_text(report))
     return 0
 
@@ -89,15 +103,14 @@ def run_adapt(given: argparse.Namespace) -> int:
     """Score compressed tables before and after adaptation."""
     from ..adaptation.settings import AdaptationSettings
     from ..adaptation.texts import read_texts
-    from ..bench.adapt import adapt_text, run_adapt_benchmark
+    from ..bench.adapt import adapt_text, cases_of, read_sets, run_adapt_benchmark
     from .text import ProgressLine
 
-    if given.data is None:
-        raise InputError("bench adapt needs labelled pairs; give --data sts-dev.csv")
+    sets = read_sets(given.data, given.words, given.limit)
     settings = AdaptationSettings(seconds=given.seconds, steps=given.steps)
     text = read_texts(given.train_text) if given.train_text else None
     with ProgressLine(enabled=not given.quiet) as progress:
-        report = run_adapt_benchmark(given.model, given.data, text, settings, given.seeds, progress=progress)
+        report = run_adapt_benchmark(given.model, sets, text, settings, given.seeds, cases_of(given.train), progress)
     print_json(report) if given.json else print(adapt_text(report))
     return 0
 
@@ -107,7 +120,7 @@ def run_tasks(given: argparse.Namespace) -> int:
     from ..bench.tasks import read_tasks, run_task_benchmark, tasks_text
     from .text import ProgressLine
 
-    tasks = read_tasks([given.data] if given.data else [], given.nli, given.head)
+    tasks = read_tasks(given.data, given.nli, given.head)
     with ProgressLine(enabled=not given.quiet) as progress:
         report = run_task_benchmark(given.model, tasks, given.seeds, progress=progress)
     print_json(report) if given.json else print(tasks_text(report))

@@ -7,7 +7,7 @@ import pytest
 from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model
 
 import subemb
-from subemb.bench.adapt import Case, adapt_text, run_adapt_benchmark
+from subemb.bench.adapt import Case, adapt_text, bands_of, read_sets, run_adapt_benchmark
 from subemb.cli import main
 from subemb.codec.settings import CompressionSettings
 
@@ -181,7 +181,8 @@ def test_the_benchmark_measures_every_seed(model, text, pairs):
         Case(CompressionSettings("arbitrary", subspaces=2), train="everything"),
     )
     source = read_text(text.read_bytes(), text.name)
-    measured = run_adapt_benchmark(model, pairs, source, AdaptationSettings(steps=10), seeds=2, cases=cases)
+    sets = read_sets([pairs, pairs], limit=20)
+    measured = run_adapt_benchmark(model, sets, source, AdaptationSettings(steps=10), seeds=2, cases=cases)
     assert [len(result["runs"]) for result in measured["results"]] == [2, 2]
     first, second = measured["results"]
     assert all(run["steps"] == 10 and run["cpu_seconds"] > 0 for run in first["runs"] + second["runs"])
@@ -191,11 +192,35 @@ def test_the_benchmark_measures_every_seed(model, text, pairs):
     from subemb.adaptation.scoring import score_of
     from subemb.evaluate import read_pairs
 
-    assert second["runs"][1]["before"] == pytest.approx(score_of(subemb.attach(original, table), read_pairs(pairs)))
+    assert second["runs"][1]["before"] == pytest.approx(
+        2 * [score_of(subemb.attach(original, table), read_pairs(pairs).sample(20, 0))]
+    )
+    assert measured["original"] == pytest.approx(2 * [score_of(original, read_pairs(pairs).sample(20, 0))])
+    assert [len(run["kept_after"]) for run in first["runs"]] == [len(measured["bands"])] * 2
+    assert second["runs"][0]["size"]["model_bytes"] < second["runs"][0]["size"]["original_model_bytes"]
     shown = adapt_text(json.loads(json.dumps(measured)))
     assert "everything" in shown
     assert "+-" in shown
-    assert f"{measured['original']:.1f}" in shown
+    assert shown.count(f"{measured['original'][0]:.1f}") >= 4, "for each setting and set"
+    assert "NEIGHBOURS KEPT" in shown
+
+
+def test_bands_are_by_frequency_and_hold_no_token_twice():
+    weights = np.random.default_rng(0).random(6000)
+    bands = bands_of(weights, seed=1)
+    assert list(bands) == ["1 to 1,000", "1,001 to 5,000", "5,001 to 6,000"]
+    assert [len(ids) for ids in bands.values()] == [250] * 3
+    assert weights[bands["1 to 1,000"]].min() > weights[bands["1,001 to 5,000"]].max()
+    assert len(np.unique(np.concatenate(list(bands.values())))) == 750
+
+
+def test_word_lists_are_scored_by_the_table(model, folder):
+    path = folder / "words.txt"
+    path.write_text("\n".join(f"{NAMES[n]} {NAMES[n + 1]} {n}" for n in range(6)), encoding="utf-8")
+    sets = read_sets([], [path])
+    assert sets.facts()[0]["pairs"] == 6
+    (found,) = sets.scores(subemb.load(model))
+    assert -100 <= found <= 100
 
 
 def test_the_benchmark_needs_pairs(capsys):
