@@ -17,7 +17,7 @@ from .base.progress import ProgressCallback, part_of, report
 from .base.shown import Card, Shown
 from .base.store import Memory, Stamp, Store, content_key, stamp_of
 from .base.text import percent_text, size_text
-from .codec.settings import CompressionSettings, settings_text
+from .codec.settings import OF_TEXT, CompressionSettings, settings_text
 from .codec.sizes import Size
 from .jobs.task import task
 from .models.model import describe
@@ -83,7 +83,7 @@ def run(
 ) -> tuple[Run, "Compressed"]:
     """Compress a model's table and measure the result.
 
-    text: whose tokens are counted for the weights ``counts`` and ``sqrt_counts``, and on which sensitive codes measure what the
+    text: whose tokens are counted for the weights ``counts`` and ``sqrt_counts`` (for ``list`` a frequency list), and on which sensitive codes measure what the
         output notices.
     Raises InputError if settings and table do not fit, Cancelled if the callback says so.
     """
@@ -132,7 +132,7 @@ def what_counts(
     if not settings.sensitive:
         return weights, None
     rows = None
-    if text is not None and model.has_network:
+    if text is not None and settings.weights != "list" and model.has_network:
         from .models.sensitivity import text_rows
 
         rows = text_rows(model, text)
@@ -160,7 +160,7 @@ def resolved(settings: CompressionSettings, model: "PretrainedModel", text: str 
         from .codec.compression import is_worth_measuring
 
         settings = replace(settings, sensitive=is_worth_measuring(model))
-    if (settings.weights in ("counts", "sqrt_counts") or settings.sensitive) and settings.text_digest is None and text:
+    if (settings.weights in OF_TEXT or settings.sensitive) and settings.text_digest is None and text:
         from .codec.weights import text_digest
 
         settings = replace(settings, text_digest=text_digest(text))

@@ -10,7 +10,9 @@ from .methods.base import Method
 from .methods.codebooks import CodebookMethod
 
 #: The ways to weigh tokens; see subemb.codec.weights. ``given``: by numbers that the caller passed.
-WEIGHTS = ("vocabulary", "none", "zipf", "counts", "sqrt_counts")
+WEIGHTS = ("vocabulary", "none", "zipf", "counts", "sqrt_counts", "list")
+#: Those that read a text, or a frequency list.
+OF_TEXT = ("counts", "sqrt_counts", "list")
 GIVEN = "given"
 WEIGHT_NAMES = {
     "vocabulary": "estimated from the vocabulary",
@@ -18,6 +20,7 @@ WEIGHT_NAMES = {
     "zipf": "Zipf by token id",
     "counts": "token counts of a text",
     "sqrt_counts": "square root of token counts",
+    "list": "a frequency list",
     "given": "given as numbers",
 }
 _SHORT_WEIGHT_NAMES = {
@@ -26,6 +29,7 @@ _SHORT_WEIGHT_NAMES = {
     "zipf": "Zipf weights",
     "counts": "count weights",
     "sqrt_counts": "√count weights",
+    "list": "frequency list weights",
     "given": "given weights",
 }
 _OF_AT_LEAST_1 = "{name} must be a whole number of at least 1, not {value!r}"

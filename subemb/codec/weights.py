@@ -19,7 +19,8 @@ English, German and Chinese for probabilities, whose power is smaller: p favours
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,8 +37,10 @@ RANK_POWER = 0.5
 PROBABILITY_POWER = 0.25
 MOST_SPECIAL = 8
 FLOOR = 1e-3  # of the mean weight
+MOST_WORDS = 1_000_000  # of a frequency list that are read
 
 PIECE_CHARACTERS = 10_000  # longer texts are counted in pieces, cut at a space where there is one
+_WORDS_AT_ONCE = 20_000
 BATCH_CHARACTERS = 500_000  # tokenized at once: bounds memory to about 100 MB
 
 
@@ -64,8 +67,9 @@ def token_weights(
 
     kind: ``none``; ``vocabulary``: from the tokenizer's own probabilities or the id order, see above; ``zipf``:
         1 / (id + 2.7), for vocabularies strictly in order of frequency; ``counts``: counts + 1 of a text; ``sqrt_counts``:
-        their square root.
-    vocabulary: needed by ``vocabulary``. counts: (V,) how often each token occurs, needed by the last two.
+        their square root; ``list``: ``sqrt(counts + the smallest count above 0)`` of a frequency list, the first special tokens as
+        the most frequent one.
+    vocabulary: needed by ``vocabulary`` and ``list``. counts: (V,) how often each token occurs, needed by the last three.
 
     Raises InputError for another kind, or if what the kind needs is missing or has another length than V.
 
@@ -88,7 +92,11 @@ def token_weights(
             raise InputError(f"weights {kind!r} need the token counts of a text; give counts, or the text itself")
         smoothed = _checked_counts(counts, vocabulary_size) + 1
         return _normalised(smoothed if kind == "counts" else np.sqrt(smoothed))
-    raise InputError(f"unknown weights {kind!r}; choose vocabulary, none, zipf, counts or sqrt_counts")
+    if kind == "list":
+        if vocabulary is None or counts is None:
+            raise InputError("weights 'list' need the model's vocabulary and its tokens' counts in a frequency list")
+        return _normalised(np.sqrt(_listed(_checked_counts(counts, vocabulary_size), vocabulary)))
+    raise InputError(f"unknown weights {kind!r}; choose vocabulary, none, zipf, counts, sqrt_counts or list")
 
 
 def model_weights(
@@ -96,10 +104,15 @@ def model_weights(
 ) -> torch.Tensor | None:
     """:func:`token_weights` for a model with ``num_tokens``, ``tokenizer`` and ``vocabulary``, counting ``text`` if needed.
 
-    text: one string (its lines are the sentences) or several. Raises InputError if a kind that counts gets no words.
+    text: one string (its lines are the sentences) or several; for ``list`` the lines of a frequency list. Raises InputError if a kind
+    that reads a text gets no words, or as :func:`frequency_list`.
     """
     if kind == "vocabulary":
         return token_weights(kind, model.num_tokens, vocabulary=model.vocabulary)
+    if kind == "list":
+        words = frequency_list(text or "")
+        counts = count_words(words, model.tokenizer, model.num_tokens, progress)
+        return token_weights(kind, model.num_tokens, vocabulary=model.vocabulary, counts=counts)
     if kind not in ("counts", "sqrt_counts"):
         return token_weights(kind, model.num_tokens)
     texts = text.splitlines() if isinstance(text, str) else list(text or ())
@@ -175,6 +188,64 @@ def count_tokens(
             counts[i] += len(texts)
     report(progress, "counting tokens", 1.0)
     return torch.from_numpy(counts)
+
+
+def frequency_list(text: str | Sequence[str]) -> dict[str, float]:
+    """Words and their counts from lines of a word, blanks or a tab, and its count, in any order; a word given twice counts as both.
+
+    Raises InputError naming the line for a count that is no number above 0, for no words at all, or more than MOST_WORDS.
+
+    >>> frequency_list("the 22761659\\nnew york\\t12")
+    {'the': 22761659.0, 'new york': 12.0}
+    """
+    words: dict[str, float] = {}
+    for number, line in enumerate(text.splitlines() if isinstance(text, str) else text, 1):
+        if not line.strip():
+            continue
+        word, _, count = " ".join(line.split()).rpartition(" ")
+        try:
+            value = float(count)
+        except ValueError:
+            value = math.nan
+        if not word or not 0 < value < math.inf:
+            raise InputError(
+                f"line {number} of the frequency list is {line.strip()[:60]!r}; it must be a word, a blank, and how often it occurs"
+            )
+        words[word] = words.get(word, 0.0) + value
+        if len(words) > MOST_WORDS:
+            raise InputError(f"the frequency list has more than {MOST_WORDS:,} words; its most frequent ones are enough")
+    if not words:
+        raise InputError("weights 'list' need a frequency list, a word and its count a line; give one, or choose other weights")
+    return words
+
+
+def count_words(
+    words: Mapping[str, float], tokenizer: Any, vocabulary_size: int, progress: ProgressCallback | None = None
+) -> np.ndarray:
+    """How often every token occurs in words that occur so often: (V,) float64. A word is split as inside a sentence. Raises Cancelled."""
+    counts = np.zeros(vocabulary_size)
+    names = list(words)
+    for start in range(0, len(names), _WORDS_AT_ONCE):
+        report(progress, "counting tokens", start / len(names))
+        part = names[start : start + _WORDS_AT_ONCE]
+        encoded = tokenizer(
+            [f" {name}" for name in part], add_special_tokens=False, padding=False, return_attention_mask=False, verbose=False
+        )["input_ids"]
+        for name, ids in zip(part, encoded, strict=True):
+            for token in ids:
+                if token < vocabulary_size:
+                    counts[token] += words[name]
+    return counts
+
+
+def _listed(counts: np.ndarray, vocabulary: TokenFacts) -> np.ndarray:
+    """Counts of a frequency list made usable: lists name no special tokens, and not every word."""
+    found = counts.copy()
+    found[np.flatnonzero(vocabulary.kinds == "special")[:MOST_SPECIAL]] = found.max(initial=0.0)
+    above = found[found > 0]
+    if not len(above):
+        raise InputError("none of the words of the frequency list has a token of this model; give a list of another language")
+    return found + above.min()
 
 
 def text_digest(texts: str | Sequence[str]) -> str:

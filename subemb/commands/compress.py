@@ -24,23 +24,44 @@ def add_compression(command: argparse.ArgumentParser) -> None:
         help="UTF-8 text whose tokens are counted for --weights, and on which --sensitive measures what the output notices",
     )
 
+    command.add_argument(
+        "--frequency-list",
+        type=path_argument,
+        metavar="FILE",
+        help="UTF-8, a word and its count a line: gives the token weights in place of a guess, as --weights list",
+    )
+
 
 def given_options(given: argparse.Namespace) -> list[str]:
     """The options of compression on a line, as they are spelled; ``--seed`` alone does not ask for compression."""
     found = given_flags(given, CompressionSettings)
     words = [flag_text(CompressionSettings, name, value) for name, value in found.items() if name != "seed"]
-    return words if given.text is None else [*words, "--text"]
+    files = (("--text", given.text), ("--frequency-list", given.frequency_list))
+    return [*words, *(name for name, value in files if value is not None)]
 
 
 def settings_of(given: argparse.Namespace) -> tuple[CompressionSettings, str | None]:
     """Settings and text of a line. Raises InputError, also for an option that the method would not read."""
     values = given_flags(given, CompressionSettings)
     name = values.setdefault("method", DEFAULT_METHOD)
+    if given.frequency_list is not None:
+        if given.weights not in (None, "list") or given.text is not None:
+            other = "--text" if given.text is not None else f"--weights {given.weights}"
+            raise InputError(f"--frequency-list gives the token weights; leave {other} out, or the list")
+        values["weights"] = "list"
+    elif given.weights == "list":
+        raise InputError("weights 'list' need a frequency list; add --frequency-list FILE")
     for option in sorted(set(values) - {"method", "seed", *METHODS[name].reads}):
         flag = flag_text(CompressionSettings, option)
         raise InputError(f"{name} does not use {flag}; leave it out, or choose another method")
     text = None
-    if given.text is not None:
+    if given.frequency_list is not None:
+        text = read_text(given.frequency_list)
+        from ..codec.weights import frequency_list, text_digest
+
+        frequency_list(text)  # what cannot be read is said before the model is loaded
+        values["text_digest"] = text_digest(text)
+    elif given.text is not None:
         if given.weights not in ("counts", "sqrt_counts") and not given.sensitive:
             raise InputError("a text is read only with --weights counts, --weights sqrt_counts or --sensitive; add one of them")
         text = read_text(given.text)

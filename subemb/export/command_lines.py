@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..adaptation.settings import LABELLED, AdaptationSettings
 from ..base.plain import declared, to_flags
-from ..codec.settings import GIVEN, CompressionSettings
+from ..codec.settings import GIVEN, OF_TEXT, CompressionSettings
 
 #: Names of texts that were not in a file: from the page's text area, and from a list in Python.
 _NO_FILES = ("pasted", "the text")
@@ -33,8 +33,8 @@ def compress_command(model: str, revision: str | None, settings: CompressionSett
         settings = replace(settings, unique=None)
     names = [name for name in method.reads if name != "weights" or settings.weights != GIVEN]
     words += to_flags(settings, names, always=("subspaces", "weights"))
-    if settings.weights.endswith("counts"):
-        words += ["--text", "FILE"]
+    if settings.weights in OF_TEXT:
+        words += ["--frequency-list" if settings.weights == "list" else "--text", "FILE"]
     if method.uses_codebooks:
         words += to_flags(settings, ("seed",), always=("seed",))
     return shlex.join([*words, "-o", output])

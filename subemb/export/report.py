@@ -21,7 +21,7 @@ from ..adaptation.texts import VOCABULARY
 from ..base.arguments import checked
 from ..base.errors import InputError
 from ..base.text import count_text, percent_text, score_text, seconds_text, size_text, without_control
-from ..codec.settings import GIVEN, METHODS, WEIGHT_NAMES, CompressionSettings, settings_text
+from ..codec.settings import GIVEN, METHODS, OF_TEXT, WEIGHT_NAMES, CompressionSettings, settings_text
 from ..codec.sizes import FLOAT_BYTES
 from ..evaluate.report import METRIC_NAMES, Report
 from ..evaluate.statistics import Interval
@@ -497,7 +497,9 @@ def _commands(model: Mapping[str, Any], settings: CompressionSettings, adaptatio
 def _command_notes(settings: CompressionSettings, adaptation: Adaptation | None) -> list[str]:
     """What has to be filled in, and what will come out differently."""
     notes = []
-    if settings.weights.endswith("counts"):
+    if settings.weights == "list":
+        notes.append("FILE is the frequency list that gave the token weights; it is not kept with the result.")
+    elif settings.weights in OF_TEXT:
         notes.append("FILE is the text whose tokens were counted; it is not kept with the result.")
     if settings.weights == GIVEN:
         notes.append("The tokens were weighted by numbers given in Python, which the command line cannot be told.")

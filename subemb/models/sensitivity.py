@@ -8,7 +8,7 @@ S is measured on rows of token ids: those of a text, or rows drawn from the voca
 so it is kept in the cache by the model's content; that of the bundled model comes with subemb (``assets/sensitivity``).
 """
 
-import logging
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,6 @@ from ..base.paths import app_folder
 from ..base.progress import ProgressCallback, report
 from ..base.store import Store
 from .drawn import sampled_rows
-
-log = logging.getLogger(__name__)
 
 MOST_ROWS = 2000  # on which S is measured
 _BATCH = 64
@@ -147,6 +145,19 @@ def save_sensitivity(folder: Path, matrix: torch.Tensor) -> None:
 
     upper = torch.triu_indices(len(matrix), len(matrix))
     save_file({"upper": matrix[upper[0], upper[1]].contiguous()}, Path(folder) / FILE)
+
+
+def ship(model: Any, folder: Path) -> None:
+    """Measure S as :func:`sensitivity_of` does by itself, and write it into ``folder``, in half precision, with a card that says of which
+    model it is. What stands in ``assets/sensitivity`` is read in place of a measurement; its cards name the line that wrote it."""
+    count = rows_enough(model.dim)
+    matrix = measured_sensitivity(model, sampled_rows(model, count, 0), 0)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    save_sensitivity(folder, matrix.half())
+    about = {name: getattr(model, name) for name in ("name", "source", "revision", "identity", "dim")}
+    line = f"subemb.models.sensitivity.ship(subemb.load({model.name!r}), folder)"
+    card = {"model": about, "rows": count, "drawn_from": "vocabulary", "seed": 0, "written_by": line}
+    (Path(folder) / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
 
 
 def _read(folder: Path) -> torch.Tensor:

@@ -21,7 +21,9 @@ from subemb.codec.weights import (
     RANK_POWER,
     _pieces,
     count_tokens,
+    count_words,
     estimated_frequencies,
+    frequency_list,
     model_weights,
     text_digest,
     token_weights,
@@ -195,6 +197,36 @@ def test_weights_of_a_model(tokenizer):
     for nothing in (None, "", " \n ", []):
         with pytest.raises(InputError, match="need a text"):
             model_weights(model, "sqrt_counts", text=nothing)
+
+
+def test_a_frequency_list_by_hand(tokenizer):
+    """a occurs 3 times, ab (a, ##b) 5 times: 8 and 5; the special tokens, which lists do not name, count like the most frequent token."""
+    counts = count_words({"a": 3.0, "ab": 5.0, "zz": 1.0}, tokenizer, 6)
+    assert counts.tolist() == [1, 0, 0, 8, 0, 5]
+    words = Vocabulary.from_tokenizer(tokenizer, 6)
+    special = (words.kinds == "special").tolist()
+    weights = token_weights("list", 6, vocabulary=words, counts=counts).double()
+    smoothed = [8 if special[i] else counts[i] for i in range(6)]
+    expected = torch.tensor([(count + min(c for c in smoothed if c)) ** 0.5 for count in smoothed]).double()
+    torch.testing.assert_close(weights, expected / expected.mean(), rtol=1e-5, atol=1e-6)
+    model = SimpleNamespace(num_tokens=6, tokenizer=tokenizer, vocabulary=words)
+    listed = model_weights(model, "list", text="a 2\nab\t5\na 1\n\nzz 1")
+    torch.testing.assert_close(listed.double(), weights, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("the 5\nof", "line 2 .* 'of'"),
+        ("the many", "line 1"),
+        ("the -1", "line 1"),
+        ("the nan", "line 1"),
+        (" \n", "a word and its count"),
+    ],
+)
+def test_what_is_no_frequency_list_is_refused_by_its_line(text, wrong):
+    with pytest.raises(InputError, match=wrong):
+        frequency_list(text)
 
 
 def test_digest_is_the_hash_of_the_text():

@@ -8,7 +8,7 @@ from ...base.pace import rough
 from ...base.text import count_text, escape_markdown, percent_text, seconds_text, size_text
 from ...codec.methods import METHODS
 from ...codec.methods.codebooks import CodebookMethod
-from ...codec.settings import WEIGHT_NAMES, WEIGHTS, CompressionSettings, settings_text
+from ...codec.settings import OF_TEXT, WEIGHT_NAMES, WEIGHTS, CompressionSettings, settings_text
 from ...codec.subspaces import LARGEST_CODEBOOK, automatic_codebook_size
 from ...jobs.manager import Job
 from ...jobs.task import Call
@@ -249,10 +249,14 @@ def _weights_widgets(values: dict, shown: CompressionSettings) -> str | None:
     known = shown.weights if shown.weights in WEIGHTS else "none"
     weights = _input("weights", "form_weights", known, format_func=WEIGHT_NAMES.get)
     values["weights"] = weights
-    if not weights.endswith("counts"):
+    if weights not in OF_TEXT:
         return None
     uploaded = st.file_uploader(
-        "Text to count tokens in", type=["txt"], key="form_text_file", help="UTF-8, up to 5 MB.", max_upload_size=5
+        "Text to count tokens in" if weights != "list" else "Frequency list: a word and its count a line",
+        type=["txt"],
+        key="form_text_file",
+        help="UTF-8, up to 5 MB.",
+        max_upload_size=5,
     )
     pasted = st.text_area("or paste it here", key="form_text", height=100, persist_state="session")
     text = pasted
@@ -321,9 +325,9 @@ def settings_form(visit: Visit, name: str, revision: str | None) -> None:
         settings, text = settings_widgets(visit)
         model = open_model(name, revision)
         resolved = estimate(settings, model) if settings is not None else None
-        needs_text = settings is not None and settings.weights.endswith("counts") and text is None
+        needs_text = settings is not None and settings.weights in OF_TEXT and text is None
         if needs_text:
-            st.caption("Give a text to count tokens in.")
+            st.caption("Give a text to count tokens in." if settings.weights != "list" else "Give a frequency list.")
         if visit.running is not None:
             return  # progress and Cancel stand in the button's place
         pressed = st.button(

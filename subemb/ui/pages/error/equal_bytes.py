@@ -6,7 +6,7 @@ import streamlit as st
 from ....base.pace import rough, slowness
 from ....base.text import count_text, percent_text, size_text
 from ....codec.methods import METHODS
-from ....codec.settings import CompressionSettings, settings_text
+from ....codec.settings import OF_TEXT, CompressionSettings, settings_text
 from ....jobs.task import Call
 from ....runs import Run
 from ....tasks.comparisons import Compared, compare_methods, plan, seconds_of
@@ -87,7 +87,7 @@ def offer(measured: Measured) -> None:
 def text_of_weights(measured: Measured) -> tuple[str | None, bool]:
     """The text whose tokens are counted, if the visitor gave it in this visit; and whether it is missing."""
     settings = measured.frame.run.settings
-    if not settings.weights.endswith("counts"):
+    if settings.weights not in OF_TEXT:
         return None, False
     text = measured.frame.visit.text
     from ....codec.weights import text_digest
