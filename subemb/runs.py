@@ -25,6 +25,7 @@ from .models.model import describe
 if TYPE_CHECKING:
     import torch
 
+    from .analysis.neighbours import NearBefore
     from .codec.compressed import Compressed
     from .models.model import PretrainedModel
 
@@ -181,13 +182,18 @@ def neighbour_queries(vocabulary: int) -> int:
 
 
 def measure(
-    table, compressed: "Compressed", weights=None, progress: ProgressCallback | None = None, seed: int = 0
+    table,
+    compressed: "Compressed",
+    weights=None,
+    progress: ProgressCallback | None = None,
+    seed: int = 0,
+    before: "NearBefore | None" = None,
 ) -> dict[str, Any]:
     """The numbers of the quality card, in JSON types.
 
     ``relative_error``, ``weighted_error`` (or None), ``mean_cosine``, ``cosine_quantiles`` ({"0.05": ..., ...}), ``per_subspace``,
     ``neighbours_kept`` (share of the 10 nearest), ``neighbours_sample`` (tokens asked), ``distinct_tuples`` and ``colliding_tokens``
-    (or None without codes). :func:`run` adds ``sensitive_error``.
+    (or None without codes). :func:`run` adds ``sensitive_error``. before: the neighbours in the table, where they were found already.
     """
     from .analysis import neighbours_kept, reconstruction_error
 
@@ -195,7 +201,9 @@ def measure(
     reconstruction = compressed.reconstruct()
     error = reconstruction_error(table, compressed, weights=weights)
     sample = neighbour_queries(len(table))
-    kept = neighbours_kept(table, reconstruction, k=NEIGHBOURS, sample=sample, seed=seed, progress=part_of(progress, 0.2, 1.0))
+    kept = neighbours_kept(
+        table, reconstruction, k=NEIGHBOURS, sample=sample, seed=seed, progress=part_of(progress, 0.2, 1.0), before=before
+    )
     return {
         "relative_error": error.relative,
         "weighted_error": error.weighted,

@@ -7,7 +7,7 @@ import torch
 
 from ..base.arguments import Seed, checked
 from ..base.errors import InputError
-from ..base.progress import ProgressCallback, report
+from ..base.progress import ProgressCallback, part_of, report
 from ..base.shown import Brief
 from ..codec.compressed import Compressed
 from .rows import Rows, as_table, pieces
@@ -52,6 +52,24 @@ class NeighboursKept(Brief):
     per_token: np.ndarray  # (n,) float32
     ids: np.ndarray  # (n,) int64, the tokens asked
     k: int  # neighbours of each
+
+
+@dataclass(frozen=True, repr=False)
+class NearBefore(Brief):
+    """Which others were near some tokens in a table: what :func:`neighbours_kept` needs of it, found once for many reconstructions.
+
+    Near is who reaches the k-th largest cosine, so a token has k of them, or more where some are equally near.
+    """
+
+    ids: np.ndarray  # (n,) int64, the tokens asked
+    k: int  # neighbours of each
+    near: np.ndarray  # (m,) int64, the near tokens of all n, one after the other
+    starts: np.ndarray  # (n + 1,) int64: those of token i stand at starts[i] to starts[i + 1]
+
+    def rows(self, start: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+        """Of the tokens from ``start`` to ``end``: (row, near token) of every pair, rows counted from 0."""
+        rows = np.repeat(np.arange(end - start), np.diff(self.starts[start : end + 1]))
+        return rows, self.near[self.starts[start] : self.starts[end]]
 
 
 @torch.no_grad()
@@ -140,6 +158,7 @@ def neighbours_kept(
     seed: Seed = 0,
     progress: ProgressCallback | None = None,
     ids=None,
+    before: NearBefore | None = None,
 ) -> NeighboursKept:
     """Of a token's k nearest others (cosine, among all V) after compression, the share that were its k nearest before.
 
@@ -152,27 +171,59 @@ def neighbours_kept(
 
     Without ties this is the plain overlap of two sets; an unchanged table gives exactly 1.
 
-    sample: how many tokens to ask, drawn by ``seed`` (None: all). ids: ask these instead.
+    sample: how many tokens to ask, drawn by ``seed`` (None: all). ids: ask these instead. before: what :func:`near_before` found in
+    this table, in place of k, sample, seed and ids.
     Raises InputError for shapes that do not fit, Cancelled through ``progress``.
     """
     table = as_table(table)
     rebuilt = Rows(reconstruction, tuple(table.shape)).all()
-    k = min(_checked_k(k), len(table) - 1)
-    if k == 0:
-        raise InputError("a table of 1 token has no neighbours; at least 2 are needed")
-    asked = _sample(len(table), sample, seed) if ids is None else _queries(ids, table)[0]
-    before, after = _Prepared(table, "cosine"), _Prepared(rebuilt, "cosine")
+    if before is None:
+        before = near_before(table, k, sample, seed, part_of(progress, 0.0, 0.5), ids)
+        progress = part_of(progress, 0.5, 1.0)
+    asked, k = torch.from_numpy(before.ids), before.k
+    if len(asked) and int(asked.max()) >= len(table):
+        raise InputError(f"token id {int(asked.max())} is not in this table; ids go from 0 to {len(table) - 1}")
+    after = _Prepared(rebuilt, "cosine")
     kept = np.empty(len(asked))
     for start, end in pieces(len(asked), len(table), _SCORE_FLOATS):
         report(progress, "comparing neighbours", start / len(asked), tokens=start)
         own = asked[start:end]
-        was_neighbour = _with_ties(before.scores(table[own]), own, k)[0]
         above, tied = _with_ties(after.scores(rebuilt[own]), own, k, split=True)
+        rows, near = before.rows(start, end)
         # naive: places left over for the tied tokens, in equal parts
         places = (k - _count(above)) / _count(tied)
-        kept[start:end] = (_count(above & was_neighbour) + places * _count(tied & was_neighbour)) / k
+        was_above, was_tied = (np.bincount(rows[mask.numpy()[rows, near]], minlength=len(own)) for mask in (above, tied))
+        kept[start:end] = (was_above + places * was_tied) / k
     report(progress, "comparing neighbours", 1.0)
-    return NeighboursKept(float(kept.mean()), kept.astype(np.float32), asked.numpy(), k)
+    return NeighboursKept(float(kept.mean()), kept.astype(np.float32), before.ids, k)
+
+
+@torch.no_grad()
+@checked
+def near_before(
+    table: torch.Tensor | np.ndarray,
+    k: int = 10,
+    sample: int | None = 2000,
+    seed: Seed = 0,
+    progress: ProgressCallback | None = None,
+    ids=None,
+) -> NearBefore:
+    """The k nearest others (cosine, among all V) of some tokens, ties included; the arguments are those of :func:`neighbours_kept`."""
+    table = as_table(table)
+    k = min(_checked_k(k), len(table) - 1)
+    if k == 0:
+        raise InputError("a table of 1 token has no neighbours; at least 2 are needed")
+    asked = _sample(len(table), sample, seed) if ids is None else _queries(ids, table)[0]
+    prepared, counts, near = _Prepared(table, "cosine"), [], []
+    for start, end in pieces(len(asked), len(table), _SCORE_FLOATS):
+        report(progress, "finding neighbours", start / len(asked), tokens=start)
+        own = asked[start:end]
+        reached = _with_ties(prepared.scores(table[own]), own, k)[0].numpy()
+        counts.append(np.count_nonzero(reached, axis=1))
+        near.append(np.nonzero(reached)[1])
+    report(progress, "finding neighbours", 1.0)
+    starts = np.concatenate([[0], np.cumsum(np.concatenate(counts))]) if counts else np.zeros(1, np.int64)
+    return NearBefore(asked.numpy(), k, np.concatenate(near) if near else np.zeros(0, np.int64), starts)
 
 
 def _with_ties(scores: torch.Tensor, own: torch.Tensor, k: int, split: bool = False) -> tuple[torch.Tensor, ...]:
