@@ -13,6 +13,7 @@ _EXPORTS = {
     "compress": "subemb.models.named",
     "attach": "subemb.models.named",
     "adapt": "subemb.adaptation",
+    "sweep": "subemb.sweep.run",
     "AdaptationSettings": "subemb.adaptation",
     "Compressed": "subemb.codec",
     "CompressionSettings": "subemb.codec",

@@ -217,6 +217,11 @@ def measure(
     }
 
 
+def kept_keys(begin: str) -> list[str]:
+    """Keys of the kept runs that begin so, the last used first."""
+    return [key for key in RUNS if key.startswith(begin)] if begin else []
+
+
 def compressed_of(key: str) -> "Compressed":
     """Codes and codebooks of a finished run; shared, not to be changed.
 

@@ -26,7 +26,7 @@ FLOORS = (
     ("jobs", "models"),
     ("analysis", "evaluate"),
     ("runs", "adaptation"),
-    ("bench",),
+    ("sweep", "bench"),
     ("export",),
     ("tasks",),
     ("commands", "cli", "ui"),

@@ -189,7 +189,7 @@ class Worker:
     def serve(self) -> None:
         """Run each job that comes; the process ends when the parent's end of the pipe closes."""
         threading.Thread(target=self._listen, daemon=True).start()
-        threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True).start()
+        threading.Thread(target=exit_with_parent, args=(os.getppid(),), daemon=True).start()
         while True:
             number, data = self._runs.get()
             self._send(("started", number))
@@ -250,7 +250,7 @@ class Worker:
         self._cancelled.discard(number)
 
 
-def _exit_with_parent(parent: int) -> None:
+def exit_with_parent(parent: int) -> None:
     """End this process with its parent, even if another child of the parent has inherited the pipe and keeps it open."""
     while os.getppid() == parent:
         time.sleep(_SECONDS_BETWEEN_PARENT_CHECKS)

@@ -1,0 +1,156 @@
+"""Which settings a sweep tries: the default grid over all methods, every combination of some values, or what a file says."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..base.errors import InputError
+from ..base.files import read_json
+from ..base.plain import declared
+from ..codec.estimates import estimate_seconds, predicted_size
+from ..codec.methods import METHODS
+from ..codec.settings import CompressionSettings
+from ..codec.sizes import FLOAT_BYTES
+from ..runs import resolved
+
+if TYPE_CHECKING:
+    from ..models.model import PretrainedModel
+
+GRID_SIZE = 40  # settings of the default grid
+#: Shares of the table's bytes that the default grid asks every method for; the most telling first, in case there are too many.
+SHARES = (0.004, 0.016, 0.002, 0.064, 0.008, 0.032, 0.128, 0.001, 0.006, 0.012, 0.003, 0.024, 0.048, 0.25)
+NEAR = 0.25  # a method whose nearest size is further from such a share is not taken there
+LONGEST = 30.0  # estimated seconds of one setting of the default grid
+MOST_SETTINGS = 20_000  # of one grid
+#: What a grid file may call its lists, beside the names of settings.
+_PLURALS = {"methods": "method", "codebook_sizes": "codebook_size", "seeds": "seed", "ranks": "rank"}
+
+
+def default_grid(
+    vocabulary: int, dim: int, count: int = GRID_SIZE, has_network: bool = False, **more: Any
+) -> list[CompressionSettings]:
+    """``count`` settings over all methods, resolved, for a (V, D) table: what each method suggests, then each at a ladder of sizes.
+
+    has_network: whether methods that can choose codes by what the network's output notices are tried that way too. more: further
+    settings, the same for all, such as ``weights`` and ``seed``. There are fewer where the methods have no more to offer
+    in LONGEST seconds each.
+
+    >>> grid = default_grid(30522, 384)
+    >>> len(grid), len({settings.method for settings in grid}) == len(METHODS)
+    (40, True)
+    """
+    found: dict[CompressionSettings, None] = {}
+    for settings in _candidates(vocabulary, dim, has_network, more):
+        if len(found) == count:
+            break
+        if estimate_seconds(settings, vocabulary, dim) <= LONGEST:
+            found.setdefault(settings)
+    return list(found)
+
+
+def _candidates(vocabulary: int, dim: int, has_network: bool, more: Mapping[str, Any]) -> Iterator[CompressionSettings]:
+    for name, method in METHODS.items():
+        offered = {key: value for key, value in method.suggested._asdict().items() if value is not None}
+        settings = _resolved(CompressionSettings(name, **(offered | _read_by(name, more))), vocabulary, dim)
+        if settings is not None:
+            yield settings
+    for share in SHARES:
+        target = max(1, round(share * vocabulary * dim * FLOAT_BYTES))
+        for name, method in METHODS.items():
+            for sensitive in (False, True) if has_network and method.can_be_sensitive else (None,):
+                values = _read_by(name, more) | ({} if sensitive is None else {"sensitive": sensitive})
+                try:
+                    settings = method.at_bytes(CompressionSettings(name, **values), target, vocabulary, dim)
+                except InputError:  # nothing of this method fits the table
+                    continue
+                if settings is not None:
+                    size = predicted_size(settings, vocabulary, dim).total_bytes
+                    if abs(size - target) <= NEAR * target:
+                        yield settings
+
+
+def _read_by(method: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that a method reads."""
+    return {name: value for name, value in values.items() if name in ("seed", "text_digest", *METHODS[method].reads)}
+
+
+def _resolved(settings: CompressionSettings, vocabulary: int, dim: int) -> CompressionSettings | None:
+    try:
+        return settings.resolve(vocabulary, dim)
+    except InputError:
+        return None
+
+
+def grid_of(values: Mapping[str, Sequence[Any]]) -> list[CompressionSettings]:
+    """Every combination of some values of settings, each once; a method takes part in those that it reads.
+
+    values: name of a setting -> values to try. Without ``method`` all methods are meant that read one of the others.
+    Raises InputError for an unknown name, a value that no setting can have, and over MOST_SETTINGS combinations.
+
+    >>> [s.in_words for s in grid_of({"method": ["int8", "low_rank"], "rank": [4, 8]})]
+    ['8-bit integers', 'Low rank (SVD), rank 4', 'Low rank (SVD), rank 8']
+    """
+    values = dict(values)
+    unknown = sorted(set(values) - set(declared(CompressionSettings)))
+    if unknown:
+        known = ", ".join(declared(CompressionSettings))
+        raise InputError(f"a grid has {unknown[0]!r}, which is no setting; settings are {known}")
+    for name, listed in values.items():
+        if not isinstance(listed, list | tuple) or not listed:
+            raise InputError(f"the grid's {name} is {listed!r:.80}; it must be a list of at least one value")
+    asked = {name for name in values if name not in ("method", "seed")}
+    methods = values.pop("method", None) or [name for name in METHODS if not asked or asked & set(METHODS[name].reads)]
+    found: dict[CompressionSettings, None] = {}
+    for method in methods:
+        if method not in METHODS:
+            raise InputError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
+        read = _read_by(method, values)
+        combinations = product(*read.values())
+        for combination in combinations:
+            found.setdefault(CompressionSettings(method, **dict(zip(read, combination, strict=True))))
+            if len(found) > MOST_SETTINGS:
+                raise InputError(f"this grid has over {MOST_SETTINGS:,} settings; name fewer values")
+    return list(found)
+
+
+def read_grid(path: Path) -> list[CompressionSettings]:
+    """The grid in a JSON file: a list of settings, or an object of lists whose combinations are meant (:func:`grid_of`).
+
+    ``[{"method": "product", "subspaces": 8, "codebook_size": 61}, ...]``, or
+    ``{"methods": ["product", "cluster"], "subspaces": [3, 8, 24], "seeds": [0, 1]}``.
+    Raises InputError naming the entry and what is wrong with it.
+    """
+    content = read_json(path)
+    if isinstance(content, Mapping):
+        named = {_PLURALS.get(name, name): value for name, value in content.items()}
+        return grid_of({name: value if isinstance(value, list) else [value] for name, value in named.items()})
+    if not isinstance(content, list) or not content:
+        raise InputError(
+            f'{path} holds no grid: write a list of settings, or an object of lists such as {{"subspaces": [3, 8]}}'
+        )
+    if len(content) > MOST_SETTINGS:
+        raise InputError(f"{path} has {len(content):,} settings; at most {MOST_SETTINGS:,} are tried in one sweep")
+    found: dict[CompressionSettings, None] = {}
+    for number, entry in enumerate(content, 1):
+        try:
+            found.setdefault(CompressionSettings.from_dict(entry))
+        except InputError as error:
+            raise InputError(f"{path}, entry {number}: {error}") from error
+    return list(found)
+
+
+def resolved_grid(
+    settings: Iterable[CompressionSettings], model: "PretrainedModel", text: str | None = None
+) -> dict[CompressionSettings, str]:
+    """The settings with every automatic value for a model -> why one does not fit it, "" where it does. Equal ones stand once.
+
+    text: whose tokens are counted, for those that count.
+    """
+    found: dict[CompressionSettings, str] = {}
+    for one in settings:
+        try:
+            found.setdefault(resolved(one, model, text), "")
+        except InputError as error:
+            found.setdefault(one, str(error))
+    return found

@@ -1,0 +1,196 @@
+"""Sweeps of a small checkpoint, in this process: rows, resuming, cancelling, sharing; and in processes of their own."""
+
+import dataclasses
+import json
+import os
+
+import numpy as np
+import pytest
+from checkpoints import SPECIAL, make_bert
+
+import subemb
+from subemb.analysis import neighbours_kept, reconstruction_error
+from subemb.base.errors import Cancelled, InputError
+from subemb.codec import attach, compress
+from subemb.codec.settings import CompressionSettings
+from subemb.codec.weights import model_weights
+from subemb.evaluate.data.pairs import PairSet
+from subemb.evaluate.similarity.pairs import evaluate_pairs
+from subemb.models.model import PretrainedModel
+from subemb.runs import run_key
+from subemb.sweep import run as sweeping
+from subemb.sweep.grid import grid_of
+from subemb.sweep.run import ROWS, own_languages, sweep
+from subemb.sweep.table import CSV, PARQUET, read_rows
+
+GRID = grid_of({"method": ["product", "int8", "cluster"], "subspaces": [3, 4], "codebook_size": [16]})
+TIMES = ("seconds", "compress_seconds", "cpu_seconds", "threads", "where")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "small"
+    make_bert(folder, [*SPECIAL, *(f"word{number}" for number in range(300))], dim=12)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SUBEMB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield subemb.load(folder)
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    draw = np.random.default_rng(0).integers(300, size=(40, 2, 5))
+    first, second = ([" ".join(f"word{number}" for number in words) for words in draw[:, side]] for side in (0, 1))
+    return PairSet("words", "similarity", "made", first, second, np.linspace(0, 5, 40))
+
+
+@pytest.fixture(scope="module")
+def table(model, pairs, tmp_path_factory):
+    return sweep(model, GRID, pairs, folder=tmp_path_factory.mktemp("table"), processes=1)
+
+
+@pytest.fixture
+def no_rows(tmp_path, monkeypatch):
+    """Nothing is known of earlier sweeps."""
+    monkeypatch.setenv("SUBEMB_CACHE", str(tmp_path / "cache"))
+
+
+def comparable(rows):
+    return [dataclasses.replace(row, **dict.fromkeys(TIMES)) for row in sorted(rows, key=lambda row: row.key)]
+
+
+def test_every_row_says_what_the_library_says(model, pairs, table):
+    weights = model_weights(model, "vocabulary")
+    assert [row.settings.method for row in table.rows] == ["product", "product", "int8", "cluster", "cluster"]
+    for row in table.rows:
+        compressed = compress(model.table, settings=row.settings, weights=weights)
+        error = reconstruction_error(model.table, compressed, weights)
+        assert (row.relative_error, row.weighted_error) == pytest.approx((error.relative, error.weighted))
+        assert row.mean_cosine == pytest.approx(error.mean_cosine)
+        assert row.neighbours_kept == pytest.approx(neighbours_kept(model.table, compressed, sample=2000).mean)
+        assert row.distinct_tuples == getattr(compressed, "distinct_tuples", None)
+        assert (row.total_bytes, row.share) == (compressed.size().total_bytes, compressed.size().total_share)
+        assert row.run_key == run_key(model.identity, row.settings)
+        report = evaluate_pairs({"original": model, "compressed": attach(model, compressed)}, pairs)
+        side, score = report.scores["compressed"], row.scores["words"]
+        assert score.score == pytest.approx(100 * side.values["spearman"])
+        interval = side.differences["spearman"]
+        assert (score.difference, score.low, score.high) == pytest.approx(
+            (100 * interval.difference, 100 * interval.low, 100 * interval.high)
+        )
+        assert table.sets[0]["original"] == pytest.approx(100 * report.scores["original"].values["spearman"])
+    assert table.computed == 5
+
+
+def test_the_table_lies_on_disk(table):
+    assert list(read_rows(table.folder).values()) == list(table.rows)
+    assert (table.folder / CSV).is_file()
+
+
+def test_nothing_is_computed_twice(model, pairs, table, tmp_path, monkeypatch):
+    monkeypatch.setattr(sweeping, "measure_row", None)
+    again = sweep(model, GRID, pairs, folder=table.folder, processes=1)
+    elsewhere = sweep(model, GRID[:2], pairs, folder=tmp_path, processes=1)
+    assert (again.computed, again.rows) == (0, table.rows)
+    assert (elsewhere.computed, elsewhere.rows) == (0, table.rows[:2])
+
+
+def test_other_data_or_settings_are_other_rows(model, pairs, table, tmp_path):
+    fewer = sweep(model, GRID[:1], pairs.sample(20), folder=tmp_path / "a", processes=1)
+    without = sweep(model, GRID[:1], (), folder=tmp_path / "b", processes=1)
+    assert fewer.computed == without.computed == 1
+    assert len({table.rows[0].key, fewer.rows[0].key, without.rows[0].key}) == 3
+    assert without.rows[0].scores == {}
+    with pytest.raises(InputError, match="on other data"):
+        sweep(model, GRID[:1], pairs, folder=tmp_path / "b", processes=1)
+
+
+def test_a_folder_alone_is_enough_to_go_on(model, pairs, table, no_rows, monkeypatch):
+    monkeypatch.setattr(sweeping, "measure_row", None)
+    assert list(ROWS) == []
+    assert sweep(model, GRID, pairs, folder=table.folder, processes=1).computed == 0
+
+
+def test_cancelling_keeps_what_was_finished(model, pairs, table, no_rows, tmp_path):
+    seen = []
+
+    def two(message):
+        seen.extend(message.values.get("row", {}).get("key", "").split())
+        return len(seen) >= 2
+
+    with pytest.raises(Cancelled):
+        sweep(model, GRID, pairs, folder=tmp_path / "t", processes=1, progress=two)
+    kept = read_rows(tmp_path / "t")
+    assert 2 <= len(kept) < 5
+    assert set(seen) <= set(kept)
+    rest = sweep(model, GRID, pairs, folder=tmp_path / "t", processes=1)
+    assert rest.computed == 5 - len(kept)
+    assert comparable(rest.rows) == comparable(table.rows)
+
+
+def test_a_row_that_fails_is_kept_with_its_reason_and_can_be_tried_again(model, pairs, no_rows, tmp_path, monkeypatch):
+    import subemb.codec
+
+    right = subemb.codec.compress
+
+    def wrong(table, *, settings, **more):
+        if settings.method == "int8":
+            raise RuntimeError("no luck today")
+        return right(table, settings=settings, **more)
+
+    monkeypatch.setattr(subemb.codec, "compress", wrong)
+    first = sweep(model, [GRID[0], GRID[2]], pairs, folder=tmp_path, processes=1)
+    assert [row.is_done for row in first.rows] == [True, False]
+    assert "no luck today" in first.failed[0].problem
+    monkeypatch.setattr(subemb.codec, "compress", right)
+    assert sweep(model, [GRID[0], GRID[2]], pairs, folder=tmp_path, processes=1).failed == first.failed
+    retried = sweep(model, [GRID[0], GRID[2]], pairs, folder=tmp_path, processes=1, retry=True)
+    assert (retried.computed, retried.failed) == (1, [])
+
+
+def test_a_setting_that_does_not_fit_is_a_row_that_says_why(model, pairs, tmp_path):
+    found = sweep(model, [CompressionSettings("product", subspaces=99), GRID[0]], pairs, folder=tmp_path, processes=1)
+    assert "99" in found.failed[0].problem
+    assert len(found.done) == 1
+
+
+def test_rows_stream_through_progress_in_plain_types(model, pairs, no_rows, tmp_path):
+    seen = []
+    sweep(model, GRID[:2], pairs, folder=tmp_path / "t", processes=1, progress=seen.append)
+    rows = [message.values["row"] for message in seen if "row" in message.values]
+    assert len(json.loads(json.dumps(rows))) == 2
+    fractions = [message.fraction for message in seen if message.fraction is not None]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+
+
+def test_a_table_in_memory_has_errors_only(tmp_path):
+    memory = PretrainedModel.from_table(np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32))
+    found = sweep(
+        memory, grid_of({"method": ["product"], "subspaces": [2, 4], "codebook_size": [8]}), folder=tmp_path, processes=1
+    )
+    assert [row.score for row in found.rows] == [None, None]
+    assert "no network" in found.notes[0]
+    assert [row.key for row in found.front] == [row.key for row in sorted(found.rows, key=lambda row: row.total_bytes)]
+
+
+def test_the_package_is_the_function_too():
+    assert callable(subemb.sweep)
+    with pytest.raises(InputError, match="processes"):
+        subemb.sweep("all-MiniLM-L6-v2", GRID, (), processes=0)
+
+
+def test_the_bundled_models_own_language_is_english():
+    from subemb.evaluate.data.read import demo_pairs
+
+    assert own_languages(subemb.load("all-MiniLM-L6-v2"), demo_pairs("similarity")) == ("en",)
+
+
+@pytest.mark.slow
+def test_processes_find_what_one_finds(model, pairs, table, no_rows, tmp_path, monkeypatch):
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join(filter(None, [str(subemb.__path__[0] + "/.."), os.environ.get("PYTHONPATH")]))
+    )
+    found = sweep(model, GRID, pairs, folder=tmp_path / "t", processes=2)
+    assert found.how.startswith("2 processes")
+    assert comparable(found.rows) == comparable(table.rows)
+    assert (tmp_path / "t" / PARQUET).is_file()
