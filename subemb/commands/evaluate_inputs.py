@@ -92,7 +92,7 @@ def open_compared(
     if (folder / RESULT_FILE).is_file():
         if options:
             raise InputError(f"{folder} holds a compressed table already; leave {options[0]} out, or give the model's name")
-        model, compressed = _saved(folder, given.original, given.revision, progress)
+        model, compressed = open_result(folder, given.original, given.revision, progress)
         if check is not None:
             check(model)
         return ComparedSides(model, compressed, _sides_of_saved(folder, model, compressed))
@@ -141,11 +141,11 @@ def open_saved(
     """
     from ..models.load import load_compact
 
-    model, _ = _saved(folder, original, revision, progress)
+    model, _ = open_result(folder, original, revision, progress)
     return load_compact(folder, model)
 
 
-def _saved(
+def open_result(
     folder: Path, name: str | None, revision: str | None, progress: ProgressCallback | None
 ) -> "tuple[PretrainedModel, Compressed]":
     """A saved result and its original model, checked to be the one that it was made of."""
@@ -176,6 +176,23 @@ def _saved(
             "again, or say where the original lies with --model"
         )
     return model, compressed
+
+
+def open_original(described: dict[str, Any], name: str | None = None) -> "PretrainedModel":
+    """The model of a kept run, as :func:`describe` once described it. name: where it lies now, if that is another place.
+
+    Raises ModelError, and InputError if it has changed.
+    """
+    from .. import load
+
+    revision = described.get("revision") if described.get("source") == "hub" and name is None else None
+    model = load(name or described["name"], revision=revision)
+    if described.get("identity") is not None and not model.has_content_of(described):
+        raise InputError(
+            f"{model.name} has changed since (now {model.revision}, then {described.get('revision')}); compress it again, or say where "
+            "the original lies with --model"
+        )
+    return model
 
 
 # On which sets

@@ -31,3 +31,10 @@ def check_file(path: Path, force: bool) -> None:
         raise InputError(f"{path} is a folder; give the name of a file")
     if path.exists() and not force:
         raise InputError(f"{path} is there already; add --force to replace it, or give another name")
+
+
+def check_table_folder(folder: Path) -> None:
+    """Raises InputError if the table of a sweep cannot lie in a folder; one that is there already grows."""
+    from ..sweep.table import PARQUET
+
+    check_can_save(folder, PARQUET, "the table")
