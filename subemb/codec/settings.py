@@ -162,6 +162,10 @@ def settings_text(settings: CompressionSettings) -> str:
             parts.append("unique tuples" if settings.wants_unique else "collisions allowed")
     if "rank" in method.reads and settings.rank is not None:
         parts.append(f"rank {settings.rank}")
+        if settings.weights != "none":
+            parts.append(_SHORT_WEIGHT_NAMES[settings.weights])
+        if settings.sensitive:
+            parts.append("sensitive")
     if method.uses_codebooks:
         parts.append(_SHORT_WEIGHT_NAMES[settings.weights])
         if settings.sensitive:

@@ -9,7 +9,13 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from made_results import BASELINE_FUNCTIONS, made_result
 
 from subemb.base.errors import Cancelled, InputError
+from subemb.codec import compress, load
+from subemb.codec.compression import checked_sensitivity
+from subemb.codec.estimates import predicted_size
+from subemb.codec.layers import CompressedEmbedding
 from subemb.codec.methods.integers import Int4Compressed
+from subemb.codec.methods.low_rank import block_lengths, block_ranks
+from subemb.codec.sensitive import definite
 from subemb.codec.settings import CompressionSettings
 
 INT8, INT4 = CompressionSettings("int8"), CompressionSettings("int4")
@@ -179,6 +185,67 @@ def test_low_rank_error_falls_with_the_rank(rank, seed):
     table = torch.randn(40, 12, generator=torch.Generator().manual_seed(seed))
     more, less = (relative_error(table, compress_low_rank(table, low_rank(r)).reconstruct()) for r in (rank + 1, rank))
     assert more <= less + 1e-6
+
+
+@pytest.fixture(scope="module")
+def counted():
+    """150 tokens of 12 numbers, and weights that fall by a hundred."""
+    table = torch.randn(150, 12, generator=torch.Generator().manual_seed(5)) * torch.linspace(2, 0.2, 12) + 1
+    weights = torch.logspace(0, -2, 150)[torch.randperm(150, generator=torch.Generator().manual_seed(6))]
+    return table, weights / weights.mean()
+
+
+@pytest.mark.parametrize("sensitive", [False, True])
+def test_blocks_of_a_low_rank_agree_with_numpy(counted, sensitive):
+    """Every block is the truncated decomposition of sqrt(w) (x - mean) L, with S = L L^T, brought back."""
+    table, weights = counted
+    root = np.eye(12)
+    sensitivity = None
+    if sensitive:
+        gradients = np.random.default_rng(7).normal(size=(40, 12)) * np.linspace(0.2, 2, 12)
+        sensitivity = gradients.T @ gradients
+        root = np.linalg.cholesky(definite(checked_sensitivity(sensitivity, 12)).double().numpy())
+    result = compress(table, "low_rank", rank=4, weights=weights, sensitivity=sensitivity)
+    order = np.argsort(-weights.numpy(), kind="stable")
+    rebuilt, start = result.reconstruct().numpy(), 0
+    assert result.ranks == block_ranks(4, 150, 12)
+    assert result.ranks[0] > 4 > result.ranks[-1] > 0
+    for length, rank in zip(block_lengths(150), result.ranks, strict=True):
+        tokens = order[start : start + length]
+        start += length
+        x, w = table.double().numpy()[tokens], weights.double().numpy()[tokens]
+        mean = w @ x / w.sum()
+        left, values, right = np.linalg.svd(np.sqrt(w)[:, None] * (x - mean) @ root, full_matrices=False)
+        best = (left[:, :rank] * values[:rank]) @ right[:rank] @ np.linalg.inv(root) / np.sqrt(w)[:, None] + mean
+        assert np.allclose(rebuilt[tokens], best, atol=1e-4)
+    plain = compress(table, "low_rank", rank=4)
+    assert result.size().total_bytes <= plain.size().total_bytes
+    assert result.size() == predicted_size(result.settings, 150, 12)
+    error = result.info["weighted_error"]
+    apart = (table - plain.reconstruct()).double().square().sum(1) @ weights.double()
+    centred = table.double() - weights.double() @ table.double() / weights.double().sum()
+    if not sensitive:
+        assert error < float(apart / (centred.square().sum(1) @ weights.double()))
+
+
+def test_blocks_of_a_low_rank_are_looked_up_saved_and_multiplied(counted, tmp_path):
+    table, weights = counted
+    result = compress(table, "low_rank", rank=3, weights=weights)
+    whole = result.reconstruct()
+    ids = torch.tensor([[3, 3], [149, 0], [7, 1]])
+    assert torch.allclose(result.lookup(ids), whole[ids], atol=1e-5)
+    assert torch.allclose(result.lookup(torch.tensor(5)), whole[5], atol=1e-5)
+    with pytest.raises(IndexError):
+        result.lookup(torch.tensor([150]))
+    hidden = torch.randn(4, 12, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    assert torch.allclose(result.project(hidden), hidden @ whole.T, atol=1e-4)
+    result.save_pretrained(tmp_path)
+    again = load(tmp_path)
+    assert torch.equal(again.reconstruct(), whole)
+    assert again.settings == result.settings
+    layer = CompressedEmbedding(result)
+    assert torch.allclose(layer(ids), whole[ids], atol=1e-5)
+    assert torch.allclose(layer.bfloat16()(ids).float(), whole[ids], atol=0.1)
 
 
 # All of them

@@ -187,6 +187,7 @@ def settings_widgets(visit: Visit) -> tuple[CompressionSettings | None, str | No
     text = None
     if method.uses_codebooks:
         values |= _codebook_widgets(method, shown)
+    if "weights" in method.reads:
         text = _weights_widgets(values, shown)
     others = [name for name in method.reads if name not in (*values, "unique", "weights")]
     values |= _other_widgets([name for name in others if name in ALWAYS_OPEN], shown, help=None)
