@@ -47,6 +47,8 @@ def plan(base: Run) -> list[Compared]:
         chosen = near.settings
         if method != settings.method and METHODS[method].is_iterative:  # the same effort for all
             chosen = replace(chosen, iterations=settings.iterations, tolerance=settings.tolerance)
+        if METHODS[settings.method].can_be_sensitive and METHODS[method].can_be_sensitive:
+            chosen = replace(chosen, sensitive=settings.sensitive)
         entries.append(Compared(chosen, near.size.total_bytes, near.is_near, gap_text(near.size.total_bytes, target)))
     return entries
 

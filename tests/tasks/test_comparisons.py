@@ -65,7 +65,7 @@ def test_all_methods_get_the_runs_own_weights_and_effort(models):
     entries = plan(RUNS.get(run_and_keep("small", None, weighted.to_dict()).key))
     for entry in entries:
         assert entry.settings.seed == 5
-        assert entry.settings.weights == ("zipf" if METHODS[entry.settings.method].uses_codebooks else "none")
+        assert entry.settings.weights == ("zipf" if "weights" in METHODS[entry.settings.method].reads else "none")
         if METHODS[entry.settings.method].is_iterative:
             assert entry.settings.iterations == 7
 
