@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 FEWEST_STEPS = 26  # that a time budget is to have room for, so that there is a curve to see
-FIRST_BATCH = 8  # sentences of the first step, whose speed gives the first plan
-SMALLEST_BATCH = 8
+FIRST_BATCH = 4  # sentences of the first step, whose speed gives the first plan
+SMALLEST_BATCH = 2
 CHANGED = 1.25  # times the sentences of a step, up or down, from which on a plan is changed
 LATEST = 0.5  # share of a step by which training may be longer than its budget
 

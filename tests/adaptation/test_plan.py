@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from subemb.adaptation import AdaptationSettings
-from subemb.adaptation.plan import FEWEST_STEPS, SMALLEST_BATCH, Segment, is_spent, place_of, planned_size
+from subemb.adaptation.plan import FEWEST_STEPS, FIRST_BATCH, SMALLEST_BATCH, Segment, is_spent, place_of, planned_size
 from subemb.adaptation.result import Adaptation
 from subemb.adaptation.trainer import Trainer
 
@@ -56,7 +56,7 @@ def trained(seconds: float, pace, spent: float = 0.0, rows: int = 5000, **values
 
 
 @pytest.mark.parametrize("seconds", [30, 60, 300])
-@pytest.mark.parametrize("row", [0.0005, 0.01, 0.03, 0.04])
+@pytest.mark.parametrize("row", [0.0005, 0.01, 0.03, 0.1])
 def test_a_steady_computer_meets_the_budget_and_gives_a_curve(seconds, row):
     spent = 0.6 * seconds
     trainer, work = trained(seconds, lambda now: row, spent)
@@ -99,7 +99,7 @@ def test_scores_are_taken_all_along_also_when_the_computer_becomes_free(pace):
 def test_a_search_that_took_everything_leaves_one_small_step():
     trainer, work = trained(30.0, lambda now: 0.01, spent=31.0)
     assert trainer.step == 1
-    assert len(work.batches[0]) == SMALLEST_BATCH
+    assert len(work.batches[0]) == FIRST_BATCH
     assert "loss" in trainer.history[-1]
 
 
