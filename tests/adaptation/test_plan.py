@@ -1,12 +1,16 @@
 """A time budget is kept, whatever the computer does, and has room for a curve: by a clock that the tests turn."""
 
+import masked_models
 import numpy as np
 import pytest
 import torch
+from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subemb.adaptation import AdaptationSettings
+import subemb
+from subemb.adaptation import AdaptationSettings, session, text_of
+from subemb.adaptation.codes import sensitive_codes
 from subemb.adaptation.plan import FEWEST_STEPS, FIRST_BATCH, SMALLEST_BATCH, Segment, is_spent, place_of, planned_size
 from subemb.adaptation.result import Adaptation
 from subemb.adaptation.trainer import Trainer
@@ -169,3 +173,47 @@ def test_fewer_sentences_a_step_are_said():
 
     assert "looked at 12 sentences instead of 64" in facts(sentences_a_step=12).hurry
     assert facts(sentences_a_step=64).hurry == facts().hurry == ""
+
+
+class Ticking:
+    """A clock on which everything that is asked between two looks takes equally long."""
+
+    def __init__(self, each: float):
+        self.now, self.each = 0.0, each
+
+    def __call__(self) -> float:
+        self.now += self.each
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return subemb.load(make_sentence_model(make_bert(tmp_path_factory.mktemp("m") / "small", [*SPECIAL, *WORDS])))
+
+
+@pytest.mark.parametrize("each", [0.01, 0.3, 2.0])
+def test_the_search_for_codes_ends_in_time_however_slow_its_pieces_are(model, each):
+    compressed = subemb.compress(model.table, "product", 2, 8)
+    rows = model.token_ids([" ".join(word for word in WORDS if word.isalpha())[:40]] * 100)
+    clock = Ticking(each)
+    found = sensitive_codes(model, compressed, rows, seconds=20, clock=clock)
+    assert found.codes.shape == compressed.codes.shape
+    assert clock.now <= 20 + 6 * each, "the looks of a piece that was begun in time"
+
+
+@pytest.mark.parametrize(("objective", "share"), [("distill", 0.6), ("masked", 0.3)])
+def test_the_search_gets_sixty_percent_of_its_part_of_the_budget(model, objective, share, monkeypatch):
+    asked = []
+
+    def search(model, compressed, rows, seed, progress, seconds):
+        asked.append(seconds)
+        return compressed
+
+    monkeypatch.setattr(session, "sensitive_codes", search)
+    texts = text_of([f"{word} {other}" for word in WORDS if word.isalpha() for other in ("cat", "dog")])
+    own = model if objective == "distill" else subemb.load(masked_models.trained() / "animals")
+    given = texts if objective == "distill" else text_of(masked_models.sentences())
+    compressed = subemb.compress(own.table, "product", 2, 6)
+    settings = AdaptationSettings(objective, seconds=40.0)
+    session.Session(own, compressed, given, settings).open()
+    assert asked == [pytest.approx(40 * share)]
