@@ -4,7 +4,9 @@ Everything here is batched over subspaces of equal width and walks over the toke
 Axis letters: V tokens, D dimensions, f subspaces, Q codebook size, d_i width of subspace i, g subspaces of equal width.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -21,6 +23,7 @@ class Blocks:
     groups: list[tuple[int, torch.Tensor]]  # one or two (first subspace, (g, V, d) float32): equal widths lie together
     weights: torch.Tensor | None  # (V,) float32 of mean 1, or None for equal weights
     widths: list[int]  # d_1..d_f
+    is_sample: bool = False  # some rows of a table
 
     @classmethod
     def cut(cls, centred: torch.Tensor, subspaces: int, weights: torch.Tensor | None) -> "Blocks":
@@ -51,6 +54,28 @@ class Blocks:
             if i >= first:
                 return vectors[i - first]
         raise IndexError(i)
+
+    def sample(self, tokens: int, generator: torch.Generator) -> "Blocks":
+        """Some tokens, all different, as good for the means of members as all of them.
+
+        Without weights any are as likely. With weights half of the chance goes by weight, and those that were likelier count less, so
+        that the heaviest are always among them and no weight grows out of proportion.
+        """
+        rate = torch.ones(self.vocabulary) if self.weights is None else (1 + self.weights.cpu()) / 2
+        waits = torch.empty(self.vocabulary).exponential_(generator=generator) / rate
+        chosen = waits.topk(tokens, largest=False).indices.sort().values.to(self.device)
+        weights = None
+        if self.weights is not None:
+            chance = -torch.expm1(-tokens / self.vocabulary * rate.to(self.device)[chosen])
+            weights = self.weights[chosen] / chance
+            weights = weights / weights.mean()
+        groups = [(first, x[:, chosen].contiguous()) for first, x in self.groups]
+        return Blocks(groups, weights, self.widths, is_sample=True)
+
+    @cached_property
+    def kept_variances(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """:meth:`variances`, computed once."""
+        return self.variances()
 
     def split_codes(self, codes: torch.Tensor) -> list[torch.Tensor]:
         """(V, f) codes as one (g, V) tensor a group."""
@@ -85,6 +110,10 @@ def _stacked(table: torch.Tensor, pieces: int) -> torch.Tensor:
 
 def _spread(x: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
     """Sum over tokens of squared distances to the mean: (g, V, d) -> (g,) float64."""
+    if _in_loops(x):
+        from .kernels import moments
+
+        return torch.tensor([moments(part, weights)[1].sum() for part in x], dtype=torch.float64)
     total = []
     for part in x:
         part = part.double()
@@ -96,6 +125,23 @@ def _spread(x: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
     return torch.stack(total)
 
 
+def _in_loops(x: torch.Tensor) -> bool:
+    """Whether the compiled loops of :mod:`subemb.codec.kernels` take such numbers; others go through torch."""
+    return x.device.type == "cpu" and x.dtype == torch.float32
+
+
+def nearest_with_sums(x: torch.Tensor, codebooks: torch.Tensor, weights: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+    """One half step of k-means, and what the other half needs: (g, V, d), (g, Q, d) -> codes (g, V), squared distances (g, V)
+    float32, weighted sums of members (g, Q, d), their weights (g, Q).
+    """
+    if _in_loops(x) and x.shape[2] > 1:
+        from .kernels import nearest
+
+        return nearest(x, codebooks, weights)
+    codes, distances = nearest_codes(x, codebooks)
+    return codes, distances, *codebook_sums(x, codes, codebooks.shape[1], weights)
+
+
 def nearest_codes(
     x: torch.Tensor, codebooks: torch.Tensor, chunk_elements: int | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -103,6 +149,11 @@ def nearest_codes(
     g, vocabulary, width = x.shape
     if width == 1:
         return _nearest_on_a_line(x[..., 0], codebooks[..., 0])
+    if chunk_elements is None and _in_loops(x):
+        from .kernels import nearest
+
+        codes, distances, _, _ = nearest(x, codebooks, with_sums=False)
+        return codes.long(), distances
     budget = chunk_elements or CHUNK_ELEMENTS[x.device.type]
     step = max(16, budget // (g * codebooks.shape[1]))
     codes = torch.empty(g, vocabulary, dtype=torch.int64, device=x.device)
@@ -158,8 +209,12 @@ def codebook_means(
     (g, V, d), (g, V), fallback (g, Q, d) -> codebooks (g, Q, d), total weights (g, Q).
     """
     sums, totals = codebook_sums(x, codes, fallback.shape[1], weights)
-    means = torch.where(totals[..., None] > 0, sums / totals.clamp(min=1e-30)[..., None], fallback)
-    return means, totals
+    return means_of(sums, totals, fallback), totals
+
+
+def means_of(sums: torch.Tensor, totals: torch.Tensor, fallback: torch.Tensor) -> torch.Tensor:
+    """Sums of members (g, Q, d) over their weights (g, Q), in the type of ``fallback`` (g, Q, d), which stands where there are none."""
+    return torch.where(totals[..., None] > 0, (sums / totals.clamp(min=1e-30)[..., None]).to(fallback.dtype), fallback)
 
 
 def exact_codebooks(
@@ -170,6 +225,15 @@ def exact_codebooks(
     A codeword with one member equals it exactly. Codewords without members get the mean of their subspace.
     """
     books = []
+    if _in_loops(table):
+        from .kernels import member_sums
+
+        middle = column_means(table, None)
+        sums, totals = member_sums(table, codes, widths, codebook_size, weights)
+        for i, mean in enumerate(middle.split(widths)):
+            fallback = mean.expand(codebook_size, -1)
+            books.append(means_of(torch.from_numpy(sums[i]), torch.from_numpy(totals[i]), fallback).float())
+        return books
     for i, part in enumerate(table.split(widths, dim=1)):
         part = part.double()[None]
         mean = part.mean(1, keepdim=True).expand(-1, codebook_size, -1)
@@ -179,5 +243,39 @@ def exact_codebooks(
 
 def column_means(table: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
     """The (weighted) mean of the rows, (D,) float64."""
-    rows = table.double()
-    return rows.mean(0) if weights is None else weights.double() @ rows / weights.double().sum()
+    if _in_loops(table):
+        from .kernels import moments
+
+        return torch.from_numpy(moments(table, weights)[0])
+    total = torch.zeros(table.shape[1], dtype=torch.float64, device=table.device)
+    w = None if weights is None else weights.double()
+    for rows, part in _runs_of_rows(table):
+        total += part.sum(0) if w is None else w[rows] @ part
+    return total / (len(table) if w is None else w.sum())
+
+
+def centred_and_scaled(table: torch.Tensor, mean: torch.Tensor) -> tuple[torch.Tensor, float]:
+    """A (V, D) table about ``mean`` (D,), in units of its root mean square: float32 numbers, and the unit (1 if all are 0)."""
+    if _in_loops(table):
+        from .kernels import centred
+
+        rows, squares = centred(table, mean)
+        scale = squares**0.5 / rows.numel() ** 0.5 or 1.0
+        return rows.div_(scale), scale
+    centred = torch.empty(table.shape, dtype=torch.float32, device=table.device)
+    # squared in float64: in float32 the squares of numbers beyond 1e19 or below 1e-22 are infinite or 0
+    total = torch.zeros((), dtype=torch.float64, device=table.device)
+    for rows, part in _runs_of_rows(table):
+        part = (part - mean).float()
+        centred[rows] = part
+        total += part.double().square_().sum()
+    scale = float(total) ** 0.5 / centred.numel() ** 0.5 or 1.0
+    return centred.div_(scale), scale
+
+
+def _runs_of_rows(table: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:
+    """The rows in float64, as many at a time as stay in a core's cache: a copy of the whole table would be read from memory."""
+    step = max(1, (2**15 if table.device.type == "cpu" else 2**24) // max(1, table.shape[1]))
+    for start in range(0, len(table), step):
+        rows = slice(start, start + step)
+        yield rows, table[rows].double()

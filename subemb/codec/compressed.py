@@ -14,6 +14,8 @@ from .sizes import Size, code_bits_each
 
 torch = lazy_module("torch")
 
+MANY_ROWS = 256  # from which on rows are joined by compiled loops, which have to be read from a disk first
+
 
 @dataclass(repr=False)
 class Compressed(Shown, ABC):
@@ -114,6 +116,12 @@ class SubspaceCompressed(Compressed):
         return [book.shape[1] for book in self.codebooks]
 
     def lookup(self, ids: torch.Tensor) -> torch.Tensor:
+        if not self.is_additive and ids.ndim == 1 and len(ids) >= MANY_ROWS:
+            from .kernels import joined_rows, usable
+
+            if usable(*self.codebooks) and not any(book.requires_grad for book in self.codebooks) and int(ids.min()) >= 0:
+                vectors = joined_rows(ids.long(), self.codes, self.codebooks)
+                return vectors if self.rotation is None else vectors @ self.rotation.T
         rows = self.codes[ids.long()].long()  # torch takes uint8 ids for a mask
         # naive: for i in range(f): out[..., start_i:end_i] = codebooks[i][codes[ids, i]]
         parts = [book[rows[..., i]] for i, book in enumerate(self.codebooks)]
@@ -133,7 +141,15 @@ class SubspaceCompressed(Compressed):
 
     def tuple_groups(self) -> torch.Tensor:
         """(V,) ints: tokens with the same tuple get the same number, 0 .. number of distinct tuples - 1."""
-        return torch.unique(self.codes, dim=0, return_inverse=True)[1]
+        # Codes are digits of a number in base Q. A number of 62 bits takes several; where there are more, the groups so far are one digit.
+        base = max(2, *(len(book) for book in self.codebooks))
+        groups, count = torch.zeros(self.num_embeddings, dtype=torch.int64), 1
+        for i in range(self.codes.shape[1]):
+            if count * base >= 2**62:
+                groups = torch.unique(groups, return_inverse=True)[1]
+                count = int(groups.max()) + 1
+            groups, count = groups * base + self.codes[:, i], count * base
+        return torch.unique(groups, return_inverse=True)[1]
 
     @property
     def distinct_tuples(self) -> int:

@@ -10,7 +10,7 @@ import torch
 from ..base.arguments import checked
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
-from .blocks import WEIGHT_FLOOR
+from .blocks import WEIGHT_FLOOR, column_means
 from .compressed import Compressed
 from .kmeans import share
 from .methods import DEFAULT_METHOD
@@ -111,23 +111,27 @@ def measured(
     weighted, with r^T M r in place of |r|^2, M as in :mod:`subemb.codec.sensitive`.
     """
     each = torch.ones(len(table), dtype=torch.float64) if weights is None else weights.double()
+    from .kernels import moments, row_distances
+
     measures = {"error": torch.ones(len(table), dtype=torch.float64)}
     if weights is not None:
         measures["weighted_error"] = each
+    sums = {name: [0.0, float(moments(table, None if name == "error" else w)[1].sum())] for name, w in measures.items()}
     matrix = None if sensitivity is None else definite(sensitivity).double()
     if matrix is not None:
-        measures["sensitive_error"] = each
-    step = max(1, 2**22 // table.shape[1])
-    means = {name: w @ table.double() / w.sum() for name, w in measures.items()}
-    sums = {name: [0.0, 0.0] for name in measures}
+        sums["sensitive_error"] = [0.0, 0.0]
+        mean = column_means(table, weights)
+    step = max(1, 2**17 // table.shape[1])  # rows that stay in a core's cache
     for start in range(0, len(table), step):
-        rows = table[start : start + step].double()
-        apart = rows - compressed.lookup(torch.arange(start, start + len(rows))).double()
+        rows = table[start : start + step]
+        rebuilt = compressed.lookup(torch.arange(start, start + len(rows)))
+        distance = row_distances(rows, rebuilt)
         for name, w in measures.items():
-            part = w[start : start + step]
-            for place, vectors in enumerate((apart, rows - means[name])):
-                seen = vectors if name != "sensitive_error" else vectors @ matrix
-                sums[name][place] += float(part @ (seen * vectors).sum(1))
+            sums[name][0] += float(w[start : start + step] @ distance)
+        if matrix is not None:
+            for place, vectors in enumerate((rows.double() - rebuilt, rows.double() - mean)):
+                noticed = ((vectors @ matrix) * vectors).sum(1)
+                sums["sensitive_error"][place] += float(each[start : start + step] @ noticed)
     return {name: share(*pair) for name, pair in sums.items()}
 
 
@@ -148,8 +152,8 @@ def checked_table(table: Any, device: str | torch.device | None = None) -> torch
         raise InputError(
             f"the table cannot be computed with on the device {device!r}: {str(error).splitlines()[0][:200]}"
         ) from error
-    bad = ~torch.isfinite(rows)
-    if bad.any():
+    # what is not finite makes the sum not finite either, which is quicker to see
+    if not torch.isfinite(rows.sum()) and (bad := ~torch.isfinite(rows)).any():
         row, column = torch.nonzero(bad)[0].tolist()
         raise InputError(
             f"the table holds {rows[row, column].item()} at row {row}, column {column} "

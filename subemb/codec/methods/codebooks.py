@@ -110,7 +110,7 @@ class CodebookMethod(Method):
         weights: torch.Tensor | None = None,
         sensitivity: torch.Tensor | None = None,
     ) -> SubspaceCompressed:
-        from ..blocks import column_means, exact_codebooks
+        from ..blocks import centred_and_scaled, column_means, exact_codebooks
         from ..sensitive import chosen_together, stretch_of, without_numbers
 
         vocabulary, dim = table.shape
@@ -122,12 +122,10 @@ class CodebookMethod(Method):
             sensitivity = None
         seen = table if sensitivity is None else table * stretch_of(sensitivity).to(table.device)
         mean = column_means(seen, weights)
-        centred = (seen.double() - mean).float()
-        # squared in float64: in float32 the squares of numbers beyond 1e19 or below 1e-22 are infinite or 0
-        scale = float(torch.linalg.vector_norm(centred, dtype=torch.float64)) / centred.numel() ** 0.5 or 1.0
+        centred, scale = centred_and_scaled(seen, mean)
         generator = torch.Generator().manual_seed(settings.seed)
         told = progress if sensitivity is None else without_numbers(part_of(progress, 0.0, 0.5))
-        found = self.find(Problem(centred.div_(scale), weights, settings, generator, told))
+        found = self.find(Problem(centred, weights, settings, generator, told))
         codes, history = found.codes, found.monitor.history
         if found.codebooks is not None:  # additive: the first stage carries the mean
             books = list(found.codebooks * scale)

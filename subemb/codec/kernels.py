@@ -1,0 +1,357 @@
+"""Inner loops that numba compiles: nearest codewords with the sums of their members, sums alone, logits out of products.
+
+Why not torch: one pass over the table does what takes it four, each of them a parallel region that every thread has to reach. On a
+busy computer those regions wait for each other (11 times faiss's wall time was measured), and its minimum along rows is slower than
+the products under it where subspaces are narrow.
+
+Threads are those of a pool, over loops that hold no lock: numba's own threads may not be used from several Python threads at once.
+Work is cut the same way whatever the number of threads, and parts are added up in their order, so that equal seeds give equal results.
+
+The first call ever compiles for some seconds; machine code is then kept in ``__pycache__`` or, where that cannot be written, in the user's
+cache folder, and read in some tenths of a second.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numba
+import numpy as np
+import torch
+
+PIECES = 16  # parts of one call, about: enough to keep a few threads busy to the end
+SMALLEST_PIECE = 1024  # tokens: smaller parts cost more than they bring
+LANES = 8  # codewords that are compared at once; codebooks are filled up to a multiple of it
+FAR = np.float32(1e38)  # half the squared length of codewords that fill up
+#: What a compiler may assume: no NaN, signs of zero do not matter, sums in any order.
+FAST = {"nnan", "nsz", "contract", "reassoc", "arcp"}
+
+
+def compiled(function: Callable) -> Callable:
+    """Compile at the first call, outside the interpreter's lock, and keep the machine code where some folder can be written."""
+    try:
+        return numba.njit(nogil=True, cache=True, fastmath=FAST)(function)
+    except RuntimeError:  # no folder for it
+        return numba.njit(nogil=True, fastmath=FAST)(function)
+
+
+def in_threads(work: Callable, parts: Sequence[tuple]) -> None:
+    """Call ``work(*part)`` for all parts, in as many threads as torch would use."""
+    threads = min(len(parts), torch.get_num_threads())
+    if threads <= 1:
+        for part in parts:
+            work(*part)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(work, *part) for part in parts]:
+            done.result()
+
+
+def usable(*tensors: torch.Tensor) -> bool:
+    """Whether the loops take these: plain float32 numbers on the CPU, outside compilers and exporters that trace what torch does."""
+    return (
+        all(
+            t.device.type == "cpu" and t.dtype == torch.float32 and type(t) in (torch.Tensor, torch.nn.Parameter)
+            for t in tensors
+        )
+        and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
+        and not torch.onnx.is_in_onnx_export()
+    )
+
+
+def bounds(vocabulary: int, pieces: int) -> list[tuple[int, int]]:
+    """First and last token of runs of about equal length, of an even number of tokens each but the last."""
+    step = max(SMALLEST_PIECE, -(-vocabulary // pieces))
+    step += step % 2
+    return [(start, min(start + step, vocabulary)) for start in range(0, vocabulary, step)]
+
+
+# Nearest codewords
+
+
+def nearest(
+    x: torch.Tensor, codebooks: torch.Tensor, weights: torch.Tensor | None = None, with_sums: bool = True
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+    """One step of k-means in g subspaces: (g, V, d), (g, Q, d), weights (V,) -> nearest codes (g, V) int32, squared distances (g, V)
+    float32, weighted sums of every codeword's members (g, Q, d) float64 and their weights (g, Q) float64 (None without sums).
+    """
+    g, vocabulary, width = x.shape
+    size = codebooks.shape[1]
+    filled = -(-size // LANES) * LANES
+    columns = np.zeros((g, width, filled), np.float32)
+    columns[:, :, :size] = codebooks.mT.numpy()
+    halves = np.full((g, filled), FAR)
+    halves[:, :size] = (0.5 * codebooks.square().sum(-1)).numpy()
+    pieces = max(1, -(-PIECES // g))
+    if with_sums:
+        pieces = min(pieces, max(1, vocabulary // (4 * size)))
+    runs = bounds(vocabulary, pieces)
+    codes = torch.empty(g, vocabulary, dtype=torch.int32)
+    distances = torch.empty(g, vocabulary, dtype=torch.float32)
+    kept = (len(runs), g, size, width) if with_sums else (1, 1, 1, 1)
+    sums, totals = np.zeros(kept, np.float32), np.zeros(kept[:3])
+    pull = np.ones(1, np.float32) if weights is None else weights.numpy()
+    vectors, into, apart = x.contiguous().numpy(), codes.numpy(), distances.numpy()
+
+    def work(i: int, piece: int) -> None:
+        start, end = runs[piece]
+        place = (piece, i) if with_sums else (0, 0)
+        nearest_loop(
+            vectors[i, start:end], columns[i], halves[i], into[i, start:end], apart[i, start:end],
+            weights is not None, pull[start:end] if weights is not None else pull, with_sums, sums[place], totals[place], size,
+        )  # fmt: skip
+
+    in_threads(work, [(i, piece) for i in range(g) for piece in range(len(runs))])
+    if not with_sums:
+        return codes, distances, None, None
+    return codes, distances, torch.from_numpy(sums.sum(0, dtype=np.float64)), torch.from_numpy(totals.sum(0))
+
+
+@compiled
+def nearest_loop(x, columns, halves, codes, distances, weighted, weights, with_sums, sums, totals, size):
+    """naive: distances = ((x[:, None] - codebook) ** 2).sum(-1); codes = distances.argmin(1); sums[codes] += weights * x.
+
+    |x - c|^2 = |x|^2 + 2 (|c|^2 / 2 - x.c), so the smallest |c|^2 / 2 - x.c is nearest. Two tokens and four axes at a time: what is
+    read from the codebook is then used twice, and what is added up is written once for four axes.
+    """
+    vocabulary, width = x.shape
+    filled = len(halves)
+    gaps = np.empty((2, filled), np.float32)
+    here, there = gaps[0], gaps[1]
+    fours = width // 4 * 4
+    for t in range(0, vocabulary, 2):
+        u = min(t + 1, vocabulary - 1)
+        for q in range(filled):
+            here[q] = halves[q]
+            there[q] = halves[q]
+        for j in range(0, fours, 4):
+            c0, c1, c2, c3 = columns[j], columns[j + 1], columns[j + 2], columns[j + 3]
+            x0, x1, x2, x3 = x[t, j], x[t, j + 1], x[t, j + 2], x[t, j + 3]
+            y0, y1, y2, y3 = x[u, j], x[u, j + 1], x[u, j + 2], x[u, j + 3]
+            for q in range(filled):
+                here[q] -= x0 * c0[q] + x1 * c1[q] + x2 * c2[q] + x3 * c3[q]
+                there[q] -= y0 * c0[q] + y1 * c1[q] + y2 * c2[q] + y3 * c3[q]
+        for j in range(fours, width):
+            c0, x0, y0 = columns[j], x[t, j], x[u, j]
+            for q in range(filled):
+                here[q] -= x0 * c0[q]
+                there[q] -= y0 * c0[q]
+        for v in range(t, u + 1):
+            gap = gaps[v - t]
+            least = gap[0]
+            for q in range(filled):
+                least = min(least, gap[q])
+            best = filled
+            for q in range(filled):
+                best = min(best, q if gap[q] <= least else filled)
+            if best >= size:  # numbers beyond float32: any codeword is as good
+                best = 0
+            square = np.float32(0.0)
+            for j in range(width):
+                square += x[v, j] * x[v, j]
+            codes[v] = best
+            distances[v] = max(square + np.float32(2.0) * least, np.float32(0.0))
+            if with_sums:
+                pull = weights[v] if weighted else np.float32(1.0)
+                totals[best] += pull
+                into = sums[best]
+                for j in range(width):
+                    into[j] += pull * x[v, j]
+
+
+# Sums
+
+
+def moments(x: torch.Tensor, weights: torch.Tensor | None) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted mean of every column, and weighted sums of squared distances to it: (V, d) -> (d,) and (d,) float64."""
+    rows = x.contiguous().numpy()
+    pull = np.ones(1) if weights is None else weights.double().numpy()
+    # Numbers are taken from those of the first row, so that squares of large numbers that hardly differ do not swallow the difference.
+    first = rows[0].astype(np.float64)
+    runs = bounds(len(rows), PIECES)
+    sums, squares, whole = np.zeros((len(runs), len(first))), np.zeros((len(runs), len(first))), np.zeros(len(runs))
+
+    def work(i: int) -> None:
+        start, end = runs[i]
+        part = pull if weights is None else pull[start:end]
+        whole[i] = moments_loop(rows[start:end], first, weights is not None, part, sums[i], squares[i])
+
+    in_threads(work, [(i,) for i in range(len(runs))])
+    total, count = sums.sum(0), whole.sum()
+    return first + total / count, np.maximum(squares.sum(0) - np.square(total) / count, 0.0)
+
+
+@compiled
+def moments_loop(x, first, weighted, weights, sums, squares):
+    """naive: sums += weights @ (x - first); squares += weights @ (x - first) ** 2. Gives back the sum of the weights."""
+    whole = 0.0
+    for v in range(len(x)):
+        pull = weights[v] if weighted else 1.0
+        whole += pull
+        for j in range(x.shape[1]):
+            value = np.float64(x[v, j]) - first[j]
+            sums[j] += pull * value
+            squares[j] += pull * value * value
+    return whole
+
+
+def centred(table: torch.Tensor, mean: torch.Tensor) -> tuple[torch.Tensor, float]:
+    """(V, D) numbers about ``mean`` (D,) float64, and the sum of their squares."""
+    out = torch.empty(table.shape, dtype=torch.float32)
+    rows, into, middle = table.contiguous().numpy(), out.numpy(), mean.double().numpy()
+    runs = bounds(len(rows), PIECES)
+    squares = np.zeros(len(runs))
+
+    def work(i: int) -> None:
+        start, end = runs[i]
+        squares[i] = centre_loop(rows[start:end], middle, into[start:end])
+
+    in_threads(work, [(i,) for i in range(len(runs))])
+    return out, float(squares.sum())
+
+
+@compiled
+def centre_loop(x, mean, out):
+    """naive: out = x - mean. Gives back the sum of out ** 2."""
+    total = 0.0
+    for v in range(len(x)):
+        for j in range(x.shape[1]):
+            value = np.float64(x[v, j]) - mean[j]
+            out[v, j] = value
+            total += value * value
+    return total
+
+
+def row_distances(rows: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """Squared distances between rows of (n, D) float32, summed in float64: (n,)."""
+    found = np.empty(len(rows))
+    distance_loop(rows.contiguous().numpy(), others.contiguous().numpy(), found)
+    return torch.from_numpy(found)
+
+
+@compiled
+def distance_loop(x, y, found):
+    for v in range(len(x)):
+        total = 0.0
+        for j in range(x.shape[1]):
+            gap = np.float64(x[v, j]) - np.float64(y[v, j])
+            total += gap * gap
+        found[v] = total
+
+
+def member_sums(
+    table: torch.Tensor, codes: torch.Tensor, widths: Sequence[int], size: int, weights: torch.Tensor | None
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Weighted sums of the members of every codeword in float64: table (V, D), codes (V, f) -> f sums (Q, d_i), and weights (f, Q)."""
+    rows, chosen = table.contiguous().numpy(), codes.to(torch.int32).T.contiguous().numpy()
+    pull = np.ones(1, np.float32) if weights is None else weights.float().contiguous().numpy()
+    sums = [np.zeros((size, width)) for width in widths]
+    totals = np.zeros((len(widths), size))
+    starts = np.r_[0, np.cumsum(widths)]
+
+    def work(first: int, last: int) -> None:
+        for begin in range(0, len(rows), 512):  # rows stay in the cache while all their subspaces are read
+            block = slice(begin, begin + 512)
+            for i in range(first, last):
+                member_loop(
+                    rows[block, starts[i] : starts[i + 1]], chosen[i, block], weights is not None,
+                    pull[block] if weights is not None else pull, sums[i], totals[i],
+                )  # fmt: skip
+
+    step = max(1, len(widths) // 4)
+    in_threads(work, [(first, min(first + step, len(widths))) for first in range(0, len(widths), step)])
+    return sums, totals
+
+
+@compiled
+def member_loop(x, codes, weighted, weights, sums, totals):
+    """naive: sums[codes] += weights * x; totals[codes] += weights."""
+    for v in range(len(codes)):
+        pull = np.float64(weights[v]) if weighted else 1.0
+        into = sums[codes[v]]
+        totals[codes[v]] += pull
+        for j in range(x.shape[1]):
+            into[j] += pull * x[v, j]
+
+
+# Rows and logits
+
+
+def joined_rows(ids: torch.Tensor, codes: torch.Tensor, codebooks: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Rows of a table in codes (V, f) and codebooks (Q, d_i), one beside the other: ids (n,) -> (n, D) float32.
+
+    Raises IndexError for ids outside the table.
+    """
+    if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < len(codes):
+        raise IndexError("index out of range in self")
+    widths = np.array([book.shape[1] for book in codebooks])
+    lengths = np.array([book.numel() for book in codebooks])
+    flat = torch.cat([book.detach().reshape(-1) for book in codebooks]).numpy()
+    starts, columns = np.cumsum(lengths) - lengths, np.cumsum(widths) - widths
+    rows = torch.empty(len(ids), int(widths.sum()), dtype=torch.float32)
+    wanted, chosen, into = ids.numpy(), codes.numpy(), rows.numpy()
+    step = max(256, 2**19 // rows.shape[1])
+
+    def work(start: int) -> None:
+        block = slice(start, start + step)
+        rows_loop(wanted[block], chosen, flat, starts, columns, widths, into[block])
+
+    in_threads(work, [(start,) for start in range(0, len(ids), step)])
+    return rows
+
+
+@compiled
+def rows_loop(ids, codes, flat, starts, columns, widths, rows):
+    """naive: rows[t] = concatenate([codebook_i[codes[ids[t], i]] for i in range(f)])"""
+    subspaces = len(starts)
+    for t in range(len(ids)):
+        token = ids[t]
+        for i in range(subspaces):
+            width, column = widths[i], columns[i]
+            begin = starts[i] + codes[token, i] * width
+            for j in range(width):
+                rows[t, column + j] = flat[begin + j]
+
+
+def gathered_products(codes: torch.Tensor, products: torch.Tensor, starts: Sequence[int]) -> torch.Tensor:
+    """What tokens' codewords add to their logits: codes (V, f), products (f * Q, n) float32, starts of every codebook -> (V, n)."""
+    vocabulary, positions = len(codes), products.shape[1]
+    logits = torch.empty(vocabulary, positions, dtype=torch.float32)
+    chosen, values, into = codes.numpy(), products.contiguous().numpy(), logits.numpy()
+    first = np.array(list(starts), np.int64)
+    step = max(256, min(-(-vocabulary // PIECES), 2**18 // positions))
+
+    def work(start: int) -> None:
+        if positions == 1:
+            one_logit_loop(chosen[start : start + step], values[:, 0], first, into[start : start + step, 0])
+        else:
+            logits_loop(chosen[start : start + step], values, first, into[start : start + step])
+
+    in_threads(work, [(start,) for start in range(0, vocabulary, step)])
+    return logits
+
+
+@compiled
+def one_logit_loop(codes, products, starts, logits):
+    for v in range(len(codes)):
+        total = np.float32(0.0)
+        for i in range(len(starts)):
+            total += products[starts[i] + codes[v, i]]
+        logits[v] = total
+
+
+@compiled
+def logits_loop(codes, products, starts, logits):
+    """naive: logits[v] = products[starts + codes[v]].sum(0)"""
+    subspaces, positions = len(starts), logits.shape[1]
+    for begin in range(0, positions, 32):  # what is read of the products fits into a core's cache
+        end = min(begin + 32, positions)
+        for v in range(len(codes)):
+            into = logits[v, begin:end]
+            row = products[starts[0] + codes[v, 0], begin:end]
+            for n in range(end - begin):
+                into[n] = row[n]
+            for i in range(1, subspaces):
+                row = products[starts[i] + codes[v, i], begin:end]
+                for n in range(end - begin):
+                    into[n] += row[n]
