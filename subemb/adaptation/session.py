@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _ALIKE = "alike."  # in a checkpoint, in front of all names that belong to the training of the original
 SEARCH_SHARE = 0.6  # of a time budget, at most, for the search for codes; the training has the rest
+OWN_SHARE = 0.47  # of the rest, in fine-tuning: steps of the original, whose whole table is trained, take somewhat longer
 _FLOPS = 1.3e11  # floating-point operations a second
 _TOKENS = 16  # of a sentence
 _LOOKED_UP = 5e-6  # seconds of a token where there is no network around the table
@@ -203,11 +204,13 @@ class Session:
                 material.rows if self.settings.is_labelled else searched_rows(material, self.settings.seed),
                 self.settings.seed,
                 part_of(progress, 0.0, 0.1),
-                None if self._own_seconds is None else SEARCH_SHARE * self._own_seconds,
+                None if self.settings.seconds is None else SEARCH_SHARE * self.settings.seconds,
             )
         else:
             begun = self.start
         spent = time.perf_counter() - started, time.process_time() - cpu
+        if kept is not None:
+            spent = facts["trainer"]["begun"], 0.0  # the rest is restored
         if kept is None and material.scored is not None:
             report(progress, "scoring the labelled set", 0.1)
             self.scores = {
@@ -220,11 +223,13 @@ class Session:
         else:
             self.save()  # whatever happens next, codes need not be searched again
 
-    @property
-    def _own_seconds(self) -> float | None:
-        """The compressed model's part of the time budget: in fine-tuning the other half is the original's."""
+    def _own_seconds(self, searched: float) -> float | None:
+        """When the compressed model's part of the time budget ends; in fine-tuning the rest is the original's. searched: seconds that are
+        spent already."""
         seconds = self.settings.seconds
-        return seconds / 2 if seconds is not None and self.settings.is_fine_tuning else seconds
+        if seconds is None or not self.settings.is_fine_tuning:
+            return seconds
+        return searched + OWN_SHARE * max(0.0, seconds - searched)
 
     @cached_property
     def _made_of(self) -> str:
@@ -248,7 +253,7 @@ class Session:
     def _build(self, begun: "SubspaceCompressed", spent: tuple[float, float]) -> None:
         material, settings = self._material, self.settings
         if settings.seconds is not None:
-            settings = replace(settings, seconds=self._own_seconds)
+            settings = replace(settings, seconds=self._own_seconds(spent[0]) or settings.seconds)
         student = Student(self._placed, begun, material.objective.head, settings)
         score = None if material.scored is None else material.scored.score
         self.trainer = Trainer(

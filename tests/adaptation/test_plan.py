@@ -201,8 +201,8 @@ def test_the_search_for_codes_ends_in_time_however_slow_its_pieces_are(model, ea
     assert clock.now <= 20 + 6 * each, "the looks of a piece that was begun in time"
 
 
-@pytest.mark.parametrize(("objective", "share"), [("distill", 0.6), ("masked", 0.3)])
-def test_the_search_gets_sixty_percent_of_its_part_of_the_budget(model, objective, share, monkeypatch):
+@pytest.mark.parametrize("objective", ["distill", "masked"])
+def test_the_search_gets_sixty_percent_of_the_budget_and_fine_tuning_shares_the_rest(model, objective, monkeypatch):
     asked = []
 
     def search(model, compressed, rows, seed, progress, seconds):
@@ -215,5 +215,8 @@ def test_the_search_gets_sixty_percent_of_its_part_of_the_budget(model, objectiv
     given = texts if objective == "distill" else text_of(masked_models.sentences())
     compressed = subemb.compress(own.table, "product", 2, 6)
     settings = AdaptationSettings(objective, seconds=40.0)
-    session.Session(own, compressed, given, settings).open()
-    assert asked == [pytest.approx(40 * share)]
+    begun = session.Session(own, compressed, given, settings)
+    begun.open()
+    assert asked == [pytest.approx(24)]
+    assert begun._own_seconds(24.0) == pytest.approx(40 if objective == "distill" else 24 + 0.47 * 16)
+    assert begun.trainer.settings.seconds == pytest.approx(begun._own_seconds(begun.trainer.begun))
