@@ -92,7 +92,12 @@ def test_version_is_the_same_everywhere():
 
 
 #: Modules that may import what only an extra installs, and say so where it is missing.
-OPTIONAL = {"subemb/bench/speed.py": "test", "subemb/export/onnx_file.py": "onnx"}
+OPTIONAL = {
+    "subemb/bench/speed.py": "test",
+    "subemb/export/onnx_file.py": "onnx",
+    "subemb/jobs/cluster.py": "cluster",
+    "subemb/sweep/run.py": "cluster",
+}
 
 
 def test_every_import_is_a_declared_dependency():

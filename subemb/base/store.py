@@ -25,13 +25,13 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from .errors import InputError
 from .files import read_json
-from .paths import cache_folder, cache_root, cannot_write
+from .paths import cache_folder, cache_root, cannot_write, write_files
 from .plain import from_plain, to_plain
 
 try:
@@ -268,6 +268,42 @@ class Store(Generic[T]):
         self.trim(key)
         return target
 
+    def files(self, key: str) -> dict[str, bytes] | None:
+        """What all files of an entry hold, by their path in it, for the same store on another machine; None if there is none."""
+        path = self.path(key)
+        if self.stamp(key) is None:
+            return None
+        found = (file for file in sorted(path.rglob("*")) if file.is_file() and not _LEFT_OVER.fullmatch(file.name))
+        return {file.relative_to(path).as_posix(): file.read_bytes() for file in found}
+
+    def put_files(self, key: str, files: dict[str, bytes]) -> None:
+        """An entry of what :meth:`files` told, in place of an older one. Raises InputError as :meth:`put`."""
+        target = self.path(key)
+        try:
+            with _staging_in(target.parent) as staging:
+                for name, content in files.items():
+                    _write_in(staging, name, content)
+                _rename_over(staging, target)
+        except OSError as error:
+            raise cannot_write(target.parent, error) from error
+        self.touch(key)
+        self.trim(key)
+
+    def change_files(self, key: str, files: dict[str, bytes], gone: Iterable[str] = ()) -> None:
+        """Write some files of an entry and delete others; the rest stays. Raises InputError if it cannot be written."""
+        if self.stamp(key) is None:
+            self.put_files(key, files)
+            return
+        path = self.path(key)
+        try:
+            for name, content in files.items():
+                _write_in(path, name, content)
+            for name in gone:
+                (path / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        self.touch(key)
+
     def touch(self, key: str) -> None:
         """Make an entry the last to be dropped."""
         self._uses[key] = time.monotonic()
@@ -338,6 +374,15 @@ class Store(Generic[T]):
         """The inverse of :meth:`read_json`."""
         text = json.dumps({"format": self.format, "value": to_plain(value)})
         (folder / self.file).write_text(text, encoding="utf-8")
+
+
+def _write_in(folder: Path, name: str, content: bytes) -> None:
+    """Write a file of an entry, in one step. Raises OSError, also for a name that leads out of the entry."""
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise OSError(errno.EPERM, f"{name!r} leads out of the entry")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_files(path.parent, {path.name: content})
 
 
 # Folders that are being written

@@ -23,17 +23,22 @@ import time
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from typing import Any
 
 from ..base.errors import Cancelled, InputError, ModelError
 from ..base.progress import Progress
 from ..base.text import seconds_text
+from .cluster import LANES_THERE, ClusterWorker, cluster_address
 from .worker import WorkerGone, WorkerProcess, describe
 
 logger = logging.getLogger("subemb.jobs.manager")
-LANES = ("compress", "layout", "evaluate", "adapt", "download")
+LANES = ("compress", "layout", "evaluate", "adapt", "sweep", "download")
 GRACE_SECONDS = 2.0  # how long a function may take to notice a cancel before its process is killed
-LONG_GRACE_SECONDS = {"adapt": 60.0}  # lane -> longer: a step or a score is finished first, and what was learned is saved
+LONG_GRACE_SECONDS = {
+    "adapt": 60.0,
+    "sweep": 40.0,
+}  # lane -> longer: a step or a score is finished first, and what was learned is saved
 WORKERS = {"download": 3}  # lane -> worker processes, where one slow job must not hold up the others; elsewhere one
 LIMIT_SECONDS = {"download": 1800.0}  # lane -> how long a job may run in all
 GOES_ON_UNTIL_VALUES = (
@@ -41,6 +46,7 @@ GOES_ON_UNTIL_VALUES = (
 )  # lanes whose jobs save what there is when stopped: unwatched, they go on until there is something
 WATCHING_SECONDS = 60.0  # after so long without a word from a visitor, nobody watches for them
 LEFT_SECONDS = 5.0  # of two jobs that wait for one visitor, the one not watched for so long gives way to a new one
+CLUSTER_SECONDS = 60.0  # after which a cluster is asked for again that could not be reached
 SWEEP_SECONDS = 5.0  # between two looks for jobs that nobody watches, or that take too long
 RUNNING_EACH, QUEUED_EACH = 1, 2  # jobs of one visitor in one lane
 HISTORY_LIMIT = 1000  # messages with values that a job keeps
@@ -77,6 +83,7 @@ class Job:
         self.is_input_error = False  # whether the user can put it right
         self.error_reason: str | None = None  # the ``reason`` of a ModelError
         self.is_abandoned = False  # whether it was cancelled because nobody watched it any more
+        self.notice = ""  # why it runs here and not on the cluster that was asked for; part of every stage
         self.started: float | None = None  # ``time.time()`` when it began to run
         # For the lane:
         self.number = next(_numbers)
@@ -204,6 +211,8 @@ class Job:
 
     def note(self, message: Progress) -> None:
         """Record a message of the worker."""
+        if self.notice:
+            message = replace(message, stage=f"{message.stage} ({self.notice})")
         with self._manager.lock:
             self.progress = message
             if message.values:
@@ -545,7 +554,8 @@ class Seat:
 
     def __init__(self, manager: JobManager, lane: Lane):
         self.current: Job | None = None  # the job that the worker runs, or is being made to give up
-        self.worker: WorkerProcess | None = None
+        self.worker: WorkerProcess | ClusterWorker | None = None
+        self._notice, self._tried = "", 0.0  # why it works here though a cluster is asked for, and when that was found out
         self._manager, self._lane, self._changed = manager, lane, lane.changed
         self.thread = threading.Thread(target=self._feed, name=f"subemb-{lane.name}-{len(lane.seats)}", daemon=True)
         self.thread.start()
@@ -608,7 +618,7 @@ class Seat:
             try:
                 worker = self._live_worker()
                 with self._changed:
-                    arguments = job.arguments
+                    arguments, job.notice = job.arguments, self._notice
                 if arguments is None:
                     return  # cancelled just before it was sent
                 worker.run(job.number, job.function, arguments)
@@ -642,15 +652,29 @@ class Seat:
             )
         return kind not in ("started", "progress")
 
-    def _live_worker(self) -> WorkerProcess:
+    def _live_worker(self) -> "WorkerProcess | ClusterWorker":
         self._drop_dead_worker()
+        if self.worker is not None and self._notice and time.monotonic() - self._tried > CLUSTER_SECONDS:
+            self.worker.close()
+            self.worker = None
         if self.worker is None:
-            worker = WorkerProcess()
+            worker = self._new_worker()
             with self._changed:
                 self.worker = worker
                 if self._manager.is_closed:
                     worker.kill()
         return self.worker
+
+    def _new_worker(self) -> "WorkerProcess | ClusterWorker":
+        """A worker on the cluster of ``SUBEMB_DASK`` for the lanes that go there, else a process here; why not there is in ``_notice``."""
+        address, self._notice = cluster_address(), ""
+        if address is not None and self._lane.name in LANES_THERE:
+            try:
+                return ClusterWorker(address)
+            except InputError as error:
+                logger.warning("the lane %s works here: %s", self._lane.name, error)
+                self._notice, self._tried = f"on this computer, because {error}", time.monotonic()
+        return WorkerProcess()
 
     def _report_crash(self, job: Job, code: int) -> None:
         if job.is_over:

@@ -12,7 +12,7 @@ The declaration says in which lane it runs, what makes two calls the same work, 
 
 import functools
 import inspect
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,9 @@ from ..base.errors import InputError
 from ..base.progress import ProgressCallback
 from ..base.store import Store, content_key
 from .manager import Job, manager
+
+Entry = tuple[Store, str]  # a store, and a key of it
+Entries = Iterable[Entry]
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,19 @@ class Call:
 class Task:
     """A function that can be called, and submitted as a job. Made by :func:`task`."""
 
-    def __init__(self, function: Callable[..., Any], lane: str, key: Callable[..., Any] | None, keep: Store | None):
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        lane: str,
+        key: Callable[..., Any] | None,
+        keep: Store | None,
+        reads: "Callable[..., Entries] | None" = None,
+        changes: "Callable[..., Entries] | None" = None,
+    ):
         functools.update_wrapper(self, function)
         self.name = f"{function.__module__}:{function.__qualname__}"
         self.lane, self.store = lane, keep
-        self._function, self._key = function, key
+        self._function, self._key, self._reads, self._changes = function, key, reads, changes
         self._signature = inspect.signature(function)
 
     def __repr__(self) -> str:
@@ -108,6 +119,16 @@ class Task:
         """The kept result of such a call, or None. Shared: not to be changed."""
         return self.call(*args, **arguments).kept()
 
+    def entries(self, **arguments: Any) -> "tuple[list[Entry], list[Entry]]":
+        """Entries of stores that such a call reads, and those that it makes or changes: what goes along to another machine, and comes back.
+
+        What it changes is among what it reads, too.
+        """
+        reads = [] if self._reads is None else list(self._reads(**arguments))
+        changes = [] if self._changes is None else list(self._changes(**arguments))
+        kept = [] if self.store is None else [(self.store, self.key(**arguments))]
+        return [*reads, *changes], [*changes, *kept]
+
     def warm(self) -> Job:
         """Have a worker process run it, without arguments, whenever its lane has nothing else to do."""
         return manager().warm(self.lane, self.name)
@@ -123,12 +144,20 @@ class Task:
         return found
 
 
-def task(lane: str, key: Callable[..., Any] | None = None, keep: Store | None = None) -> Callable[[Callable[..., Any]], Task]:
+def task(
+    lane: str,
+    key: Callable[..., Any] | None = None,
+    keep: Store | None = None,
+    reads: Callable[..., Entries] | None = None,
+    changes: Callable[..., Entries] | None = None,
+) -> Callable[[Callable[..., Any]], Task]:
     """Declare the function below as a task. It takes ``progress`` by name, and arguments that can be pickled.
 
     lane: which worker process runs it; see :mod:`subemb.jobs.manager`.
     key: takes the arguments by name, and returns what the result depends on, for :func:`~subemb.base.store.content_key`; a string is
         the key itself. Without it the result depends on all arguments.
     keep: the store that keeps the result.
+    reads, changes: take the arguments by name, and return the entries (store, key) that it reads, or changes, for a lane that may run on
+        another machine (:mod:`subemb.jobs.cluster`).
     """
-    return lambda function: Task(function, lane, key, keep)
+    return lambda function: Task(function, lane, key, keep, reads, changes)

@@ -26,6 +26,7 @@ import threading
 import time
 import traceback
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, BinaryIO
@@ -210,24 +211,7 @@ class Worker:
                 self._runs.put((number, memoryview(data)[9:]))
 
     def _outcome(self, number: int, data: bytes) -> tuple:
-        last_sent, last_stage = 0.0, None
-
-        def progress(message: Progress) -> bool:
-            nonlocal last_sent, last_stage
-            now = time.monotonic()
-            if message.values or message.stage != last_stage or now - last_sent >= _SECONDS_BETWEEN_MESSAGES:
-                last_sent, last_stage = now, message.stage
-                self._send(("progress", number, message))
-            return number in self._cancelled
-
-        try:
-            function, arguments = pickle.loads(data)
-            work = resolve(function)
-            return ("done", number, getattr(work, "as_job", work)(**arguments, progress=progress))
-        except Cancelled:
-            return ("cancelled", number)
-        except BaseException as error:  # SystemExit of a careless library must not end the worker either
-            return ("failed", number, describe(error))
+        return outcome(number, data, self._send, lambda: number in self._cancelled)
 
     def _send(self, message: tuple) -> None:
         try:
@@ -255,6 +239,37 @@ def exit_with_parent(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_SECONDS_BETWEEN_PARENT_CHECKS)
     os._exit(0)
+
+
+def outcome(
+    number: int,
+    data: bytes | memoryview,
+    send: Callable[[tuple], None],
+    is_cancelled: Callable[[], bool],
+    least_seconds: float = _SECONDS_BETWEEN_MESSAGES,
+) -> tuple:
+    """Run a packed (function, arguments). Returns the job's last message; those before it go through ``send``.
+
+    least_seconds: between two messages that have no values and the same stage; others are never dropped.
+    """
+    last_sent, last_stage = 0.0, None
+
+    def progress(message: Progress) -> bool:
+        nonlocal last_sent, last_stage
+        now = time.monotonic()
+        if message.values or message.stage != last_stage or now - last_sent >= least_seconds:
+            last_sent, last_stage = now, message.stage
+            send(("progress", number, message))
+        return is_cancelled()
+
+    try:
+        function, arguments = pickle.loads(data)
+        work = resolve(function)
+        return ("done", number, getattr(work, "as_job", work)(**arguments, progress=progress))
+    except Cancelled:
+        return ("cancelled", number)
+    except BaseException as error:  # SystemExit of a careless library must not end the worker either
+        return ("failed", number, describe(error))
 
 
 def resolve(name: str):

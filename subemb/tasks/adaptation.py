@@ -19,6 +19,7 @@ from ..adaptation.result import Adaptation
 from ..adaptation.settings import AdaptationSettings
 from ..base.errors import Cancelled, InputError
 from ..base.progress import Progress, ProgressCallback, part_of
+from ..base.store import Store
 from ..jobs.task import task
 from ..runs import RUNS, compressed_of
 from .sides import Subject, open_sides
@@ -90,7 +91,17 @@ def _job_key(key: str) -> str:
     return f"adaptation-{key}"
 
 
-@task(lane="adapt", key=_job_key)
+def _runs_of(key: str) -> list[tuple[Store, str]]:
+    """The run that an adaptation begins with, as an entry of its store."""
+    run_key = run_key_of(key)
+    return [] if run_key is None else [(RUNS, run_key)]
+
+
+def _changed_by(key: str) -> list[tuple[Store, str]]:
+    return [(ADAPTATIONS, key)]
+
+
+@task(lane="adapt", key=_job_key, reads=_runs_of, changes=_changed_by)
 def run_adaptation(key: str, progress: ProgressCallback | None = None) -> str:
     """The job: train to the end, from the last checkpoint if there is one. Returns the key.
 
@@ -119,7 +130,7 @@ def run_adaptation(key: str, progress: ProgressCallback | None = None) -> str:
     return key
 
 
-@task(lane="adapt", key=_job_key)
+@task(lane="adapt", key=_job_key, reads=_runs_of, changes=_changed_by)
 def stop_adaptation(key: str, progress: ProgressCallback | None = None) -> str:
     """The job that ends a paused, failed or interrupted adaptation with its last checkpoint's best weights. Returns the key.
 

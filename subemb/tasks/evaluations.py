@@ -21,7 +21,7 @@ from ..evaluate.similarity.sentences import ListComparison, PairComparison, chec
 from ..evaluate.similarity.words import WordReport
 from ..export.report import ScoredSet, scored_set
 from ..jobs.task import task
-from .sides import Subject, open_sides
+from .sides import Subject, entries_of, open_sides
 
 if TYPE_CHECKING:
     from ..evaluate.entailment.head import EntailmentHead
@@ -39,7 +39,7 @@ HEADS, MASKED_SIDES = Memory(4), Memory(4)
 # Sentences
 
 
-@task(lane=LANE)
+@task(lane=LANE, reads=entries_of)
 def compare_pair(
     subject: Subject,
     first: str,
@@ -51,7 +51,7 @@ def compare_pair(
     return pair_on_sides(open_sides(subject, progress), first, second, settings, progress)
 
 
-@task(lane=LANE)
+@task(lane=LANE, reads=entries_of)
 def compare_lists(
     subject: Subject, first: list[str], second: list[str] | None = None, progress: ProgressCallback | None = None
 ) -> ListComparison:
@@ -59,7 +59,7 @@ def compare_lists(
     return compare(open_sides(subject, progress), first, second, progress)
 
 
-@task(lane=LANE)
+@task(lane=LANE, reads=entries_of)
 def judge_pair(
     subject: Subject,
     premise: str,
@@ -106,7 +106,7 @@ def _data_and_settings(subject: Subject, **arguments: Any) -> dict[str, Any]:
     }
 
 
-@task(lane=LANE, key=_data_and_settings, keep=SIMILARITY_SETS)
+@task(lane=LANE, reads=entries_of, key=_data_and_settings, keep=SIMILARITY_SETS)
 def evaluate_similarity_set(
     subject: Subject,
     pairs: PairSet,
@@ -123,7 +123,7 @@ def evaluate_similarity_set(
     return evaluate_pairs(sides, pairs, resamples, seed, part_of(progress, 0.02, 1.0))
 
 
-@task(lane=LANE, key=_data_and_settings, keep=WORD_LISTS)
+@task(lane=LANE, reads=entries_of, key=_data_and_settings, keep=WORD_LISTS)
 def evaluate_word_list(
     subject: Subject,
     words: WordSet,
@@ -143,7 +143,7 @@ def _check_number(pairs: PairSet) -> None:
         )
 
 
-@task(lane=LANE, key=_data_and_settings, keep=ENTAILMENT_SETS)
+@task(lane=LANE, reads=entries_of, key=_data_and_settings, keep=ENTAILMENT_SETS)
 def evaluate_entailment_set(
     subject: Subject,
     pairs: PairSet,
@@ -217,7 +217,7 @@ def masked_sides(subject: Subject, input: bool, output: bool, progress: Progress
     return MASKED_SIDES.take((subject.content, input, output), lambda: MaskedSides(sides, input, output))
 
 
-@task(lane=LANE)
+@task(lane=LANE, reads=entries_of)
 def fill_mask(
     subject: Subject,
     sentence: str,
@@ -232,7 +232,7 @@ def fill_mask(
     return fill(sides, sentence, k=k, word=word, progress=part_of(progress, 0.7, 1.0))
 
 
-@task(lane=LANE)
+@task(lane=LANE, reads=entries_of)
 def pseudo_perplexity(
     subject: Subject,
     text: str,

@@ -5,13 +5,13 @@ changed.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..adaptation.library import open_adapted
+from ..adaptation.library import ADAPTATIONS, open_adapted
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, report
-from ..base.store import Memory
-from ..runs import compressed_of
+from ..base.store import Memory, Store
+from ..runs import RUNS, compressed_of
 
 if TYPE_CHECKING:
     from ..codec.compressed import Compressed
@@ -36,6 +36,12 @@ class Subject:
     def content(self) -> tuple[str | None, ...]:
         """What decides the result, for keys of jobs and of kept results: the same model may have several names."""
         return (self.identity, self.run_key, *([self.adapted_key] if self.adapted_key else []))
+
+
+def entries_of(subject: Subject, **_: Any) -> list[tuple[Store, str]]:
+    """What a job on a subject reads of the cache: its run, and its adaptation."""
+    found = [(RUNS, subject.run_key), (ADAPTATIONS, subject.adapted_key)]
+    return [(store, key) for store, key in found if key is not None]
 
 
 def sides_of(model: "PretrainedModel", compressed: "Compressed | None" = None) -> "dict[str, PretrainedModel]":
