@@ -147,7 +147,7 @@ def save_sensitivity(folder: Path, matrix: torch.Tensor) -> None:
     save_file({"upper": matrix[upper[0], upper[1]].contiguous()}, Path(folder) / FILE)
 
 
-def ship(model: Any, folder: Path) -> None:
+def ship(model: Any, folder: str | Path) -> None:
     """Measure S as :func:`sensitivity_of` does by itself, and write it into ``folder``, in half precision, with a card that says of which
     model it is. What stands in ``assets/sensitivity`` is read in place of a measurement; its cards name the line that wrote it."""
     count = rows_enough(model.dim)
@@ -155,8 +155,9 @@ def ship(model: Any, folder: Path) -> None:
     Path(folder).mkdir(parents=True, exist_ok=True)
     save_sensitivity(folder, matrix.half())
     about = {name: getattr(model, name) for name in ("name", "source", "revision", "identity", "dim")}
-    line = f"subemb.models.sensitivity.ship(subemb.load({model.name!r}), folder)"
-    card = {"model": about, "rows": count, "drawn_from": "vocabulary", "seed": 0, "written_by": line}
+    where = f"assets/sensitivity/{Path(model.name).name}"
+    line = f"import subemb; from subemb.models.sensitivity import ship; ship(subemb.load({model.name!r}), {where!r})"
+    card = {"model": about, "rows": count, "drawn_from": "vocabulary", "seed": 0, "written_by": f'python -c "{line}"'}
     (Path(folder) / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
 
 

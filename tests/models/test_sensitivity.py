@@ -7,8 +7,17 @@ from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model
 import subemb
 from subemb import runs
 from subemb.base.errors import InputError
+from subemb.base.paths import app_folder
 from subemb.codec.settings import CompressionSettings
-from subemb.models.sensitivity import SENSITIVITIES, measured_sensitivity, rows_enough, text_rows
+from subemb.models.drawn import sampled_rows
+from subemb.models.sensitivity import (
+    SENSITIVITIES,
+    measured_sensitivity,
+    rows_enough,
+    ship,
+    shipped_sensitivity,
+    text_rows,
+)
 
 
 def test_sensitivity_is_what_finite_differences_give(tmp_path):
@@ -80,3 +89,37 @@ def test_a_text_says_more(model):
 def test_a_search_for_a_sensitivity_can_be_stopped(model):
     with pytest.raises(subemb.Cancelled):
         runs.run(model, CompressionSettings("product", sensitive=True), None, lambda message: "axes matter" in message.stage)
+
+
+def test_what_comes_with_subemb_is_what_its_card_says(model, tmp_path, monkeypatch):
+    """Of a small model: the line on the card writes what the model then reads in place of measuring."""
+    monkeypatch.setattr("subemb.models.sensitivity.app_folder", lambda: tmp_path)
+    assert shipped_sensitivity(model) is None
+    measured = model.sensitivity()
+    ship(model, tmp_path / "assets" / "sensitivity" / "small")
+    assert torch.equal(model.sensitivity(), measured.half().float())
+    other = subemb.load(make_sentence_model(make_bert(tmp_path / "other", [*SPECIAL, *WORDS], dim=8)))
+    assert shipped_sensitivity(other) is None
+    (tmp_path / "assets" / "sensitivity" / "small" / "sensitivity.safetensors").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="holds no sensitivity"):
+        model.sensitivity()
+
+
+def test_the_bundled_models_sensitivity_comes_with_subemb():
+    model = subemb.load("all-MiniLM-L6-v2")
+    shipped = shipped_sensitivity(model)
+    assert torch.equal(model.sensitivity(), shipped)
+    assert shipped.shape == (384, 384)
+    assert torch.equal(shipped, shipped.T)
+    assert float(shipped.diagonal().mean()) == pytest.approx(1.0, abs=1e-3)
+    folder = app_folder() / "assets" / "sensitivity" / "all-MiniLM-L6-v2"
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 150_000
+
+
+@pytest.mark.slow
+def test_the_bundled_models_sensitivity_is_what_is_measured():
+    """On a tenth of the rows, other ones: the same but for what chance leaves."""
+    model = subemb.load("all-MiniLM-L6-v2")
+    shipped = shipped_sensitivity(model)
+    measured = measured_sensitivity(model, sampled_rows(model, 200, seed=5), seed=5)
+    assert float((measured - shipped).norm() / shipped.norm()) < 0.4

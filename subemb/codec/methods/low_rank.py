@@ -102,7 +102,14 @@ class BlockwiseCompressed(BaselineCompressed):
     def size(self, model_parameters: int | None = None) -> Size:
         floats = self.coefficients.numel() + self.components.numel() + self.mean.numel()
         bits = BLOCK_BITS * self.num_embeddings
-        return Size(self.num_embeddings, self.embedding_dim, 0, floats, bits, model_parameters=model_parameters)
+        return Size(
+            self.num_embeddings,
+            self.embedding_dim,
+            0,
+            other_parameters=floats,
+            code_bits=bits,
+            model_parameters=model_parameters,
+        )
 
 
 def block_lengths(vocabulary: int) -> list[int]:
