@@ -22,8 +22,8 @@ class Adaptation(Shown):
     model: dict[str, Any]  # as :func:`subemb.models.model.describe`
     compression: dict[str, Any]  # resolved settings of the table, JSON types
     settings: AdaptationSettings
-    #: What is learned from: ``name`` (``vocabulary`` for sampled sequences), ``sentences`` (how many), ``digest``, and for labelled
-    #: pairs ``pairs``.
+    #: What is learned from: ``name`` (``vocabulary`` for sampled sequences), ``sentences`` (how many), ``digest``, for labelled
+    #: pairs ``pairs``, for a text ``sources`` (sentences of each).
     text: dict[str, Any]
     #: What is scored on the way: ``name``, ``task`` (``similarity``, ``paraphrase``, ``entailment``, or ``masked`` for words held out),
     #: ``pairs`` (how many; ``unit`` says of what), ``digest``, ``metric``; or None.
@@ -62,7 +62,9 @@ class Adaptation(Shown):
             return f"{self.text['sentences']:,} token sequences drawn from the vocabulary"
         if "pairs" in self.text:
             return f"{self.text['pairs']:,} labelled pairs"
-        return f"{self.text['sentences']:,} sentences without labels"
+        sources = self.text.get("sources", ())
+        evenly = f", equally much from each of {len(sources)} sources" if len(sources) > 1 else ""
+        return f"{self.text['sentences']:,} sentences without labels{evenly}"
 
     @property
     def sizes(self) -> list[tuple[str, str, str]]:

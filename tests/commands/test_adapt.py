@@ -7,6 +7,7 @@ import pytest
 from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model
 
 import subemb
+from subemb.adaptation.result import Adaptation
 from subemb.bench.adapt import Case, adapt_text, bands_of, read_sets, run_adapt_benchmark
 from subemb.cli import main
 from subemb.codec.settings import CompressionSettings
@@ -268,6 +269,8 @@ def test_tables_and_folders_are_learned_from_and_what_was_read_is_said(saved, fo
     assert main([*line, "-o", str(folder / "mixed"), "--quiet", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["text"]["sources"] == [15, 15]
+    learned = Adaptation.from_dict(subemb.load(folder / "mixed").facts).learned_from
+    assert learned == "30 sentences without labels, equally much from each of 2 sources"
     assert any(note["name"] == "table.csv" and "--text-columns" in note["otherwise"] for note in report["notes"])
     assert main([*line, "--text-columns", "title", "-o", str(folder / "never"), "--quiet"]) == 2
     assert "table.csv has no column 'title'; its columns are" in capsys.readouterr().err
