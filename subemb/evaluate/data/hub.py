@@ -5,7 +5,7 @@ Only Parquet, CSV, TSV and JSON lines are fetched, never code; what such a file 
 
 import fnmatch
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class RemoteData:
     split: str  # as it was asked for
     commit: str  # of the repository, that the files are from
     files: dict[str, int]  # path -> bytes, in the order of their rows
+    classes: dict[str, tuple[str, ...]] = field(default_factory=dict)  # column -> what its integers mean, by the data card
 
     @property
     def total_bytes(self) -> int:
@@ -77,7 +78,7 @@ def read_hub_pairs(
     sets = []
     for number, path in enumerate(paths):
         report(progress, f"reading {path.name}", 0.8 + 0.2 * number / len(paths))
-        sets.append(read_pairs(path, task=task, columns=columns, language=language, reading=reading))
+        sets.append(read_pairs(path, task=task, columns=columns, language=language, reading=reading, classes=remote.classes))
     pairs = combine(sets)
     report(progress, f"read {len(pairs):,} pairs of {remote.name}", 1.0)
     return replace(pairs, name=f"{remote.name}{f' {config}' if config else ''}, {split}")
@@ -119,7 +120,8 @@ def look_up_data(
             "offline",
         )
     report(progress, f"asking the hub for {name}", None)
-    commit, sizes, configs = _listing(name, wanted, endpoint)
+    commit, sizes, card = _listing(name, wanted, endpoint)
+    configs = _dicts(card.get("configs"))
     problem = None
     try:
         files = _choose(name, sizes, configs, config, split)
@@ -142,19 +144,37 @@ def look_up_data(
             f"the {split} split of {name} has {size_text(total)}, but at most {size_text(MOST_BYTES)} are fetched; "
             "choose a smaller split, such as validation"
         )
-    return RemoteData(name, config, split, commit, files)
+    return RemoteData(name, config, split, commit, files, _class_names(_dicts(card.get("dataset_info")), config))
 
 
-def _listing(name: str, revision: str, endpoint: str | None) -> tuple[str, dict[str, int], list[dict]]:
-    """(commit, path -> bytes of every readable file, configurations that the data card declares)"""
+def _listing(name: str, revision: str, endpoint: str | None) -> tuple[str, dict[str, int], dict[str, Any]]:
+    """(commit, path -> bytes of every readable file, the data card)"""
     from huggingface_hub import HfApi
 
     with errors_in_words(name, revision, started=False, what="data set"):
         info = HfApi(endpoint=endpoint).dataset_info(name, revision=revision, files_metadata=True, timeout=_SECONDS_TO_ANSWER)
     sizes = {entry.rfilename: entry.size or 0 for entry in info.siblings or [] if entry.rfilename.lower().endswith(_SUFFIXES)}
-    card = info.card_data
-    configs = card.get("configs") if card is not None else None
-    return info.sha, sizes, [entry for entry in configs if isinstance(entry, dict)] if isinstance(configs, list) else []
+    return info.sha, sizes, {} if info.card_data is None else info.card_data.to_dict()
+
+
+def _dicts(value: Any) -> list[dict]:
+    """The dictionaries in a part of a data card, which may be one or a list of them."""
+    return [entry for entry in (value if isinstance(value, list) else [value]) if isinstance(entry, dict)]
+
+
+def _class_names(described: list[dict], config: str | None) -> dict[str, tuple[str, ...]]:
+    """What integers stand for, by the ``dataset_info`` of a data card; {} where it does not say it for this configuration."""
+    named = [entry for entry in described if entry.get("config_name") == config] if config else described
+    found = {}
+    for feature in _dicts(named[0].get("features")) if len(named) == 1 else []:
+        kind = feature.get("dtype")
+        label = kind.get("class_label") if isinstance(kind, dict) else None
+        names = label.get("names") if isinstance(label, dict) else None
+        if isinstance(names, dict) and set(map(str, names)) == {str(number) for number in range(len(names))}:
+            names = [name for _, name in sorted(names.items(), key=lambda pair: int(pair[0]))]
+        if isinstance(names, list):
+            found[str(feature.get("name"))] = tuple(map(str, names))
+    return found
 
 
 def _choose(name: str, sizes: dict[str, int], configs: list[dict], config: str | None, split: str) -> dict[str, int]:

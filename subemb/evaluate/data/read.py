@@ -11,7 +11,7 @@ are counted by reason.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -95,6 +95,7 @@ def read_pairs(
     language: str | None = None,
     progress: ProgressCallback | None = None,
     reading: Reading | None = None,
+    classes: Mapping[str, Sequence[str]] | None = None,
 ) -> PairSet:
     """The labelled pairs of a file.
 
@@ -105,12 +106,15 @@ def read_pairs(
     columns: which columns to read; None: as recognised. language: the code of all pairs, where no column
         gives one for each.
     reading: what else is said about the file: its header, its separator, what its labels mean, which languages to read (all, if open).
+    classes: column -> what its integers 0, 1, ... stand for, where the file itself does not say it but what came with it does.
 
     Whatever was inferred is in ``notes``. Rows that cannot be used are left out and counted in ``skipped``. Raises InputError if the
     file cannot be read, a column is missing or not clear, labels are not understood, or fewer than two pairs remain.
     """
     shown, reading = named(source, name), reading or Reading()
     records = read_records(read_bytes(source, name), shown, progress, reading)
+    if classes:
+        records = replace(records, classes={**{column: tuple(names) for column, names in classes.items()}, **records.classes})
     return pairs_of(records, shown, task, columns, language, progress, reading)
 
 

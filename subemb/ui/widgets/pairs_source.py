@@ -358,12 +358,14 @@ def hub_pairs(frame: Frame, task: str, key: str) -> PairSet | None:
         split = _field("Split", f"{key}_split", "validation", 140)
         revision = _field("Revision", f"{key}_revision", "main", 140, "Branch, tag or commit; empty for main.")
         columns = _columns(task, key)
+    reading = _reading(f"{key}_written")
     if not name:
         st.caption(f"{_EXAMPLES[task]} At most {size_text(MOST_BYTES)} are fetched; they are kept in this server's cache.")
         return None
     from ...evaluate.data.hub import read_hub_pairs, validate_data_id
 
-    call = read_hub_pairs.call(name, split or "validation", config or None, revision or None, task, columns)
+    said = {} if reading == Reading() else {"reading": reading}
+    call = read_hub_pairs.call(name, split or "validation", config or None, revision or None, task, columns, **said)
     if call.job is None and st.button("Fetch", icon=":material/download:", key=f"{key}_fetch"):
         from ...models.hub import validate_revision
 

@@ -213,6 +213,48 @@ def test_a_damaged_data_card_is_passed_over(read, hub, damage):
     assert len(read("team/snli")) == 3
 
 
+NUMBERED = {
+    "csv": b"premise,hypothesis,label\nA.,B.,2\nC.,D.,0\nE.,F.,1\n",
+    "jsonl": b"\n".join(
+        b'{"premise": "%c", "hypothesis": "B", "label": %d}' % pair for pair in zip(b"ACE", (2, 0, 1), strict=True)
+    ),
+}
+
+
+def card_with(names, **more) -> dict:
+    features = [{"name": "premise", "dtype": "string"}, {"name": "label", "dtype": {"class_label": {"names": names}}}]
+    return {"dataset_info": {"features": features, **more}}
+
+
+@pytest.mark.parametrize("ending", NUMBERED)
+@pytest.mark.parametrize(
+    "names", [{"0": "neutral", "1": "contradiction", "2": "entailment"}, ["neutral", "contradiction", "entailment"]]
+)
+def test_a_data_card_says_what_numbers_stand_for(read, hub, ending, names):
+    hub.sets["team/numbered"] = {"main": {f"nli_dev.{ending}": NUMBERED[ending]}}
+    hub.cards["team/numbered"] = card_with(names)
+    pairs = read("team/numbered")
+    assert [LABELS[number] for number in pairs.gold] == ["entailment", "neutral", "contradiction"]
+    assert "2 entailment" in " ".join(note.text for note in pairs.notes)
+
+
+def test_a_data_card_of_several_configurations_speaks_of_the_one_that_is_read(hub, tmp_path):
+    hub.sets["team/numbered"] = {"main": {"hard/nli_dev.csv": NUMBERED["csv"], "easy/nli_dev.csv": NUMBERED["csv"]}}
+    one = card_with(["neutral", "contradiction", "entailment"], config_name="hard")["dataset_info"]
+    other = card_with(["contradiction", "entailment", "neutral"], config_name="easy")["dataset_info"]
+    hub.cards["team/numbered"] = {"dataset_info": [one, other, 5]}
+    found = look_up_data("team/numbered", "validation", "hard", cache_dir=tmp_path, endpoint=hub.url)
+    assert found.classes == {"label": ("neutral", "contradiction", "entailment")}
+
+
+@pytest.mark.parametrize(
+    "info", [5, [], [None], {"features": 3}, {"features": [{"dtype": {"class_label": 3}}]}, card_with({"5": "x"})]
+)
+def test_a_damaged_description_of_features_is_passed_over(read, hub, info):
+    hub.cards["team/snli"] = {"dataset_info": info}
+    assert len(read("team/snli")) == 3
+
+
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl"])
 def test_text_files_are_read_too(read, hub, ending):
     row = {"premise": "A", "hypothesis": "B", "label": "neutral"}
