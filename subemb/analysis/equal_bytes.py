@@ -45,7 +45,7 @@ def settings_at_bytes(
     A method that has no valid settings at all for this table is left out. Raises InputError for an unknown method or a
     target below 1.
 
-    >>> found = settings_at_bytes(106_381, 30522, 384)
+    >>> found = settings_at_bytes(69_523, 30522, 384)
     >>> found["product"].settings.subspaces, found["product"].settings.codebook_size, found["product"].is_near
     (3, 32, True)
     """

@@ -32,7 +32,7 @@ class Setting:
     most: float | None = None  # the largest
     above: float | None = None  # a value that is just too small
     below: float | None = None  # a value that is just too large
-    choices: Collection[str] | None = None  # the values offered; a mapping's keys
+    choices: Collection[Any] | None = None  # the values offered; a mapping's keys
     also: Collection[str] = ()  # further values accepted, but not offered
     title: str = ""  # a label
     help: str = ""  # what it means, for a person who has not read the paper
@@ -74,7 +74,8 @@ class Setting:
         if value is None and self.optional:
             return None
         if self.choices is not None:
-            if not isinstance(value, str) or (value not in self.choices and value not in self.also):
+            is_kind = isinstance(value, self.kind) and not isinstance(value, bool)
+            if not is_kind or (value not in self.choices and value not in self.also):
                 raise self._error(words.UNKNOWN, value)
             return value
         kinds = (float, int) if self.kind is float else self.kind
@@ -98,7 +99,7 @@ class Setting:
 
     def _error(self, words: str, value: Any) -> InputError:
         parts = {name: getattr(self, name) for name in ("name", "needed", "limits", "sides")}
-        kind, choices = _KINDS[self.kind], ", ".join(self.choices or ())
+        kind, choices = _KINDS[self.kind], ", ".join(map(str, self.choices or ()))
         return InputError((self.fault or words).format(**parts, value=_brief(value), kind=kind, choices=choices))
 
     def written(self, value: Any) -> str:
@@ -277,7 +278,7 @@ def bounds(cls: type[Settings], name: str) -> dict[str, Any]:
     """``label``, ``help``, and for numbers ``min_value``, ``max_value`` (and ``format``) of a widget, as Streamlit calls them."""
     item = declared(cls)[name]
     found: dict[str, Any] = {"label": item.title or name.replace("_", " ").capitalize(), "help": item.help or None}
-    if item.kind in (int, float):
+    if item.kind in (int, float) and item.choices is None:
         low = item.least if item.least is not None else item.above
         high = item.most if item.most is not None else item.below
         found["min_value"] = None if low is None else item.kind(low)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from ..base.lazy import lazy_module
 from ..base.shown import Card, Shown
 from ..base.text import count_text, percent_text, size_text
+from .grids import codebook_bytes, on_grid
 from .sizes import Size, code_bits_each
 
 torch = lazy_module("torch")
@@ -102,8 +103,19 @@ class SubspaceCompressed(Compressed):
     """Codes and codebooks."""
 
     codes: torch.Tensor  # (V, f) ints in the smallest type that torch indexes after widening: uint8 for Q <= 256, else int32
-    codebooks: Sequence[torch.Tensor]  # f tensors (Q, d_i) float32; (Q, D) each where they are added up
+    #: f tensors (Q, d_i) float32; (Q, D) each where they are added up. With ``settings.codebook_bits`` below 32, numbers that such
+    #: codebooks can hold: others are rounded to them here, so that whatever is measured is what is stored.
+    codebooks: Sequence[torch.Tensor]
     rotation: torch.Tensor | None = None  # (D, D) orthogonal R: rows are ``concat(...) @ R.T`` (codes live in ``table @ R``)
+
+    def __post_init__(self):
+        if self.codebook_bits < 32:
+            self.codebooks = [on_grid(book, self.codebook_bits) for book in self.codebooks]
+
+    @property
+    def codebook_bits(self) -> int:
+        """Bits that each number of the codebooks is stored in."""
+        return self.settings.codebook_bits or 32
 
     @property
     def is_additive(self) -> bool:
@@ -130,10 +142,12 @@ class SubspaceCompressed(Compressed):
 
     def size(self, model_parameters: int | None = None) -> Size:
         bits = sum(code_bits_each(len(book)) for book in self.codebooks) if self.settings.about.stores_codes else 0
+        numbers = sum(book.numel() for book in self.codebooks)
         return Size(
             vocabulary=self.num_embeddings,
             dim=self.embedding_dim,
-            codebook_parameters=sum(book.numel() for book in self.codebooks),
+            codebook_parameters=numbers,
+            codebook_bytes=codebook_bytes(numbers, len(self.codebooks), self.codebook_bits),
             other_parameters=0 if self.rotation is None else self.rotation.numel(),
             code_bits=self.num_embeddings * bits,
             model_parameters=model_parameters,

@@ -35,6 +35,7 @@ def compress(
     iterations: int = 25,
     tolerance: float = 1e-4,
     rank: int | None = None,
+    codebook_bits: int | None = None,
     seed: int = 0,
     settings: CompressionSettings | None = None,
     progress: ProgressCallback | None = None,
@@ -67,7 +68,8 @@ def compress(
         named = weights if isinstance(weights, str) else "none" if model is None else "vocabulary"
         settings = CompressionSettings(
             method=method, subspaces=subspaces, codebook_size=codebook_size, unique=unique, iterations=iterations,
-            tolerance=tolerance, rank=rank, sensitive=sensitive, seed=seed, weights=named if weights is None or isinstance(weights, str) else GIVEN,
+            tolerance=tolerance, rank=rank, codebook_bits=codebook_bits, sensitive=sensitive, seed=seed,
+            weights=named if weights is None or isinstance(weights, str) else GIVEN,
         )  # fmt: skip
     if settings.sensitive is None and settings.about.can_be_sensitive:
         settings = replace(settings, sensitive=sensitivity is not None or is_worth_measuring(model))

@@ -14,7 +14,7 @@ def predicted_size(settings: MethodSettings, vocabulary: int, dim: int, model_pa
 
     >>> from subemb.codec.settings import CompressionSettings
     >>> predicted_size(CompressionSettings("cluster", subspaces=3), 30522, 384).total_bytes
-    106381
+    69523
     """
     method = METHODS[settings.method]
     size = method.size(method.resolve(settings, vocabulary, dim), vocabulary, dim)

@@ -187,7 +187,7 @@ class SubspaceEmbedding(TableLayer):
     def _plain_settings(self) -> CompressionSettings:
         method = plain_method(self.additive, self.rotation is not None)
         size = max(len(book) for book in self.codebooks)
-        settings = CompressionSettings(method, subspaces=len(self.codebooks), codebook_size=size)
+        settings = CompressionSettings(method, subspaces=len(self.codebooks), codebook_size=size, codebook_bits=32)
         return settings.resolve(self.num_embeddings, self.embedding_dim)
 
     def rows(self, ids: torch.Tensor) -> torch.Tensor:

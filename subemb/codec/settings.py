@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ..base.arguments import Count, checked
 from ..base.errors import InputError
 from ..base.plain import Settings, setting
+from .grids import CODEBOOK_BITS
 from .methods import DEFAULT_METHOD, METHODS
 from .methods.base import Method
 from .methods.codebooks import CodebookMethod
@@ -65,6 +66,14 @@ class CompressionSettings(Settings):
         help="Codebook size: shared sub-vectors per subspace. Empty: the smallest Q that gives every token its own tuple, ceil(V ** (1/f)).",
         automatic="the smallest Q with Q ** f >= V",
         fault=_OF_AT_LEAST_1,
+    )
+    codebook_bits: int | None = setting(
+        None,
+        choices=CODEBOOK_BITS,
+        url="bits",
+        title="Codebook bits",
+        help="Bits for each number of the codebooks: 8 and 16 with one scale a codebook, 32 as floats.",
+        automatic="8, and more only where 8 would cost something on the output",
     )
     unique: bool | None = setting(
         None,
@@ -158,6 +167,8 @@ def settings_text(settings: CompressionSettings) -> str:
     if method.uses_codebooks:
         parts.append(f"{method.subspaces_letter} = {settings.subspaces}")
         parts.append(f"Q = {settings.codebook_size if settings.codebook_size is not None else 'automatic'}")
+        if settings.codebook_bits not in (None, 8):
+            parts.append(f"{settings.codebook_bits}-bit codebooks")
         if method.can_be_unique and settings.wants_unique != method.is_unique:
             parts.append("unique tuples" if settings.wants_unique else "collisions allowed")
     if "rank" in method.reads and settings.rank is not None:

@@ -6,7 +6,7 @@ ceil(log2 Q) bits for every token. Both measures are here, for every method, wit
 
 from dataclasses import dataclass
 
-FLOAT_BYTES = 4  # both sides are counted in float32, whatever the checkpoint's own type
+FLOAT_BYTES = 4  # the original is counted in float32, whatever the checkpoint's own type, and so is what has no bits of its own
 
 
 def code_bits_each(codebook_size: int) -> int:
@@ -24,10 +24,20 @@ class Size:
 
     vocabulary: int  # V of the original table
     dim: int  # D
-    codebook_parameters: int  # floats in the codebooks: Q x D; Q x D x f where codewords are added up
+    codebook_parameters: int  # numbers in the codebooks: Q x D; Q x D x f where codewords are added up
     other_parameters: int = 0  # floats besides codebooks: rotation, low-rank factors, means, scales
     code_bits: int = 0  # packed integers: V x f x ceil(log2 Q), 0 for codes that are computed from the id; or rounded numbers
     model_parameters: int | None = None  # floats of the whole model, original table included, if known
+    codebook_bytes: int | None = None  # of the codebooks' numbers, with the scales of those in 8 or 16 bits; 4 each if not said
+
+    def __post_init__(self):
+        if self.codebook_bytes is None:
+            object.__setattr__(self, "codebook_bytes", self.codebook_parameters * FLOAT_BYTES)
+
+    @property
+    def bits_of_codebooks(self) -> str:
+        """How many bits the numbers of codebooks take each, in words, scales not counted: ``8 bits each``."""
+        return f"{8 * self.codebook_bytes / max(1, self.codebook_parameters):.2g} bits each"
 
     @property
     def original_parameters(self) -> int:
@@ -50,9 +60,14 @@ class Size:
         return -(-self.code_bits // 8)
 
     @property
+    def other_bytes(self) -> int:
+        """Floats besides codebooks, in bytes."""
+        return self.other_parameters * FLOAT_BYTES
+
+    @property
     def float_bytes(self) -> int:
-        """All floats stored, in bytes."""
-        return self.parameters * FLOAT_BYTES
+        """All numbers stored that are no codes, in bytes."""
+        return self.codebook_bytes + self.other_bytes
 
     @property
     def total_bytes(self) -> int:
@@ -61,7 +76,7 @@ class Size:
 
     @property
     def parameter_share(self) -> float:
-        """The paper's measure: floats stored over V x D."""
+        """The paper's measure: floats stored, in however many bits, over V x D."""
         return self.parameters / self.original_parameters
 
     @property

@@ -1,19 +1,23 @@
-"""The saved form of a compressed table: a folder of two files. This is format 1.
+"""The saved form of a compressed table: a folder of two files, together at most 2 kB larger than what is stored. This is format 2.
 
-``subspace_embedding.safetensors`` holds the tensors that the method names in ``Method.expected``; see codec/methods/.
+``subspace_embedding.safetensors`` holds the tensors that the method names in ``Method.expected``; see codec/methods/. Codes are packed in
+bits, codebooks are whole numbers with a scale where they have 8 bits.
 
-``config.json`` holds ``subemb_format`` (the format number), ``subemb_version``, ``vocabulary`` (V), ``dim`` (D), ``widths``
-(of the codebooks; empty for baselines), ``settings``, ``size`` (checked against them), ``tensors_sha256`` (of the other file), ``info``,
-``history``, and the facts given to :func:`save`, such as ``model``.
+``config.json`` holds ``subemb_format`` (the format number), ``subemb_version``, ``vocabulary`` (V), ``dim`` (D), ``settings``, ``size``
+(checked against them), ``tensors_sha256`` (of the other file), ``info``, ``history`` (in brief, see :func:`brief_history`), and the facts
+given to :func:`save`, such as ``model``.
 
 Both files are written beside their place and then renamed. Reading them (subemb.codec.loading) refuses whatever does not fit
-together; nothing is ever unpickled. A change that an older subemb would misread gets the next format number.
+together; nothing is ever unpickled. A change that an older subemb would misread gets the next format number. Format 1 had whole bytes for
+every code, float32 codebooks one by one, ``widths`` of the codebooks and the whole history; it is still read.
 """
 
 import hashlib
 import json
 import math
 import os
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +29,16 @@ from ..base.errors import InputError
 from ..base.paths import write_files
 from .sizes import Size
 
-FORMAT = 1
+FORMAT = 2
+FORMATS = (1, 2)  # that are read
 TENSORS_FILE = "subspace_embedding.safetensors"
 CONFIG_FILE = "config.json"
 PICKLES = (".bin", ".pkl", ".pickle", ".pt", ".pth", ".ckpt")
 _OWN_KEYS = (
     "subemb_format", "subemb_version", "vocabulary", "dim", "widths", "settings", "size", "tensors_sha256", "info", "history",
 )  # fmt: skip
+_LONGEST_HISTORY = 30  # steps that are kept of a compression
+_DIGITS = 6  # of their errors
 
 
 @checked
@@ -58,16 +65,15 @@ def save(compressed, folder: str | os.PathLike, more_files: dict[str, bytes] | N
         "subemb_version": __version__,
         "vocabulary": vocabulary,
         "dim": dim,
-        "widths": method.widths(settings, dim),
         "settings": settings.to_dict(),
         "size": size_facts(compressed.size()),
         "tensors_sha256": hashlib.sha256(content).hexdigest(),
         "info": compressed.info,
-        "history": compressed.history,
+        "history": brief_history(compressed.history),
         **facts,
     }
     try:
-        described = json.dumps(_finite(config), indent=2, ensure_ascii=False, allow_nan=False)
+        described = _one_line_each(_finite(config))
     except (TypeError, ValueError) as error:
         raise InputError(f"what is to be kept beside the result must be plain JSON values: {error}") from error
     _write(folder, {TENSORS_FILE: content, **(more_files or {}), CONFIG_FILE: described.encode()})
@@ -88,11 +94,56 @@ def read_config(folder: str | os.PathLike) -> dict[str, Any]:
     if not isinstance(config, dict) or "subemb_format" not in config:
         raise InputError(f"{path} was not written by subemb{about_pickles(Path(folder))}")
     number = config["subemb_format"]
-    if number != FORMAT or isinstance(number, bool):
+    if number not in FORMATS or isinstance(number, bool):
         raise InputError(
-            f"{folder} has format {number!r}; this subemb ({__version__}) reads format {FORMAT}: update subemb, or save again"
+            f"{folder} has format {number!r}; this subemb ({__version__}) reads formats {' and '.join(map(str, FORMATS))}: update "
+            "subemb, or save again"
         )
     return config
+
+
+def brief_history(history: Sequence[Mapping[str, Any]]) -> dict[str, list]:
+    """What is kept of the steps of a compression, so that a folder is hardly larger than what it stores: their errors, by columns.
+
+    At most 30 steps, evenly, the last among them; errors to six digits; neither seconds nor errors of single subspaces.
+
+    >>> brief_history([{"iteration": 1, "stage": "k-means", "error": 1 / 3, "per_subspace": [0.3]}])
+    {'iteration': [1], 'stage': ['k-means'], 'error': [0.333333]}
+    """
+    count = len(history)
+    kept = (
+        sorted({count - 1 - round(k * (count - 1) / (_LONGEST_HISTORY - 1)) for k in range(_LONGEST_HISTORY)}) if count else []
+    )
+    kept = list(range(count)) if count <= _LONGEST_HISTORY else kept
+    columns: dict[str, list] = {}
+    for name in ("iteration", "stage", "error", "weighted_error"):
+        values = [history[step].get(name) for step in kept]
+        if any(value is not None for value in values):
+            columns[name] = [float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value for value in values]
+    if "stage" in columns:  # the same word many times: only where it changes
+        stages = columns["stage"]
+        columns["stage"] = [None if at and stage == stages[at - 1] else stage for at, stage in enumerate(stages)]
+    return columns
+
+
+def history_of(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """The inverse of :func:`brief_history`, as far as there is one. Raises InputError for columns of unequal length."""
+    if not all(isinstance(column, list) for column in columns.values()) or len({*map(len, columns.values())}) > 1:
+        raise InputError("history must be columns of equal length")
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    for before, row in pairwise(rows):
+        if "stage" in row and row["stage"] is None:
+            row["stage"] = before["stage"]
+    return rows
+
+
+def _one_line_each(config: dict[str, Any]) -> str:
+    """JSON with one line for each name: as short as it can be and still be looked at."""
+    return "{\n" + ",\n".join(f"{json.dumps(name)}:{_short(value)}" for name, value in config.items()) + "\n}\n"
+
+
+def _short(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def size_facts(size: Size) -> dict[str, int]:

@@ -135,8 +135,12 @@ def _size(run: Run) -> str:
     size = run.size
     rows = [
         ["original table", size_text(size.original_bytes), f"{count_text(size.vocabulary)} tokens x {size.dim}, float32"],
-        ["codebooks", size_text(size.codebook_parameters * 4), f"{count_text(size.codebook_parameters)} floats"],
-        ["other floats", size_text(size.other_parameters * 4), f"{count_text(size.other_parameters)} floats"],
+        [
+            "codebooks",
+            size_text(size.codebook_bytes),
+            f"{count_text(size.codebook_parameters)} numbers, {size.bits_of_codebooks}",
+        ],
+        ["other floats", size_text(size.other_bytes), f"{count_text(size.other_parameters)} floats"],
         ["codes", size_text(size.code_bytes), f"{count_text(size.code_bits)} bits"],
         ["total", size_text(size.total_bytes), f"{percent_text(size.total_share)} of the table, everything counted"],
         ["floats only", "", f"{percent_text(size.parameter_share)} of the table's floats (the paper's measure)"],

@@ -9,6 +9,7 @@ import numpy as np
 from .. import __version__
 from ..base.arguments import checked
 from ..base.errors import InputError
+from ..codec.grids import to_stored
 
 if TYPE_CHECKING:
     from ..codec.compressed import Compressed, SubspaceCompressed
@@ -81,7 +82,8 @@ def _model(compressed: "SubspaceCompressed"):
     ]
     parts = []
     for i, book in enumerate(compressed.codebooks):
-        constants.append(numpy_helper.from_array(book.float().numpy(), f"codebook_{i}"))
+        more_nodes, more_constants = _codebook(book.float(), compressed.codebook_bits, f"codebook_{i}")
+        nodes, constants = nodes + more_nodes, constants + more_constants
         constants.append(numpy_helper.from_array(np.array(i, dtype=np.int64), f"subspace_{i}"))
         nodes.append(helper.make_node("Gather", ["tuple", f"subspace_{i}"], [f"code_{i}"], axis=2))
         nodes.append(helper.make_node("Gather", [f"codebook_{i}", f"code_{i}"], [f"part_{i}"], axis=0))
@@ -109,6 +111,24 @@ def _model(compressed: "SubspaceCompressed"):
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
     )
+
+
+def _codebook(book, bits: int, name: str):
+    """Nodes and constants that make a codebook (Q, d) float32 of the numbers that it is stored in."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    if bits == 32:
+        return [], [numpy_helper.from_array(book.numpy(), name)]
+    numbers, scale = to_stored(book, bits)
+    constants = [
+        numpy_helper.from_array(numbers.numpy(), f"{name}_stored"),
+        numpy_helper.from_array(scale.float().numpy(), f"{name}_scale"),
+    ]
+    nodes = [
+        helper.make_node("Cast", [f"{name}_stored"], [f"{name}_whole"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", [f"{name}_whole", f"{name}_scale"], [name]),
+    ]
+    return nodes, constants
 
 
 def _checked(compressed: "SubspaceCompressed", content: bytes) -> OnnxCheck:

@@ -22,7 +22,6 @@ from ..base.arguments import checked
 from ..base.errors import InputError
 from ..base.text import count_text, percent_text, score_text, seconds_text, size_text, without_control
 from ..codec.settings import GIVEN, METHODS, OF_TEXT, WEIGHT_NAMES, CompressionSettings, settings_text
-from ..codec.sizes import FLOAT_BYTES
 from ..evaluate.report import METRIC_NAMES, Report
 from ..evaluate.statistics import Interval
 from ..runs import NEIGHBOURS, Run
@@ -263,7 +262,7 @@ def _size_cards(run: Run) -> list[Card]:
         codes = f"{bits:g} {'bit' if bits == 1 else 'bits'} a token" if size.code_bits else "computed from the id"
         books = size.codebook_parameters
         found += [
-            ("Codebooks", size_text(books * FLOAT_BYTES), f"{count_text(books)} floats"),
+            ("Codebooks", size_text(size.codebook_bytes), f"{count_text(books)} numbers, {size.bits_of_codebooks}"),
             ("Codes", size_text(size.code_bytes), codes),
         ]
     else:
@@ -311,9 +310,9 @@ def _sizes(run: Run | None, adaptation: Adaptation | None) -> Table | None:
     if size is not None:
         columns["original"]["model"] = size.model_bytes
         columns["compressed"] = {
-            "books": size.codebook_parameters * FLOAT_BYTES,
+            "books": size.codebook_bytes,
             "codes": size.code_bytes,
-            "other": size.other_parameters * FLOAT_BYTES,
+            "other": size.other_bytes,
             "table": size.total_bytes,
             "model": size.compressed_model_bytes,
         }

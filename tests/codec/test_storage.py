@@ -18,7 +18,8 @@ from subemb.base.errors import InputError
 from subemb.codec import storage
 from subemb.codec.loading import load
 from subemb.codec.methods import METHODS
-from subemb.codec.storage import CONFIG_FILE, FORMAT, TENSORS_FILE, read_config, save
+from subemb.codec.packing import packed_bytes
+from subemb.codec.storage import CONFIG_FILE, FORMAT, TENSORS_FILE, brief_history, history_of, read_config, save
 
 STORED = ("codes", "rotation", "coefficients", "components", "mean", "values", "row_scale", "minimum", "step")
 
@@ -27,7 +28,7 @@ def assert_same(one, other) -> None:
     assert type(one) is type(other)
     assert one.settings == other.settings
     assert (one.num_embeddings, one.embedding_dim) == (other.num_embeddings, other.embedding_dim)
-    assert (one.history, one.info) == (other.history, other.info)
+    assert (brief_history(one.history), one.info) == (brief_history(other.history), other.info)
     pairs = [(getattr(one, name, None), getattr(other, name, None)) for name in STORED]
     pairs += zip(getattr(one, "codebooks", []), getattr(other, "codebooks", []), strict=True)
     for left, right in pairs:
@@ -64,13 +65,25 @@ def test_what_is_saved_is_read_again_bit_for_bit(result, tmp_path):
     assert_same(load(save(result, tmp_path)), result)
 
 
-@pytest.mark.parametrize("size", [256, 257, 40_000])
-def test_codes_take_8_or_16_bits_in_the_file(size, tmp_path):
+@pytest.mark.parametrize(("size", "bits"), [(1, 0), (2, 1), (33, 6), (256, 8), (257, 9), (40_000, 16)])
+def test_codes_are_packed_in_bits_in_the_file(size, bits, tmp_path):
     result = made_result("product", vocabulary=40_000, dim=2, subspaces=2, codebook_size=size)
     result.codes[0, 0] = size - 1
     result.save_pretrained(tmp_path)
     with safe_open(tmp_path / TENSORS_FILE, "pt") as file:
-        assert file.get_slice("codes").get_dtype() == ("U8" if size <= 256 else "U16")
+        assert file.get_slice("codes").get_shape() == [packed_bytes(80_000, bits)] == [10_000 * bits]
+        assert file.get_slice("codes").get_dtype() == "U8"
+    assert_same(load(tmp_path), result)
+
+
+@pytest.mark.parametrize(("bits", "type_"), [(8, "I8"), (16, "F16"), (32, "F32")])
+def test_codebooks_are_kept_in_their_bits(bits, type_, tmp_path):
+    result = made_result("product", codebook_bits=bits)
+    save(result, tmp_path)
+    with safe_open(tmp_path / TENSORS_FILE, "pt") as file:
+        assert file.get_slice("codebooks").get_dtype() == type_
+        assert file.get_slice("codebooks").get_shape() == [4 * 12]
+        assert ("codebook_scales" in file.keys()) == (bits < 32)  # noqa: SIM118
     assert_same(load(tmp_path), result)
 
 
@@ -78,28 +91,114 @@ def test_arbitrary_codes_are_computed_not_stored(tmp_path):
     result = made_result("arbitrary")
     save(result, tmp_path)
     with safe_open(tmp_path / TENSORS_FILE, "pt") as file:
-        assert sorted(file.keys()) == ["codebooks.0", "codebooks.1", "codebooks.2"]
+        assert sorted(file.keys()) == ["codebooks"]
     assert_same(load(tmp_path), result)
 
 
+@pytest.mark.parametrize("subspaces", [3, 40])
 @pytest.mark.parametrize("method", METHODS)
-def test_the_file_is_hardly_larger_than_its_tensors(method, tmp_path):
-    result = made_result(method, vocabulary=1000, dim=40)
-    save(result, tmp_path)
-    with safe_open(tmp_path / TENSORS_FILE, "pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    assert (tmp_path / TENSORS_FILE).stat().st_size < sum(t.numel() * t.element_size() for t in tensors.values()) + 1000
+def test_a_folder_is_as_large_as_its_size_says(method, subspaces, tmp_path):
+    """To 2 kB, with everything in it: names, settings, a long history."""
+    size = None if method == "arbitrary" else 32
+    result = made_result(method, vocabulary=3000, dim=80, subspaces=subspaces, codebook_size=size)
+    steps = [{"iteration": i, "stage": "k-means", "error": 1 / i, "per_subspace": [1 / i] * subspaces} for i in range(1, 1001)]
+    result.history = steps
+    model = {"name": "a" * 60, "revision": "b" * 40, "identity": "c" * 64, "vocabulary": 3000, "dim": 80, "notes": []}
+    save(result, tmp_path, model=model)
+    on_disk = sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert 0 <= on_disk - result.size().total_bytes <= 2000
 
 
 def test_config_tells_what_it_is(saved):
     config = json.loads((saved / CONFIG_FILE).read_text())
-    assert (config["subemb_format"], config["vocabulary"], config["dim"], config["widths"]) == (FORMAT, 50, 12, [4, 4, 4])
+    assert (config["subemb_format"], config["vocabulary"], config["dim"]) == (FORMAT, 50, 12)
     assert config["settings"]["method"] == "product"
     assert config["model"] == {"name": "m", "revision": None}
     # 4 x 12 floats, and 50 x 3 codes of 2 bits in 38 bytes
     assert config["size"] == {"codebook_parameters": 48, "other_parameters": 0, "code_bits": 300, "total_bytes": 48 * 4 + 38}
     assert read_config(saved) == config
     assert sorted(path.name for path in saved.iterdir()) == [CONFIG_FILE, TENSORS_FILE]
+
+
+def test_a_history_in_brief_keeps_its_course():
+    history = [{"iteration": i, "stage": "a" if i < 40 else "b", "error": 1 / i} for i in range(1, 101)]
+    brief = history_of(brief_history(history))
+    assert brief[-1] == {"iteration": 100, "stage": "b", "error": 0.01}
+    assert len(brief) == 30
+    assert all(row["stage"] == ("a" if row["iteration"] < 40 else "b") for row in brief)
+    assert [row["iteration"] for row in brief] == sorted(row["iteration"] for row in brief)
+    assert history_of(brief_history([])) == []
+    assert brief_history(brief) == brief_history(history_of(brief_history(brief)))
+
+
+# Folders of format 1
+
+
+def write_format_1(result, folder) -> None:
+    """As subemb wrote it before codes were packed: whole bytes, float32 codebooks one by one, widths, the whole history."""
+    method, settings = result.settings.about, result.settings
+    folder.mkdir()
+    if method.uses_codebooks:
+        tensors = {f"codebooks.{i}": book.contiguous() for i, book in enumerate(result.codebooks)}
+        if method.stores_codes:
+            tensors["codes"] = result.codes.to(torch.uint8 if settings.codebook_size <= 256 else torch.uint16)
+        if method.is_rotated:
+            tensors["rotation"] = result.rotation
+    else:
+        tensors = result.tensors()
+    save_file(tensors, folder / TENSORS_FILE, {"format": "pt"})
+    config = {
+        "subemb_format": 1,
+        "subemb_version": "0.1.0",
+        "vocabulary": result.num_embeddings,
+        "dim": result.embedding_dim,
+        "widths": method.widths(settings, result.embedding_dim),
+        "settings": {name: value for name, value in settings.to_dict().items() if name in SETTINGS_OF_FORMAT_1},
+        "size": storage.size_facts(result.size()),
+        "tensors_sha256": hashlib.sha256((folder / TENSORS_FILE).read_bytes()).hexdigest(),
+        "info": result.info,
+        "history": result.history,
+    }
+    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2))
+
+
+SETTINGS_OF_FORMAT_1 = (
+    "method", "subspaces", "codebook_size", "unique", "weights", "iterations", "tolerance", "rank", "seed", "text_digest",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [None, 300])
+@pytest.mark.parametrize("method", METHODS)
+def test_folders_of_format_1_are_read(method, size, tmp_path):
+    bits = {"codebook_bits": 32} if METHODS[method].uses_codebooks else {}
+    result = made_result(method, vocabulary=400, dim=12, codebook_size=size, **bits)
+    write_format_1(result, tmp_path / "old")
+    again = load(tmp_path / "old")
+    assert_same(again, result)
+    assert again.history == result.history
+    assert_same(load(save(again, tmp_path / "new")), result)
+
+
+@pytest.mark.parametrize(
+    ("message", "drop", "tensors"),
+    [
+        ("code 4 is outside codebooks of 4", (), {"codes": torch.full((50, 3), 4, dtype=torch.uint8)}),
+        (r"codes is \(49, 3\) torch.uint8; it must be \(50, 3\)", (), {"codes": torch.zeros(49, 3, dtype=torch.uint8)}),
+        ("codes is .* torch.int64", (), {"codes": torch.zeros(50, 3, dtype=torch.int64)}),
+        (r"codebooks.1 is \(5, 4\)", (), {"codebooks__1": torch.zeros(5, 4)}),
+        ("codebooks.2 holds NaN or infinity", (), {"codebooks__2": torch.full((4, 4), torch.inf)}),
+        ("tensor codebooks.0 missing", ("codebooks.0",), {}),
+        ("tensor rotation unknown", (), {"rotation": torch.eye(12)}),
+    ],
+)
+def test_damaged_folders_of_format_1_are_refused(message, drop, tensors, tmp_path):
+    write_format_1(made_result("product"), tmp_path / "old")
+    change_tensors(tmp_path / "old", drop, **tensors)
+    with pytest.raises(InputError, match=message):
+        load(tmp_path / "old")
+    change_config(tmp_path / "old", widths=[4, 4, 3])
+    with pytest.raises(InputError, match="widths are"):
+        load(tmp_path / "old")
 
 
 def test_numbers_that_json_lacks_become_null(tmp_path):
@@ -189,10 +288,10 @@ def spoilt_results():
     yield "code 4 is outside codebooks of 4", replace(good, codes=good.codes + (4 - good.codes.max()).to(torch.uint8))
     yield "code -1 is outside", replace(good, codes=good.codes.int() - 1)
     yield "50 tokens with 3 codes each", replace(good, codes=good.codes[:49])
-    yield "codebooks.2 missing", replace(good, codebooks=books[:2])
-    yield r"codebooks.1 is \(3, 4\)", replace(good, codebooks=[books[0], books[1][:3], books[2]])
-    yield "codebooks.0 holds NaN", replace(good, codebooks=[books[0] * torch.nan, *books[1:]])
-    yield "codebooks.0 is .*float64", replace(good, codebooks=[books[0].double(), *books[1:]])
+    yield "there are 2 codebooks; product with these settings has 3", replace(good, codebooks=books[:2])
+    yield r"codebook 1 is \(3, 4\)", replace(good, codebooks=[books[0], books[1][:3], books[2]])
+    yield "codebook 0 holds NaN", replace(good, codebooks=[books[0] * torch.nan, *books[1:]])
+    yield "codebook 0 is .*float64", replace(good, codebooks=[books[0].double(), *books[1:]])
     yield "rotation unknown", replace(good, rotation=torch.eye(12))
     yield "not the digits", replace(made_result("arbitrary"), codes=good.codes)
 
@@ -210,18 +309,20 @@ def test_an_inconsistent_result_is_not_written(message, result, tmp_path):
 @pytest.mark.parametrize(
     ("message", "drop", "tensors"),
     [
-        ("code 4 is outside codebooks of 4", (), {"codes": torch.full((50, 3), 4, dtype=torch.uint8)}),
-        (r"codes is \(49, 3\) torch.uint8; it must be \(50, 3\)", (), {"codes": torch.zeros(49, 3, dtype=torch.uint8)}),
-        ("codes is .* torch.int64", (), {"codes": torch.zeros(50, 3, dtype=torch.int64)}),
-        (r"codebooks.1 is \(5, 4\)", (), {"codebooks__1": torch.zeros(5, 4)}),
-        ("codebooks.1 is .*float16", (), {"codebooks__1": torch.zeros(4, 4).half()}),
-        ("codebooks.2 holds NaN or infinity", (), {"codebooks__2": torch.full((4, 4), torch.inf)}),
-        ("tensor codebooks.0 missing", ("codebooks.0",), {}),
+        ("code 3 is outside codebooks of 3", (), {"codes": torch.full((38,), 255, dtype=torch.uint8)}),
+        (r"codes is \(37,\) torch.uint8; it must be \(38,\)", (), {"codes": torch.zeros(37, dtype=torch.uint8)}),
+        ("codes is .* torch.int64", (), {"codes": torch.zeros(38, dtype=torch.int64)}),
+        (r"codebooks is \(35,\)", (), {"codebooks": torch.zeros(35)}),
+        ("codebooks is .*float16", (), {"codebooks": torch.zeros(36).half()}),
+        ("codebooks holds NaN or infinity", (), {"codebooks": torch.full((36,), torch.inf)}),
+        ("tensor codebooks missing", ("codebooks",), {}),
+        ("tensor codebook_scales unknown", (), {"codebook_scales": torch.ones(3).bfloat16()}),
         ("tensor codes missing", ("codes",), {}),
         ("tensor rotation unknown", (), {"rotation": torch.eye(12)}),
     ],
 )
-def test_tensors_that_do_not_fit_are_refused(saved, message, drop, tensors):
+def test_tensors_that_do_not_fit_are_refused(tmp_path, message, drop, tensors):
+    saved = save(made_result("product", codebook_size=3, unique=False), tmp_path / "out")
     change_tensors(saved, drop, **tensors)
     with pytest.raises(InputError, match=message):
         load(saved)
@@ -230,7 +331,7 @@ def test_tensors_that_do_not_fit_are_refused(saved, message, drop, tensors):
 @pytest.mark.parametrize(
     ("message", "values"),
     [
-        ("has format 2; this subemb .* reads format 1: update", {"subemb_format": 2}),
+        ("has format 3; this subemb .* reads formats 1 and 2: update", {"subemb_format": 3}),
         ("has format '1'", {"subemb_format": "1"}),
         ("has format True", {"subemb_format": True}),
         ("was not written by subemb", {"subemb_format": ...}),
@@ -239,8 +340,7 @@ def test_tensors_that_do_not_fit_are_refused(saved, message, drop, tensors):
         ("vocabulary is True", {"vocabulary": True}),
         ("dim is 0", {"dim": 0}),
         ("3 subspaces do not fit a table of 2 dimensions", {"dim": 2}),
-        (r"codes is \(50, 3\) .* must be \(51, 3\)", {"vocabulary": 51}),
-        (r"widths are \[4, 4, 3\]", {"widths": [4, 4, 3]}),
+        (r"codes is \(38,\) .* must be \(39,\)", {"vocabulary": 51}),
         ("size is None in config.json; such a result has", {"size": ...}),
         ("size is {'total_bytes': 1} in config.json; such a result has .*'total_bytes': 230}", {"size": {"total_bytes": 1}}),
         ("settings are 'all'", {"settings": "all"}),
@@ -249,7 +349,9 @@ def test_tensors_that_do_not_fit_are_refused(saved, message, drop, tensors):
         ("are not complete", {"settings": {"method": "product"}}),
         ("inconsistent", {"settings": {"method": "product", "tolerance": "small"}}),
         ("inconsistent", {"settings": {"method": ["product"]}}),
-        ("info must be", {"info": []}),
+        ("info and history must be", {"info": []}),
+        ("info and history must be", {"history": []}),
+        ("history must be columns of equal length", {"history": {"error": [1.0], "iteration": []}}),
         ("is not the file that", {"tensors_sha256": "0" * 64}),
         ("is not the file that", {"tensors_sha256": ...}),
     ],
@@ -288,8 +390,15 @@ def test_a_vocabulary_too_large_to_compute_is_refused(tmp_path):
         load(folder)
 
 
+def test_codes_of_no_bits_are_bounded_too(tmp_path):
+    folder = save(made_result("product", codebook_size=1, unique=False), tmp_path)
+    change_config(folder, vocabulary=10**12)
+    with pytest.raises(InputError, match=r"1000000000000 tokens with 3 codes each are more"):
+        load(folder)
+
+
 def test_what_cannot_be_read_is_not_written(tmp_path, monkeypatch):
-    monkeypatch.setattr("subemb.codec.methods.arbitrary.MOST_CODES", 100)
+    monkeypatch.setattr("subemb.codec.methods.codebooks.MOST_CODES", 100)
     with pytest.raises(InputError, match="50 tokens with 3 codes each are more than the 100"):
         save(made_result("arbitrary"), tmp_path / "out")
     assert not (tmp_path / "out").exists()

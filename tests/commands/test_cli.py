@@ -97,7 +97,7 @@ def test_report_for_people_has_the_numbers_of_the_report_for_programs(model, cap
     out, err = capsys.readouterr()
     assert f"{report['quality']['relative_error']:.3f}" in out
     assert f"{report['quality']['mean_cosine']:.3f}" in out
-    assert f"{report['size']['codebook_parameters']} floats" in out
+    assert f"{report['size']['codebook_parameters']} numbers, 32 bits each" in out
     assert "not saved" in out
     assert err == ""  # no terminal, no progress bar
 

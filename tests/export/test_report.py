@@ -129,7 +129,7 @@ def test_numbers_on_the_page_are_those_of_the_run(finished):
         percent_text(size.total_share),
         percent_text(1 - size.parameter_share, 5),
         percent_text(1 - size.total_share, 5),
-        f"{count_text(size.codebook_parameters)} floats",
+        f"{count_text(size.codebook_parameters)} numbers, {size.bits_of_codebooks}",
         f"{quality['relative_error']:.3f}",
         f"{quality['mean_cosine']:.3f}",
         f"{quality['weighted_error']:.3f}",

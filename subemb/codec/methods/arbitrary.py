@@ -11,9 +11,6 @@ from .codebooks import CodebookMethod, Found, Pair, Problem
 
 torch = lazy_module("torch")
 
-# More codes than any real table has; it bounds what a strange config.json can make us compute.
-MOST_CODES = 2**28
-
 
 def arbitrary_codes(vocabulary: int, subspaces: int, codebook_size: int) -> torch.Tensor:
     """The digits of every token id in base Q, most significant first: (V, f) int64 (the paper's Algorithm 1).
@@ -79,14 +76,6 @@ class Arbitrary(Random):
             raise InputError("the codes are not the digits of the token ids, as those of method arbitrary must be")
         return tensors
 
-    def built(self, settings: MethodSettings, vocabulary: int, dim: int, tensors: dict[str, torch.Tensor], **notes):
+    def built_codes(self, settings: MethodSettings, vocabulary: int, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
         codes = arbitrary_codes(vocabulary, settings.subspaces, settings.codebook_size)
-        return super().built(settings, vocabulary, dim, {**tensors, "codes": codes}, **notes)
-
-    def check_computable(self, settings: MethodSettings, vocabulary: int) -> None:
-        """Codes in a file are bounded by its size; these are not."""
-        if vocabulary * settings.subspaces > MOST_CODES:
-            raise InputError(
-                f"{vocabulary} tokens with {settings.subspaces} codes each are more than the {MOST_CODES} that subemb computes; "
-                "use fewer subspaces"
-            )
+        return codes.to(torch.uint8 if settings.codebook_size <= 256 else torch.int32)

@@ -31,6 +31,7 @@ class MethodSettings(Protocol):
     method: str
     subspaces: int
     codebook_size: int | None
+    codebook_bits: int | None
     unique: bool | None
     sensitive: bool | None
     iterations: int
@@ -93,7 +94,8 @@ class Method(ABC):
 
         Raises InputError if they do not fit a (V, D) table.
         """
-        return replace(settings, unique=False, codebook_size=None, rank=None, weights="none", sensitive=False, text_digest=None)
+        nothing = {"codebook_size": None, "codebook_bits": None, "rank": None, "text_digest": None}
+        return replace(settings, unique=False, weights="none", sensitive=False, **nothing)
 
     @abstractmethod
     def fit(
@@ -137,17 +139,13 @@ class Method(ABC):
 
     def check_tensors(self, settings: MethodSettings, vocabulary: int, dim: int, tensors: dict[str, torch.Tensor]) -> None:
         """Raises InputError unless the tensors are those of such a result: names, shapes, types, finite floats."""
-        expected = self.expected(settings, vocabulary, dim)
-        missing, extra = sorted(set(expected) - set(tensors)), sorted(set(tensors) - set(expected))
-        if missing or extra:
-            parts = [f"tensor {', '.join(names)} {what}" for names, what in ((missing, "missing"), (extra, "unknown")) if names]
-            raise InputError(f"{'; '.join(parts)} (method {self.key})")
-        for name, (shape, dtype) in expected.items():
-            tensor = tensors[name]
-            if (tuple(tensor.shape), tensor.dtype) != (shape, dtype):
-                raise InputError(f"{name} is {tuple(tensor.shape)} {tensor.dtype}; it must be {shape} {dtype}")
-            if dtype.is_floating_point and not torch.isfinite(tensor).all():
-                raise InputError(f"{name} holds NaN or infinity")
+        check_forms(self.key, self.expected(settings, vocabulary, dim), tensors)
+
+    def from_format_1(
+        self, settings: MethodSettings, vocabulary: int, dim: int, tensors: dict[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        """The tensors of a folder of format 1 in today's form, where that is another. Raises InputError unless they are as they were then."""
+        return tensors
 
     @abstractmethod
     def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int) -> float:
@@ -168,3 +166,21 @@ class Method(ABC):
     def at_bytes(self, settings: MethodSettings, target: int, vocabulary: int, dim: int) -> MethodSettings | None:
         """The settings whose ``size().total_bytes`` comes nearest to a target, resolved; None if there are none for this table."""
         return self.resolve(settings, vocabulary, dim)
+
+
+def check_forms(method: str, expected: dict[str, TensorForm], tensors: dict[str, torch.Tensor]) -> None:
+    """Raises InputError unless there are these tensors and no others, of these forms."""
+    missing, extra = sorted(set(expected) - set(tensors)), sorted(set(tensors) - set(expected))
+    if missing or extra:
+        parts = [f"tensor {', '.join(names)} {what}" for names, what in ((missing, "missing"), (extra, "unknown")) if names]
+        raise InputError(f"{'; '.join(parts)} (method {method})")
+    for name, form in expected.items():
+        check_form(name, tensors[name], form)
+
+
+def check_form(name: str, tensor: torch.Tensor, form: TensorForm) -> None:
+    """Raises InputError unless a tensor has this shape and type, and holds finite numbers."""
+    if (tuple(tensor.shape), tensor.dtype) != form:
+        raise InputError(f"{name} is {tuple(tensor.shape)} {tensor.dtype}; it must be {form.shape} {form.dtype}")
+    if form.dtype.is_floating_point and not torch.isfinite(tensor).all():
+        raise InputError(f"{name} holds NaN or infinity")

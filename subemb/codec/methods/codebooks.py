@@ -19,14 +19,19 @@ from ...base.errors import InputError
 from ...base.lazy import lazy_module
 from ...base.progress import ProgressCallback, part_of
 from ..compressed import SubspaceCompressed
+from ..grids import automatic_codebook_bits, codebook_bytes, from_stored, stored_dtype, to_stored
+from ..packing import pack, packed_bytes, unpack
 from ..sizes import FLOAT_BYTES, Size, code_bits_each
 from ..subspaces import LARGEST_CODEBOOK, checked_codebook_size, require_enough_tuples, subspace_widths
-from .base import Method, MethodSettings, TensorForm
+from .base import Method, MethodSettings, TensorForm, check_form, check_forms
 
+np = lazy_module("numpy")
 torch = lazy_module("torch")
 
 TOLERANCE = 0.02  # pairs of f and Q within this share of a target size count as equal; among them quality decides
 LARGEST_CODE_BITS = 16
+# More codes than any real table has; it bounds what a strange config.json can make us compute.
+MOST_CODES = 2**28
 
 
 @dataclass
@@ -62,7 +67,7 @@ class Pair(NamedTuple):
 class CodebookMethod(Method):
     """A method whose result is codes (V, f) and f codebooks (Q, d_i)."""
 
-    reads = ("subspaces", "codebook_size", "unique", "weights")
+    reads = ("subspaces", "codebook_size", "unique", "weights", "codebook_bits")
     uses_codebooks = True
     stores_codes = True
 
@@ -80,8 +85,10 @@ class CodebookMethod(Method):
     def resolve(self, settings: MethodSettings, vocabulary: int, dim: int) -> MethodSettings:
         self.check_subspaces(settings.subspaces, dim)
         size = checked_codebook_size(settings.codebook_size, vocabulary, settings.subspaces)
+        bits = settings.codebook_bits or automatic_codebook_bits(vocabulary, dim, settings.subspaces, size)
         sensitive = self.can_be_sensitive and bool(settings.sensitive)
-        return replace(settings, codebook_size=size, unique=settings.wants_unique, sensitive=sensitive, rank=None)
+        filled = {"codebook_size": size, "codebook_bits": bits, "unique": settings.wants_unique, "sensitive": sensitive}
+        return replace(settings, **filled, rank=None)
 
     def check_subspaces(self, subspaces: int, dim: int) -> None:
         """Raises InputError if a vector cannot be cut into so many subspaces."""
@@ -92,13 +99,18 @@ class CodebookMethod(Method):
 
     def size(self, settings: MethodSettings, vocabulary: int, dim: int) -> Size:
         bits = code_bits_each(settings.codebook_size) if self.stores_codes else 0
+        numbers = self._codebook_numbers(settings, dim)
         return Size(
             vocabulary,
             dim,
-            codebook_parameters=settings.codebook_size * dim * (settings.subspaces if self.is_additive else 1),
+            codebook_parameters=numbers,
+            codebook_bytes=codebook_bytes(numbers, settings.subspaces, settings.codebook_bits),
             other_parameters=dim * dim if self.is_rotated else 0,
             code_bits=vocabulary * settings.subspaces * bits,
         )
+
+    def _codebook_numbers(self, settings: MethodSettings, dim: int) -> int:
+        return settings.codebook_size * dim * (settings.subspaces if self.is_additive else 1)
 
     # Fitting
 
@@ -155,48 +167,101 @@ class CodebookMethod(Method):
         }
         return compressed
 
-    # The saved form: ``codes`` (V, f) uint8 for Q <= 256, else uint16; ``codebooks.0`` .. ``codebooks.{f-1}`` (Q, d_i) float32, or
-    # (Q, D) where they are added up; ``rotation`` (D, D) float32
+    # The saved form: ``codes`` packed in bits, row by row (see subemb.codec.packing); ``codebooks``, all numbers of all codebooks one after
+    # the other in their own type; ``codebook_scales`` (f,) bfloat16 where that is not float32; ``rotation`` (D, D) float32
 
     def expected(self, settings: MethodSettings, vocabulary: int, dim: int) -> dict[str, TensorForm]:
-        widths = self.widths(settings, dim)
-        expected = {
-            f"codebooks.{i}": TensorForm((settings.codebook_size, width), torch.float32) for i, width in enumerate(widths)
-        }
+        bits = settings.codebook_bits
+        expected = {"codebooks": TensorForm((self._codebook_numbers(settings, dim),), stored_dtype(bits))}
+        if bits < 32:
+            expected["codebook_scales"] = TensorForm((settings.subspaces,), torch.bfloat16)
         if self.stores_codes:
-            expected["codes"] = TensorForm((vocabulary, settings.subspaces), _file_dtype(settings))
+            count = packed_bytes(vocabulary * settings.subspaces, code_bits_each(settings.codebook_size))
+            expected["codes"] = TensorForm((count,), torch.uint8)
         if self.is_rotated:
             expected["rotation"] = TensorForm((dim, dim), torch.float32)
         return expected
 
     def tensors(self, compressed: SubspaceCompressed) -> dict[str, torch.Tensor]:
-        settings, codes = compressed.settings, compressed.codes
-        tensors = {f"codebooks.{i}": book for i, book in enumerate(compressed.codebooks)}
+        settings = compressed.settings
+        self._check_result(compressed)
+        books, bits = [book.detach().cpu() for book in compressed.codebooks], settings.codebook_bits
+        if bits < 32:
+            stored = [to_stored(book, bits) for book in books]
+            books = [numbers for numbers, _ in stored]
+            tensors = {"codebook_scales": torch.stack([scale for _, scale in stored])}
+        else:
+            tensors = {}
+        tensors["codebooks"] = torch.cat([book.flatten() for book in books])
         if compressed.rotation is not None:
             tensors["rotation"] = compressed.rotation
+        if self.stores_codes:
+            codes = compressed.codes.cpu().numpy()
+            tensors["codes"] = torch.from_numpy(pack(codes, code_bits_each(settings.codebook_size)))
+        return tensors
+
+    def _check_result(self, compressed: SubspaceCompressed) -> None:
+        """Raises InputError unless codes and codebooks are what such settings give."""
+        settings, codes, dim = compressed.settings, compressed.codes, compressed.embedding_dim
         if codes.shape != (compressed.num_embeddings, settings.subspaces):
             raise InputError(
                 f"codes have shape {tuple(codes.shape)}; {compressed.num_embeddings} tokens with {settings.subspaces} codes each "
                 f"need ({compressed.num_embeddings}, {settings.subspaces})"
             )
-        if self.stores_codes:
-            low, high = (int(code) for code in codes.long().aminmax())
-            if low < 0 or high >= settings.codebook_size:
-                _refuse_code(low if low < 0 else high, settings)
-            tensors["codes"] = codes.to(_file_dtype(settings))
-        return tensors
-
-    def check_tensors(self, settings: MethodSettings, vocabulary: int, dim: int, tensors: dict[str, torch.Tensor]) -> None:
-        super().check_tensors(settings, vocabulary, dim, tensors)
-        if self.stores_codes and (highest := int(tensors["codes"].int().max())) >= settings.codebook_size:
-            _refuse_code(highest, settings)
+        low, high = (int(code) for code in codes.long().aminmax())
+        if low < 0 or high >= settings.codebook_size:
+            _refuse_code(low if low < 0 else high, settings)
+        widths = self.widths(settings, dim)
+        if len(compressed.codebooks) != len(widths):
+            raise InputError(
+                f"there are {len(compressed.codebooks)} codebooks; {self.key} with these settings has {len(widths)}"
+            )
+        for i, (book, width) in enumerate(zip(compressed.codebooks, widths, strict=True)):
+            check_form(f"codebook {i}", book, TensorForm((settings.codebook_size, width), torch.float32))
 
     def built(
         self, settings: MethodSettings, vocabulary: int, dim: int, tensors: dict[str, torch.Tensor], **notes: Any
     ) -> SubspaceCompressed:
-        codes = tensors["codes"].to(_held_dtype(settings))
-        books = [tensors[f"codebooks.{i}"] for i in range(settings.subspaces)]
+        widths, size, scales = self.widths(settings, dim), settings.codebook_size, tensors.get("codebook_scales")
+        books = [part.view(size, -1) for part in tensors["codebooks"].split([size * width for width in widths])]
+        if scales is not None:
+            books = [from_stored(book, scale) for book, scale in zip(books, scales, strict=True)]
+        codes = self.built_codes(settings, vocabulary, tensors)
         return SubspaceCompressed(settings, vocabulary, dim, codes, books, tensors.get("rotation"), **notes)
+
+    def built_codes(self, settings: MethodSettings, vocabulary: int, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
+        """(V, f) codes in the type that results hold. Raises InputError for one that has no codeword."""
+        packed, count = tensors["codes"].numpy(), vocabulary * settings.subspaces
+        codes = unpack(packed, count, code_bits_each(settings.codebook_size))
+        if (highest := int(codes.max())) >= settings.codebook_size:
+            _refuse_code(highest, settings)
+        return torch.from_numpy(codes.astype(np.uint8 if settings.codebook_size <= 256 else np.int32)).view(vocabulary, -1)
+
+    def check_computable(self, settings: MethodSettings, vocabulary: int) -> None:
+        """Codes of no bits take no room in a file, which bounds the others."""
+        if settings.codebook_size == 1 or not self.stores_codes:
+            _check_count(vocabulary * settings.subspaces, vocabulary, settings)
+
+    def from_format_1(
+        self, settings: MethodSettings, vocabulary: int, dim: int, tensors: dict[str, torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        """Format 1 had every code in 8 or 16 bits, and every codebook, ``codebooks.0`` and so on, (Q, d_i) float32."""
+        widths, size = self.widths(settings, dim), settings.codebook_size
+        forms = {f"codebooks.{i}": TensorForm((size, width), torch.float32) for i, width in enumerate(widths)}
+        books = list(forms)
+        if self.stores_codes:
+            forms["codes"] = TensorForm((vocabulary, settings.subspaces), torch.uint8 if size <= 256 else torch.uint16)
+        if self.is_rotated:
+            forms["rotation"] = TensorForm((dim, dim), torch.float32)
+        check_forms(self.key, forms, tensors)
+        tensors = dict(tensors)
+        tensors["codebooks"] = torch.cat([tensors.pop(name).flatten() for name in books])
+        if self.stores_codes:
+            codes = tensors["codes"].numpy()
+            if (highest := int(codes.max())) >= size:
+                _refuse_code(highest, settings)
+            tensors["codes"] = torch.from_numpy(pack(codes, code_bits_each(size)))
+        return tensors
 
     # Settings at a size
 
@@ -226,15 +291,23 @@ class CodebookMethod(Method):
         limit = min(vocabulary, LARGEST_CODEBOOK)
         rotation = FLOAT_BYTES * dim * dim if self.is_rotated else 0
         for subspaces in range(1, self.most_subspaces(dim) + 1):
-            per_codeword = FLOAT_BYTES * dim * (subspaces if self.is_additive else 1)
+            in_codeword = dim * (subspaces if self.is_additive else 1)
             for bits in range(1, LARGEST_CODE_BITS + 1):
-                fixed = rotation + (-(-vocabulary * subspaces * bits // 8) if self.stores_codes else 0)
+                fixed = rotation + (packed_bytes(vocabulary * subspaces, bits) if self.stores_codes else 0)
                 low, high = 2 ** (bits - 1) + 1, min(2**bits, limit)
-                exact = max(low, min(round((target - fixed) / per_codeword), high))
-                for size in {exact, high} if low <= high else ():
+                if low > high:
+                    continue
+                number = self._bits_of(settings, vocabulary, dim, subspaces, low)
+                exact = max(low, min(round((target - fixed) / (in_codeword * number / 8)), high))
+                for size in {exact, high}:
+                    number = self._bits_of(settings, vocabulary, dim, subspaces, size)
+                    stored = fixed + codebook_bytes(size * in_codeword, subspaces, number)
                     # Methods with distinct tuples need Q ** f >= V, which 64 codes always give.
                     if not (settings.wants_unique and subspaces < 64 and size**subspaces < vocabulary):
-                        yield Pair(subspaces, size, abs(fixed + size * per_codeword - target) / target)
+                        yield Pair(subspaces, size, abs(stored - target) / target)
+
+    def _bits_of(self, settings: MethodSettings, vocabulary: int, dim: int, subspaces: int, size: int) -> int:
+        return settings.codebook_bits or automatic_codebook_bits(vocabulary, dim, subspaces, size)
 
 
 def _held_dtype(settings: MethodSettings) -> torch.dtype:
@@ -242,9 +315,13 @@ def _held_dtype(settings: MethodSettings) -> torch.dtype:
     return torch.uint8 if settings.codebook_size <= 256 else torch.int32
 
 
-def _file_dtype(settings: MethodSettings) -> torch.dtype:
-    return torch.uint8 if settings.codebook_size <= 256 else torch.uint16
-
-
 def _refuse_code(code: int, settings: MethodSettings) -> None:
     raise InputError(f"code {code} is outside codebooks of {settings.codebook_size} sub-vectors")
+
+
+def _check_count(codes: int, vocabulary: int, settings: MethodSettings) -> None:
+    if codes > MOST_CODES:
+        raise InputError(
+            f"{vocabulary} tokens with {settings.subspaces} codes each are more than the {MOST_CODES} that subemb computes; "
+            "use fewer subspaces"
+        )

@@ -17,7 +17,12 @@ def setting_input(cls: type[Settings], name: str, key: str, place=st, **instead:
     item, arguments = declared(cls)[name], bounds(cls, name)
     if item.choices is not None:
         titles = item.choices if isinstance(item.choices, Mapping) else {}
-        arguments |= {"options": list(item.choices), "format_func": lambda value: getattr(titles.get(value), "title", value)}
+        options = [*([None] if item.optional else []), *item.choices]
+
+        def shown(value: Any) -> str:
+            return "automatic" if value is None else getattr(titles.get(value), "title", str(value))
+
+        arguments |= {"options": options, "format_func": shown}
         return place.selectbox(**arguments | instead, key=key)
     if item.kind is bool and item.optional and not item.of_method:
         words = {None: f"automatic: {item.automatic}", True: "yes", False: "no"}

@@ -40,11 +40,8 @@ class ShownResult:
 
     @property
     def table_bytes(self) -> int:
-        """Bytes of the compressed table in a file, where a code takes whole bytes."""
-        size, settings = self.run.size, self.run.settings
-        if not settings.about.stores_codes:
-            return size.total_bytes
-        return size.float_bytes + size.vocabulary * settings.subspaces * (1 if settings.codebook_size <= 256 else 2)
+        """Bytes of the compressed table in a file."""
+        return self.run.size.total_bytes
 
 
 class Offer:

@@ -6,7 +6,6 @@ import streamlit as st
 from ....base.text import count_text, percent_text, seconds_text, size_text
 from ....codec.methods import METHODS
 from ....codec.settings import WEIGHT_NAMES, settings_text
-from ....codec.sizes import FLOAT_BYTES
 from ....runs import NEIGHBOURS, Run
 
 PLAIN = {"delta_color": "off", "delta_arrow": "off"}  # the small line below a number is a remark, not a change
@@ -64,12 +63,12 @@ def size_card(run: Run) -> None:
 def _parts(run: Run, left, right) -> None:
     """What the total is made of."""
     size = run.size
-    floats = f"{count_text(size.codebook_parameters)} floats"
+    floats = f"{count_text(size.codebook_parameters)} numbers, {size.bits_of_codebooks}"
     if not METHODS[run.settings.method].uses_codebooks:
         left.metric("Floats", size_text(size.float_bytes), f"{count_text(size.parameters)} floats", help=FLOATS_HELP, **PLAIN)
         right.metric("Rounded numbers", size_text(size.code_bytes), "packed", **PLAIN)
         return
-    left.metric("Codebooks", size_text(size.codebook_parameters * FLOAT_BYTES), floats, **PLAIN)
+    left.metric("Codebooks", size_text(size.codebook_bytes), floats, **PLAIN)
     if size.code_bits:
         bits = size.code_bits / size.vocabulary
         bits = f"{bits:g} {'bit' if bits == 1 else 'bits'} a token"
@@ -77,9 +76,7 @@ def _parts(run: Run, left, right) -> None:
     else:
         right.metric("Codes", "0 B", "computed from the id", help="The digits of the token id are its codes.", **PLAIN)
     if size.other_parameters:
-        st.metric(
-            "Rotation", size_text(size.other_parameters * FLOAT_BYTES), f"{count_text(size.other_parameters)} floats", **PLAIN
-        )
+        st.metric("Rotation", size_text(size.other_bytes), f"{count_text(size.other_parameters)} floats", **PLAIN)
 
 
 def quality_card(run: Run) -> None:
