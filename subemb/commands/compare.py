@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _QUALITY = {
     "relative_error": "relative error",
     "weighted_error": "weighted error",
+    "sensitive_error": "error as the output notices",
     "mean_cosine": "mean cosine",
     "neighbours_kept": "neighbours kept",
     "distinct_tuples": "distinct tuples",
@@ -113,7 +114,7 @@ def _found(label: str, name: str, original: str | None, progress: ProgressCallba
         size = one.size
         return Side(label, f"run {one.key[:8]}", one.model, one.settings, size.total_bytes, size.total_share, one.quality)
     if rows and (row := ROWS.get(rows[0])) is not None:
-        quality = {name: getattr(row, name) for name in _QUALITY}
+        quality = {name: getattr(row, name, None) for name in _QUALITY}
         return Side(
             label, f"row {row.key[:8]} of a sweep", {"name": row.model}, row.settings, row.total_bytes, row.share, quality
         )

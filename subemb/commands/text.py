@@ -159,6 +159,9 @@ def _quality(run: Run) -> str:
     rows = [["relative error", f"{quality['relative_error']:.3f}", "0 is perfect, 1 is the mean vector for every token"]]
     if quality["weighted_error"] is not None:
         rows.append(["weighted error", f"{quality['weighted_error']:.3f}", "each token counted by its weight"])
+    if quality.get("sensitive_error") is not None:
+        about = "weighted, each direction counted by how much the output moves"
+        rows.append(["as output notices", f"{quality['sensitive_error']:.3f}", about])
     rows.append(["mean cosine", f"{quality['mean_cosine']:.3f}", "between a token's vector and its reconstruction"])
     asked = f"of the {NEIGHBOURS} nearest, asked of {count_text(quality['neighbours_sample'])} tokens"
     rows.append(["neighbours kept", percent_text(quality["neighbours_kept"]), asked])

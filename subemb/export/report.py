@@ -353,6 +353,9 @@ def _quality_cards(run: Run) -> list[Card]:
     if quality["weighted_error"] is not None:
         weights = f"weights: {WEIGHT_NAMES[run.settings.weights]}"
         found.append(("Weighted error", f"{quality['weighted_error']:.3f}", weights))
+    if quality.get("sensitive_error") is not None:
+        remark = "weighted, each direction by how much the output moves"
+        found.append(("Error as the output notices", f"{quality['sensitive_error']:.3f}", remark))
     return found
 
 

@@ -120,7 +120,15 @@ def quality_card(run: Run) -> None:
                 "Weighted error",
                 f"{quality['weighted_error']:.3f}",
                 f"weights: {WEIGHT_NAMES[run.settings.weights]}",
-                help="The same error with every token counted by its weight: what this run made small.",
+                help="The same error with every token counted by its weight"
+                + (": what this run made small." if quality.get("sensitive_error") is None else "."),
+                **PLAIN,
+            )
+        if quality.get("sensitive_error") is not None:
+            st.metric(
+                "Error as the output notices",
+                f"{quality['sensitive_error']:.3f}",
+                help="The weighted error with every direction counted by how much the model's output moves: what this run made small.",
                 **PLAIN,
             )
         quantiles = sorted(((float(name), value) for name, value in quality["cosine_quantiles"].items()))
