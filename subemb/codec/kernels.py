@@ -355,3 +355,160 @@ def logits_loop(codes, products, starts, logits):
                 row = products[starts[i] + codes[v, i], begin:end]
                 for n in range(end - begin):
                     into[n] += row[n]
+
+
+# Who takes what
+
+
+@compiled
+def assigned(costs: np.ndarray, columns: np.ndarray) -> None:
+    """The cheapest way to give n rows different columns: costs (n, m) float32, n <= m; writes the column of every row into (n,) ``columns``.
+
+    What scipy's linear_sum_assignment finds (Crouse 2016), begun as Jonker and Volgenant (1987) do: rows first bid for their best
+    column by as much as it is better than the next, which settles most of them; only those left search for the shortest way.
+    Prices of columns nobody has stay 0, as a rectangle needs it.
+    """
+    n, m = costs.shape
+    price = np.zeros(m, np.float32)
+    owner = np.full(m, -1, np.int32)
+    columns[:] = -1
+    waiting = np.empty(n, np.int32)
+    for i in range(n):
+        waiting[i] = i
+    left, steps, k = 0, 0, 0
+    while k < n:
+        i = waiting[k]
+        row = costs[i]
+        least = row[0] - price[0]
+        for j in range(m):
+            least = min(least, row[j] - price[j])
+        best = m
+        for j in range(m):
+            best = min(best, j if row[j] - price[j] <= least else m)
+        kept = price[best]
+        price[best] = np.float32(-1e30)  # out of the way for the second best
+        second = np.float32(1e30)
+        for j in range(m):
+            second = min(second, row[j] - price[j])
+        price[best] = kept
+        before = owner[best]
+        bid = second - least
+        steps += 1
+        if bid > np.float32(0.0) and bid < np.float32(1e29):
+            price[best] = kept - bid
+        elif before >= 0:  # no better than what somebody has: a search decides
+            waiting[left] = i
+            left += 1
+            k += 1
+            continue
+        owner[best] = i
+        columns[i] = best
+        if before >= 0:
+            columns[before] = -1
+            if bid > np.float32(0.0) and steps < 8 * n:
+                waiting[k] = before
+                continue
+            waiting[left] = before
+            left += 1
+        k += 1
+    far = np.float32(1e30)
+    apart = np.empty(m, np.float32)
+    shut = np.empty(m, np.float32)
+    origin = np.empty(m, np.int32)
+    for place in range(left):
+        start = waiting[place]
+        row = costs[start]
+        for j in range(m):
+            apart[j] = row[j] - price[j]
+            origin[j] = start
+            shut[j] = np.float32(0.0)
+        end = -1
+        least = np.float32(0.0)
+        while True:
+            least = apart[0] + shut[0]
+            for j in range(m):
+                least = min(least, apart[j] + shut[j])
+            best = m
+            for j in range(m):
+                best = min(best, j if apart[j] + shut[j] <= least else m)
+            if owner[best] < 0:
+                end = best
+                break
+            shut[best] = far
+            i = owner[best]
+            row = costs[i]
+            offset = row[best] - price[best] - least
+            for j in range(m):
+                way = row[j] - price[j] - offset
+                nearer = way < apart[j] and shut[j] == np.float32(0.0)
+                apart[j] = way if nearer else apart[j]
+                origin[j] = i if nearer else origin[j]
+        for j in range(m):
+            if shut[j] > np.float32(0.0):
+                price[j] += apart[j] - least
+        j = end
+        while True:
+            i = origin[j]
+            owner[j] = i
+            j, columns[i] = columns[i], j
+            if i == start:
+                break
+
+
+@compiled
+def boxes_loop(first, last, borders, tokens, axes, labels, costs, codes, largest):
+    """Give the tokens of boxes number ``first`` to ``last`` - 1 the best tuples of their box.
+
+    borders (n + 1,): where the tokens of every box begin in ``tokens`` (N,), token ids. axes (k,): the subspaces whose codes are
+    exchanged. labels (k, Q): the part of the codebook that a code belongs to; a box is one part of each. costs (k, N, Q). codes (V, f)
+    are changed in place. Boxes of more than ``largest`` tokens x tuples stay as they are.
+    """
+    together, size = labels.shape
+    sides = np.empty((together, size), np.int64)
+    lengths = np.empty(together, np.int64)
+    wanted = np.empty(size, np.bool_)
+    for box in range(first, last):
+        begin, n = borders[box], borders[box + 1] - borders[box]
+        shape = 1
+        for k in range(together):
+            part = labels[k, codes[tokens[begin], axes[k]]]
+            count = 0
+            for q in range(size):
+                if labels[k, q] == part:
+                    sides[k, count] = q
+                    count += 1
+            if n * n < count:
+                # among n tokens none has to take worse than its n-th best tuple, and so its n-th best code
+                wanted[:] = False
+                for t in range(begin, begin + n):
+                    order = np.argsort(costs[k, t, sides[k, :count]])
+                    for place in range(n):
+                        wanted[sides[k, order[place]]] = True
+                count = 0
+                for q in range(size):
+                    if labels[k, q] == part and wanted[q]:
+                        sides[k, count] = q
+                        count += 1
+            lengths[k] = count
+            shape *= count
+        if n * shape > largest:
+            continue
+        total = np.empty((n, shape), np.float32)
+        for t in range(n):
+            total[t, 0] = np.float32(0.0)
+            width = 1
+            for k in range(together):
+                # the cost of a tuple is the sum over its codes; from the last to the first, so that nothing is written over too early
+                count = lengths[k]
+                for a in range(width - 1, -1, -1):
+                    so_far = total[t, a]
+                    for b in range(count - 1, -1, -1):
+                        total[t, a * count + b] = so_far + costs[k, begin + t, sides[k, b]]
+                width *= count
+        columns = np.empty(n, np.int64)
+        assigned(total, columns)
+        for t in range(n):
+            column = columns[t]
+            for k in range(together - 1, -1, -1):
+                codes[tokens[begin + t], axes[k]] = sides[k, column % lengths[k]]
+                column //= lengths[k]

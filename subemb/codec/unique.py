@@ -4,7 +4,7 @@
    begin with it, Q ** (subspaces left). Tokens over the limit move to other codes, those with the least to lose first. At the
    last subspace the limit is one token a tuple, so this ends without collisions whenever Q ** f >= V.
 2. *Exchange*: tokens that agree in all codes but those of a few subspaces share a small box of tuples. Which of them takes
-   which tuple of the box is an assignment problem, solved exactly (scipy's linear_sum_assignment). First boxes of one line,
+   which tuple of the box is an assignment problem, solved exactly (:func:`subemb.codec.kernels.assigned`). First boxes of one line,
    which are cheap; then boxes of about LARGE_BOX tuples over two or more subspaces, cut at random, which find what lines cannot.
 3. After every round of exchanges the codebooks move to the means of their members.
 
@@ -12,12 +12,11 @@ Each step of 2 and 3 lowers the error or leaves it, so the last result is the be
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 
 from .blocks import Blocks, codebook_means, nearest_codes
 from .kmeans import Monitor, settled
@@ -230,43 +229,18 @@ def exchange(
 
 def _solve_boxes(state: _State, axes: list[int], tokens: np.ndarray, groups: np.ndarray, labels: list[np.ndarray]) -> None:
     """Solve the boxes of tokens that lie together by group. Boxes are disjoint, so threads may solve them at once."""
-    costs = [state.costs(axis, tokens) for axis in axes]
+    from .kernels import PIECES, boxes_loop, in_threads
+
+    costs = np.stack([state.costs(axis, tokens) for axis in axes])
     borders = np.r_[0, np.flatnonzero(np.diff(groups)) + 1, len(tokens)]
+    # boxes of about as many tokens for every piece
+    cuts = np.unique(np.searchsorted(borders, np.linspace(0, len(tokens), PIECES + 1)))
+    chosen, parts = np.array(axes), np.stack(labels)
 
-    def solve(boxes: range) -> None:
-        for box in boxes:
-            rows = slice(borders[box], borders[box + 1])
-            _solve_box(state, axes, tokens[rows], [cost[rows] for cost in costs], labels)
+    def work(first: int, last: int) -> None:
+        boxes_loop(first, last, borders, tokens, chosen, parts, costs, state.codes, LARGEST_PROBLEM)
 
-    threads = max(1, min(8, torch.get_num_threads()))
-    with ThreadPoolExecutor(threads) as pool:  # scipy solves outside the interpreter lock
-        list(pool.map(solve, (range(start, len(borders) - 1, 4 * threads) for start in range(4 * threads))))
-
-
-def _solve_box(state: _State, axes: list[int], members: np.ndarray, costs: list[np.ndarray], labels: list[np.ndarray]) -> None:
-    """The best tuples of one box for its members; costs: per axis (n, Q)."""
-    sides = [
-        _useful(np.flatnonzero(label == label[state.codes[members[0], axis]]), cost)
-        for axis, label, cost in zip(axes, labels, costs, strict=True)
-    ]
-    shape = tuple(len(side) for side in sides)
-    if len(members) * int(np.prod(shape)) > LARGEST_PROBLEM:
-        return
-    total = np.zeros((len(members), 1), np.float32)
-    for cost, side in zip(costs, sides, strict=True):
-        # the cost of a tuple is the sum over its codes
-        total = (total[:, :, None] + cost[:, None, side]).reshape(len(members), -1)
-    slots = np.unravel_index(linear_sum_assignment(total)[1], shape)
-    for axis, side, slot in zip(axes, sides, slots, strict=True):
-        state.codes[members, axis] = side[slot]
-
-
-def _useful(side: np.ndarray, costs: np.ndarray) -> np.ndarray:
-    """The codes of a box that an optimum can need: among n tokens, none has to take worse than its n-th best tuple, and so its n-th code."""
-    n = len(costs)
-    if n * n >= len(side):
-        return side
-    return side[np.unique(np.argpartition(costs[:, side], n - 1, axis=1)[:, :n])]
+    in_threads(work, list(pairwise(cuts.tolist())))
 
 
 def _batches(tokens: np.ndarray, groups: np.ndarray, width: int) -> Iterator[np.ndarray]:
