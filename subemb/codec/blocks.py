@@ -94,6 +94,14 @@ class Blocks:
 
     def squared_errors(self, codes: torch.Tensor, codebooks: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Squared error per subspace of codes (V, f) with one (g, Q, d) codebook a group: unweighted and weighted (f,)."""
+        if _in_loops(self.groups[0][1]):
+            from .kernels import code_errors
+
+            found = [
+                code_errors(x, part, book, self.weights)
+                for (_, x), book, part in zip(self.groups, codebooks, self.split_codes(codes), strict=True)
+            ]
+            return torch.cat([plain for plain, _ in found]), torch.cat([weighted for _, weighted in found])
         plain, weighted = [], []
         for (_, x), book, part in zip(self.groups, codebooks, self.split_codes(codes), strict=True):
             for i in range(len(x)):
@@ -180,6 +188,11 @@ def codebook_sums(
     x: torch.Tensor, codes: torch.Tensor, codebook_size: int, weights: torch.Tensor | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Weighted sums of the members of each codeword: (g, V, d), (g, V) -> (g, Q, d), and their total weights (g, Q)."""
+    if _in_loops(x):
+        from .kernels import group_sums
+
+        sums, totals = group_sums(x, codes, codebook_size, weights)
+        return sums.to(x.dtype), totals.to(x.dtype)
     g, _, width = x.shape
     sums = torch.zeros(g, codebook_size, width, dtype=x.dtype, device=x.device)
     totals = torch.zeros(g, codebook_size, dtype=x.dtype, device=x.device)

@@ -263,6 +263,97 @@ def member_sums(
     return sums, totals
 
 
+def group_sums(
+    x: torch.Tensor, codes: torch.Tensor, size: int, weights: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """:func:`member_sums` of subspaces that lie apart: (g, V, d), codes (g, V) -> (g, Q, d), and weights (g, Q), float64."""
+    vectors, chosen = x.contiguous().numpy(), codes.to(torch.int32).contiguous().numpy()
+    pull = np.ones(1, np.float32) if weights is None else weights.float().contiguous().numpy()
+    sums, totals = np.zeros((len(x), size, x.shape[2])), np.zeros((len(x), size))
+
+    def work(i: int) -> None:
+        member_loop(vectors[i], chosen[i], weights is not None, pull, sums[i], totals[i])
+
+    in_threads(work, [(i,) for i in range(len(x))])
+    return torch.from_numpy(sums), torch.from_numpy(totals)
+
+
+def code_errors(
+    x: torch.Tensor, codes: torch.Tensor, codebooks: torch.Tensor, weights: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Squared distances to given codewords, summed over tokens: (g, V, d), codes (g, V), (g, Q, d) -> plain and weighted (g,) float64."""
+    vectors, chosen, books = x.contiguous().numpy(), codes.to(torch.int32).contiguous().numpy(), codebooks.contiguous().numpy()
+    pull = np.ones(1, np.float32) if weights is None else weights.float().contiguous().numpy()
+    found = np.zeros((2, len(x)))
+
+    def work(i: int) -> None:
+        found[:, i] = error_loop(vectors[i], chosen[i], books[i], weights is not None, pull)
+
+    in_threads(work, [(i,) for i in range(len(x))])
+    return torch.from_numpy(found[0]), torch.from_numpy(found[1])
+
+
+@compiled
+def error_loop(x, codes, book, weighted, weights):
+    """naive: ((x - book[codes]) ** 2).sum(), and the same times the weights."""
+    plain, by_weight = 0.0, 0.0
+    for v in range(len(codes)):
+        word = book[codes[v]]
+        apart = np.float32(0.0)
+        for j in range(x.shape[1]):
+            gap = x[v, j] - word[j]
+            apart += gap * gap
+        plain += apart
+        by_weight += apart * weights[v] if weighted else apart
+    return plain, by_weight
+
+
+def code_costs(x: torch.Tensor, tokens: np.ndarray, book: torch.Tensor, weights: torch.Tensor | None) -> np.ndarray:
+    """(n, Q) float32: what every codeword costs some tokens above the cheapest, times their weights: x (V, d), tokens (n,), book (Q, d)."""
+    size = len(book)
+    filled = -(-size // LANES) * LANES
+    columns, halves = np.zeros((book.shape[1], filled), np.float32), np.full(filled, FAR)
+    columns[:, :size] = book.T.numpy()
+    halves[:size] = (0.5 * book.square().sum(-1)).numpy()
+    costs = np.empty((len(tokens), size), np.float32)
+    pull = np.ones(1, np.float32) if weights is None else weights.float().contiguous().numpy()
+    vectors = x.contiguous().numpy()
+
+    def work(start: int, end: int) -> None:
+        cost_loop(vectors, tokens[start:end], columns, halves, weights is not None, pull, costs[start:end])
+
+    in_threads(work, bounds(len(tokens), PIECES))
+    return costs
+
+
+@compiled
+def cost_loop(x, tokens, columns, halves, weighted, weights, costs):
+    """naive: costs = ((x[tokens][:, None] - book) ** 2).sum(-1); costs -= costs.min(1); costs *= weights[tokens]."""
+    width, filled = columns.shape
+    size = costs.shape[1]
+    fours = width // 4 * 4
+    here = np.empty(filled, np.float32)
+    for t in range(len(tokens)):
+        row = x[tokens[t]]
+        for q in range(filled):
+            here[q] = halves[q]
+        for j in range(0, fours, 4):
+            c0, c1, c2, c3 = columns[j], columns[j + 1], columns[j + 2], columns[j + 3]
+            x0, x1, x2, x3 = row[j], row[j + 1], row[j + 2], row[j + 3]
+            for q in range(filled):
+                here[q] -= x0 * c0[q] + x1 * c1[q] + x2 * c2[q] + x3 * c3[q]
+        for j in range(fours, width):
+            c0, x0 = columns[j], row[j]
+            for q in range(filled):
+                here[q] -= x0 * c0[q]
+        least = here[0]
+        for q in range(size):
+            least = min(least, here[q])
+        pull = np.float32(2.0) * (weights[tokens[t]] if weighted else np.float32(1.0))
+        for q in range(size):
+            costs[t, q] = (here[q] - least) * pull
+
+
 @compiled
 def member_loop(x, codes, weighted, weights, sums, totals):
     """naive: sums[codes] += weights * x; totals[codes] += weights."""

@@ -99,6 +99,10 @@ class _State:
 
     def costs(self, axis: int, tokens: np.ndarray) -> np.ndarray:
         """(n, Q) float32: what each code of a subspace costs n tokens, above the cheapest."""
+        if self.blocks.device.type == "cpu":
+            from .kernels import code_costs
+
+            return code_costs(self.blocks.axis(axis), tokens, self.flat[axis], self.blocks.weights)
         rows = torch.from_numpy(tokens).to(self.blocks.device)
         book = self.flat[axis]
         costs = torch.addmm(book.square().sum(1), self.blocks.axis(axis)[rows], book.T, alpha=-2)

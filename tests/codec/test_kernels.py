@@ -107,3 +107,56 @@ def test_sampled_rounds_say_so_and_end_as_good_as_rounds_on_all_tokens(weighted)
     assert stages[0] == "k-means on a sample of 256 tokens"
     assert stages[-1] == "k-means"
     assert {step["stage"] for step in whole[0]} == {"k-means"}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_assignments_are_the_best_as_scipy_finds_them(seed):
+    from scipy.optimize import linear_sum_assignment
+
+    rng = np.random.default_rng(seed)
+    for _ in range(40):
+        n = int(rng.integers(1, 25))
+        m = n + int(rng.integers(0, 12))
+        # whole numbers: many rows want the same, and many ways are as good
+        costs = rng.integers(0, 6, (n, m)).astype(np.float32) if seed % 2 else rng.random((n, m), np.float32)
+        columns = np.empty(n, np.int64)
+        kernels.assigned(costs, columns)
+        assert len(set(columns.tolist())) == n
+        best = costs[linear_sum_assignment(costs)].sum()
+        assert costs[np.arange(n), columns].sum() == pytest.approx(best, rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_costs_and_errors_of_given_codes_agree_with_the_naive_ones(weighted):
+    generator = torch.Generator().manual_seed(4)
+    x, book = torch.randn(50, 7, generator=generator), torch.randn(11, 7, generator=generator)
+    weights = torch.rand(50, generator=generator) if weighted else None
+    pull = torch.ones(50) if weights is None else weights
+    apart = (x[:, None] - book).square().sum(-1)
+    tokens = np.array([3, 1, 49, 3])
+    costs = kernels.code_costs(x, tokens, book, weights)
+    expected = (apart - apart.amin(1, keepdim=True)) * pull[:, None]
+    np.testing.assert_allclose(costs, expected[tokens].numpy(), rtol=1e-4, atol=1e-5)
+    codes = torch.randint(11, (50,), generator=generator)
+    plain, by_weight = kernels.code_errors(x[None], codes[None], book[None], weights)
+    chosen = apart.gather(1, codes[:, None])[:, 0]
+    assert plain.item() == pytest.approx(chosen.sum().item(), rel=1e-5)
+    assert by_weight.item() == pytest.approx((chosen * pull).sum().item(), rel=1e-5)
+
+
+def test_rows_joined_from_codebooks_of_different_width_and_length():
+    books = [torch.randn(5, 3), torch.randn(4, 2), torch.randn(7, 2)]
+    codes = torch.stack([torch.randint(len(book), (300,)) for book in books], 1).to(torch.uint8)
+    ids = torch.randint(300, (700,))
+    expected = torch.cat([book[codes[ids, i].long()] for i, book in enumerate(books)], 1)
+    assert torch.equal(kernels.joined_rows(ids, codes, books), expected)
+    with pytest.raises(IndexError):
+        kernels.joined_rows(torch.tensor([300]), codes, books)
+
+
+@pytest.mark.parametrize("positions", [1, 3, 70])
+def test_gathered_products_are_sums_over_codes(positions):
+    codes = torch.randint(6, (900, 4)).to(torch.uint8)
+    products = torch.randn(24, positions)
+    expected = products[codes.long() + torch.arange(4) * 6].sum(1)
+    torch.testing.assert_close(kernels.gathered_products(codes, products, [0, 6, 12, 18]), expected, rtol=1e-5, atol=1e-5)

@@ -42,7 +42,7 @@ class Random(CodebookMethod):
         from ..blocks import Blocks
         from ..kmeans import Monitor
 
-        blocks = Blocks.cut(problem.centred, problem.settings.subspaces, problem.weights)
+        blocks = Blocks.cut(problem.taken(), problem.settings.subspaces, problem.weights)
         codes = self.codes(problem.settings, blocks.vocabulary, problem.generator)
         return Found(codes.to(blocks.device), Monitor(blocks, problem.progress))
 

@@ -44,6 +44,11 @@ class Problem:
     generator: torch.Generator  # the source of everything random
     progress: ProgressCallback | None = None
 
+    def taken(self) -> torch.Tensor:
+        """The centred table, for the last time: memory for it is free once the caller is done with it."""
+        centred, self.centred = self.centred, None
+        return centred
+
 
 @dataclass
 class Found:
@@ -137,7 +142,9 @@ class CodebookMethod(Method):
         centred, scale = centred_and_scaled(seen, mean)
         generator = torch.Generator().manual_seed(settings.seed)
         told = progress if sensitivity is None else without_numbers(part_of(progress, 0.0, 0.5))
-        found = self.find(Problem(centred, weights, settings, generator, told))
+        problem = Problem(centred, weights, settings, generator, told)
+        del centred  # a method may free it
+        found = self.find(problem)
         codes, history = found.codes, found.monitor.history
         if found.codebooks is not None:  # additive: the first stage carries the mean
             books = list(found.codebooks * scale)

@@ -45,7 +45,7 @@ class Product(CodebookMethod):
         from ..blocks import Blocks
         from ..kmeans import Monitor
 
-        blocks = Blocks.cut(problem.centred, problem.settings.subspaces, problem.weights)
+        blocks = Blocks.cut(problem.taken(), problem.settings.subspaces, problem.weights)
         monitor = Monitor(blocks, problem.progress)
         codes, stop = clustered(problem, blocks, monitor)
         return Found(codes, monitor, stop)
