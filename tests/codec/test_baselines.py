@@ -205,11 +205,11 @@ def test_blocks_of_a_low_rank_agree_with_numpy(counted, sensitive):
         gradients = np.random.default_rng(7).normal(size=(40, 12)) * np.linspace(0.2, 2, 12)
         sensitivity = gradients.T @ gradients
         root = np.linalg.cholesky(definite(checked_sensitivity(sensitivity, 12)).double().numpy())
-    result = compress(table, "low_rank", rank=4, weights=weights, sensitivity=sensitivity)
+    result = compress(table, "low_rank", rank=6, weights=weights, sensitivity=sensitivity)
     order = np.argsort(-weights.numpy(), kind="stable")
     rebuilt, start = result.reconstruct().numpy(), 0
-    assert result.ranks == block_ranks(4, 150, 12)
-    assert result.ranks[0] > 4 > result.ranks[-1] > 0
+    assert result.ranks == block_ranks(6, 150, 12)
+    assert result.ranks[0] > 6 > result.ranks[-1] > 0
     for length, rank in zip(block_lengths(150), result.ranks, strict=True):
         tokens = order[start : start + length]
         start += length
@@ -217,20 +217,15 @@ def test_blocks_of_a_low_rank_agree_with_numpy(counted, sensitive):
         mean = w @ x / w.sum()
         left, values, right = np.linalg.svd(np.sqrt(w)[:, None] * (x - mean) @ root, full_matrices=False)
         best = (left[:, :rank] * values[:rank]) @ right[:rank] @ np.linalg.inv(root) / np.sqrt(w)[:, None] + mean
-        assert np.allclose(rebuilt[tokens], best, atol=1e-4)
-    plain = compress(table, "low_rank", rank=4)
-    assert result.size().total_bytes <= plain.size().total_bytes
+        apart = np.square(rebuilt[tokens] - best).sum() / np.square(best - mean).sum()
+        assert apart < 1e-3, "but for rounding to 8 bits"
+    assert result.size().total_bytes <= 6 * (150 + 12) + 4 * 12, "8 bits for each number of a plain decomposition, and its mean"
     assert result.size() == predicted_size(result.settings, 150, 12)
-    error = result.info["weighted_error"]
-    apart = (table - plain.reconstruct()).double().square().sum(1) @ weights.double()
-    centred = table.double() - weights.double() @ table.double() / weights.double().sum()
-    if not sensitive:
-        assert error < float(apart / (centred.square().sum(1) @ weights.double()))
 
 
 def test_blocks_of_a_low_rank_are_looked_up_saved_and_multiplied(counted, tmp_path):
     table, weights = counted
-    result = compress(table, "low_rank", rank=3, weights=weights)
+    result = compress(table, "low_rank", rank=5, weights=weights)
     whole = result.reconstruct()
     ids = torch.tensor([[3, 3], [149, 0], [7, 1]])
     assert torch.allclose(result.lookup(ids), whole[ids], atol=1e-5)

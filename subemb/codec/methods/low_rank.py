@@ -2,7 +2,8 @@
 
 With token weights, tokens stand in BLOCKS blocks by their weight, the first the smallest, and a block whose tokens count more gets more
 numbers a token (GroupReduce, Chen et al., NeurIPS 2018, arXiv 1806.06950). A weighted decomposition by rows, and by a sensitivity S, is
-exact: that of ``sqrt(w) (x - mean) L`` with S = L L^T. Everything together takes no more room than one decomposition of the same rank.
+exact: that of ``sqrt(w) (x - mean) L`` with S = L L^T. The numbers of both factors are kept in 8 bits, a scale for each factor of a
+block, and all together there are no more of them than in one decomposition of the same rank.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from ...base.errors import InputError
 from ...base.lazy import lazy_module
 from ...base.progress import ProgressCallback, part_of, report
 from ..compressed import BaselineCompressed
+from ..grids import SCALE_BYTES, from_stored, on_grid, to_stored
 from ..sizes import FLOAT_BYTES, Size
 from .base import Method, MethodSettings, TensorForm
 
@@ -43,6 +45,7 @@ class LowRankCompressed(BaselineCompressed):
 
 BLOCKS = 4  # their numbers have BLOCK_BITS bits a token
 BLOCK_BITS = 2
+FACTOR_BITS = 8  # of every number of the factors of blocks
 SHARES = (1, 2, 4, 8)  # of the tokens, in proportion
 FALL = 2  # a block's rank is that of the block before divided by it, but at least 1
 
@@ -52,10 +55,9 @@ class BlockwiseCompressed(BaselineCompressed):
     """Row t is ``its coefficients @ the components of its block + the mean of its block``."""
 
     stored = ("coefficients", "components", "mean", "members")
-    coefficients: (
-        torch.Tensor
-    )  # (sum of n_b r_b,) float32: (n_b, r_b) of the blocks, one after the other, tokens in order of their ids
-    components: torch.Tensor  # (sum of r_b, D) float32
+    #: (sum of n_b r_b,) float32: (n_b, r_b) of the blocks, one after the other, tokens in order of their ids; numbers that 8 bits can say
+    coefficients: torch.Tensor
+    components: torch.Tensor  # (sum of r_b, D) float32, numbers that 8 bits can say
     mean: torch.Tensor  # (BLOCKS, D) float32
     members: torch.Tensor  # (ceil(V / 4),) uint8: the block of every token, four to a byte, the first in the lowest bits
 
@@ -66,8 +68,7 @@ class BlockwiseCompressed(BaselineCompressed):
 
     def blocks(self) -> torch.Tensor:
         """(V,) int64: the block of every token."""
-        shifts = torch.arange(0, 8, BLOCK_BITS, device=self.members.device)
-        return (self.members[:, None].long() >> shifts & BLOCKS - 1).flatten()[: self.num_embeddings]
+        return _blocks(self.members, self.num_embeddings)
 
     def _parts(self):
         """Of every block: its tokens (n,), their coefficients (n, r), its components (r, D), its mean (D,)."""
@@ -100,16 +101,19 @@ class BlockwiseCompressed(BaselineCompressed):
         return torch.cat(logits, 1)[:, torch.argsort(order)]
 
     def size(self, model_parameters: int | None = None) -> Size:
-        floats = self.coefficients.numel() + self.components.numel() + self.mean.numel()
-        bits = BLOCK_BITS * self.num_embeddings
-        return Size(
-            self.num_embeddings,
-            self.embedding_dim,
-            0,
-            other_parameters=floats,
-            code_bits=bits,
-            model_parameters=model_parameters,
-        )
+        numbers = self.coefficients.numel() + self.components.numel()
+        return _block_size(self.num_embeddings, self.embedding_dim, numbers, model_parameters)
+
+
+def _blocks(members: torch.Tensor, vocabulary: int) -> torch.Tensor:
+    shifts = torch.arange(0, 8, BLOCK_BITS, device=members.device)
+    return (members[:, None].long() >> shifts & BLOCKS - 1).flatten()[:vocabulary]
+
+
+def _block_size(vocabulary: int, dim: int, numbers: int, model_parameters: int | None = None) -> Size:
+    """numbers: of both factors of all blocks."""
+    bits = FACTOR_BITS * numbers + 2 * BLOCKS * 8 * SCALE_BYTES + BLOCK_BITS * vocabulary
+    return Size(vocabulary, dim, 0, other_parameters=BLOCKS * dim, code_bits=bits, model_parameters=model_parameters)
 
 
 def block_lengths(vocabulary: int) -> list[int]:
@@ -123,16 +127,16 @@ def block_lengths(vocabulary: int) -> list[int]:
 
 
 def block_ranks(rank: int, vocabulary: int, dim: int) -> list[int]:
-    """r_b of every block: in the proportions that FALL says, at least 1 where that can be, and as many as the numbers of one
-    decomposition of this rank pay for, with the means and the numbers of the blocks.
+    """r_b of every block: in the proportions that FALL says, at least 1 where that can be, and as many as one decomposition of this rank
+    pays for, in 8 bits too, with the means and the numbers of the blocks.
 
     >>> block_ranks(48, 30522, 384), block_ranks(2, 30522, 384)
-    ([177, 83, 41, 20], [8, 3, 1, 1])
+    ([173, 83, 41, 20], [6, 2, 1, 1])
     """
     lengths = block_lengths(vocabulary)
     limits = [min(length, dim) for length in lengths]
     prices = [length + dim for length in lengths]
-    budget = rank * (vocabulary + dim) + dim - BLOCKS * dim - -(-BLOCK_BITS * vocabulary // (8 * FLOAT_BYTES))
+    budget = rank * (vocabulary + dim) + FLOAT_BYTES * dim - _block_size(vocabulary, dim, 0).total_bytes
 
     def ranks_of(first: int) -> list[int]:
         return [min(limit, max(1, first // FALL**block)) for block, limit in enumerate(limits)]
@@ -201,7 +205,7 @@ class LowRank(Method):
         for block, rank in enumerate(ranks):
             tokens = torch.nonzero(blocks == block).flatten()
             told = part_of(progress, done / vocabulary, (done + len(tokens)) / vocabulary)
-            found.append(_decomposed(table, tokens.to(table.device), rank, each[tokens], sensitivity, told))
+            found.append(_on_grid(*_decomposed(table, tokens.to(table.device), rank, each[tokens], sensitivity, told)))
             done += len(tokens)
         coefficients, components, means = zip(*found, strict=True)
         padded = torch.zeros(-(-vocabulary // 4) * 4, dtype=torch.long)
@@ -222,8 +226,8 @@ class LowRank(Method):
             floats = settings.rank * (vocabulary + dim) + dim  # two factors and the mean
             return Size(vocabulary, dim, 0, other_parameters=floats)
         lengths, ranks = block_lengths(vocabulary), block_ranks(settings.rank, vocabulary, dim)
-        floats = sum(rank * (length + dim) for rank, length in zip(ranks, lengths, strict=True)) + BLOCKS * dim
-        return Size(vocabulary, dim, 0, other_parameters=floats, code_bits=BLOCK_BITS * vocabulary)
+        numbers = sum(rank * (length + dim) for rank, length in zip(ranks, lengths, strict=True))
+        return _block_size(vocabulary, dim, numbers)
 
     def expected(self, settings: MethodSettings, vocabulary: int, dim: int) -> dict[str, TensorForm]:
         if _is_whole(settings):
@@ -235,8 +239,9 @@ class LowRank(Method):
         lengths, ranks = block_lengths(vocabulary), block_ranks(settings.rank, vocabulary, dim)
         numbers = sum(rank * length for rank, length in zip(ranks, lengths, strict=True))
         return {
-            "coefficients": TensorForm((numbers,), torch.float32),
-            "components": TensorForm((sum(ranks), dim), torch.float32),
+            "coefficients": TensorForm((numbers,), torch.int8),
+            "components": TensorForm((sum(ranks), dim), torch.int8),
+            "scales": TensorForm((2, BLOCKS), torch.bfloat16),  # of coefficients and components
             "mean": TensorForm((BLOCKS, dim), torch.float32),
             "members": TensorForm((-(-vocabulary // 4),), torch.uint8),
         }
@@ -244,7 +249,7 @@ class LowRank(Method):
     def check_tensors(self, settings: MethodSettings, vocabulary: int, dim: int, tensors: dict[str, torch.Tensor]) -> None:
         super().check_tensors(settings, vocabulary, dim, tensors)
         if not _is_whole(settings):
-            blocks = self.built(settings, vocabulary, dim, tensors).blocks()
+            blocks = _blocks(tensors["members"], vocabulary)
             lengths = torch.bincount(blocks, minlength=BLOCKS).tolist()
             if lengths != block_lengths(vocabulary):
                 raise InputError(f"its blocks have {lengths} tokens; they must have {block_lengths(vocabulary)}")
@@ -252,15 +257,35 @@ class LowRank(Method):
     def built(
         self, settings: MethodSettings, vocabulary: int, dim: int, tensors: dict[str, torch.Tensor], **notes: Any
     ) -> LowRankCompressed | BlockwiseCompressed:
-        made = LowRankCompressed if _is_whole(settings) else BlockwiseCompressed
-        return made(settings, vocabulary, dim, **tensors, **notes)
+        if _is_whole(settings):
+            return LowRankCompressed(settings, vocabulary, dim, **tensors, **notes)
+        lengths, ranks = block_lengths(vocabulary), block_ranks(settings.rank, vocabulary, dim)
+        sizes = [length * rank for length, rank in zip(lengths, ranks, strict=True)]
+        tensors, scales = dict(tensors), tensors["scales"]
+        del tensors["scales"]
+        for name, parts, each in zip(("coefficients", "components"), (sizes, ranks), scales, strict=True):
+            found = zip(tensors[name].split(parts), each, strict=True)
+            tensors[name] = torch.cat([from_stored(part, scale) for part, scale in found])
+        return BlockwiseCompressed(settings, vocabulary, dim, **tensors, **notes)
+
+    def tensors(self, compressed: LowRankCompressed | BlockwiseCompressed) -> dict[str, torch.Tensor]:
+        if not isinstance(compressed, BlockwiseCompressed):
+            return compressed.tensors()
+        lengths, ranks = block_lengths(compressed.num_embeddings), compressed.ranks
+        sizes = [length * rank for length, rank in zip(lengths, ranks, strict=True)]
+        tensors, scales = compressed.tensors(), []
+        for name, parts in (("coefficients", sizes), ("components", ranks)):
+            stored = [_stored(part) for part in tensors[name].split(parts)]
+            tensors[name] = torch.cat([numbers for numbers, _ in stored])
+            scales.append(torch.stack([scale for _, scale in stored]))
+        return {**tensors, "scales": torch.stack(scales)}
 
     def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int) -> float:
         return 0.08 * vocabulary * dim * dim  # the Gram matrix
 
     def at_bytes(self, settings: MethodSettings, target: int, vocabulary: int, dim: int) -> MethodSettings:
-        one = self.size(replace(settings, rank=1, weights="none"), vocabulary, dim).total_bytes
-        rank = 1 + round((target - one) / (FLOAT_BYTES * (vocabulary + dim)))  # every rank adds V + D floats
+        each = FLOAT_BYTES if _is_whole(settings) else FACTOR_BITS // 8
+        rank = round((target - FLOAT_BYTES * dim) / (each * (vocabulary + dim)))  # every rank adds V + D numbers
         return self.resolve(replace(settings, rank=max(1, min(rank, vocabulary, dim))), vocabulary, dim)
 
 
@@ -306,6 +331,20 @@ def _decomposed(
         coefficients[part] = ((table[tokens[part]].double() - mean) @ inward).float().cpu()
         report(progress, "projecting rows", 0.7 + 0.3 * done)
     return coefficients, components.float().cpu(), mean.float().cpu()
+
+
+def _on_grid(coefficients: torch.Tensor, components: torch.Tensor, mean: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The numbers that 8 bits can say. Strong directions move from the coefficients, which then are all of one size, to the components."""
+    strength = coefficients.square().mean(0).sqrt().nan_to_num()
+    strength = torch.where(strength > 0, strength, 1.0)
+    return on_grid(coefficients / strength, FACTOR_BITS), on_grid(components * strength[:, None], FACTOR_BITS), mean
+
+
+def _stored(numbers: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Numbers in 8 bits and their scale; there may be none."""
+    if not numbers.numel():
+        return numbers.to(torch.int8), torch.zeros((), dtype=torch.bfloat16)
+    return to_stored(numbers, FACTOR_BITS)
 
 
 def _signs(vectors: torch.Tensor) -> torch.Tensor:
