@@ -11,6 +11,8 @@ _EXPORTS = {
     "compare_neighbours": "neighbours",
     "NeighboursCompared": "neighbours",
     "neighbours_kept": "neighbours",
+    "near_before": "neighbours",
+    "NearBefore": "neighbours",
     "NeighboursKept": "neighbours",
     "code_usage": "usage",
     "CodeUsage": "usage",

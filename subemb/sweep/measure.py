@@ -9,11 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..base.errors import Cancelled, InputError
+from ..base.errors import Cancelled, InputError, ModelError
 from ..base.progress import ProgressCallback, part_of, report
 from ..base.store import Memory, content_key
 from ..codec.settings import CompressionSettings
@@ -118,6 +119,7 @@ class Shared:
 
     name: str  # of the model
     revision: str | None  # to open it again
+    folder: str | None  # where it lies on the machine that began
     identity: str
     table: np.ndarray  # (V, D) float32
     weights: dict[str, np.ndarray | None]  # kind -> (V,) of mean 1, or None for equal ones
@@ -163,6 +165,7 @@ def shared_of(
     return Shared(
         model.name,
         model.revision if model.source == "hub" else None,
+        None if model.folder is None else str(model.folder.absolute()),
         model.identity,
         table.numpy(),
         weights,
@@ -239,7 +242,14 @@ def _opened(shared: Shared) -> "PretrainedModel":
     def opened() -> "PretrainedModel":
         from ..models.load import load
 
-        model = load(shared.name, revision=shared.revision, local_only=True)
+        try:
+            model = load(shared.name, revision=shared.revision, local_only=True)
+        except ModelError:
+            if shared.folder is None or not Path(shared.folder).is_dir():
+                raise
+            model = load(
+                Path(shared.folder)
+            )  # its name was one of SUBEMB_MODELS, or of another folder that was the current one
         if model.identity != shared.identity:
             raise InputError(
                 f"{shared.name} on {platform.node()} is {model.identity}, but the sweep began with {shared.identity}; put the same "

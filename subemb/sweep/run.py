@@ -274,8 +274,9 @@ class _Work:
             missing = self._missing()
             if not missing:
                 return
-            for part in [missing] if number < _ROUNDS - 1 else [[one] for one in missing]:
-                lost = pool.compute(part, self)
+            is_last = number == _ROUNDS - 1
+            for part in [[one] for one in missing] if is_last else [missing]:
+                lost = pool.compute(part, self, is_last)
                 if lost and len(part) == 1:
                     self.take(SweepRow(part[0][1], part[0][0], self.model.name, (), FAILED, lost))
 
@@ -297,8 +298,8 @@ class _Pool:
     def __init__(self, shared: Shared):
         self.shared = shared
 
-    def results(self, wanted: list[tuple[CompressionSettings, str]]) -> Iterator[SweepRow | None]:
-        """Rows as they come; None for those that were stopped."""
+    def results(self, wanted: list[tuple[CompressionSettings, str]], apart: bool) -> Iterator[SweepRow | None]:
+        """Rows as they come; None for those that were stopped. apart: never in this process, which must not be lost with them."""
         raise NotImplementedError
 
     def raise_stop(self) -> None:
@@ -311,13 +312,16 @@ class _Pool:
     def close(self) -> None:
         """Nothing more is wanted."""
 
-    def compute(self, wanted: list[tuple[CompressionSettings, str]], work: _Work) -> str:
-        """Give every row that comes to ``work``, in this thread. Returns why some did not come, or "". Raises what ``work`` raises."""
+    def compute(self, wanted: list[tuple[CompressionSettings, str]], work: _Work, apart: bool) -> str:
+        """Give every row that comes to ``work``, in this thread. apart: see :meth:`results`.
+
+        Returns why some did not come, or "". Raises what ``work`` raises.
+        """
         found: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
         def listen() -> None:  # a thread of its own, since waiting for a row must not keep anybody from stopping
             try:
-                for row in self.results(wanted):
+                for row in self.results(wanted, apart):
                     found.put(row)
                 found.put("")
             except BaseException as error:
@@ -375,11 +379,11 @@ class _Here(_Pool):
         kept = " (there is memory for no more)" if processes is None and room < min(cores, rows) else ""
         self.how = f"{self.processes} process{'' if self.processes == 1 else 'es'} with {self.threads} thread{'' if self.threads == 1 else 's'} each here{kept}"
 
-    def results(self, wanted: list[tuple[CompressionSettings, str]]) -> Iterator[SweepRow | None]:
+    def results(self, wanted: list[tuple[CompressionSettings, str]], apart: bool) -> Iterator[SweepRow | None]:
         from joblib import Parallel, delayed, parallel_config
 
-        count = self.processes if len(wanted) > 1 else max(2, self.processes)  # a row by itself gets a process of its own
-        if self.processes == 1 and len(wanted) > 1:
+        count = max(2, self.processes)  # joblib computes in this process where only one is wanted
+        if self.processes == 1 and not apart:
             for settings, key in wanted:
                 yield measure_row(settings, key, self.shared, self.stop)
             return
@@ -406,7 +410,7 @@ class _There(_Pool):
         self.how = workers_text(client)
         self._lost: float | None = None  # since when the scheduler is not to be reached
 
-    def results(self, wanted: list[tuple[CompressionSettings, str]]) -> Iterator[SweepRow | None]:
+    def results(self, wanted: list[tuple[CompressionSettings, str]], apart: bool) -> Iterator[SweepRow | None]:
         from joblib import Parallel, delayed, parallel_config
 
         with parallel_config(backend="dask", client=self.client, scatter=[self.shared]):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
-from subemb.analysis import compare_neighbours, nearest, neighbours_kept
+from subemb.analysis import compare_neighbours, near_before, nearest, neighbours_kept
 from subemb.analysis import neighbours as module
 from subemb.base.errors import Cancelled, InputError
 
@@ -178,3 +178,21 @@ def test_without_ties_what_is_kept_is_the_intersection_of_both_lists():
         assert kept == len(both)
     assert found.kept.mean() / 5 == pytest.approx(neighbours_kept(table, rebuilt, 5).mean)
     np.testing.assert_array_equal(found.after.ids, nearest(rebuilt, np.arange(200), 5).ids)
+
+
+def test_neighbours_found_before_give_the_same_share():
+    generator = torch.Generator().manual_seed(3)
+    table = torch.randn(200, 6, generator=generator)
+    table[50:60] = table[40:50]  # ties
+    changed = table + 0.3 * torch.randn(200, 6, generator=generator)
+    before = near_before(table, k=7, sample=60, seed=2)
+    once, again = neighbours_kept(table, changed, k=7, sample=60, seed=2), neighbours_kept(table, changed, before=before)
+    assert np.array_equal(once.per_token, again.per_token)
+    assert np.array_equal(once.ids, again.ids)
+    assert (again.k, again.mean) == (7, once.mean)
+    cosines = torch.nn.functional.normalize(table) @ torch.nn.functional.normalize(table).T
+    for row, token in enumerate(before.ids):
+        near = set(before.near[before.starts[row] : before.starts[row + 1]].tolist())
+        others = cosines[token].clone()
+        others[token] = -2
+        assert near == set(torch.nonzero(others >= others.topk(7).values[-1] - 1e-6).flatten().tolist())

@@ -322,3 +322,22 @@ def test_what_is_held_is_not_dropped_for_new_entries(tmp_path, monkeypatch):
     store.trim()
     assert len(list(store)) == 2
     assert not left.exists()
+
+
+def test_an_entrys_files_make_the_same_entry_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("SUBEMB_CACHE", str(tmp_path / "here"))
+    store = Store("things", write=lambda folder, value: [(folder / "entry.json").write_text(value), (folder / "sub").mkdir()])
+    key = store.key(of=1)
+    assert store.files(key) is None
+    store.put(key, "one")
+    (store.path(key) / "sub" / "more.bin").write_bytes(b"\0")
+    files = store.files(key)
+    assert files == {"entry.json": b"one", "sub/more.bin": b"\0"}
+    monkeypatch.setenv("SUBEMB_CACHE", str(tmp_path / "there"))
+    store.put_files(key, files)
+    assert store.files(key) == files
+    store.change_files(key, {"entry.json": b"two"}, ["sub/more.bin"])
+    assert store.files(key) == {"entry.json": b"two"}
+    with pytest.raises(InputError, match="leads out of the entry"):
+        store.change_files(key, {"../outside": b""})
+    assert not (tmp_path / "there" / "things" / "outside").exists()

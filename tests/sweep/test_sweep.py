@@ -3,10 +3,15 @@
 import dataclasses
 import json
 import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
+import psutil
 import pytest
 from checkpoints import SPECIAL, make_bert
+from shared import ROOT, until
 
 import subemb
 from subemb.analysis import neighbours_kept, reconstruction_error
@@ -185,11 +190,63 @@ def test_the_bundled_models_own_language_is_english():
     assert own_languages(subemb.load("all-MiniLM-L6-v2"), demo_pairs("similarity")) == ("en",)
 
 
+@pytest.fixture
+def importable(monkeypatch):
+    """New processes find this checkout."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))
+
+
 @pytest.mark.slow
-def test_processes_find_what_one_finds(model, pairs, table, no_rows, tmp_path, monkeypatch):
-    monkeypatch.setenv(
-        "PYTHONPATH", os.pathsep.join(filter(None, [str(subemb.__path__[0] + "/.."), os.environ.get("PYTHONPATH")]))
+def test_rows_of_a_process_that_dies_are_computed_again(model, pairs, table, no_rows, importable, tmp_path):
+    killed = []
+
+    def kill_one(message):
+        if "row" in message.values and not killed:
+            names = {child.pid: " ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)}
+            killed.append(next(pid for pid, name in names.items() if "loky" in name and "resource_tracker" not in name))
+            os.kill(killed[0], signal.SIGKILL)
+
+    more = grid_of({"method": ["product"], "subspaces": [2, 3, 4, 6], "codebook_size": [8, 12, 16], "seed": [0, 1]})
+    found = sweep(model, more, pairs, folder=tmp_path / "t", processes=2, progress=kill_one)
+    assert killed
+    assert found.failed == []
+    assert len(found.done) == len(more)
+    assert found.computed == len(more)
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_the_table_as_far_as_it_got(model, no_rows, importable, tmp_path):
+    line = [
+        "sweep",
+        str(model.folder),
+        "-f",
+        "2,3,4,6",
+        "-q",
+        "8,16,24,32",
+        "--seeds",
+        "8",
+        "-o",
+        str(tmp_path / "t"),
+        "--languages",
+        "en",
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "subemb", *line],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
+    until(lambda: (tmp_path / "t" / PARQUET).exists() or process.poll() is not None, 120)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it: to the processes of the rows too
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.strip().splitlines()[-1] == "stopped"
+    assert 1 <= len(read_rows(tmp_path / "t")) < 400
+
+
+@pytest.mark.slow
+def test_processes_find_what_one_finds(model, pairs, table, no_rows, importable, tmp_path):
     found = sweep(model, GRID, pairs, folder=tmp_path / "t", processes=2)
     assert found.how.startswith("2 processes")
     assert comparable(found.rows) == comparable(table.rows)
