@@ -18,10 +18,31 @@ if TYPE_CHECKING:
     from ..models.model import PretrainedModel
 
 GRID_SIZE = 40  # settings of the default grid
-#: Shares of the table's bytes that the default grid asks every method for; the most telling first, in case there are too many.
-SHARES = (0.004, 0.016, 0.002, 0.064, 0.008, 0.032, 0.128, 0.001, 0.006, 0.012, 0.003, 0.024, 0.048, 0.25)
+#: Shares of the table's bytes that the default grid asks for; the most telling first, since there are more than settings. Methods that
+#: can choose codes by what the network's output notices are asked at each of them, the others at every third.
+SHARES = (
+    0.006,
+    0.014,
+    0.0023,
+    0.03,
+    0.0015,
+    0.01,
+    0.06,
+    0.004,
+    0.02,
+    0.001,
+    0.003,
+    0.008,
+    0.12,
+    0.05,
+    0.0045,
+    0.25,
+    0.012,
+    0.09,
+)
+_EVERY = 3
 NEAR = 0.25  # a method whose nearest size is further from such a share is not taken there
-LONGEST = 30.0  # estimated seconds of one setting of the default grid
+LONGEST = 12.0  # estimated seconds of one setting of the default grid
 MOST_SETTINGS = 20_000  # of one grid
 #: What a grid file may call its lists, beside the names of settings.
 _PLURALS = {"methods": "method", "codebook_sizes": "codebook_size", "seeds": "seed", "ranks": "rank"}
@@ -55,10 +76,15 @@ def _candidates(vocabulary: int, dim: int, has_network: bool, more: Mapping[str,
         settings = _resolved(CompressionSettings(name, **(offered | _read_by(name, more))), vocabulary, dim)
         if settings is not None:
             yield settings
-    for share in SHARES:
+    for number, share in enumerate(SHARES):
         target = max(1, round(share * vocabulary * dim * FLOAT_BYTES))
         for name, method in METHODS.items():
-            for sensitive in (False, True) if has_network and method.can_be_sensitive else (None,):
+            is_common = number % _EVERY == 0
+            if has_network and method.can_be_sensitive:
+                ways = (True, False) if is_common else (True,)
+            else:
+                ways = (None,) if is_common or method.can_be_sensitive else ()
+            for sensitive in ways:
                 values = _read_by(name, more) | ({} if sensitive is None else {"sensitive": sensitive})
                 try:
                     settings = method.at_bytes(CompressionSettings(name, **values), target, vocabulary, dim)
