@@ -114,8 +114,8 @@ def grid_of(values: Mapping[str, Sequence[Any]]) -> list[CompressionSettings]:
     values: name of a setting -> values to try. Without ``method`` all methods are meant that read one of the others.
     Raises InputError for an unknown name, a value that no setting can have, and over MOST_SETTINGS combinations.
 
-    >>> [s.in_words for s in grid_of({"method": ["int8", "low_rank"], "rank": [4, 8]})]
-    ['8-bit integers', 'Low rank (SVD), rank 4', 'Low rank (SVD), rank 8']
+    >>> [(one.method, one.rank) for one in grid_of({"method": ["int8", "low_rank"], "rank": [4, 8]})]
+    [('int8', None), ('low_rank', 4), ('low_rank', 8)]
     """
     values = dict(values)
     unknown = sorted(set(values) - set(declared(CompressionSettings)))
