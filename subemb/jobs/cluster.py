@@ -28,7 +28,7 @@ LANES_THERE = (
 )  # whose jobs run on a worker of the cluster; a sweep spreads its rows over all of them by itself
 CONNECT_SECONDS = 5.0  # for an answer of the scheduler
 WORKERS_SECONDS = 10.0  # for the first worker
-START = "start one with `dask scheduler`, and `dask worker tcp://HOST:8786 --nthreads 1 --nworkers auto` on every machine"
+START = "start one with `dask scheduler`, and `dask worker tcp://HOST:8786 --nthreads 1 --nworkers=-1` on every machine"
 
 
 def cluster_address() -> str | None:
@@ -70,7 +70,7 @@ def _check_workers(client: "Client", address: str) -> None:
         client.wait_for_workers(1, timeout=WORKERS_SECONDS)
     except (TimeoutError, OSError):
         raise InputError(
-            f"the Dask scheduler at {address} has no worker; start some: dask worker {address} --nthreads 1 --nworkers auto"
+            f"the Dask scheduler at {address} has no worker; start some: dask worker {address} --nthreads 1 --nworkers=-1"
         ) from None
     found = client.run(subemb_version, on_error="return")
     for worker, version in found.items():
