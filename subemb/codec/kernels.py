@@ -20,6 +20,7 @@ import torch
 
 PIECES = 16  # parts of one call, about: enough to keep a few threads busy to the end
 SMALLEST_PIECE = 1024  # tokens: smaller parts cost more than they bring
+CACHED = 2**17  # numbers that a core keeps near: 512 KB
 LANES = 8  # codewords that are compared at once; codebooks are filled up to a multiple of it
 FAR = np.float32(1e38)  # half the squared length of codewords that fill up
 #: What a compiler may assume: no NaN, signs of zero do not matter, sums in any order.
@@ -56,7 +57,14 @@ def usable(*tensors: torch.Tensor) -> bool:
         and not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()
         and not torch.onnx.is_in_onnx_export()
+        and not _transformed()
     )
+
+
+def _transformed() -> bool:
+    """Whether torch.func or vmap wraps tensors now, which have no numbers of their own then."""
+    asked = getattr(torch._C, "_are_functorch_transforms_active", None)
+    return asked is not None and asked()
 
 
 def bounds(vocabulary: int, pieces: int) -> list[tuple[int, int]]:
@@ -378,45 +386,55 @@ def joined_rows(ids: torch.Tensor, codes: torch.Tensor, codebooks: Sequence[torc
     widths = np.array([book.shape[1] for book in codebooks])
     lengths = np.array([book.numel() for book in codebooks])
     flat = torch.cat([book.detach().reshape(-1) for book in codebooks]).numpy()
-    starts, columns = np.cumsum(lengths) - lengths, np.cumsum(widths) - widths
     rows = torch.empty(len(ids), int(widths.sum()), dtype=torch.float32)
-    wanted, chosen, into = ids.numpy(), codes.numpy(), rows.numpy()
+    wanted, chosen, into = ids.numpy(), codes.numpy(), rows.view(-1).numpy()
+    starts, widths = (lengths.cumsum() - lengths).astype(np.uint64), widths.astype(np.uint64)
     step = max(256, 2**19 // rows.shape[1])
 
-    def work(start: int) -> None:
-        block = slice(start, start + step)
-        rows_loop(wanted[block], chosen, flat, starts, columns, widths, into[block])
+    def work(first: int) -> None:
+        last = min(first + step, len(ids))
+        rows_loop(wanted[first:last], chosen, flat, starts, widths, into[first * rows.shape[1] :])
 
-    in_threads(work, [(start,) for start in range(0, len(ids), step)])
+    in_threads(work, [(first,) for first in range(0, len(ids), step)])
     return rows
 
 
 @compiled
-def rows_loop(ids, codes, flat, starts, columns, widths, rows):
-    """naive: rows[t] = concatenate([codebook_i[codes[ids[t], i]] for i in range(f)])"""
+def rows_loop(ids, codes, flat, starts, widths, rows):
+    """naive: rows[t] = concatenate([codebook_i[codes[ids[t], i]] for i in range(f)]); ``rows`` and ``flat`` lie end to end.
+
+    Numbers without a sign say that no index counts from the end, which would have to be asked at every one.
+    """
     subspaces = len(starts)
+    place = np.uint64(0)
     for t in range(len(ids)):
-        token = ids[t]
+        mine = codes[ids[t]]
         for i in range(subspaces):
-            width, column = widths[i], columns[i]
-            begin = starts[i] + codes[token, i] * width
+            width = widths[i]
+            begin = starts[i] + np.uint64(mine[i]) * width
             for j in range(width):
-                rows[t, column + j] = flat[begin + j]
+                rows[place + j] = flat[begin + j]
+            place += width
 
 
 def gathered_products(codes: torch.Tensor, products: torch.Tensor, starts: Sequence[int]) -> torch.Tensor:
     """What tokens' codewords add to their logits: codes (V, f), products (f * Q, n) float32, starts of every codebook -> (V, n)."""
     vocabulary, positions = len(codes), products.shape[1]
     logits = torch.empty(vocabulary, positions, dtype=torch.float32)
-    chosen, values, into = codes.numpy(), products.contiguous().numpy(), logits.numpy()
-    first = np.array(list(starts), np.int64)
+    chosen, into = codes.numpy(), logits.numpy()
+    first = np.array(list(starts), np.uint64)
+    # as many positions at a time as leave the products in a core's cache
+    wide = positions if products.numel() <= CACHED else max(16, CACHED // len(products) // 16 * 16)
+    values = [products[:, start : start + wide].contiguous().numpy() for start in range(0, positions, wide)]
     step = max(256, min(-(-vocabulary // PIECES), 2**18 // positions))
 
     def work(start: int) -> None:
+        block = slice(start, start + step)
         if positions == 1:
-            one_logit_loop(chosen[start : start + step], values[:, 0], first, into[start : start + step, 0])
-        else:
-            logits_loop(chosen[start : start + step], values, first, into[start : start + step])
+            one_logit_loop(chosen[block], values[0][:, 0], first, into[block, 0])
+            return
+        for i, value in enumerate(values):
+            logits_loop(chosen[block], value, first, into[block], np.uint64(i * wide))
 
     in_threads(work, [(start,) for start in range(0, vocabulary, step)])
     return logits
@@ -425,27 +443,37 @@ def gathered_products(codes: torch.Tensor, products: torch.Tensor, starts: Seque
 @compiled
 def one_logit_loop(codes, products, starts, logits):
     for v in range(len(codes)):
+        mine = codes[v]
         total = np.float32(0.0)
         for i in range(len(starts)):
-            total += products[starts[i] + codes[v, i]]
+            total += products[starts[i] + np.uint64(mine[i])]
         logits[v] = total
 
 
 @compiled
-def logits_loop(codes, products, starts, logits):
-    """naive: logits[v] = products[starts + codes[v]].sum(0)"""
-    subspaces, positions = len(starts), logits.shape[1]
-    for begin in range(0, positions, 32):  # what is read of the products fits into a core's cache
-        end = min(begin + 32, positions)
-        for v in range(len(codes)):
-            into = logits[v, begin:end]
-            row = products[starts[0] + codes[v, 0], begin:end]
-            for n in range(end - begin):
-                into[n] = row[n]
-            for i in range(1, subspaces):
-                row = products[starts[i] + codes[v, i], begin:end]
-                for n in range(end - begin):
-                    into[n] += row[n]
+def logits_loop(codes, products, starts, logits, begin):
+    """naive: logits[v, begin : begin + n] = products[starts + codes[v]].sum(0), with products (f * Q, n). Four at a time: what is added up is written a quarter as often."""
+    subspaces, positions = len(starts), np.uint64(products.shape[1])
+    fours = subspaces // 4 * 4
+    for v in range(len(codes)):
+        mine, into = codes[v], logits[v]
+        for i in range(0, fours, 4):
+            a, b = products[starts[i] + np.uint64(mine[i])], products[starts[i + 1] + np.uint64(mine[i + 1])]
+            c, d = products[starts[i + 2] + np.uint64(mine[i + 2])], products[starts[i + 3] + np.uint64(mine[i + 3])]
+            if i == 0:
+                for n in range(positions):
+                    into[begin + n] = a[n] + b[n] + c[n] + d[n]
+            else:
+                for n in range(positions):
+                    into[begin + n] += a[n] + b[n] + c[n] + d[n]
+        for i in range(fours, subspaces):
+            a = products[starts[i] + np.uint64(mine[i])]
+            if i == 0:
+                for n in range(positions):
+                    into[begin + n] = a[n]
+            else:
+                for n in range(positions):
+                    into[begin + n] += a[n]
 
 
 # Who takes what

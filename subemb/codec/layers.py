@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..base.errors import InputError
-from .compressed import BaselineCompressed, Compressed, SubspaceCompressed
+from .compressed import MANY_ROWS, BaselineCompressed, Compressed, SubspaceCompressed
 from .methods import plain_method
 from .settings import CompressionSettings
 
@@ -191,6 +191,11 @@ class SubspaceEmbedding(TableLayer):
         return settings.resolve(self.num_embeddings, self.embedding_dim)
 
     def rows(self, ids: torch.Tensor) -> torch.Tensor:
+        if not self.additive and ids.numel() >= MANY_ROWS and self._in_loops(*self.codebooks):
+            from .kernels import joined_rows
+
+            vectors = joined_rows(ids.reshape(-1), self.codes, self.codebooks).view(*ids.shape, self.embedding_dim)
+            return vectors if self.rotation is None else vectors @ self.rotation.T
         codes = F.embedding(ids, self.codes).long()  # (..., f); F.embedding checks the range of the ids
         parts = [F.embedding(codes[..., i], book) for i, book in enumerate(self.codebooks)]
         vectors = sum(parts[1:], parts[0]) if self.additive else torch.cat(parts, dim=-1)
@@ -203,9 +208,17 @@ class SubspaceEmbedding(TableLayer):
         starts = [0] * len(self.codebooks) if self.additive else _starts(book.shape[1] for book in self.codebooks)
         # products[offset_i + k, n] = codebook_i[k] . h_i[n]: what codeword k of subspace i adds to a logit.
         columns = hidden.T
-        products = torch.cat(
-            [book @ columns[start : start + book.shape[1]] for book, start in zip(self.codebooks, starts, strict=True)]
-        )
+        if not self.additive and len({book.shape for book in self.codebooks}) == 1 and len(self.codebooks) > 1:
+            books = torch.stack(list(self.codebooks))  # (f, Q, d)
+            products = (books @ columns.reshape(len(books), books.shape[2], -1)).flatten(0, 1)
+        else:
+            products = torch.cat(
+                [book @ columns[start : start + book.shape[1]] for book, start in zip(self.codebooks, starts, strict=True)]
+            )
+        if self._in_loops(products):
+            from .kernels import gathered_products
+
+            return gathered_products(self.codes, products, _starts(len(book) for book in self.codebooks)).T
         offsets = torch.tensor(_starts(len(book) for book in self.codebooks), dtype=torch.int32, device=self.codes.device)
         # naive: logits[n, v] = sum over i of products[offset_i + codes[v, i], n]
         # Rows of `products` are contiguous and embedding_bag adds the f of them as it reads: far faster than f gathers.
@@ -215,6 +228,16 @@ class SubspaceEmbedding(TableLayer):
             for start in range(0, self.num_embeddings, rows)
         ]
         return (pieces[0] if len(pieces) == 1 else torch.cat(pieces)).T
+
+    def _in_loops(self, *numbers: torch.Tensor) -> bool:
+        """Whether compiled loops take these: nothing is trained and nothing traces the layer (else torch's operations do the same)."""
+        if self.codes.device.type != "cpu" or (torch.is_grad_enabled() and any(n.requires_grad for n in numbers)):
+            return False
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+            return False
+        from .kernels import usable
+
+        return usable(*numbers)
 
     def _device(self) -> torch.device:
         return self.codes.device
