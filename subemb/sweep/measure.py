@@ -123,14 +123,18 @@ class Shared:
     identity: str
     table: np.ndarray  # (V, D) float32
     weights: dict[str, np.ndarray | None]  # kind -> (V,) of mean 1, or None for equal ones
-    sensitivity: np.ndarray | None  # (D, D) what the output notices; None if no setting asks for it
+    sensitivity: (
+        np.ndarray | str | None
+    )  # (D, D) what the output notices; why that cannot be measured; None if nobody asks for it
     measured_with: str  # the kind that weighted_error is measured with
+    measured_text: str | None  # digest of the text that this kind counts
     near: "NearBefore"
     sets: tuple[LabelledSet, ...] = ()
 
     def key(self, settings: CompressionSettings) -> str:
         """:func:`row_key` of a setting."""
-        return row_key(self.identity, settings, [one.digest for one in self.sets], self.measured_with)
+        weights = f"{self.measured_with} {self.measured_text or ''}".rstrip()
+        return row_key(self.identity, settings, [one.digest for one in self.sets], weights)
 
 
 def shared_of(
@@ -145,19 +149,24 @@ def shared_of(
     text: for those that count it. Raises InputError, ModelError, Cancelled.
     """
     from ..analysis.neighbours import near_before
-    from ..codec.weights import model_weights
+    from ..codec.weights import model_weights, text_digest
 
     report(progress, "reading the table", 0.0)
     table, kinds = model.table, list(dict.fromkeys(one.weights for one in wanted))
     sensitive = next((one for one in wanted if one.sensitive), None)
-    sensitivity = None if sensitive is None else what_counts(model, sensitive, text, part_of(progress, 0.0, 0.3))[1]
-    progress = progress if sensitive is None else part_of(progress, 0.3, 1.0)
+    sensitivity: np.ndarray | str | None = None
+    if sensitive is not None:
+        try:
+            sensitivity = what_counts(model, sensitive, text, part_of(progress, 0.0, 0.3))[1].numpy()
+        except ModelError as error:  # rows that need it will say so, and the others go on
+            sensitivity = str(error)
+        progress = part_of(progress, 0.3, 1.0)
     weights = {
         kind: None if found is None else found.numpy()
         for kind in dict.fromkeys(["none", *kinds])
         for found in (model_weights(model, kind, text=text),)
     }
-    sets = []
+    measuring, sets = next((kind for kind in kinds if kind != "none"), "none"), []
     for number, one in enumerate(pairs):
         sets.append(labelled_set(model, one, part_of(progress, number / (len(pairs) + 1), (number + 1) / (len(pairs) + 1))))
     queries = neighbour_queries(len(table))
@@ -169,8 +178,9 @@ def shared_of(
         model.identity,
         table.numpy(),
         weights,
-        None if sensitivity is None else sensitivity.numpy(),
-        next((kind for kind in kinds if kind != "none"), "none"),
+        sensitivity,
+        measuring,
+        text_digest(text) if measuring in ("counts", "sqrt_counts") else None,
         near,
         tuple(sets),
     )
@@ -215,6 +225,8 @@ def _measured(settings: CompressionSettings, shared: Shared, progress: ProgressC
         for found in (shared.weights[settings.weights], shared.weights[shared.measured_with])
     )
     began = time.perf_counter()
+    if settings.sensitive and isinstance(shared.sensitivity, str):
+        raise InputError(shared.sensitivity)
     sensitivity = torch.from_numpy(shared.sensitivity) if settings.sensitive else None
     compressed = compress(table, settings=settings, weights=weights, sensitivity=sensitivity, progress=progress)
     compressing = time.perf_counter() - began

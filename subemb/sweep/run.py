@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.arguments import checked
-from ..base.errors import InputError
+from ..base.errors import InputError, ModelError
 from ..base.paths import cache_folder
 from ..base.plain import to_plain
 from ..base.progress import ProgressCallback, part_of, report
@@ -86,12 +86,23 @@ def sweep(
     pairs, notes, is_demo = _sets(model, data)
     if processes is not None and processes < 1:
         raise InputError(f"{processes} processes compute nothing; give at least 1")
+    if grid is not None and not len(grid):
+        raise InputError("the grid has no settings; give at least one, or None for the default grid")
     client = None if dask is None else connected(dask)  # a wrong address is told before any work
     try:
-        wanted = resolved_grid(grid or default_grid(model.num_tokens, model.dim, has_network=model.has_network), model, text)
+        if grid is None:
+            grid = default_grid(model.num_tokens, model.dim, has_network=model.has_network and model.has_tokenizer)
+        wanted = resolved_grid(grid, model, text)
         fitting = [settings for settings, problem in wanted.items() if not problem]
         report(progress, "preparing what all settings share", 0.0)
-        shared = shared_of(_checked_model(model, pairs), fitting, pairs, text, part_of(progress, 0.0, _SHARED_SHARE))
+        part = part_of(progress, 0.0, _SHARED_SHARE)
+        try:
+            shared = shared_of(_checked_model(model, pairs), fitting, pairs, text, part)
+        except ModelError as error:  # nobody asked for scores
+            if not is_demo:
+                raise
+            pairs, is_demo, notes = (), False, (f"No scores: {error}",)
+            shared = shared_of(model, fitting, (), text, part)
         place = _default_folder(model, shared) if folder is None else Path(folder)
         work = _Work(model, shared, wanted, place, retry, progress)
         work.table = replace(
@@ -176,7 +187,7 @@ def _set_facts(ready: Any, pairs: PairSet, is_demo: bool) -> dict[str, Any]:
 def _default_folder(model: "PretrainedModel", shared: Shared) -> Path:
     """One folder of the cache for each model with its data: sweeps over other grids add to the same table."""
     name = re.sub(r"[^\w.-]+", "-", Path(model.name).name)[:40]
-    key = content_key(model.identity, [one.digest for one in shared.sets], shared.measured_with)
+    key = content_key(model.identity, [one.digest for one in shared.sets], shared.measured_with, shared.measured_text)
     return cache_folder("sweeps") / f"{name}-{key[:10]}"
 
 

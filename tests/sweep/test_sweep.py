@@ -178,6 +178,38 @@ def test_a_table_in_memory_has_errors_only(tmp_path):
     assert [row.key for row in found.front] == [row.key for row in sorted(found.rows, key=lambda row: row.total_bytes)]
 
 
+def test_weights_that_count_another_text_are_other_rows(model, tmp_path):
+    grid = [CompressionSettings("int8"), CompressionSettings("product", subspaces=3, codebook_size=16, weights="counts")]
+    texts = ["word1 word2 word2", "word7 word7 word7 word8"]
+    keys = [
+        [row.key for row in sweep(model, grid, (), text=text, folder=tmp_path / str(n), processes=1).rows]
+        for n, text in enumerate(texts)
+    ]
+    assert not set(keys[0]) & set(keys[1])  # the weighted error of int8 counts the text too
+
+
+def test_a_grid_of_nothing_is_refused(model):
+    with pytest.raises(InputError, match="no settings"):
+        sweep(model, [], ())
+
+
+def test_what_the_network_cannot_do_is_said_and_the_rest_goes_on(model, no_rows, tmp_path, monkeypatch):
+    from subemb.base.errors import ModelError
+
+    def unable(*_, **__):
+        raise ModelError("this network reads no sentences", "unsupported")
+
+    monkeypatch.setattr(PretrainedModel, "encode_ids", unable)
+    monkeypatch.setattr(PretrainedModel, "sensitivity", unable)
+    grid = [CompressionSettings("product", subspaces=3, codebook_size=16, sensitive=sensitive) for sensitive in (False, True)]
+    found = sweep(model, grid, folder=tmp_path, processes=1)
+    assert "reads no sentences" in found.notes[0]
+    assert [row.is_done for row in found.rows] == [True, False]
+    assert "reads no sentences" in found.failed[0].problem
+    with pytest.raises(ModelError, match="reads no sentences"):
+        sweep(model, grid, PairSet("p", "similarity", "made", ["a", "b"], ["c", "d"], [1.0, 2.0]), folder=tmp_path / "b")
+
+
 def test_the_package_is_the_function_too():
     assert callable(subemb.sweep)
     with pytest.raises(InputError, match="processes"):
