@@ -1,4 +1,4 @@
-"""``subemb bench``: speed compared with faiss on this machine, what token weights are worth, what a model can still do."""
+"""``subemb bench``: speed compared with peers on this machine, what token weights are worth, what a model can still do."""
 
 import argparse
 
@@ -13,8 +13,8 @@ WEIGHTS, TASKS, ADAPT = "weights", "tasks", "adapt"
 def add(commands) -> None:
     command = commands.add_parser(
         "bench",
-        help="measure speed against faiss, what token weights are worth, or what models can still do",
-        description="Measure speed as a ratio to faiss, alternating both in one run. "
+        help="measure speed against peers, what token weights are worth, or what models can still do",
+        description="Measure speed as a ratio to a peer (faiss, nanopq, scikit-learn, dense layers), alternating both in one run. "
         + bench_names(BENCHMARKS)
         + " weights: STS benchmark scores on compressed tables, by kind of token weights."
         + " tasks: similarity and entailment on compressed tables, against their bytes."
@@ -28,6 +28,12 @@ def add(commands) -> None:
         help="one of them (default: all of speed)",
     )
     command.add_argument("--repeats", type=int, default=3, help="of each side (default 3); medians are compared")
+    command.add_argument(
+        "--threads", type=int, metavar="N", help="of both sides of a speed benchmark (default: what torch uses)"
+    )
+    command.add_argument(
+        "--busy", action="store_true", help="measure speed beside processes that compute all the time, one a thread"
+    )
     command.add_argument("--model", default="all-MiniLM-L6-v2", help="whose table is compressed (default all-MiniLM-L6-v2)")
     command.add_argument(
         "--data",
@@ -81,7 +87,7 @@ def run(given: argparse.Namespace) -> int:
 
     names = [given.name] if given.name else list(BENCHMARKS)
     with ProgressLine(enabled=not given.quiet) as progress:
-        report = run_benchmarks(names, given.model, given.repeats, progress)
+        report = run_benchmarks(names, given.model, given.repeats, progress, threads=given.threads, busy=given.busy)
     print_json(report) if given.json else print(bench_text(report))
     return 0
 
