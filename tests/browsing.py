@@ -18,6 +18,11 @@ _SELECTED = """(place) => {
   const traces = plot.data.filter((trace) => trace.customdata);
   return traces.flatMap((t) => (t.selectedpoints || []).map((i) => t.customdata[i])).sort((a, b) => a - b);
 }"""
+#: Whether both maps are drawn and linked: only the link listens to what is pointed at.
+_LINKED = """(places) => places.every((place) => {
+  const plot = document.querySelector(`.st-key-${place} .js-plotly-plot`);
+  return plot && plot._fullLayout && plot._fullLayout.xaxis && plot._ev && plot._ev.listenerCount("plotly_hover") > 0;
+})"""
 
 _IN_A_FRESH_PROCESS = """
 import json, sys
@@ -46,8 +51,7 @@ def selected_ids(page, place) -> list[int] | None:
 
 def maps_are_drawn(page, seconds: float = 90) -> None:
     """Wait until both maps are there and linked to each other."""
-    wait_for(page, lambda: selected_ids(page, LEFT) is not None and selected_ids(page, RIGHT) is not None, seconds)
-    page.wait_for_timeout(700)  # for the link to attach to both
+    wait_for(page, lambda: page.evaluate(_LINKED, [LEFT, RIGHT]), seconds)
 
 
 def lasso(page, place, radius: float = 60, keys: str = "") -> None:
@@ -67,13 +71,13 @@ def lasso(page, place, radius: float = 60, keys: str = "") -> None:
 
 
 def settled(page, seconds: float = 60) -> None:
-    """Wait until the script has not run for half a second: whatever runs again gives new files to its download buttons."""
+    """Wait until the script has not run for a quarter of a second: whatever runs again gives new files to its download buttons."""
     script = page.locator("[data-testid=stApp]")
     deadline, quiet = time.monotonic() + seconds, 0
     while quiet < 5:
         assert time.monotonic() < deadline, f"the page was not at rest within {seconds} s"
         quiet = quiet + 1 if script.get_attribute("data-test-script-state") == "notRunning" else 0
-        page.wait_for_timeout(100)
+        page.wait_for_timeout(50)
 
 
 def downloaded_rows(page, button: str, folder: Path) -> list[dict]:
@@ -99,7 +103,7 @@ def changed_to(page, width: int, scheme: str) -> None:
     """Make the window of an open page another one: width in pixels, ``light`` or ``dark``; and let it draw itself anew."""
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)
-    page.wait_for_timeout(700)
+    page.wait_for_timeout(400)
     settled(page)
 
 

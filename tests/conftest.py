@@ -68,6 +68,17 @@ def pytest_collection_modifyitems(items) -> None:
     items.sort(key=lambda item: item.path.parent.name != "browser")  # what takes longest begins first
 
 
+_PASSED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.when == "call":
+        item.stash[_PASSED] = report.passed
+    return report
+
+
 class _BrowserTogether(LoadScopeScheduling):
     """A file at a time for a process, and all browser tests for the same one: one server, one browser, compiled scripts kept."""
 
@@ -304,36 +315,60 @@ def warm_context(browser):
     context.close()
 
 
+@pytest.fixture(scope="module")
+def kept_pages() -> Iterator[dict]:
+    """Pages that stay open from one test of a module to the next, by the name that they are kept under."""
+    pages = {}
+    yield pages
+    for page in pages.values():
+        page.close()
+
+
 @pytest.fixture
-def new_page(browser, warm_context):
+def new_page(browser, warm_context, kept_pages, request):
     """Open pages, tabs of one visitor: ``page = new_page(width=390, height=844, color_scheme="dark")``.
 
+    keep: a name; the page is that of an earlier test of the module which kept it under the same name and passed, as that left it,
+        or a blank one. Opening a page of the app anew takes two to four seconds.
     options: of a context of its own for the page, which is another visitor then.
 
     At the end of the test they must have raised no error in the browser and asked nothing of any other machine.
     """
-    contexts, errors, foreign = [], [], []
+    contexts, errors, foreign, names = [], [], [], {}
 
-    def watch(request) -> None:
-        scheme, _, rest = request.url.partition("://")
+    def watch(asked) -> None:
+        scheme, _, rest = asked.url.partition("://")
         if scheme in ("http", "https", "ws", "wss") and not _is_local(rest.split("/")[0].rsplit(":", 1)[0]):
-            foreign.append(request.url)
+            foreign.append(asked.url)
 
-    def open_page(width: int = 1280, height: int = 900, color_scheme: str = "light", **options):
+    def complain(error) -> None:
+        errors.append(str(error))
+
+    def open_page(width: int = 1280, height: int = 900, color_scheme: str = "light", keep: str | None = None, **options):
         context = warm_context
         if options:
             context = _new_context(browser, **options)
             context.on("request", watch)
             contexts.append(context)
-        page = context.new_page()
-        page.set_viewport_size({"width": width, "height": height})
-        page.emulate_media(color_scheme=color_scheme)
-        page.on("pageerror", lambda error: errors.append(str(error)))
+        page = kept_pages.pop(keep, None)
+        if page is None:
+            page = context.new_page()
+            page.set_viewport_size({"width": width, "height": height})
+            page.emulate_media(color_scheme=color_scheme)
+        if keep:
+            names[page] = keep
+        page.on("pageerror", complain)
         return page
 
     warm_context.on("request", watch)
     yield open_page
     for page in warm_context.pages[1:]:  # the first is the idle one
+        if page in kept_pages.values():
+            continue
+        if page in names and request.node.stash.get(_PASSED, False):
+            page.remove_listener("pageerror", complain)
+            kept_pages[names[page]] = page
+            continue
         page.evaluate("() => { try { localStorage.clear() } catch {} }")  # a blank page has none
         page.close()
     warm_context.clear_cookies()

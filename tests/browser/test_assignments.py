@@ -25,9 +25,24 @@ def settled(page):
     at_rest(page)
 
 
-def test_equal_codes_have_equal_colours_and_numbers(server, page):
-    page.goto(f"{server.url}/Assignments?{FEW_QUERY}")
-    settled(page)
+@pytest.fixture
+def assignments(server, new_page):
+    """A tab of the page Assignments: one page for several tests."""
+
+    def shown(tab: str):
+        page = new_page(keep="assignments")
+        if "Assignments" not in page.url:
+            page.goto(f"{server.url}/Assignments?{FEW_QUERY}")
+            settled(page)
+        page.get_by_role("tab", name=tab, exact=True).click()
+        settled(page)
+        return page
+
+    return shown
+
+
+def test_equal_codes_have_equal_colours_and_numbers(assignments):
+    page = assignments("Token")
     page.get_by_role("textbox", name="Find a token").fill("queen")
     page.get_by_role("textbox", name="Find a token").press("Enter")
     expect(page.get_by_text("id 6 · whole word")).to_be_visible()
@@ -44,22 +59,29 @@ def test_equal_codes_have_equal_colours_and_numbers(server, page):
     assert all(((column, code) in chosen) != is_own for column, code, _, is_own in seen)
 
 
-def test_a_link_opens_the_same_codeword(server, new_page):
-    first = new_page()
-    first.goto(f"{server.url}/Assignments?{FEW_QUERY}&view=Codewords")
-    settled(first)
-    first.get_by_label("Code", exact=True).fill("5")
-    first.get_by_label("Code", exact=True).press("Enter")
-    sentence = first.get_by_text(re.compile("of 308 tokens .* use code 5 of subspace 0"))
-    expect(sentence).to_be_visible()
-    second = new_page()
-    second.goto(first.url)
-    expect(second.get_by_text(sentence.inner_text())).to_be_visible()
+def test_views_can_be_reached_by_keyboard(assignments):
+    page = assignments("Token")
+    page.get_by_role("tab", name="Token", exact=True).focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("textbox", name="Sentence")).to_be_visible()
+    drawing = page.get_by_role("region", name="tokens, in order")
+    drawing.focus()
+    assert drawing.evaluate("element => element === document.activeElement")  # arrow keys scroll it then
 
 
-def test_a_pasted_book_is_cut_and_the_page_goes_on(server, page):
-    page.goto(f"{server.url}/Assignments?{FEW_QUERY}&view=Sentence")
-    settled(page)
+def test_the_whole_table_can_be_downloaded(assignments):
+    page = assignments("All tokens")
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Download CSV (308 rows)").click()
+    rows = list(csv.DictReader(io.StringIO(started.value.path().read_text(encoding="utf-8-sig"))))
+    assert [row["token"] for row in rows[:6]] == [*SPECIAL, "king"]
+    assert len(rows) == 308
+    assert all(0 <= int(row[f"subspace {i}"]) < 8 for row in rows for i in range(3))
+
+
+def test_a_pasted_book_is_cut_and_the_page_goes_on(assignments):
+    page = assignments("Sentence")
     field = page.get_by_role("textbox", name="Sentence")
     # 9.9 MB; few places to break a line after what is kept, for Chromium takes seconds to break millions of lines.
     book = "king queen " * 200 + ("k" * 999 + " ") * 9_900
@@ -76,27 +98,17 @@ def test_a_pasted_book_is_cut_and_the_page_goes_on(server, page):
     expect(page.get_by_text("characters were given")).not_to_be_visible()
 
 
-def test_views_can_be_reached_by_keyboard(server, page):
-    page.goto(f"{server.url}/Assignments?{FEW_QUERY}")
-    settled(page)
-    page.get_by_role("tab", name="Token", exact=True).focus()
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("textbox", name="Sentence")).to_be_visible()
-    drawing = page.get_by_role("region", name="tokens, in order")
-    drawing.focus()
-    assert drawing.evaluate("element => element === document.activeElement")  # arrow keys scroll it then
-
-
-def test_the_whole_table_can_be_downloaded(server, page):
-    page.goto(f"{server.url}/Assignments?{FEW_QUERY}&view=All+tokens")
-    settled(page)
-    with page.expect_download() as started:
-        page.get_by_role("button", name="Download CSV (308 rows)").click()
-    rows = list(csv.DictReader(io.StringIO(started.value.path().read_text(encoding="utf-8-sig"))))
-    assert [row["token"] for row in rows[:6]] == [*SPECIAL, "king"]
-    assert len(rows) == 308
-    assert all(0 <= int(row[f"subspace {i}"]) < 8 for row in rows for i in range(3))
+def test_a_link_opens_the_same_codeword(server, new_page):
+    first = new_page()
+    first.goto(f"{server.url}/Assignments?{FEW_QUERY}&view=Codewords")
+    settled(first)
+    first.get_by_label("Code", exact=True).fill("5")
+    first.get_by_label("Code", exact=True).press("Enter")
+    sentence = first.get_by_text(re.compile("of 308 tokens .* use code 5 of subspace 0"))
+    expect(sentence).to_be_visible()
+    second = new_page()
+    second.goto(first.url)
+    expect(second.get_by_text(sentence.inner_text())).to_be_visible()
 
 
 def test_settings_of_a_page_stay_when_coming_back(server, page):

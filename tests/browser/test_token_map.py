@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 import pytest
 from browser_models import MAPPED, RUNS
-from browsing import LEFT, RIGHT, downloaded_rows, lasso, wait_for
+from browsing import LEFT, RIGHT, changed_to, downloaded_rows, lasso, maps_are_drawn, wait_for
 
 from subemb.ui.shell.request import Request, to_query
 
@@ -32,11 +32,28 @@ STATE = """(place) => {
 def open_map(server):
     def opened(page, **query):
         page.goto(f"{server.url}/Token_map?{urlencode(to_query(Request('mapped', None, SETTINGS)) | query)}")
-        wait_for(page, lambda: state(page, LEFT) and state(page, RIGHT), seconds=60)
-        page.wait_for_timeout(700)  # for the link to attach to both
+        maps_are_drawn(page)
         return page
 
     return opened
+
+
+@pytest.fixture
+def maps(new_page, open_map):
+    """The maps in a window of some width, light or dark, and nothing selected: one page for several tests."""
+
+    def shown(width: int = 1280, scheme: str = "light"):
+        page = new_page(width=390, keep="maps")  # narrow at first: the menu begins closed then, and is at both widths
+        if "Token_map" not in page.url:
+            open_map(page)
+        changed_to(page, width, scheme)
+        maps_are_drawn(page)
+        if bar(page):
+            page.locator(".st-key-map_clear button").click()
+            wait_for(page, lambda: not state(page, LEFT)["ids"] and not state(page, RIGHT)["ids"] and not bar(page))
+        return page
+
+    return shown
 
 
 def state(page, place):
@@ -64,8 +81,18 @@ def listed(page, tmp_path) -> list[dict]:
     return downloaded_rows(page, "map_selected_download", tmp_path)
 
 
-def test_a_lasso_on_one_map_selects_the_same_tokens_on_the_other_and_in_the_table(page, open_map, tmp_path):
-    open_map(page)
+def test_on_a_phone_the_maps_stand_below_each_other_and_nothing_sticks_out(maps):
+    page = maps(390, "dark")
+    left, right = (page.locator(f".st-key-{place}").bounding_box() for place in (LEFT, RIGHT))
+    assert right["y"] >= left["y"] + left["height"]
+    assert left["width"] > 300
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    lasso(page, LEFT, radius=50)
+    assert both_show_the_same(page)
+
+
+def test_a_lasso_on_one_map_selects_the_same_tokens_on_the_other_and_in_the_table(maps, tmp_path):
+    page = maps()
     lasso(page, LEFT)
     ids = both_show_the_same(page)
     assert 1 < len(ids) < len(MAPPED)
@@ -84,8 +111,8 @@ def test_a_lasso_on_one_map_selects_the_same_tokens_on_the_other_and_in_the_tabl
     wait_for(page, lambda: not bar(page))
 
 
-def test_shift_adds_and_a_double_click_clears(page, open_map):
-    open_map(page)
+def test_shift_adds_and_a_double_click_clears(maps):
+    page = maps()
     lasso(page, LEFT, radius=30)
     first = both_show_the_same(page)
     lasso(page, RIGHT, radius=30, keys="Shift")
@@ -94,6 +121,33 @@ def test_shift_adds_and_a_double_click_clears(page, open_map):
     box = page.locator(f".st-key-{RIGHT} .nsewdrag").first.bounding_box()
     page.mouse.dblclick(box["x"] + 8, box["y"] + 8)
     wait_for(page, lambda: not state(page, LEFT)["ids"] and not state(page, RIGHT)["ids"])
+
+
+def test_pointing_at_a_token_points_at_it_on_the_other_map(maps):
+    page = maps()
+    box = page.locator(f".st-key-{LEFT} .nsewdrag").first.bounding_box()
+    for step in range(0, 60, 4):
+        page.mouse.move(box["x"] + box["width"] / 2 + step, box["y"] + box["height"] / 2)
+        page.wait_for_timeout(120)
+        if state(page, LEFT)["hover"]:
+            break
+    wait_for(page, lambda: state(page, LEFT)["hover"] and state(page, LEFT)["hover"] == state(page, RIGHT)["hover"])
+
+
+def test_a_click_selects_one_token(maps):
+    page = maps()
+    box = page.locator(f".st-key-{RIGHT} .nsewdrag").first.bounding_box()
+    for step in range(0, 80, 4):
+        x, y = box["x"] + box["width"] / 2 + step, box["y"] + box["height"] / 2 + 10
+        page.mouse.move(x, y)
+        page.wait_for_timeout(120)
+        if state(page, RIGHT)["hover"]:
+            break
+    page.mouse.click(x, y)
+    ids = both_show_the_same(page)
+    assert len(ids) == 1
+    assert f"id {ids[0]}codes" in state(page, RIGHT)["hover"]
+    wait_for(page, lambda: "1 token selected by clicking on the reconstructed map" in bar(page))
 
 
 def test_zoom_and_tool_are_shared_and_survive_selecting_colouring_and_searching(page, open_map):
@@ -132,33 +186,6 @@ def test_zoom_and_tool_are_shared_and_survive_selecting_colouring_and_searching(
     wait_for(page, lambda: f"{len(again):,} token" in bar(page) and "on the reconstructed map" in bar(page))
 
 
-def test_pointing_at_a_token_points_at_it_on_the_other_map(page, open_map):
-    open_map(page)
-    box = page.locator(f".st-key-{LEFT} .nsewdrag").first.bounding_box()
-    for step in range(0, 60, 4):
-        page.mouse.move(box["x"] + box["width"] / 2 + step, box["y"] + box["height"] / 2)
-        page.wait_for_timeout(120)
-        if state(page, LEFT)["hover"]:
-            break
-    wait_for(page, lambda: state(page, LEFT)["hover"] and state(page, LEFT)["hover"] == state(page, RIGHT)["hover"])
-
-
-def test_a_click_selects_one_token(page, open_map):
-    open_map(page)
-    box = page.locator(f".st-key-{RIGHT} .nsewdrag").first.bounding_box()
-    for step in range(0, 80, 4):
-        x, y = box["x"] + box["width"] / 2 + step, box["y"] + box["height"] / 2 + 10
-        page.mouse.move(x, y)
-        page.wait_for_timeout(120)
-        if state(page, RIGHT)["hover"]:
-            break
-    page.mouse.click(x, y)
-    ids = both_show_the_same(page)
-    assert len(ids) == 1
-    assert f"id {ids[0]}codes" in state(page, RIGHT)["hover"]
-    wait_for(page, lambda: "1 token selected by clicking on the reconstructed map" in bar(page))
-
-
 def test_a_hostile_vocabulary_shows_as_itself(new_page, open_map):
     page = new_page()
     dialogs = []
@@ -174,16 +201,6 @@ def test_a_hostile_vocabulary_shows_as_itself(new_page, open_map):
     assert not page.locator("img[src='x']").count()
     assert page.title() != "owned"
     assert not dialogs
-
-
-def test_on_a_phone_the_maps_stand_below_each_other_and_nothing_sticks_out(new_page, open_map):
-    page = open_map(new_page(width=390, height=844, color_scheme="dark"))
-    left, right = (page.locator(f".st-key-{place}").bounding_box() for place in (LEFT, RIGHT))
-    assert right["y"] >= left["y"] + left["height"]
-    assert left["width"] > 300
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    lasso(page, LEFT, radius=50)
-    assert both_show_the_same(page)
 
 
 def test_a_finger_on_a_map_scrolls_the_page_until_a_tool_is_tapped(new_page, open_map):
