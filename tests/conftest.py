@@ -65,7 +65,9 @@ def pytest_collection_modifyitems(items) -> None:
         if item.path.parent.name == "browser":
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.flaky(reruns=1))
-    items.sort(key=lambda item: item.path.parent.name != "browser")  # what takes longest begins first
+    # What takes longest begins first, so that no process waits long for the last file of another.
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path.parent.name != "browser", item.path not in long))
 
 
 _PASSED = pytest.StashKey[bool]()
