@@ -24,6 +24,10 @@ class Cost(NamedTuple):
 
 
 EXCHANGES = 80_000.0  # nanoseconds a token: making tuples distinct
+SWEEPS = 6  # of codes chosen together, about
+MULTIPLY_TOGETHER = 0.1  # a sweep, for each of V x D x D
+COMPARE_TOGETHER = 10.0  # a sweep, for each of V x f x Q
+EXCHANGE_TOGETHER = 5_000.0  # a sweep, for each token whose tuple stays distinct
 
 
 class Product(CodebookMethod):
@@ -59,7 +63,12 @@ class Product(CodebookMethod):
             + cost.turn * numbers * dim
         )
         exchanges = EXCHANGES * vocabulary if settings.wants_unique else 0.0
-        return cost.once * numbers + (settings.iterations + cost.extra_rounds) * one_round + exchanges
+        together = 0.0
+        if settings.sensitive:
+            compared = COMPARE_TOGETHER * codes * settings.codebook_size
+            exchanged = EXCHANGE_TOGETHER * vocabulary if settings.wants_unique else 0.0
+            together = SWEEPS * (MULTIPLY_TOGETHER * numbers * dim + compared + exchanged)
+        return cost.once * numbers + (settings.iterations + cost.extra_rounds) * one_round + exchanges + together
 
 
 def clustered(
