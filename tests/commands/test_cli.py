@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from checkpoints import WORDS, make_bert, make_sentence_model
 
 from subemb import __version__
 from subemb.base.progress import Progress
@@ -142,6 +143,26 @@ def test_counts_of_a_text_change_the_result(model, tmp_path, capsys):
     assert counted["quality"]["relative_error"] > plain["quality"]["relative_error"]
 
 
+def test_a_frequency_list_weighs_tokens(model, tmp_path, capsys):
+    words = tmp_path / "words.txt"
+    words.write_text("word1 1000\nword2 50\nword3 2\n", encoding="utf-8")
+    listed = run_json(capsys, "compress", model, "-f", "2", "--frequency-list", str(words))
+    assert listed["settings"]["weights"] == "list"
+    assert listed["settings"]["text_digest"]
+    assert listed["quality"]["weighted_error"] < listed["quality"]["relative_error"]
+
+
+def test_sensitive_codes_read_a_text(tmp_path, capsys):
+    model = str(make_sentence_model(make_bert(tmp_path / "small", [*SPECIAL, *WORDS])))
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(" ".join(WORDS[i : i + 3]) for i in range(12)), encoding="utf-8")
+    drawn = run_json(capsys, "compress", model, "-f", "2", "--sensitive")
+    read = run_json(capsys, "compress", model, "-f", "2", "--sensitive", "--text", str(text))
+    assert drawn["settings"]["sensitive"] is read["settings"]["sensitive"] is True
+    assert drawn["key"] != read["key"]
+    assert 0 < read["quality"]["sensitive_error"] < 1
+
+
 # what cannot be used
 
 
@@ -171,6 +192,12 @@ BAD = {
     "output holds other things": (["MODEL", "-o", "FOLDER"], "holds something else"),
     "counts without a text": (["MODEL", "--weights", "counts"], "--text FILE"),
     "text without counts": (["MODEL", "--text", "FILE"], "--weights counts"),
+    "list and weights": (["MODEL", "--weights", "zipf", "--frequency-list", "FILE"], "leave --weights zipf out"),
+    "list and text": (["MODEL", "--text", "FILE", "--frequency-list", "FILE"], "leave --text out"),
+    "weights list without it": (["MODEL", "--weights", "list"], "--frequency-list FILE"),
+    "no frequency list": (["MODEL", "--frequency-list", "FILE"], "line 1 of the frequency list is 'words'"),
+    "list for int8": (["MODEL", "--method", "int8", "--frequency-list", "FILE"], "int8 does not use --weights"),
+    "sensitive int8": (["MODEL", "--method", "int8", "--sensitive"], "int8 does not use --sensitive"),
     "text that is none": (["MODEL", "--weights", "counts", "--text", "not-there.txt"], "No such file"),
     "text is a folder": (["MODEL", "--weights", "counts", "--text", "FOLDER"], "cannot be read"),
     "text is empty": (["MODEL", "--weights", "counts", "--text", "EMPTY"], "is empty"),

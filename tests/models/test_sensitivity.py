@@ -3,12 +3,16 @@
 import pytest
 import torch
 from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model
+from shared import shared_path
 
 import subemb
 from subemb import runs
 from subemb.base.errors import InputError
 from subemb.base.paths import app_folder
 from subemb.codec.settings import CompressionSettings
+from subemb.evaluate.data.read import read_pairs
+from subemb.evaluate.similarity.pairs import cosines
+from subemb.evaluate.statistics import spearman
 from subemb.models.drawn import sampled_rows
 from subemb.models.sensitivity import (
     SENSITIVITIES,
@@ -123,3 +127,15 @@ def test_the_bundled_models_sensitivity_is_what_is_measured():
     shipped = shipped_sensitivity(model)
     measured = measured_sensitivity(model, sampled_rows(model, 200, seed=5), seed=5)
     assert float((measured - shipped).norm() / shipped.norm()) < 0.4
+
+
+@pytest.mark.slow
+def test_the_bundled_model_keeps_more_with_sensitive_codes():
+    """Similarity on SICK, on which nothing of this was chosen: more at the same bytes, without any training or text."""
+    model = subemb.load("all-MiniLM-L6-v2")
+    pairs = read_pairs(shared_path("data/sick/SICK_trial.txt"), task="similarity")
+    scores = []
+    for sensitive in (False, True):
+        side = subemb.attach(model, subemb.compress(model, "product", 8, 61, sensitive=sensitive))
+        scores.append(100 * spearman(pairs.gold, cosines(side, pairs.first, pairs.second)))
+    assert scores[1] > scores[0] + 1
