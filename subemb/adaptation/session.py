@@ -98,7 +98,7 @@ def check_adaptable(model: "PretrainedModel", compressed: "Compressed") -> None:
     if not isinstance(compressed, SubspaceCompressed):
         with_codebooks = ", ".join(key for key, method in METHODS.items() if method.uses_codebooks)
         raise InputError(
-            f"{compressed.settings.method} has no codebooks to train; compress with a method that has: {with_codebooks}"
+            f"{compressed.settings.method} has no codebooks that can be trained here; compress with a method that has: {with_codebooks}"
         )
     if (compressed.num_embeddings, compressed.embedding_dim) != (model.num_tokens, model.dim):
         raise InputError(

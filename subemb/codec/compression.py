@@ -13,7 +13,7 @@ from ..base.progress import ProgressCallback, part_of, report
 from .blocks import WEIGHT_FLOOR, column_means
 from .compressed import Compressed
 from .kmeans import share
-from .methods import DEFAULT_METHOD
+from .methods import DEFAULT_METHOD, with_budget
 from .sensitive import definite
 from .settings import GIVEN, CompressionSettings
 from .weights import model_weights, token_weights
@@ -36,6 +36,8 @@ def compress(
     tolerance: float = 1e-4,
     rank: int | None = None,
     codebook_bits: int | None = None,
+    tiers: str | None = None,
+    budget: str | None = None,
     seed: int = 0,
     settings: CompressionSettings | None = None,
     progress: ProgressCallback | None = None,
@@ -51,6 +53,7 @@ def compress(
     sensitivity: None, or the (D, D) matrix S that says how much the output notices: an error r of a token's vector costs
         r^T S r instead of |r|^2. Symmetric and positive semi-definite; only its proportions count. A model measures its own
         where ``sensitive`` asks for it.
+    tiers, budget: such as ``budget="100 kB"``; with one of them the method is ``tiered`` unless another is given.
     settings: takes the place of all arguments before it, except ``weights`` given as numbers and ``sensitivity``.
     progress: called with every iteration's error; answers True to stop.
     device: where to compute, such as ``cuda``; None is where the table lies.
@@ -65,10 +68,12 @@ def compress(
     model = table if hasattr(table, "vocabulary") and hasattr(table, "table") else None
     table = checked_table(table if model is None else model.table, device)
     if settings is None:
+        if (tiers or budget) is not None and method == DEFAULT_METHOD:
+            method = with_budget()
         named = weights if isinstance(weights, str) else "none" if model is None else "vocabulary"
         settings = CompressionSettings(
             method=method, subspaces=subspaces, codebook_size=codebook_size, unique=unique, iterations=iterations,
-            tolerance=tolerance, rank=rank, codebook_bits=codebook_bits, sensitive=sensitive, seed=seed,
+            tolerance=tolerance, rank=rank, codebook_bits=codebook_bits, tiers=tiers, budget=budget, sensitive=sensitive, seed=seed,
             weights=named if weights is None or isinstance(weights, str) else GIVEN,
         )  # fmt: skip
     if settings.sensitive is None and settings.about.can_be_sensitive:

@@ -5,6 +5,8 @@ SubspaceLinear do so for codes and codebooks, which can be trained; CompressedEm
 methods, with fixed tensors.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -12,6 +14,7 @@ from torch import nn
 from ..base.errors import InputError
 from .compressed import MANY_ROWS, BaselineCompressed, Compressed, SubspaceCompressed
 from .methods import plain_method
+from .methods.tiered import TieredCompressed, places_in
 from .settings import CompressionSettings
 
 # Codes are taken from the table in pieces of about this many, to keep the widened copy of them near 16 MB.
@@ -291,6 +294,87 @@ def _checked_dim(codes: torch.Tensor, books: list, rotation: torch.Tensor | None
     if rotation is not None and rotation.shape != (dim, dim):
         raise InputError(f"a rotation of shape {tuple(rotation.shape)} does not fit {dim} dimensions")
     return dim
+
+
+# Tiers
+
+
+class TieredEmbedding(TableLayer):
+    """Tiers of tokens, each a layer of its own: :class:`SubspaceEmbedding`, whose codebooks can be trained, or :class:`CompressedEmbedding`.
+
+    tier: buffer (V,) uint8, the tier of every token. parts: the layers, whose rows are the tokens of a tier in the order of their ids.
+    """
+
+    def __init__(
+        self,
+        tier: torch.Tensor,
+        parts: Sequence[TableLayer],
+        settings: CompressionSettings,
+        padding_idx: int | None = None,
+        scale: float | None = None,
+    ):
+        super().__init__(len(tier), parts[0].embedding_dim, padding_idx, scale)
+        counts = torch.bincount(tier.long(), minlength=len(parts)).tolist()
+        if counts != [part.num_embeddings for part in parts]:
+            raise InputError(f"tiers of {counts} tokens do not fit layers of {[part.num_embeddings for part in parts]}")
+        self.settings = settings
+        self.register_buffer("tier", tier.clone())
+        self.register_buffer("place", places_in(tier, len(parts)).int())
+        # where in the rows of all parts, one after the other, a token stands
+        starts = torch.tensor(_starts(counts), device=tier.device)
+        self.register_buffer("column", starts[tier.long()] + self.place, persistent=False)
+        self.parts = nn.ModuleList(parts)
+
+    @classmethod
+    def from_compressed(
+        cls, compressed: TieredCompressed, padding_idx: int | None = None, scale: float | None = None
+    ) -> "TieredEmbedding":
+        """A layer with copies of a result's codebooks."""
+        parts = [
+            SubspaceEmbedding.from_compressed(part) if isinstance(part, SubspaceCompressed) else CompressedEmbedding(part)
+            for part in compressed.parts
+        ]
+        return cls(compressed.tier, parts, compressed.settings, padding_idx, scale)
+
+    def to_compressed(self) -> TieredCompressed:
+        """The result that this layer now stands for (after training, say): float32 copies on the CPU."""
+        parts = [part.to_compressed() if isinstance(part, SubspaceEmbedding) else part.result for part in self.parts]
+        return TieredCompressed(self.settings, self.num_embeddings, self.embedding_dim, self.tier.cpu().clone(), parts)
+
+    def save_pretrained(self, folder, **facts) -> None:
+        """Write the layer as it is now; see subemb.codec.storage."""
+        self.to_compressed().save_pretrained(folder, **facts)
+
+    def rows(self, ids: torch.Tensor) -> torch.Tensor:
+        flat = ids.reshape(-1)
+        tiers, places = F.embedding(flat, self.tier[:, None])[:, 0], self.place[flat].long()
+        parts, order = [], []
+        for number, part in enumerate(self.parts):
+            here = torch.nonzero(tiers == number).flatten()
+            if len(here):
+                parts.append(part.rows(places[here]))
+                order.append(here)
+        if not parts:
+            return self.parts[0].rows(flat).view(*ids.shape, self.embedding_dim)
+        rows = torch.cat(parts)
+        if len(parts) > 1:
+            rows = rows[torch.argsort(torch.cat(order))]
+        return rows.view(*ids.shape, self.embedding_dim)
+
+    def project(self, hidden: torch.Tensor) -> torch.Tensor:
+        # Columns of token by token (see TiedLinear): rows of the transposed logits are contiguous, so this picks whole rows.
+        logits = torch.cat([part.project(hidden).T for part in self.parts])
+        return logits.index_select(0, self.column).T
+
+    def _device(self) -> torch.device:
+        return self.tier.device
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, tiers={self.settings.tiers}"
+
+
+class TieredLinear(TiedLinear):
+    """Head of a :class:`TieredEmbedding`: the logits of every tier, put into the order of the tokens."""
 
 
 # Results without codebooks

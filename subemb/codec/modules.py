@@ -14,7 +14,17 @@ from torch import nn
 from ..base.arguments import checked
 from ..base.errors import InputError, ModelError
 from .compressed import Compressed, SubspaceCompressed
-from .layers import CompressedEmbedding, CompressedLinear, SubspaceEmbedding, SubspaceLinear, TableLayer, TiedLinear
+from .layers import (
+    CompressedEmbedding,
+    CompressedLinear,
+    SubspaceEmbedding,
+    SubspaceLinear,
+    TableLayer,
+    TiedLinear,
+    TieredEmbedding,
+    TieredLinear,
+)
+from .methods.tiered import TieredCompressed
 
 __all__ = [
     "Attachment",
@@ -22,6 +32,8 @@ __all__ = [
     "CompressedLinear",
     "SubspaceEmbedding",
     "SubspaceLinear",
+    "TieredEmbedding",
+    "TieredLinear",
     "attach",
     "embedding_layer",
     "output_layer",
@@ -46,12 +58,15 @@ def embedding_layer(compressed: Compressed, padding_idx: int | None = None, scal
         layer = SubspaceEmbedding.from_compressed(compressed, padding_idx)
         layer.scale = scale
         return layer
+    if isinstance(compressed, TieredCompressed):
+        return TieredEmbedding.from_compressed(compressed, padding_idx, scale)
     return CompressedEmbedding(compressed, padding_idx, scale)
 
 
 def output_layer(embedding: TableLayer, bias: torch.Tensor | None = None) -> TiedLinear:
     """The output head that shares an input layer's table."""
-    return (SubspaceLinear if isinstance(embedding, SubspaceEmbedding) else CompressedLinear)(embedding, bias)
+    kinds = ((SubspaceEmbedding, SubspaceLinear), (TieredEmbedding, TieredLinear), (CompressedEmbedding, CompressedLinear))
+    return next(head for layer, head in kinds if isinstance(embedding, layer))(embedding, bias)
 
 
 @checked

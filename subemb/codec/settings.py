@@ -9,6 +9,7 @@ from .grids import CODEBOOK_BITS
 from .methods import DEFAULT_METHOD, METHODS
 from .methods.base import Method
 from .methods.codebooks import CodebookMethod
+from .methods.tiers import budget_bytes, parsed
 
 #: The ways to weigh tokens; see subemb.codec.weights. ``given``: by numbers that the caller passed.
 WEIGHTS = ("vocabulary", "none", "zipf", "counts", "sqrt_counts", "list")
@@ -75,6 +76,20 @@ class CompressionSettings(Settings):
         help="Bits for each number of the codebooks: 8 and 16 with one scale a codebook, 32 as floats.",
         automatic="8, and more only where 8 would cost something on the output",
     )
+    tiers: str | None = setting(
+        None,
+        metavar="TIERS",
+        title="Tiers",
+        help="Tokens by weight, the heaviest first, and how each tier is kept: TOKENS:FxQ, TOKENS:int8, TOKENS:exact (floats) or "
+        "TOKENS:one (one vector for all), * for the rest, such as 1500:48x32,5000:20x32,*:4x32.",
+        automatic="chosen for the budget, if there is one",
+    )
+    budget: str | None = setting(
+        None,
+        metavar="BYTES",
+        title="Budget",
+        help="At most so many bytes, such as 100 kB or 0.5% of the table: tiers are chosen for it, and use at least 98 % of it.",
+    )
     unique: bool | None = setting(
         None,
         title="Distinct tuples",
@@ -126,6 +141,16 @@ class CompressionSettings(Settings):
     def check(self) -> None:
         """Whether distinct tuples and sensitive codes go with the method."""
         method = self.about
+        for name, value in (("tiers", self.tiers), ("budget", self.budget)):
+            if value is not None and name not in method.reads:
+                able = ", ".join(key for key, other in METHODS.items() if name in other.reads)
+                raise InputError(f"{self.method} has no {name}; choose {able}, or leave {name} unset")
+        if self.tiers is not None and self.budget is not None:
+            raise InputError("tiers are chosen for a budget; give a budget or tiers, not both")
+        if self.tiers is not None:
+            parsed(self.tiers)
+        if self.budget is not None:
+            budget_bytes(self.budget, 1000, 1000)
         if self.sensitive and not method.can_be_sensitive:
             able = ", ".join(name for name, other in METHODS.items() if other.can_be_sensitive)
             raise InputError(f"{self.method} cannot choose codes by what the output notices; use one of {able}")
@@ -171,6 +196,15 @@ def settings_text(settings: CompressionSettings) -> str:
             parts.append(f"{settings.codebook_bits}-bit codebooks")
         if method.can_be_unique and settings.wants_unique != method.is_unique:
             parts.append("unique tuples" if settings.wants_unique else "collisions allowed")
+    if settings.tiers is not None:
+        parts.append(f"tiers {settings.tiers}")
+        if settings.codebook_bits is not None:
+            parts.append(f"{settings.codebook_bits}-bit codebooks")
+    if settings.budget is not None:
+        parts.append(f"budget {settings.budget}")
+    if "tiers" in method.reads:
+        parts += ["unique tuples"] if settings.wants_unique else []
+        parts += [_SHORT_WEIGHT_NAMES[settings.weights], f"seed {settings.seed}"]
     if "rank" in method.reads and settings.rank is not None:
         parts.append(f"rank {settings.rank}")
         if settings.weights != "none":

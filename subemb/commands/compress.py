@@ -6,7 +6,7 @@ from pathlib import Path
 from ..base.errors import InputError
 from ..base.files import read_file
 from ..base.plain import add_flags, flag_text, given_flags
-from ..codec.methods import DEFAULT_METHOD, METHODS
+from ..codec.methods import DEFAULT_METHOD, METHODS, with_budget
 from ..codec.settings import CompressionSettings
 from .outputs import add_force, check_output
 from .terminal import path_argument, print_json
@@ -43,7 +43,7 @@ def given_options(given: argparse.Namespace) -> list[str]:
 def settings_of(given: argparse.Namespace) -> tuple[CompressionSettings, str | None]:
     """Settings and text of a line. Raises InputError, also for an option that the method would not read."""
     values = given_flags(given, CompressionSettings)
-    name = values.setdefault("method", DEFAULT_METHOD)
+    name = values.setdefault("method", with_budget() if {"budget", "tiers"} & set(values) else DEFAULT_METHOD)
     if given.frequency_list is not None:
         if given.weights not in (None, "list") or given.text is not None:
             other = "--text" if given.text is not None else f"--weights {given.weights}"

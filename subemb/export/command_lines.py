@@ -35,7 +35,7 @@ def compress_command(model: str, revision: str | None, settings: CompressionSett
     words += to_flags(settings, names, always=("subspaces", "weights"))
     if settings.weights in OF_TEXT:
         words += ["--frequency-list" if settings.weights == "list" else "--text", "FILE"]
-    if method.uses_codebooks:
+    if method.uses_codebooks or method.is_iterative:
         words += to_flags(settings, ("seed",), always=("seed",))
     return shlex.join([*words, "-o", output])
 

@@ -257,7 +257,7 @@ def _size_cards(run: Run) -> list[Card]:
         ("Original table", size_text(size.original_bytes), f"{count_text(size.vocabulary)} × {size.dim} floats"),
         ("Compressed, in total", size_text(size.total_bytes), f"{percent_text(size.total_share)} of the table"),
     ]
-    if METHODS[run.settings.method].uses_codebooks:
+    if size.codebook_parameters:
         bits = size.code_bits / size.vocabulary
         codes = f"{bits:g} {'bit' if bits == 1 else 'bits'} a token" if size.code_bits else "computed from the id"
         books = size.codebook_parameters

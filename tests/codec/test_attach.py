@@ -117,7 +117,8 @@ def test_every_method_can_be_attached(method):
         result = result_for(model, method)
         small = attach(model, result)
         assert_close(outputs(small), outputs(with_dense_table(model, result.reconstruct())))
-        kind = CompressedEmbedding if METHODS[method].is_baseline else SubspaceEmbedding
+        kinds = {"tiered": TieredEmbedding}
+        kind = kinds.get(method, CompressedEmbedding if METHODS[method].is_baseline else SubspaceEmbedding)
         assert isinstance(small.get_input_embeddings(), kind)
 
 

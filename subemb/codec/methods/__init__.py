@@ -11,6 +11,7 @@ from .low_rank import LowRank
 from .optimized_product import OptimizedProduct
 from .product import Product
 from .residual import Residual
+from .tiered import Tiered
 
 #: Every method by its key, in the order in which they are offered.
 METHODS: dict[str, Method] = {
@@ -22,6 +23,7 @@ METHODS: dict[str, Method] = {
         Product(),
         OptimizedProduct(),
         Residual(),
+        Tiered(),
         LowRank(),
         Int8(),
         Int4(),
@@ -40,3 +42,8 @@ def plain_method(is_additive: bool, is_rotated: bool) -> str:
         and method.is_additive == is_additive
         and (is_additive or method.is_rotated == is_rotated)
     )
+
+
+def with_budget() -> str:
+    """Key of the method that chooses what to do at a given number of bytes."""
+    return Tiered.key

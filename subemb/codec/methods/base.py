@@ -37,6 +37,8 @@ class MethodSettings(Protocol):
     iterations: int
     tolerance: float
     rank: int | None
+    tiers: str | None
+    budget: str | None
     seed: int
 
     @property
@@ -95,6 +97,7 @@ class Method(ABC):
         Raises InputError if they do not fit a (V, D) table.
         """
         nothing = {"codebook_size": None, "codebook_bits": None, "rank": None, "text_digest": None}
+        nothing |= {"tiers": None, "budget": None}
         return replace(settings, unique=False, weights="none", sensitive=False, **nothing)
 
     @abstractmethod

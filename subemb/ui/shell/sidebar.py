@@ -31,7 +31,7 @@ PAGES = (
     ("pages/8_Export.py", "Export", ":material/ios_share:"),
 )
 ANOTHER = "Another Hugging Face model …"
-ALWAYS_OPEN = ("rank",)  # of the settings without a place of their own; the others are in an expander
+ALWAYS_OPEN = ("rank", "budget", "tiers")  # of the settings without a place of their own; the others are in an expander
 LONGEST_TEXT = 5_000_000
 _CHOSEN = "form_chosen"  # session state: what this visitor set of f and Q, for every method in which it means the same
 _DOWNLOAD = "subemb_download"  # session state: the download that this visitor waits for
@@ -191,7 +191,7 @@ def settings_widgets(visit: Visit) -> tuple[CompressionSettings | None, str | No
         text = _weights_widgets(values, shown)
     others = [name for name in method.reads if name not in (*values, "unique", "weights")]
     values |= _other_widgets([name for name in others if name in ALWAYS_OPEN], shown, help=None)
-    stopping = [*(["seed"] if method.uses_codebooks else []), *(name for name in others if name not in ALWAYS_OPEN)]
+    stopping = [*(["seed"] if method.uses_codebooks or method.is_iterative else []), *(name for name in others if name not in ALWAYS_OPEN)]
     if stopping:
         with st.expander("Seed and stopping"):
             values |= _other_widgets(stopping, shown)
@@ -295,7 +295,7 @@ def estimate(settings: CompressionSettings, model) -> CompressionSettings | None
 
     try:
         resolved = with_automatic(settings, model, None)
-        if resolved.wants_unique and resolved.codebook_size**resolved.subspaces < model.num_tokens:
+        if resolved.wants_unique and resolved.codebook_size and resolved.codebook_size**resolved.subspaces < model.num_tokens:
             raise InputError(
                 f"Q ** f = {resolved.codebook_size} ** {resolved.subspaces} = {resolved.codebook_size**resolved.subspaces:,} tuples "
                 f"are too few for {model.num_tokens:,} tokens; {_enough_tuples(resolved, model.num_tokens)}"
@@ -305,6 +305,8 @@ def estimate(settings: CompressionSettings, model) -> CompressionSettings | None
         return None
     size = predicted_size(resolved, model.num_tokens, model.dim, model.parameters)
     automatic = f", Q = {resolved.codebook_size}" if settings.codebook_size is None and resolved.codebook_size else ""
+    if resolved.tiers is not None and settings.tiers is None:  # written as the field takes it, to be changed there
+        automatic = f", with the tiers `{resolved.tiers}`"
     st.caption(
         f"Will store **{size_text(size.total_bytes)}** ({percent_text(size.total_share)} of the table){automatic}; "
         f"takes about {rough(estimate_run_seconds(resolved, model.num_tokens, model.dim))}, a rough estimate."

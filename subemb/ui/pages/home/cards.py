@@ -64,7 +64,7 @@ def _parts(run: Run, left, right) -> None:
     """What the total is made of."""
     size = run.size
     floats = f"{count_text(size.codebook_parameters)} numbers, {size.bits_of_codebooks}"
-    if not METHODS[run.settings.method].uses_codebooks:
+    if not size.codebook_parameters:
         left.metric("Floats", size_text(size.float_bytes), f"{count_text(size.parameters)} floats", help=FLOATS_HELP, **PLAIN)
         right.metric("Rounded numbers", size_text(size.code_bytes), "packed", **PLAIN)
         return
@@ -76,7 +76,7 @@ def _parts(run: Run, left, right) -> None:
     else:
         right.metric("Codes", "0 B", "computed from the id", help="The digits of the token id are its codes.", **PLAIN)
     if size.other_parameters:
-        st.metric("Rotation", size_text(size.other_bytes), f"{count_text(size.other_parameters)} floats", **PLAIN)
+        st.metric("Rotation" if run.settings.about.is_rotated else "Other floats", size_text(size.other_bytes), f"{count_text(size.other_parameters)} floats", **PLAIN)
 
 
 def quality_card(run: Run) -> None:

@@ -1,0 +1,252 @@
+"""Tiers: tokens that count more get more bits; see the module tiers beside this one for how tiers are written and chosen.
+
+Every tier is compressed on its own, by product quantization with its own f, Q and codebooks, as int8 rows, or exactly. Which token
+belongs to which tier is stored (subemb.codec.membership), and counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from typing import Any
+
+from ...base.errors import InputError
+from ...base.lazy import lazy_module
+from ...base.progress import ProgressCallback, part_of
+from ..compressed import Compressed, SubspaceCompressed
+from ..membership import from_bytes, membership_bytes, to_bytes
+from ..sizes import Size
+from .arbitrary import Arbitrary
+from .base import Method, MethodSettings, TensorForm
+from .integers import Int8
+from .product import Product
+from .tiers import EXACT, INT8, ONE, Tier, budget_bytes, counted, default_tiers, parsed, tiers_for, written
+
+np = lazy_module("numpy")
+torch = lazy_module("torch")
+
+
+@dataclass(repr=False)
+class TieredCompressed(Compressed):
+    """Parts, one a tier; each holds the tokens of its tier in the order of their ids."""
+
+    tier: torch.Tensor  # (V,) uint8: the tier of every token
+    parts: list[Compressed] = field(default_factory=list)
+
+    @cached_property
+    def place(self) -> torch.Tensor:
+        """(V,) int64: the row of every token in the part of its tier."""
+        return places_in(self.tier, len(self.parts))
+
+    def lookup(self, ids: torch.Tensor) -> torch.Tensor:
+        ids = ids.long()
+        tiers, places = self.tier[ids], self.place[ids]
+        rows = torch.empty(*ids.shape, self.embedding_dim)
+        # naive: rows[i] = parts[tier[id]].lookup(place[id])
+        for number, part in enumerate(self.parts):
+            here = tiers == number
+            if bool(here.any()):
+                rows[here] = part.lookup(places[here])
+        return rows
+
+    def size(self, model_parameters: int | None = None) -> Size:
+        sizes, counts = [part.size() for part in self.parts], [part.num_embeddings for part in self.parts]
+        return _sum_of(sizes, counts, self.num_embeddings, self.embedding_dim, model_parameters)
+
+    @property
+    def distinct_tuples(self) -> int:
+        """How many tokens can be told apart: tuples of different tiers differ, and rows that are not codes are all their own."""
+        return sum(part.distinct_tuples if isinstance(part, SubspaceCompressed) else part.num_embeddings for part in self.parts)
+
+    @property
+    def colliding_tokens(self) -> int:
+        """Tokens that share their tuple with another one of their tier."""
+        return sum(part.colliding_tokens for part in self.parts if isinstance(part, SubspaceCompressed))
+
+
+class Tiered(Method):
+    """Product quantization tier by tier."""
+
+    key = "tiered"
+    title = "Tiers by token weight"
+    summary = "Tokens that count more get more codes: tiers of tokens, each with its own f, Q and codebooks."
+    reads = ("tiers", "budget", "unique", "weights", "codebook_bits", "sensitive", "iterations", "tolerance")
+    can_be_unique = True
+    can_be_sensitive = True
+
+    # Settings
+
+    def resolve(self, settings: MethodSettings, vocabulary: int, dim: int) -> MethodSettings:
+        tiers = _tiers(settings, vocabulary, dim)
+        settings = replace(
+            settings, tiers=written(tiers), budget=None, unique=settings.wants_unique, sensitive=bool(settings.sensitive),
+            codebook_size=None, rank=None,
+        )  # fmt: skip
+        for tier, part, count in _parts(settings, tiers, vocabulary):
+            try:
+                part.about.resolve(part, count, dim)
+            except InputError as error:
+                raise InputError(f"tier {tier.text}: {error}") from error
+            if settings.unique and (tier.kind == ONE or _too_few_tuples(tier, count)):
+                raise InputError(
+                    f"tier {tier.text} has fewer tuples than its {count:,} tokens, which cannot be distinct then; raise its f or Q, or "
+                    "allow collisions"
+                )
+        return settings
+
+    def parts(self, settings: MethodSettings, vocabulary: int, dim: int) -> list[tuple[int, MethodSettings]]:
+        """(number of tokens, settings) of every tier, resolved."""
+        tiers = parsed(settings.tiers)
+        return [(count, part.about.resolve(part, count, dim)) for _, part, count in _parts(settings, tiers, vocabulary)]
+
+    def size(self, settings: MethodSettings, vocabulary: int, dim: int) -> Size:
+        parts = self.parts(settings, vocabulary, dim)
+        return _sum_of([part.about.size(part, n, dim) for n, part in parts], [n for n, _ in parts], vocabulary, dim)
+
+    def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int) -> float:
+        return sum(part.about.nanoseconds(part, count, dim) for count, part in self.parts(settings, vocabulary, dim))
+
+    def at_bytes(self, settings: MethodSettings, target: int, vocabulary: int, dim: int) -> MethodSettings | None:
+        try:
+            return self.resolve(replace(settings, tiers=None, budget=str(target)), vocabulary, dim)
+        except InputError:
+            return None
+
+    # Fitting
+
+    def fit(
+        self,
+        table: torch.Tensor,
+        settings: MethodSettings,
+        progress: ProgressCallback | None = None,
+        weights: torch.Tensor | None = None,
+        sensitivity: torch.Tensor | None = None,
+    ) -> TieredCompressed:
+        vocabulary, dim = table.shape
+        settings = self.resolve(settings, vocabulary, dim)
+        parts = self.parts(settings, vocabulary, dim)
+        # the heaviest first; of equal ones the lower id
+        order = torch.arange(vocabulary) if weights is None else torch.argsort(weights.cpu(), descending=True, stable=True)
+        costs = [part.about.nanoseconds(part, count, dim) + 1.0 for count, part in parts]
+        tier, found, start, done = torch.empty(vocabulary, dtype=torch.uint8), [], 0, 0.0
+        for number, (count, part) in enumerate(parts):
+            ids = order[start : start + count].sort().values
+            tier[ids] = number
+            share = costs[number] / sum(costs)
+            here = ids.to(table.device)
+            inside = None if weights is None or "weights" not in part.about.reads else weights[ids] / weights[ids].mean()
+            more = (part_of(progress, done, done + share), inside, sensitivity if part.sensitive else None)
+            found.append(part.about.fit(table[here], part, *more))
+            start, done = start + count, done + share
+        compressed = TieredCompressed(settings, vocabulary, dim, tier, found)
+        compressed.info = {
+            "iterations": sum(len(part.history) for part in found),
+            "distinct": compressed.distinct_tuples,
+            "colliding_tokens": compressed.colliding_tokens,
+        }
+        return compressed
+
+    # The saved form: ``tier.0`` and so on, which of the tokens that are left belong to each tier but the last; ``part.0.codes`` and so on,
+    # what the tiers' own methods store
+
+    def expected(self, settings: MethodSettings, vocabulary: int, dim: int) -> dict[str, TensorForm]:
+        forms, left = {}, vocabulary
+        for number, (count, part) in enumerate(self.parts(settings, vocabulary, dim)):
+            if count < left:
+                forms[f"tier.{number}"] = TensorForm((membership_bytes(count, left),), torch.uint8)
+            left -= count
+            forms |= {f"part.{number}.{name}": form for name, form in part.about.expected(part, count, dim).items()}
+        return forms
+
+    def tensors(self, compressed: TieredCompressed) -> dict[str, torch.Tensor]:
+        tensors, left = {}, np.arange(compressed.num_embeddings)
+        for number, part in enumerate(compressed.parts):
+            inside = (compressed.tier.cpu().numpy() == number)[left]
+            if number < len(compressed.parts) - 1:
+                tensors[f"tier.{number}"] = torch.from_numpy(to_bytes(np.flatnonzero(inside), len(left)))
+            left = left[~inside]
+            tensors |= {f"part.{number}.{name}": tensor for name, tensor in part.settings.about.tensors(part).items()}
+        return tensors
+
+    def built(
+        self, settings: MethodSettings, vocabulary: int, dim: int, tensors: dict[str, torch.Tensor], **notes: Any
+    ) -> TieredCompressed:
+        tier, left, found = torch.zeros(vocabulary, dtype=torch.uint8), np.arange(vocabulary), []
+        for number, (count, part) in enumerate(self.parts(settings, vocabulary, dim)):
+            inside = np.arange(len(left))
+            if count < len(left):
+                inside = from_bytes(tensors[f"tier.{number}"].numpy(), count, len(left))
+            tier[torch.from_numpy(left[inside])] = number
+            left = np.delete(left, inside)
+            own = {name.split(".", 2)[2]: t for name, t in tensors.items() if name.startswith(f"part.{number}.")}
+            found.append(part.about.built(part, count, dim, own))
+        return TieredCompressed(settings, vocabulary, dim, tier, found, **notes)
+
+    def check_computable(self, settings: MethodSettings, vocabulary: int) -> None:
+        for _, part, count in _parts(settings, parsed(settings.tiers), vocabulary):
+            filled = part if part.codebook_size is not None else replace(part, codebook_size=1)
+            part.about.check_computable(filled, count)
+
+
+def places_in(tier: torch.Tensor, tiers: int) -> torch.Tensor:
+    """(V,) int64: how many tokens of the same tier have a smaller id."""
+    place = torch.empty(len(tier), dtype=torch.int64, device=tier.device)
+    for number in range(tiers):
+        here = tier == number
+        place[here] = torch.arange(int(here.sum()), device=tier.device)
+    return place
+
+
+def _parts(settings: MethodSettings, tiers: list[Tier], vocabulary: int) -> list[tuple[Tier, MethodSettings, int]]:
+    """Each tier with the settings of its own method, not resolved, and its number of tokens."""
+    found, left = [], vocabulary
+    for tier in tiers:
+        count = left if tier.count is None else tier.count
+        left -= count
+        own = {"tiers": None, "budget": None, "subspaces": tier.subspaces, "codebook_size": tier.codebook_size}
+        if tier.kind == EXACT:
+            own |= {"codebook_size": count, "codebook_bits": 32}
+        method = {EXACT: Arbitrary.key, INT8: Int8.key}.get(tier.kind, Product.key)
+        is_product = method == Product.key
+        own |= {"unique": bool(settings.unique) if is_product else None, "sensitive": bool(settings.sensitive) and is_product}
+        found.append((tier, replace(settings, method=method, **own), count))
+    return found
+
+
+def _tiers(settings: MethodSettings, vocabulary: int, dim: int) -> list[Tier]:
+    if settings.tiers is not None:
+        return counted(parsed(settings.tiers), vocabulary)
+    if settings.budget is not None:
+        return _tiers_in(settings, vocabulary, dim)
+    return default_tiers(vocabulary, dim)
+
+
+@lru_cache(maxsize=64)
+def _tiers_in(settings: MethodSettings, vocabulary: int, dim: int) -> list[Tier]:
+    """The tiers for the budget of the settings."""
+
+    def size(tiers: list[Tier]) -> int:
+        return Tiered().size(replace(settings, tiers=written(tiers), budget=None), vocabulary, dim).total_bytes
+
+    return tiers_for(budget_bytes(settings.budget, vocabulary, dim), vocabulary, dim, size, settings.wants_unique)
+
+
+def _too_few_tuples(tier: Tier, count: int) -> bool:
+    return tier.kind == "codes" and tier.subspaces < 64 and tier.codebook_size**tier.subspaces < count
+
+
+def _sum_of(sizes: list[Size], counts: list[int], vocabulary: int, dim: int, model_parameters: int | None = None) -> Size:
+    """What tiers take together, and what tells them apart, each in whole bytes."""
+    left, apart = vocabulary, 0
+    for count in counts[:-1]:
+        apart += membership_bytes(count, left)
+        left -= count
+    return Size(
+        vocabulary,
+        dim,
+        codebook_parameters=sum(size.codebook_parameters for size in sizes),
+        other_parameters=sum(size.other_parameters for size in sizes),
+        code_bits=8 * (apart + sum(size.code_bytes for size in sizes)),
+        model_parameters=model_parameters,
+        codebook_bytes=sum(size.codebook_bytes for size in sizes),
+    )
