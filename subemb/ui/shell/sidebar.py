@@ -187,11 +187,16 @@ def settings_widgets(visit: Visit) -> tuple[CompressionSettings | None, str | No
     text = None
     if method.uses_codebooks:
         values |= _codebook_widgets(method, shown)
+    elif method.can_be_unique:
+        values["unique"] = _input("unique", f"form_unique_{key}", shown.wants_unique if key == shown.method else False) or None
     if "weights" in method.reads:
         text = _weights_widgets(values, shown)
     others = [name for name in method.reads if name not in (*values, "unique", "weights")]
     values |= _other_widgets([name for name in others if name in ALWAYS_OPEN], shown, help=None)
-    stopping = [*(["seed"] if method.uses_codebooks or method.is_iterative else []), *(name for name in others if name not in ALWAYS_OPEN)]
+    stopping = [
+        *(["seed"] if method.uses_codebooks or method.is_iterative else []),
+        *(name for name in others if name not in ALWAYS_OPEN),
+    ]
     if stopping:
         with st.expander("Seed and stopping"):
             values |= _other_widgets(stopping, shown)

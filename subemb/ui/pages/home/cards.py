@@ -4,7 +4,6 @@ import pandas as pd
 import streamlit as st
 
 from ....base.text import count_text, percent_text, seconds_text, size_text
-from ....codec.methods import METHODS
 from ....codec.settings import WEIGHT_NAMES, settings_text
 from ....runs import NEIGHBOURS, Run
 
@@ -76,7 +75,12 @@ def _parts(run: Run, left, right) -> None:
     else:
         right.metric("Codes", "0 B", "computed from the id", help="The digits of the token id are its codes.", **PLAIN)
     if size.other_parameters:
-        st.metric("Rotation" if run.settings.about.is_rotated else "Other floats", size_text(size.other_bytes), f"{count_text(size.other_parameters)} floats", **PLAIN)
+        st.metric(
+            "Rotation" if run.settings.about.is_rotated else "Other floats",
+            size_text(size.other_bytes),
+            f"{count_text(size.other_parameters)} floats",
+            **PLAIN,
+        )
 
 
 def quality_card(run: Run) -> None:
