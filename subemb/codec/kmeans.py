@@ -17,6 +17,7 @@ import torch
 
 from ..base.progress import ProgressCallback, report
 from .blocks import Blocks, means_of, nearest_with_sums
+from .rounds import plan
 
 
 class Monitor:
@@ -125,28 +126,6 @@ def kmeans(
                 break
             previous = error
     return KMeans(blocks.join_codes([step[0].long() for step in found]), books, made, stop)
-
-
-FIRST_TOKENS, MORE_TOKENS = 32, 256  # of a sample, for each codeword
-LAST_ROUNDS, LAST_SHARE = 3, 3  # on all tokens: at least so many, and one of so many
-SAMPLED_SHARE = 0.5  # of the tokens; a larger sample saves nothing
-
-
-def plan(vocabulary: int, codebook_size: int, iterations: int) -> list[tuple[int | None, int]]:
-    """How many rounds on how many tokens (None: all), in order; they add up to ``iterations``.
-
-    >>> plan(30522, 32, 10)
-    [(1024, 4), (8192, 3), (None, 3)]
-    >>> plan(300, 32, 10)
-    [(None, 10)]
-    """
-    stages: list[tuple[int | None, int]] = []
-    left, half = iterations - max(LAST_ROUNDS, iterations // LAST_SHARE), int(SAMPLED_SHARE * vocabulary)
-    for each, rounds in ((FIRST_TOKENS, -(-left // 2)), (MORE_TOKENS, left // 2)):
-        tokens = min(each * codebook_size, half)
-        if FIRST_TOKENS * codebook_size <= half and rounds > 0:
-            stages.append((tokens, rounds))
-    return [*stages, (None, iterations - sum(rounds for _, rounds in stages))]
 
 
 def sampled_start(

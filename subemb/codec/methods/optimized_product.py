@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...base.lazy import lazy_module
+from .base import MethodSettings
 from .codebooks import Found, Problem
 from .product import Cost, Product, clustered
 
@@ -22,7 +23,7 @@ class OptimizedProduct(Product):
     can_be_sensitive = False  # its axes are turned
     can_be_reassigned = False
 
-    cost = cost_of_unique = Cost(once=40, multiply=0.011, compare=0.9, gather=31, turn=0.05, extra_rounds=8)
+    cost = Cost(multiply=0.06, gather=72, turn=0.078, extra_rounds=8)
 
     def find(self, problem: Problem) -> Found:
         from ..blocks import Blocks
@@ -51,6 +52,9 @@ class OptimizedProduct(Product):
         blocks = Blocks.cut(x @ rotation, settings.subspaces, problem.weights)
         codes, stop = clustered(problem, blocks, monitor, books, 0.6)
         return Found(codes, monitor, stop, rotation)
+
+    def rounds(self, settings: MethodSettings, vocabulary: int) -> float:
+        return settings.iterations + self.cost.extra_rounds  # from a start: no samples
 
 
 def _scatter(x: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, NamedTuple
 
 from ...base.lazy import lazy_module
+from ..rounds import passes
 from .base import MethodSettings, Suggested
 from .codebooks import CodebookMethod, Found, Problem
 
@@ -12,22 +13,29 @@ torch = lazy_module("torch")
 
 
 class Cost(NamedTuple):
-    """Nanoseconds of one thread: once for a table, and again in each round of k-means or of codes and codebooks."""
+    """Nanoseconds of one thread in each round that reads all tokens, of k-means or of codes and codebooks."""
 
-    once: float  # for each of V x D numbers
-    multiply: float = 0.0  # a round, for each of V x D x Q
-    compare: float = 0.0  # a round, for each of V x f x Q
-    read: float = 0.0  # a round, for each of V x D
-    gather: float = 0.0  # a round, for each of V x f
-    turn: float = 0.0  # a round, for each of V x D x D
-    extra_rounds: int = 0  # after the iterations asked for: they make tuples distinct or turn the axes
+    multiply: float = 0.0  # for each of V x D x Q
+    compare: float = 0.0  # for each of V x f x Q
+    read: float = 0.0  # for each of V x D
+    gather: float = 0.0  # for each of V x f
+    turn: float = 0.0  # for each of V x D x D
+    extra_rounds: int = 0  # after the iterations asked for: they turn the axes
 
 
-EXCHANGES = 80_000.0  # nanoseconds a token: making tuples distinct
 SWEEPS = 6  # of codes chosen together, about
 MULTIPLY_TOGETHER = 0.1  # a sweep, for each of V x D x D
 COMPARE_TOGETHER = 10.0  # a sweep, for each of V x f x Q
 EXCHANGE_TOGETHER = 5_000.0  # a sweep, for each token whose tuple stays distinct
+
+
+class Exchanges(NamedTuple):
+    """Nanoseconds of one thread for distinct tuples, k-means before them included, with 25 iterations."""
+
+    token: float = 65_900.0  # for each token
+    crowded: float = 74_700.0  # for each token, times the cube of tokens per tuple: boxes are then full, and hard to settle
+    order: float = 111.0  # for each of V x f x f: tokens are put in order once a subspace, by all their codes
+    price: float = 0.93  # for each of V x D x Q
 
 
 class Product(CodebookMethod):
@@ -42,8 +50,7 @@ class Product(CodebookMethod):
     can_be_sensitive = True
     can_be_reassigned = True
 
-    cost: ClassVar[Cost] = Cost(once=50, multiply=0.011, compare=1.15, read=2.8, gather=52)
-    cost_of_unique: ClassVar[Cost] = Cost(once=46, multiply=0.028, compare=1.5, read=3.2, gather=203, extra_rounds=8)
+    cost: ClassVar[Cost] = Cost(multiply=0.032, compare=0.62, read=2.9, gather=58)
 
     def find(self, problem: Problem) -> Found:
         from ..blocks import Blocks
@@ -55,20 +62,28 @@ class Product(CodebookMethod):
         return Found(codes, monitor, stop)
 
     def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int) -> float:
-        cost = self.cost_of_unique if settings.wants_unique else self.cost
-        numbers, codes = vocabulary * dim, vocabulary * settings.subspaces
-        one_round = (
-            numbers * (cost.multiply * settings.codebook_size + cost.read)
-            + codes * (cost.compare * settings.codebook_size + cost.gather)
-            + cost.turn * numbers * dim
+        numbers, codes, size = vocabulary * dim, vocabulary * settings.subspaces, settings.codebook_size
+        found = self.rounds(settings, vocabulary) * (
+            numbers * (self.cost.multiply * size + self.cost.read)
+            + codes * (self.cost.compare * size + self.cost.gather)
+            + self.cost.turn * numbers * dim
         )
-        exchanges = EXCHANGES * vocabulary if settings.wants_unique else 0.0
         together = 0.0
         if settings.sensitive:
-            compared = COMPARE_TOGETHER * codes * settings.codebook_size
+            compared = COMPARE_TOGETHER * codes * size
             exchanged = EXCHANGE_TOGETHER * vocabulary if settings.wants_unique else 0.0
             together = SWEEPS * (MULTIPLY_TOGETHER * numbers * dim + compared + exchanged)
-        return cost.once * numbers + (settings.iterations + cost.extra_rounds) * one_round + exchanges + together
+        if not settings.wants_unique:
+            return found + together
+        each = Exchanges()
+        load = min(1.0, vocabulary / float(size) ** min(settings.subspaces, 64))
+        exchanges = vocabulary * (each.token + each.crowded * load**3) + each.order * codes * settings.subspaces
+        exchanges = (exchanges + each.price * numbers * size) * (settings.iterations + 10) / 35
+        return exchanges + together + (found if self.is_rotated else 0.0)
+
+    def rounds(self, settings: MethodSettings, vocabulary: int) -> float:
+        """How often every token is read."""
+        return passes(vocabulary, settings.codebook_size, settings.iterations)
 
 
 def clustered(

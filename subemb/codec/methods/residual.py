@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ...base.errors import InputError
 from ...base.lazy import lazy_module
+from ..rounds import passes
 from .base import MethodSettings, Suggested
 from .codebooks import CodebookMethod, Found, Problem
 
@@ -64,8 +65,8 @@ class Residual(CodebookMethod):
         return Found(codes, monitor, result.stop, codebooks=books)
 
     def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int) -> float:
-        stage = 43.0 + settings.iterations * 0.012 * settings.codebook_size
-        return vocabulary * dim * (50.0 + settings.subspaces * stage)
+        stage = passes(vocabulary, settings.codebook_size, settings.iterations) * (4.5 + 0.05 * settings.codebook_size)
+        return vocabulary * dim * (15.0 + settings.subspaces * stage)
 
     def most_subspaces(self, dim: int) -> int:
         return MOST_STAGES_AT_BYTES
