@@ -9,10 +9,13 @@ import numpy as np
 from .. import __version__
 from ..base.arguments import checked
 from ..base.errors import InputError
+from ..codec.compressed import SubspaceCompressed
 from ..codec.grids import to_stored
+from ..codec.methods.tiered import TieredCompressed
 
 if TYPE_CHECKING:
-    from ..codec.compressed import Compressed, SubspaceCompressed
+    from ..codec.compressed import Compressed
+    from ..codec.methods.integers import Int8Compressed
 
 OPSET, IR_VERSION = 17, 9  # read by onnxruntime from 1.15 on
 #: What brings the two packages, whether subemb was installed from a wheel or runs from a checkout.
@@ -37,9 +40,7 @@ def onnx_table(compressed: "Compressed", path: Path) -> OnnxCheck:
     For methods with codebooks. The file is run with onnxruntime before it gets its name.
     Raises InputError for a baseline, if onnx or onnxruntime are not installed, if the result differs, or the disk is full.
     """
-    from ..codec.compressed import SubspaceCompressed
-
-    if not isinstance(compressed, SubspaceCompressed):
+    if not isinstance(compressed, SubspaceCompressed | TieredCompressed):
         raise InputError(
             f"{compressed.settings.method} has no codebooks to gather from; export a table of a method with codebooks, such as "
             "cluster or product, or the dense checkpoint"
@@ -68,41 +69,20 @@ def onnx_table(compressed: "Compressed", path: Path) -> OnnxCheck:
     return check
 
 
-def _model(compressed: "SubspaceCompressed"):
+def _model(compressed: "SubspaceCompressed | TieredCompressed"):
     """The graph. Codes are stored in their smallest type and widened after the gather."""
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import TensorProto, helper
 
-    codes = compressed.codes.numpy()
-    subspaces = codes.shape[1]
-    codes = codes.astype(np.uint8 if codes.max(initial=0) < 256 else np.int32)
-    constants = [numpy_helper.from_array(codes, "codes")]
-    nodes = [
-        helper.make_node("Gather", ["codes", "ids"], ["tuple_small"], axis=0),
-        helper.make_node("Cast", ["tuple_small"], ["tuple"], to=TensorProto.INT64),
-    ]
-    parts = []
-    for i, book in enumerate(compressed.codebooks):
-        more_nodes, more_constants = _codebook(book.float(), compressed.codebook_bits, f"codebook_{i}")
-        nodes, constants = nodes + more_nodes, constants + more_constants
-        constants.append(numpy_helper.from_array(np.array(i, dtype=np.int64), f"subspace_{i}"))
-        nodes.append(helper.make_node("Gather", ["tuple", f"subspace_{i}"], [f"code_{i}"], axis=2))
-        nodes.append(helper.make_node("Gather", [f"codebook_{i}", f"code_{i}"], [f"part_{i}"], axis=0))
-        parts.append(f"part_{i}")
-    last = "embeddings" if compressed.rotation is None else "joined"
-    if compressed.is_additive:
-        nodes.append(helper.make_node("Sum", parts, [last]))
-    else:
-        nodes.append(helper.make_node("Concat", parts, [last], axis=-1))
-    if compressed.rotation is not None:
-        constants.append(numpy_helper.from_array(compressed.rotation.T.contiguous().float().numpy(), "rotation"))
-        nodes.append(helper.make_node("MatMul", ["joined", "rotation"], ["embeddings"]))
+    nodes, constants = [], []
+    rows = _tiers if isinstance(compressed, TieredCompressed) else _rows
+    rows(compressed, "ids", "embeddings", nodes, constants)
     graph = helper.make_graph(
         nodes,
         "subspace_embedding",
         [helper.make_tensor_value_info("ids", TensorProto.INT64, ["batch", "length"])],
         [helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, ["batch", "length", compressed.embedding_dim])],
         constants,
-        doc_string=f"{compressed.settings.method}: {compressed.num_embeddings} tokens, {subspaces} codes each",
+        doc_string=f"{compressed.settings.in_words}: {compressed.num_embeddings} tokens",
     )
     return helper.make_model(
         graph,
@@ -111,6 +91,84 @@ def _model(compressed: "SubspaceCompressed"):
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
     )
+
+
+def _tiers(compressed: "TieredCompressed", ids: str, output: str, nodes: list, constants: list) -> None:
+    """Every tier looks all ids up, those of other tiers as its first row, and what is its own is taken."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    place = compressed.place.numpy().astype(np.int32)
+    constants += [numpy_helper.from_array(compressed.tier.numpy(), "tier"), numpy_helper.from_array(place, "place")]
+    constants += [numpy_helper.from_array(np.array(0, np.int64), "first"), numpy_helper.from_array(np.array([-1]), "last_axis")]
+    nodes += [
+        helper.make_node("Gather", ["tier", ids], ["tier_of_ids"], axis=0),
+        helper.make_node("Gather", ["place", ids], ["place_small"], axis=0),
+        helper.make_node("Cast", ["place_small"], ["place_of_ids"], to=TensorProto.INT64),
+    ]
+    found = None
+    for number, part in enumerate(compressed.parts):
+        name = f"tier_{number}"
+        constants.append(numpy_helper.from_array(np.array(number, np.uint8), f"{name}_number"))
+        nodes += [
+            helper.make_node("Equal", ["tier_of_ids", f"{name}_number"], [f"{name}_here"]),
+            helper.make_node("Where", [f"{name}_here", "place_of_ids", "first"], [f"{name}_ids"]),
+        ]
+        rows = _rows if isinstance(part, SubspaceCompressed) else _int8_rows
+        rows(part, f"{name}_ids", f"{name}_rows", nodes, constants, f"{name}_")
+        last = number == len(compressed.parts) - 1
+        if found is None:
+            found = f"{name}_rows"
+            nodes += [helper.make_node("Identity", [found], [output])] if last else []
+        else:
+            chosen = output if last else f"{name}_chosen"
+            nodes += [
+                helper.make_node("Unsqueeze", [f"{name}_here", "last_axis"], [f"{name}_mask"]),
+                helper.make_node("Where", [f"{name}_mask", f"{name}_rows", found], [chosen]),
+            ]
+            found = chosen
+
+
+def _int8_rows(part: "Int8Compressed", ids: str, output: str, nodes: list, constants: list, prefix: str) -> None:
+    """Rows of rounded numbers, each with its scale."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    constants.append(numpy_helper.from_array(part.values.numpy(), f"{prefix}values"))
+    constants.append(numpy_helper.from_array(part.row_scale.numpy()[:, None], f"{prefix}row_scale"))
+    nodes += [
+        helper.make_node("Gather", [f"{prefix}values", ids], [f"{prefix}whole"], axis=0),
+        helper.make_node("Cast", [f"{prefix}whole"], [f"{prefix}floats"], to=TensorProto.FLOAT),
+        helper.make_node("Gather", [f"{prefix}row_scale", ids], [f"{prefix}scale"], axis=0),
+        helper.make_node("Mul", [f"{prefix}floats", f"{prefix}scale"], [output]),
+    ]
+
+
+def _rows(compressed: "SubspaceCompressed", ids: str, output: str, nodes: list, constants: list, prefix: str = "") -> None:
+    """Rows of codes and codebooks: ids (batch, length) to output (batch, length, D), as more nodes and constants."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    codes = compressed.codes.numpy()
+    codes = codes.astype(np.uint8 if codes.max(initial=0) < 256 else np.int32)
+    constants.append(numpy_helper.from_array(codes, f"{prefix}codes"))
+    nodes += [
+        helper.make_node("Gather", [f"{prefix}codes", ids], [f"{prefix}tuple_small"], axis=0),
+        helper.make_node("Cast", [f"{prefix}tuple_small"], [f"{prefix}tuple"], to=TensorProto.INT64),
+    ]
+    parts = []
+    for i, book in enumerate(compressed.codebooks):
+        more_nodes, more_constants = _codebook(book.float(), compressed.codebook_bits, f"{prefix}codebook_{i}")
+        nodes += more_nodes
+        constants += [*more_constants, numpy_helper.from_array(np.array(i, dtype=np.int64), f"{prefix}subspace_{i}")]
+        nodes.append(helper.make_node("Gather", [f"{prefix}tuple", f"{prefix}subspace_{i}"], [f"{prefix}code_{i}"], axis=2))
+        nodes.append(helper.make_node("Gather", [f"{prefix}codebook_{i}", f"{prefix}code_{i}"], [f"{prefix}part_{i}"], axis=0))
+        parts.append(f"{prefix}part_{i}")
+    last = output if compressed.rotation is None else f"{prefix}joined"
+    if compressed.is_additive:
+        nodes.append(helper.make_node("Sum", parts, [last]))
+    else:
+        nodes.append(helper.make_node("Concat", parts, [last], axis=-1))
+    if compressed.rotation is not None:
+        constants.append(numpy_helper.from_array(compressed.rotation.T.contiguous().float().numpy(), f"{prefix}rotation"))
+        nodes.append(helper.make_node("MatMul", [last, f"{prefix}rotation"], [output]))
 
 
 def _codebook(book, bits: int, name: str):

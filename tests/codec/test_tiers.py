@@ -263,3 +263,13 @@ def test_a_budget_alone_asks_for_tiers(table):
     found = compress(table, budget="30%", weights="zipf", iterations=2)
     assert found.settings.method == "tiered"
     assert found.settings.tiers is not None
+
+
+def test_its_onnx_form_gives_the_same_rows(compressed, tmp_path):
+    """Checked with onnxruntime against torch when it is written."""
+    pytest.importorskip("onnxruntime")
+    from subemb.export.onnx_file import onnx_table
+
+    found = onnx_table(compressed, tmp_path / "table.onnx")
+    assert found.tokens == V
+    assert found.largest_difference < 1e-5
