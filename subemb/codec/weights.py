@@ -16,6 +16,11 @@ uniqueness and codebooks minimise ``sum_t w_t |x_t - y_t|^2``. All weights have 
 The weight is a power of p, ``p ** RANK_POWER`` or ``p ** PROBABILITY_POWER``: between no weights and p itself, because rare
 tokens have to stay tellable apart. Both were chosen by the similarity that models keep on STS-B dev (English for ranks;
 English, German and Chinese for probabilities, whose power is smaller: p favours the languages with most text).
+
+``list``, a frequency list of the language, tells more than the guess where ids do the telling. all-MiniLM-L6-v2, nothing trained, seeds
+0 and 1, the 50,000 most frequent words of English film subtitles against ``vocabulary``, Spearman x 100: ``cluster`` f=3 Q=32 59.6 and
+59.4 against 58.5 and 57.6 on SICK trial, 23.7 and 19.7 against 15.7 and 13.7 on SimLex; ``product`` f=8 Q=61 66.9 and 67.3 against 65.3
+and 62.9, 31.1 and 27.8 against 30.1 and 27.0. Such lists have licences of their own, so none comes with subemb.
 """
 
 import hashlib

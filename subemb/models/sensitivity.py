@@ -6,6 +6,10 @@ diagonal). Methods read S through ``compress(..., sensitivity=S)``; see :mod:`su
 
 S is measured on rows of token ids: those of a text, or rows drawn from the vocabulary (:mod:`subemb.models.drawn`). It takes seconds,
 so it is kept in the cache by the model's content; that of the bundled model comes with subemb (``assets/sensitivity``).
+
+Measured on it, nothing trained, ``product`` f=8 Q=61, seed 0, Spearman x 100 on SICK trial and SimLex: 65.3 and 30.1 without a
+sensitivity, 67.9 and 33.4 with one from rows as they are drawn, 66.3 and 30.3 from rows in which tokens are as frequent as they are
+thought to be in texts.
 """
 
 import json
