@@ -81,7 +81,7 @@ class CompressionSettings(Settings):
         metavar="TIERS",
         title="Tiers",
         help="Tokens by weight, the heaviest first, and how each tier is kept: TOKENS:FxQ, TOKENS:int8, TOKENS:exact (floats) or "
-        "TOKENS:one (one vector for all), * for the rest, such as 1500:48x32,5000:20x32,*:4x32.",
+        "TOKENS:trim (dropped: one vector for all), * for the rest, such as 1500:48x32,5000:20x32,*:4x32.",
         automatic="chosen for the budget, if there is one",
     )
     budget: str | None = setting(

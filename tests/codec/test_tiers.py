@@ -136,6 +136,19 @@ def test_its_size_by_hand(compressed):
     assert size.total_bytes == size.codebook_bytes + 4 * 20 + size.code_bytes
 
 
+def test_trimming_keeps_what_a_text_uses_and_drops_the_rest(table):
+    """Tokens that are counted stay bit for bit; the others share their mean, and cost no more than that and the set of those kept."""
+    counts = np.zeros(V)
+    used = np.array([3, 50, 51, 299])
+    counts[used] = [5, 1, 2, 9]
+    found = compress(table, tiers="4:exact,*:trim", weights=counts)
+    rebuilt = found.reconstruct()
+    dropped = np.setdiff1d(np.arange(V), used)
+    assert torch.equal(rebuilt[used], table[used])
+    torch.testing.assert_close(rebuilt[dropped], table[dropped].mean(0).expand(len(dropped), -1))
+    assert found.size().total_bytes == 4 * 4 * D + 4 * D + membership_bytes(4, V)
+
+
 def test_it_is_saved_and_read_again(compressed, tmp_path):
     compressed.save_pretrained(tmp_path)
     again = load(tmp_path)
@@ -183,7 +196,7 @@ def test_its_codebooks_train_like_those_of_a_dense_table(compressed):
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter -= 1e-3 * parameter.grad
-    assert float((layer(ids) - wanted).square().sum()) < before
+    assert float((layer(ids) - wanted).detach().square().sum()) < before
     torch.testing.assert_close(layer.to_compressed().reconstruct(), layer.weight.detach())
 
 
@@ -273,3 +286,17 @@ def test_its_onnx_form_gives_the_same_rows(compressed, tmp_path):
     found = onnx_table(compressed, tmp_path / "table.onnx")
     assert found.tokens == V
     assert found.largest_difference < 1e-5
+
+
+def test_what_the_output_notices_reaches_the_codes_of_every_tier(table, weights):
+    matrix = torch.diag(torch.tensor([9.0, 1.0, 0.1] * 4))
+    plain = compress(table, tiers="90:6x16,*:2x8", weights=weights, iterations=4)
+    found = compress(table, tiers="90:6x16,*:2x8", weights=weights, iterations=4, sensitive=True, sensitivity=matrix)
+    assert found.settings.sensitive
+    assert found.size() == plain.size()
+    noticed = [
+        [float((c.reconstruct() - table)[c.tier == tier].square().mul(matrix.diagonal()).sum()) for tier in (0, 1)]
+        for c in (plain, found)
+    ]
+    assert noticed[1][0] < noticed[0][0]
+    assert noticed[1][1] < noticed[0][1]

@@ -119,6 +119,8 @@ def test_quiet_says_nothing(model, tmp_path, capsys):
         ["--method", "optimized_product", "-f", "2", "-q", "16"],
         ["--method", "residual", "-f", "2", "-q", "16"],
         ["--method", "low_rank", "--rank", "2"],
+        ["--budget", "40%"],
+        ["--tiers", "5:2x4,*:1x2"],
         ["--method", "int8"],
         ["--method", "int4"],
         ["--weights", "zipf"],

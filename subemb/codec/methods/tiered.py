@@ -21,7 +21,7 @@ from .arbitrary import Arbitrary
 from .base import Method, MethodSettings, TensorForm, check_forms
 from .integers import Int8
 from .product import Product
-from .tiers import EXACT, INT8, ONE, Tier, budget_bytes, counted, default_tiers, parsed, tiers_for, written
+from .tiers import EXACT, INT8, TRIM, Tier, budget_bytes, counted, default_tiers, parsed, tiers_for, written
 
 np = lazy_module("numpy")
 torch = lazy_module("torch")
@@ -88,7 +88,7 @@ class Tiered(Method):
                 part.about.resolve(part, count, dim)
             except InputError as error:
                 raise InputError(f"tier {tier.text}: {error}") from error
-            if settings.unique and (tier.kind == ONE or _too_few_tuples(tier, count)):
+            if settings.unique and (tier.kind == TRIM or _too_few_tuples(tier, count)):
                 raise InputError(
                     f"tier {tier.text} has fewer tuples than its {count:,} tokens, which cannot be distinct then; raise its f or Q, or "
                     "allow collisions"

@@ -1,8 +1,8 @@
 """Tiers of tokens as a setting: ``1500:48x32,5000:20x32,*:4x32``.
 
 Tokens stand in the order of their weights, the heaviest first. Each tier says how many tokens it takes (a number, a share such as ``5%``, or
-``*`` for all that are left, always the last) and how they are kept: ``fxQ`` codes, ``int8`` rows, ``exact`` float32 rows, or ``one``: all of
-them share one vector, their mean, which is what dropping them comes to.
+``*`` for all that are left, always the last) and how they are kept: ``fxQ`` codes, ``int8`` rows, ``exact`` float32 rows, or ``trim``: they
+are dropped, and share one vector, their mean.
 
 :func:`tiers_for` chooses tiers for a number of bytes.
 """
@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 from ...base.errors import InputError
 
-INT8, EXACT, ONE = "int8", "exact", "one"
+INT8, EXACT, TRIM = "int8", "exact", "trim"
 MOST_TIERS = 16
-_FORM = re.compile(r"(\*|\d{1,12}|\d{1,3}(?:\.\d{1,6})?%):(int8|exact|one|\d{1,6}x\d{1,6})")
+_FORM = re.compile(r"(\*|\d{1,12}|\d{1,3}(?:\.\d{1,6})?%):(int8|exact|trim|\d{1,6}x\d{1,6})")
 EXAMPLE = "1500:48x32,5000:20x32,*:4x32"
 
 
@@ -28,7 +28,7 @@ class Tier:
     """One tier: how many tokens, and how they are kept."""
 
     count: int | float | None  # tokens; a share of all of them as a float from 0 to 1; None for all that are left
-    kind: str  # ``int8``, ``exact``, ``one``, or ``codes``
+    kind: str  # ``int8``, ``exact``, ``trim``, or ``codes``
     subspaces: int = 1  # f
     codebook_size: int = 1  # Q
 
@@ -53,7 +53,7 @@ def parsed(text: str) -> list[Tier]:
         match = _FORM.fullmatch(part.replace(" ", ""))
         if match is None:
             raise InputError(
-                f"tier {part[:80]!r} cannot be read; a tier is TOKENS:FxQ, TOKENS:int8, TOKENS:exact or TOKENS:one, such as in {EXAMPLE}"
+                f"tier {part[:80]!r} cannot be read; a tier is TOKENS:FxQ, TOKENS:int8, TOKENS:exact or TOKENS:trim, such as in {EXAMPLE}"
             )
         count = None if match[1] == "*" else float(match[1][:-1]) / 100 if match[1].endswith("%") else int(match[1])
         if (count is None) != (place == len(parts) - 1):
@@ -216,14 +216,14 @@ def _ladder(count: int, dim: int, unique: bool, shared: bool) -> list[tuple]:
     forms += [("codes", dim, min(256, count)), (INT8, 1, 1)]
     if count <= 65536:
         forms.append((EXACT, 1, 1))
-    return [(ONE, 1, 1), *forms] if shared and not unique else forms
+    return [(TRIM, 1, 1), *forms] if shared and not unique else forms
 
 
 def _bytes_of(form: tuple, count: int, dim: int) -> float:
     kind, subspaces, size = form
     if kind == "codes":
         return count * subspaces * (size - 1).bit_length() / 8 + size * dim
-    return {INT8: count * (dim + 4), EXACT: count * dim * 4, ONE: dim}[kind]
+    return {INT8: count * (dim + 4), EXACT: count * dim * 4, TRIM: dim}[kind]
 
 
 def _left(form: tuple, dim: int) -> float:
@@ -232,7 +232,7 @@ def _left(form: tuple, dim: int) -> float:
     if kind == "codes":
         rate = subspaces * math.log2(size) / dim
         return math.exp(-STEADY * rate - EARLY * (1 - math.exp(-rate / EARLY_RATE)))
-    return {INT8: _INT8_LEFT, EXACT: 0.0, ONE: 1.0}[kind]
+    return {INT8: _INT8_LEFT, EXACT: 0.0, TRIM: 1.0}[kind]
 
 
 def _weight_between(first: int, end: int) -> float:
