@@ -423,8 +423,8 @@ def gathered_products(codes: torch.Tensor, products: torch.Tensor, starts: Seque
     logits = torch.empty(vocabulary, positions, dtype=torch.float32)
     chosen, into = codes.numpy(), logits.numpy()
     first = np.array(list(starts), np.uint64)
-    # as many positions at a time as leave the products in a core's cache
-    wide = positions if products.numel() <= CACHED else max(16, CACHED // len(products) // 16 * 16)
+    # as many positions at a time as keep the products near, but whole runs of what a core adds up at once
+    wide = positions if products.numel() <= CACHED else max(64, CACHED // len(products) // 32 * 32)
     values = [products[:, start : start + wide].contiguous().numpy() for start in range(0, positions, wide)]
     step = max(256, min(-(-vocabulary // PIECES), 2**18 // positions))
 
