@@ -13,7 +13,7 @@ from typing import Any
 
 from ...base.errors import InputError
 from ...base.lazy import lazy_module
-from ...base.progress import ProgressCallback, part_of
+from ...base.progress import ProgressCallback, part_of, report
 from ..compressed import Compressed, SubspaceCompressed
 from ..membership import from_bytes, membership_bytes, to_bytes
 from ..sizes import Size
@@ -41,14 +41,25 @@ class TieredCompressed(Compressed):
 
     def lookup(self, ids: torch.Tensor) -> torch.Tensor:
         ids = ids.long()
-        tiers, places = self.tier[ids], self.place[ids]
-        rows = torch.empty(*ids.shape, self.embedding_dim)
+        tiers = torch.nn.functional.embedding(ids, self.tier[:, None])[..., 0]  # checks the range of the ids
+        places = self.place[ids]
+        rows = torch.empty(*ids.shape, self.embedding_dim, dtype=torch.float32)
         # naive: rows[i] = parts[tier[id]].lookup(place[id])
         for number, part in enumerate(self.parts):
             here = tiers == number
             if bool(here.any()):
                 rows[here] = part.lookup(places[here])
         return rows
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Everything stored, by its name in the file."""
+        return self.settings.about.tensors(self)
+
+    def project(self, hidden: torch.Tensor) -> torch.Tensor:
+        """``hidden @ reconstruction.T`` in bounded memory, differentiable in hidden: (n, D) -> (n, V)."""
+        from ..chunks import ChunkedProduct
+
+        return ChunkedProduct.apply(hidden, self)
 
     def size(self, model_parameters: int | None = None) -> Size:
         sizes, counts = [part.size() for part in self.parts], [part.num_embeddings for part in self.parts]
@@ -134,6 +145,7 @@ class Tiered(Method):
             ids = order[start : start + count].sort().values
             tier[ids] = number
             share = costs[number] / sum(costs)
+            report(progress, f"tier {number + 1} of {len(parts)}", done)
             here = ids.to(table.device)
             inside = None if weights is None or "weights" not in part.about.reads else weights[ids] / weights[ids].mean()
             more = (part_of(progress, done, done + share), inside, sensitivity if part.sensitive else None)
