@@ -7,7 +7,7 @@ it has.
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +22,7 @@ from ..codec.sensitive import ENOUGH, joint_codes, looked_up, metric_of, stretch
 from ..models.sensitivity import measured_sensitivity
 
 if TYPE_CHECKING:
-    from ..codec.compressed import SubspaceCompressed
+    from ..codec.compressed import Compressed
     from ..codec.settings import CompressionSettings
     from ..models.model import PretrainedModel
 
@@ -61,80 +61,129 @@ class _Until:
         return asked
 
 
+@dataclass
+class _Found:
+    """Codes of one part of the table, as they are now."""
+
+    tokens: torch.Tensor  # (n,) int64, the ids that its rows stand for
+    table: torch.Tensor  # (n, D), their vectors
+    weights: torch.Tensor  # (n,) float32
+    codes: torch.Tensor  # (n, f)
+    books: list[torch.Tensor]  # f codebooks (Q, d_i)
+    piece: str  # what a deadline knows the work on one subspace by
+    unique: bool = False  # whether no two tokens have the same tuple, which is to stay so
+    is_found: bool = False  # whether the last round came to an end with it
+
+    def choose(self, matrix: torch.Tensor, seed: int, deadline: Deadline, progress: ProgressCallback | None) -> None:
+        """Choose codes and codebooks together, from what there is."""
+        self.codes, self.books, errors = joint_codes(
+            self.table,
+            self.codes,
+            self.books,
+            self.weights,
+            metric_of(matrix, [book.shape[1] for book in self.books]),
+            unique=self.unique,
+            seed=seed,
+            deadline=deadline,
+            piece=self.piece,
+            progress=progress,
+        )
+        self.is_found = errors[-1] > (1 - ENOUGH) * errors[0]
+
+
 def sensitive_codes(
     model: "PretrainedModel",
-    compressed: "SubspaceCompressed",
+    compressed: "Compressed",
     rows: Sequence[Sequence[int]],
     seed: int = 0,
     progress: ProgressCallback | None = None,
     seconds: float | None = None,
     clock: Clock = time.perf_counter,
-) -> "SubspaceCompressed":
+) -> "Compressed":
     """The table compressed again with the same settings: tokens weigh (count + 1) ** COUNT_POWER, errors as much as the output
     moves with them.
 
-    compressed: of the method ``cluster`` or ``product``. The result keeps its settings and what is stored; unique tuples stay
-    unique. seconds: that it may take. They are used until a round changes next to nothing; on a slow or busy computer there are
+    compressed: of the method ``cluster``, ``product`` or ``tiered``. The result keeps its settings and what is stored; unique tuples stay
+    unique, and tokens stay in their tier. Tiers are searched one after the other, each for a share of the time that its share of
+    the tokens is.
+    seconds: that it may take. They are used until a round changes next to nothing; on a slow or busy computer there are
     fewer iterations, or k-means is left out: see LONGEST_MEASURING and LONGEST_START. None: ROUNDS rounds however long they take.
     """
     deadline = Deadline(seconds, clock)
     with deadline.piece("measuring"):
         matrix = measured_sensitivity(model, rows, seed, part_of(progress, 0.0, 0.2), deadline.part(LONGEST_MEASURING))
     weights = (counts_of(rows, model.num_tokens) + 1.0) ** COUNT_POWER
-    codes, books = _start(model, compressed, matrix, weights, deadline.part(LONGEST_START), part_of(progress, 0.2, 0.4))
-    unique = len(torch.unique(codes, dim=0)) == len(codes)
+    parts = _start(model, compressed, matrix, weights, deadline.part(LONGEST_START), part_of(progress, 0.2, 0.4))
+    pieces = [part.piece for part in parts for _ in part.books]
     for measured in range(MOST_ROUNDS if deadline.exists else ROUNDS + 1):
         start, end = (0.4 + 0.6 * min(1.0, k / (ROUNDS + 1)) for k in (measured, measured + 1))
         between = (start + end) / 2
         if measured:
-            if not deadline.has_room("measuring", *["subspace"] * len(books)):
+            if not deadline.has_room("measuring", *pieces):
                 break
-            here = torch.nn.Embedding.from_pretrained(looked_up(codes, books)).to(model.device)
+            here = torch.nn.Embedding.from_pretrained(_table_of(compressed, parts)).to(model.device)
             probe, told = model.with_embeddings(here), part_of(progress, start, between)
             with deadline.piece("measuring"):
                 matrix = measured_sensitivity(probe, rows, seed + measured, told, deadline.part(LONGEST_MEASURING))
-        codes, books, errors = joint_codes(
-            model.table,
-            codes,
-            books,
-            torch.from_numpy(weights).float(),
-            metric_of(matrix, [book.shape[1] for book in books]),
-            unique=unique,
-            seed=seed + measured,
-            deadline=deadline,
-            progress=part_of(progress, between if measured else start, end),
-        )
-        if measured >= ROUNDS and errors[-1] > (1 - ENOUGH) * errors[0]:
+        told, done, left = part_of(progress, between if measured else start, end), 0.0, sum(len(part.tokens) for part in parts)
+        for number, part in enumerate(parts):
+            share, left = len(part.tokens) / left, left - len(part.tokens)
+            if number and not deadline.has_room(part.piece):
+                break
+            own = deadline if not left else deadline.of_what_is_left(share)
+            part.choose(matrix, seed + measured, own, part_of(told, done, done + share * (1 - done)))
+            done += share * (1 - done)
+        if measured >= ROUNDS and all(part.is_found for part in parts):
             break
-    return replace(compressed, codes=codes.to(compressed.codes.dtype), codebooks=books, history=[], info={})
+    held = [part for _, part in compressed.coded]
+    return compressed.with_coded(
+        [replace(old, codes=new.codes.to(old.codes.dtype), codebooks=new.books) for old, new in zip(held, parts, strict=True)]
+    )
+
+
+def _table_of(compressed: "Compressed", parts: Sequence[_Found]) -> torch.Tensor:
+    """The vectors (V, D) of the whole table with the codes that were found; what has no codes is as it was."""
+    if len(parts[0].tokens) == compressed.num_embeddings:
+        return looked_up(parts[0].codes, parts[0].books)
+    table = compressed.reconstruct()
+    for part in parts:
+        table[part.tokens] = looked_up(part.codes, part.books)
+    return table
 
 
 def _start(
     model: "PretrainedModel",
-    compressed: "SubspaceCompressed",
+    compressed: "Compressed",
     matrix: torch.Tensor,
     weights: np.ndarray,
     deadline: Deadline,
     progress: ProgressCallback | None,
-) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Codes and codebooks to begin with: k-means in axes that are stretched by the diagonal of S, or what there is already if k-means
+) -> list[_Found]:
+    """Codes and codebooks to begin with: k-means in axes that are stretched by the diagonal of S, or what there is already where k-means
     does not end in time."""
     from ..codec import compress
 
-    settings = replace(
-        compressed.settings, weights="vocabulary", sensitive=False, text_digest=None
-    )  # the numbers are what counts
-    iterations = affordable_iterations(settings, model, deadline.left) if deadline.exists else settings.iterations
-    stretch = stretch_of(matrix)
-    until = _Until(deadline, progress)
-    if iterations:
-        try:
-            settings = replace(settings, iterations=iterations)
-            found = compress(model.table * stretch, settings=settings, weights=weights, progress=until)
-            widths = [book.shape[1] for book in found.codebooks]
-            books = [book / part for book, part in zip(found.codebooks, stretch.split(widths), strict=True)]
-            return found.codes, books
-        except Cancelled:
-            if not until.was_late:
-                raise
-    return compressed.codes, list(compressed.codebooks)
+    iterations = compressed.settings.iterations
+    if deadline.exists:
+        iterations = affordable_iterations(compressed.settings, model, deadline.left)
+    coded, stretch, found, done = compressed.coded, stretch_of(matrix), [], 0.0
+    for number, (tokens, part) in enumerate(coded):
+        table = model.table if len(tokens) == model.num_tokens else model.table[tokens]
+        own, codes, books = weights[tokens.numpy()], part.codes, list(part.codebooks)
+        share = len(tokens) / sum(len(others) for others, _ in coded)
+        until, done = _Until(deadline, part_of(progress, done, done + share)), done + share
+        # the numbers of the weights are what counts
+        settings = replace(
+            part.settings, weights="vocabulary", sensitive=False, text_digest=None, iterations=max(1, iterations)
+        )
+        if iterations and not (number and deadline.is_over):
+            try:
+                begun = compress(table * stretch, settings=settings, weights=own, progress=until)
+                codes = begun.codes
+                books = [book / each for book, each in zip(begun.codebooks, stretch.split(part.widths), strict=True)]
+            except Cancelled:
+                if not until.was_late:
+                    raise
+        unique = len(torch.unique(codes, dim=0)) == len(codes)
+        found.append(_Found(tokens, table, torch.from_numpy(own).float(), codes, books, f"subspace of part {number}", unique))
+    return found

@@ -18,8 +18,8 @@ from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
 from ..codec import attach
 from ..codec.estimates import estimate_seconds as compression_seconds
+from ..codec.layers import TableLayer
 from ..codec.methods import METHODS
-from ..codec.modules import SubspaceEmbedding
 from ..models.load import opened
 from ..models.sensitivity import MOST_ROWS
 from .codes import ROUNDS, sensitive_codes
@@ -32,7 +32,7 @@ from .texts import Text, text_of
 from .trainer import Trainer, read_state, write_state
 
 if TYPE_CHECKING:
-    from ..codec.compressed import Compressed, SubspaceCompressed
+    from ..codec.compressed import Compressed
     from ..codec.settings import CompressionSettings
     from ..evaluate.data.pairs import PairSet
     from ..models.model import PretrainedModel
@@ -93,12 +93,14 @@ def adapt(
 
 def check_adaptable(model: "PretrainedModel", compressed: "Compressed") -> None:
     """Raises InputError for a table without codebooks, or of another shape; ModelError without a tokenizer."""
-    from ..codec.compressed import SubspaceCompressed
-
-    if not isinstance(compressed, SubspaceCompressed):
-        with_codebooks = ", ".join(key for key, method in METHODS.items() if method.uses_codebooks)
+    if not compressed.coded:
+        if compressed.settings.about.can_be_adapted:
+            raise InputError(
+                f"none of the tiers {compressed.settings.tiers} has codebooks to train; give one of them codes, FxQ"
+            )
+        with_codebooks = ", ".join(key for key, method in METHODS.items() if method.can_be_adapted)
         raise InputError(
-            f"{compressed.settings.method} has no codebooks that can be trained here; compress with a method that has: {with_codebooks}"
+            f"{compressed.settings.method} has no codebooks to train; compress with a method that has: {with_codebooks}"
         )
     if (compressed.num_embeddings, compressed.embedding_dim) != (model.num_tokens, model.dim):
         raise InputError(
@@ -109,10 +111,10 @@ def check_adaptable(model: "PretrainedModel", compressed: "Compressed") -> None:
         model.tokenizer  # noqa: B018 - says what is missing
 
 
-def check_trainable(model: "PretrainedModel", compressed: "SubspaceCompressed", settings: AdaptationSettings) -> None:
+def check_trainable(model: "PretrainedModel", compressed: "Compressed", settings: AdaptationSettings) -> None:
     """Raises InputError unless a gradient comes back through the network to the compressed table: a trial on a few tokens."""
     attached = attach(model, compressed)
-    rows = [[number for number in range(4) if number < model.num_tokens]]
+    rows = [compressed.coded[0].tokens[:4].tolist()]  # tokens whose rows are trained
     head = {"masked": "masked", "distill": distilled_head(model)}.get(settings.objective)
 
     def output() -> torch.Tensor:
@@ -126,7 +128,9 @@ def check_trainable(model: "PretrainedModel", compressed: "SubspaceCompressed", 
         with torch.enable_grad():
             found = output()
             layers = attached.network(head).modules()
-            books = [book for layer in layers if isinstance(layer, SubspaceEmbedding) for book in layer.codebooks]
+            books = [
+                book for layer in layers if isinstance(layer, TableLayer) for part in layer.coded for book in part.codebooks
+            ]
             gradients = torch.autograd.grad(found.float().sum(), books, allow_unused=True) if books else ()
     except (InputError, torch.OutOfMemoryError):
         raise
@@ -149,7 +153,7 @@ class Session:
     def __init__(
         self,
         model: "PretrainedModel",
-        compressed: "SubspaceCompressed",
+        compressed: "Compressed",
         text: Text | None,
         settings: AdaptationSettings,
         scored: "PairSet | None" = None,
@@ -195,7 +199,8 @@ class Session:
         started, cpu = time.perf_counter(), time.process_time()
         if kept is not None:
             tensors, facts = kept
-            begun = self._start_of(tensors)
+            # codes and codebooks are restored in place: not in those that were given
+            begun = self.start.with_coded([replace(part, codes=part.codes.clone()) for _, part in self.start.coded])
             self.scores = facts["scores"]
         elif self.reassigns:
             begun = sensitive_codes(
@@ -250,7 +255,7 @@ class Session:
             )
         return kept
 
-    def _build(self, begun: "SubspaceCompressed", spent: tuple[float, float]) -> None:
+    def _build(self, begun: "Compressed", spent: tuple[float, float]) -> None:
         material, settings = self._material, self.settings
         if settings.seconds is not None:
             settings = replace(settings, seconds=self._own_seconds(spent[0]) or settings.seconds)
@@ -299,11 +304,6 @@ class Session:
             self._build_alike()
         self.alike.run(save, part_of(progress, 0.5, 1.0))
 
-    def _start_of(self, tensors: dict[str, torch.Tensor]) -> "SubspaceCompressed":
-        """The table that training began with; the codes of the checkpoint serve as its codes."""
-        codes = tensors["student.codes"]
-        return replace(self.start, codes=codes if codes.dtype == torch.uint8 else codes.int(), history=[], info={})
-
     def save(self) -> None:
         """Write a checkpoint, if there is a folder for it."""
         if self.folder is None:
@@ -318,7 +318,8 @@ class Session:
         from ..models.model import describe
 
         trainer, alike = self.trainer, self.alike
-        changed = int((trainer.student.codes.cpu().long() != self.start.codes.long()).sum())
+        pairs = zip(trainer.student.codes, self.start.coded, strict=True)
+        changed = sum(int((codes.cpu().long() != part.codes.long()).sum()) for codes, (_, part) in pairs)
         return Adaptation(
             key=self.key,
             model=describe(self.model),

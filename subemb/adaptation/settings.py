@@ -108,7 +108,7 @@ class AdaptationSettings(Settings):
         True,
         title="Codes may change",
         help="Before the training, codes are found anew: tokens count by how often the text has them, and errors by how much the "
-        "network's output moves with them, so that subspaces make up for each other. For the methods cluster and product.",
+        "network's output moves with them, so that subspaces make up for each other. For the methods cluster, product and tiered.",
     )
     seconds: float | None = setting(
         180.0,

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..base.errors import InputError
-from ..codec.modules import SubspaceEmbedding
+from ..codec.layers import TableLayer
 from ..models.network import freeze
 from ..models.static_network import StaticNetwork
 from .settings import AdaptationSettings
 
 if TYPE_CHECKING:
-    from ..codec.compressed import SubspaceCompressed
+    from ..codec.compressed import Compressed
     from ..models.model import PretrainedModel
 
 _LAYER = re.compile(r"(?:^|\.)(?:layers?|h|block)\.(\d+)\.")
@@ -51,32 +51,36 @@ class _Student:
 class Student(_Student):
     """The compressed model under training.
 
-    layers: where its network looks tokens up; the first one holds the codes of all.
+    parts: the layers that hold codes and codebooks, the whole table or a tier each; where the network looks tokens up in several places,
+    these are of the first one, and the others share their tensors.
     """
 
-    def __init__(
-        self, original: "PretrainedModel", compressed: "SubspaceCompressed", head: str | None, settings: AdaptationSettings
-    ):
+    def __init__(self, original: "PretrainedModel", compressed: "Compressed", head: str | None, settings: AdaptationSettings):
         network = original.network(head)
         names = trained_names(network, settings)
         own = dict(network.named_parameters())
         self.original, self.head, self.compressed = original, head, compressed
         self.model = original.adapted(compressed, {name: own[name].detach().clone() for name in names})
         network = self.model.network(head)
-        self.layers = [module for module in network.modules() if isinstance(module, SubspaceEmbedding)]
-        if not self.layers:
+        self.parts = next((module.coded for module in network.modules() if isinstance(module, TableLayer)), [])
+        if not self.parts:
             raise InputError(f"{original.name} does not look its tokens up in the compressed table; it cannot be adapted")
-        self._train(self.layers[0].codebooks, names)
+        # In tensors(), the names of a tier's codes and codebooks begin with its number.
+        self._prefixes = [""] if len(self.parts) == 1 else [f"{number}." for number in range(len(self.parts))]
+        self._train([book for part in self.parts for book in part.codebooks], names)
 
     @property
-    def codes(self) -> torch.Tensor:
-        """(V, f), as they are now; to be changed in place."""
-        return self.layers[0].codes
+    def codes(self) -> list[torch.Tensor]:
+        """(n, f) of every part, as they are now."""
+        return [part.codes for part in self.parts]
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """What is trained, as it is now, by name."""
-        books = {f"codebooks.{i}": book.detach() for i, book in enumerate(self.codebooks)}
-        return books | {"codes": self.codes} | {f"weights.{name}": value.detach() for name, value in self.weights.items()}
+        found = {}
+        for prefix, part in zip(self._prefixes, self.parts, strict=True):
+            found |= {f"{prefix}codebooks.{i}": book.detach() for i, book in enumerate(part.codebooks)}
+            found[f"{prefix}codes"] = part.codes
+        return found | {f"weights.{name}": value.detach() for name, value in self.weights.items()}
 
     def as_model(self) -> "PretrainedModel":
         """As it is now, for scoring."""
@@ -89,14 +93,12 @@ class Student(_Student):
         from dataclasses import replace
 
         found = {name: value.to("cpu", copy=True) for name, value in (tensors or self.tensors()).items()}
-        codes = found.pop("codes")
-        compressed = replace(
-            self.compressed,
-            codes=codes if codes.dtype == torch.uint8 else codes.int(),
-            codebooks=[found.pop(f"codebooks.{i}").float() for i in range(len(self.codebooks))],
-            history=[],
-            info={},
-        )
+        parts = []
+        for prefix, (_, part) in zip(self._prefixes, self.compressed.coded, strict=True):
+            codes = found.pop(f"{prefix}codes")
+            books = [found.pop(f"{prefix}codebooks.{i}").float() for i in range(len(part.codebooks))]
+            parts.append(replace(part, codes=codes if codes.dtype == torch.uint8 else codes.int(), codebooks=books))
+        compressed = self.compressed.with_coded(parts)
         weights = {name.removeprefix("weights."): value for name, value in found.items()}
         # A pooler that nothing reads has no gradient: it need not be stored.
         before = dict(self.original.network(self.head).named_parameters())

@@ -181,7 +181,8 @@ class Trainer:
                 f"the loss is {value} after {self.step} steps: the learning rate ({self.settings.codebook_rate:g} for codebooks, "
                 f"{self.settings.network_rate:g} for the network) is too high; use a tenth of it. What was saved before is still there"
             )
-        loss.backward()
+        if loss.requires_grad:  # in tiers a batch may have none of the tokens whose rows are trained
+            loss.backward()
         if self.student.weights:
             torch.nn.utils.clip_grad_norm_(list(self.student.weights.values()), 1.0)
         self.optimizer.step()

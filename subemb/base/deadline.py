@@ -55,6 +55,12 @@ class Deadline:
         yield
         self._took[kind] = self.clock() - begun
 
+    def of_what_is_left(self, share: float) -> "Deadline":
+        """A deadline of its own, from now on: this share of the time that is left. It knows how long pieces took, and adds to that."""
+        found = Deadline(share * max(0.0, self.left) if self.exists else None, self.clock)
+        found._took = self._took
+        return found
+
     def part(self, share: float) -> "Deadline":
         """A deadline of its own, from now on: this share of the whole time, and no longer than this one."""
         return Deadline(max(0.0, min(share * self.seconds, self.left)) if self.exists else None, self.clock)

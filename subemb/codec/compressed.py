@@ -5,8 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
+from ..base.errors import InputError
 from ..base.lazy import lazy_module
 from ..base.shown import Card, Shown
 from ..base.text import count_text, percent_text, size_text
@@ -16,6 +17,13 @@ from .sizes import Size, code_bits_each
 torch = lazy_module("torch")
 
 MANY_ROWS = 256  # from which on rows are joined by compiled loops, which have to be read from a disk first
+
+
+class Coded(NamedTuple):
+    """A part of a result that is codes and codebooks: the whole of it, or a tier."""
+
+    tokens: torch.Tensor  # (n,) int64, the ids that its rows stand for, ascending
+    part: SubspaceCompressed  # of n tokens
 
 
 @dataclass(repr=False)
@@ -37,6 +45,15 @@ class Compressed(Shown, ABC):
     @abstractmethod
     def size(self, model_parameters: int | None = None) -> Size:
         """Everything stored; ``model_parameters`` (floats of the whole model) adds the share of the model."""
+
+    @property
+    def coded(self) -> list[Coded]:
+        """The parts of it whose codes can be chosen again and whose codebooks can be trained; [] where there are none."""
+        return []
+
+    def with_coded(self, parts: Sequence[SubspaceCompressed]) -> Compressed:
+        """The same result with others in place of the parts :attr:`coded`, in their order; without a history, which was not theirs."""
+        raise InputError(f"{self.settings.method} has no codebooks")
 
     def reconstruct(self) -> torch.Tensor:
         """The whole reconstruction, (V, D) float32."""
@@ -111,6 +128,14 @@ class SubspaceCompressed(Compressed):
     def __post_init__(self):
         if self.codebook_bits < 32:
             self.codebooks = [on_grid(book, self.codebook_bits) for book in self.codebooks]
+
+    @property
+    def coded(self) -> list[Coded]:
+        return [Coded(torch.arange(self.num_embeddings), self)]
+
+    def with_coded(self, parts: Sequence[SubspaceCompressed]) -> SubspaceCompressed:
+        (part,) = parts
+        return replace(part, history=[], info={})
 
     @property
     def codebook_bits(self) -> int:

@@ -14,7 +14,7 @@ from torch import nn
 from ..base.errors import InputError
 from .compressed import MANY_ROWS, BaselineCompressed, Compressed, SubspaceCompressed
 from .methods import plain_method
-from .methods.tiered import TieredCompressed, places_in
+from .methods.tiered import TieredCompressed, has_codes_to_choose, places_in
 from .settings import CompressionSettings
 
 # Codes are taken from the table in pieces of about this many, to keep the widened copy of them near 16 MB.
@@ -58,6 +58,11 @@ class TableLayer(nn.Module):
     def weight(self) -> torch.Tensor:
         """The reconstruction (V, D), differentiable like the layer. Rebuilt at every access: V x D numbers."""
         return self.rows(torch.arange(self.num_embeddings, device=self._device()))
+
+    @property
+    def coded(self) -> "list[SubspaceEmbedding]":
+        """The layers whose codebooks can be trained, as in :attr:`.Compressed.coded`: this one, or those of tiers."""
+        return []
 
     def project(self, hidden: torch.Tensor) -> torch.Tensor:
         """``hidden @ weight.T`` without the (V, D) matrix: (n, D) -> (n, V)."""
@@ -168,6 +173,10 @@ class SubspaceEmbedding(TableLayer):
         from .loading import load
 
         return cls.from_compressed(load(folder), padding_idx, dtype)
+
+    @property
+    def coded(self) -> "list[SubspaceEmbedding]":
+        return [self]
 
     def to_compressed(self) -> SubspaceCompressed:
         """The result that this layer now stands for (after training, say): float32 copies on the CPU."""
@@ -335,6 +344,10 @@ class TieredEmbedding(TableLayer):
             for part in compressed.parts
         ]
         return cls(compressed.tier, parts, compressed.settings, padding_idx, scale)
+
+    @property
+    def coded(self) -> list[SubspaceEmbedding]:
+        return [part for part in self.parts if isinstance(part, SubspaceEmbedding) and has_codes_to_choose(part.settings)]
 
     def to_compressed(self) -> TieredCompressed:
         """The result that this layer now stands for (after training, say): float32 copies on the CPU."""

@@ -102,6 +102,7 @@ def joint_codes(
     sweeps: int = SWEEPS,
     seed: int = 0,
     deadline: Deadline | None = None,
+    piece: str = "subspace",
     progress: ProgressCallback | None = None,
     watch: Callable[[torch.Tensor, float, float], None] | None = None,
 ) -> tuple[torch.Tensor, list[torch.Tensor], list[float]]:
@@ -109,7 +110,7 @@ def joint_codes(
 
     table: (V, D) float32. codes: (V, f), to begin with. books: f codebooks (Q, d_i). weights: (V,), of the tokens.
     unique: no two tokens may have the same tuple; in ``codes`` none have. deadline: no subspace is begun that would not be done
-    by then, except the first. watch: called with the start and after every sweep: vectors less their reconstructions (V, D), the
+    by then, except the first; what it knows the pieces by is ``piece``. watch: called with the start and after every sweep: vectors less their reconstructions (V, D), the
     error, and the share of the sweeps that is done. Raises Cancelled.
     """
     deadline = deadline or Deadline(None)
@@ -125,10 +126,10 @@ def joint_codes(
         watch(apart, errors[0], 0.0)
     for sweep in range(sweeps):
         for axis, part in enumerate(metric.slices):
-            if (sweep or axis) and not deadline.has_room("subspace"):
+            if (sweep or axis) and not deadline.has_room(piece):
                 return codes, books, [*errors, error()] if axis else errors
             report(progress, "choosing codes together", (sweep + axis / len(books)) / sweeps)
-            with deadline.piece("subspace"):
+            with deadline.piece(piece):
                 targets = metric.targets(axis, table, apart)
                 if not unique:
                     codes[:, axis] = metric.nearest(axis, targets, books[axis])

@@ -152,6 +152,74 @@ def test_without_any_text_rows_are_drawn_from_the_vocabulary(model, compressed):
     assert adapted.facts["text"] == {"name": "vocabulary", "sentences": 200, "digest": None}
 
 
+# Tiers
+
+
+TIERS = "4:int8,3:exact,5:trim,12:4x6,*:3x8"
+
+
+@pytest.fixture(scope="module")
+def tiered(model):
+    return subemb.compress(model, tiers=TIERS, codebook_bits=8, unique=False)
+
+
+def test_of_tiers_what_has_codes_is_trained_and_the_rest_stays(model, tiered, tmp_path):
+    pairs = graded_pairs(model)
+    adapted = subemb.adapt(model, tiered, sentences(), steps=12, codebook_rate=1e-2, scored=pairs)
+    found = adapted.compressed
+    assert found.settings == tiered.settings
+    assert torch.equal(found.tier, tiered.tier)
+    for number, (old, new) in enumerate(zip(tiered.parts, found.parts, strict=True)):
+        ids = torch.nonzero(tiered.tier == number).flatten()
+        assert torch.equal(found.lookup(ids), new.reconstruct())
+        assert torch.equal(old.reconstruct(), new.reconstruct()) == (number < 3)
+        if number >= 3:
+            assert not any(map(torch.equal, old.codebooks, new.codebooks))
+    facts = Adaptation.from_dict(adapted.facts)
+    assert facts.reassigned == sum(
+        int((a.codes != b.codes).sum()) for a, b in zip(tiered.parts[3:], found.parts[3:], strict=True)
+    )
+    assert facts.size["table_bytes"] == found.size().total_bytes == tiered.size().total_bytes
+    adapted.save_pretrained(tmp_path / "compact")
+    again = subemb.load(tmp_path / "compact")
+    assert torch.equal(again.compressed.reconstruct(), found.reconstruct()), "what was scored is what is stored"
+    assert np.array_equal(again.encode(sentences(9)), adapted.encode(sentences(9)))
+    assert again.identity == adapted.identity != model.identity
+    assert facts.scores["adapted"] == pytest.approx(
+        max(point["score"] for point in facts.history if "score" in point), abs=1e-9
+    )
+
+
+def test_tiers_of_distinct_tuples_stay_so(model):
+    compressed = subemb.compress(model, tiers="4:int8,12:4x6,*:3x8", unique=True)
+    adapted = subemb.adapt(model, compressed, sentences(), steps=2)
+    assert adapted.facts["reassigned"] > 0
+    assert adapted.compressed.distinct_tuples == model.num_tokens
+    assert adapted.compressed.settings == compressed.settings
+
+
+def test_tiers_stop_and_go_on_as_if_they_had_not(model, tiered, tmp_path):
+    settings = AdaptationSettings(steps=24, batch_size=32)
+    whole = subemb.adapt(model, tiered, sentences(), settings=settings)
+    for after in (0, 9):
+        with pytest.raises(Cancelled):
+            subemb.adapt(model, tiered, sentences(), settings=settings, folder=tmp_path, progress=Stop(after))
+    resumed = subemb.adapt(model, tiered, sentences(), settings=settings, folder=tmp_path)
+    assert resumed.identity == whole.identity
+    assert [point.get("loss") for point in resumed.facts["history"]] == [point.get("loss") for point in whole.facts["history"]]
+
+
+def test_a_batch_may_have_no_token_of_a_tier_that_is_trained(model):
+    known = sorted({number for row in model.token_ids(sentences()) for number in row})
+    weights = np.ones(model.num_tokens)
+    weights[known] = 2.0
+    kept = subemb.compress(model, tiers=f"{len(known)}:int8,*:2x2", weights=weights)
+    adapted = subemb.adapt(model, kept, sentences(), steps=2, reassign=False)
+    assert torch.equal(adapted.compressed.reconstruct(), kept.reconstruct())
+    with pytest.raises(InputError, match=r"none of the tiers 4:int8,\*:trim has codebooks to train"):
+        subemb.adapt(model, subemb.compress(model, tiers="4:int8,*:trim"), sentences(), steps=2)
+
+
 class Stop:
     """A callback that asks to stop at the n-th message about training."""
 
@@ -184,12 +252,13 @@ def test_codes_that_were_found_are_kept_before_the_first_step(model, tmp_path, m
     settings = AdaptationSettings(steps=20)
     first = Session(model, compressed, text_of(sentences()), settings, folder=tmp_path)
     first.open()
-    assert not torch.equal(first.trainer.student.codes.long(), compressed.codes.long())
+    (found,) = first.trainer.student.codes
+    assert not torch.equal(found.long(), compressed.codes.long())
     monkeypatch.setattr(session, "sensitive_codes", None)  # not to be called again
     again = Session(model, compressed, text_of(sentences()), settings, folder=tmp_path)
     again.open()
     assert again.trainer.step == 0
-    assert torch.equal(again.trainer.student.codes, first.trainer.student.codes)
+    assert torch.equal(again.trainer.student.codes[0], found)
     assert all(map(torch.equal, again.trainer.student.codebooks, first.trainer.student.codebooks))
 
 

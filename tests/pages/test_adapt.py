@@ -229,6 +229,18 @@ def test_what_cannot_be_adapted_is_said(models, request_, message):
     assert "Start" not in labels(test)
 
 
+def test_tiers_can_be_adapted(models):
+    tiers = CompressionSettings("tiered", tiers="4:int8,*:2x4")
+    run_and_keep("small", None, tiers.to_dict())
+    test = checked(open_app(PAGE, Request("small", None, tiers)))
+    assert "Start" in labels(test)
+    test.text_area(key="adapt_text").set_value("\n".join(TEXTS))
+    test.number_input(key="adapt_steps").set_value(2)
+    test.button(key="adapt_start").click().run()
+    finished(test)
+    assert any("Whole model" in label for label in metrics(test))
+
+
 def test_curves_hold_what_was_measured():
     history = [
         {"step": 0, "seconds": 1.0, "score": 40.0},

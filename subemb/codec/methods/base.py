@@ -79,6 +79,7 @@ class Method(ABC):
     can_be_unique: ClassVar[bool] = False  # tuples can be asked to be distinct, or not to be
     is_unique: ClassVar[bool] = False  # distinct tuples by default
     can_be_sensitive: ClassVar[bool] = False  # codes can be chosen together, by what the output notices
+    can_be_adapted: ClassVar[bool] = False  # it has codebooks that can be trained, its own or those of parts
     can_be_reassigned: ClassVar[bool] = False  # codes are the nearest codewords, so that adapting can choose them again
 
     @property

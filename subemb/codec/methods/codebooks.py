@@ -74,6 +74,7 @@ class CodebookMethod(Method):
 
     reads = ("subspaces", "codebook_size", "unique", "weights", "codebook_bits")
     uses_codebooks = True
+    can_be_adapted = True
     stores_codes = True
 
     subspaces_label: ClassVar[str] = "Subspaces f"  # what the setting ``subspaces`` is called on pages

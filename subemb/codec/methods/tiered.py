@@ -7,6 +7,7 @@ belongs to which tier is stored (subemb.codec.membership), and counted.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from ...base.errors import InputError
 from ...base.lazy import lazy_module
 from ...base.progress import ProgressCallback, part_of, report
-from ..compressed import Compressed, SubspaceCompressed
+from ..compressed import Coded, Compressed, SubspaceCompressed
 from ..membership import from_bytes, membership_bytes, to_bytes
 from ..sizes import Size
 from .arbitrary import Arbitrary
@@ -66,6 +67,19 @@ class TieredCompressed(Compressed):
         return _sum_of(sizes, counts, self.num_embeddings, self.embedding_dim, model_parameters)
 
     @property
+    def coded(self) -> list[Coded]:
+        return [
+            Coded(torch.nonzero(self.tier == number).flatten(), part)
+            for number, part in enumerate(self.parts)
+            if has_codes_to_choose(part.settings)
+        ]
+
+    def with_coded(self, parts: Sequence[SubspaceCompressed]) -> TieredCompressed:
+        left = iter(parts)
+        found = [next(left) if has_codes_to_choose(part.settings) else part for part in self.parts]
+        return replace(self, parts=found, history=[], info={})
+
+    @property
     def distinct_tuples(self) -> int:
         """How many tokens can be told apart: tuples of different tiers differ, and rows that are not codes are all their own."""
         return sum(part.distinct_tuples if isinstance(part, SubspaceCompressed) else part.num_embeddings for part in self.parts)
@@ -85,6 +99,8 @@ class Tiered(Method):
     reads = ("tiers", "budget", "unique", "weights", "codebook_bits", "sensitive", "iterations", "tolerance")
     can_be_unique = True
     can_be_sensitive = True
+    can_be_reassigned = True
+    can_be_adapted = True
 
     # Settings
 
@@ -217,6 +233,11 @@ class Tiered(Method):
 
 def _bytes_in(form: TensorForm) -> int:
     return math.prod(form.shape) * torch.empty(0, dtype=form.dtype).element_size()
+
+
+def has_codes_to_choose(settings: MethodSettings) -> bool:
+    """Whether a tier of these settings is more than rows that are kept, or one vector for all."""
+    return settings.method == Product.key and settings.codebook_size > 1
 
 
 def places_in(tier: torch.Tensor, tiers: int) -> torch.Tensor:

@@ -34,7 +34,7 @@ def draw() -> None:
 
 def adapt_page(frame: Frame) -> None:
     """The adaptation that the URL names, the form for a new one, and all adaptations of this model."""
-    if not METHODS[frame.run.settings.method].uses_codebooks:
+    if not METHODS[frame.run.settings.method].can_be_adapted:
         st.info(
             f"**{escape_markdown(METHODS[frame.run.settings.method].title)}** has no codebooks to train. Choose a method with codebooks in "
             "the sidebar, such as **Cluster**, and press **Run**.",
