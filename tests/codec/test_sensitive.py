@@ -177,7 +177,8 @@ def test_a_table_alone_cannot_say_what_the_output_notices(noticed):
     with pytest.raises(InputError, match="give the model instead of its table, or sensitivity=S"):
         compress(noticed[0], "product", 4, 8, sensitive=True)
     with pytest.raises(
-        InputError, match="residual cannot choose codes by what the output notices; use one of cluster, product, low_rank"
+        InputError,
+        match="residual cannot choose codes by what the output notices; use one of cluster, product, tiered, low_rank",
     ):
         CompressionSettings("residual", sensitive=True)
 
