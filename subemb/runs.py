@@ -17,7 +17,7 @@ from .base.progress import ProgressCallback, part_of, report
 from .base.shown import Card, Shown
 from .base.store import Memory, Stamp, Store, content_key, stamp_of
 from .base.text import percent_text, size_text
-from .codec.settings import OF_TEXT, CompressionSettings, settings_text
+from .codec.settings import OF_TEXT, CompressionSettings
 from .codec.sizes import Size
 from .jobs.task import task
 from .models.model import describe
@@ -51,7 +51,7 @@ class Run(Shown):
 
     def described(self) -> Card:
         """What is shown of it: the cards of the command line in short."""
-        name, settings = str(self.model.get("name")), settings_text(self.settings)
+        name, settings = str(self.model.get("name")), self.settings.in_words
         share = f"{size_text(self.size.total_bytes)}, {percent_text(self.size.total_share)} of the table"
         error = self.quality.get("relative_error")
         facts = [("model", name), ("settings", settings)]

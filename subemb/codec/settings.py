@@ -9,7 +9,7 @@ from .grids import CODEBOOK_BITS
 from .methods import DEFAULT_METHOD, METHODS
 from .methods.base import Method
 from .methods.codebooks import CodebookMethod
-from .methods.tiers import budget_bytes, parsed
+from .methods.tiers import budget_bytes, in_words, parsed
 
 #: The ways to weigh tokens; see subemb.codec.weights. ``given``: by numbers that the caller passed.
 WEIGHTS = ("vocabulary", "none", "zipf", "counts", "sqrt_counts", "list")
@@ -172,8 +172,8 @@ class CompressionSettings(Settings):
 
     @property
     def in_words(self) -> str:
-        """Method and settings in one line; see :func:`settings_text`."""
-        return settings_text(self)
+        """Method and settings as a person reads them: :func:`settings_text`, with tiers spelled out."""
+        return settings_text(self, spelled=True)
 
     @checked
     def resolve(self, vocabulary: Count, dim: Count) -> "CompressionSettings":
@@ -181,8 +181,8 @@ class CompressionSettings(Settings):
         return self.about.resolve(self, vocabulary, dim)
 
 
-def settings_text(settings: CompressionSettings) -> str:
-    """Method and settings in one line.
+def settings_text(settings: CompressionSettings, spelled: bool = False) -> str:
+    """Method and settings in one line. spelled: tiers in words, instead of in the form that is typed.
 
     >>> settings_text(CompressionSettings("cluster", codebook_size=32, weights="none"))
     'Cluster (unique), f = 3, Q = 32, equal weights, seed 0'
@@ -197,7 +197,7 @@ def settings_text(settings: CompressionSettings) -> str:
         if method.can_be_unique and settings.wants_unique != method.is_unique:
             parts.append("unique tuples" if settings.wants_unique else "collisions allowed")
     if settings.tiers is not None:
-        parts.append(f"tiers {settings.tiers}")
+        parts.append(f"{in_words(parsed(settings.tiers))};" if spelled else f"tiers {settings.tiers}")
         if settings.codebook_bits is not None:
             parts.append(f"{settings.codebook_bits}-bit codebooks")
     if settings.budget is not None:
@@ -216,4 +216,4 @@ def settings_text(settings: CompressionSettings) -> str:
         if settings.sensitive:
             parts.append("sensitive")
         parts.append(f"seed {settings.seed}")
-    return ", ".join(parts)
+    return ", ".join(parts).replace(";, ", "; ")

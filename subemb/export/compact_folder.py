@@ -8,7 +8,6 @@ from ..adaptation.settings import OBJECTIVES
 from ..base.arguments import checked
 from ..base.errors import InputError
 from ..base.text import percent_text, size_text
-from ..codec.settings import settings_text
 
 if TYPE_CHECKING:
     from ..adaptation.result import Adaptation
@@ -123,7 +122,7 @@ def _facts(model: "PretrainedModel", adaptation: "Adaptation | None") -> str:
         "",
         "## Settings",
         "",
-        f"Compressed with: {settings_text(model.compressed.settings)}.",
+        f"Compressed with: {model.compressed.settings.in_words}.",
     ]
     if adaptation is not None:
         lines += _adaptation_lines(adaptation)

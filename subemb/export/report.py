@@ -21,7 +21,7 @@ from ..adaptation.texts import VOCABULARY
 from ..base.arguments import checked
 from ..base.errors import InputError
 from ..base.text import count_text, percent_text, score_text, seconds_text, size_text, without_control
-from ..codec.settings import GIVEN, METHODS, OF_TEXT, WEIGHT_NAMES, CompressionSettings, settings_text
+from ..codec.settings import GIVEN, METHODS, OF_TEXT, WEIGHT_NAMES, CompressionSettings
 from ..evaluate.report import METRIC_NAMES, Report
 from ..evaluate.statistics import Interval
 from ..runs import NEIGHBOURS, Run
@@ -81,7 +81,7 @@ def html_report(
         adaptation=adaptation,
         followed=followed,
         measured=measured,
-        settings_in_short=settings_text(settings),
+        settings_in_short=settings.in_words,
         score_cards=[] if followed is None else _score_cards(followed),
         has_tuned_original=adaptation is not None and TUNED in adaptation.scores,
         size_cards=[] if run is None else _size_cards(run),

@@ -14,7 +14,7 @@ from typing import Any
 
 from ...base.errors import InputError
 from ...base.lazy import lazy_module
-from ...base.progress import ProgressCallback, part_of, report
+from ...base.progress import Progress, ProgressCallback, part_of, report
 from ..compressed import Coded, Compressed, SubspaceCompressed
 from ..membership import from_bytes, membership_bytes, to_bytes
 from ..sizes import Size
@@ -156,18 +156,22 @@ class Tiered(Method):
         # the heaviest first; of equal ones the lower id
         order = torch.arange(vocabulary) if weights is None else torch.argsort(weights.cpu(), descending=True, stable=True)
         costs = [part.about.nanoseconds(part, count, dim) + 1.0 for count, part in parts]
-        tier, found, start, done = torch.empty(vocabulary, dtype=torch.uint8), [], 0, 0.0
-        for number, (count, part) in enumerate(parts):
-            ids = order[start : start + count].sort().values
+        tier, members, found, start, done = torch.empty(vocabulary, dtype=torch.uint8), [], [], 0, 0.0
+        for count, _ in parts:
+            members.append(order[start : start + count].sort().values)
+            start += count
+        steps = _Steps(table, members, progress)
+        for number, (_, part) in enumerate(parts):
+            ids = members[number]
             tier[ids] = number
             share = costs[number] / sum(costs)
-            report(progress, f"tier {number + 1} of {len(parts)}", done)
-            here = ids.to(table.device)
+            report(progress, steps.begun(number), done)
             inside = None if weights is None or "weights" not in part.about.reads else weights[ids] / weights[ids].mean()
-            more = (part_of(progress, done, done + share), inside, sensitivity if part.sensitive else None)
-            found.append(part.about.fit(table[here], part, *more))
-            start, done = start + count, done + share
-        compressed = TieredCompressed(settings, vocabulary, dim, tier, found)
+            more = (part_of(steps.told, done, done + share), inside, sensitivity if part.sensitive else None)
+            found.append(part.about.fit(table[ids.to(table.device)], part, *more))
+            steps.finished(found[-1])
+            done += share
+        compressed = TieredCompressed(settings, vocabulary, dim, tier, found, history=steps.history)
         compressed.info = {
             "iterations": sum(len(part.history) for part in found),
             "distinct": compressed.distinct_tuples,
@@ -229,6 +233,77 @@ class Tiered(Method):
         for _, part, count in _parts(settings, parsed(settings.tiers), vocabulary):
             filled = part if part.codebook_size is not None else replace(part, codebook_size=1)
             part.about.check_computable(filled, count)
+
+
+class _Steps:
+    """The error of the whole table after each step in each tier; tiers that are not compressed yet count as their mean.
+
+    members: the ids of every tier. history: see :class:`subemb.codec.compressed.Compressed`; every stage names its tier.
+    """
+
+    def __init__(self, table: torch.Tensor, members: list[torch.Tensor], progress: ProgressCallback | None):
+        self.table, self.members, self.progress = table, members, progress
+        self.history: list[dict[str, Any]] = []
+        means = [_sums(table, ids)[0] / len(ids) for ids in members]
+        # squared errors of all tiers, so far; (T,) float64
+        self.variances = [_sums(table, ids, mean)[1] for ids, mean in zip(members, means, strict=True)]
+        self.left = list(self.variances)
+        everywhere = torch.arange(len(table))
+        self.whole = _sums(table, everywhere, _sums(table, everywhere)[0] / len(table))[1]
+        self.number = 0
+
+    def begun(self, number: int) -> str:
+        """The stage with which a tier begins."""
+        self.number = number
+        return self._named("")
+
+    def _named(self, stage: str) -> str:
+        return f"tier {self.number + 1} of {len(self.members)}" + (f": {stage}" if stage else "")
+
+    def _entry(self, entry: dict[str, Any], stage: str) -> dict[str, Any]:
+        """A step of the tier as one of the table. Errors that only the tier has, such as those of its subspaces, are left out."""
+        left = list(self.left)
+        left[self.number] = entry["error"] * self.variances[self.number]
+        error = sum(left) / self.whole if self.whole > 0 else 0.0
+        found = {"iteration": len(self.history) + entry["iteration"], "error": error, "per_subspace": []}
+        return found | {"stage": self._named(stage)} | ({"seconds": entry["seconds"]} if "seconds" in entry else {})
+
+    def told(self, message: Progress) -> bool | None:
+        """Progress of the tier, passed on as that of the table."""
+        if self.progress is None:
+            return None
+        values = message.values
+        if "error" in values:
+            values = self._entry({"iteration": 1, **values}, message.stage)
+            del values["stage"]
+        return self.progress(Progress(self._named(message.stage), message.fraction, values))
+
+    def finished(self, part: Compressed) -> None:
+        """Keep the steps of a tier, and the error that is left of it."""
+        steps = [self._entry({**entry, "iteration": at}, entry["stage"]) for at, entry in enumerate(part.history, 1)]
+        self.history += steps
+        self.left[self.number] = _squared_error(self.table, self.members[self.number], part)
+
+
+_ROWS_AT_ONCE = 16_384
+
+
+def _sums(table: torch.Tensor, ids: torch.Tensor, about: torch.Tensor | float = 0.0) -> tuple[torch.Tensor, float]:
+    """Of rows minus ``about``: their sum (D,) and the sum of all squares, in float64."""
+    total, squares = torch.zeros(table.shape[1], dtype=torch.float64, device=table.device), 0.0
+    for some in ids.split(_ROWS_AT_ONCE):
+        rows = table[some.to(table.device)].double() - about
+        total += rows.sum(0)
+        squares += float(rows.square().sum())
+    return total, squares
+
+
+def _squared_error(table: torch.Tensor, ids: torch.Tensor, part: Compressed) -> float:
+    """The squared error of the tokens of a part, in float64."""
+    squares = 0.0
+    for rows in torch.arange(len(ids)).split(_ROWS_AT_ONCE):
+        squares += float((table[ids[rows].to(table.device)].cpu() - part.lookup(rows).cpu()).double().square().sum())
+    return squares
 
 
 def _bytes_in(form: TensorForm) -> int:

@@ -38,6 +38,12 @@ class Tier:
         count = "*" if self.count is None else f"{100 * self.count:g}%" if isinstance(self.count, float) else str(self.count)
         return f"{count}:" + (f"{self.subspaces}x{self.codebook_size}" if self.kind == "codes" else self.kind)
 
+    @property
+    def words(self) -> str:
+        """How its tokens are kept, as a person reads it."""
+        names = {INT8: "whole rows in 8 bits", EXACT: "whole rows, exactly", TRIM: "dropped: one vector for all"}
+        return names.get(self.kind) or f"f = {self.subspaces}, Q = {self.codebook_size:,}"
+
 
 def parsed(text: str) -> list[Tier]:
     """Tiers of a text. Raises InputError naming the part that cannot be read.
@@ -73,6 +79,27 @@ def parsed(text: str) -> list[Tier]:
 def written(tiers: Sequence[Tier]) -> str:
     """The inverse of :func:`parsed`."""
     return ",".join(tier.text for tier in tiers)
+
+
+def in_words(tiers: Sequence[Tier]) -> str:
+    """Tiers as a person reads them; :func:`written` is the short form that is typed.
+
+    >>> in_words(parsed("5477:12x32,*:2x32"))
+    '5,477 tokens with f = 12, Q = 32; all others with f = 2, Q = 32'
+    >>> in_words(parsed("5%:int8,*:trim"))
+    '5 % of the tokens as whole rows in 8 bits; all others dropped: one vector for all'
+    """
+    found = []
+    for tier in tiers:
+        if tier.count is None:
+            who = "all others" if len(tiers) > 1 else "all tokens"
+        elif isinstance(tier.count, float):
+            who = f"{100 * tier.count:g} % of the tokens"
+        else:
+            who = f"{tier.count:,} {'token' if tier.count == 1 else 'tokens'}"
+        how = {"codes": "with ", TRIM: ""}.get(tier.kind, "as ")
+        found.append(f"{who} {how}{tier.words}")
+    return "; ".join(found)
 
 
 def counted(tiers: Sequence[Tier], vocabulary: int) -> list[Tier]:

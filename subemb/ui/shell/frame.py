@@ -19,7 +19,6 @@ from ...adaptation.library import ADAPTATIONS, known_adaptation, run_key_of
 from ...base.paths import app_folder
 from ...base.store import DAMAGE_LISTENERS, sweep_cache
 from ...base.text import escape_markdown, seconds_text
-from ...codec.settings import settings_text
 from ...jobs.manager import Job
 from ...runs import Run, compressed_of, reconstruction_of
 from ...tasks.sides import Subject
@@ -193,7 +192,7 @@ def heading(frame: Frame) -> None:
     """One line that names the run on the page."""
     run = frame.run
     badge = ":blue-badge[Example]" if frame.is_example else ":green-badge[Your run]"
-    st.markdown(f"{badge} **{escape_markdown(run.model['name'])}** · {escape_markdown(settings_text(run.settings))}")
+    st.markdown(f"{badge} **{escape_markdown(run.model['name'])}** · {escape_markdown(run.settings.in_words)}")
 
 
 def explain_empty(frame: Frame) -> None:
@@ -213,7 +212,7 @@ def explain_empty(frame: Frame) -> None:
         st.caption("In the sidebar you can download this model, or choose another model or other settings.")
         return
     st.info(
-        f"{escape_markdown(visit.request.model)} with {escape_markdown(settings_text(visit.request.settings))} has not been "
+        f"{escape_markdown(visit.request.model)} with {escape_markdown(visit.request.settings.in_words)} has not been "
         "computed on this server yet. Its settings are in the sidebar: press **Run** there.",
         icon=":material/link:",
     )
@@ -231,7 +230,7 @@ def live_view(visit: Visit) -> None:
 def live_curve(job: Job, request: Request, is_example: bool) -> None:
     """The error after every step so far."""
     what = "the example that first-time visitors see, once" if is_example else "your run"
-    st.markdown(f"Computing {what}: **{escape_markdown(request.model)}**, {escape_markdown(settings_text(request.settings))}")
+    st.markdown(f"Computing {what}: **{escape_markdown(request.model)}**, {escape_markdown(request.settings.in_words)}")
     history = [{"stage": message.stage, **message.values} for message in job.history if "error" in message.values]
     if not history:
         st.caption(f"{stage_of(job)} · {seconds_text(job.seconds)}")

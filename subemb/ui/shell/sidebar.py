@@ -8,7 +8,7 @@ from ...base.pace import rough
 from ...base.text import count_text, escape_markdown, percent_text, seconds_text, size_text
 from ...codec.methods import METHODS
 from ...codec.methods.codebooks import CodebookMethod
-from ...codec.settings import OF_TEXT, WEIGHT_NAMES, WEIGHTS, CompressionSettings, settings_text
+from ...codec.settings import OF_TEXT, WEIGHT_NAMES, WEIGHTS, CompressionSettings
 from ...codec.subspaces import LARGEST_CODEBOOK, automatic_codebook_size
 from ...jobs.manager import Job
 from ...jobs.task import Call
@@ -359,7 +359,7 @@ def _not_run_yet(visit: Visit, request: Request) -> None:
     if not visit.shows(request):
         st.caption(
             f":material/info: Not run yet. The page still shows **{escape_markdown(shown.model)}**, "
-            f"{escape_markdown(settings_text(shown.settings))}."
+            f"{escape_markdown(shown.settings.in_words)}."
         )
 
 

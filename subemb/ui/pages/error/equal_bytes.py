@@ -6,7 +6,7 @@ import streamlit as st
 from ....base.pace import rough, slowness
 from ....base.text import count_text, percent_text, size_text
 from ....codec.methods import METHODS
-from ....codec.settings import OF_TEXT, CompressionSettings, settings_text
+from ....codec.settings import OF_TEXT, CompressionSettings
 from ....jobs.task import Call
 from ....runs import Run
 from ....tasks.comparisons import Compared, compare_methods, plan, seconds_of
@@ -52,7 +52,7 @@ def offer(measured: Measured) -> None:
     seconds = [slowness() * each for each in free]
     table = pd.DataFrame(
         {
-            "method": [settings_text(entry.settings) for entry in entries],
+            "method": [entry.settings.in_words for entry in entries],
             "bytes": [entry.total_bytes for entry in entries],
             "seconds": seconds,
             "note": [note_text(entry) for entry in entries],
@@ -157,7 +157,7 @@ def results_table(entries: list[Compared], shown: str) -> pd.DataFrame:
         rows.append(
             {
                 "label": METHODS[entry.settings.method].title,
-                "settings": settings_text(entry.settings),
+                "settings": entry.settings.in_words,
                 "bytes": entry.total_bytes,
                 "error": quality.get("relative_error"),
                 "weighted": quality.get("weighted_error"),

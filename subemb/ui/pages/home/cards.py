@@ -4,10 +4,14 @@ import pandas as pd
 import streamlit as st
 
 from ....base.text import count_text, percent_text, seconds_text, size_text
-from ....codec.settings import WEIGHT_NAMES, settings_text
+from ....codec.settings import WEIGHT_NAMES
 from ....runs import NEIGHBOURS, Run
 
 PLAIN = {"delta_color": "off", "delta_arrow": "off"}  # the small line below a number is a remark, not a change
+CODES_HELP = (
+    "V × f × ceil(log2 Q) bits, packed.",
+    "In each tier, tokens × f × ceil(log2 Q) bits, packed; and which token belongs to which tier.",
+)
 FLOATS_HELP = "Factors, means and scales."
 ERROR_HELP = (
     "Squared error of the reconstruction over the table's variance about its mean: 0 is perfect, 1 is no better than giving "
@@ -70,8 +74,8 @@ def _parts(run: Run, left, right) -> None:
     left.metric("Codebooks", size_text(size.codebook_bytes), floats, **PLAIN)
     if size.code_bits:
         bits = size.code_bits / size.vocabulary
-        bits = f"{bits:g} {'bit' if bits == 1 else 'bits'} a token"
-        right.metric("Codes", size_text(size.code_bytes), bits, help="V × f × ceil(log2 Q) bits, packed.", **PLAIN)
+        bits = f"{round(bits, 1):g} {'bit' if bits == 1 else 'bits'} a token"
+        right.metric("Codes", size_text(size.code_bytes), bits, help=CODES_HELP[run.settings.tiers is not None], **PLAIN)
     else:
         right.metric("Codes", "0 B", "computed from the id", help="The digits of the token id are its codes.", **PLAIN)
     if size.other_parameters:
@@ -150,7 +154,7 @@ def runs_table(runs: list[Run], shown: str) -> pd.DataFrame:
         rows.append(
             {
                 "shown": "✓" if run.key == shown else "",
-                "run": settings_text(run.settings),
+                "run": run.settings.in_words,
                 "total": run.size.total_bytes / 1000,
                 "of table": run.size.total_share * 100,
                 "floats": run.size.parameter_share * 100,

@@ -3,7 +3,6 @@
 import streamlit as st
 
 from ....base.text import escape_markdown
-from ....codec.settings import settings_text
 from ....runs import RUNS, Run
 from ...shell.frame import Frame, explain_empty, heading, live_view, page
 from ...shell.request import Request, command_line
@@ -44,7 +43,7 @@ def example_note(frame: Frame) -> None:
         return
     st.info(
         f"This is an **example**, computed once on this machine and kept: **{escape_markdown(frame.run.model['name'])}**, "
-        f"{escape_markdown(settings_text(frame.run.settings))}. Choose your own settings in the sidebar and press **Run**.",
+        f"{escape_markdown(frame.run.settings.in_words)}. Choose your own settings in the sidebar and press **Run**.",
         icon=":material/lightbulb:",
     )
 
@@ -52,7 +51,8 @@ def example_note(frame: Frame) -> None:
 def finished_curve(run: Run) -> None:
     """The error after every step of a finished run."""
     if not run.history:
-        st.caption("This method needs no iterations, so there is no curve.")
+        unkept = "No steps of this run were kept, so there is no curve."
+        st.caption(unkept if run.settings.about.is_iterative else "This method needs no iterations, so there is no curve.")
         return
     figure, table = _curve(run.key, run.history)
     total = table.columns[2]  # behind step and stage
