@@ -8,7 +8,9 @@ from typing import Any
 import torch
 
 from ..base.errors import InputError, ModelError
+from ..codec.compressed import Compressed
 from ..codec.settings import settings_text
+from .parts import Part, parts_of, places_of
 
 
 class Inspector:
@@ -22,7 +24,8 @@ class Inspector:
         from ..codec.loading import load
 
         self.compressed = load(folder)
-        self.codes = getattr(self.compressed, "codes", None)
+        self.parts = parts_of(self.compressed)
+        self.places = places_of(self.parts)
         described = saved_model(folder)
         self.model, note = _model_at_hand(described, self.compressed.num_embeddings, self.compressed.embedding_dim)
         self.facts: dict[str, Any] = {
@@ -56,12 +59,15 @@ class Inspector:
 
     def token(self, token_id: int, limit: int = 8) -> dict[str, Any]:
         """Everything about one token, JSON types. ``limit``: how many tokens to list at most for each code and as nearest."""
-        found = {**self._name(token_id), "kind": None, "error": None, "cosine": None, "codes": None}
+        found = {**self._name(token_id), "kind": None, "error": None, "cosine": None, "tier": None, "codes": None}
         if self.model is not None:
             found["kind"] = str(self.model.vocabulary.kinds[token_id])
             found["error"], found["cosine"] = self._loss(token_id)
-        if self.codes is not None:
-            found |= self._codes(token_id, limit)
+        part = self.parts[self.places[0][token_id]]
+        if part.form is not None:
+            found["tier"] = {"number": part.number, "of": len(self.parts), "tokens": len(part.ids), "kept": part.form.words}
+        if part.codes is not None:
+            found |= self._codes(part, int(self.places[1][token_id]), limit)
         return found
 
     def _name(self, token_id: int) -> dict[str, Any]:
@@ -78,31 +84,37 @@ class Inspector:
 
         return reconstruction_error(self.model.table, self.compressed)
 
-    def _codes(self, token_id: int, limit: int) -> dict[str, Any]:
-        same = self.codes == self.codes[token_id]  # (V, f)
-        same[token_id] = False
-        shared = same.sum(1)  # (V,) codes shared with the token
+    def _codes(self, part: Part, row: int, limit: int) -> dict[str, Any]:
+        """What the token in a row of a part shares with the others there; all others share nothing with it."""
+        codes = torch.from_numpy(part.codes)
+        same = codes == codes[row]  # (n, f)
+        same[row] = False
+        shared = same.sum(1)  # (n,) codes shared with the token
 
         def listed(mask: torch.Tensor) -> dict[str, Any]:
-            ids = mask.nonzero().flatten()
+            rows = mask.nonzero().flatten()
             # those that share most come first, then small ids
-            ids = ids[torch.argsort(shared[ids], descending=True, stable=True)]
-            return {"count": len(ids), "tokens": [self._name(i) for i in ids[:limit].tolist()]}
+            rows = rows[torch.argsort(shared[rows], descending=True, stable=True)]
+            return {"count": len(rows), "tokens": [self._name(int(part.ids[i])) for i in rows[:limit].tolist()]}
 
         return {
-            "codes": self.codes[token_id].tolist(),
+            "codes": codes[row].tolist(),
             "sharing": [listed(same[:, i]) for i in range(same.shape[1])],
             "same_tuple": listed(shared == same.shape[1]),
-            "nearest": [{**self._name(i), "shared": int(shared[i])} for i in self._nearest(token_id, shared, limit)],
+            "nearest": [
+                {**self._name(int(part.ids[i])), "shared": int(shared[i])}
+                for i in _nearest(part.compressed, row, shared, limit)
+            ],
         }
 
-    def _nearest(self, token_id: int, shared: torch.Tensor, limit: int) -> list[int]:
-        """Ids of the tokens that share most codes; among equals, those whose reconstruction is nearest."""
-        least = shared.topk(min(limit, len(shared))).values[-1].clamp_min(1)
-        ids = (shared >= least).nonzero().flatten()
-        away = (self.compressed.lookup(ids) - self.compressed.lookup(torch.tensor(token_id))).square().sum(1)
-        by_distance = ids[torch.argsort(away, stable=True)]
-        return by_distance[torch.argsort(shared[by_distance], descending=True, stable=True)][:limit].tolist()
+
+def _nearest(compressed: Compressed, row: int, shared: torch.Tensor, limit: int) -> list[int]:
+    """Rows of the tokens that share most codes; among equals, those whose reconstruction is nearest."""
+    least = shared.topk(min(limit, len(shared))).values[-1].clamp_min(1)
+    rows = (shared >= least).nonzero().flatten()
+    away = (compressed.lookup(rows) - compressed.lookup(torch.tensor(row))).square().sum(1)
+    by_distance = rows[torch.argsort(away, stable=True)]
+    return by_distance[torch.argsort(shared[by_distance], descending=True, stable=True)][:limit].tolist()
 
 
 def saved_model(folder: Path) -> dict[str, Any]:

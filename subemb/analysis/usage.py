@@ -9,6 +9,8 @@ from ..base.arguments import Count, checked
 from ..base.errors import InputError
 from ..base.shown import Brief
 from ..codec.compressed import Compressed, SubspaceCompressed
+from ..codec.methods.tiered import TieredCompressed
+from .parts import parts_of
 from .rows import as_table
 
 LARGEST_COMPARED = 1000  # members of a collision that are compared pairwise
@@ -69,15 +71,24 @@ def code_usage(codes: SubspaceCompressed | torch.Tensor | np.ndarray, codebook_s
 
 @checked
 def collision_groups(
-    table: torch.Tensor | np.ndarray, codes: SubspaceCompressed | torch.Tensor | np.ndarray, limit: Count | None = 100
+    table: torch.Tensor | np.ndarray,
+    codes: SubspaceCompressed | TieredCompressed | torch.Tensor | np.ndarray,
+    limit: Count | None = 100,
 ) -> list[CollisionGroup]:
-    """Groups of at least two tokens with the same tuple, the largest first; at most ``limit`` (None: all)."""
-    table, matrix = as_table(table), codes_of(codes)
-    _check_lengths(table, matrix)
-    _, group, counts = np.unique(matrix, axis=0, return_inverse=True, return_counts=True)
-    order = np.argsort(group.ravel(), kind="stable")
-    runs = np.split(order, np.cumsum(counts)[:-1])
-    found = sorted((ids for ids in runs if len(ids) > 1), key=lambda ids: (-len(ids), ids[0]))
+    """Groups of at least two tokens with the same tuple, the largest first; at most ``limit`` (None: all).
+
+    Tokens of different tiers are never the same.
+    """
+    table = as_table(table)
+    if isinstance(codes, TieredCompressed):
+        parts = [(part.ids, codes_of(part.codes)) for part in parts_of(codes) if part.codes is not None]
+        _check_lengths(table, codes.tier)
+    else:
+        matrix = codes_of(codes)
+        _check_lengths(table, matrix)
+        parts = [(np.arange(len(matrix)), matrix)]
+    runs = (ids[places] for ids, matrix in parts for places in _alike(matrix))
+    found = sorted(runs, key=lambda ids: (-len(ids), ids[0]))
     return [_collision(table, ids) for ids in found[:limit]]
 
 
@@ -150,6 +161,13 @@ def codes_of(codes: SubspaceCompressed | torch.Tensor | np.ndarray) -> np.ndarra
     return matrix.astype(np.int64)
 
 
+def _alike(matrix: np.ndarray) -> list[np.ndarray]:
+    """Rows that are equal, at least two together."""
+    _, group, counts = np.unique(matrix, axis=0, return_inverse=True, return_counts=True)
+    order = np.argsort(group.ravel(), kind="stable")
+    return [places for places in np.split(order, np.cumsum(counts)[:-1]) if len(places) > 1]
+
+
 def _collision(table: torch.Tensor, ids: np.ndarray) -> CollisionGroup:
     chosen = ids
     if len(ids) > LARGEST_COMPARED:
@@ -158,7 +176,7 @@ def _collision(table: torch.Tensor, ids: np.ndarray) -> CollisionGroup:
     return CollisionGroup(ids, float(distances.mean()), float(distances.max()), len(chosen))
 
 
-def _check_lengths(table: torch.Tensor, matrix: np.ndarray) -> None:
+def _check_lengths(table: torch.Tensor, matrix: np.ndarray | torch.Tensor) -> None:
     if len(table) != len(matrix):
         raise InputError(f"codes of {len(matrix)} tokens do not fit a table of {len(table)}")
 

@@ -184,6 +184,9 @@ def _token(token: dict[str, Any]) -> str:
     lines = [f"{_name(token)}  {token['kind'] or ''}".rstrip()]
     if token["error"] is not None:
         lines.append(f"  relative error {token['error']:.3f}, cosine {token['cosine']:.3f}")
+    if token["tier"] is not None:
+        tier = token["tier"]
+        lines.append(f"  tier {tier['number']} of {tier['of']}: {count_text(tier['tokens'])} tokens, {tier['kept']}")
     if token["codes"] is None:
         return "\n".join(lines)
     rows = []

@@ -312,6 +312,27 @@ def test_inspect_shows_collisions(model, tmp_path, capsys):
     assert len(token["nearest"]) == 2
 
 
+def test_inspect_of_tiers(model, tmp_path, capsys):
+    """Only tokens of the same tier are told as sharing codes."""
+    from subemb.analysis.parts import parts_of
+    from subemb.codec.loading import load
+
+    out = str(tmp_path / "tiers")
+    run_json(capsys, "compress", model, "--tiers", "3:int8,8:4x4,*:2x4", "--iterations", "2", "-o", out)
+    parts = parts_of(load(out))
+    kept, first, second = (run_json(capsys, "inspect", out, f"#{part.ids[0]}")["tokens"][0] for part in parts)
+    assert (kept["tier"]["number"], kept["tier"]["kept"], kept["codes"]) == (1, "whole rows in 8 bits", None)
+    for token, part in ((first, parts[1]), (second, parts[2])):
+        assert token["tier"] == {"number": part.number, "of": 3, "tokens": len(part.ids), "kept": part.form.words}
+        assert token["codes"] == part.codes[0].tolist()
+        for place, sharing in enumerate(token["sharing"]):
+            same = part.ids[part.codes[:, place] == part.codes[0, place]].tolist()
+            assert sharing["count"] == len(same) - 1
+            assert {other["id"] for other in sharing["tokens"]} <= set(same)
+    assert main(["inspect", out, f"#{parts[1].ids[0]}"]) == 0
+    assert "tier 2 of 3: 8 tokens, f = 4, Q = 4" in capsys.readouterr().out
+
+
 def test_inspect_prints_hostile_tokens_as_text(saved, capsys):
     assert main(["inspect", str(saved), "\x1b[31mred", "<b>x</b>"]) == 0
     out = capsys.readouterr().out

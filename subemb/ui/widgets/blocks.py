@@ -105,13 +105,14 @@ def table_html(rows: Sequence[Row], caption: str, unit: str = "subspace", page: 
 
     unit: what a column is: ``subspace`` or ``stage``. page: the page's background, put behind the tokens while scrolling.
     """
-    subspaces = len(rows[0].codes) if rows else 0
+    subspaces = max((len(row.codes) for row in rows), default=0)
     titled = len(rows) * subspaces <= LARGEST_TITLED
     head = "".join(f'<th scope="col">{i}</th>' for i in range(subspaces))
     body = []
     for row in rows:
         shared = row.shared if row.shared is not None else [None] * subspaces
         blocks = "".join(f"<td>{_block(i, int(code), shared[i], unit, titled)}</td>" for i, code in enumerate(row.codes))
+        blocks += "<td></td>" * (subspaces - len(row.codes))  # a token of a tier with fewer codes
         body.append(f'<tr><th scope="row" class="sb-t">{_name(row)}</th>{blocks}</tr>')
     label = escape_html(caption)
     return (

@@ -5,6 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from ....analysis.parts import Part
 from ....base.text import count_text, percent_text
 from ...shell.text import counted
 from ...widgets.charts import NEUTRAL, PALETTE, download_csv, layout, show
@@ -41,33 +42,37 @@ def clamped_number(label: str, key: str, highest: int, default: int = 0, **optio
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def members_of(key: str, subspace: int, code: int, _table, _compressed) -> tuple[np.ndarray, np.ndarray]:
+def members_of(key: str, tier: int, subspace: int, code: int, _table, _part: Part) -> tuple[np.ndarray, np.ndarray]:
     """Tokens of one code, nearest to the codeword first, and their distances."""
     from ....analysis import members
 
-    found = members(_table, _compressed, subspace, code)
-    return found.ids, found.distances
+    found = members(_part.rows_of(_table), _part.compressed, subspace, code)
+    return _part.ids[found.ids], found.distances
 
 
 def codewords_view(assignment: Assignment) -> None:
     """One codeword: every token that uses it, nearest first."""
     unit, key = assignment.unit, assignment.frame.run.key
+    part = assignment.choose_part()
+    if part is None:
+        return
     left, right = st.columns(2)
     with left:
-        subspace = clamped_number(unit.capitalize(), "subspace", assignment.subspaces - 1)
-    size = len(assignment.compressed.codebooks[subspace])
+        subspace = clamped_number(unit.capitalize(), "subspace", part.subspaces - 1)
+    size = len(part.compressed.codebooks[subspace])
     with right:
         code = clamped_number("Code", "code", size - 1, help="The number in the block.")
-    ids, distances = members_of(key, subspace, code, assignment.frame.table, assignment.compressed)
-    vocabulary = len(assignment.codes)
+    ids, distances = members_of(key, part.number, subspace, code, assignment.frame.table, part)
+    vocabulary = len(part.ids)
+    of_tier = f" of tier {part.number}" if assignment.has_tiers else ""
     if not len(ids):
         st.info(
-            f"No token uses code {code} of {unit} {subspace}. The view **Usage** lists the codes in use.",
+            f"No token uses code {code} of {unit} {subspace}{of_tier}. The view **Usage** lists the codes in use.",
             icon=":material/do_not_disturb_on:",
         )
         return
     st.markdown(
-        f"**{count_text(len(ids))}** of {count_text(vocabulary)} tokens ({percent_text(len(ids) / vocabulary)}) use code "
+        f"**{count_text(len(ids))}** of {count_text(vocabulary)} tokens{of_tier} ({percent_text(len(ids) / vocabulary)}) use code "
         f"**{code}** of {unit} **{subspace}**; if all were used equally often, each of the {count_text(size)} codes would have "
         f"{count_text(round(vocabulary / size))}."
     )
@@ -91,17 +96,18 @@ def codewords_view(assignment: Assignment) -> None:
     )
     st.caption(
         "Distance: Euclidean, between the token's own piece and the shared sub-vector"
-        + (", in what the earlier stages left over." if assignment.compressed.is_additive else ".")
+        + (", in what the earlier stages left over." if assignment.is_additive else ".")
     )
-    download_csv(table, f"subemb-{unit}-{subspace}-code-{code}.csv", key="members_download")
+    name = f"tier-{part.number}-{unit}" if assignment.has_tiers else unit
+    download_csv(table, f"subemb-{name}-{subspace}-code-{code}.csv", key="members_download")
 
 
 # Usage
 
 
 @st.cache_data(max_entries=8, show_spinner="Counting codes …")
-def usage_of(key: str, _compressed):
-    """The CodeUsage of a run."""
+def usage_of(key: str, tier: int, _compressed):
+    """The CodeUsage of a run, or of one of its tiers."""
     from ....analysis import code_usage
 
     return code_usage(_compressed)
@@ -184,8 +190,13 @@ def counts_chart(table: pd.DataFrame, unit: str, subspace: int) -> go.Figure:
 
 def usage_view(assignment: Assignment) -> None:
     """Usage of codes per subspace with entropy."""
-    usage = usage_of(assignment.frame.run.key, assignment.compressed)
+    part = assignment.choose_part()
+    if part is None:
+        return
+    usage = usage_of(assignment.frame.run.key, part.number, part.compressed)
     unit = assignment.unit
+    of_tier = f" in tier {part.number}" if assignment.has_tiers else ""
+    content = (assignment.frame.run.key, part.number)
     table = usage_table(usage, unit)
     unused = int((table["codes"] - table["used"]).sum())
     st.markdown(
@@ -199,23 +210,23 @@ def usage_view(assignment: Assignment) -> None:
     )
     show(
         lambda: entropy_chart(table, unit),
-        f"Entropy of the codes of each of {len(table)} {unit}s, from {table['entropy, bits'].min():.2f} to "
+        f"Entropy of the codes of each of {len(table)} {unit}s{of_tier}, from {table['entropy, bits'].min():.2f} to "
         f"{table['entropy, bits'].max():.2f} bits; used equally often they would have {table['largest possible, bits'].max():.2f} bits.",
         table,
         key="entropy",
         file_name="subemb-code-usage.csv",
-        content=assignment.frame.run.key,
+        content=content,
     )
-    subspace = clamped_number(unit.capitalize(), "subspace", assignment.subspaces - 1)
+    subspace = clamped_number(unit.capitalize(), "subspace", part.subspaces - 1)
     counts = counts_table(usage.counts[subspace])
     show(
         lambda: counts_chart(counts, unit, subspace),
-        f"Tokens of each code of {unit} {subspace}: from {counts['tokens'].max():,} for code {counts['code'].iloc[0]} down to "
+        f"Tokens of each code of {unit} {subspace}{of_tier}: from {counts['tokens'].max():,} for code {counts['code'].iloc[0]} down to "
         f"{counts['tokens'].min():,} for code {counts['code'].iloc[-1]}.",
         counts,
         key="counts",
         file_name=f"subemb-codes-of-{unit}-{subspace}.csv",
-        content=(assignment.frame.run.key, subspace),
+        content=(*content, subspace),
     )
 
 
@@ -245,13 +256,14 @@ def collisions_view(assignment: Assignment) -> None:
     """Tokens that compression makes identical, with their distance in the original table."""
     frame = assignment.frame
     distinct, colliding = frame.run.quality["distinct_tuples"], frame.run.quality["colliding_tokens"]
-    vocabulary = len(assignment.codes)
+    vocabulary = len(assignment)
     if not colliding:
         st.success(
-            f"No collisions: all {count_text(vocabulary)} tokens have a tuple of their own.", icon=":material/check_circle:"
+            f"No collisions: all {count_text(vocabulary)} tokens have a tuple of their own{' in their tier' if assignment.has_tiers else ''}.",
+            icon=":material/check_circle:",
         )
         return
-    groups = collisions_of(frame.run.key, LISTED_COLLISIONS, frame.table, assignment.compressed)
+    groups = collisions_of(frame.run.key, LISTED_COLLISIONS, frame.table, frame.compressed)
     usual = usual_distance(frame.model.identity, frame.table)
     total_groups = distinct - (vocabulary - colliding)
     st.markdown(
@@ -278,6 +290,7 @@ def collisions_view(assignment: Assignment) -> None:
             ),
             "largest distance": st.column_config.NumberColumn("Largest distance", format="%.3f"),
             "members": st.column_config.ListColumn(f"Members (up to {LISTED_TOKENS})", width="large"),
+            "tier": st.column_config.NumberColumn("Tier"),
             "tuple": st.column_config.TextColumn("Tuple"),
         },
     )
@@ -291,6 +304,7 @@ def collisions_view(assignment: Assignment) -> None:
 def collisions_table(groups: list, usual: float, assignment: Assignment) -> pd.DataFrame:
     """One row a group."""
     display = assignment.vocabulary.display
+    tiers = {"tier": [assignment.part_of(group.ids[0]).number for group in groups]} if assignment.has_tiers else {}
     return pd.DataFrame(
         {
             "size": [len(group.ids) for group in groups],
@@ -298,6 +312,7 @@ def collisions_table(groups: list, usual: float, assignment: Assignment) -> pd.D
             "of usual": [100 * group.mean_distance / usual if usual else 0.0 for group in groups],
             "largest distance": [group.max_distance for group in groups],
             "members": [[display[i] for i in group.ids[:LISTED_TOKENS]] for group in groups],
-            "tuple": [" ".join(map(str, assignment.codes[group.ids[0]].tolist())) for group in groups],
+            **tiers,
+            "tuple": [" ".join(map(str, assignment.codes_of(group.ids[0]).tolist())) for group in groups],
         }
     )

@@ -28,11 +28,11 @@ def draw() -> None:
     with frame.errors():
         if frame.run is None:
             return
-        if not METHODS[frame.run.settings.method].uses_codebooks:
-            explain_no_codes(frame)
-            return
         with st.spinner("Reading the tokens …"):
             assignment = Assignment(frame).prepared()
+        if not assignment.subspaces:
+            explain_no_codes(frame)
+            return
         frame.tabs(VIEWS, "view", assignment)
 
 

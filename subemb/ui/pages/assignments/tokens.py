@@ -12,7 +12,7 @@ from ...shell.text import counted, write_parameter
 from ...widgets.blocks import rows_that_fit, wrapped_html
 from ...widgets.charts import download_csv
 from ...widgets.sentence_inputs import cut, say_cut, take_up
-from .assignment import Assignment, block_legend, code_columns
+from .assignment import Assignment, block_legend
 
 WIDE = 5  # subspaces from which on two drawings do not fit beside each other
 SHARERS_SHOWN = 8  # tokens listed for each code
@@ -76,16 +76,22 @@ def token_view(assignment: Assignment) -> None:
     chosen = choose_token(assignment)
     if chosen is None:
         return
-    vocabulary, codes = assignment.vocabulary, assignment.codes
-    shared = shared_counts(assignment.frame.run.key, chosen, codes)
+    vocabulary, part = assignment.vocabulary, assignment.part_of(chosen)
+    if part.codes is None:
+        sharing = "its whole row is kept, so it shares nothing"
+    else:
+        shared = shared_counts(assignment.frame.run.key, chosen, assignment.row_of(chosen), part.codes)
+        sharing = _sharing_text(shared, part.subspaces)
+    tier = f" · tier {part.number} of {len(assignment.parts)} ({part.form.words})" if assignment.has_tiers else ""
     st.markdown(
         f"**{escape_markdown(vocabulary.display[chosen])}** · id {chosen} · {vocabulary.kinds[chosen]} · "
-        f"script {vocabulary.scripts[chosen]} · {_sharing_text(shared, assignment.subspaces)}"
+        f"script {vocabulary.scripts[chosen]}{tier} · {sharing}"
     )
-    if assignment.subspaces >= WIDE:
+    if part.subspaces >= WIDE:
         st.html(wrapped_html(assignment.rows([chosen])[0], f"Codes of the chosen token, by {assignment.unit}", assignment.unit))
     neighbours_side_by_side(assignment, chosen)
-    sharers(assignment, chosen)
+    if part.codes is not None:
+        sharers(assignment, chosen)
 
 
 def _sharing_text(counts: np.ndarray, subspaces: int) -> str:
@@ -99,11 +105,11 @@ def _sharing_text(counts: np.ndarray, subspaces: int) -> str:
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def shared_counts(key: str, token: int, _codes: np.ndarray) -> np.ndarray:
-    """(f + 1,) how many other tokens share 0, 1, ... f blocks with a token. key: of the run that ``_codes`` belong to."""
+def shared_counts(key: str, token: int, row: int, _codes: np.ndarray) -> np.ndarray:
+    """(f + 1,) how many other tokens share 0, 1, ... f blocks with a token. key: of the run. row: of the token in the codes of its part."""
     shared = np.zeros(len(_codes), dtype=np.int32)
     for i in range(_codes.shape[1]):  # a column at a time: (V, f) booleans would be large for large f
-        shared += _codes[:, i] == _codes[token, i]
+        shared += _codes[:, i] == _codes[row, i]
     counts = np.bincount(shared, minlength=_codes.shape[1] + 1)
     counts[_codes.shape[1]] -= 1  # the token itself
     return counts
@@ -124,10 +130,15 @@ def neighbours_side_by_side(assignment: Assignment, chosen: int) -> None:
     k = st.slider("Neighbours", 5, 50, 10, step=5, key="neighbours", bind="query-params", persist_state="session")
     found = neighbours_of(frame.run.key, chosen, k, frame.table, frame.reconstruction)
     before, after = found.before.ids[0], found.after.ids[0]
+    blocks = assignment.part_of(chosen).subspaces
+    in_common = (
+        f" On average they share {_mean_shared(assignment, chosen, before)} of {blocks} blocks with it before, "
+        f"{_mean_shared(assignment, chosen, after)} after."
+    )
     st.markdown(
-        f"**{found.kept[0]} of {len(before)}** neighbours are kept. "
-        f"On average they share {_mean_shared(assignment, chosen, before)} of {assignment.subspaces} blocks with it before, "
-        f"{_mean_shared(assignment, chosen, after)} after." + _equally_near(int(found.within_reach[0]), len(after))
+        f"**{found.kept[0]} of {len(before)}** neighbours are kept."
+        + (in_common if blocks else "")
+        + _equally_near(int(found.within_reach[0]), len(after))
     )
     block_legend(assignment, compared=True)
     beside = assignment.subspaces < WIDE
@@ -138,9 +149,9 @@ def neighbours_side_by_side(assignment: Assignment, chosen: int) -> None:
         (places[1], found.after, found.also_before[0].tolist(), "After compression", "before"),
     ):
         ids, cosines = near.ids[0].tolist(), near.scores[0]
-        same = [int((assignment.codes[i] == assignment.codes[chosen]).sum()) for i in ids]
+        same = [int(assignment.shared(chosen, i).sum()) for i in ids]
         notes = [
-            f"cosine {cosine:.3f} · {count} of {assignment.subspaces} shared · {'also' if kept else 'not'} {other}"
+            f"cosine {cosine:.3f} · {f'{count} of {blocks} shared · ' if blocks else ''}{'also' if kept else 'not'} {other}"
             for cosine, count, kept in zip(cosines, same, also, strict=True)
         ]
         rows = assignment.rows([chosen, *ids], ["the chosen token", *notes], chosen)
@@ -170,7 +181,7 @@ def _equally_near(reach: int, listed: int) -> str:
 
 
 def _mean_shared(assignment: Assignment, chosen: int, ids: np.ndarray) -> str:
-    return f"{float((assignment.codes[ids] == assignment.codes[chosen]).sum(1).mean()):.1f}"
+    return f"{float(np.mean([assignment.shared(chosen, i).sum() for i in ids.tolist()])):.1f}"
 
 
 def sharers(assignment: Assignment, chosen: int) -> None:
@@ -195,10 +206,11 @@ def sharers(assignment: Assignment, chosen: int) -> None:
 def sharers_table(assignment: Assignment, chosen: int) -> pd.DataFrame:
     """One row a subspace: code, number of other tokens using it, the nearest of them."""
     similarity = similarities(assignment.frame.model.identity, chosen, assignment.frame.table)
+    part, row = assignment.part_of(chosen), assignment.row_of(chosen)
     rows = []
-    for i in range(assignment.subspaces):
-        column = assignment.codes[:, i]
-        ids = np.flatnonzero(column == column[chosen])
+    for i in range(part.subspaces):
+        column = part.codes[:, i]
+        ids = part.ids[column == column[row]]
         ids = ids[ids != chosen]
         top = ids
         if len(ids) > SHARERS_SHOWN:
@@ -207,7 +219,7 @@ def sharers_table(assignment: Assignment, chosen: int) -> pd.DataFrame:
         rows.append(
             {
                 assignment.unit: i,
-                "code": int(column[chosen]),
+                "code": int(column[row]),
                 "tokens": len(ids),
                 "nearest": [assignment.vocabulary.display[t] for t in top],
                 "ids": top,
@@ -264,7 +276,7 @@ def sentence_view(assignment: Assignment) -> None:
         st.info("Type a sentence to see its tokens as blocks.", icon=":material/edit:")
         return
     ids = sentence_ids(model, text)
-    known = [i for i in ids if i < len(assignment.codes)]
+    known = [i for i in ids if i < len(assignment)]
     shown = known[: min(MOST_ROWS, rows_that_fit(assignment.subspaces))]
     if not shown:
         st.info("The tokenizer makes no token of this text.", icon=":material/info:")
@@ -296,9 +308,12 @@ def _reuse_text(assignment: Assignment, ids: list[int]) -> str:
     different = sorted(set(ids))
     if len(different) < 2:
         return ""
-    codes = assignment.codes[different]
-    distinct = sum(len(np.unique(codes[:, i])) for i in range(codes.shape[1]))
-    total = codes.size
+    blocks = [
+        (assignment.part_of(token).number, i, code)
+        for token in different
+        for i, code in enumerate(assignment.codes_of(token).tolist())
+    ]
+    distinct, total = len(set(blocks)), len(blocks)
     if distinct == total:
         return f"Its {len(different)} different tokens share no block."
     return f"Its {len(different)} different tokens have {total} blocks, of which {distinct} are different."
@@ -319,8 +334,7 @@ def whole_table(key: str, _assignment: Assignment) -> pd.DataFrame:
             "spelling": vocabulary.raw,
         }
     )
-    codes = pd.DataFrame(_assignment.codes, columns=code_columns(_assignment.subspaces, _assignment.unit))
-    return pd.concat([table, codes], axis=1)
+    return _assignment.with_codes(table)
 
 
 def table_csv(table: pd.DataFrame) -> bytes:
@@ -354,7 +368,11 @@ def table_view(assignment: Assignment) -> None:
     st.markdown(
         f"**{count_text(len(shown))}** of {count_text(len(table))} tokens"
         + (", best match first" if query.strip() else "")
-        + f", with their {counted(assignment.subspaces, 'code')} each"
+        + (
+            ", with their tier and codes"
+            if assignment.has_tiers
+            else f", with their {counted(assignment.subspaces, 'code')} each"
+        )
     )
     st.dataframe(
         shown,
@@ -367,6 +385,8 @@ def table_view(assignment: Assignment) -> None:
             "id": st.column_config.NumberColumn("Id", format="%d", pinned=True),
             "token": st.column_config.TextColumn("Token", pinned=True),
             "kind": st.column_config.TextColumn("Kind"),
+            "tier": st.column_config.NumberColumn("Tier"),
+            "codes": st.column_config.TextColumn("Codes", width="large"),
             "spelling": st.column_config.TextColumn("In the tokenizer's spelling"),
         },
     )
