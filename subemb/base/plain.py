@@ -42,6 +42,7 @@ class Setting:
     metavar: str | None = None  # what stands for the value in the help of a command
     unit: str = ""  # what its limits count, in messages
     fault: str = ""  # what is said of a bad value, if the words of the class do not suit
+    example: str = ""  # a value that an empty field shows
     automatic: str = ""  # what None stands for, in words
     of_method: bool = False  # whether a page knows what None stands for, so that yes or no is all it asks
     widget: bool = True  # whether pages offer it

@@ -88,6 +88,7 @@ class CompressionSettings(Settings):
         None,
         metavar="BYTES",
         title="Budget",
+        example="100 kB",
         help="At most so many bytes, such as 100 kB or 0.5% of the table: tiers are chosen for it, and use at least 98 % of it.",
     )
     unique: bool | None = setting(

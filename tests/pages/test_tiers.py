@@ -1,11 +1,12 @@
 """Tiers and a budget on the pages: chosen in the sidebar, shown, and to be changed."""
 
 import pytest
-from apps import open_app, own_folders, table_with, texts
+from apps import html_of, open_app, own_folders, table_with, texts
 from checkpoints import SPECIAL, make_bert
 from streamlit.testing.v1 import AppTest
 
 from subemb.analysis.parts import parts_of
+from subemb.codec.methods.tiers import in_words, parsed
 from subemb.codec.settings import CompressionSettings
 from subemb.runs import compressed_of, run_and_keep
 from subemb.ui.shell.request import Request, from_query, to_query
@@ -114,3 +115,33 @@ def test_home_draws_the_steps_of_all_tiers_and_spells_them_out(open_page):
     curve = table_with(test, "stage")
     assert curve["stage"].str[: len("tier 2 of 3")].unique().tolist() == ["tier 2 of 3", "tier 3 of 3"]
     assert PARTS in table_with(test, "run")["run"][0]
+
+
+def test_the_map_is_coloured_by_tier(open_page, parts):
+    test = open_page("pages/1_Token_map.py", map_colour="Tier")
+    assert test.selectbox(key="map_colour").value == "Tier"
+    assert "Code of a subspace" not in test.selectbox(key="map_colour").options
+    key = html_of(test)
+    assert all(f"{part.number} ({part.form.words})" in key and f">{len(part.ids):,}<" in key for part in parts)
+
+
+def test_the_error_by_tier(open_page, parts):
+    test = open_page("pages/3_Reconstruction_error.py", part="Kinds and scripts", group="tier")
+    table = table_with(test, "group", "mean")
+    assert table["group"].tolist() == [f"tier {part.number}: {part.form.words}" for part in parts]
+    assert table["tokens"].tolist() == [len(part.ids) for part in parts]
+    assert table["mean"].is_monotonic_increasing  # more bits, less error
+
+
+def test_the_sidebar_shows_what_a_budget_chooses(open_page):
+    test = open_page("app.py")
+    assert test.text_input(key="form_budget").placeholder == "such as 100 kB"
+    assert test.text_input(key="form_budget").help
+    test.text_input(key="form_tiers").set_value("").run()
+    test.text_input(key="form_budget").set_value("2 kB").run()
+    chosen = CompressionSettings("tiered", budget="2 kB", iterations=3).resolve(307, 12).tiers
+    assert test.text_input(key="form_tiers").placeholder == f"automatic: {chosen}"
+    assert in_words(parsed(chosen)) in texts(test)
+    assert test.selectbox(key="form_sensitive_tiered").options[1] == "yes"
+    assert not test.exception
+    assert not test.error

@@ -8,6 +8,7 @@ from ...base.pace import rough
 from ...base.text import count_text, escape_markdown, percent_text, seconds_text, size_text
 from ...codec.methods import METHODS
 from ...codec.methods.codebooks import CodebookMethod
+from ...codec.methods.tiers import in_words, parsed
 from ...codec.settings import OF_TEXT, WEIGHT_NAMES, WEIGHTS, CompressionSettings
 from ...codec.subspaces import LARGEST_CODEBOOK, automatic_codebook_size
 from ...jobs.manager import Job
@@ -31,7 +32,7 @@ PAGES = (
     ("pages/8_Export.py", "Export", ":material/ios_share:"),
 )
 ANOTHER = "Another Hugging Face model …"
-ALWAYS_OPEN = ("rank", "budget", "tiers")  # of the settings without a place of their own; the others are in an expander
+ALWAYS_OPEN = ("rank", "budget")  # of the settings without a place of their own; the others are in an expander
 LONGEST_TEXT = 5_000_000
 _CHOSEN = "form_chosen"  # session state: what this visitor set of f and Q, for every method in which it means the same
 _DOWNLOAD = "subemb_download"  # session state: the download that this visitor waits for
@@ -177,8 +178,11 @@ def model_facts(name: str, revision: str | None):
     return None
 
 
-def settings_widgets(visit: Visit) -> tuple[CompressionSettings | None, str | None]:
-    """The settings as widgets; returns them (or None with the reason shown) and the text to count tokens in, if any."""
+def settings_widgets(visit: Visit, model) -> tuple[CompressionSettings | None, str | None]:
+    """The settings as widgets; returns them (or None with the reason shown) and the text to count tokens in, if any.
+
+    model: the one that they are for.
+    """
     shown = visit.request.settings
     key = _input("method", "form_method", shown.method, help=None)
     method = METHODS[key]
@@ -189,10 +193,13 @@ def settings_widgets(visit: Visit) -> tuple[CompressionSettings | None, str | No
         values |= _codebook_widgets(method, shown)
     elif method.can_be_unique:
         values["unique"] = _input("unique", f"form_unique_{key}", shown.wants_unique if key == shown.method else False) or None
+    if "sensitive" in method.reads and "sensitive" not in values:
+        values["sensitive"] = _input("sensitive", f"form_sensitive_{key}", shown.sensitive if key == shown.method else None)
     if "weights" in method.reads:
         text = _weights_widgets(values, shown)
-    others = [name for name in method.reads if name not in (*values, "unique", "weights")]
-    values |= _other_widgets([name for name in others if name in ALWAYS_OPEN], shown, help=None)
+    others = [name for name in method.reads if name not in (*values, "unique", "weights", "tiers")]
+    values |= _other_widgets([name for name in others if name in ALWAYS_OPEN], shown)
+    place = st.container()  # of the tiers, which depend on what follows
     stopping = [
         *(["seed"] if method.uses_codebooks or method.is_iterative else []),
         *(name for name in others if name not in ALWAYS_OPEN),
@@ -200,11 +207,23 @@ def settings_widgets(visit: Visit) -> tuple[CompressionSettings | None, str | No
     if stopping:
         with st.expander("Seed and stopping"):
             values |= _other_widgets(stopping, shown)
+    if "tiers" in method.reads:
+        empty = _automatic_tiers(values, model)
+        more = {} if empty is None else {"placeholder": f"automatic: {empty}"}
+        values["tiers"] = _input("tiers", "form_tiers", shown.tiers, place, **more)
     try:
         return CompressionSettings(**values), text
     except InputError as error:
         show_error(str(error))
         return None, text
+
+
+def _automatic_tiers(values: dict, model) -> str | None:
+    """The tiers that are used where none are given, in the form that is typed; None where there are none."""
+    try:
+        return CompressionSettings(**values).resolve(model.num_tokens, model.dim).tiers
+    except InputError:  # said where the estimate stands
+        return None
 
 
 def _input(name: str, key: str, value, place=st, **instead):
@@ -310,8 +329,8 @@ def estimate(settings: CompressionSettings, model) -> CompressionSettings | None
         return None
     size = predicted_size(resolved, model.num_tokens, model.dim, model.parameters)
     automatic = f", Q = {resolved.codebook_size}" if settings.codebook_size is None and resolved.codebook_size else ""
-    if resolved.tiers is not None and settings.tiers is None:  # written as the field takes it, to be changed there
-        automatic = f", with the tiers `{resolved.tiers}`"
+    if resolved.tiers is not None:
+        automatic = f", {in_words(parsed(resolved.tiers))}"
     st.caption(
         f"Will store **{size_text(size.total_bytes)}** ({percent_text(size.total_share)} of the table){automatic}; "
         f"takes about {rough(estimate_run_seconds(resolved, model.num_tokens, model.dim))}, a rough estimate."
@@ -330,8 +349,8 @@ def _enough_tuples(settings: CompressionSettings, vocabulary: int) -> str:
 def settings_form(visit: Visit, name: str, revision: str | None) -> None:
     """Settings, estimate and Run. A fragment, so that changing a setting redraws only this."""
     with errors_shown(), st.container(gap="xsmall"):
-        settings, text = settings_widgets(visit)
         model = open_model(name, revision)
+        settings, text = settings_widgets(visit, model)
         resolved = estimate(settings, model) if settings is not None else None
         needs_text = settings is not None and settings.weights in OF_TEXT and text is None
         if needs_text:

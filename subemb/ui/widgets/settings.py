@@ -31,6 +31,8 @@ def setting_input(cls: type[Settings], name: str, key: str, place=st, **instead:
     if item.kind is bool:
         return place.toggle(**arguments | instead, key=key)
     if item.kind is str:
+        empty = f"such as {item.example}" if item.example else f"automatic: {item.automatic}" if item.automatic else None
+        arguments |= {"placeholder": empty}
         return place.text_input(**arguments | instead, key=key) or item.default
     if item.optional:  # an empty field is None: the automatic value
         arguments |= {"value": None, "placeholder": f"automatic: {item.automatic}" if item.automatic else "automatic"}

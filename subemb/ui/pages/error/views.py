@@ -1,5 +1,6 @@
 """The page Reconstruction error, its views of one run: overview, by group, by id, best and worst tokens."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from ....analysis.parts import Part, parts_of, places_of
 from ....base.text import count_text, escape_html, percent_text
 from ....codec.methods import METHODS
 from ....codec.subspaces import subspace_widths
@@ -200,7 +202,9 @@ def subspaces_view(measured: Measured) -> None:
         file_name="subemb-error-by-subspace.csv",
         content=measured.key,
     )
-    if not len(measured.error.per_subspace):
+    if frame.run.settings.tiers:
+        st.caption("Every tier has its own subspaces, so equal runs of axes are shown. By tier: view **Kinds and scripts**.")
+    elif not len(measured.error.per_subspace):
         st.caption(f"{METHODS[frame.run.settings.method].title} has no subspaces, so equal runs of axes are shown.")
 
 
@@ -212,7 +216,7 @@ def kinds_view(measured: Measured) -> None:
     vocabulary = measured.vocabulary
     grouping = st.segmented_control(
         "Group tokens by",
-        ["kind", "script"],
+        ["kind", "script", *(["tier"] if measured.frame.run.settings.tiers else [])],
         default="kind",
         required=True,
         key="group",
@@ -221,6 +225,8 @@ def kinds_view(measured: Measured) -> None:
     )
     if grouping == "kind":
         labels, order = vocabulary.kinds, list(KINDS)
+    elif grouping == "tier":
+        labels, order = tier_labels(parts_of(measured.frame.compressed))
     else:
         labels, order = vocabulary.scripts, None
     table = groups_of(measured.key, grouping, labels, measured.error, order)
@@ -241,9 +247,17 @@ def kinds_view(measured: Measured) -> None:
     st.caption(
         "Script: that of most letters of a token; tokens without letters are Common."
         if grouping == "script"
+        else "Tiers of tokens by weight: tier 1 has the heaviest, which get the most numbers."
+        if grouping == "tier"
         else "Unused: placeholders of the tokenizer. Padding row: a row beyond the tokenizer's last token. Whitespace and symbols "
         "count as punctuation."
     )
+
+
+def tier_labels(parts: Sequence[Part]) -> tuple[np.ndarray, list[str]]:
+    """(V,) the tier of every token in words, and the tiers in order."""
+    names = [f"tier {part.number}: {part.form.words}" for part in parts]
+    return np.array(names, dtype=object)[places_of(parts)[0]], names
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

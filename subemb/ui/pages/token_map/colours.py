@@ -1,5 +1,6 @@
 """What the colours and symbols of the token map mean, and the key that says so. No Streamlit here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +13,7 @@ from ...widgets.colours import oklch
 from .facts import Drawn, TokenFacts
 
 #: What points can be coloured by.
-KIND, CODE, ERROR, NORM, ID = "Token kind", "Code of a subspace", "Error", "Norm", "Token id"
+KIND, CODE, TIER, ERROR, NORM, ID = "Token kind", "Code of a subspace", "Tier", "Error", "Norm", "Token id"
 #: kind -> (plotly symbol, the same as a character, colour). Every kind has its own symbol, whatever the colour says.
 KIND_MARKS = {
     "special": ("star", "★", PALETTE[7]),
@@ -39,6 +40,7 @@ class Colouring:
     scale: list = field(default_factory=list)  # plotly colour scale over low..high
     low: float = 0.0  # the value that gets the first colour of the scale
     high: float = 1.0  # the value that gets the last
+    names: Sequence[str] = ()  # of the steps of the scale, one a value from 1
     chosen: np.ndarray | None = None  # (n,) bool, the tokens of the one highlighted code
 
 
@@ -52,13 +54,15 @@ def colouring_of(
 ) -> Colouring:
     """What the colours of the drawn tokens ``ids`` mean.
 
-    colour: one of KIND, CODE, ERROR, NORM, ID. subspace, its codebook (Q, d), and the code to highlight: for CODE.
+    colour: one of KIND, CODE, TIER, ERROR, NORM, ID. subspace, its codebook (Q, d), and the code to highlight: for CODE.
     Raises InputError for a code that the codebook does not have.
     """
     if colour == CODE and facts.codes is not None:
         if code is not None and code >= len(codebook):
             raise InputError(f"there is no code {code} in subspace {subspace}; choose one from 0 to {len(codebook) - 1}")
         return by_code(subspace, facts.codes[ids, subspace], codebook, code)
+    if colour == TIER and facts.tier is not None:
+        return by_tier(facts.tier[ids], facts.tiers)
     if colour == ERROR:
         return by_value("error of the token, in units of the mean variance", facts.error[ids])
     if colour == NORM:
@@ -71,6 +75,18 @@ def colouring_of(
 def by_kind() -> Colouring:
     """Colour and symbol both say the kind of token."""
     return Colouring("token kind")
+
+
+def by_tier(tiers: np.ndarray, words: Sequence[str]) -> Colouring:
+    """One colour a tier. tiers: (n,) ints from 1. words: how each tier is kept."""
+    count, values = len(words), tiers.astype(np.float32)
+    scale = [[edge, tier_colour(i)] for i in range(count) for edge in (i / count, (i + 1) / count)]
+    return Colouring("tier of the token, 1 has the heaviest", (values, values), scale, 0.5, count + 0.5, names=words)
+
+
+def tier_colour(place: int) -> str:
+    """The colour of the tier at this place, counted from 0."""
+    return PALETTE[place % len(PALETTE)]
 
 
 def by_value(title: str, original: np.ndarray, reconstructed: np.ndarray | None = None, clip: float = 0.01) -> Colouring:
@@ -152,6 +168,14 @@ def _colour_key(colour: str, colouring: Colouring, drawn: Drawn, codebook: np.nd
         )
     if colouring.values is None:
         return ""
+    if colouring.names:
+        numbers = [int((colouring.values[0] == place).sum()) for place in range(1, len(colouring.names) + 1)]
+        chips = "".join(
+            f'<span style="white-space:nowrap"><span aria-hidden="true" style="color:{tier_colour(place)}">⬤</span>&nbsp;'
+            f"{place + 1} ({escape_html(words)}) <span style='opacity:.75'>{numbers[place]:,}</span></span>"
+            for place, words in enumerate(colouring.names)
+        )
+        return f'<div style="{style}">{title}{chips}</div>'
     if colour == CODE:
         note = f"<span>{len(codebook):,} codes; like colours are like sub-vectors</span>"
         if len(codebook) <= SWATCHES:

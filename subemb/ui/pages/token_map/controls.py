@@ -8,7 +8,7 @@ from ....analysis.layout import UmapSettings
 from ....base.plain import declared
 from ...shell.frame import Frame
 from ...widgets.settings import setting_input
-from .colours import CODE, ERROR, ID, KIND, NORM
+from .colours import CODE, ERROR, ID, KIND, NORM, TIER
 from .facts import TokenFacts
 
 SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 60_000, 120_000)
@@ -49,7 +49,14 @@ def controls(frame: Frame, facts: TokenFacts) -> View:
             help="PCA: two main axes of the original table, a plain shadow of all dimensions. UMAP: who is near whom, from all "
             "dimensions; computed on request.",
         )
-        colours = [KIND, *([CODE] if facts.codes is not None else []), ERROR, NORM, ID]
+        colours = [
+            KIND,
+            *([CODE] if facts.codes is not None else []),
+            *([TIER] if facts.tier is not None else []),
+            ERROR,
+            NORM,
+            ID,
+        ]
         colour = st.selectbox("Colour by", colours, key="map_colour", bind="query-params", width=165)
         subspace, code = _code_controls(frame, facts) if colour == CODE else (0, None)
         tokens = st.selectbox(

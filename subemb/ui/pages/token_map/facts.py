@@ -10,8 +10,9 @@ import pandas as pd
 
 from ....analysis.error import reconstruction_error
 from ....analysis.layout import Layout
+from ....analysis.parts import parts_of, places_of
 from ....base.text import plotly_text
-from ....codec.compressed import Compressed, SubspaceCompressed
+from ....codec.compressed import Compressed
 from ....models.vocabulary import Vocabulary
 from ....runs import NEIGHBOURS
 from ...shell.text import shortened
@@ -46,11 +47,15 @@ class TokenFacts:
     new_norm: np.ndarray  # (V,) length of its reconstruction
     codes: np.ndarray | None  # (V, f) ints; None for methods without codes
     names: list[str]  # escaped for plotly
+    tier: np.ndarray | None = None  # (V,) ints from 1; None for methods without tiers
+    tiers: Sequence[str] = ()  # how each tier is kept, in words
 
     @cached_property
     def details(self) -> list[str]:
         """Hover text of all V tokens: codes and error. Short, because every drawn token has one."""
         errors = [f"error {error:.3f}" for error in self.error.tolist()]
+        if self.tier is not None:
+            return [f"tier {tier}<br>{text}" for tier, text in zip(self.tier.tolist(), errors, strict=True)]
         if self.codes is None:
             return errors
         more = " …" if self.codes.shape[1] > CODES_IN_HOVER else ""
@@ -67,7 +72,8 @@ class TokenFacts:
 def token_facts(table: "torch.Tensor", compressed: Compressed, vocabulary: Vocabulary) -> TokenFacts:
     """Measure every token; takes under a second for 30,000 x 384."""
     errors = reconstruction_error(table, compressed)
-    has_codes = isinstance(compressed, SubspaceCompressed)
+    parts = parts_of(compressed)
+    has_tiers = parts[0].form is not None
     norm = table.norm(dim=1).numpy()
     # ||w^||^2 = ||w||^2 + ||w - w^||^2 - 2 w.(w - w^) would need a product as large, so w^ is simply rebuilt.
     new_norm = compressed.reconstruct().norm(dim=1).numpy()
@@ -76,8 +82,10 @@ def token_facts(table: "torch.Tensor", compressed: Compressed, vocabulary: Vocab
         cosine=errors.cosine,
         norm=norm,
         new_norm=new_norm,
-        codes=compressed.codes.numpy() if has_codes else None,
+        codes=None if has_tiers else parts[0].codes,
         names=[plotly_text(shortened(text, LONGEST_NAME)) for text in vocabulary.display],
+        tier=places_of(parts)[0] + np.int16(1) if has_tiers else None,
+        tiers=[part.form.words for part in parts] if has_tiers else (),
     )
 
 
@@ -91,6 +99,8 @@ def token_table(
         "token": [vocabulary.display[i] for i in ids.tolist()],
         "kind": vocabulary.kinds[ids],
     }
+    if facts.tier is not None:
+        columns["tier"] = facts.tier[ids]
     if facts.codes is not None:
         codes = facts.codes[ids]
         if codes.shape[1] <= CODE_COLUMNS:
