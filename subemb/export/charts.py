@@ -196,9 +196,12 @@ def _line(
 
 
 def _stage_marks(stages: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    """A line where a new stage begins, with its name: the error may jump there, as when tuples are made distinct."""
+    """A line where a new stage begins, with its name: the error may jump there, as when tuples are made distinct.
+
+    Of stages such as ``tier 1 of 2: k-means`` only the part before the colon is told: names of all would overlap.
+    """
     previous, shapes, annotations = None, [], []
-    for step, stage in enumerate(stages, 1):
+    for step, stage in enumerate((stage.split(": ")[0] for stage in stages), 1):
         if not stage or stage == previous:
             continue
         begins = step if previous is None else step - 0.5

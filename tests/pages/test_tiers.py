@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 from subemb.analysis.parts import parts_of
 from subemb.codec.methods.tiers import in_words, parsed
 from subemb.codec.settings import CompressionSettings
+from subemb.export.charts import error_chart
 from subemb.runs import compressed_of, run_and_keep
 from subemb.ui.shell.request import Request, from_query, to_query
 
@@ -145,3 +146,8 @@ def test_the_sidebar_shows_what_a_budget_chooses(open_page):
     assert test.selectbox(key="form_sensitive_tiered").options[1] == "yes"
     assert not test.exception
     assert not test.error
+
+
+def test_the_curve_names_each_tier_once():
+    history = [{"stage": f"tier {tier} of 2: {stage}", "error": 0.5} for tier in (1, 2) for stage in ("sample", "k-means")]
+    assert [mark["text"] for mark in error_chart(history).layout["annotations"]] == ["tier 1 of 2", "tier 2 of 2"]
