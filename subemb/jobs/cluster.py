@@ -47,6 +47,7 @@ def connected(address: str, needs_workers: bool = True) -> "Client":
     except ImportError:
         raise InputError('a cluster needs Dask, which is not installed here; run: pip install "subemb[cluster]"') from None
     try:
+        _check_address(address)
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:  # TimeoutError is an OSError
         why = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
@@ -58,6 +59,17 @@ def connected(address: str, needs_workers: bool = True) -> "Client":
         client.close()
         raise
     return client
+
+
+def _check_address(address: str) -> None:
+    """Raises ValueError for what is no address: a client that is made for one waits for nothing when it is thrown away."""
+    from distributed.comm.addressing import parse_address, parse_host_port
+    from distributed.comm.registry import get_backend
+
+    scheme, place = parse_address(address)
+    get_backend(scheme)
+    if scheme != "inproc":
+        parse_host_port(place)
 
 
 def check_cluster(address: str) -> None:

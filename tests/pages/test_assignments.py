@@ -56,15 +56,18 @@ def test_a_token_with_its_neighbours_and_sharers(open_page):
 
 def test_neighbours_that_collide_are_not_told_as_lost(open_page):
     """16 tuples for 308 tokens: most of what is near after compression is equally near, and ids must not decide."""
-    test = open_page("product", token="queen")
     run = runs.RUNS.get(run_and_keep("small", None, RUNS["product"].to_dict()).key)
-    before, after = (
-        (rows @ rows[6]) / (rows.norm(dim=1) * rows[6].norm())
-        for rows in (load_listed("small").table, runs.reconstruction_of(run.key))
-    )
-    before[6] = after[6] = -2
-    near = before.topk(10).indices
-    kept = int((after[near] >= after.topk(10).values[-1] - 1e-6).sum())
+    model, rebuilt = load_listed("small"), runs.reconstruction_of(run.key)
+    for chosen in range(5, model.num_tokens):
+        before, after = (
+            (rows @ rows[chosen]) / (rows.norm(dim=1) * rows[chosen].norm()) for rows in (model.table, rebuilt)
+        )
+        before[chosen] = after[chosen] = -2
+        tenth = after.topk(10).values[-1] - 1e-6
+        if int((after >= tenth).sum()) > 10:
+            break
+    test = open_page("product", token=f"#{chosen}")
+    kept = int((after[before.topk(10).indices] >= tenth).sum())
     assert f"**{kept} of 10** neighbours are kept" in texts(test)
     assert "none of them is lost" in texts(test)
     table = table_with(test, "list", "kept")
