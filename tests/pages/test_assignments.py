@@ -59,9 +59,7 @@ def test_neighbours_that_collide_are_not_told_as_lost(open_page):
     run = runs.RUNS.get(run_and_keep("small", None, RUNS["product"].to_dict()).key)
     model, rebuilt = load_listed("small"), runs.reconstruction_of(run.key)
     for chosen in range(5, model.num_tokens):
-        before, after = (
-            (rows @ rows[chosen]) / (rows.norm(dim=1) * rows[chosen].norm()) for rows in (model.table, rebuilt)
-        )
+        before, after = ((rows @ rows[chosen]) / (rows.norm(dim=1) * rows[chosen].norm()) for rows in (model.table, rebuilt))
         before[chosen] = after[chosen] = -2
         tenth = after.topk(10).values[-1] - 1e-6
         if int((after >= tenth).sum()) > 10:

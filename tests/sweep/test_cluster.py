@@ -1,7 +1,6 @@
 """Sweeps on a real Dask scheduler with two workers on this machine; one of them dies in the middle."""
 
 import dataclasses
-import time
 
 import numpy as np
 import pytest

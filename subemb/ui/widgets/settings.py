@@ -22,11 +22,12 @@ def setting_input(cls: type[Settings], name: str, key: str, place=st, **instead:
         def shown(value: Any) -> str:
             return "automatic" if value is None else getattr(titles.get(value), "title", str(value))
 
-        arguments |= {"options": options, "format_func": shown}
+        # Streamlit takes a None in its session for an empty field, not for the option None: both read alike
+        arguments |= {"options": options, "format_func": shown, "placeholder": shown(None)}
         return place.selectbox(**arguments | instead, key=key)
     if item.kind is bool and item.optional and not item.of_method:
         words = {None: f"automatic: {item.automatic}", True: "yes", False: "no"}
-        arguments |= {"options": list(words), "format_func": words.get}
+        arguments |= {"options": list(words), "format_func": words.get, "placeholder": words[None]}
         return place.selectbox(**arguments | instead, key=key)
     if item.kind is bool:
         return place.toggle(**arguments | instead, key=key)
