@@ -154,5 +154,5 @@ def test_a_comparison_runs_and_opens_a_run(server, page):
     rows.scroll_into_view_if_needed()
     box = rows.bounding_box()
     page.mouse.click(box["x"] + 20, box["y"] + 38 + 35 + 17)
-    expect(page.locator("p", has_text="kings · Cluster (unique), f = 3, Q = 8")).to_be_visible()
+    expect(page.locator("p", has_text="kings · Cluster (unique), f = 2, Q = 31")).to_be_visible()
     wait_for(page, lambda: "method=cluster" in page.url)
