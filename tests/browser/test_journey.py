@@ -67,7 +67,7 @@ def test_a_first_visit_watches_the_example_and_then_sees_it(page, server, cache)
     cards = cards_of(page)
     wait_for(page, lambda: page.get_by_text("This is an example").count() == 1)
     assert cards["Original table"] == "46.9 MB"
-    assert cards["Codebooks"] == "49.2 kB"  # 32 x 384 floats x 4 bytes
+    assert cards["Codebooks"] == "12.3 kB"  # 32 x 384 numbers in 8 bits, and a scale of 2 bytes for each of 3 codebooks
     assert cards["Codes"] == "57.2 kB"  # 30,522 x 3 codes x 5 bits
     assert cards["Distinct tuples"] == "30,522"
     assert float(cards["Relative error"]) < 0.95
@@ -85,7 +85,7 @@ def test_run_then_map_then_lasso_then_table(page, server, cache, tmp_path):
     page.get_by_role("button", name="Run", exact=True).click()
     page.get_by_role("button", name="Cancel").wait_for()
     page.get_by_text("Your run", exact=True).wait_for(timeout=LONG)
-    wait_for(page, lambda: metric(page, "Codebooks") == "21.5 kB")  # 14 x 384 floats x 4 bytes
+    wait_for(page, lambda: metric(page, "Codebooks") == "5.38 kB")  # 14 x 384 numbers in 8 bits, and 4 scales
     assert cards_of(page)["Distinct tuples"] == "30,522"
     wait_for(page, lambda: "f=4" in page.url)
 

@@ -122,11 +122,12 @@ def test_the_bundled_models_sensitivity_comes_with_subemb():
 
 @pytest.mark.slow
 def test_the_bundled_models_sensitivity_is_what_is_measured():
-    """On a tenth of the rows, other ones: the same but for what chance leaves."""
+    """On a tenth of the rows, other ones: what chance leaves apart, the same axes and pairs of axes matter."""
     model = subemb.load("all-MiniLM-L6-v2")
     shipped = shipped_sensitivity(model)
     measured = measured_sensitivity(model, sampled_rows(model, 200, seed=5), seed=5)
-    assert float((measured - shipped).norm() / shipped.norm()) < 0.4
+    assert float(torch.corrcoef(torch.stack([measured.diagonal(), shipped.diagonal()]))[0, 1]) > 0.97
+    assert float(torch.corrcoef(torch.stack([measured.flatten(), shipped.flatten()]))[0, 1]) > 0.8
 
 
 @pytest.mark.slow
