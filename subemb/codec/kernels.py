@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 PIECES = 16  # parts of one call, about: enough to keep a few threads busy to the end
+FEWEST_NUMBERS = 2**24  # read in some milliseconds; threads cost a few of them
 SMALLEST_PIECE = 1024  # tokens: smaller parts cost more than they bring
 CACHED = 2**17  # numbers that a core keeps near: 512 KB
 LANES = 8  # codewords that are compared at once; codebooks are filled up to a multiple of it
@@ -35,9 +36,10 @@ def compiled(function: Callable) -> Callable:
         return numba.njit(nogil=True, fastmath=FAST)(function)
 
 
-def in_threads(work: Callable, parts: Sequence[tuple]) -> None:
-    """Call ``work(*part)`` for all parts, in as many threads as torch would use."""
-    threads = min(len(parts), torch.get_num_threads())
+def in_threads(work: Callable, parts: Sequence[tuple], numbers: int = FEWEST_NUMBERS) -> None:
+    """Call ``work(*part)`` for all parts, in as many threads as torch would use. numbers: how many are read in all; few are read sooner
+    than threads begin and end."""
+    threads = min(len(parts), torch.get_num_threads()) if numbers >= FEWEST_NUMBERS else 1
     if threads <= 1:
         for part in parts:
             work(*part)
@@ -395,7 +397,7 @@ def joined_rows(ids: torch.Tensor, codes: torch.Tensor, codebooks: Sequence[torc
         last = min(first + step, len(ids))
         rows_loop(wanted[first:last], chosen, flat, starts, widths, into[first * rows.shape[1] :])
 
-    in_threads(work, [(first,) for first in range(0, len(ids), step)])
+    in_threads(work, [(first,) for first in range(0, len(ids), step)], rows.numel())
     return rows
 
 
@@ -436,7 +438,7 @@ def gathered_products(codes: torch.Tensor, products: torch.Tensor, starts: Seque
         for i, value in enumerate(values):
             logits_loop(chosen[block], value, first, into[block], np.uint64(i * wide))
 
-    in_threads(work, [(start,) for start in range(0, vocabulary, step)])
+    in_threads(work, [(start,) for start in range(0, vocabulary, step)], codes.numel() * positions)
     return logits
 
 
