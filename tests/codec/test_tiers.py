@@ -12,7 +12,8 @@ from subemb.base.errors import InputError
 from subemb.codec import compress, load
 from subemb.codec.estimates import predicted_size
 from subemb.codec.membership import from_bytes, membership_bytes, to_bytes
-from subemb.codec.methods.tiers import budget_bytes, parsed, written
+from subemb.codec.methods import tiered
+from subemb.codec.methods.tiers import budget_bytes, parsed, tiers_for, written
 from subemb.codec.modules import TieredEmbedding, TieredLinear, attach, embedding_layer, output_layer
 from subemb.codec.settings import CompressionSettings
 
@@ -270,6 +271,24 @@ def test_a_result_is_as_large_as_its_budget_told(vocabulary, dim, share, unique)
     assert found.size() == predicted_size(resolved, vocabulary, dim)
     assert 0.98 * budget <= found.size().total_bytes <= budget
     assert not unique or found.colliding_tokens == 0
+
+
+def test_tiers_of_a_budget_are_searched_once_whatever_else_is_set(monkeypatch):
+    """Also where there are none: the sidebar asks in every run of a page."""
+    searched = []
+
+    def search(budget, *shape_and_more):
+        searched.append(budget)
+        return tiers_for(budget, *shape_and_more)
+
+    monkeypatch.setattr(tiered, "tiers_for", search)
+    for more in ({}, {"seed": 3}, {"sensitive": True}, {"sensitive": False}, {"weights": "none"}, {"iterations": 2}):
+        CompressionSettings("tiered", budget="1234", **more).resolve(V, D)
+        with pytest.raises(InputError, match="no tiers of a table of 300 x 12 use a budget of 11 bytes"):
+            CompressionSettings("tiered", budget="11", **more).resolve(V, D)
+    assert searched == [1234, 11]
+    CompressionSettings("tiered", budget="1234", codebook_bits=16).resolve(V, D)
+    assert searched == [1234, 11, 1234]
 
 
 def test_a_budget_alone_asks_for_tiers(table):

@@ -344,18 +344,26 @@ def _tiers(settings: MethodSettings, vocabulary: int, dim: int) -> list[Tier]:
     if settings.tiers is not None:
         return counted(parsed(settings.tiers), vocabulary)
     if settings.budget is not None:
-        return _tiers_in(settings, vocabulary, dim)
+        # all that the choice depends on
+        asked = {name: getattr(settings, name) for name in ("budget", "unique", "codebook_bits")}
+        found = _tiers_in(type(settings)(settings.method, **asked), vocabulary, dim)
+        if isinstance(found, str):
+            raise InputError(found)
+        return found
     return default_tiers(vocabulary, dim)
 
 
 @lru_cache(maxsize=64)
-def _tiers_in(settings: MethodSettings, vocabulary: int, dim: int) -> list[Tier]:
-    """The tiers for the budget of the settings."""
+def _tiers_in(settings: MethodSettings, vocabulary: int, dim: int) -> list[Tier] | str:
+    """The tiers for the budget of the settings, or why there are none. The search takes half a second, also where it finds nothing."""
 
     def size(tiers: list[Tier]) -> int:
         return Tiered().size(replace(settings, tiers=written(tiers), budget=None), vocabulary, dim).total_bytes
 
-    return tiers_for(budget_bytes(settings.budget, vocabulary, dim), vocabulary, dim, size, settings.wants_unique)
+    try:
+        return tiers_for(budget_bytes(settings.budget, vocabulary, dim), vocabulary, dim, size, settings.wants_unique)
+    except InputError as error:
+        return str(error)
 
 
 def _too_few_tuples(tier: Tier, count: int) -> bool:
