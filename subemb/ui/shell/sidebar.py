@@ -191,9 +191,10 @@ def settings_widgets(visit: Visit, model) -> tuple[CompressionSettings | None, s
     text = None
     if method.uses_codebooks:
         values |= _codebook_widgets(method, shown)
-    elif method.can_be_unique:
-        values["unique"] = _input("unique", f"form_unique_{key}", shown.wants_unique if key == shown.method else False) or None
-    if "sensitive" in method.reads and "sensitive" not in values:
+    if method.can_be_unique:
+        unique = _input("unique", f"form_unique_{key}", shown.wants_unique if key == shown.method else method.is_unique)
+        values["unique"] = None if unique == method.is_unique else unique
+    if method.can_be_sensitive:
         values["sensitive"] = _input("sensitive", f"form_sensitive_{key}", shown.sensitive if key == shown.method else None)
     if "weights" in method.reads:
         text = _weights_widgets(values, shown)
@@ -244,16 +245,10 @@ def _codebook_widgets(method: CodebookMethod, shown: CompressionSettings) -> dic
             st.session_state[widget] = chosen[meaning]
         return _input(name, widget, getattr(begin, name), place, on_change=_choose, args=(meaning, widget), **instead)
 
-    values = {
+    return {
         "subspaces": shared("subspaces", method.subspaces_letter, f"form_f_{key}", left, **named),
         "codebook_size": shared("codebook_size", "Q", f"form_q_{key}", right, placeholder="automatic"),
     }
-    if method.can_be_unique:
-        unique = _input("unique", f"form_unique_{key}", shown.wants_unique if key == shown.method else method.is_unique)
-        values["unique"] = None if unique == method.is_unique else unique
-    if method.can_be_sensitive:
-        values["sensitive"] = _input("sensitive", f"form_sensitive_{key}", shown.sensitive if key == shown.method else None)
-    return values
 
 
 def _set_by(shown: CompressionSettings) -> dict:
