@@ -373,8 +373,9 @@ def test_the_charts_of_pages_and_reports_agree(finished):
     from subemb.ui.widgets.charts import PALETTE, error_curve
 
     assert charts.PALETTE == PALETTE
-    figure, shown = error_curve(finished.history)
+    figure, shown, alt = error_curve(finished.history)
     chart = error_chart(finished.history)
+    assert alt == chart.alt
     assert [list(trace.y) for trace in figure.data] == [trace["y"] for trace in chart.figure["data"]]
     assert chart.columns == list(shown.columns)
     assert len(chart.rows) == len(shown)

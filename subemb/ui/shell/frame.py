@@ -235,7 +235,7 @@ def live_curve(job: Job, request: Request, is_example: bool) -> None:
     if not history:
         st.caption(f"{stage_of(job)} · {seconds_text(job.seconds)}")
         return
-    figure, table = error_curve(history)
+    figure, table, _ = error_curve(history)
     last = history[-1]["error"]
     st.plotly_chart(
         figure,

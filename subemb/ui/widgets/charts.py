@@ -134,11 +134,11 @@ def chart_places(count: int) -> list:
     return places[:count]
 
 
-def error_curve(history: list[dict]) -> tuple[go.Figure, pd.DataFrame]:
-    """Relative squared error after each step, of the whole table and of every subspace, and the table behind it.
+def error_curve(history: list[dict]) -> tuple[go.Figure, pd.DataFrame, str]:
+    """Relative squared error after each step, of the whole table and of every subspace; the table behind it; and its text alternative.
 
     history: of a run, at least one step; see :func:`subemb.export.charts.error_chart`.
     """
     chart = error_chart(history)
     figure = layout(go.Figure(chart.data, chart.layout), chart.title, chart.x, chart.y, height=340)
-    return figure, pd.DataFrame(chart.rows, columns=chart.columns)
+    return figure, pd.DataFrame(chart.rows, columns=chart.columns), chart.alt

@@ -54,12 +54,10 @@ def finished_curve(run: Run) -> None:
         unkept = "No steps of this run were kept, so there is no curve."
         st.caption(unkept if run.settings.about.is_iterative else "This method needs no iterations, so there is no curve.")
         return
-    figure, table = _curve(run.key, run.history)
-    total = table.columns[2]  # behind step and stage
+    figure, table, alt = _curve(run.key, run.history)
     show(
         figure,
-        f"{'Relative squared error' if total == 'whole table' else 'Error as the output notices it'} after each of {len(table)} steps, "
-        f"from {table[total].iloc[0]:.3f} to {table[total].iloc[-1]:.3f}",
+        alt,
         table,
         key="curve",
         file_name=f"subemb-error-{run.settings.method}.csv",
