@@ -8,6 +8,8 @@ from apps import checked, metrics, open_app, own_folders, rerun_until, table_wit
 from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model, make_table
 
 from subemb.adaptation import AdaptationSettings, library, text_of
+from subemb.adaptation import texts as adaptation_texts
+from subemb.adaptation.texts import read_text_bytes
 from subemb.base.errors import Cancelled
 from subemb.codec.settings import CompressionSettings
 from subemb.jobs.manager import manager
@@ -239,6 +241,32 @@ def test_tiers_can_be_adapted(models):
     test.button(key="adapt_start").click().run()
     finished(test)
     assert any("Whole model" in label for label in metrics(test))
+
+
+def test_every_file_is_read_once_however_many_there_are(subject, monkeypatch):
+    read = []
+
+    def reading(content, name, columns=()):
+        read.append((name, columns))
+        return read_text_bytes(content, name, columns)
+
+    monkeypatch.setattr(adaptation_texts, "read_text_bytes", reading)
+    test = checked(open_app(PAGE, REQUEST))
+    test.segmented_control(key="adapt_source_3").set_value("Upload").run()
+    files = [(f"{number}.txt", "\n".join(TEXTS[number : number + 20]).encode(), "text/plain") for number in range(9)]
+    files.append(("few.txt", b"one line", "text/plain"))
+    test.file_uploader(key="adapt_files").set_value(files).run()
+    names = [(name, ()) for name, *_ in files]
+    assert read == names
+    assert [caption.value for caption in test.caption if caption.value.endswith(": 20 sentences")] == [
+        f"{number}\\.txt: 20 sentences" for number in range(9)
+    ]
+    assert "has 1 different sentences" in test.error[0].value
+    test.number_input(key="adapt_steps").set_value(3).run()
+    assert read == names
+    assert "has 1 different sentences" in test.error[0].value
+    test.text_input(key="adapt_text_columns").set_value("title, body").run()
+    assert read[len(names) :] == [(name, ("title", "body")) for name, _ in names]
 
 
 def test_curves_hold_what_was_measured():

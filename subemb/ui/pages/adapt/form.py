@@ -1,6 +1,5 @@
 """The form of the page Adapt: what to learn from, what to train, for how long."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -33,6 +32,7 @@ LABELLED_SOURCES = {
 SCORED = {"The demonstration pairs": "demo", "A file of mine": "file", "Nothing": None}
 HELD_OUT = {"A tenth, held out": None, "A file of mine": "file"}
 DEFAULT = AdaptationSettings()
+_TEXTS = "adapt_texts"  # session state: what was read from the files that are given, by file and columns
 #: The form is not on the page while something is trained: what was chosen in it is there again afterwards, as after a visit elsewhere.
 KEPT = {"persist_state": "session"}
 #: Settings with a place of their own in the form; those under Advanced need no more than their declaration.
@@ -157,6 +157,7 @@ def uploaded_text() -> list | None:
         help="Equally much is learned from each file, however long it is.",
     )
     if not files:
+        st.session_state.pop(_TEXTS, None)
         return None
     columns = st.text_input(
         "Columns",
@@ -165,27 +166,30 @@ def uploaded_text() -> list | None:
         help="Of tables: the columns that hold sentences, such as title, body; numbers from 1 where there is no header.",
     )
     named = tuple(part.strip() for part in columns.split(",") if part.strip())
-    texts = []
+    before, found, texts = st.session_state.get(_TEXTS, {}), {}, []
     for file in files:
-        try:
-            content = file.getvalue()
-            text = _read_text(hashlib.sha256(content).hexdigest(), file.name, named, content)
-        except InputError as error:
-            show_error(str(error))
+        key = file.file_id, named
+        text = found[key] = before[key] if key in before else _read_text(file, named)
+        if isinstance(text, str):
+            show_error(text)
             continue
         texts.append(text)
         st.caption(f"{escape_markdown(text.name)}: {counted(len(text), 'sentence')}")
         for _, note in text.notes:
             st.caption(escape_markdown(note.sentence(on_page=True)))
+    st.session_state[_TEXTS] = found
     return texts
 
 
-@st.cache_data(max_entries=4, show_spinner="Reading the text")
-def _read_text(digest: str, name: str, columns: tuple[str, ...], _content: bytes):
-    """The sentences of a file. digest: of its content, the key of the cache."""
+def _read_text(file, columns: tuple[str, ...]):
+    """The sentences of a file, or why they cannot be read."""
     from ....adaptation.texts import read_text_bytes
 
-    return read_text_bytes(_content, name, columns)
+    with st.spinner("Reading the text"):
+        try:
+            return read_text_bytes(file.getvalue(), file.name, columns)
+        except InputError as error:
+            return str(error)
 
 
 @cache
