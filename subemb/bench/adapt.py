@@ -13,6 +13,7 @@ from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
 from ..base.text import columns_text, percent_text
 from ..codec.settings import CompressionSettings
+from .tasks import spread_text
 
 if TYPE_CHECKING:
     from ..adaptation.texts import Text
@@ -254,13 +255,3 @@ def adapt_text(measured: dict[str, Any]) -> str:
             f"subemb {about['subemb']}, torch {about['torch']}",
         ]
     )
-
-
-def spread_text(scores: Sequence[float]) -> str:
-    """Mean and sample standard deviation.
-
-    >>> spread_text([70.0, 72.0]), spread_text([70.0])
-    ('71.0 +- 1.4', '70.0')
-    """
-    mean = f"{statistics.mean(scores):.1f}"
-    return mean if len(scores) == 1 else f"{mean} +- {statistics.stdev(scores):.1f}"

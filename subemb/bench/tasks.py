@@ -126,7 +126,7 @@ def tasks_text(measured: dict[str, Any]) -> str:
                 str(result["codebook_size"]),
                 size_text(result["total_bytes"]),
                 percent_text(result["total_share"]),
-                *(_spread(result["scores"][one["name"]]) for one in sets),
+                *(spread_text(result["scores"][one["name"]]) for one in sets),
             ]
         )
     about = "; ".join(f"{one['name']}: {one['metric']} x 100 of {one['pairs']:,} pairs" for one in sets)
@@ -135,6 +135,11 @@ def tasks_text(measured: dict[str, Any]) -> str:
     return "\n".join([columns_text(rows, right=range(1, 5 + len(sets))), "", head, about])
 
 
-def _spread(scores: list[float]) -> str:
+def spread_text(scores: Sequence[float]) -> str:
+    """Mean and sample standard deviation.
+
+    >>> spread_text([70.0, 72.0]), spread_text([70.0])
+    ('71.0 +- 1.4', '70.0')
+    """
     mean = f"{statistics.mean(scores):.1f}"
     return mean if len(scores) == 1 else f"{mean} +- {statistics.stdev(scores):.1f}"
