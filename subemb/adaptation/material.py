@@ -10,7 +10,7 @@ from ..base.errors import InputError
 from ..evaluate.data.pairs import PairSet
 from .mixing import Mixture
 from .scoring import MaskedWordScore, PairScore, Scorer
-from .settings import LABELLED, OBJECTIVES, AdaptationSettings
+from .settings import OBJECTIVES, AdaptationSettings
 from .texts import FEWEST, Text, facts_of, plain, rows_of
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def material_of(
     what it is given aside. Raises InputError, ModelError as :func:`check_given` does, or if too little is left."""
     check_given(model, text, labelled, settings)
     check_scored(scored)
-    if settings.objective in LABELLED:
+    if settings.is_labelled:
         return _of_pairs(model, labelled, settings, scored)
     text = None if text is None else text.without(scored)
     if settings.objective == "masked":
@@ -76,7 +76,7 @@ def check_given(model: "PretrainedModel", text: Text | None, labelled: PairSet |
         raise InputError(
             f"{model.name} is a static table: it has no layers to train; train is {settings.train!r}, use codebooks"
         )
-    if settings.objective in LABELLED:
+    if settings.is_labelled:
         if labelled is None:
             raise InputError(f"{title} learns from labelled pairs; give a file of them")
         allowed = ("entailment",) if settings.objective == "entailment" else ("similarity", "paraphrase")

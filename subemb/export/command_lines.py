@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..adaptation.settings import LABELLED, AdaptationSettings
+from ..adaptation.settings import AdaptationSettings
 from ..base.plain import declared, to_flags
 from ..codec.settings import GIVEN, OF_TEXT, CompressionSettings
 
@@ -62,7 +62,7 @@ def adapt_command(
     "subemb adapt out --train-text 'a b.txt' c.csv"
     """
     words = ["subemb", "adapt", compressed]
-    source = "--labelled" if settings.objective in LABELLED else "--train-text"
+    source = "--labelled" if settings.is_labelled else "--train-text"
     files = [text] if isinstance(text, str) else text
     words += ["--no-text"] if files is None else [source, *files]
     settings = settings if steps is None else replace(settings, steps=steps)
