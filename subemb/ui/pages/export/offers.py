@@ -38,11 +38,6 @@ class ShownResult:
         """Bytes of trained weights besides the table."""
         return int(self.adaptation.size.get("changed_bytes", 0)) if self.adaptation is not None else 0
 
-    @property
-    def table_bytes(self) -> int:
-        """Bytes of the compressed table in a file."""
-        return self.run.size.total_bytes
-
 
 class Offer:
     """One form to export the result in."""
@@ -84,7 +79,7 @@ class CompactFolder(Offer):
         )
 
     def estimated_bytes(self, shown: ShownResult) -> int:
-        return shown.table_bytes + shown.changed_bytes + 10_000
+        return shown.run.size.total_bytes + shown.changed_bytes + 10_000
 
     def usage(self, shown: ShownResult, made: Export | None) -> str:
         folder = made.folder if made is not None else "unpacked"
