@@ -72,6 +72,13 @@ def test_a_token_whose_row_is_kept_shares_nothing(open_page, parts):
     assert not any("nearest" in element.value.columns for element in test.dataframe)  # nobody shares its codes: it has none
 
 
+def test_tiers_that_all_keep_rows_have_no_codes_to_show(open_page):
+    kept = CompressionSettings("tiered", tiers="5:exact,*:int8")
+    run_and_keep("small", None, kept.to_dict())
+    said = " ".join(box.value for box in open_page(ASSIGNMENTS, kept).info).replace("\\", "")
+    assert "keeps no codes here: 5 tokens as whole rows, exactly; all others as whole rows in 8 bits. So no" in said
+
+
 def test_codewords_and_usage_of_each_tier(open_page, parts):
     test = open_page(ASSIGNMENTS, view="Codewords", tier="3", subspace="1", code="2")
     ids = table_with(test, "distance")["id"]

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from ....base.text import escape_markdown
-from ....codec.methods import METHODS
+from ....codec.methods.tiers import in_words, parsed
 from ...shell.frame import Frame, page
 from .assignment import Assignment
 from .codes import codewords_view, collisions_view, usage_view
@@ -37,11 +37,14 @@ def draw() -> None:
 
 
 def explain_no_codes(frame: Frame) -> None:
-    """What to do when the method of the run stores no codes."""
-    method = METHODS[frame.run.settings.method]
+    """What to do when the run stores no codes: its method has none, or none of its tiers."""
+    settings = frame.run.settings
+    title, summary = escape_markdown(settings.about.title), settings.about.summary
+    why = f"keeps no codes: {escape_markdown(summary[0].lower() + summary[1:])}"
+    if settings.tiers is not None:
+        why = f"keeps no codes here: {escape_markdown(in_words(parsed(settings.tiers)))}."
     st.info(
-        f"**{escape_markdown(method.title)}** keeps no codes: {escape_markdown(method.summary[0].lower() + method.summary[1:])} "
-        "So no two tokens share anything that could be drawn here. To see assignments, choose **Cluster (unique)** or "
+        f"**{title}** {why} So no two tokens share anything that could be drawn here. To see assignments, choose **Cluster (unique)** or "
         "**Product quantization** in the sidebar and press **Run**.",
         icon=":material/view_column:",
     )
