@@ -17,7 +17,7 @@ import numpy as np
 from ..base.errors import Cancelled, InputError, ModelError
 from ..base.progress import ProgressCallback, part_of, report
 from ..base.store import Memory, content_key
-from ..codec.settings import CompressionSettings
+from ..codec.settings import OF_TEXT, CompressionSettings
 from ..evaluate.report import METRICS, score_sides
 from ..jobs.worker import describe
 from ..runs import NEIGHBOURS, measure, neighbour_queries, run_key, what_counts
@@ -127,7 +127,7 @@ class Shared:
         np.ndarray | str | None
     )  # (D, D) what the output notices; why that cannot be measured; None if nobody asks for it
     measured_with: str  # the kind that weighted_error is measured with
-    measured_text: str | None  # digest of the text that this kind counts
+    measured_text: str | None  # digest of the text, or list, that this kind counts
     near: "NearBefore"
     sets: tuple[LabelledSet, ...] = ()
 
@@ -180,7 +180,7 @@ def shared_of(
         weights,
         sensitivity,
         measuring,
-        text_digest(text) if measuring in ("counts", "sqrt_counts") else None,
+        text_digest(text) if measuring in OF_TEXT else None,
         near,
         tuple(sets),
     )

@@ -178,9 +178,12 @@ def test_a_table_in_memory_has_errors_only(tmp_path):
     assert [row.key for row in found.front] == [row.key for row in sorted(found.rows, key=lambda row: row.total_bytes)]
 
 
-def test_weights_that_count_another_text_are_other_rows(model, tmp_path):
-    grid = [CompressionSettings("int8"), CompressionSettings("product", subspaces=3, codebook_size=16, weights="counts")]
-    texts = ["word1 word2 word2", "word7 word7 word7 word8"]
+@pytest.mark.parametrize(
+    ("weights", "texts"),
+    [("counts", ["word1 word2 word2", "word7 word7 word7 word8"]), ("list", ["word1 9\nword2 4", "word7 900\nword8 1"])],
+)
+def test_weights_that_count_another_text_are_other_rows(model, tmp_path, weights, texts):
+    grid = [CompressionSettings("int8"), CompressionSettings("product", subspaces=3, codebook_size=16, weights=weights)]
     keys = [
         [row.key for row in sweep(model, grid, (), text=text, folder=tmp_path / str(n), processes=1).rows]
         for n, text in enumerate(texts)
