@@ -18,7 +18,10 @@ from ..base.errors import Cancelled, InputError, ModelError
 from ..base.progress import ProgressCallback, part_of, report
 from ..base.store import Memory, content_key
 from ..codec.settings import OF_TEXT, CompressionSettings
+from ..evaluate.entailment.engines import engine_for, engine_options
+from ..evaluate.entailment.pairs import gold_of, judged, labels_of
 from ..evaluate.report import METRICS, score_sides
+from ..evaluate.similarity.pairs import cosines_of, distinct_sentences
 from ..jobs.worker import describe
 from ..runs import NEIGHBOURS, measure, neighbour_queries, run_key, what_counts
 from .table import FAILED, SetScore, SweepRow
@@ -29,7 +32,6 @@ if TYPE_CHECKING:
     from ..models.model import PretrainedModel
 
 FORMAT = 1  # of rows: a number that changes with what they say
-RESAMPLES, SEED = 2000, 0  # of the bootstrap
 NEIGHBOUR_SEED = 0  # the same tokens are asked for all rows
 _ASKING_SECONDS = 0.5  # between two looks at whether to stop
 
@@ -65,23 +67,16 @@ class LabelledSet:
     def found(self, side: "PretrainedModel", progress: ProgressCallback | None = None) -> np.ndarray:
         """(n,) what a model finds for the pairs, as ``before``."""
         if self.task == "entailment":
-            from ..evaluate.entailment.engines import engine_for
-            from ..evaluate.entailment.pairs import judged
-
             return judged(engine_for(side).probabilities(self.premises, self.hypotheses, progress), self.labels)
         ids = self.ids.tolist()
         rows = [ids[start:end] for start, end in zip(self.starts[:-1].tolist(), self.starts[1:].tolist(), strict=True)]
-        vectors = side.encode_ids(rows, progress=progress)
-        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        first, second = self.places.T
-        return np.clip(np.einsum("ij,ij->i", vectors[first], vectors[second], dtype=np.float64), -1, 1).astype(np.float32)
+        return cosines_of(side.encode_ids(rows, progress=progress), self.places)
 
-    def scores(self, found: np.ndarray) -> tuple[float, SetScore]:
-        """The original's score x 100, and that of what another side found, with the interval of their difference."""
-        sides = score_sides(self.gold, {"original": self.before, "compressed": found}, (self.metric,), RESAMPLES, SEED)
-        before, after = (side.values[self.metric] for side in sides.values())
-        interval = sides["compressed"].differences[self.metric]
-        return 100 * before, SetScore(100 * after, 100 * interval.difference, 100 * interval.low, 100 * interval.high)
+    def score(self, found: np.ndarray) -> SetScore:
+        """The score x 100 of what a side found, with the interval of its difference to the original's."""
+        side = score_sides(self.gold, {"original": self.before, "compressed": found}, (self.metric,))["compressed"]
+        interval = side.differences[self.metric]
+        return SetScore(100 * side.values[self.metric], 100 * interval.difference, 100 * interval.low, 100 * interval.high)
 
     @property
     def original(self) -> float:
@@ -94,9 +89,6 @@ def labelled_set(model: "PretrainedModel", pairs: "PairSet", progress: ProgressC
     if len(pairs) < 2:
         raise InputError(f"{pairs.name} has {len(pairs)} usable pairs; at least 2 are needed")
     if pairs.task == "entailment":
-        from ..evaluate.entailment.engines import engine_for, engine_options
-        from ..evaluate.entailment.pairs import gold_of, labels_of
-
         labels = labels_of(pairs, engine_for(model).labels)
         head = next((option.choice.digest for option in engine_options(model)[0]), "")
         ready = LabelledSet(
@@ -104,11 +96,10 @@ def labelled_set(model: "PretrainedModel", pairs: "PairSet", progress: ProgressC
             premises=tuple(pairs.first), hypotheses=tuple(pairs.second), labels=len(labels),
         )  # fmt: skip
     else:
-        place = {sentence: number for number, sentence in enumerate(dict.fromkeys([*pairs.first, *pairs.second]))}
-        rows = model.token_ids(list(place))
+        sentences, places = distinct_sentences(pairs.first, pairs.second)
+        rows = model.token_ids(sentences)
         starts = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
         ids = np.fromiter((number for row in rows for number in row), np.int64, int(starts[-1]))
-        places = np.array([[place[text] for text in part] for part in (pairs.first, pairs.second)]).T.copy()
         ready = LabelledSet(pairs.name, pairs.task, pairs.digest, pairs.gold, np.zeros(0), ids, starts, places)
     return replace(ready, before=ready.found(model, progress))
 
@@ -235,7 +226,7 @@ def _measured(settings: CompressionSettings, shared: Shared, progress: ProgressC
     if shared.sets:
         side = attach(_opened(shared), compressed)
         for one in shared.sets:
-            scores[one.name] = one.scores(one.found(side, progress))[1]
+            scores[one.name] = one.score(one.found(side, progress))
     size = compressed.size()
     names = ("relative_error", "weighted_error", "mean_cosine", "neighbours_kept", "distinct_tuples", "colliding_tokens")
     return {

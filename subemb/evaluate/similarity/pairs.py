@@ -76,14 +76,23 @@ def cosines(
     """
     if len(first) != len(second):
         raise InputError(f"{len(first)} first sentences but {len(second)} second ones; give one of each a pair")
+    sentences, places = distinct_sentences(first, second)
+    return cosines_of(model.encode(sentences, progress=progress), places)
+
+
+def distinct_sentences(first: Sequence[str], second: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """The distinct sentences of n pairs, and (n, 2) int64 which of them make each pair."""
     place = {sentence: number for number, sentence in enumerate(dict.fromkeys([*first, *second]))}
-    vectors = model.encode(list(place), progress=progress)
+    return list(place), np.array([[place[text] for text in side] for side in (first, second)], dtype=np.int64).T
+
+
+def cosines_of(vectors: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Cosines (n,) float32 of the pairs at ``places`` (n, 2) among sentence vectors (s, width), which are brought to length 1."""
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    left, right = ([place[sentence] for sentence in sentences] for sentences in (first, second))
-    found = np.empty(len(left), dtype=np.float32)
-    for start in range(0, len(left), 4096):  # never all pairs' vectors at once
-        part = slice(start, start + 4096)
-        found[part] = np.einsum("ij,ij->i", vectors[left[part]], vectors[right[part]], dtype=np.float64)
+    found = np.empty(len(places), dtype=np.float32)
+    for start in range(0, len(places), 4096):  # never all pairs' vectors at once
+        left, right = places[start : start + 4096].T
+        found[start : start + 4096] = np.einsum("ij,ij->i", vectors[left], vectors[right], dtype=np.float64)
     return np.clip(found, -1.0, 1.0)
 
 
