@@ -130,14 +130,21 @@ def what_counts(
     from .codec.weights import model_weights
 
     weights = model_weights(model, settings.weights, text=text, progress=part_of(progress, 0.0, 0.15))
+    return weights, what_is_noticed(model, settings, text, part_of(progress, 0.15, 1.0))
+
+
+def what_is_noticed(
+    model: "PretrainedModel", settings: CompressionSettings, text: str | None, progress: ProgressCallback | None = None
+) -> "torch.Tensor | None":
+    """The sensitivity (D, D) that resolved settings ask for; None where they ask for none. Raises as :func:`what_counts`."""
     if not settings.sensitive:
-        return weights, None
+        return None
     rows = None
     if text is not None and settings.weights != "list" and model.has_network:
         from .models.sensitivity import text_rows
 
         rows = text_rows(model, text)
-    return weights, model.sensitivity(rows, progress=part_of(progress, 0.15, 1.0))
+    return model.sensitivity(rows, progress=progress)
 
 
 def measured_run(model: "PretrainedModel", compressed: "Compressed", progress: ProgressCallback | None = None) -> Run:

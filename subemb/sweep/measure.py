@@ -23,7 +23,7 @@ from ..evaluate.entailment.pairs import gold_of, judged, labels_of
 from ..evaluate.report import METRICS, score_sides
 from ..evaluate.similarity.pairs import cosines_of, distinct_sentences
 from ..jobs.worker import describe
-from ..runs import NEIGHBOURS, measure, neighbour_queries, run_key, what_counts
+from ..runs import NEIGHBOURS, measure, neighbour_queries, run_key, what_is_noticed
 from .table import FAILED, SetScore, SweepRow
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def shared_of(
     sensitivity: np.ndarray | str | None = None
     if sensitive is not None:
         try:
-            sensitivity = what_counts(model, sensitive, text, part_of(progress, 0.0, 0.3))[1].numpy()
+            sensitivity = what_is_noticed(model, sensitive, text, part_of(progress, 0.0, 0.3)).numpy()
         except ModelError as error:  # rows that need it will say so, and the others go on
             sensitivity = str(error)
         progress = part_of(progress, 0.3, 1.0)
@@ -180,7 +180,11 @@ def shared_of(
 # One row
 
 _MODELS = Memory(1)  # of this process: the network, for scores
-_opening = threading.Lock()
+
+
+def keep_open(model: "PretrainedModel") -> None:
+    """Have the rows that are measured in this process use a model that is open here already."""
+    _MODELS.take(model.identity, lambda: model)
 
 
 def measure_row(
@@ -260,8 +264,7 @@ def _opened(shared: Shared) -> "PretrainedModel":
             )
         return model
 
-    with _opening:
-        return _MODELS.take(shared.identity, opened)
+    return _MODELS.take(shared.identity, opened)
 
 
 def _asking(should_stop: Callable[[], bool] | None) -> ProgressCallback | None:

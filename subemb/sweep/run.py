@@ -30,7 +30,7 @@ from ..jobs.worker import exit_with_parent
 from ..models.model import describe
 from ..runs import estimate_run_seconds
 from .grid import default_grid, resolved_grid
-from .measure import FORMAT, Shared, measure_row, shared_of
+from .measure import FORMAT, Shared, keep_open, measure_row, shared_of
 from .table import FAILED, SweepRow, SweepTable, read_rows, write_table
 
 if TYPE_CHECKING:
@@ -383,6 +383,7 @@ class _Here(_Pool):
         table = FLOAT_BYTES * model.num_tokens * model.dim
         each = _BASE_BYTES + _TABLES * table + FLOAT_BYTES * (model.parameters or 0)
         room = max(1, int(0.8 * _available_memory() // each))
+        self.model = model
         self.processes = min(rows, processes or min(cores, room))
         self.threads = max(1, cores // self.processes) if self.processes > 1 else _own_threads()
         self._folder = Path(tempfile.mkdtemp(prefix="subemb-sweep-"))
@@ -395,6 +396,8 @@ class _Here(_Pool):
 
         count = max(2, self.processes)  # joblib computes in this process where only one is wanted
         if self.processes == 1 and not apart:
+            if self.shared.sets:
+                keep_open(self.model)
             for settings, key in wanted:
                 yield measure_row(settings, key, self.shared, self.stop)
             return

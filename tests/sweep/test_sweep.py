@@ -16,6 +16,7 @@ from shared import ROOT, until
 import subemb
 from subemb.analysis import neighbours_kept, reconstruction_error
 from subemb.base.errors import Cancelled, InputError
+from subemb.base.store import Memory
 from subemb.codec import attach, compress
 from subemb.codec.settings import CompressionSettings
 from subemb.codec.weights import model_weights
@@ -23,6 +24,7 @@ from subemb.evaluate.data.pairs import PairSet
 from subemb.evaluate.similarity.pairs import evaluate_pairs
 from subemb.models.model import PretrainedModel
 from subemb.runs import run_key
+from subemb.sweep import measure
 from subemb.sweep import run as sweeping
 from subemb.sweep.grid import grid_of
 from subemb.sweep.run import ROWS, own_languages, sweep
@@ -97,6 +99,12 @@ def test_nothing_is_computed_twice(model, pairs, table, tmp_path, monkeypatch):
     elsewhere = sweep(model, GRID[:2], pairs, folder=tmp_path, processes=1)
     assert (again.computed, again.rows) == (0, table.rows)
     assert (elsewhere.computed, elsewhere.rows) == (0, table.rows[:2])
+
+
+def test_rows_of_this_process_use_the_network_that_is_open(model, pairs, no_rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(measure, "_MODELS", Memory(1))
+    monkeypatch.setattr("subemb.models.load.load", None)
+    assert sweep(model, GRID[:2], pairs, folder=tmp_path / "t", processes=1).failed == []
 
 
 def test_other_data_or_settings_are_other_rows(model, pairs, table, tmp_path):
