@@ -654,19 +654,19 @@ class Seat:
 
     def _live_worker(self) -> "WorkerProcess | ClusterWorker":
         self._drop_dead_worker()
-        if self.worker is not None and self._notice and time.monotonic() - self._tried > CLUSTER_SECONDS:
-            self.worker.close()
-            self.worker = None
-        if self.worker is None:
-            worker = self._new_worker()
+        before = self.worker
+        if before is None or (self._notice and time.monotonic() - self._tried > CLUSTER_SECONDS):
+            worker = self._cluster_worker() or before or WorkerProcess()
             with self._changed:
                 self.worker = worker
                 if self._manager.is_closed:
                     worker.kill()
+            if before not in (None, worker):
+                before.close()
         return self.worker
 
-    def _new_worker(self) -> "WorkerProcess | ClusterWorker":
-        """A worker on the cluster of ``SUBEMB_DASK`` for the lanes that go there, else a process here; why not there is in ``_notice``."""
+    def _cluster_worker(self) -> ClusterWorker | None:
+        """A worker on the cluster of ``SUBEMB_DASK`` for the lanes that go there; None otherwise, and why not is in ``_notice``."""
         address, self._notice = cluster_address(), ""
         if address is not None and self._lane.name in LANES_THERE:
             try:
@@ -674,7 +674,7 @@ class Seat:
             except InputError as error:
                 logger.warning("the lane %s works here: %s", self._lane.name, error)
                 self._notice, self._tried = f"on this computer, because {error}", time.monotonic()
-        return WorkerProcess()
+        return None
 
     def _report_crash(self, job: Job, code: int) -> None:
         if job.is_over:

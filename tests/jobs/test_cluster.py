@@ -3,6 +3,7 @@
 import time
 
 import numpy as np
+import psutil
 import pytest
 from checkpoints import SPECIAL, make_bert
 from shared import until
@@ -138,6 +139,20 @@ def test_without_an_answer_the_job_runs_here_and_says_so(place, monkeypatch, sub
     swept = run_sweep("small", None, [{"method": "int8"}], [])
     assert "on this computer, because no Dask scheduler" in swept.notes[-1]
     close_manager()
+
+
+def test_a_process_here_is_kept_until_the_cluster_answers(cluster, worker_processes, monkeypatch):
+    monkeypatch.setattr("subemb.jobs.manager.CLUSTER_SECONDS", 0.0)
+    monkeypatch.setenv("SUBEMB_DASK", "tcp://127.0.0.1:9")
+    jobs = [manager().submit(f"pid {number}", "jobs_functions:pid", lane="evaluate") for number in range(2)]
+    first, second = (job.outcome(60) for job in jobs)
+    assert first == second
+    assert all(job.notice for job in jobs)
+    monkeypatch.setenv("SUBEMB_DASK", cluster.address)
+    there = manager().submit("pid there", "jobs_functions:pid", lane="evaluate")
+    assert there.outcome(60) in {worker.pid for worker in cluster.workers}
+    assert there.notice == ""
+    until(lambda: not psutil.pid_exists(first))
 
 
 def test_the_same_cache_on_both_sides_needs_no_copies(cluster, place, monkeypatch, subject):
