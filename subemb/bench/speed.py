@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from .. import __version__
@@ -23,6 +23,7 @@ from ..base.text import columns_text
 
 ITERATIONS = 10
 LOOKUP_IDS = 8192
+LIBRARIES = ("torch", "numpy", "numba", "faiss-cpu", "nanopq", "scikit-learn")  # whose versions are told
 
 
 @dataclass(frozen=True)
@@ -172,10 +173,11 @@ def compare(case: Benchmark, table, peer, repeats: int, turn: Callable[[int], No
     clock: tuple[list[float], list[float]] = ([], [])
     cpu: tuple[list[float], list[float]] = ([], [])
     first, found = 0.0, [None, None]
-    times = 1 if case.kind == "compress" else 5  # what takes milliseconds is measured several times a round
+    several = 1 if case.kind == "compress" else 5  # what takes milliseconds is measured several times a round
     for i in range(2 * (repeats + 1)):
         turn(i)
         side = i % 2
+        times = several if i >= 2 else 1  # the first call compiles: it is told alone
         started, used = time.perf_counter(), time.process_time()
         for _ in range(times):
             found[side] = sides[side]()
@@ -313,8 +315,16 @@ def machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "subemb": __version__,
-        **{name: version(name) for name in ("torch", "numpy", "numba", "faiss-cpu")},
+        **{name: found for name in LIBRARIES if (found := _version(name))},
     }
+
+
+def _version(name: str) -> str | None:
+    """None for a peer that is not installed: other benchmarks run without it."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def bench_text(measured: dict[str, Any]) -> str:
@@ -326,6 +336,7 @@ def bench_text(measured: dict[str, Any]) -> str:
         seconds += [f"{result['cpu_ratio']:.2f}", _seconds(result["first_seconds"])]
         errors = [f"{result['error']:.4f}", f"{result['peer_error']:.4f}"] if result["kind"] == "compress" else ["", ""]
         rows.append([result["title"], *seconds, *errors])
+    libraries = ", ".join(f"{name.removesuffix('-cpu')} {about[name]}" for name in LIBRARIES if name in about)
     beside = f"beside {about['threads']} busy process(es), " if measured["busy"] else ""
     return "\n".join(
         [
@@ -335,7 +346,7 @@ def bench_text(measured: dict[str, Any]) -> str:
             f"k-means, {beside}medians of alternating repeats; a ratio below 1 means that subemb is faster; FIRST is "
             "subemb's first call, which may compile",
             f"{about['cpus']} CPUs, {about['threads']} threads, {about['system']} {about['processor']}; Python {about['python']}, "
-            f"subemb {about['subemb']}, torch {about['torch']}, numba {about['numba']}, faiss {about['faiss-cpu']}",
+            f"subemb {about['subemb']}, {libraries}",
         ]
     )
 

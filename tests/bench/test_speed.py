@@ -48,6 +48,39 @@ def test_the_report_has_a_line_for_every_row():
     assert "busy process" in text
 
 
+def test_the_first_call_is_told_alone_and_later_ones_as_their_mean(monkeypatch):
+    """Call number n takes n seconds: the first takes 1; after the peer's first, five of each side are one measurement."""
+    clock = [0.0]
+
+    def side():
+        calls.append(1)
+        clock[0] += len(calls)
+        return torch.ones(2)
+
+    calls: list[int] = []
+    monkeypatch.setitem(speed.SIDES, "lookup", lambda case, table, peer: (side, side))
+    monkeypatch.setattr(speed.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(speed.time, "process_time", lambda: clock[0])
+    found = compare(ROWS[5], None, None, 1, lambda _: None)
+    assert found["first_seconds"] == 1
+    assert (found["seconds"], found["peer_seconds"]) == (5, 10)  # calls 3 to 7, and 8 to 12
+
+
+def test_a_peer_that_is_not_installed_has_no_version(monkeypatch):
+    def missing(name):
+        if name == "faiss-cpu":
+            raise speed.PackageNotFoundError(name)
+        return "1.2"
+
+    monkeypatch.setattr(speed, "version", missing)
+    about = machine()
+    assert about["numba"] == "1.2"
+    assert "faiss-cpu" not in about
+    measured = {"machine": about, "model": "m", "table": [300, 6], "iterations": 10, "busy": False, "results": []}
+    assert "numba 1.2" in bench_text(measured)
+    assert "faiss" not in bench_text(measured)
+
+
 def test_every_row_says_what_it_is_and_fits_the_bundled_table():
     for case in BENCHMARKS.values():
         assert 384 % case.subspaces == 0
