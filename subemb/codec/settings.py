@@ -203,16 +203,15 @@ def settings_text(settings: CompressionSettings, spelled: bool = False) -> str:
             parts.append(f"{settings.codebook_bits}-bit codebooks")
     if settings.budget is not None:
         parts.append(f"budget {settings.budget}")
-    if "tiers" in method.reads:
-        parts += ["unique tuples"] if settings.wants_unique else []
-        parts += [_SHORT_WEIGHT_NAMES[settings.weights], f"seed {settings.seed}"]
+    if "tiers" in method.reads and settings.wants_unique:
+        parts.append("unique tuples")
     if "rank" in method.reads and settings.rank is not None:
         parts.append(f"rank {settings.rank}")
         if settings.weights != "none":
             parts.append(_SHORT_WEIGHT_NAMES[settings.weights])
         if settings.sensitive:
             parts.append("sensitive")
-    if method.uses_codebooks:
+    if method.uses_codebooks or "tiers" in method.reads:
         parts.append(_SHORT_WEIGHT_NAMES[settings.weights])
         if settings.sensitive:
             parts.append("sensitive")

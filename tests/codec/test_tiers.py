@@ -15,7 +15,7 @@ from subemb.codec.membership import from_bytes, membership_bytes, to_bytes
 from subemb.codec.methods import tiered
 from subemb.codec.methods.tiers import budget_bytes, parsed, tiers_for, written
 from subemb.codec.modules import TieredEmbedding, TieredLinear, attach, embedding_layer, output_layer
-from subemb.codec.settings import CompressionSettings
+from subemb.codec.settings import CompressionSettings, settings_text
 
 V, D = 300, 12
 TIERS = "10:exact,20:int8,60:6x16,*:2x8"
@@ -89,6 +89,13 @@ def test_tiers_are_read_and_written():
 def test_tiers_that_cannot_be_read_are_refused(text, message):
     with pytest.raises(InputError, match=message):
         CompressionSettings("tiered", tiers=text)
+
+
+def test_the_line_of_a_run_in_tiers_says_how_its_codes_were_chosen():
+    both = [CompressionSettings("tiered", tiers="5:2x4,*:1x2", sensitive=sensitive, unique=True) for sensitive in (False, True)]
+    plain, noticed = (settings_text(settings) for settings in both)
+    assert plain == "Tiers by token weight, tiers 5:2x4,*:1x2, unique tuples, vocabulary weights, seed 0"
+    assert noticed == plain.replace(", seed", ", sensitive, seed")
 
 
 def test_tiers_that_do_not_fit_the_table_are_refused():
