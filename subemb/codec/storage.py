@@ -110,14 +110,12 @@ def brief_history(history: Sequence[Mapping[str, Any]]) -> dict[str, list]:
     >>> brief_history([{"iteration": 1, "stage": "k-means", "error": 1 / 3, "per_subspace": [0.3]}])
     {'iteration': [1], 'stage': ['k-means'], 'error': [0.333333]}
     """
-    count = len(history)
-    kept = (
-        sorted({count - 1 - round(k * (count - 1) / (_LONGEST_HISTORY - 1)) for k in range(_LONGEST_HISTORY)}) if count else []
-    )
-    kept = list(range(count)) if count <= _LONGEST_HISTORY else kept
+    if (count := len(history)) > _LONGEST_HISTORY:
+        last = _LONGEST_HISTORY - 1
+        history = [history[count - 1 - round(k * (count - 1) / last)] for k in range(last, -1, -1)]
     columns: dict[str, list] = {}
     for name in ("iteration", "stage", "error", "weighted_error"):
-        values = [history[step].get(name) for step in kept]
+        values = [step.get(name) for step in history]
         if any(value is not None for value in values):
             columns[name] = [float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value for value in values]
     if "stage" in columns:  # the same word many times: only where it changes
