@@ -12,10 +12,11 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from ...base.errors import InputError
+from ..sizes import code_bits_each
 
 INT8, EXACT, TRIM = "int8", "exact", "trim"
 MOST_TIERS = 16
@@ -108,7 +109,7 @@ def counted(tiers: Sequence[Tier], vocabulary: int) -> list[Tier]:
     for tier in tiers[:-1]:
         count = max(1, round(tier.count * vocabulary)) if isinstance(tier.count, float) else tier.count
         left -= count
-        found.append(Tier(count, tier.kind, tier.subspaces, tier.codebook_size))
+        found.append(replace(tier, count=count))
     if left < 1:
         raise InputError(
             f"tiers {written(tiers)} take {vocabulary - left:,} tokens before the last tier; the table has {vocabulary:,} in all"
@@ -119,12 +120,10 @@ def counted(tiers: Sequence[Tier], vocabulary: int) -> list[Tier]:
 def default_tiers(vocabulary: int, dim: int) -> list[Tier]:
     """A twentieth of the tokens in eighths of the axes, a sixth in twentieths, the others in hundredths; measured, see the module tiered."""
     first, second = max(1, vocabulary // 20), max(1, vocabulary // 6)
-    if vocabulary - first - second < 1:
+    if (left := vocabulary - first - second) < 1:
         return [Tier(None, "codes", 1, min(32, vocabulary))]
-    shares = (8, 19, 96)
-    codes = [(max(1, dim // share), min(32, count)) for share, count in zip(shares, (first, second, vocabulary), strict=True)]
-    size = min(32, vocabulary - first - second)
-    return [Tier(first, "codes", *codes[0]), Tier(second, "codes", *codes[1]), Tier(None, "codes", codes[2][0], size)]
+    tiers = [Tier(count, "codes", max(1, dim // share), min(32, count)) for count, share in ((first, 8), (second, 19), (left, 96))]
+    return [*tiers[:-1], replace(tiers[-1], count=None)]
 
 
 # A budget
@@ -173,39 +172,21 @@ def tiers_for(
     whole = vocabulary * dim * 4
     if budget >= whole:
         raise InputError(f"a budget of {budget:,} bytes is no less than the table itself takes, {whole:,}; give less")
-    best, least, tried = None, float("inf"), 0
-    found = (
-        (*entry, shared)
-        for shared in (False, True)
-        for entry in sorted(
-            (
-                (lost, counts, forms)
-                for counts in _counts(vocabulary)
-                for lost, forms in _forms(budget, counts, dim, unique, shared)
-            ),
-            key=lambda entry: entry[0],
-        )
+    for shared in (False, True):
+        forms = [form for counts in _counts(vocabulary) for form in _forms(budget, counts, dim, unique, shared)]
+        forms.sort(key=lambda form: form[0])
+        filled = (_filled(tiers, budget, vocabulary, size) for _, tiers in forms)
+        best = list(itertools.islice(filter(None, filled), _TRIED))
+        if best:
+            return min(best, key=lambda tiers: _lost(tiers, vocabulary, dim))
+    raise InputError(
+        f"no tiers of a table of {vocabulary:,} x {dim} use a budget of {budget:,} bytes to within {CLOSE:.0%}"
+        + (" with distinct tuples" if unique else "")
+        + "; give more, or set --tiers yourself"
     )
-    for _, counts, forms, shared in found:
-        if shared and best is not None:
-            break
-        tiers = [Tier(count, *form) for count, form in zip([*counts[:-1], None], forms, strict=True)]
-        filled = _filled(tiers, budget, vocabulary, size)
-        tried += filled is not None
-        if filled is not None and (lost := _lost(filled, vocabulary, dim)) < least:
-            best, least = filled, lost
-        if tried == _TRIED:
-            break
-    if best is None:
-        raise InputError(
-            f"no tiers of a table of {vocabulary:,} x {dim} use a budget of {budget:,} bytes to within {CLOSE:.0%}"
-            + (" with distinct tuples" if unique else "")
-            + "; give more, or set --tiers yourself"
-        )
-    return best
 
 
-def _counts(vocabulary: int):
+def _counts(vocabulary: int) -> Iterator[list[int]]:
     """Sizes of one to three tiers: borders where ranks have grown by about three."""
     borders, rank = [], vocabulary / 2.5
     while rank >= 16 and len(borders) < 8:
@@ -219,20 +200,21 @@ def _counts(vocabulary: int):
                 yield [first, second - first, vocabulary - second]
 
 
-def _forms(budget: int, counts: Sequence[int], dim: int, unique: bool, shared: bool) -> list[tuple[float, list[tuple]]]:
-    """Ways to keep tiers of these sizes in roughly the budget: (what is lost, the form of every tier), the best ones first."""
+def _forms(budget: int, counts: Sequence[int], dim: int, unique: bool, shared: bool) -> list[tuple[float, list[Tier]]]:
+    """Ways to keep tiers of these sizes in roughly the budget, what is lost and the tiers, the best ones first."""
     last, found = len(counts) - 1, []
     ladders = [_ladder(count, dim, unique, shared and place == last) for place, count in enumerate(counts)]
-    starts = [0, *itertools.accumulate(counts)]
+    starts = itertools.accumulate(counts[:-1], initial=0)
     known = [
         [(_bytes_of(form, count, dim), _weight_between(start, start + count) * _left(form, dim), form) for form in ladder]
-        for ladder, count, start in zip(ladders, counts, starts, strict=False)
+        for ladder, count, start in zip(ladders, counts, starts, strict=True)
     ]
     for chosen in itertools.product(*known):
         size = sum(part[0] for part in chosen)
         if 0.5 * budget <= size <= budget and all(a[1] != b[1] and a[0] for a, b in itertools.pairwise(chosen)):
             found.append((sum(part[1] for part in chosen), [part[2] for part in chosen]))
-    return sorted(found, key=lambda entry: entry[0])[:4]
+    best = sorted(found, key=lambda entry: entry[0])[:4]
+    return [(lost, [Tier(count, *form) for count, form in zip([*counts[:-1], None], forms, strict=True)]) for lost, forms in best]
 
 
 def _ladder(count: int, dim: int, unique: bool, shared: bool) -> list[tuple]:
@@ -249,7 +231,7 @@ def _ladder(count: int, dim: int, unique: bool, shared: bool) -> list[tuple]:
 def _bytes_of(form: tuple, count: int, dim: int) -> float:
     kind, subspaces, size = form
     if kind == "codes":
-        return count * subspaces * (size - 1).bit_length() / 8 + size * dim
+        return count * subspaces * code_bits_each(size) / 8 + size * dim
     return {INT8: count * (dim + 4), EXACT: count * dim * 4, TRIM: dim}[kind]
 
 
@@ -286,10 +268,9 @@ def _filled(tiers: list[Tier], budget: int, vocabulary: int, size: Callable[[Seq
     rest = sum(tier.count for tier in tiers[1:-1])
 
     def with_first(number: int) -> list[Tier]:
-        first = tiers[0]
         if alone:
-            return [Tier(None, "codes", first.subspaces, number)]
-        return [Tier(number, first.kind, first.subspaces, first.codebook_size), *tiers[1:]]
+            return [replace(tiers[0], codebook_size=number)]
+        return [replace(tiers[0], count=number), *tiers[1:]]
 
     low = 2 if alone else max(1, tiers[0].codebook_size)
     high = min(vocabulary, 65536) if alone else vocabulary - rest - max(1, tiers[-1].codebook_size)
