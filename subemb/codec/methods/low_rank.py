@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from ...base.errors import InputError
@@ -20,6 +21,7 @@ from ...base.lazy import lazy_module
 from ...base.progress import ProgressCallback, part_of, report
 from ..compressed import BaselineCompressed
 from ..grids import SCALE_BYTES, from_stored, on_grid, to_stored
+from ..packing import pack, packed_bytes
 from ..sizes import FLOAT_BYTES, Size
 from .base import Method, MethodSettings, TensorForm
 
@@ -62,20 +64,22 @@ class BlockwiseCompressed(BaselineCompressed):
     coefficients: torch.Tensor
     components: torch.Tensor  # (sum of r_b, D) float32, numbers that 8 bits can say
     mean: torch.Tensor  # (BLOCKS, D) float32
-    members: torch.Tensor  # (ceil(V / 4),) uint8: the block of every token, four to a byte, the first in the lowest bits
+    members: torch.Tensor  # (ceil(V / 4),) uint8: the block of every token, packed in BLOCK_BITS bits (subemb.codec.packing)
 
     @property
     def ranks(self) -> list[int]:
         """r_b of every block."""
         return block_ranks(self.settings.rank, self.num_embeddings, self.embedding_dim)
 
+    @cached_property
     def blocks(self) -> torch.Tensor:
         """(V,) int64: the block of every token."""
         return _blocks(self.members, self.num_embeddings)
 
-    def _parts(self):
+    @cached_property
+    def _parts(self) -> list[tuple[torch.Tensor, ...]]:
         """Of every block: its tokens (n,), their coefficients (n, r), its components (r, D), its mean (D,)."""
-        blocks, ranks = self.blocks(), self.ranks
+        blocks, ranks = self.blocks, self.ranks
         tokens = [torch.nonzero(blocks == block).flatten() for block in range(BLOCKS)]
         flat = self.coefficients.split([len(part) * rank for part, rank in zip(tokens, ranks, strict=True)])
         return [
@@ -87,16 +91,16 @@ class BlockwiseCompressed(BaselineCompressed):
 
     def lookup(self, ids: torch.Tensor) -> torch.Tensor:
         ids = ids.long()
-        blocks = torch.nn.functional.embedding(ids, self.blocks()[:, None])[..., 0]  # checks the range of the ids
+        blocks = torch.nn.functional.embedding(ids, self.blocks[:, None])[..., 0]  # checks the range of the ids
         found = torch.nn.functional.embedding(blocks, self.mean)  # a copy, for a single token too
-        for block, (tokens, coefficients, components, _) in enumerate(self._parts()):
+        for block, (tokens, coefficients, components, _) in enumerate(self._parts):
             here = blocks == block
             places = torch.searchsorted(tokens, ids[here])
             found[here] = found[here] + coefficients[places] @ components
         return found
 
     def project(self, hidden: torch.Tensor) -> torch.Tensor:
-        parts = self._parts()
+        parts = self._parts
         logits = [
             hidden @ components.T @ coefficients.T + (hidden @ mean).unsqueeze(1) for _, coefficients, components, mean in parts
         ]
@@ -109,6 +113,7 @@ class BlockwiseCompressed(BaselineCompressed):
 
 
 def _blocks(members: torch.Tensor, vocabulary: int) -> torch.Tensor:
+    """What :func:`~.packing.unpack` gives, on the device of ``members``."""
     shifts = torch.arange(0, 8, BLOCK_BITS, device=members.device)
     return (members[:, None].long() >> shifts & BLOCKS - 1).flatten()[:vocabulary]
 
@@ -211,9 +216,6 @@ class LowRank(Method):
             found.append(_on_grid(*_decomposed(table, tokens.to(table.device), rank, each[tokens], sensitivity, told)))
             done += len(tokens)
         coefficients, components, means = zip(*found, strict=True)
-        padded = torch.zeros(-(-vocabulary // 4) * 4, dtype=torch.long)
-        padded[:vocabulary] = blocks
-        members = (padded.view(-1, 4) << torch.arange(0, 8, BLOCK_BITS)).sum(1).to(torch.uint8)
         return BlockwiseCompressed(
             settings,
             vocabulary,
@@ -221,7 +223,7 @@ class LowRank(Method):
             torch.cat([part.flatten() for part in coefficients]),
             torch.cat(components),
             torch.stack(means),
-            members,
+            torch.from_numpy(pack(blocks.numpy(), BLOCK_BITS)),
         )
 
     def size(self, settings: MethodSettings, vocabulary: int, dim: int) -> Size:
@@ -246,7 +248,7 @@ class LowRank(Method):
             "components": TensorForm((sum(ranks), dim), torch.int8),
             "scales": TensorForm((2, BLOCKS), torch.bfloat16),  # of coefficients and components
             "mean": TensorForm((BLOCKS, dim), torch.float32),
-            "members": TensorForm((-(-vocabulary // 4),), torch.uint8),
+            "members": TensorForm((packed_bytes(vocabulary, BLOCK_BITS),), torch.uint8),
         }
 
     def check_tensors(self, settings: MethodSettings, vocabulary: int, dim: int, tensors: dict[str, torch.Tensor]) -> None:
