@@ -77,5 +77,4 @@ class Arbitrary(Random):
         return tensors
 
     def built_codes(self, settings: MethodSettings, vocabulary: int, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
-        codes = arbitrary_codes(vocabulary, settings.subspaces, settings.codebook_size)
-        return codes.to(torch.uint8 if settings.codebook_size <= 256 else torch.int32)
+        return arbitrary_codes(vocabulary, settings.subspaces, settings.codebook_size)

@@ -25,7 +25,6 @@ from ..sizes import FLOAT_BYTES, Size, code_bits_each
 from ..subspaces import LARGEST_CODEBOOK, checked_codebook_size, require_enough_tuples, subspace_widths
 from .base import Method, MethodSettings, TensorForm, check_form, check_forms
 
-np = lazy_module("numpy")
 torch = lazy_module("torch")
 
 TOLERANCE = 0.02  # pairs of f and Q within this share of a target size count as equal; among them quality decides
@@ -91,7 +90,7 @@ class CodebookMethod(Method):
     def resolve(self, settings: MethodSettings, vocabulary: int, dim: int) -> MethodSettings:
         self.check_subspaces(settings.subspaces, dim)
         size = checked_codebook_size(settings.codebook_size, vocabulary, settings.subspaces)
-        bits = settings.codebook_bits or automatic_codebook_bits(vocabulary, dim, settings.subspaces, size)
+        bits = _codebook_bits(settings, vocabulary, dim, settings.subspaces, size)
         sensitive = self.can_be_sensitive and bool(settings.sensitive)
         filled = {"codebook_size": size, "codebook_bits": bits, "unique": settings.wants_unique, "sensitive": sensitive}
         return replace(settings, **filled, rank=None)
@@ -234,21 +233,25 @@ class CodebookMethod(Method):
         books = [part.view(size, -1) for part in tensors["codebooks"].split([size * width for width in widths])]
         if scales is not None:
             books = [from_stored(book, scale) for book, scale in zip(books, scales, strict=True)]
-        codes = self.built_codes(settings, vocabulary, tensors)
+        codes = self.built_codes(settings, vocabulary, tensors).to(_held_dtype(settings))
         return SubspaceCompressed(settings, vocabulary, dim, codes, books, tensors.get("rotation"), **notes)
 
     def built_codes(self, settings: MethodSettings, vocabulary: int, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
-        """(V, f) codes in the type that results hold. Raises InputError for one that has no codeword."""
+        """(V, f) codes. Raises InputError for one that has no codeword."""
         packed, count = tensors["codes"].numpy(), vocabulary * settings.subspaces
         codes = unpack(packed, count, code_bits_each(settings.codebook_size))
         if (highest := int(codes.max())) >= settings.codebook_size:
             _refuse_code(highest, settings)
-        return torch.from_numpy(codes.astype(np.uint8 if settings.codebook_size <= 256 else np.int32)).view(vocabulary, -1)
+        return torch.from_numpy(codes).view(vocabulary, -1)
 
     def check_computable(self, settings: MethodSettings, vocabulary: int) -> None:
         """Codes of no bits take no room in a file, which bounds the others."""
-        if settings.codebook_size == 1 or not self.stores_codes:
-            _check_count(vocabulary * settings.subspaces, vocabulary, settings)
+        unbounded = settings.codebook_size == 1 or not self.stores_codes
+        if unbounded and vocabulary * settings.subspaces > MOST_CODES:
+            raise InputError(
+                f"{vocabulary} tokens with {settings.subspaces} codes each are more than the {MOST_CODES} that subemb computes; "
+                "use fewer subspaces"
+            )
 
     def from_format_1(
         self, settings: MethodSettings, vocabulary: int, dim: int, tensors: dict[str, torch.Tensor]
@@ -305,17 +308,18 @@ class CodebookMethod(Method):
                 low, high = 2 ** (bits - 1) + 1, min(2**bits, limit)
                 if low > high:
                     continue
-                number = self._bits_of(settings, vocabulary, dim, subspaces, low)
+                number = _codebook_bits(settings, vocabulary, dim, subspaces, low)
                 exact = max(low, min(round((target - fixed) / (in_codeword * number / 8)), high))
                 for size in {exact, high}:
-                    number = self._bits_of(settings, vocabulary, dim, subspaces, size)
+                    number = _codebook_bits(settings, vocabulary, dim, subspaces, size)
                     stored = fixed + codebook_bytes(size * in_codeword, subspaces, number)
                     # Methods with distinct tuples need Q ** f >= V, which 64 codes always give.
                     if not (settings.wants_unique and subspaces < 64 and size**subspaces < vocabulary):
                         yield Pair(subspaces, size, abs(stored - target) / target)
 
-    def _bits_of(self, settings: MethodSettings, vocabulary: int, dim: int, subspaces: int, size: int) -> int:
-        return settings.codebook_bits or automatic_codebook_bits(vocabulary, dim, subspaces, size)
+
+def _codebook_bits(settings: MethodSettings, vocabulary: int, dim: int, subspaces: int, size: int) -> int:
+    return settings.codebook_bits or automatic_codebook_bits(vocabulary, dim, subspaces, size)
 
 
 def _held_dtype(settings: MethodSettings) -> torch.dtype:
@@ -325,11 +329,3 @@ def _held_dtype(settings: MethodSettings) -> torch.dtype:
 
 def _refuse_code(code: int, settings: MethodSettings) -> None:
     raise InputError(f"code {code} is outside codebooks of {settings.codebook_size} sub-vectors")
-
-
-def _check_count(codes: int, vocabulary: int, settings: MethodSettings) -> None:
-    if codes > MOST_CODES:
-        raise InputError(
-            f"{vocabulary} tokens with {settings.subspaces} codes each are more than the {MOST_CODES} that subemb computes; "
-            "use fewer subspaces"
-        )

@@ -231,8 +231,7 @@ class Tiered(Method):
 
     def check_computable(self, settings: MethodSettings, vocabulary: int) -> None:
         for _, part, count in _parts(settings, parsed(settings.tiers), vocabulary):
-            filled = part if part.codebook_size is not None else replace(part, codebook_size=1)
-            part.about.check_computable(filled, count)
+            part.about.check_computable(part, count)
 
 
 class _Steps:
