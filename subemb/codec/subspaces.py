@@ -52,9 +52,18 @@ def checked_codebook_size(codebook_size: int | None, vocabulary: int, subspaces:
     return codebook_size
 
 
+def has_enough_tuples(vocabulary: int, subspaces: int, codebook_size: int) -> bool:
+    """Whether Q ** f >= V. 64 codes of any two codewords are enough for every table, so no larger power is computed.
+
+    >>> has_enough_tuples(30522, 3, 32), has_enough_tuples(30522, 3, 31), has_enough_tuples(2, 100, 1)
+    (True, False, False)
+    """
+    return codebook_size ** min(subspaces, 64) >= vocabulary
+
+
 def require_enough_tuples(vocabulary: int, subspaces: int, codebook_size: int, purpose: str) -> None:
     """Raises InputError, naming the smallest Q and f that work, unless Q ** f >= V."""
-    if codebook_size**subspaces >= vocabulary:
+    if has_enough_tuples(vocabulary, subspaces, codebook_size):
         return
     enough = automatic_codebook_size(vocabulary, subspaces)
     message = (

@@ -108,6 +108,8 @@ def test_tiers_that_do_not_fit_the_table_are_refused():
             CompressionSettings("tiered", tiers=text).resolve(V, D)
     with pytest.raises(InputError, match="fewer tuples than its 290 tokens"):
         CompressionSettings("tiered", tiers="10:2x4,*:2x8", unique=True).resolve(V, D)
+    with pytest.raises(InputError, match="fewer tuples than its 290 tokens"):  # before anything is computed, however many codes
+        CompressionSettings("tiered", tiers="10:2x4,*:70x1", unique=True).resolve(V, 100)
     with pytest.raises(InputError, match="cluster has no tiers; choose tiered"):
         CompressionSettings("cluster", tiers=TIERS)
 

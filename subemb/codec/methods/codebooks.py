@@ -22,7 +22,7 @@ from ..compressed import SubspaceCompressed
 from ..grids import automatic_codebook_bits, codebook_bytes, from_stored, stored_dtype, to_stored
 from ..packing import pack, packed_bytes, unpack
 from ..sizes import FLOAT_BYTES, Size, code_bits_each
-from ..subspaces import LARGEST_CODEBOOK, checked_codebook_size, require_enough_tuples, subspace_widths
+from ..subspaces import LARGEST_CODEBOOK, checked_codebook_size, has_enough_tuples, require_enough_tuples, subspace_widths
 from .base import Method, MethodSettings, TensorForm, check_form, check_forms
 
 torch = lazy_module("torch")
@@ -313,8 +313,7 @@ class CodebookMethod(Method):
                 for size in {exact, high}:
                     number = _codebook_bits(settings, vocabulary, dim, subspaces, size)
                     stored = fixed + codebook_bytes(size * in_codeword, subspaces, number)
-                    # Methods with distinct tuples need Q ** f >= V, which 64 codes always give.
-                    if not (settings.wants_unique and subspaces < 64 and size**subspaces < vocabulary):
+                    if not settings.wants_unique or has_enough_tuples(vocabulary, subspaces, size):
                         yield Pair(subspaces, size, abs(stored - target) / target)
 
 

@@ -18,11 +18,12 @@ from ...base.progress import Progress, ProgressCallback, part_of, report
 from ..compressed import Coded, Compressed, SubspaceCompressed
 from ..membership import from_bytes, membership_bytes, to_bytes
 from ..sizes import Size
+from ..subspaces import has_enough_tuples
 from .arbitrary import Arbitrary
 from .base import Method, MethodSettings, TensorForm, check_forms
 from .integers import Int8
 from .product import Product
-from .tiers import EXACT, INT8, TRIM, Tier, budget_bytes, counted, default_tiers, parsed, tiers_for, written
+from .tiers import EXACT, INT8, Tier, budget_bytes, counted, default_tiers, parsed, tiers_for, written
 
 np = lazy_module("numpy")
 torch = lazy_module("torch")
@@ -115,7 +116,8 @@ class Tiered(Method):
                 part.about.resolve(part, count, dim)
             except InputError as error:
                 raise InputError(f"tier {tier.text}: {error}") from error
-            if settings.unique and (tier.kind == TRIM or _too_few_tuples(tier, count)):
+            has_tuples = tier.kind == "codes" and has_enough_tuples(count, tier.subspaces, tier.codebook_size)
+            if settings.unique and not has_tuples and tier.kind not in (EXACT, INT8):
                 raise InputError(
                     f"tier {tier.text} has fewer tuples than its {count:,} tokens, which cannot be distinct then; raise its f or Q, or "
                     "allow collisions"
@@ -363,10 +365,6 @@ def _tiers_in(settings: MethodSettings, vocabulary: int, dim: int) -> list[Tier]
         return tiers_for(budget_bytes(settings.budget, vocabulary, dim), vocabulary, dim, size, settings.wants_unique)
     except InputError as error:
         return str(error)
-
-
-def _too_few_tuples(tier: Tier, count: int) -> bool:
-    return tier.kind == "codes" and tier.subspaces < 64 and tier.codebook_size**tier.subspaces < count
 
 
 def _sum_of(sizes: list[Size], counts: list[int], vocabulary: int, dim: int, model_parameters: int | None = None) -> Size:

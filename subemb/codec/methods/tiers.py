@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from ...base.errors import InputError
 from ..sizes import code_bits_each
+from ..subspaces import has_enough_tuples
 
 INT8, EXACT, TRIM = "int8", "exact", "trim"
 MOST_TIERS = 16
@@ -221,7 +222,7 @@ def _ladder(count: int, dim: int, unique: bool, shared: bool) -> list[tuple]:
     """The forms that are tried for a tier of so many tokens."""
     size = min(32, count)
     steps = sorted({f for k in range(10) for f in (2**k, 3 * 2**k) if f <= dim} | {dim})
-    forms = [("codes", f, size) for f in steps if not unique or f >= 16 or size**f >= count]
+    forms = [("codes", f, size) for f in steps if not unique or has_enough_tuples(count, f, size)]
     forms += [("codes", dim, min(256, count)), (INT8, 1, 1)]
     if count <= 65536:
         forms.append((EXACT, 1, 1))
