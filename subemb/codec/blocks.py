@@ -23,7 +23,6 @@ class Blocks:
     groups: list[tuple[int, torch.Tensor]]  # one or two (first subspace, (g, V, d) float32): equal widths lie together
     weights: torch.Tensor | None  # (V,) float32 of mean 1, or None for equal weights
     widths: list[int]  # d_1..d_f
-    is_sample: bool = False  # some rows of a table
 
     @classmethod
     def cut(cls, centred: torch.Tensor, subspaces: int, weights: torch.Tensor | None) -> "Blocks":
@@ -70,12 +69,7 @@ class Blocks:
             weights = self.weights[chosen] / chance
             weights = weights / weights.mean()
         groups = [(first, x[:, chosen].contiguous()) for first, x in self.groups]
-        return Blocks(groups, weights, self.widths, is_sample=True)
-
-    @cached_property
-    def kept_variances(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """:meth:`variances`, computed once."""
-        return self.variances()
+        return Blocks(groups, weights, self.widths)
 
     def split_codes(self, codes: torch.Tensor) -> list[torch.Tensor]:
         """(V, f) codes as one (g, V) tensor a group."""
@@ -85,6 +79,7 @@ class Blocks:
         """The inverse of :meth:`split_codes`: (V, f) int64."""
         return torch.cat(parts).T.contiguous()
 
+    @cached_property
     def variances(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Sum of squares about the (weighted) mean per subspace: unweighted and weighted, both (f,) float64."""
         plain = torch.cat([_spread(x, None) for _, x in self.groups])

@@ -31,13 +31,13 @@ class Monitor:
         self.progress = progress
         self.history: list[dict[str, Any]] = []
         self.weighted = blocks.weights is not None
-        self.plain_variance, self.weighted_variance = blocks.variances()
+        self.plain_variance, self.weighted_variance = blocks.variances
         self.started = time.perf_counter()
 
-    def measure(self, plain: torch.Tensor, weighted: torch.Tensor, seen: Blocks | None = None) -> dict[str, Any]:
-        """Squared errors per subspace, (f,) each, as relative errors. seen: the sample that they are of; None is the whole table."""
+    def measure(self, plain: torch.Tensor, weighted: torch.Tensor, sample: Blocks | None = None) -> dict[str, Any]:
+        """Squared errors per subspace, (f,) each, as relative errors. sample: what they are of; None is the whole table."""
         whole = self.plain_variance, self.weighted_variance
-        of_plain, of_weighted = whole if seen is None or not seen.is_sample else seen.kept_variances
+        of_plain, of_weighted = whole if sample is None else sample.variances
         values: dict[str, Any] = {
             "error": share(plain.sum(), of_plain.sum()),
             "per_subspace": [share(a, b) for a, b in zip(plain.tolist(), of_plain.tolist(), strict=True)],
@@ -47,10 +47,10 @@ class Monitor:
         return values
 
     def record(
-        self, stage: str, fraction: float, plain: torch.Tensor, weighted: torch.Tensor, seen: Blocks | None = None
+        self, stage: str, fraction: float, plain: torch.Tensor, weighted: torch.Tensor, sample: Blocks | None = None
     ) -> float:
-        """Note and report one iteration; gives back the error that is minimised. seen: see :meth:`measure`. Raises Cancelled."""
-        values = {"iteration": len(self.history) + 1, **self.measure(plain, weighted, seen)}
+        """Note and report one iteration; gives back the error that is minimised. sample: see :meth:`measure`. Raises Cancelled."""
+        values = {"iteration": len(self.history) + 1, **self.measure(plain, weighted, sample)}
         self.history.append({**values, "stage": stage, "seconds": time.perf_counter() - self.started})
         report(self.progress, stage, fraction, **values)
         return values["weighted_error" if self.weighted else "error"]
@@ -107,16 +107,15 @@ def kmeans(
     rounds = [(None, iterations)] if start else plan(blocks.vocabulary, codebook_size, iterations)
     made, planned = 0, 0
     for tokens, most in rounds:
-        planned += most
-        seen = blocks if tokens is None else blocks.sample(tokens, generator)
-        name = stage if tokens is None else f"{stage} on a sample of {tokens:,} tokens"
-        previous, stop, before = float("inf"), "iterations", made
-        for _ in range(most):
-            made += 1
+        sample = None if tokens is None else blocks.sample(tokens, generator)
+        seen = sample or blocks
+        name = f"{stage} on a sample of {tokens:,} tokens" if sample else stage
+        previous, stop = float("inf"), "iterations"
+        for turn in range(1, most + 1):
             found = [nearest_with_sums(x, book, seen.weights) for (_, x), book in zip(seen.groups, books, strict=True)]
             plain, weighted = _squared_errors(found, seen.weights)
-            fraction = share[0] + (share[1] - share[0]) * (planned - most + (made - before)) / iterations
-            error = monitor.record(name, fraction, plain, weighted, seen)
+            fraction = share[0] + (share[1] - share[0]) * (planned + turn) / iterations
+            error = monitor.record(name, fraction, plain, weighted, sample)
             books = [
                 _moved(x, step, book, seen.weights, generator)
                 for (_, x), step, book in zip(seen.groups, found, books, strict=True)
@@ -125,6 +124,7 @@ def kmeans(
                 stop = "tolerance"
                 break
             previous = error
+        made, planned = made + turn, planned + most
     return KMeans(blocks.join_codes([step[0].long() for step in found]), books, made, stop)
 
 
