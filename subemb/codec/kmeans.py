@@ -19,6 +19,8 @@ from ..base.progress import ProgressCallback, report
 from .blocks import Blocks, means_of, nearest_with_sums
 from .rounds import plan
 
+Variances = tuple[torch.Tensor, torch.Tensor]  # per subspace (f,): unweighted and weighted
+
 
 class Monitor:
     """Counts the iterations of one compression across all its stages, and remembers them.
@@ -34,10 +36,16 @@ class Monitor:
         self.plain_variance, self.weighted_variance = blocks.variances
         self.started = time.perf_counter()
 
-    def measure(self, plain: torch.Tensor, weighted: torch.Tensor, sample: Blocks | None = None) -> dict[str, Any]:
-        """Squared errors per subspace, (f,) each, as relative errors. sample: what they are of; None is the whole table."""
+    def in_sample(self, sample: Blocks, blocks: Blocks) -> Variances:
+        """What errors of a sample of ``blocks`` are shares of: less of what the table has, where ``blocks`` is what is left of it."""
         whole = self.plain_variance, self.weighted_variance
-        of_plain, of_weighted = whole if sample is None else sample.variances
+        each = zip(sample.variances, blocks.variances, whole, strict=True)
+        plain, weighted = (torch.where(left > 0, seen * table / left, seen) for seen, left, table in each)
+        return plain, weighted
+
+    def measure(self, plain: torch.Tensor, weighted: torch.Tensor, of: Variances | None = None) -> dict[str, Any]:
+        """Squared errors per subspace, (f,) each, as relative errors. of: what they are shares of; None is the table's own."""
+        of_plain, of_weighted = of or (self.plain_variance, self.weighted_variance)
         values: dict[str, Any] = {
             "error": share(plain.sum(), of_plain.sum()),
             "per_subspace": [share(a, b) for a, b in zip(plain.tolist(), of_plain.tolist(), strict=True)],
@@ -47,10 +55,10 @@ class Monitor:
         return values
 
     def record(
-        self, stage: str, fraction: float, plain: torch.Tensor, weighted: torch.Tensor, sample: Blocks | None = None
+        self, stage: str, fraction: float, plain: torch.Tensor, weighted: torch.Tensor, of: Variances | None = None
     ) -> float:
-        """Note and report one iteration; gives back the error that is minimised. sample: see :meth:`measure`. Raises Cancelled."""
-        values = {"iteration": len(self.history) + 1, **self.measure(plain, weighted, sample)}
+        """Note and report one iteration; gives back the error that is minimised. of: see :meth:`measure`. Raises Cancelled."""
+        values = {"iteration": len(self.history) + 1, **self.measure(plain, weighted, of)}
         self.history.append({**values, "stage": stage, "seconds": time.perf_counter() - self.started})
         report(self.progress, stage, fraction, **values)
         return values["weighted_error" if self.weighted else "error"]
@@ -108,14 +116,14 @@ def kmeans(
     made, planned = 0, 0
     for tokens, most in rounds:
         sample = None if tokens is None else blocks.sample(tokens, generator)
-        seen = sample or blocks
+        seen, of = (sample, monitor.in_sample(sample, blocks)) if sample else (blocks, None)
         name = f"{stage} on a sample of {tokens:,} tokens" if sample else stage
         previous, stop = float("inf"), "iterations"
         for turn in range(1, most + 1):
             found = [nearest_with_sums(x, book, seen.weights) for (_, x), book in zip(seen.groups, books, strict=True)]
             plain, weighted = _squared_errors(found, seen.weights)
             fraction = share[0] + (share[1] - share[0]) * (planned + turn) / iterations
-            error = monitor.record(name, fraction, plain, weighted, sample)
+            error = monitor.record(name, fraction, plain, weighted, of)
             books = [
                 _moved(x, step, book, seen.weights, generator)
                 for (_, x), step, book in zip(seen.groups, found, books, strict=True)

@@ -8,6 +8,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from subemb.base.errors import Cancelled
+from subemb.codec import compress
 from subemb.codec.blocks import Blocks
 from subemb.codec.kmeans import Monitor, kmeans, sampled_start
 
@@ -168,3 +169,16 @@ def test_the_error_that_decides_when_to_stop_has_content_of_that_is_minimised():
         weighted = monitor.weighted_variance * 0.2
         assert monitor.record("k-means", 0.5, monitor.plain_variance * 0.5, weighted) == pytest.approx(expected)
         assert monitor.history[0]["error"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_errors_of_a_later_stage_on_a_sample_are_of_the_table_too(weighted):
+    """Not of what the stages before left: the last round on a sample tells about what the first on all tokens does."""
+    draw = torch.Generator().manual_seed(3)
+    table, weights = torch.randn(1500, 6, generator=draw), torch.rand(1500, generator=draw) + 0.1 if weighted else None
+    history = compress(table, "residual", 3, 8, weights=weights, iterations=8).history
+    for stage in (1, 2, 3):
+        steps = [step for step in history if step["stage"].startswith(f"stage {stage} of 3")]
+        last = max(at for at, step in enumerate(steps) if "sample" in step["stage"])
+        for name in ("error", "weighted_error") if weighted else ("error",):
+            assert steps[last][name] == pytest.approx(steps[last + 1][name], rel=0.1)
