@@ -350,8 +350,8 @@ class TieredEmbedding(TableLayer):
         return [part for part in self.parts if isinstance(part, SubspaceEmbedding) and has_codes_to_choose(part.settings)]
 
     def to_compressed(self) -> TieredCompressed:
-        """The result that this layer now stands for (after training, say): float32 copies on the CPU."""
-        parts = [part.to_compressed() if isinstance(part, SubspaceEmbedding) else part.result for part in self.parts]
+        """The result that this layer now stands for (after training, say): copies on the CPU, in the types of a result."""
+        parts = [part.to_compressed() for part in self.parts]
         return TieredCompressed(self.settings, self.num_embeddings, self.embedding_dim, self.tier.cpu().clone(), parts)
 
     def save_pretrained(self, folder, **facts) -> None:
@@ -407,11 +407,17 @@ class CompressedEmbedding(TableLayer):
             self.register_buffer(name, tensor.detach().clone())
         self.register_buffer("type_marker", torch.empty(0, dtype=torch.float32), persistent=False)
         self._template = compressed.with_tensors(dict.fromkeys(compressed.stored))
+        self._types = {name: tensor.dtype for name, tensor in compressed.tensors().items()}
 
     @property
     def result(self) -> BaselineCompressed:
         """The stored tensors as a result."""
         return self._template.with_tensors({name: getattr(self, name) for name in self._template.stored})
+
+    def to_compressed(self) -> BaselineCompressed:
+        """:attr:`result` as copies on the CPU, in the types that it came with."""
+        tensors = self.result.tensors().items()
+        return self._template.with_tensors({name: t.detach().to("cpu", self._types[name], copy=True) for name, t in tensors})
 
     def rows(self, ids: torch.Tensor) -> torch.Tensor:
         return self.result.lookup(ids).to(self.type_marker.dtype)

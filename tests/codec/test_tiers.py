@@ -210,6 +210,16 @@ def test_its_codebooks_train_like_those_of_a_dense_table(compressed):
     torch.testing.assert_close(layer.to_compressed().reconstruct(), layer.weight.detach())
 
 
+def test_a_layer_in_another_type_is_kept_in_float32(compressed, tmp_path):
+    layer = embedding_layer(compressed).bfloat16()
+    assert layer(torch.arange(V)).dtype == torch.bfloat16
+    kept = layer.to_compressed()
+    torch.testing.assert_close(kept.reconstruct(), compressed.reconstruct(), rtol=0.02, atol=0.02)
+    kept.save_pretrained(tmp_path)
+    assert torch.equal(load(tmp_path).reconstruct(), kept.reconstruct())
+    assert kept.parts[1].values.data_ptr() != layer.parts[1].values.data_ptr()
+
+
 def test_it_stands_in_for_both_ends_of_a_network(compressed):
     class Network(torch.nn.Module):
         def __init__(self):

@@ -123,7 +123,9 @@ def default_tiers(vocabulary: int, dim: int) -> list[Tier]:
     first, second = max(1, vocabulary // 20), max(1, vocabulary // 6)
     if (left := vocabulary - first - second) < 1:
         return [Tier(None, "codes", 1, min(32, vocabulary))]
-    tiers = [Tier(count, "codes", max(1, dim // share), min(32, count)) for count, share in ((first, 8), (second, 19), (left, 96))]
+    tiers = [
+        Tier(count, "codes", max(1, dim // share), min(32, count)) for count, share in ((first, 8), (second, 19), (left, 96))
+    ]
     return [*tiers[:-1], replace(tiers[-1], count=None)]
 
 
@@ -215,7 +217,9 @@ def _forms(budget: int, counts: Sequence[int], dim: int, unique: bool, shared: b
         if 0.5 * budget <= size <= budget and all(a[1] != b[1] and a[0] for a, b in itertools.pairwise(chosen)):
             found.append((sum(part[1] for part in chosen), [part[2] for part in chosen]))
     best = sorted(found, key=lambda entry: entry[0])[:4]
-    return [(lost, [Tier(count, *form) for count, form in zip([*counts[:-1], None], forms, strict=True)]) for lost, forms in best]
+    return [
+        (lost, [Tier(count, *form) for count, form in zip([*counts[:-1], None], forms, strict=True)]) for lost, forms in best
+    ]
 
 
 def _ladder(count: int, dim: int, unique: bool, shared: bool) -> list[tuple]:
