@@ -76,6 +76,21 @@ def bounds(vocabulary: int, pieces: int) -> list[tuple[int, int]]:
     return [(start, min(start + step, vocabulary)) for start in range(0, vocabulary, step)]
 
 
+def _numbers(weights: torch.Tensor | None) -> np.ndarray:
+    """Weights (V,) as the loops take them, which look at none where there are none."""
+    return np.ones(1, np.float32) if weights is None else weights.float().contiguous().numpy()
+
+
+def _filled_up(codebooks: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Codebooks (g, Q, d) as columns (g, d, Q') with Q' a multiple of LANES, and half their squared lengths (g, Q')."""
+    g, size, width = codebooks.shape
+    filled = -(-size // LANES) * LANES
+    columns, halves = np.zeros((g, width, filled), np.float32), np.full((g, filled), FAR)
+    columns[:, :, :size] = codebooks.mT.numpy()
+    halves[:, :size] = (0.5 * codebooks.square().sum(-1)).numpy()
+    return columns, halves
+
+
 # Nearest codewords
 
 
@@ -87,11 +102,7 @@ def nearest(
     """
     g, vocabulary, width = x.shape
     size = codebooks.shape[1]
-    filled = -(-size // LANES) * LANES
-    columns = np.zeros((g, width, filled), np.float32)
-    columns[:, :, :size] = codebooks.mT.numpy()
-    halves = np.full((g, filled), FAR)
-    halves[:, :size] = (0.5 * codebooks.square().sum(-1)).numpy()
+    columns, halves = _filled_up(codebooks)
     pieces = max(1, -(-PIECES // g))
     if with_sums:
         pieces = min(pieces, max(1, vocabulary // (4 * size)))
@@ -100,7 +111,7 @@ def nearest(
     distances = torch.empty(g, vocabulary, dtype=torch.float32)
     kept = (len(runs), g, size, width) if with_sums else (1, 1, 1, 1)
     sums, totals = np.zeros(kept, np.float32), np.zeros(kept[:3])
-    pull = np.ones(1, np.float32) if weights is None else weights.numpy()
+    pull = _numbers(weights)
     vectors, into, apart = x.contiguous().numpy(), codes.numpy(), distances.numpy()
 
     def work(i: int, piece: int) -> None:
@@ -254,7 +265,7 @@ def member_sums(
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Weighted sums of the members of every codeword in float64: table (V, D), codes (V, f) -> f sums (Q, d_i), and weights (f, Q)."""
     rows, chosen = table.contiguous().numpy(), codes.to(torch.int32).T.contiguous().numpy()
-    pull = np.ones(1, np.float32) if weights is None else weights.float().contiguous().numpy()
+    pull = _numbers(weights)
     sums = [np.zeros((size, width)) for width in widths]
     totals = np.zeros((len(widths), size))
     starts = np.r_[0, np.cumsum(widths)]
@@ -278,7 +289,7 @@ def group_sums(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """:func:`member_sums` of subspaces that lie apart: (g, V, d), codes (g, V) -> (g, Q, d), and weights (g, Q), float64."""
     vectors, chosen = x.contiguous().numpy(), codes.to(torch.int32).contiguous().numpy()
-    pull = np.ones(1, np.float32) if weights is None else weights.float().contiguous().numpy()
+    pull = _numbers(weights)
     sums, totals = np.zeros((len(x), size, x.shape[2])), np.zeros((len(x), size))
 
     def work(i: int) -> None:
@@ -293,7 +304,7 @@ def code_errors(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Squared distances to given codewords, summed over tokens: (g, V, d), codes (g, V), (g, Q, d) -> plain and weighted (g,) float64."""
     vectors, chosen, books = x.contiguous().numpy(), codes.to(torch.int32).contiguous().numpy(), codebooks.contiguous().numpy()
-    pull = np.ones(1, np.float32) if weights is None else weights.float().contiguous().numpy()
+    pull = _numbers(weights)
     found = np.zeros((2, len(x)))
 
     def work(i: int) -> None:
@@ -320,13 +331,9 @@ def error_loop(x, codes, book, weighted, weights):
 
 def code_costs(x: torch.Tensor, tokens: np.ndarray, book: torch.Tensor, weights: torch.Tensor | None) -> np.ndarray:
     """(n, Q) float32: what every codeword costs some tokens above the cheapest, times their weights: x (V, d), tokens (n,), book (Q, d)."""
-    size = len(book)
-    filled = -(-size // LANES) * LANES
-    columns, halves = np.zeros((book.shape[1], filled), np.float32), np.full(filled, FAR)
-    columns[:, :size] = book.T.numpy()
-    halves[:size] = (0.5 * book.square().sum(-1)).numpy()
-    costs = np.empty((len(tokens), size), np.float32)
-    pull = np.ones(1, np.float32) if weights is None else weights.float().contiguous().numpy()
+    (columns,), (halves,) = _filled_up(book[None])
+    costs = np.empty((len(tokens), len(book)), np.float32)
+    pull = _numbers(weights)
     vectors = x.contiguous().numpy()
 
     def work(start: int, end: int) -> None:
