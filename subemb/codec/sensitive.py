@@ -194,14 +194,14 @@ def chosen_together(
 
     Every entry has the error of the table itself too, and ``sensitive_error``, which is the one that is minimised. Raises Cancelled.
     """
+    from .kernels import centred, moments
+
     began, history, widths = time.perf_counter(), [], [book.shape[1] for book in books]
     each = torch.ones(len(table)) if weights is None else weights.float()
-    mass = each.double() / each.double().sum()
-    of_all = (table.double() - table.double().mean(0)).square().sum(0)
-    centred = table.double() - mass @ table.double()
-    weighted_of_all = mass @ centred.square()
+    mean, weighted_of_all = map(torch.from_numpy, moments(table, weights))
+    of_all = torch.from_numpy(moments(table, None)[1])
     metric = metric_of(sensitivity, widths)
-    about_mean = share(metric.weight(table, each), metric.weight(centred.float(), each))
+    about_mean = share(metric.weight(table, each), metric.weight(centred(table, mean)[0], each))
 
     def watch(apart: torch.Tensor, error: float, done: float) -> None:
         squares = apart.square()
@@ -213,7 +213,7 @@ def chosen_together(
             "sensitive_error": error * about_mean,
         }
         if weights is not None:
-            values["weighted_error"] = share((mass.float() @ squares).sum(), weighted_of_all.sum())
+            values["weighted_error"] = share((each @ squares).sum(), weighted_of_all.sum())
         stage = "choosing codes together"
         history.append({**values, "stage": stage, "seconds": time.perf_counter() - began})
         report(progress, stage, done, **values)
