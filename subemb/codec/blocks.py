@@ -82,10 +82,10 @@ class Blocks:
     @cached_property
     def variances(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Sum of squares about the (weighted) mean per subspace: unweighted and weighted, both (f,) float64."""
-        plain = torch.cat([_spread(x, None) for _, x in self.groups])
+        plain = torch.cat([spread(x, None) for _, x in self.groups])
         if self.weights is None:
             return plain, plain
-        return plain, torch.cat([_spread(x, self.weights) for _, x in self.groups])
+        return plain, torch.cat([spread(x, self.weights) for _, x in self.groups])
 
     def squared_errors(self, codes: torch.Tensor, codebooks: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Squared error per subspace of codes (V, f) with one (g, Q, d) codebook a group: unweighted and weighted (f,)."""
@@ -111,7 +111,7 @@ def _stacked(table: torch.Tensor, pieces: int) -> torch.Tensor:
     return table.reshape(len(table), pieces, -1).transpose(0, 1).contiguous()
 
 
-def _spread(x: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+def spread(x: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
     """Sum over tokens of squared distances to the mean: (g, V, d) -> (g,) float64."""
     if _in_loops(x):
         from .kernels import moments

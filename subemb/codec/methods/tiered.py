@@ -243,14 +243,13 @@ class _Steps:
     """
 
     def __init__(self, table: torch.Tensor, members: list[torch.Tensor], progress: ProgressCallback | None):
+        from ..blocks import spread
+
         self.table, self.members, self.progress = table, members, progress
         self.history: list[dict[str, Any]] = []
-        means = [_sums(table, ids)[0] / len(ids) for ids in members]
-        # squared errors of all tiers, so far; (T,) float64
-        self.variances = [_sums(table, ids, mean)[1] for ids, mean in zip(members, means, strict=True)]
-        self.left = list(self.variances)
-        everywhere = torch.arange(len(table))
-        self.whole = _sums(table, everywhere, _sums(table, everywhere)[0] / len(table))[1]
+        self.variances = [float(spread(table[ids.to(table.device)][None], None)) for ids in members]
+        self.left = list(self.variances)  # squared errors of all tiers, so far
+        self.whole = float(spread(table[None], None))
         self.number = 0
 
     def begun(self, number: int) -> str:
@@ -286,24 +285,13 @@ class _Steps:
         self.left[self.number] = _squared_error(self.table, self.members[self.number], part)
 
 
-_ROWS_AT_ONCE = 16_384
-
-
-def _sums(table: torch.Tensor, ids: torch.Tensor, about: torch.Tensor | float = 0.0) -> tuple[torch.Tensor, float]:
-    """Of rows minus ``about``: their sum (D,) and the sum of all squares, in float64."""
-    total, squares = torch.zeros(table.shape[1], dtype=torch.float64, device=table.device), 0.0
-    for some in ids.split(_ROWS_AT_ONCE):
-        rows = table[some.to(table.device)].double() - about
-        total += rows.sum(0)
-        squares += float(rows.square().sum())
-    return total, squares
-
-
 def _squared_error(table: torch.Tensor, ids: torch.Tensor, part: Compressed) -> float:
     """The squared error of the tokens of a part, in float64."""
+    from ..chunks import rebuilt_rows
+
     squares = 0.0
-    for rows in torch.arange(len(ids)).split(_ROWS_AT_ONCE):
-        squares += float((table[ids[rows].to(table.device)].cpu() - part.lookup(rows).cpu()).double().square().sum())
+    for here, rows in rebuilt_rows(part, torch.device("cpu")):
+        squares += float((table[ids[here].to(table.device)].cpu() - rows).double().square().sum())
     return squares
 
 
