@@ -24,7 +24,7 @@ LARGEST_IN_8 = 127
 _LARGEST_BELOW_2 = 2 - 2.0**-10  # of float16
 # Bits of codes for each number of the table up to which codebooks of 8 and of 16 bits add less than a thousandth to the error.
 _RATE_OF_8, _RATE_OF_16 = 1.25, 8
-_HARDLY_ANY = 512  # numbers
+HARDLY_ANY = 512  # numbers of codebooks up to which they are kept as floats
 _LEAST_EXPONENT = -126  # of scales; below it numbers lose precision
 
 
@@ -38,7 +38,7 @@ def automatic_codebook_bits(vocabulary: int, dim: int, subspaces: int, codebook_
     [8, 8, 16, 32, 32]
     """
     rate = subspaces * code_bits_each(codebook_size) / dim
-    if codebook_size >= vocabulary or codebook_size * dim <= _HARDLY_ANY or rate > _RATE_OF_16:
+    if codebook_size >= vocabulary or codebook_size * dim <= HARDLY_ANY or rate > _RATE_OF_16:
         return 32
     return 8 if rate <= _RATE_OF_8 else 16
 

@@ -19,7 +19,7 @@ from ...base.errors import InputError
 from ...base.lazy import lazy_module
 from ...base.progress import ProgressCallback, part_of
 from ..compressed import SubspaceCompressed
-from ..grids import automatic_codebook_bits, codebook_bytes, from_stored, stored_dtype, to_stored
+from ..grids import CODEBOOK_BITS, HARDLY_ANY, automatic_codebook_bits, codebook_bytes, from_stored, stored_dtype, to_stored
 from ..packing import pack, packed_bytes, unpack
 from ..sizes import FLOAT_BYTES, Size, code_bits_each
 from ..subspaces import LARGEST_CODEBOOK, checked_codebook_size, has_enough_tuples, require_enough_tuples, subspace_widths
@@ -297,6 +297,9 @@ class CodebookMethod(Method):
         """Pairs (f, Q) worth looking at: for every f and every number of bits a code can have, the Q nearest to the target, and
         the largest Q with codes of so many bits.
 
+        Automatic bits of codebooks change with Q, so that bytes do not always grow with it: the Q nearest to the target is one for each
+        of them, or one of those where they change.
+
         Bytes are counted here by the formula of :meth:`size`, because calling it for thousands of pairs would take seconds.
         """
         limit = min(vocabulary, LARGEST_CODEBOOK)
@@ -308,9 +311,11 @@ class CodebookMethod(Method):
                 low, high = 2 ** (bits - 1) + 1, min(2**bits, limit)
                 if low > high:
                     continue
-                number = _codebook_bits(settings, vocabulary, dim, subspaces, low)
-                exact = max(low, min(round((target - fixed) / (in_codeword * number / 8)), high))
-                for size in {exact, high}:
+                # Automatic bits fall and rise with Q: for each that there are, the Q that would be nearest; and where they change.
+                numbers = {settings.codebook_bits} if settings.codebook_bits else CODEBOOK_BITS
+                nearest = [round((target - fixed) / (in_codeword * number / 8)) for number in numbers]
+                exact = HARDLY_ANY // dim
+                for size in {max(low, min(size, high)) for size in (*nearest, exact, exact + 1, high - 1, high)}:
                     number = _codebook_bits(settings, vocabulary, dim, subspaces, size)
                     stored = fixed + codebook_bytes(size * in_codeword, subspaces, number)
                     if not settings.wants_unique or has_enough_tuples(vocabulary, subspaces, size):
