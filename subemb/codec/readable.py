@@ -1,4 +1,4 @@
-"""The paper's two algorithms and product quantization in plain loops: slow, short, and written to be read in class.
+"""The paper's two algorithms and product quantization, and what is done with them, in plain loops: slow, short, to be read in class.
 
 The methods in codec/methods do the same quickly, and tests show that both give the same codes. Each function takes ``tell``, such
 as ``print``, and then says every step as it goes:
@@ -100,6 +100,70 @@ def cluster(
             for code in set(codes[:, i].tolist()):
                 codebook[code] = table[codes[:, i] == code][:, axes[i]].mean(axis=0)
     return codes, codebooks
+
+
+def rebuild(codes: np.ndarray, codebooks: list[np.ndarray], tell: Tell = _silent) -> np.ndarray:
+    """The reconstruction (V, D): every token's codewords, joined. codes: (V, f) ints. codebooks: f of (Q, d_i)."""
+    rebuilt = []
+    for token, tuple_of_codes in enumerate(codes.tolist()):
+        parts = [codebooks[i][code] for i, code in enumerate(tuple_of_codes)]
+        rebuilt.append(np.concatenate(parts))
+        tell(f"token {token} has the codes {tuple_of_codes}: {rebuilt[-1].tolist()}")
+    return np.array(rebuilt)
+
+
+def squared_error(table: np.ndarray, rebuilt: np.ndarray, tell: Tell = _silent) -> float:
+    """The sum of all squared differences of a table and its reconstruction, both (V, D)."""
+    total = 0.0
+    for token, row in enumerate(table):
+        difference = row - rebuilt[token]
+        error = (difference**2).sum()
+        tell(f"token {token} is off by {difference.tolist()}: {error:g}")
+        total = total + error
+    return float(total)
+
+
+def count_bytes(
+    vocabulary: int, dim: int, subspaces: int, codebook_size: int, tell: Tell = _silent
+) -> tuple[float, float, float]:
+    """Bytes of the table, of all codebooks, and of all codes, packed. A float takes 4 bytes."""
+    table = vocabulary * dim * 4
+    codebooks = codebook_size * dim * 4  # f codebooks of Q x d_i, and the widths d_i add up to D
+    bits = (codebook_size - 1).bit_length()  # ceil(log2 Q)
+    codes = vocabulary * subspaces * bits / 8
+    tell(f"the table: {vocabulary} x {dim} floats of 4 bytes = {table:,} bytes")
+    tell(f"codebooks: {codebook_size} x {dim} floats of 4 bytes = {codebooks:,} bytes")
+    tell(f"codes: {vocabulary} x {subspaces} codes of {bits} bits = {codes:,g} bytes")
+    return table, codebooks, codes
+
+
+def adapt(
+    table: np.ndarray,
+    codes: np.ndarray,
+    codebooks: list[np.ndarray],
+    sentences: list[list[int]],
+    rounds: int = 50,
+    rate: float = 0.5,
+    tell: Tell = _silent,
+) -> list[np.ndarray]:
+    """Adaptation in small: codewords move until sentences, not tokens, are where they were. Returns new codebooks, f of (Q, d_i).
+
+    sentences: lists of token ids; the vector of a sentence is the mean of its tokens' vectors, and no network stands behind it. Every
+    round is one step of gradient descent on half the squared differences of all sentences. The real adaptation does the same through a
+    network, and finds better codes first.
+    """
+    codebooks = [codebook.copy() for codebook in codebooks]
+    for turn in range(rounds):
+        rebuilt = rebuild(codes, codebooks)
+        error = 0.0
+        for tokens in sentences:
+            difference = table[tokens].mean(axis=0) - rebuilt[tokens].mean(axis=0)
+            error = error + (difference**2).sum()
+            for token in tokens:  # each of its codewords goes a little of the way
+                for i, axes in enumerate(cut(table.shape[1], len(codebooks))):
+                    codebooks[i][codes[token, i]] += rate * difference[axes] / len(tokens)
+        tell(f"round {turn}: the sentences are off by {error:.3f}")
+    return codebooks
 
 
 def cut(dim: int, subspaces: int) -> list[slice]:

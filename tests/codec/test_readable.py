@@ -12,6 +12,7 @@ from subemb.base.errors import InputError
 from subemb.codec import compress, readable
 from subemb.codec.blocks import Blocks, column_means
 from subemb.codec.kmeans import sampled_start
+from subemb.codec.layers import SubspaceEmbedding
 from subemb.codec.methods.arbitrary import arbitrary_codes
 
 
@@ -90,6 +91,41 @@ def test_the_steps_can_be_told():
     assert told[-1].endswith("9 different tuples for 9 tokens")
 
 
-@pytest.mark.parametrize("name", ["arbitrary", "product", "cluster"])
+@pytest.mark.parametrize(("vocabulary", "dim", "subspaces", "codebook_size"), [(40, 12, 3, 4), (30, 7, 2, 8), (9, 5, 5, 2)])
+def test_what_is_rebuilt_its_error_and_its_bytes_are_those_of_the_fast_code(vocabulary, dim, subspaces, codebook_size):
+    table = islands(vocabulary, dim, 1)
+    fast = compress(table, "product", subspaces, codebook_size, codebook_bits=32)
+    rebuilt = readable.rebuild(fast.codes.numpy(), [book.numpy() for book in fast.codebooks])
+    assert np.array_equal(rebuilt, fast.reconstruct().numpy())
+    error = readable.squared_error(table.double().numpy(), rebuilt)
+    assert error == pytest.approx(float((table.double() - fast.reconstruct()).square().sum()))
+    size = fast.size()
+    counted = readable.count_bytes(vocabulary, dim, subspaces, codebook_size)
+    assert counted == (size.original_bytes, size.codebook_bytes, size.code_bits / 8)
+
+
+def test_adapting_in_small_is_gradient_descent_on_the_codebooks():
+    table = islands(12, 7, 2)
+    fast = compress(table, "product", 2, 3, codebook_bits=32)
+    sentences = [[0, 1, 2], [3, 3, 4, 5], [6], [0, 7, 11]]
+    layer = SubspaceEmbedding.from_compressed(fast).double()
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.3)
+    for _ in range(5):
+        optimizer.zero_grad()
+        means = [(table[tokens].double().mean(0), layer(torch.tensor(tokens)).mean(0)) for tokens in sentences]
+        sum((wanted - found).square().sum() / 2 for wanted, found in means).backward()
+        optimizer.step()
+    codebooks = [book.double().numpy() for book in fast.codebooks]
+    told = []
+    moved = readable.adapt(table.double().numpy(), fast.codes.numpy(), codebooks, sentences, 5, 0.3, told.append)
+    assert np.allclose(readable.rebuild(fast.codes.numpy(), moved), layer.weight.detach().numpy(), atol=1e-6)
+    assert np.array_equal(codebooks[0], fast.codebooks[0].double().numpy()), "what was given was changed"
+    assert len(told) == 5
+
+
+NAMES = ["arbitrary", "product", "cluster", "rebuild", "squared_error", "count_bytes", "adapt", "cut"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_each_fits_on_a_page(name):
     assert len(inspect.getsource(getattr(readable, name)).splitlines()) <= 40

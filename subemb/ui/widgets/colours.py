@@ -2,6 +2,24 @@
 
 from math import cos, pi, sin
 
+#: One colour an axis letter, for text and picture alike: (light theme, dark theme). Each can be read as text on the page and on the
+#: sidebar of its theme.
+AXES = {
+    "V": ("#2460B7", "#8DBFFF"),  # tokens
+    "D": ("#A63D02", "#FFA37F"),  # dimensions
+    "f": ("#00792F", "#83D494"),  # subspaces
+    "Q": ("#943B84", "#EEA0DC"),  # codewords
+}
+
+
+def axis_colour(letter: str) -> str:
+    """The colour of an axis letter in the theme in use, as CSS.
+
+    >>> axis_colour("V")
+    'light-dark(#2460B7, #8DBFFF)'
+    """
+    return "light-dark({}, {})".format(*AXES[letter])
+
 
 def oklch(lightness: float, chroma: float, hue: float) -> str:
     """A colour of the OKLCh space (lightness and chroma 0..1, hue 0..1 of a turn) as #RRGGBB, cut to what a screen can show.
