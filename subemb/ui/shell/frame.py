@@ -23,7 +23,7 @@ from ...jobs.manager import Job
 from ...runs import Run, compressed_of, reconstruction_of
 from ...tasks.sides import Subject
 from ..widgets.charts import error_curve
-from . import sidebar, style, upkeep
+from . import presentation, sidebar, style, upkeep
 from .jobs import stage_of, watch
 from .models import key_of, open_model
 from .request import EXAMPLE, Request
@@ -139,8 +139,11 @@ class Frame:
                     draw(*shown)
 
 
-def page(title: str, lead: str | None = None) -> Frame:
-    """Set up the page, draw the sidebar, and find what to show. title: of the page. lead: a few sentences below it, in markdown."""
+def page(title: str, lead: str | None = None, has_steps: bool = False) -> Frame:
+    """Set up the page, draw the sidebar, and find what to show.
+
+    title: of the page. lead: a few sentences below it, in markdown. has_steps: whether it goes on by steps of its own.
+    """
     assets = app_folder() / "assets"
     st.set_page_config(
         page_title=f"{title} · subemb" if title != "Home" else "subemb",
@@ -158,12 +161,14 @@ def page(title: str, lead: str | None = None) -> Frame:
     with st.sidebar:
         sidebar.draw(visit)
         keep_in_browser(visit.token)
+        presentation.offer()
     write_url(visit)
+    presentation.draw(title, sidebar.PAGES, visit.address, has_steps)
     # Streamlit knows a fragment by its place, and drops what a browser sends to a place that moved. So messages, which come and go,
     # share one container, and what follows stands where it stood.
     with st.container():
         st.title(title if title != "Home" else "Subspace embedding", anchor=False)
-        if lead:
+        if lead and not presentation.is_on():
             st.markdown(lead)
         _messages(visit)
         run = None

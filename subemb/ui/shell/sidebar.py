@@ -14,6 +14,7 @@ from ...codec.subspaces import LARGEST_CODEBOOK, automatic_codebook_size
 from ...jobs.manager import Job
 from ...jobs.task import Call
 from ..widgets.settings import has_widget, setting_input
+from . import presentation
 from .jobs import begin, jobs_elsewhere, stage_of, watch
 from .models import list_again, listed_models, open_model
 from .request import Request
@@ -40,7 +41,7 @@ _DOWNLOAD = "subemb_download"  # session state: the download that this visitor w
 
 def navigation(visit: Visit) -> None:
     """Links to the pages; they carry the run that is shown."""
-    query = visit.address
+    query = visit.address | presentation.in_links()
     for path, label, icon in PAGES:
         st.page_link(path, label=label, icon=icon, query_params=query or None, width="stretch")
 

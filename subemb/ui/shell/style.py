@@ -41,7 +41,8 @@ STYLE = f"""
 .js-plotly-plot:has(.gtitle) .modebar-container {{ top: {BELOW_TITLE[0]}px !important; }}
 .js-plotly-plot:has(.gtitle tspan ~ tspan) .modebar-container {{ top: {BELOW_TITLE[1]}px !important; }}
 .js-plotly-plot:has(.gtitle tspan ~ tspan ~ tspan) .modebar-container {{ top: {BELOW_TITLE[2]}px !important; }}
-.st-key-page_touch {{ position: absolute; width: 0; height: 0; overflow: hidden; }}
+.st-key-page_touch, [class*="st-key-unseen_"],
+[data-testid="stLayoutWrapper"]:has(> .st-key-page_touch, > [class*="st-key-unseen_"]) {{ position: absolute; width: 0; height: 0; overflow: hidden; }}
 """
 
 #: Plotly takes every touch of a chart for itself, so that a page of charts could not be scrolled on a phone. Here touches stay the
