@@ -78,13 +78,19 @@ def check_cluster(address: str) -> None:
 
 
 def _check_workers(client: "Client", address: str) -> None:
-    try:
-        client.wait_for_workers(1, timeout=WORKERS_SECONDS)
-    except (TimeoutError, OSError):
-        raise InputError(
-            f"the Dask scheduler at {address} has no worker; start some: dask worker {address} --nthreads 1 --nworkers=-1"
-        ) from None
-    found = client.run(subemb_version, on_error="return")
+    deadline, found = time.monotonic() + WORKERS_SECONDS, {}
+    while not found:
+        try:
+            client.wait_for_workers(1, timeout=max(0.1, deadline - time.monotonic()))
+        except (TimeoutError, OSError):
+            raise InputError(
+                f"the Dask scheduler at {address} has no worker; start some: dask worker {address} --nthreads 1 --nworkers=-1"
+            ) from None
+        answers = client.run(subemb_version, on_error="return")
+        # A worker that ended a moment ago is still on the scheduler's list; the others do without it.
+        found = {worker: answer for worker, answer in answers.items() if not isinstance(answer, OSError)}
+        if time.monotonic() > deadline:
+            found = answers
     for worker, version in found.items():
         if version != __version__:
             what = f"subemb {version}" if isinstance(version, str) else f"no subemb that can be imported ({version})"
@@ -299,11 +305,16 @@ def run_there(
     work = resolve(function)
     reads, writes = work.entries(**arguments) if hasattr(work, "entries") else ([], [])
     has_same_cache = (cache_root() / token).exists()
-    if not has_same_cache:
-        for store, key in reads:
-            files = given.get((store.name, key))
-            if files is not None and (store.stamp(key) is None or (store, key) in writes):
-                store.put_files(key, files)
+    came: set[tuple[str, str]] = set()
+    while not has_same_cache:
+        new = [(store, key) for store, key in reads if (store.name, key) in given.keys() - came]
+        if not new:
+            break
+        for store, key in new:
+            came.add((store.name, key))
+            if store.stamp(key) is None or (store, key) in writes:
+                store.put_files(key, given[store.name, key])
+        reads, writes = work.entries(**arguments)  # what came may name more: an adaptation names its run
     before = {} if has_same_cache else {(store.name, key): _digests(store.files(key)) for store, key in writes}
     asked, said = 0.0, False
 

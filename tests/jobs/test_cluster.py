@@ -7,6 +7,7 @@ import psutil
 import pytest
 from checkpoints import SPECIAL, make_bert
 from shared import until
+from static_models import make_words
 
 from subemb.adaptation.library import known_adaptation
 from subemb.adaptation.settings import AdaptationSettings
@@ -26,8 +27,9 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A models folder with a small BERT, and a cache of this side's own."""
+    """A models folder with a small BERT and a static table, and a cache of this side's own."""
     folder = tmp_path_factory.mktemp("place")
+    make_words(folder / "models" / "words", 300, 12)
     make_bert(folder / "models" / "small", [*SPECIAL, *(f"word{number}" for number in range(300))], dim=12)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SUBEMB_MODELS", str(folder / "models"))
@@ -55,8 +57,12 @@ def on_cluster(cluster, monkeypatch):
 
 @pytest.fixture(scope="module")
 def subject(place):
-    run = run_and_keep("small", None, CompressionSettings("product", subspaces=3, codebook_size=16).to_dict())
-    return Subject("small", None, load_listed("small").identity, run.key)
+    return subject_of("words")
+
+
+def subject_of(name):
+    run = run_and_keep(name, None, CompressionSettings("product", subspaces=3, codebook_size=16).to_dict())
+    return Subject(name, None, load_listed(name).identity, run.key)
 
 
 def made_pairs(seed):
@@ -98,9 +104,9 @@ def test_a_job_there_can_be_cancelled(on_cluster, tmp_path):
     assert after.outcome(60) == 8  # the only worker is free again
 
 
-def test_an_adaptation_runs_there_and_comes_back_with_its_model(on_cluster, place, subject):
+def test_an_adaptation_runs_there_and_comes_back_with_its_model(on_cluster, place):
     settings = AdaptationSettings(steps=2, batch_size=8, reassign=False, sample=64)
-    key = begin_adaptation(subject, settings)
+    key = begin_adaptation(subject_of("small"), settings)
     assert run_adaptation.call(key).submit().outcome(180) == key
     assert known_adaptation(key).state == "done"
     assert (place / "here" / "adaptations" / key / "model" / "config.json").is_file()
@@ -108,7 +114,7 @@ def test_an_adaptation_runs_there_and_comes_back_with_its_model(on_cluster, plac
 
 def test_a_sweep_spreads_its_rows_and_they_stream(on_cluster, place):
     grid = [one.to_dict() for one in grid_of({"method": ["product"], "subspaces": [2, 3, 4], "codebook_size": [8]})]
-    job = run_sweep.call("small", None, grid, [made_pairs(1)]).submit()
+    job = run_sweep.call("words", None, grid, [made_pairs(1)]).submit()
     table = job.outcome(180)
     assert table.how.startswith("1 Dask worker")
     assert len(table.done) == 3
@@ -136,7 +142,7 @@ def test_without_an_answer_the_job_runs_here_and_says_so(place, monkeypatch, sub
     assert job.outcome(60) == 8
     assert time.monotonic() - began < 30
     assert "no Dask scheduler answers at 'tcp://127.0.0.1:9'" in job.history[0].stage
-    swept = run_sweep("small", None, [{"method": "int8"}], [])
+    swept = run_sweep("words", None, [{"method": "int8"}], [])
     assert "on this computer, because no Dask scheduler" in swept.notes[-1]
     close_manager()
 
@@ -162,7 +168,9 @@ def test_the_same_cache_on_both_sides_needs_no_copies(cluster, place, monkeypatc
         other.kill()
     monkeypatch.setenv("SUBEMB_DASK", cluster.address)
     call = evaluate_similarity_set.call(subject, made_pairs(3), resamples=20)
-    call.submit().outcome(120)
+    job = call.submit()
+    job.outcome(120)
+    assert job.notice == ""  # not done here
     assert call.kept() is not None
     assert not list((place / "here").glob(".cluster-*"))
     assert worker.poll() is None
