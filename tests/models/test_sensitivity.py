@@ -134,7 +134,7 @@ def test_the_bundled_models_sensitivity_is_what_is_measured():
 def test_the_bundled_model_keeps_more_with_sensitive_codes():
     """Similarity on SICK, on which nothing of this was chosen: more at the same bytes, without any training or text."""
     model = subemb.load("all-MiniLM-L6-v2")
-    pairs = read_pairs(shared_path("data/sick/SICK_trial.txt"), task="similarity")
+    pairs = read_pairs(shared_path("data/sick/SICK_trial.txt"), task="similarity").select(range(0, 500, 2))
     scores = []
     for sensitive in (False, True):
         side = subemb.attach(model, subemb.compress(model, "product", 8, 61, sensitive=sensitive))

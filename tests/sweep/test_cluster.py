@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from checkpoints import SPECIAL, make_bert
+from static_models import make_words
 
 import subemb
 from subemb.base.errors import Cancelled, InputError
@@ -31,9 +31,7 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "small"
-    make_bert(folder, [*SPECIAL, *(f"word{number}" for number in range(600))], dim=24)
-    return subemb.load(folder)
+    return subemb.load(make_words(tmp_path_factory.mktemp("models") / "small", 600, 24))
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,12 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import psutil
 import pytest
 from checkpoints import SPECIAL, make_bert
 from shared import ROOT, until
+from static_models import make_words
 
 import subemb
 from subemb.analysis import neighbours_kept, reconstruction_error
@@ -239,8 +241,14 @@ def importable(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))
 
 
+@pytest.fixture(scope="module")
+def words(tmp_path_factory):
+    """A model that the processes of the rows open quickly."""
+    return subemb.load(make_words(tmp_path_factory.mktemp("models") / "words", 300, 12))
+
+
 @pytest.mark.slow
-def test_rows_of_a_process_that_dies_are_computed_again(model, pairs, table, no_rows, importable, tmp_path):
+def test_rows_of_a_process_that_dies_are_computed_again(words, pairs, no_rows, importable, tmp_path):
     killed = []
 
     def kill_one(message):
@@ -250,7 +258,7 @@ def test_rows_of_a_process_that_dies_are_computed_again(model, pairs, table, no_
             os.kill(killed[0], signal.SIGKILL)
 
     more = grid_of({"method": ["product"], "subspaces": [2, 3, 4, 6], "codebook_size": [8, 12, 16], "seed": [0, 1]})
-    found = sweep(model, more, pairs, folder=tmp_path / "t", processes=2, progress=kill_one)
+    found = sweep(words, more, pairs, folder=tmp_path / "t", processes=2, progress=kill_one)
     assert killed
     assert found.failed == []
     assert len(found.done) == len(more)
@@ -258,10 +266,12 @@ def test_rows_of_a_process_that_dies_are_computed_again(model, pairs, table, no_
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_the_table_as_far_as_it_got(model, no_rows, importable, tmp_path):
+def test_ctrl_c_leaves_the_table_as_far_as_it_got(words, pairs, no_rows, importable, tmp_path):
+    columns = {"sentence1": pairs.first, "sentence2": pairs.second, "score": pairs.gold}
+    pd.DataFrame(columns).to_csv(tmp_path / "pairs.csv", index=False)
     line = [
         "sweep",
-        str(model.folder),
+        str(words.folder),
         "-f",
         "2,3,4,6",
         "-q",
@@ -270,8 +280,8 @@ def test_ctrl_c_leaves_the_table_as_far_as_it_got(model, no_rows, importable, tm
         "8",
         "-o",
         str(tmp_path / "t"),
-        "--languages",
-        "en",
+        "--data",
+        str(tmp_path / "pairs.csv"),
     ]
     process = subprocess.Popen(
         [sys.executable, "-m", "subemb", *line],
@@ -289,8 +299,10 @@ def test_ctrl_c_leaves_the_table_as_far_as_it_got(model, no_rows, importable, tm
 
 
 @pytest.mark.slow
-def test_processes_find_what_one_finds(model, pairs, table, no_rows, importable, tmp_path):
-    found = sweep(model, GRID, pairs, folder=tmp_path / "t", processes=2)
+def test_processes_find_what_one_finds(words, pairs, no_rows, importable, tmp_path, monkeypatch):
+    found = sweep(words, GRID, pairs, folder=tmp_path / "t", processes=2)
     assert found.how.startswith("2 processes")
-    assert comparable(found.rows) == comparable(table.rows)
+    monkeypatch.setenv("SUBEMB_CACHE", str(tmp_path / "another cache"))
+    alone = sweep(words, GRID, pairs, folder=tmp_path / "alone", processes=1)
+    assert comparable(found.rows) == comparable(alone.rows)
     assert (tmp_path / "t" / PARQUET).is_file()

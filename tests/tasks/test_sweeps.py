@@ -3,8 +3,8 @@
 import numpy as np
 import psutil
 import pytest
-from checkpoints import SPECIAL, make_bert
 from shared import until
+from static_models import make_words
 
 from subemb.evaluate.data.pairs import PairSet
 from subemb.jobs.manager import manager
@@ -22,7 +22,7 @@ GRID = [
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    make_bert(tmp_path / "models" / "small", [*SPECIAL, *(f"word{number}" for number in range(200))], dim=12)
+    make_words(tmp_path / "models" / "small", 200, 12)
     monkeypatch.setenv("SUBEMB_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("SUBEMB_CACHE", str(tmp_path / "cache"))
 
