@@ -8,6 +8,7 @@ from ..base.text import columns_text, count_text, one_line, percent_text, score_
 from ..codec.methods import METHODS
 from ..codec.settings import WEIGHTS, CompressionSettings, settings_text
 from ..evaluate.report import METRIC_NAMES
+from ..sweep.table import signed_points, verdict_text
 from .compress import read_text
 from .evaluate_inputs import add_data, check_counts, demo_set, read_sets
 from .outputs import check_table_folder
@@ -167,44 +168,6 @@ def sweep_report(table: "SweepTable", within: "Within | None" = None, is_whole: 
     return "\n\n".join(parts)
 
 
-def verdict_text(table: "SweepTable", within: "Within | None" = None) -> str:
-    """One or two sentences that say what the table means."""
-    name = one_line(str(table.model["name"]))
-    if within is not None:
-        if not within.rows:
-            best = max((row for row in table.done if row.difference is not None), key=lambda row: row.difference, default=None)
-            nearest = (
-                "" if best is None else f" The nearest is {settings_text(best.settings)}: {_signed(best.difference)} points."
-            )
-            return f"None of the {len(table.done)} settings is within {within.points:g} points of {name}.{nearest}"
-        row, seeds = within.rows[0], len(within.rows)
-        over = "" if seeds == 1 else f", mean of {seeds} seeds"
-        sure = "all of it within" if within.is_sure else "so it may be further away"
-        return (
-            f"The smallest setting within {within.points:g} points of {name}: {_unseeded(row.settings)}, "
-            f"{size_text(row.total_bytes)}, {percent_text(row.share)} of the table.\n"
-            f"It scores {_signed(within.difference)} points{over} (95 % interval {_signed(within.low)} to {_signed(within.high)}, {sure}). "
-            "It was chosen on these pairs: try it on others."
-        )
-    front = table.front
-    if not front:
-        return f"No setting of {name} could be measured."
-    best = front[-1]
-    what = f"error {best.error:.3f}" if best.difference is None else f"{_signed(best.difference)} points against the original"
-    return (
-        f"{len(table.done)} settings of {name}; {len(front)} of them are beaten by no smaller one. "
-        f"Best: {settings_text(best.settings)}, {size_text(best.total_bytes)} ({percent_text(best.share)} of the table), {what}."
-    )
-
-
-def _signed(points: float) -> str:
-    return score_text(points / 100, signed=True, minus="-")
-
-
-def _unseeded(settings: CompressionSettings) -> str:
-    return settings_text(settings).removesuffix(f", seed {settings.seed}")
-
-
 def rows_text(table: "SweepTable", rows: "list[SweepRow]") -> str:
     """Rows as a table, the smallest first."""
     weighted = table.weights != "none"
@@ -223,7 +186,11 @@ def rows_text(table: "SweepTable", rows: "list[SweepRow]") -> str:
         line += [percent_text(row.neighbours_kept), "" if row.distinct_tuples is None else count_text(row.distinct_tuples)]
         if table.sets:
             low, high = row.interval
-            line += [score_text(row.score / 100), _signed(row.difference), f"{_signed(low)} to {_signed(high)}"]
+            line += [
+                score_text(row.score / 100),
+                signed_points(row.difference),
+                f"{signed_points(low)} to {signed_points(high)}",
+            ]
         lines.append([*line, f"{row.seconds:.1f}", row.key[:8]])
     return columns_text(lines, right=range(2, len(head) - 1))
 

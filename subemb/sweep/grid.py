@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ..models.model import PretrainedModel
 
 GRID_SIZE = 40  # settings of the default grid
+SHORT_SIZE = 12  # at most, of the short one
+_LEADING = ("product", "tiered", "cluster", "int4", "int8")  # methods of the short one
 #: Shares of the table's bytes that the default grid asks for; the most telling first, since there are more than settings. Methods that
 #: can choose codes by what the network's output notices are asked at each of them, the others at every third.
 SHARES = (
@@ -68,6 +70,21 @@ def default_grid(
         if estimate_seconds(settings, vocabulary, dim) <= LONGEST:
             found.setdefault(settings)
     return list(found)
+
+
+def short_grid(vocabulary: int, dim: int, has_network: bool = False) -> list[CompressionSettings]:
+    """About twelve settings of the default grid: the methods that usually lead, from the smallest table to the whole one.
+
+    >>> grid = short_grid(30522, 384)
+    >>> len(grid) <= SHORT_SIZE, set(grid) <= set(default_grid(30522, 384))
+    (True, True)
+    """
+    leading = [one for one in default_grid(vocabulary, dim, has_network=has_network) if one.method in _LEADING]
+
+    def is_best_way(settings: CompressionSettings) -> bool:
+        return bool(settings.sensitive) or not (has_network and METHODS[settings.method].can_be_sensitive)
+
+    return sorted(leading, key=lambda one: not is_best_way(one))[:SHORT_SIZE]  # a stable sort
 
 
 def _candidates(vocabulary: int, dim: int, has_network: bool, more: Mapping[str, Any]) -> Iterator[CompressionSettings]:

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import queue
-import re
 import shutil
 import signal
 import tempfile
@@ -16,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.arguments import checked
 from ..base.errors import InputError, ModelError
-from ..base.paths import cache_folder
 from ..base.plain import to_plain
 from ..base.progress import ProgressCallback, part_of, report
-from ..base.store import Store, content_key
+from ..base.store import Store
 from ..codec.settings import CompressionSettings, settings_text
 from ..codec.sizes import FLOAT_BYTES
 from ..evaluate.data.languages import in_languages
@@ -30,6 +28,7 @@ from ..jobs.worker import exit_with_parent
 from ..models.model import describe
 from ..runs import estimate_run_seconds
 from .grid import default_grid, resolved_grid
+from .kept import default_folder, shipped_rows
 from .measure import FORMAT, Shared, keep_open, measure_row, shared_of
 from .table import FAILED, SweepRow, SweepTable, read_rows, write_table
 
@@ -103,7 +102,7 @@ def sweep(
                 raise
             pairs, is_demo, notes = (), False, (f"No scores: {error}",)
             shared = shared_of(model, fitting, (), text, part)
-        place = _default_folder(model, shared) if folder is None else Path(folder)
+        place = default_folder(model, shared) if folder is None else Path(folder)
         work = _Work(model, shared, wanted, place, retry, progress)
         work.table = replace(
             work.table,
@@ -184,11 +183,9 @@ def _set_facts(ready: Any, pairs: PairSet, is_demo: bool) -> dict[str, Any]:
     }
 
 
-def _default_folder(model: "PretrainedModel", shared: Shared) -> Path:
-    """One folder of the cache for each model with its data: sweeps over other grids add to the same table."""
-    name = re.sub(r"[^\w.-]+", "-", Path(model.name).name)[:40]
-    key = content_key(model.identity, [one.digest for one in shared.sets], shared.measured_with, shared.measured_text)
-    return cache_folder("sweeps") / f"{name}-{key[:10]}"
+def estimate_row_seconds(settings: CompressionSettings, vocabulary: int, dim: int) -> float:
+    """Rough seconds of one row on two cores: the run, and its scores on some hundred pairs. Raises InputError as resolve does."""
+    return estimate_run_seconds(settings, vocabulary, dim) + 1.0
 
 
 # The work
@@ -213,6 +210,7 @@ class _Work:
             return shared.key(row.settings) == row.key
 
         self.rows = read_rows(folder, belongs)
+        shipped = {} if set(map(shared.key, wanted)) <= set(self.rows) else shipped_rows(model)
         self.todo: dict[str, CompressionSettings] = {}
         for settings, problem in wanted.items():
             key = shared.key(settings)
@@ -221,14 +219,14 @@ class _Work:
                 continue
             known = self.rows.get(key)
             if known is None or (retry and not known.is_done):
-                known = ROWS.get(key)
+                known = ROWS.get(key) or shipped.get(key)
             if known is None:
                 self.rows.pop(key, None)
                 self.todo[key] = settings
             else:
                 self.rows[key] = known
         self.order = [*(shared.key(settings) for settings in wanted), *self.rows]
-        self.costs = {key: estimate_run_seconds(one, model.num_tokens, model.dim) + 1.0 for key, one in self.todo.items()}
+        self.costs = {key: estimate_row_seconds(one, model.num_tokens, model.dim) for key, one in self.todo.items()}
         self.written = 0.0
         self.table = SweepTable(
             describe(model),

@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError
+from ..base.files import read_json
 from ..base.paths import cannot_write, write_files
-from ..base.plain import declared, to_plain
+from ..base.plain import declared, from_plain, to_plain
 from ..base.shown import Card, Shown
-from ..base.text import percent_text, size_text
+from ..base.text import one_line, percent_text, score_text, size_text
 from ..codec.settings import CompressionSettings, settings_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
 PARQUET, CSV = "sweep.parquet", "sweep.csv"
+FACTS = "sweep.json"  # what all rows share
 DONE, FAILED = "done", "failed"
 _SCORE = ("score", "difference", "low", "high")
 
@@ -259,17 +261,86 @@ class SweepTable(Shown):
         return Card(type(self).__name__, line, header=["settings", "bytes", "of the table", "error", "score"], rows=rows)
 
 
+# In words
+
+
+def verdict_text(table: SweepTable, within: Within | None = None) -> str:
+    """One or two sentences that say what the table means."""
+    name = one_line(str(table.model["name"]))
+    if within is not None:
+        if not within.rows:
+            best = max((row for row in table.done if row.difference is not None), key=lambda row: row.difference, default=None)
+            nearest = (
+                ""
+                if best is None
+                else f" The nearest is {settings_text(best.settings)}: {signed_points(best.difference)} points."
+            )
+            return f"None of the {len(table.done)} settings is within {within.points:g} points of {name}.{nearest}"
+        row, seeds = within.rows[0], len(within.rows)
+        over = "" if seeds == 1 else f", mean of {seeds} seeds"
+        sure = "all of it within" if within.is_sure else "so it may be further away"
+        return (
+            f"The smallest setting within {within.points:g} points of {name}: {_unseeded(row.settings)}, "
+            f"{size_text(row.total_bytes)}, {percent_text(row.share)} of the table.\n"
+            f"It scores {signed_points(within.difference)} points{over} (95 % interval {signed_points(within.low)} to {signed_points(within.high)}, {sure}). "
+            "It was chosen on these pairs: try it on others."
+        )
+    front = table.front
+    if not front:
+        return f"No setting of {name} could be measured."
+    best = front[-1]
+    what = (
+        f"error {best.error:.3f}"
+        if best.difference is None
+        else f"{signed_points(best.difference)} points against the original"
+    )
+    return (
+        f"{len(table.done)} settings of {name}; {len(front)} of them are beaten by no smaller one. "
+        f"Best: {settings_text(best.settings)}, {size_text(best.total_bytes)} ({percent_text(best.share)} of the table), {what}."
+    )
+
+
+def signed_points(points: float) -> str:
+    """A difference of scores x 100, with its sign."""
+    return score_text(points / 100, signed=True, minus="-")
+
+
+def _unseeded(settings: CompressionSettings) -> str:
+    return settings_text(settings).removesuffix(f", seed {settings.seed}")
+
+
 # On disk
 
 
+@dataclass(frozen=True)
+class _Facts:
+    """What all rows of a table share, as in SweepTable."""
+
+    model: dict[str, Any]
+    sets: tuple[dict[str, Any], ...]
+    weights: str
+    neighbours_sample: int
+    original_bytes: int
+    how: str
+    notes: tuple[str, ...]
+
+
 def write_table(folder: Path, table: SweepTable) -> None:
-    """Write ``sweep.parquet`` and ``sweep.csv`` into a folder, which is made; readers see whole files only. Raises InputError."""
+    """Write ``sweep.parquet``, ``sweep.csv`` and ``sweep.json`` into a folder, which is made; readers see whole files only.
+
+    Raises InputError.
+    """
     frame = table.frame()
     parquet = io.BytesIO()
     frame.to_parquet(parquet, index=False)
+    facts = (
+        json.dumps({name: to_plain(getattr(table, name)) for name in _Facts.__dataclass_fields__}, indent=1, ensure_ascii=False)
+        + "\n"
+    )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_files(folder, {PARQUET: parquet.getvalue(), CSV: frame.to_csv(index=False).encode()})
+        files = {PARQUET: parquet.getvalue(), CSV: frame.to_csv(index=False).encode(), FACTS: facts.encode()}
+        write_files(folder, files)
     except OSError as error:
         raise cannot_write(folder, error) from error
 
@@ -299,6 +370,18 @@ def read_rows(folder: Path, belongs: Callable[[SweepRow], bool] = lambda row: Tr
                 "another folder"
             )
     return {row.key: row for row in rows}
+
+
+def read_table(folder: Path) -> SweepTable | None:
+    """The whole table that :func:`write_table` wrote into a folder; None if there is none. Raises InputError if it cannot be read."""
+    if not (folder / PARQUET).is_file() or not (folder / FACTS).is_file():
+        return None
+    found = read_json(folder / FACTS)
+    try:
+        facts = from_plain(_Facts, {name: found[name] for name in _Facts.__dataclass_fields__})
+    except (InputError, KeyError, TypeError) as error:
+        raise InputError(f"{folder / FACTS} does not say what a sweep was measured on ({error}); delete it") from error
+    return SweepTable(rows=tuple(read_rows(folder).values()), folder=folder, **vars(facts))
 
 
 def _plain(value: Any) -> Any:

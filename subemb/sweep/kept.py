@@ -1,0 +1,77 @@
+"""Tables of sweeps that are there already: in the cache, and the one that comes with subemb for the bundled model."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..base.errors import InputError
+from ..base.paths import app_folder, cache_folder
+from ..base.store import Memory, content_key, stamp_of
+from .table import FACTS, PARQUET, SweepRow, SweepTable, read_table
+
+if TYPE_CHECKING:
+    from ..models.model import PretrainedModel
+
+_tables = Memory(24)
+
+
+def default_folder(model: "PretrainedModel", shared: Any) -> Path:
+    """One folder of the cache for each model with its data: sweeps over other grids add to the same table. shared: what its rows share."""
+    name = re.sub(r"[^\w.-]+", "-", Path(model.name).name)[:40]
+    key = content_key(model.identity, [one.digest for one in shared.sets], shared.measured_with, shared.measured_text)
+    return cache_folder("sweeps") / f"{name}-{key[:10]}"
+
+
+def shipped_rows(model: "PretrainedModel") -> dict[str, SweepRow]:
+    """The rows that come with subemb for a model, by key; {} for any other."""
+    return {row.key: row for table in _shipped(model) for row in table.rows}
+
+
+def _shipped(model: "PretrainedModel") -> Iterator[SweepTable]:
+    try:
+        folder = app_folder() / "assets" / "sweeps"
+    except InputError:  # an installation without pages has no assets either
+        return
+    for facts in sorted(folder.glob(f"*/{FACTS}")):
+        table = _read(facts.parent)
+        if table is not None and model.has_content_of(table.model):
+            yield table
+
+
+def _read(folder: Path) -> SweepTable | None:
+    return _tables.take(folder, lambda: read_table(folder), (stamp_of(folder / PARQUET), stamp_of(folder / FACTS)))
+
+
+def known_table(model: "PretrainedModel", scored: bool) -> SweepTable | None:
+    """All that sweeps of a model have found so far on the demonstration pairs (scored), or without any pairs; None if nothing has.
+
+    Of rows that somebody's text or labelled pairs went into nothing is told: they are for those who gave these. Tables that cannot be
+    read are passed over. Shared: not to be changed.
+    """
+    found = [*_shipped(model)]
+    for facts in sorted(cache_folder("sweeps").glob(f"*/{FACTS}")):
+        try:
+            table = _read(facts.parent)
+        except InputError:  # a sweep into that folder says so
+            continue
+        if table is not None and model.has_content_of(table.model):
+            found.append(table)
+    found = [table for table in found if _is_for_all(table, scored)]
+    if not found:
+        return None
+    first = found[0]
+    rows = {
+        row.key: row
+        for table in found
+        if (table.weights, [one["digest"] for one in table.sets]) == (first.weights, [one["digest"] for one in first.sets])
+        for row in table.rows
+        if row.settings.text_digest is None
+    }
+    return replace(first, rows=tuple(rows.values()))
+
+
+def _is_for_all(table: SweepTable, scored: bool) -> bool:
+    """Whether a table was measured on what comes with subemb."""
+    return bool(table.sets) == scored and all(one.get("is_demonstration") for one in table.sets)
