@@ -1,7 +1,7 @@
 """Tables of sweeps that are there already: in the cache, and the one that comes with subemb for the bundled model."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,8 +44,8 @@ def _read(folder: Path) -> SweepTable | None:
     return _tables.take(folder, lambda: read_table(folder), (stamp_of(folder / PARQUET), stamp_of(folder / FACTS)))
 
 
-def known_table(model: "PretrainedModel", scored: bool) -> SweepTable | None:
-    """All that sweeps of a model have found so far on the demonstration pairs (scored), or without any pairs; None if nothing has.
+def known_tables(model: "PretrainedModel") -> tuple[SweepTable | None, SweepTable | None]:
+    """All that sweeps of a model have found so far: on the demonstration pairs, and without any pairs; None where nothing has.
 
     Of rows that somebody's text or labelled pairs went into nothing is told: they are for those who gave these. Tables that cannot be
     read are passed over. Shared: not to be changed.
@@ -58,20 +58,16 @@ def known_table(model: "PretrainedModel", scored: bool) -> SweepTable | None:
             continue
         if table is not None and model.has_content_of(table.model):
             found.append(table)
-    found = [table for table in found if _is_for_all(table, scored)]
-    if not found:
-        return None
-    first = found[0]
-    rows = {
-        row.key: row
-        for table in found
-        if (table.weights, [one["digest"] for one in table.sets]) == (first.weights, [one["digest"] for one in first.sets])
-        for row in table.rows
-        if row.settings.text_digest is None
-    }
-    return replace(first, rows=tuple(rows.values()))
+    of_demo = [table for table in found if table.sets and all(one.get("is_demonstration") for one in table.sets)]
+    return _joined(of_demo), _joined([table for table in found if not table.sets])
 
 
-def _is_for_all(table: SweepTable, scored: bool) -> bool:
-    """Whether a table was measured on what comes with subemb."""
-    return bool(table.sets) == scored and all(one.get("is_demonstration") for one in table.sets)
+def _joined(tables: Sequence[SweepTable]) -> SweepTable | None:
+    """The rows of the first table, and of those others that were measured in the same way."""
+    alike = [table for table in tables if _how(table) == _how(tables[0])]
+    rows = {row.key: row for table in alike for row in table.rows if row.settings.text_digest is None}
+    return replace(alike[0], rows=tuple(rows.values())) if alike else None
+
+
+def _how(table: SweepTable) -> tuple[str, list[str]]:
+    return table.weights, [one["digest"] for one in table.sets]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..base.errors import InputError
 from ..base.files import read_json
@@ -127,18 +127,26 @@ def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def pareto_front(rows: Iterable[SweepRow]) -> list[SweepRow]:
+T = TypeVar("T")
+
+
+def pareto_front(
+    rows: Iterable[T],
+    size: Callable[[T], float] = lambda row: row.total_bytes,
+    loss: Callable[[T], float | None] = lambda row: row.loss,
+) -> list[T]:
     """The rows that no other beats: none has at most as many bytes and a better score (or, without scores, a smaller error).
 
-    In the order of their bytes. Of rows that are equal in both, all stay. Failed rows are left out.
+    In the order of their bytes. Of rows that are equal in both, all stay. Failed rows are left out. size, loss: of a row, less is
+    better; a loss of None leaves it out.
     """
-    known = sorted((row for row in rows if row.loss is not None), key=lambda row: (row.total_bytes, row.loss))
-    front: list[SweepRow] = []
-    for row in known:
+    known = sorted(((size(row), loss(row), row) for row in rows if loss(row) is not None), key=lambda one: one[:2])
+    front: list[tuple[float, float, T]] = []
+    for one in known:
         best = front[-1] if front else None
-        if best is None or row.loss < best.loss or (row.loss == best.loss and row.total_bytes == best.total_bytes):
-            front.append(row)
-    return front
+        if best is None or one[1] < best[1] or one[:2] == best[:2]:
+            front.append(one)
+    return [row for _, _, row in front]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Trade-off: bytes against quality, over many settings."""

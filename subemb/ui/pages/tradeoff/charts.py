@@ -1,0 +1,160 @@
+"""The chart of the page Trade-off."""
+
+import plotly.graph_objects as go
+
+from ....base.text import percent_text, plotly_text, score_text, size_text
+from ....codec.methods import METHODS
+from ...widgets.charts import NEUTRAL, PALETTE, layout
+from .points import CLAIMS, ERROR, FLOATS, MEASURES, NEIGHBOURS, SCORE, WEIGHTED, Claim, Point, Shape, front_of
+
+#: So that methods can be told apart without colour.
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "pentagon", "star-triangle-down", "hexagon", "x", "bowtie")
+_LOOK = {name: (PALETTE[number % len(PALETTE)], SYMBOLS[number % len(SYMBOLS)]) for number, name in enumerate(METHODS)}
+_SMALL, _ON_FRONT, _RING = 8, 12, 21  # pixels
+_CLAIMED = (PALETTE[4], PALETTE[3])  # of the claims, in their order
+_AXIS_NAMES = {SCORE: "Score x 100", WEIGHTED: "Weighted error", ERROR: "Relative error", NEIGHBOURS: "Of the 10 nearest, %"}
+_TITLES = {
+    SCORE: "Bytes against the task score",
+    WEIGHTED: "Bytes against the error, tokens by weight",
+    ERROR: "Bytes against the error, tokens alike",
+    NEIGHBOURS: "Bytes against neighbours kept",
+}
+HEIGHT = 500
+
+
+def tradeoff_chart(shape: Shape, original_bytes: int) -> tuple[go.Figure, str]:
+    """The figure, and its text alternative. original_bytes: of the whole table.
+
+    ``customdata`` of a point that can be opened is the key of its run.
+    """
+    figure = go.Figure()
+    drawn = [point for point in shape.points if shape.measure in point.values and point.shares[shape.axis] > 0]
+    front = front_of(drawn, shape.measure, shape.axis)
+    if shape.measure == SCORE and shape.original is not None:
+        _original_line(figure, shape)
+        low = min((100 * point.shares[shape.axis] for point in drawn), default=0.02)
+        for number, claim in enumerate(CLAIMS):
+            _claim(figure, claim, _CLAIMED[number], shape.original, low / 1.3)
+    figure.add_scatter(
+        x=[100 * point.shares[shape.axis] for point in front],
+        y=[point.values[shape.measure] for point in front],
+        mode="lines",
+        line={"color": NEUTRAL, "width": 1.5, "shape": "hv"},
+        name="nothing smaller is better",
+        hoverinfo="skip",
+    )
+    on_front = {point.run_key for point in front}
+    for name in dict.fromkeys(point.settings.method for point in drawn):
+        _method(figure, name, [one for one in drawn if one.settings.method == name], shape, on_front)
+    _rings(figure, [one for one in drawn if one.is_own], shape, "your runs", "circle-open", _RING, 1.5)
+    _rings(figure, [one for one in drawn if one.run_key == shape.shown], shape, "on all pages now", "square-open", _RING + 3, 2)
+    _rings(figure, [one for one in drawn if one.run_key in shape.chosen], shape, "smallest near enough", "star-open", 30, 2)
+    what = f"{'Floats' if shape.axis == FLOATS else 'Bytes'} stored, % of the table's {size_text(original_bytes)} (log scale)"
+    title = _TITLES[shape.measure].replace("Bytes", "Floats" if shape.axis == FLOATS else "Bytes")
+    better = "up" if MEASURES[shape.measure] else "down"
+    layout(figure, f"{title}: best is {better} and left", what, _AXIS_NAMES[shape.measure], HEIGHT, clickmode="event+select")
+    figure.update_xaxes(type="log", dtick=1, minor={"dtick": "D2", "ticks": "outside"}, exponentformat="none", ticksuffix=" %")
+    figure.update_layout(dragmode="pan", uirevision=f"{shape.measure}{shape.axis}", selectionrevision=str(shape.shown))
+    return figure, _alt(shape, front, len(drawn))
+
+
+def _method(figure: go.Figure, name: str, points: list[Point], shape: Shape, on_front: set[str]) -> None:
+    colour, symbol = _LOOK[name]
+    best = [point.run_key in on_front for point in points]
+    figure.add_scatter(
+        x=[100 * point.shares[shape.axis] for point in points],
+        y=[point.values[shape.measure] for point in points],
+        mode="markers",
+        name=plotly_text(METHODS[name].title),
+        marker={
+            "color": colour,
+            "symbol": symbol,
+            "size": [_ON_FRONT if is_best else _SMALL for is_best in best],
+            "opacity": [1.0 if is_best else 0.6 for is_best in best],
+        },
+        selected={"marker": {"opacity": 1.0}},
+        unselected={"marker": {"opacity": 0.8}},
+        customdata=[[point.run_key] for point in points],
+        text=[hover(point, shape.measure) for point in points],
+        hovertemplate="%{text}<extra></extra>",
+    )
+
+
+def hover(point: Point, measure: str) -> str:
+    """What stands beside the pointer, as plotly reads it."""
+    lines = [
+        f"<b>{plotly_text(point.label)}</b>",
+        f"{size_text(point.total_bytes)}, {percent_text(point.shares['All bytes'])} of the table",
+        f"{measure} {value_text(point, measure)}",
+    ]
+    if measure == SCORE and point.interval is not None:
+        low, high = (score_text(end / 100, signed=True) for end in point.interval)
+        lines.append(f"{score_text(point.difference / 100, signed=True)} against the original, 95 % interval {low} to {high}")
+    return "<br>".join([*lines, "Click to open this run" if not point.is_own else "Your run: click to open it"])
+
+
+def value_text(point: Point, measure: str) -> str:
+    """A measure of a point as people read it.
+
+    Raises KeyError where it is not known.
+    """
+    value = point.values[measure]
+    return f"{value:.1f}" if measure == SCORE else f"{value:.1f} %" if measure == NEIGHBOURS else f"{value:.3f}"
+
+
+def _original_line(figure: go.Figure, shape: Shape) -> None:
+    if shape.within:
+        figure.add_hrect(y0=shape.original - shape.within, y1=shape.original, fillcolor=PALETTE[2], opacity=0.12, line_width=0)
+    figure.add_hline(y=shape.original, line={"color": PALETTE[0], "dash": "dash", "width": 1.5})
+    figure.add_annotation(
+        text=f"original {shape.original:.1f}",
+        y=shape.original,
+        xref="paper",
+        x=0,
+        xanchor="left",
+        yanchor="bottom",
+        showarrow=False,
+    )
+
+
+def _claim(figure: go.Figure, claim: Claim, colour: str, original: float, left: float) -> None:
+    """A box of what would hold here if the claim did: other models, floats only."""
+    start, end = (100 * share for share in claim.floats)
+    start, low = max(start, left), claim.lowest(original)
+    figure.add_scatter(
+        x=[start, end, end, start, start],
+        y=[low, low, original, original, low],
+        mode="lines",
+        fill="toself",
+        line={"color": colour, "dash": "dot", "width": 1.5},
+        opacity=0.75,
+        name=f"claim of {plotly_text(claim.name)}: floats, other models",
+        hoveron="fills",
+        hoverinfo="name",
+    )
+
+
+def _rings(figure: go.Figure, points: list[Point], shape: Shape, name: str, symbol: str, size: int, width: float) -> None:
+    """Marks around points, over which the points themselves can still be clicked."""
+    if not points:
+        return
+    figure.add_scatter(
+        x=[100 * point.shares[shape.axis] for point in points],
+        y=[point.values[shape.measure] for point in points],
+        mode="markers",
+        name=name,
+        marker={"symbol": symbol, "size": size, "color": NEUTRAL, "line": {"width": width}},
+        customdata=[[point.run_key] for point in points],
+        hoverinfo="skip",
+    )
+
+
+def _alt(shape: Shape, front: list[Point], count: int) -> str:
+    if not front:
+        return "No setting has been measured yet."
+    ends = [f"{percent_text(one.shares[shape.axis])} with {value_text(one, shape.measure)}" for one in (front[0], front[-1])]
+    original = "" if shape.original is None or shape.measure != SCORE else f"; the original has {shape.original:.1f}"
+    return (
+        f"{shape.measure} of {count} settings over the share of the table that they store. {len(front)} are beaten by no smaller one, from "
+        f"{ends[0]} to {ends[1]}{original}. The table below has all numbers."
+    )

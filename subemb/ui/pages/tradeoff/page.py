@@ -1,0 +1,283 @@
+"""The page Trade-off: many settings of a model on one chart, the smallest that is good enough, and a sweep that measures more."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import streamlit as st
+
+from ....base.pace import rough
+from ....base.text import escape_markdown, percent_text, size_text
+from ....codec.sizes import FLOAT_BYTES
+from ....models.model import describe
+from ....runs import RUNS, estimate_run_seconds
+from ....sweep.kept import known_tables
+from ....sweep.table import SweepRow, SweepTable, Within, verdict_text
+from ...shell.frame import Frame, page
+from ...shell.models import open_model
+from ...shell.request import Request
+from ...shell.visit import Visit
+from ...widgets.charts import download_csv
+from .charts import tradeoff_chart, value_text
+from .form import known_call, sweep_form, sweep_progress
+from .points import AXES, BYTES, CLAIMS, FLOATS, MEASURES, SCORE, WEIGHTED, Point, Shape, front_of, points_of
+
+if TYPE_CHECKING:
+    from ....models.model import PretrainedModel
+
+
+def draw() -> None:
+    """The page."""
+    frame = page("Trade-off", "What does every byte buy? Each point is the same table, compressed with other settings.")
+    with frame.errors():
+        if frame.visit.shown_key is not None:  # else it has been said what is wrong with the model
+            tradeoff_page(frame)
+
+
+def tradeoff_page(frame: Frame) -> None:
+    """The picture with its verdict, the setting that is open, the form of a sweep, and the table behind it all."""
+    visit = frame.visit
+    model = open_model(visit.request.model, visit.request.revision)
+    call = known_call(visit, model)
+    if call is not None and visit.waits_for(call.job):
+        sweep_progress(visit, call, lambda rows: picture(visit, model, rows))
+    else:
+        picture(visit, model)
+    points = points_of(tables_of(model), own_runs(visit, model))
+    opened(frame, model, points)
+    sweep_form(visit, model, call)
+    if points:
+        table_behind(visit, points)
+    claims()
+
+
+def tables_of(model: "PretrainedModel", rows: Sequence[SweepRow] = ()) -> list[SweepTable]:
+    """What sweeps have found, rows that are coming in right now included; scored tables first."""
+    scored, unscored = known_tables(model)
+    found = [table for table in (scored, unscored) if table is not None]
+    if rows:
+        weights = found[0].weights if found else "vocabulary"
+        original_bytes = FLOAT_BYTES * model.num_tokens * model.dim
+        found.append(SweepTable(describe(model), tuple(rows), weights=weights, original_bytes=original_bytes))
+    return found
+
+
+def own_runs(visit: Visit, model: "PretrainedModel") -> list:
+    """The visitor's runs of a model."""
+    runs = [RUNS.get(key, is_use=False) for key in visit.runs]
+    return [run for run in runs if run is not None and model.has_content_of(run.model)]
+
+
+# The picture
+
+
+def picture(visit: Visit, model: "PretrainedModel", rows: Sequence[SweepRow] = ()) -> None:
+    """The verdict, and the chart. rows: of a sweep that is under way."""
+    tables = tables_of(model, rows)
+    points = points_of(tables, own_runs(visit, model))
+    scored = next((table for table in tables if table.sets), None)
+    if not points:
+        st.info(
+            f"No setting of {escape_markdown(model.name)} has been measured yet. Sweep some below, or press **Run** in the sidebar.",
+            icon=":material/show_chart:",
+        )
+        return
+    known = [name for name in MEASURES if any(name in point.values for point in points)]
+    place = st.container()
+    left, middle, right = st.columns([5, 3, 2], vertical_alignment="bottom")
+    measure = left.segmented_control(
+        "Quality", known, default=known[0], required=True, key="quality", bind="query-params", persist_state="session"
+    )
+    axis = middle.segmented_control(
+        "Size",
+        AXES,
+        default=BYTES,
+        required=True,
+        key="size",
+        bind="query-params",
+        persist_state="session",
+        help="Papers count the floats of the codebooks only. The codes have to be kept as well: all bytes is what a file takes.",
+    )
+    allowed, within = None, None
+    if measure == SCORE and scored is not None:
+        allowed = right.number_input(
+            "Points to lose", 0.0, 50.0, 2.0, 0.5, format="%g", key="within", bind="query-params", persist_state="session"
+        )
+        within = scored.within(allowed)
+    place.markdown(f"**{sentence(points, measure, axis, scored, within)}**")
+    figure, alt = tradeoff_chart(
+        Shape(
+            measure,
+            axis,
+            points,
+            original_score(tables) if measure == SCORE else None,
+            visit.shown_key,
+            frozenset(row.run_key for row in within.rows) if within else frozenset(),
+            allowed,
+        ),
+        FLOAT_BYTES * model.num_tokens * model.dim,
+    )
+    st.plotly_chart(
+        figure,
+        key="tradeoff_chart",
+        alt=alt,
+        on_select=lambda: _take_click(visit, model, points),
+        selection_mode="points",
+        config={"displaylogo": False, "scrollZoom": False},
+    )
+    st.caption(_about(scored, measure))
+
+
+def sentence(points: list[Point], measure: str, axis: str, scored: SweepTable | None, within: Within | None) -> str:
+    """What the chart means."""
+    if scored is not None and within is not None:
+        return escape_markdown(verdict_text(scored, within).replace("\n", " "))
+    front = front_of(points, measure, axis)
+    if not front:
+        return "Nothing is known of this measure yet."
+    best = front[-1]
+    return escape_markdown(
+        f"Of {sum(measure in point.values for point in points)} settings {len(front)} are beaten by no smaller one. The best: "
+        f"{best.label}, {size_text(best.total_bytes)}, {measure.lower()} {value_text(best, measure)}."
+    )
+
+
+def original_score(tables: Sequence[SweepTable]) -> float | None:
+    """The original's score x 100: every row knows it."""
+    rows = (row for table in tables for row in table.done if row.scores)
+    return next((row.score - row.difference for row in rows), None)
+
+
+def _about(scored: SweepTable | None, measure: str) -> str:
+    """On what the numbers were measured."""
+    if measure == SCORE and scored is not None:
+        sets = ", ".join(f"{one['name']} ({one['pairs']:,} pairs, {', '.join(one['languages'])})" for one in scored.sets)
+        return (
+            f"Spearman x 100 on: {escape_markdown(sets)}. Green: as near to the original as asked for. Dotted boxes: what papers claim for "
+            "other models, in floats; see below. Click a point to open its run."
+        )
+    if measure == WEIGHTED:
+        return "Squared error over the table's variance, tokens counted by their weight: 0 is perfect. Click a point to open its run."
+    return "Click a point to open its run on all pages."
+
+
+# Opening a point
+
+
+def _take_click(visit: Visit, model: "PretrainedModel", points: list[Point]) -> None:
+    """Open the run of the point that was clicked."""
+    event = st.session_state.get("tradeoff_chart")
+    keys = [point["customdata"][0] for point in event.selection.points if point.get("customdata")] if event else []
+    if keys:
+        open_point(visit, model, points, keys[0])
+
+
+def open_point(visit: Visit, model: "PretrainedModel", points: list[Point], key: str) -> None:
+    """Put the run of a point on all pages; where it has not been run, its settings are in the form."""
+    point = next((one for one in points if one.run_key == key), None)
+    if point is None or key == visit.shown_key:
+        return
+    visit.show(Request.of(describe(model), point.settings), key)
+    visit.reset_form = True
+
+
+def opened(frame: Frame, model: "PretrainedModel", points: list[Point]) -> None:
+    """What is known of the setting on the page, and one button: to look at its run, or to compute it."""
+    visit = frame.visit
+    point = next((one for one in points if one.run_key == visit.shown_key), None)
+    if point is None:
+        return
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key="opened_point"):
+        facts = [f"{size_text(point.total_bytes)}, {percent_text(point.shares[BYTES])} of the table"]
+        facts += [f"{name.lower()} {value_text(point, name)}" for name in MEASURES if name in point.values]
+        st.markdown(f"**{escape_markdown(point.label)}**  \n{escape_markdown(' · '.join(facts))}")
+        if frame.run is not None:
+            st.page_link("app.py", label="Look at this run", icon=":material/open_in_new:", query_params=visit.address or None)
+        elif visit.running is None:
+            seconds = estimate_run_seconds(point.settings, model.num_tokens, model.dim)
+            if st.button(
+                f"Compute this run, about {rough(seconds)}", type="primary", icon=":material/play_arrow:", key="compute_point"
+            ):
+                visit.start(visit.request, visit.text)
+                st.rerun()
+
+
+# What is behind the chart
+
+
+def table_behind(visit: Visit, points: list[Point]) -> None:
+    """Every point as a row, to open and to download."""
+    front = {point.run_key for point in front_of(points, SCORE, BYTES) or front_of(points, WEIGHTED, BYTES)}
+    ordered = sorted(points, key=lambda point: point.total_bytes)
+    table = pd.DataFrame([_row(point, front) for point in ordered]).dropna(axis=1, how="all")
+    with st.expander(f"Table behind this chart ({len(table)} settings)", key="tradeoff_table_open", on_change="rerun") as part:
+        if not part.open:
+            return
+        event = st.dataframe(
+            table,
+            hide_index=True,
+            key=f"tradeoff_table_{visit.shown_key}",
+            on_select="rerun",
+            selection_mode="single-row",
+            height=min(560, 38 + 35 * len(table)),
+            column_config=_COLUMNS,
+            alt="Every setting with its bytes and quality",
+        )
+        st.caption("Select a row to open that run. ✓: no smaller setting is better.")
+        download_csv(table, "subemb-trade-off.csv", key="tradeoff_download")
+        rows = event.selection.rows if event else []
+        if rows and ordered[rows[0]].run_key != visit.shown_key:
+            point = ordered[rows[0]]
+            visit.show(replace(visit.request, settings=point.settings), point.run_key)
+            visit.reset_form = True
+            st.rerun()
+
+
+def _row(point: Point, front: set[str]) -> dict:
+    low, high = point.interval or (None, None)
+    return {
+        "front": "✓" if point.run_key in front else "",
+        "settings": point.label,
+        "yours": "✓" if point.is_own else "",
+        "bytes": point.total_bytes,
+        "of table": 100 * point.shares[BYTES],
+        "floats": 100 * point.shares[FLOATS],
+        "score": point.values.get(SCORE),
+        "difference": point.difference,
+        "low": low,
+        "high": high,
+        "weighted error": point.values.get(WEIGHTED),
+        "error": point.values.get("Error"),
+        "neighbours": point.values.get("Neighbours kept"),
+        "run": point.run_key,
+    }
+
+
+_COLUMNS = {
+    "front": st.column_config.TextColumn("✓", width=28, help="No smaller setting is better"),
+    "settings": st.column_config.TextColumn("Method and settings", width=280),
+    "yours": st.column_config.TextColumn("Yours", width=50),
+    "bytes": st.column_config.NumberColumn("Bytes", format="localized"),
+    "of table": st.column_config.NumberColumn("Bytes %", format="%.3f", help="Everything stored, % of the table's bytes"),
+    "floats": st.column_config.NumberColumn("Floats %", format="%.3f", help="Floats stored, % of V × D: the papers' measure"),
+    "score": st.column_config.NumberColumn("Score", format="%.1f", help="x 100"),
+    "difference": st.column_config.NumberColumn("To original", format="%+.1f"),
+    "low": st.column_config.NumberColumn("from", format="%+.1f", help="95 % interval of the difference"),
+    "high": st.column_config.NumberColumn("to", format="%+.1f", help="95 % interval of the difference"),
+    "weighted error": st.column_config.NumberColumn("Weighted error", format="%.3f"),
+    "error": st.column_config.NumberColumn("Error", format="%.3f"),
+    "neighbours": st.column_config.NumberColumn("10-NN %", format="%.1f", help="Of the 10 nearest tokens, those that stay"),
+    "run": None,
+}
+
+
+def claims() -> None:
+    """What papers say of themselves, in their own measure."""
+    with st.expander("What papers claim, and how they count"):
+        for claim in CLAIMS:
+            st.markdown(f"- [{claim.name}, {claim.source}]({claim.link}): {claim.said}.")
+        st.caption(
+            "Both count floats or parameters, not bytes, and measured other models on other tasks. Choose **Floats only** to see this "
+            "model's points in their measure. A box begins where the claim would hold for this model's score."
+        )
