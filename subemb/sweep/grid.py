@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 GRID_SIZE = 40  # settings of the default grid
 SHORT_SIZE = 12  # at most, of the short one
-_LEADING = ("product", "tiered", "cluster", "int4", "int8")  # methods of the short one
 #: Shares of the table's bytes that the default grid asks for; the most telling first, since there are more than settings. Methods that
 #: can choose codes by what the network's output notices are asked at each of them, the others at every third.
 SHARES = (
@@ -73,18 +72,22 @@ def default_grid(
 
 
 def short_grid(vocabulary: int, dim: int, has_network: bool = False) -> list[CompressionSettings]:
-    """About twelve settings of the default grid: the methods that usually lead, from the smallest table to the whole one.
+    """About twelve settings of the default grid: methods whose codes can be chosen by what the output notices, chosen so where there is a
+    network, and those that have no settings at all.
 
-    >>> grid = short_grid(30522, 384)
-    >>> len(grid) <= SHORT_SIZE, set(grid) <= set(default_grid(30522, 384))
+    >>> len(short_grid(250, 16)) <= SHORT_SIZE, set(short_grid(250, 16)) <= set(default_grid(250, 16))
     (True, True)
     """
-    leading = [one for one in default_grid(vocabulary, dim, has_network=has_network) if one.method in _LEADING]
 
-    def is_best_way(settings: CompressionSettings) -> bool:
-        return bool(settings.sensitive) or not (has_network and METHODS[settings.method].can_be_sensitive)
+    def rank(settings: CompressionSettings) -> int | None:
+        method = settings.about
+        if method.can_be_sensitive and method.can_be_adapted:
+            return 1 if has_network and not settings.sensitive else 0
+        return None if method.reads else 0
 
-    return sorted(leading, key=lambda one: not is_best_way(one))[:SHORT_SIZE]  # a stable sort
+    ranked = [(rank(one), one) for one in default_grid(vocabulary, dim, has_network=has_network)]
+    known = [one for one in ranked if one[0] is not None]
+    return [one for _, one in sorted(known, key=lambda pair: pair[0])][:SHORT_SIZE]  # a stable sort
 
 
 def _candidates(vocabulary: int, dim: int, has_network: bool, more: Mapping[str, Any]) -> Iterator[CompressionSettings]:

@@ -162,6 +162,7 @@ _WHAT = {
     "layout": "A map",
     "evaluate": "An evaluation or export",
     "adapt": "An adaptation",
+    "sweep": "A sweep",
     "download": "A download",
 }
 

@@ -23,6 +23,7 @@ from .visit import Visit
 
 PAGES = (
     ("app.py", "Home", ":material/home:"),
+    ("pages/9_Trade-off.py", "Trade-off", ":material/show_chart:"),
     ("pages/1_Token_map.py", "Token map", ":material/scatter_plot:"),
     ("pages/2_Assignments.py", "Assignments", ":material/view_column:"),
     ("pages/3_Reconstruction_error.py", "Reconstruction error", ":material/monitoring:"),

@@ -79,8 +79,8 @@ def sweep_form(visit: Visit, model: "PretrainedModel", call: Call | None) -> Non
 def _form(visit: Visit, model: "PretrainedModel") -> None:
     can_score = model.has_network and model.has_tokenizer
     left, right = st.columns(2)
-    grid = left.radio("Settings", (DEFAULT, SHORT), key="sweep_grid")
-    what = right.radio("Measured", (SCORED, UNSCORED) if can_score else (UNSCORED,), key="sweep_pairs")
+    grid = left.radio("Settings", (DEFAULT, SHORT), key="sweep_grid", persist_state="session")
+    what = right.radio("Measured", (SCORED, UNSCORED) if can_score else (UNSCORED,), key="sweep_pairs", persist_state="session")
     wanted = grid_of(model, grid)
     scored, unscored = known_tables(model)
     table = scored if what == SCORED else unscored

@@ -83,7 +83,7 @@ def _of_row(row: SweepRow, table: SweepTable) -> Point:
 
 def _of_run(run: Run, weights: str) -> Point:
     """weights: those of the sweep's weighted errors; a run that weighs otherwise has another kind of error."""
-    task = run.task
+    task = getattr(run, "task", None)
     known = {
         SCORE: None if task is None or task.compressed is None else 100 * task.compressed,
         WEIGHTED: run.quality.get("weighted_error") if run.settings.weights == weights else None,
