@@ -8,18 +8,13 @@ from ...widgets.charts import NEUTRAL, PALETTE, layout
 from .points import CLAIMS, ERROR, FLOATS, MEASURES, NEIGHBOURS, SCORE, WEIGHTED, Claim, Point, Shape, front_of
 
 #: So that methods can be told apart without colour.
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "pentagon", "star-triangle-down", "hexagon", "x", "bowtie")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "pentagon", "triangle-down", "hexagon", "x", "bowtie")
 _LOOK = {name: (PALETTE[number % len(PALETTE)], SYMBOLS[number % len(SYMBOLS)]) for number, name in enumerate(METHODS)}
 _SMALL, _ON_FRONT, _RING = 8, 12, 21  # pixels
 _CLAIMED = (PALETTE[4], PALETTE[3])  # of the claims, in their order
 _AXIS_NAMES = {SCORE: "Score x 100", WEIGHTED: "Weighted error", ERROR: "Relative error", NEIGHBOURS: "Of the 10 nearest, %"}
-_TITLES = {
-    SCORE: "Bytes against the task score",
-    WEIGHTED: "Bytes against the error, tokens by weight",
-    ERROR: "Bytes against the error, tokens alike",
-    NEIGHBOURS: "Bytes against neighbours kept",
-}
-HEIGHT = 500
+HEIGHT = 540
+_TICKS = [factor * 10.0**power for power in range(-4, 3) for factor in (1, 2, 5)]  # per cent
 
 
 def tradeoff_chart(shape: Shape, original_bytes: int) -> tuple[go.Figure, str]:
@@ -40,20 +35,21 @@ def tradeoff_chart(shape: Shape, original_bytes: int) -> tuple[go.Figure, str]:
         y=[point.values[shape.measure] for point in front],
         mode="lines",
         line={"color": NEUTRAL, "width": 1.5, "shape": "hv"},
-        name="nothing smaller is better",
+        name="not beaten",
         hoverinfo="skip",
     )
     on_front = {point.run_key for point in front}
     for name in dict.fromkeys(point.settings.method for point in drawn):
         _method(figure, name, [one for one in drawn if one.settings.method == name], shape, on_front)
     _rings(figure, [one for one in drawn if one.is_own], shape, "your runs", "circle-open", _RING, 1.5)
-    _rings(figure, [one for one in drawn if one.run_key == shape.shown], shape, "on all pages now", "square-open", _RING + 3, 2)
-    _rings(figure, [one for one in drawn if one.run_key in shape.chosen], shape, "smallest near enough", "star-open", 30, 2)
+    _rings(figure, [one for one in drawn if one.run_key == shape.shown], shape, "on this page", "square-open", _RING + 3, 2)
+    _rings(figure, [one for one in drawn if one.run_key in shape.chosen], shape, "near enough", "star-open", 30, 2)
     what = f"{'Floats' if shape.axis == FLOATS else 'Bytes'} stored, % of the table's {size_text(original_bytes)} (log scale)"
-    title = _TITLES[shape.measure].replace("Bytes", "Floats" if shape.axis == FLOATS else "Bytes")
     better = "up" if MEASURES[shape.measure] else "down"
-    layout(figure, f"{title}: best is {better} and left", what, _AXIS_NAMES[shape.measure], HEIGHT, clickmode="event+select")
-    figure.update_xaxes(type="log", dtick=1, minor={"dtick": "D2", "ticks": "outside"}, exponentformat="none", ticksuffix=" %")
+    layout(figure, f"Better is {better} and to the left", what, _AXIS_NAMES[shape.measure], HEIGHT, clickmode="event+select")
+    figure.update_xaxes(
+        type="log", tickvals=_TICKS, ticktext=[f"{tick:g} %" for tick in _TICKS], minallowed=-4.5, maxallowed=2.2
+    )
     figure.update_layout(dragmode="pan", uirevision=f"{shape.measure}{shape.axis}", selectionrevision=str(shape.shown))
     return figure, _alt(shape, front, len(drawn))
 
@@ -128,7 +124,7 @@ def _claim(figure: go.Figure, claim: Claim, colour: str, original: float, left: 
         fill="toself",
         line={"color": colour, "dash": "dot", "width": 1.5},
         opacity=0.75,
-        name=f"claim of {plotly_text(claim.name)}: floats, other models",
+        name=f"claim: {plotly_text(claim.name)}",
         hoveron="fills",
         hoverinfo="name",
     )

@@ -85,7 +85,7 @@ def picture(visit: Visit, model: "PretrainedModel", rows: Sequence[SweepRow] = (
         return
     known = [name for name in MEASURES if any(name in point.values for point in points)]
     place = st.container()
-    left, middle, right = st.columns([5, 3, 2], vertical_alignment="bottom")
+    left, middle, right = st.columns([6, 3, 2], vertical_alignment="bottom")
     measure = left.segmented_control(
         "Quality", known, default=known[0], required=True, key="quality", bind="query-params", persist_state="session"
     )
