@@ -16,6 +16,7 @@ from ..evaluate.masked.fill import Filled, fill
 from ..evaluate.masked.network import MaskedSides
 from ..evaluate.similarity import words as word_similarity
 from ..evaluate.similarity.effects import AttributionSettings
+from ..evaluate.similarity.moved import MovedSentence, sentence_on_sides
 from ..evaluate.similarity.pairs import SimilarityReport, evaluate_pairs
 from ..evaluate.similarity.sentences import ListComparison, PairComparison, checked_text, compare, pair_on_sides
 from ..evaluate.similarity.words import WordReport
@@ -49,6 +50,12 @@ def compare_pair(
 ) -> PairComparison:
     """:func:`pair_on_sides` of a subject."""
     return pair_on_sides(open_sides(subject, progress), first, second, settings, progress)
+
+
+@task(lane=LANE, reads=entries_of)
+def move_sentence(subject: Subject, text: str, progress: ProgressCallback | None = None) -> MovedSentence:
+    """:func:`subemb.evaluate.similarity.moved.sentence_on_sides` of a subject."""
+    return sentence_on_sides(open_sides(subject, progress), text, progress)
 
 
 @task(lane=LANE, reads=entries_of)

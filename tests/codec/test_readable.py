@@ -14,6 +14,7 @@ from subemb.codec.blocks import Blocks, column_means
 from subemb.codec.kmeans import sampled_start
 from subemb.codec.layers import SubspaceEmbedding
 from subemb.codec.methods.arbitrary import arbitrary_codes
+from subemb.ui.pages.lesson.toy import CODEBOOK_SIZE, SUBSPACES, toy
 
 
 def islands(vocabulary: int, dim: int, seed: int) -> torch.Tensor:
@@ -82,6 +83,26 @@ def test_cluster_codes_are_the_same_where_all_tuples_fit_into_one_box(vocabulary
     assert fast.history[-1]["stage"] == "exchanging tuples", "nothing collided"
     assert len({tuple(row) for row in plain[0].tolist()}) == vocabulary
     assert_same(plain, fast)
+
+
+def test_the_table_of_the_lesson_gets_the_same_codes_from_the_fast_code():
+    lesson = toy()
+    table = torch.tensor(lesson.table, dtype=torch.float32)
+    groups = [groups_of(codes) for codes in (lesson.grouped[0], lesson.unique[0])]
+    for seed in range(200):  # from a start in which k-means finds the lesson's groups
+        fast = compress(table, "product", SUBSPACES, CODEBOOK_SIZE, iterations=50, tolerance=0.0, seed=seed, codebook_bits=32)
+        if groups_of(fast.codes.numpy()) == groups[0]:
+            break
+    assert groups_of(fast.codes.numpy()) == groups[0]
+    assert np.allclose(fast.reconstruct().numpy(), lesson.rebuilt(lesson.grouped), atol=1e-5)
+    fast = compress(table, "cluster", SUBSPACES, CODEBOOK_SIZE, iterations=50, tolerance=0.0, seed=seed, codebook_bits=32)
+    assert groups_of(fast.codes.numpy()) == groups[1]
+    assert np.allclose(fast.reconstruct().numpy(), lesson.rebuilt(lesson.unique), atol=1e-5)
+
+
+def groups_of(codes: np.ndarray) -> list[set[frozenset[int]]]:
+    """For each subspace the tokens that have the same code, whatever its number."""
+    return [{frozenset(np.flatnonzero(column == code).tolist()) for code in set(column.tolist())} for column in codes.T]
 
 
 def test_the_steps_can_be_told():

@@ -4,16 +4,18 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from apps import own_folders
 from checkpoints import SPECIAL, make_bert, make_table, make_xlmr
 
 from subemb.base.errors import Cancelled, InputError, ModelError
 from subemb.codec.settings import CompressionSettings
+from subemb.evaluate.similarity import moved
 from subemb.evaluate.similarity.effects import AttributionSettings, cosines
 from subemb.evaluate.similarity.sentences import pair_on_sides
 from subemb.models.load import load_listed
 from subemb.runs import run_and_keep
-from subemb.tasks.evaluations import compare_lists, compare_pair
+from subemb.tasks.evaluations import compare_lists, compare_pair, move_sentence
 from subemb.tasks.sides import Subject, open_sides
 
 SETTINGS = CompressionSettings("product", subspaces=2, codebook_size=4, iterations=2)
@@ -47,6 +49,34 @@ def test_a_pair_on_both_sides(subjects):
     assert len(effects.first.tokens) == 8
     assert "mean" in found.pooling
     assert pickle.loads(pickle.dumps(found)).cosines == found.cosines  # it crosses processes
+
+
+def test_a_sentence_moves_as_far_as_its_vectors_are_apart(subjects):
+    found = move_sentence(subjects["small"], FIRST)
+    before, after = (model.encode([FIRST])[0].astype(float) for model in open_sides(subjects["small"]).values())
+    assert found.cosines["original"] == pytest.approx(1)
+    assert found.cosines["compressed"] == pytest.approx(float(cosines(before, after)), abs=1e-5)
+    assert found.distances["compressed"] == pytest.approx(np.linalg.norm(after - before) / np.linalg.norm(before), abs=1e-5)
+    assert len(found.tokens) == len(found.sentence.ids) == 8
+    assert pickle.loads(pickle.dumps(found)).pooling == found.pooling
+
+
+def test_the_same_token_alone_moves_a_sentence_as_replacing_its_row_does(subjects):
+    model, compressed = open_sides(subjects["small"]).values()
+    found = move_sentence(subjects["small"], FIRST)
+    token = found.sentence.ids[2]
+    table = torch.nn.Embedding.from_pretrained(model.table.clone())
+    table.weight[token] = compressed.network().get_input_embeddings()(torch.tensor([token]))[0]
+    before, after = (one.encode_ids([found.sentence.ids])[0].astype(float) for one in (model, model.with_embeddings(table)))
+    assert found.sentence.ids.count(token) == 1
+    assert found.tokens[2] == pytest.approx(np.linalg.norm(after - before) / np.linalg.norm(before), abs=1e-5)
+
+
+def test_tokens_of_a_long_sentence_are_not_replaced_one_by_one(subjects, monkeypatch):
+    monkeypatch.setattr(moved, "MOST_TOKENS", 5)
+    assert move_sentence(subjects["small"], FIRST).tokens is None
+    with pytest.raises(InputError, match="is empty"):
+        move_sentence(subjects["small"], "  ")
 
 
 def test_a_pair_of_the_original_alone(subjects):

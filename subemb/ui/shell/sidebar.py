@@ -23,6 +23,7 @@ from .visit import Visit
 
 PAGES = (
     ("app.py", "Home", ":material/home:"),
+    ("pages/0_How_it_works.py", "How it works", ":material/school:"),
     ("pages/9_Trade-off.py", "Trade-off", ":material/show_chart:"),
     ("pages/1_Token_map.py", "Token map", ":material/scatter_plot:"),
     ("pages/2_Assignments.py", "Assignments", ":material/view_column:"),

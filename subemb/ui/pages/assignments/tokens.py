@@ -7,16 +7,15 @@ import pandas as pd
 import streamlit as st
 
 from ....base.text import count_text, escape_markdown
-from ....models.vocabulary import Vocabulary
 from ...shell.text import counted, write_parameter
 from ...widgets.blocks import rows_that_fit, wrapped_html
 from ...widgets.charts import download_csv
 from ...widgets.sentence_inputs import cut, say_cut, take_up
+from ...widgets.token_choice import choose_token
 from .assignment import Assignment, block_legend
 
 WIDE = 5  # subspaces from which on two drawings do not fit beside each other
 SHARERS_SHOWN = 8  # tokens listed for each code
-DEFAULT_TOKENS = ("king", "water", "the")  # the first that the vocabulary has is shown at first
 DEFAULT_SENTENCE = "The king drinks water, and the queen drinks wine."
 LONGEST_SENTENCE = 2000  # characters
 MOST_ROWS = 128  # tokens of a sentence that are drawn
@@ -26,54 +25,9 @@ LARGEST_EAGER_TABLE = 200_000  # cells; a larger table is sent to the browser as
 # One token
 
 
-def default_token(vocabulary: Vocabulary) -> int:
-    """A token to start with: a common word, or else the first whole word."""
-    for word in DEFAULT_TOKENS:
-        found = vocabulary.search(word, 10, mode="exact")
-        if found:  # the word itself before a piece that is spelled alike
-            return min(found, key=lambda i: vocabulary.kinds[i] != "whole word")
-    words = np.flatnonzero(vocabulary.kinds == "whole word")
-    return int(words[0]) if len(words) else 0
-
-
-def choose_token(assignment: Assignment) -> int | None:
-    """A text field and, where several tokens match it, a list of them; returns a token id, or None with the reason shown."""
-    vocabulary = assignment.vocabulary
-    left, right = st.columns(2)
-    query = left.text_input(
-        "Find a token",
-        key="token",
-        bind="query-params",
-        persist_state="session",
-        max_chars=200,
-        placeholder="a word, or #123 for row 123",
-        help="Case does not matter. #123 finds row 123 of the table.",
-    )
-    if not query.strip():
-        chosen = default_token(vocabulary)
-        right.text_input("Matches", f"{vocabulary.display[chosen]}  ·  #{chosen}", disabled=True, key="token_default")
-        return chosen
-    found = vocabulary.search(query, 200)
-    if not found:
-        st.info(
-            f"No token of this model contains {escape_markdown(query)}. Long or rare words are written with several tokens: "
-            "type it in the view **Sentence** to see which.",
-            icon=":material/search_off:",
-        )
-        return None
-    # The label is what the URL holds, so the id makes it unique.
-    return right.selectbox(
-        f"Matches ({len(found)}{', the first 200' if len(found) == 200 else ''})",
-        found,
-        format_func=lambda i: f"{vocabulary.display[i]}  ·  #{i}",
-        key="match",
-        bind="query-params",
-    )
-
-
 def token_view(assignment: Assignment) -> None:
     """One token: its blocks, its neighbours before and after with the blocks they share, and who shares each code."""
-    chosen = choose_token(assignment)
+    chosen = choose_token(assignment.vocabulary, ": type it in the view **Sentence** to see which.")
     if chosen is None:
         return
     vocabulary, part = assignment.vocabulary, assignment.part_of(chosen)

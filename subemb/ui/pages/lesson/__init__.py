@@ -1,0 +1,1 @@
+"""The page How it works: the method in ten steps, by numbers that can be checked by hand."""
