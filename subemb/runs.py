@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from .base.errors import InputError
+from .analysis.verdict import Verdict, verdict_of
+from .base.errors import InputError, ModelError
 from .base.plain import from_plain
 from .base.progress import ProgressCallback, part_of, report
 from .base.shown import Card, Shown
@@ -19,7 +20,8 @@ from .base.store import Memory, Stamp, Store, content_key, stamp_of
 from .base.text import percent_text, size_text
 from .codec.settings import OF_TEXT, CompressionSettings
 from .codec.sizes import Size
-from .jobs.task import task
+from .evaluate.similarity.demonstration import TaskScore, demonstration_score
+from .jobs.task import task as job
 from .models.model import describe
 
 if TYPE_CHECKING:
@@ -46,8 +48,21 @@ class Run(Shown):
     size: Size  # what the compressed table stores
     quality: dict[str, Any]  # as measure
     history: list[dict[str, Any]] = field(default_factory=list)  # one for each iteration: iteration, error, per_subspace
-    seconds: dict[str, float] = field(default_factory=dict)  # load, compress, measure
+    seconds: dict[str, float] = field(default_factory=dict)  # load, compress, measure, score
+    task: TaskScore | None = None  # on the demonstration pairs in the model's own languages
+    no_task: str = ""  # why there is none
     version: str = __version__  # of subemb
+
+    @property
+    def verdict(self) -> Verdict:
+        """What its numbers mean, in words."""
+        quality, task = self.quality, self.task
+        colliding = (quality.get("colliding_tokens") or 0) / self.size.vocabulary
+        change = None if task is None or task.low is None else (task.low, task.high)
+        return verdict_of(
+            self.size.total_share, quality["relative_error"], quality["neighbours_kept"],
+            kept=None if task is None else task.kept, change=change, colliding_share=colliding, neighbours=NEIGHBOURS,
+        )  # fmt: skip
 
     def described(self) -> Card:
         """What is shown of it: the cards of the command line in short."""
@@ -56,6 +71,7 @@ class Run(Shown):
         error = self.quality.get("relative_error")
         facts = [("model", name), ("settings", settings)]
         facts += [] if error is None else [("relative squared error", f"{error:.4f}")]
+        facts += [] if self.task is None else [("sentence similarity", self.task.in_words), ("verdict", self.verdict.text)]
         line = f"of {name}: {settings}, {share}" + ("" if error is None else f", error {error:.4f}")
         return Card(type(self).__name__, line, facts, share=self.size.total_share, share_text=share)
 
@@ -101,8 +117,10 @@ def run(
         table, settings=settings, weights=weights, sensitivity=sensitivity, progress=part_of(progress, begun, 0.8)
     )
     finished = time.perf_counter()
-    quality = measure(table, compressed, weights, part_of(progress, 0.8, 1.0), seed=settings.seed)
+    quality = measure(table, compressed, weights, part_of(progress, 0.8, 0.9), seed=settings.seed)
     quality["sensitive_error"] = compressed.info.get("sensitive_error")
+    measured = time.perf_counter()
+    task, why = _task_of(model, compressed, part_of(progress, 0.9, 1.0))
     summary = Run(
         key=run_key(model.identity, settings),
         model=describe(model),
@@ -113,8 +131,11 @@ def run(
         seconds={
             "load": loaded - started,
             "compress": finished - loaded,
-            "measure": time.perf_counter() - finished,
+            "measure": measured - finished,
+            "score": time.perf_counter() - measured,
         },
+        task=task,
+        no_task=why,
     )
     report(progress, "done", 1.0)
     return summary, compressed
@@ -145,6 +166,18 @@ def what_is_noticed(
 
         rows = text_rows(model, text)
     return model.sensitivity(rows, progress=progress)
+
+
+def _task_of(
+    model: "PretrainedModel", compressed: "Compressed", progress: ProgressCallback | None = None
+) -> tuple[TaskScore | None, str]:
+    """The score on the demonstration pairs, or why there is none."""
+    from .codec import attach
+
+    try:
+        return demonstration_score(model, attach(model, compressed), progress), ""
+    except ModelError as error:
+        return None, str(error)
 
 
 def measured_run(model: "PretrainedModel", compressed: "Compressed", progress: ProgressCallback | None = None) -> Run:
@@ -276,7 +309,7 @@ def _key_of(name: str, revision: str | None, settings: dict[str, Any], text: str
     return run_key(model.identity, resolved(CompressionSettings.from_dict(settings), model, text))
 
 
-@task(lane="compress", key=_key_of, keep=RUNS)
+@job(lane="compress", key=_key_of, keep=RUNS)
 def run_and_keep(
     name: str,
     revision: str | None,

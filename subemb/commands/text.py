@@ -117,8 +117,10 @@ def models_text(entries) -> str:
 
 
 def run_text(run: Run) -> str:
-    """The size card and the quality card of a run."""
-    return "\n\n".join((_heading(run), _size(run), _quality(run)))
+    """The verdict, the size card and the quality card of a run."""
+    verdict = run.verdict
+    found = f"{verdict.text} {verdict.advice}".strip()
+    return "\n\n".join((_heading(run), found, _size(run), _quality(run)))
 
 
 def _heading(run: Run) -> str:
@@ -168,6 +170,17 @@ def _quality(run: Run) -> str:
     if quality["distinct_tuples"] is not None:
         colliding = f"{count_text(quality['colliding_tokens'])} tokens share theirs with another"
         rows.append(["distinct tuples", count_text(quality["distinct_tuples"]), colliding])
+    if run.task is not None:
+        about = f"Spearman x 100 on {count_text(run.task.pairs)} demonstration pairs ({', '.join(run.task.languages)})"
+        rows.append(
+            [
+                "sentence similarity",
+                score_text(run.task.compressed),
+                f"the original has {score_text(run.task.original)}; {about}",
+            ]
+        )
+    elif run.no_task:
+        rows.append(["sentence similarity", "", one_line(run.no_task)])
     seconds = f"compressed in {seconds_text(run.seconds['compress'])}, measured in {seconds_text(run.seconds['measure'])}"
     return "QUALITY\n" + columns_text(rows, right=(1,)) + f"\n\n{seconds}"
 

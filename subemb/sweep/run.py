@@ -20,9 +20,9 @@ from ..base.progress import ProgressCallback, part_of, report
 from ..base.store import Store
 from ..codec.settings import CompressionSettings, settings_text
 from ..codec.sizes import FLOAT_BYTES
-from ..evaluate.data.languages import in_languages
 from ..evaluate.data.pairs import PairSet
-from ..evaluate.data.read import DEMO_NAME, demo_pairs
+from ..evaluate.data.read import DEMO_NAME
+from ..evaluate.similarity.demonstration import own_demo_pairs
 from ..jobs.cluster import ClusterFlag, connected, workers_text
 from ..jobs.worker import exit_with_parent
 from ..models.model import describe
@@ -44,10 +44,6 @@ _LISTENING_SECONDS = 0.2  # between two looks at whether to stop
 _LEAVING_SECONDS = 30.0  # that rows may take to notice that they are to stop
 _ROUNDS = 3  # in which rows are tried that were lost with their process
 _BASE_BYTES, _TABLES = 500_000_000, 10  # of one process: libraries, and how many times the table a method holds in memory
-_OWN_BYTES, _MOST_UNKNOWN = (
-    3.5,
-    0.01,
-)  # of a token and share of unknown ones, from which on a language is taken for the model's own
 _SHARED_SHARE = 0.1  # of the progress
 
 
@@ -130,32 +126,12 @@ def _sets(
         ), (), False  # fmt: skip
     if not model.has_network or not model.has_tokenizer:
         return (), ("There is no network to score sentences with: settings are compared by their errors.",), False
-    pairs = demo_pairs("similarity")
-    languages = own_languages(model, pairs)
-    found = in_languages(pairs, languages)
+    found, languages = own_demo_pairs(model)
     note = (
         f"No data was given: scores are of the {len(found)} pairs of the {DEMO_NAME.lower()} in the model's own languages "
         f"({', '.join(languages)}), material to try things with; give a labelled set for numbers to rely on."
     )
     return (found,), (note,), True
-
-
-def own_languages(model: "PretrainedModel", pairs: PairSet) -> tuple[str, ...]:
-    """The languages of a set that a model's tokenizer writes in whole pieces: at least 3.5 bytes a token, at most 1 % unknown ones.
-
-    If there is none, English. (On the demonstration pairs all-MiniLM-L6-v2 has 4.5 in English, 2.2 to
-    3.0 in five other languages.)
-    """
-    found = {}
-    unknown = getattr(model.tokenizer, "unk_token_id", None)
-    for language, part in pairs.by_language().items():
-        texts = [*part.first, *part.second]
-        rows, empty = model.token_ids(texts, whole=True), len(model.token_ids([""], whole=True)[0])
-        tokens = max(1, sum(len(row) - empty for row in rows))
-        lost = sum(row.count(unknown) for row in rows) / tokens
-        found[language] = (lost <= _MOST_UNKNOWN, sum(len(text.encode()) for text in texts) / tokens)
-    own = tuple(language for language, (is_known, size) in found.items() if is_known and size >= _OWN_BYTES)
-    return own or ("en",)
 
 
 def _checked_model(model: "PretrainedModel", pairs: Sequence[PairSet]) -> "PretrainedModel":

@@ -23,13 +23,14 @@ from subemb.codec import attach, compress
 from subemb.codec.settings import CompressionSettings
 from subemb.codec.weights import model_weights
 from subemb.evaluate.data.pairs import PairSet
+from subemb.evaluate.similarity.demonstration import own_languages
 from subemb.evaluate.similarity.pairs import evaluate_pairs
 from subemb.models.model import PretrainedModel
 from subemb.runs import run_key
 from subemb.sweep import measure
 from subemb.sweep import run as sweeping
 from subemb.sweep.grid import grid_of
-from subemb.sweep.run import ROWS, own_languages, sweep
+from subemb.sweep.run import ROWS, sweep
 from subemb.sweep.table import CSV, PARQUET, read_rows
 
 GRID = grid_of({"method": ["product", "int8", "cluster"], "subspaces": [3, 4], "codebook_size": [16]})
