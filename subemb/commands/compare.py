@@ -1,15 +1,14 @@
 """``subemb compare``: two compressed tables side by side, and with labelled pairs the difference of their scores."""
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of
-from ..base.text import columns_text, count_text, one_line, percent_text, size_text
-from ..codec.settings import CompressionSettings, settings_text
+from ..base.text import columns_text, count_text, one_line
 from ..evaluate.report import METRIC_NAMES, METRICS
+from ..tasks.side_by_side import QUALITY, Side, error_verdict, facts_of, size_verdict
 from .evaluate_inputs import DataSet, add_data, check_counts, open_original, open_result, read_sets, seed_of
 from .outputs import RESULT_FILE
 from .terminal import print_json
@@ -18,43 +17,6 @@ from .text import data_text, scores_table
 if TYPE_CHECKING:
     from ..codec.compressed import Compressed
     from ..models.model import PretrainedModel
-
-_QUALITY = {
-    "relative_error": "relative error",
-    "weighted_error": "weighted error",
-    "sensitive_error": "error as the output notices",
-    "mean_cosine": "mean cosine",
-    "neighbours_kept": "neighbours kept",
-    "distinct_tuples": "distinct tuples",
-    "colliding_tokens": "colliding tokens",
-}
-_SHARES, _COUNTS = ("neighbours_kept",), ("distinct_tuples", "colliding_tokens")
-
-
-@dataclass
-class Side:
-    """One of the two."""
-
-    label: str  # A or B
-    what: str  # where it comes from, in words
-    model: dict[str, Any]  # as describe; of a sweep's row only the name
-    settings: CompressionSettings
-    total_bytes: int
-    share: float
-    quality: dict[str, Any]
-    compressed: "Compressed | None" = None  # read already
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON types."""
-        return {
-            "label": self.label,
-            "from": self.what,
-            "model": self.model,
-            "settings": self.settings.to_dict(),
-            "total_bytes": self.total_bytes,
-            "share": self.share,
-            "quality": {name: self.quality.get(name) for name in _QUALITY},
-        }
 
 
 def add(commands) -> None:
@@ -90,7 +52,7 @@ def run(given: argparse.Namespace) -> int:
         ]
         scored = _scored(sides, sets, given, seed, part_of(progress, 0.3, 1.0)) if sets else []
     report = {"sides": [side.to_dict() for side in sides], "sets": scored, "resamples": given.resamples, "seed": seed}
-    print_json(report) if given.json else print(compare_text(report))
+    print_json(report) if given.json else print(compare_text(report, *sides))
     return 0
 
 
@@ -111,10 +73,9 @@ def _found(label: str, name: str, original: str | None, progress: ProgressCallba
         listed = ", ".join([f"run {key[:12]}" for key in runs[:3]] + [f"row {key[:12]}" for key in rows[:3]])
         raise InputError(f"{name!r} is the beginning of several keys ({listed}, ...); write more of it")
     if runs and (one := RUNS.get(runs[0])) is not None:
-        size = one.size
-        return Side(label, f"run {one.key[:8]}", one.model, one.settings, size.total_bytes, size.total_share, one.quality)
+        return Side.of_run(label, one)
     if rows and (row := ROWS.get(rows[0])) is not None:
-        quality = {name: getattr(row, name, None) for name in _QUALITY}
+        quality = {name: getattr(row, name, None) for name in QUALITY}
         return Side(
             label, f"row {row.key[:8]} of a sweep", {"name": row.model}, row.settings, row.total_bytes, row.share, quality
         )
@@ -178,10 +139,9 @@ def _table_of(side: Side, model: "PretrainedModel", progress: ProgressCallback |
 # The report as text
 
 
-def compare_text(report: dict[str, Any]) -> str:
-    """A verdict, both side by side, and the scores."""
-    first, second = report["sides"]
-    parts = [_verdict(report), _sides_text(first, second)]
+def compare_text(report: dict[str, Any], first: Side, second: Side) -> str:
+    """A verdict, both side by side, and the scores. report: as JSON."""
+    parts = [_verdict(report, first, second), _sides_text(first, second)]
     if report["sets"]:
         rows = []
         for data in report["sets"]:
@@ -198,14 +158,10 @@ def compare_text(report: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def _verdict(report: dict[str, Any]) -> str:
-    first, second = report["sides"]
-    ratio = second["total_bytes"] / first["total_bytes"]
-    size = "as large as A" if ratio == 1 else f"{ratio:.2f} times as large as A"
-    text = f"B is {size} ({size_text(second['total_bytes'])} against {size_text(first['total_bytes'])})"
+def _verdict(report: dict[str, Any], first: Side, second: Side) -> str:
     if not report["sets"]:
-        errors = [side["quality"]["relative_error"] for side in (first, second)]
-        return f"{text}, with an error of {errors[1]:.3f} against {errors[0]:.3f}."
+        return error_verdict(first, second)
+    text = size_verdict(first, second)
     data = report["sets"][0]
     metric = data["metrics"][0]
     found = data["scores"]["B"]["differences"][metric]
@@ -219,24 +175,6 @@ def _verdict(report: dict[str, Any]) -> str:
     )
 
 
-def _sides_text(first: dict[str, Any], second: dict[str, Any]) -> str:
-    rows = [["", "A", "B"]]
-
-    def add_row(title: str, of) -> None:
-        rows.append([title, *(one_line(str(of(side))) for side in (first, second))])
-
-    add_row("from", lambda side: side["from"])
-    add_row("model", lambda side: side["model"].get("name"))
-    add_row("settings", lambda side: settings_text(CompressionSettings.from_dict(side["settings"])))
-    add_row("bytes", lambda side: size_text(side["total_bytes"]))
-    add_row("of the table", lambda side: percent_text(side["share"]))
-    for name, title in _QUALITY.items():
-        if any(side["quality"][name] is not None for side in (first, second)):
-            add_row(title, lambda side, name=name: _number(name, side["quality"][name]))
-    return columns_text(rows)
-
-
-def _number(name: str, value: float | None) -> str:
-    if value is None:
-        return "-"
-    return percent_text(value) if name in _SHARES else count_text(value) if name in _COUNTS else f"{value:.4f}"
+def _sides_text(first: Side, second: Side) -> str:
+    facts = facts_of(first, second)
+    return columns_text([["", "A", "B"], *([fact.title, one_line(fact.first), one_line(fact.second)] for fact in facts)])

@@ -29,14 +29,15 @@ from .models import key_of, open_model
 from .request import EXAMPLE, Request
 from .text import errors_shown, is_other, shortened, show_error
 from .visit import Visit, submit_run, this_visit, write_url
-from .visitor import keep_in_browser
+from .visitor import VISITORS, keep_in_browser
 
 
 def say_damage(store: str) -> None:
     """Tell the visitor whose page asked for it that something kept was damaged; jobs say it in the log alone."""
     if get_script_run_ctx(suppress_warning=True) is not None:
         what = store.replace("-", " ")
-        st.toast(f"Something kept on this server ({what}) was damaged. It is computed again.", icon=":material/healing:")
+        then = "It begins anew." if store == VISITORS.name else "It is computed again."
+        st.toast(f"Something kept on this server ({what}) was damaged. {then}", icon=":material/healing:")
 
 
 if say_damage not in DAMAGE_LISTENERS:

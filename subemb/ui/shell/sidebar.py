@@ -33,6 +33,7 @@ PAGES = (
     ("pages/6_Masked_words.py", "Masked words", ":material/visibility_off:"),
     ("pages/7_Adapt.py", "Adapt", ":material/model_training:"),
     ("pages/8_Export.py", "Export", ":material/ios_share:"),
+    ("pages/10_Runs.py", "Runs", ":material/list:"),
 )
 ANOTHER = "Another Hugging Face model …"
 ALWAYS_OPEN = ("rank", "budget")  # of the settings without a place of their own; the others are in an expander

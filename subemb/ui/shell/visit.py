@@ -98,7 +98,7 @@ class Visit:
             self.shown_key, _ = key_of(self.request)
         run = RUNS.get(self.shown_key)
         if run is not None:  # the example too, to compare others with it
-            self.remember(run.key)
+            self.visitor.remember(run.key, is_own=not self.is_example)
             self.keep(RUNS, run.key)
         return run
 

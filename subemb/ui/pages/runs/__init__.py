@@ -1,0 +1,1 @@
+"""Runs: what a visitor has run here."""

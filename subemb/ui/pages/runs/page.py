@@ -1,0 +1,230 @@
+"""The page Runs: every kept run that this visitor made, or was given by a link; filter, tags, delete, two side by side."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import streamlit as st
+
+from ....adaptation.library import ADAPTATIONS, run_key_of
+from ....base.store import content_key
+from ....base.text import escape_markdown
+from ....codec.methods import METHODS
+from ....runs import RUNS, Run
+from ....tasks.side_by_side import Fact, Side, error_verdict, facts_of, settings_that_differ
+from ...shell.frame import Frame, page
+from ...shell.models import key_of
+from ...shell.request import EXAMPLE, Request
+from ...shell.text import counted
+from ...shell.visit import Visit
+from ...shell.visitor import is_anybodys
+from ...widgets.charts import download_csv
+
+ALL = "All models"
+
+
+def draw() -> None:
+    """The page."""
+    frame = page("Runs", "What you ran here, or opened by its link. Choose a run to open or tag it, two to compare them.")
+    with frame.errors():
+        runs = own_runs(frame.visit)
+        if not runs:
+            st.info("There is no run of yours yet. Choose settings in the sidebar and press **Run**.", icon=":material/list:")
+            return
+        chosen = table_of_runs(frame, filtered(frame.visit, runs))
+        if len(chosen) == 2:
+            side_by_side(*chosen)
+        if chosen:
+            actions(frame, chosen)
+
+
+def own_runs(visit: Visit) -> list[Run]:
+    """The visitor's runs that are kept, the newest first. Looking at the list is no use of them."""
+    found = (RUNS.get(key, is_use=False) for key in reversed(visit.runs))
+    return [run for run in found if run is not None]
+
+
+# Filter
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which runs are listed."""
+
+    text: str = ""  # in settings, model or tags; every word of it
+    model: str = ALL
+    methods: Sequence[str] = ()  # all if empty
+    lost: float | None = None  # per cent of the original's score at most
+
+    def takes(self, run: Run, tags: Sequence[str]) -> bool:
+        """Whether a run is listed."""
+        words = " ".join([str(run.model["name"]), run.settings.in_words, *tags]).casefold()
+        if not all(word in words for word in self.text.casefold().split()):
+            return False
+        if self.model not in (ALL, run.model["name"]) or (self.methods and run.settings.method not in self.methods):
+            return False
+        if self.lost is None:
+            return True
+        score, original = scores_of(run)
+        return score is not None and score >= (1 - self.lost / 100) * original
+
+
+def scores_of(run: Run) -> tuple[float | None, float | None]:
+    """Task score x 100 of a run and of its original; None where it was not measured."""
+    task = getattr(run, "task", None)
+    if task is None or task.compressed is None:
+        return None, None
+    return 100 * task.compressed, 100 * task.original
+
+
+def filtered(visit: Visit, runs: list[Run]) -> list[Run]:
+    """The filter's fields, and the runs that it leaves."""
+    left, middle, right, last = st.columns([4, 3, 3, 2], vertical_alignment="bottom")
+    text = left.text_input("Search", key="find", bind="query-params", placeholder="settings, model or tag", max_chars=100)
+    models = list(dict.fromkeys(str(run.model["name"]) for run in runs))
+    model = middle.selectbox("Model", [ALL, *models], key="runs_model", disabled=len(models) < 2)
+    used = [name for name in METHODS if any(run.settings.method == name for run in runs)]
+    methods = right.multiselect(
+        "Methods", used, format_func=lambda name: METHODS[name].title, key="runs_methods", placeholder="all"
+    )
+    has_scores = any(scores_of(run)[0] is not None for run in runs)
+    lost = last.number_input(
+        "Lost at most, %",
+        0.0,
+        100.0,
+        None,
+        1.0,
+        format="%g",
+        key="lost",
+        bind="query-params",
+        placeholder="any",
+        disabled=not has_scores,
+        help="Of the original's task score.",
+    )
+    wanted = Filter(text or "", model, methods, lost)
+    return [run for run in runs if wanted.takes(run, visit.visitor.tags.get(run.key, ()))]
+
+
+# Table
+
+
+def table_of_runs(frame: Frame, runs: list[Run]) -> list[Run]:
+    """The runs as a table; returns those that are chosen in it, in its order."""
+    if not runs:
+        st.info("No run is like that. Change the filter above.", icon=":material/filter_alt:")
+        return []
+    visit = frame.visit
+    table = pd.DataFrame([_row(run, visit) for run in runs]).dropna(axis=1, how="all")
+    event = st.dataframe(
+        table,
+        hide_index=True,
+        column_config=_COLUMNS,
+        key=f"runs_{content_key([run.key for run in runs])}",
+        on_select="rerun",
+        selection_mode="multi-row",
+        height=min(560, 38 + 35 * max(2, len(table))),
+        alt="Your runs with settings, size, quality, tags and time",
+    )
+    download_csv(table.drop(columns="shown"), "subemb-runs.csv", key="runs_download")
+    return [runs[row] for row in event.selection.rows if row < len(runs)] if event else []
+
+
+def _row(run: Run, visit: Visit) -> dict:
+    score, original = scores_of(run)
+    seen = visit.visitor.seen.get(run.key)
+    return {
+        "shown": "✓" if run.key == visit.shown_key else "",
+        "run": run.settings.in_words,
+        "tags": ", ".join(visit.visitor.tags.get(run.key, ())),
+        "bytes": run.size.total_bytes / 1000,
+        "of table": 100 * run.size.total_share,
+        "error": run.quality["relative_error"],
+        "neighbours": 100 * run.quality["neighbours_kept"],
+        "score": score,
+        "lost": None if score is None else original - score,
+        "when": None if seen is None else pd.Timestamp(seen, unit="s", tz="UTC"),
+        "model": run.model["name"],
+    }
+
+
+_COLUMNS = {
+    "shown": st.column_config.TextColumn("✓", width=28, help="The run on all pages"),
+    "run": st.column_config.TextColumn("Method and settings", width=280),
+    "tags": st.column_config.TextColumn("Tags"),
+    "bytes": st.column_config.NumberColumn("kB", format="%.1f", help="Everything stored, in units of 1000 bytes"),
+    "of table": st.column_config.NumberColumn("Bytes %", format="%.3f", help="Of the table's bytes"),
+    "error": st.column_config.NumberColumn("Error", format="%.3f", help="Relative squared error: 0 is perfect"),
+    "neighbours": st.column_config.NumberColumn("10-NN %", format="%.1f", help="Of the 10 nearest tokens, those that stay"),
+    "score": st.column_config.NumberColumn("Score", format="%.1f", help="On the demonstration pairs, x 100"),
+    "lost": st.column_config.NumberColumn("Lost", format="%.1f", help="Points of the score, against the original"),
+    "when": st.column_config.DatetimeColumn("When", format="D MMM YYYY, HH:mm"),
+    "model": st.column_config.TextColumn("Model"),
+}
+
+
+# What is done with those that are chosen
+
+
+def actions(frame: Frame, chosen: list[Run]) -> None:
+    """Open, tag and delete."""
+    visit = frame.visit
+    with st.container(horizontal=True, vertical_alignment="bottom", key="runs_actions"):
+        if len(chosen) == 1:
+            run = chosen[0]
+            if st.button(
+                "Open", type="primary", icon=":material/open_in_new:", key="open_run", disabled=run.key == visit.shown_key
+            ):
+                open_run(visit, run)
+                st.switch_page("app.py", query_params=visit.address)
+            given = st.text_input(
+                "Tags", ", ".join(visit.visitor.tags.get(run.key, ())), key=f"tags_{run.key}", max_chars=300,
+                placeholder="separated by commas", help="Only you see them.",
+            )  # fmt: skip
+            if given != ", ".join(visit.visitor.tags.get(run.key, ())):
+                visit.visitor.tag(run.key, given.split(","))
+                st.rerun()
+        if st.button(f"Delete {counted(len(chosen), 'run')}", icon=":material/delete:", key="delete_runs"):
+            deleted(visit, chosen)
+            st.rerun()
+
+
+def open_run(visit: Visit, run: Run) -> None:
+    """Put a run on all pages."""
+    visit.show(Request.of(run.model, run.settings), run.key)
+    visit.reset_form = True
+
+
+def deleted(visit: Visit, chosen: list[Run]) -> None:
+    """Take runs out of the visitor's list, and from disk where nobody else has them and no adaptation began with them."""
+    keys = {run.key for run in chosen}
+    visit.visitor.forget(keys)
+    needed = {run_key_of(key) for key in ADAPTATIONS} | {key_of(EXAMPLE)[0]}
+    for key in keys - needed:
+        if not is_anybodys(key, visit.visitor):
+            RUNS.drop(key)
+    if visit.shown_key in keys:
+        visit.show(None)
+        visit.reset_form = True
+    visit.notice = f"{counted(len(keys), 'run')} deleted."
+
+
+def side_by_side(first: Run, second: Run) -> None:
+    """Two runs: a verdict, what differs, and all facts."""
+    a, b = Side.of_run("A", first), Side.of_run("B", second)
+    st.subheader("A and B", anchor=False)
+    st.markdown(f"**{escape_markdown(error_verdict(a, b))}**")
+    rows = [fact for fact in facts_of(a, b) if fact.title != "from"] + settings_that_differ(first.settings, second.settings)
+    scores = [scores_of(run)[0] for run in (first, second)]
+    if None not in scores:
+        rows.append(Fact("task score", *(f"{score:.1f}" for score in scores)))
+    table = pd.DataFrame(
+        [{"differs": "≠" if row.differs else "", "": row.title, "A": row.first, "B": row.second} for row in rows]
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        height=38 + 35 * len(table),
+        key="compared_runs",
+        column_config={"differs": st.column_config.TextColumn("≠", width=28, help="Where A and B differ")},
+        alt="Both runs side by side, a line each fact; those that differ are marked",
+    )
