@@ -9,20 +9,16 @@ import time
 import zipfile
 from pathlib import Path
 
-LEFT, RIGHT = "map_original", "map_reconstructed"
+LEFT, RIGHT = 0, 1  # the two maps
 
-#: Ids selected on one map, over all its traces.
-_SELECTED = """(place) => {
-  const plot = document.querySelector(`.st-key-${place} .js-plotly-plot`);
-  if (!plot || !plot._fullLayout || !plot._fullLayout.xaxis) return null;
-  const traces = plot.data.filter((trace) => trace.customdata);
-  return traces.flatMap((t) => (t.selectedpoints || []).map((i) => t.customdata[i])).sort((a, b) => a - b);
+#: What the map says of itself, see map.js; null while it is not there. Open shadow roots have to be looked into one by one.
+_MAP = """(what) => {
+  for (const node of document.querySelectorAll("*")) {
+    const map = node.shadowRoot?.querySelector(".map")?.subembMap;
+    if (map) return map[what]();
+  }
+  return null;
 }"""
-#: Whether both maps are drawn and linked: only the link listens to what is pointed at.
-_LINKED = """(places) => places.every((place) => {
-  const plot = document.querySelector(`.st-key-${place} .js-plotly-plot`);
-  return plot && plot._fullLayout && plot._fullLayout.xaxis && plot._ev && plot._ev.listenerCount("plotly_hover") > 0;
-})"""
 
 _IN_A_FRESH_PROCESS = """
 import json, sys
@@ -44,20 +40,43 @@ def wait_for(page, condition, seconds: float = 60):
     raise AssertionError(f"not within {seconds} s: {condition}")
 
 
-def selected_ids(page, place) -> list[int] | None:
-    """Token ids selected on a map, or None while it is not drawn."""
-    return page.evaluate(_SELECTED, place)
+def map_state(page) -> dict | None:
+    """What the token maps show, or None while they are not there."""
+    return page.evaluate(_MAP, "state")
 
 
-def maps_are_drawn(page, seconds: float = 90) -> None:
-    """Wait until both maps are there and linked to each other."""
-    wait_for(page, lambda: page.evaluate(_LINKED, [LEFT, RIGHT]), seconds)
+def map_pixels(page) -> list[tuple[int, int]]:
+    """(colour as 0xRRGGBB, pixels) of the maps, the most frequent first."""
+    return [tuple(entry) for entry in page.evaluate(_MAP, "pixels")]
 
 
-def lasso(page, place, radius: float = 60, keys: str = "") -> None:
+def maps_are_drawn(page, seconds: float = 90) -> dict:
+    """Wait until both maps are drawn in their colours; returns their state."""
+
+    def drawn():
+        state = map_state(page)
+        return state if state and state["frames"] and state["coloured"] and state["arrived"] == 1 else None
+
+    return wait_for(page, drawn, seconds)
+
+
+def map_box(page, side) -> dict:
+    """Where a map is on the page, in pixels, scrolled into view."""
+    stage = page.locator(".stage")
+    stage.scroll_into_view_if_needed()
+    box, panel = stage.bounding_box(), map_state(page)["panels"][side]
+    return {**panel, "x": box["x"] + panel["x"], "y": box["y"] + panel["y"]}
+
+
+def choose_tool(page, name: str) -> None:
+    """Press a button of the maps; name: its beginning, such as ``Select with a lasso``."""
+    page.get_by_role("button", name=name).click()
+
+
+def lasso(page, side, radius: float = 60, keys: str = "") -> None:
     """Draw a closed line around the middle of a map with the mouse."""
-    page.locator(f".st-key-{place}").scroll_into_view_if_needed()
-    box = page.locator(f".st-key-{place} .nsewdrag").first.bounding_box()
+    choose_tool(page, "Select with a lasso")
+    box = map_box(page, side)
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     if keys:
         page.keyboard.down(keys)

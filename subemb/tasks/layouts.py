@@ -1,32 +1,40 @@
-"""UMAP of the tokens on a page, as a job."""
+"""What the token map needs of a run, as jobs: UMAP of all tokens, and their clusters."""
 
 import numpy as np
 
-from ..analysis.layout import EXACT_POINTS, Layout, UmapSettings, umap_layout
+from ..analysis.clusters import CLUSTERINGS, Clusters, cluster_tokens
+from ..analysis.layout import EXACT_POINTS, UmapSettings
+from ..analysis.maps import MAPS, TokenMap, umap_of_all
 from ..base.progress import ProgressCallback, part_of, report
 from ..jobs.task import task
 from ..runs import compressed_of
 from .sides import Subject, open_model
 
 
-@task(lane="layout", key=lambda subject, ids, settings: [subject.run_key, ids, settings])
-def arrange(subject: Subject, ids: np.ndarray, settings: UmapSettings, progress: ProgressCallback | None = None) -> Layout:
-    """UMAP of the tokens ``ids``, (n,) int64, of a finished run. Model and run are read in the
-    worker, so that no table is sent between processes.
+@task(lane="layout", key=lambda subject, count, settings: [subject.run_key, count, settings], keep=MAPS)
+def arrange(subject: Subject, count: int, settings: UmapSettings, progress: ProgressCallback | None = None) -> TokenMap:
+    """UMAP of all tokens of a finished run, fitted on ``count`` of them. Model and run are read in the worker, so that no table is sent
+    between processes.
 
     Raises InputError if the model has changed since the run or the run is gone, Cancelled through ``progress``.
     """
-    import torch
-
     report(progress, "reading the table", 0.0)
     table = open_model(subject).table
-    rows = torch.from_numpy(np.asarray(ids, dtype=np.int64))
-    part = part_of(progress, 0.05, 1.0)
-    return umap_layout(table[rows], compressed_of(subject.run_key).lookup(rows), ids=ids, settings=settings, progress=part)
+    return umap_of_all(table, compressed_of(subject.run_key), count, settings, part_of(progress, 0.05, 1.0))
+
+
+@task(lane="layout", key=lambda subject: [subject.run_key], keep=CLUSTERINGS)
+def group(subject: Subject, progress: ProgressCallback | None = None) -> Clusters:
+    """Clusters of all tokens of a finished run; raises as :func:`arrange`. Whole words of three letters and more stand for them."""
+    report(progress, "reading the table", 0.0)
+    model = open_model(subject)
+    words = model.vocabulary.kinds == "whole word"
+    speaking = words & np.array([len(text.strip()) > 2 for text in model.vocabulary.text])
+    return cluster_tokens(model.table, compressed_of(subject.run_key), eligible=speaking, progress=part_of(progress, 0.05, 1.0))
 
 
 def estimated_seconds(tokens: int, warm: bool = True) -> float:
-    """Rough duration of :func:`arrange`, measured on two cores with 384 dimensions.
+    """Rough duration of :func:`arrange` fitted on ``tokens``, measured on two cores with 384 dimensions.
 
     5,000 tokens took 5 s, 10,000 took 11 s and 20,000 took 24 s. A cold worker first compiles for about 16 s (imports for 4 s,
     where one before it has compiled), and for a minute more where there are too many points for exact neighbours.

@@ -5,13 +5,12 @@ import re
 import pytest
 from browsing import (
     LEFT,
-    RIGHT,
     changed_to,
     downloaded_rows,
     is_wider_than_its_place,
     lasso,
+    map_state,
     maps_are_drawn,
-    selected_ids,
     wait_for,
 )
 
@@ -93,8 +92,7 @@ def test_run_then_map_then_lasso_then_table(page, server, cache, tmp_path):
     maps_are_drawn(page)
     wait_for(page, lambda: "f=4" in page.url)
     lasso(page, LEFT, radius=25)
-    ids = wait_for(page, lambda: selected_ids(page, LEFT), 30)
-    wait_for(page, lambda: selected_ids(page, RIGHT) == ids, 30)
+    ids = wait_for(page, lambda: map_state(page)["ids"], 30)
     page.locator(".st-key-map_selected_download button").wait_for()
     rows = downloaded_rows(page, "map_selected_download", tmp_path)
     assert sorted(int(row["id"]) for row in rows) == ids

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 import subemb
 from subemb.adaptation import library
 from subemb.adaptation.library import ADAPTATIONS
+from subemb.analysis.clusters import CLUSTERINGS
 from subemb.analysis.layout import LAYOUTS
+from subemb.analysis.maps import MAPS
 from subemb.base.errors import InputError
 from subemb.codec.loading import load
 from subemb.evaluate import read_pairs
@@ -32,7 +34,7 @@ MANY = settings(
     max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
 )
 DEEP = "[" * 200_000
-STORES = [RUNS, SIMILARITY_SETS, WORD_LISTS, ENTAILMENT_SETS, COMPARISONS, EXPORTS, ARCHITECTURES, LAYOUTS]
+STORES = [RUNS, SIMILARITY_SETS, WORD_LISTS, ENTAILMENT_SETS, COMPARISONS, EXPORTS, ARCHITECTURES, LAYOUTS, MAPS, CLUSTERINGS]
 
 
 @pytest.fixture(scope="module", autouse=True)

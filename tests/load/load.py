@@ -51,14 +51,14 @@ async def reads_errors(visitor: Visitor, pause: Pause) -> None:
 
 
 async def looks_at_the_map(visitor: Visitor, pause: Pause) -> None:
-    """Home, then the token map in several colours, and a search."""
+    """Home, then the token map, another layout, and searches; a change of colour is the browser's own."""
     await visitor.open()
     await pause()
     await visitor.open("Token_map")
     await pause()
     for key, value in (
-        ("map_colour", "Error"),
-        ("map_colour", "Norm"),
+        ("map", "PCA"),
+        ("map_find", "the"),
         ("map_find", random.choice(("king", "water", "##ing"))),
     ):
         await visitor.set(key, value)

@@ -1,7 +1,7 @@
 """Tiers and a budget on the pages: chosen in the sidebar, shown, and to be changed."""
 
 import pytest
-from apps import html_of, open_app, own_folders, table_with, texts
+from apps import open_app, own_folders, table_with, texts
 from checkpoints import SPECIAL, make_bert
 from streamlit.testing.v1 import AppTest
 
@@ -10,6 +10,7 @@ from subemb.codec.methods.tiers import in_words, parsed
 from subemb.codec.settings import CompressionSettings
 from subemb.export.charts import error_chart
 from subemb.runs import compressed_of, run_and_keep
+from subemb.ui.pages.token_map.packing import unpack
 from subemb.ui.shell.request import Request, from_query, to_query
 
 
@@ -127,10 +128,13 @@ def test_home_draws_the_steps_of_all_tiers_and_spells_them_out(open_page):
 
 def test_the_map_is_coloured_by_tier(open_page, parts):
     test = open_page("pages/1_Token_map.py", map_colour="Tier")
-    assert test.selectbox(key="map_colour").value == "Tier"
-    assert "Code of a subspace" not in test.selectbox(key="map_colour").options
-    key = html_of(test)
-    assert all(f"{part.number} ({part.form.words})" in key and f">{len(part.ids):,}<" in key for part in parts)
+    packed = [unpack(part.proto.bytes) for part in test.get("bidi_component") if part.proto.bytes]
+    (found,) = [(header["legend"], arrays) for header, arrays in packed if header["name"].endswith("/Tier")]
+    legend, arrays = found
+    assert legend["labels"] == [f"{part.number}: {part.form.words}" for part in parts]
+    assert legend["numbers"] == [f"{len(part.ids):,}" for part in parts]
+    for part in parts:
+        assert (arrays["value"][part.ids] == part.number - 1).all()
 
 
 def test_the_error_by_tier(open_page, parts):

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subemb.ui.pages.token_map.link import heard_of
+from subemb.ui.pages.token_map.component import heard_of
 from subemb.ui.pages.token_map.selection import (
     NOTHING,
     ORIGINAL,
     RECONSTRUCTED,
     Selection,
     after,
-    ids_of_points,
-    positions,
+    from_address,
+    in_address,
     sentence,
     valid_ids,
     within,
@@ -25,18 +25,6 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
     max_leaves=12,
 )
-
-
-def test_a_points_index_is_not_its_token():
-    points = [
-        {"curve_number": 0, "point_number": 0, "point_index": 0, "x": 0.1, "y": 0.2, "customdata": 812},
-        {"curve_number": 1, "point_number": 0, "point_index": 0, "x": 0.3, "y": 0.2, "customdata": [17]},
-    ]
-    assert ids_of_points(points, 1000) == (17, 812)
-
-
-def test_rings_lines_and_names_have_no_id_and_are_left_out():
-    assert ids_of_points([{"curve_number": 7, "point_index": 3}, {"customdata": None}, {"customdata": []}, "x"], 10) == ()
 
 
 @pytest.mark.parametrize("value", [-1, 10, 10**30, 1.5, float("nan"), float("inf"), True, "3", None, [3], {}])
@@ -89,18 +77,24 @@ def test_changing_to_a_smaller_vocabulary_keeps_what_it_has(ids, num_tokens):
     assert within(selection, num_tokens).ids == tuple(sorted({i for i in ids if i < num_tokens}))
 
 
-@given(st.lists(st.integers(0, 30), unique=True), st.sets(st.integers(0, 40)))
-def test_positions_say_where_the_wanted_tokens_are(ids, wanted):
-    found = positions(ids, wanted)
-    assert {ids[i] for i in found} == wanted & set(ids)
-    assert found == sorted(found)
-
-
-def test_the_sentence_counts_what_the_maps_do_not_show():
-    selection = Selection((1, 2, 3), None, "search")
-    assert sentence(selection, [1, 5]) == "3 tokens selected by searching; 2 of them not drawn with this sample"
+def test_the_sentence_says_how_many_how_and_where():
+    assert sentence(Selection((1, 2, 3), None, "search")) == "3 tokens selected by searching"
     assert sentence(NOTHING) == "No token selected"
-    assert sentence(Selection((4,), ORIGINAL, "click"), [4]) == "1 token selected by clicking on the original map"
+    assert sentence(Selection((4,), ORIGINAL, "click")) == "1 token selected by clicking on the original map"
+
+
+@given(st.sets(st.integers(0, 299_999), max_size=300))
+def test_a_link_holds_a_selection_unless_it_would_be_too_long(ids):
+    ids = tuple(sorted(ids))
+    text = in_address(ids)
+    assert text is None or (len(text) <= 1500 and from_address(text, 300_000) == ids)
+    assert len(ids) > 100 or text is not None
+
+
+@given(st.text(max_size=40))
+def test_whatever_a_link_says_gives_ids_of_the_table(text):
+    for said in (text, "z" + text):
+        assert all(0 <= i < 50 for i in from_address(said, 50))
 
 
 def test_the_browser_hears_which_message_was_taken_into_account():

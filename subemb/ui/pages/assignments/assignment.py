@@ -117,6 +117,8 @@ class Assignment:
     def with_codes(self, table: pd.DataFrame) -> pd.DataFrame:
         """Add the codes of the column ``id``, one column a subspace; with tiers the tier, and its codes in one column."""
         ids, table = table["id"].to_numpy(), table.reset_index(drop=True)
+        if not self.subspaces:
+            return table
         if not self.has_tiers:
             codes = self.parts[0].codes[ids]
             return pd.concat([table, pd.DataFrame(codes, columns=code_columns(self.subspaces, self.unit))], axis=1)

@@ -28,8 +28,12 @@ LARGEST_EAGER_TABLE = 200_000  # cells; a larger table is sent to the browser as
 def token_view(assignment: Assignment) -> None:
     """One token: its blocks, its neighbours before and after with the blocks they share, and who shares each code."""
     chosen = choose_token(assignment.vocabulary, ": type it in the view **Sentence** to see which.")
-    if chosen is None:
-        return
+    if chosen is not None:
+        inspect(assignment, chosen)
+
+
+def inspect(assignment: Assignment, chosen: int) -> None:
+    """Everything about one token, wherever it was chosen."""
     vocabulary, part = assignment.vocabulary, assignment.part_of(chosen)
     if part.codes is None:
         sharing = "its whole row is kept, so it shares nothing"
@@ -90,7 +94,8 @@ def neighbours_side_by_side(assignment: Assignment, chosen: int) -> None:
         f"{_mean_shared(assignment, chosen, after)} after."
     )
     st.markdown(
-        f"**{found.kept[0]} of {len(before)}** neighbours are kept."
+        _identical(assignment, chosen)
+        + f"**{found.kept[0]} of {len(before)}** neighbours are kept."
         + (in_common if blocks else "")
         + _equally_near(int(found.within_reach[0]), len(after))
     )
@@ -118,6 +123,16 @@ def neighbours_side_by_side(assignment: Assignment, chosen: int) -> None:
     with st.expander(f"Table behind these drawings ({counted(len(table), 'row')})"):
         st.dataframe(table, hide_index=True, key="neighbours_table", alt="Nearest tokens before and after with their codes")
         download_csv(table, f"subemb-neighbours-of-{chosen}.csv", key="neighbours_download")
+
+
+def _identical(assignment: Assignment, chosen: int) -> str:
+    """How many tokens cannot be told from the chosen one any more; a tie, and no neighbour lost."""
+    part = assignment.part_of(chosen)
+    if part.codes is None:
+        return ""
+    same = int(shared_counts(assignment.frame.run.key, chosen, assignment.row_of(chosen), part.codes)[part.subspaces])
+    name = escape_markdown(assignment.vocabulary.display[chosen])
+    return f"**{counted(same, 'token')} {'is' if same == 1 else 'are'} identical to {name} now.** " if same else ""
 
 
 def _equally_near(reach: int, listed: int) -> str:

@@ -1,119 +1,172 @@
-"""What the colours and symbols of the token map mean, and the key that says so. No Streamlit here."""
+"""What the colours of the token map mean: one byte a token, and the key that says what it stands for. No Streamlit here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from ....base.errors import InputError
-from ....base.text import escape_html
-from ....models.vocabulary import KINDS
+from ....analysis.clusters import Clusters
+from ....base.text import percent_text
+from ....models.vocabulary import KINDS, Vocabulary
+from ...shell.text import shortened
 from ...widgets.charts import NEUTRAL, PALETTE
 from ...widgets.colours import oklch
-from .facts import Drawn, TokenFacts
+from .facts import TokenFacts
 
-#: What points can be coloured by.
-KIND, CODE, TIER, ERROR, NORM, ID = "Token kind", "Code of a subspace", "Tier", "Error", "Norm", "Token id"
-#: kind -> (plotly symbol, the same as a character, colour). Every kind has its own symbol, whatever the colour says.
-KIND_MARKS = {
-    "special": ("star", "★", PALETTE[7]),
-    "whole word": ("circle", "●", PALETTE[0]),
-    "word piece": ("diamond", "◆", PALETTE[1]),
-    "number": ("square", "■", PALETTE[2]),
-    "punctuation": ("triangle-up", "▲", PALETTE[3]),
-    "unused": ("x", "✖", NEUTRAL),
-    "padding row": ("cross", "✚", PALETTE[5]),
-}
+#: What points can be coloured by; codes have one entry a subspace, see :func:`code_name`.
+CLUSTER, KIND, TIER, ERROR, NORM, ID = "Clusters", "Token kind", "Tier", "Error", "Norm", "Token id"
+KIND_COLOURS = dict(zip(KINDS, (PALETTE[7], PALETTE[0], PALETTE[1], PALETTE[2], PALETTE[3], NEUTRAL, PALETTE[5]), strict=True))
 #: From low to high; every colour stands out by about 3:1 from a white and from a near-black background.
 GRADIENT = ("#3D5BD9", "#7B4FC9", "#B1459F", "#D2476C", "#D5622F", "#B98500")
-SWATCHES = 64  # codes named one by one in the key
+STEPS, MISSING = 254, 255  # of a value on a scale; the byte of a token that has none
+MOST_GROUPS = 255  # what one byte can tell apart, one of them kept for MISSING
 _CODE_LIGHTNESS = (0.63, 0.53)
-_DISTINCT_COLOURS = 256  # a codebook larger than this is coloured by a continuous wheel
+_NAMES_OF_A_CLUSTER, _LONGEST_NAME = 2, 16
 
 
 @dataclass(frozen=True)
 class Colouring:
-    """What the colours of the n drawn tokens mean."""
+    """One byte for each of the V tokens, and its meaning: groups with a colour each, or steps of a scale."""
 
+    name: str  # as chosen
     title: str  # what the colour shows
-    values: tuple[np.ndarray, np.ndarray] | None = None  # (n,) on the original and on the reconstructed map; None for kinds
-    scale: list = field(default_factory=list)  # plotly colour scale over low..high
-    low: float = 0.0  # the value that gets the first colour of the scale
-    high: float = 1.0  # the value that gets the last
-    names: Sequence[str] = ()  # of the steps of the scale, one a value from 1
-    chosen: np.ndarray | None = None  # (n,) bool, the tokens of the one highlighted code
+    value: np.ndarray  # (V,) uint8
+    value_after: np.ndarray | None = None  # (V,) uint8 on the reconstructed map, where it is another there
+    after: np.ndarray | None = None  # (V,) uint8, the group that each token belongs to after compression; told, not coloured
+    colours: Sequence[str] = ()  # of the groups
+    labels: Sequence[str] = ()  # their names
+    numbers: Sequence[str] = ()  # what stands beside each name; an empty one is left out of the key
+    places: Sequence[str] = ()  # names to be written on the map
+    stops: Sequence[str] = ()  # colours of the scale, from low to high
+    low: float | None = None  # the value of the first step
+    high: float | None = None  # of the last
+    note: str = ""
+    tips: Sequence[str] = field(default_factory=tuple)  # more about each group
+
+    @property
+    def legend(self) -> dict[str, Any]:
+        """The key, as the browser reads it."""
+        names = ("name", "title", "colours", "labels", "numbers", "places", "stops", "low", "high", "note", "tips")
+        values = {name: getattr(self, name) for name in names}
+        return {
+            name: list(value) if isinstance(value, tuple) else value for name, value in values.items() if value or value == 0
+        }
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The bytes, by the names that the browser knows."""
+        found = {"value": self.value, "value_after": self.value_after, "after": self.after}
+        return {name: array for name, array in found.items() if array is not None}
 
 
-def colouring_of(
-    colour: str,
-    facts: TokenFacts,
-    ids: np.ndarray,
-    subspace: int = 0,
-    code: int | None = None,
-    codebook: np.ndarray | None = None,
-) -> Colouring:
-    """What the colours of the drawn tokens ``ids`` mean.
+def code_name(subspace: int, unit: str) -> str:
+    """The entry of a subspace's codes.
 
-    colour: one of KIND, CODE, TIER, ERROR, NORM, ID. subspace, its codebook (Q, d), and the code to highlight: for CODE.
-    Raises InputError for a code that the codebook does not have.
+    >>> code_name(2, "subspace")
+    'Code of subspace 2'
     """
-    if colour == CODE and facts.codes is not None:
-        if code is not None and code >= len(codebook):
-            raise InputError(f"there is no code {code} in subspace {subspace}; choose one from 0 to {len(codebook) - 1}")
-        return by_code(subspace, facts.codes[ids, subspace], codebook, code)
-    if colour == TIER and facts.tier is not None:
-        return by_tier(facts.tier[ids], facts.tiers)
-    if colour == ERROR:
-        return by_value("error of the token, in units of the mean variance", facts.error[ids])
-    if colour == NORM:
-        return by_value("length of the vector", facts.norm[ids], facts.new_norm[ids])
-    if colour == ID:
-        return by_value("token id", ids.astype(np.float32), clip=0.0)
-    return by_kind()
+    return f"Code of {unit} {subspace}"
 
 
-def by_kind() -> Colouring:
-    """Colour and symbol both say the kind of token."""
-    return Colouring("token kind")
+def choices(facts: TokenFacts, unit: str) -> list[str]:
+    """What the tokens of a run can be coloured by."""
+    codes = [] if facts.codes is None else [code_name(i, unit) for i in range(facts.codes.shape[1])]
+    return [CLUSTER, KIND, *([TIER] if facts.tier is not None else []), ERROR, NORM, ID, *codes]
+
+
+def by_cluster(clusters: Clusters, vocabulary: Vocabulary) -> Colouring:
+    """Both maps have the colours of the original clusters, so that one sees which of them fall apart."""
+    names = [cluster_name(clusters, number, vocabulary) for number in range(len(clusters))]
+    stay = [percent_text(float(share)) for share in np.nan_to_num(clusters.kept)]
+    return Colouring(
+        CLUSTER,
+        "Clusters",
+        clusters.before,
+        after=clusters.after,
+        colours=tuple(wheel(len(clusters))),
+        labels=tuple(names),
+        numbers=tuple(f"{share} stay" for share in stay),
+        places=tuple(name.split(",")[0] for name in names),
+        tips=tuple(f"{size:,} tokens of the original; {share} of them are still nearest to the centre of this cluster" for size, share in zip(clusters.sizes.tolist(), stay, strict=True)),
+    )  # fmt: skip
+
+
+def cluster_name(clusters: Clusters, number: int, vocabulary: Vocabulary, names: int = _NAMES_OF_A_CLUSTER) -> str:
+    """The most typical tokens of a cluster, each text once."""
+    texts = [vocabulary.display[i].strip("␣") or vocabulary.display[i] for i in clusters.typical[number].tolist() if i >= 0]
+    return ", ".join(shortened(text, _LONGEST_NAME) for text in list(dict.fromkeys(texts))[:names]) or f"cluster {number}"
+
+
+def by_kind(kinds: np.ndarray) -> Colouring:
+    """(V,) names of kinds."""
+    value = np.zeros(len(kinds), dtype=np.uint8)
+    for number, kind in enumerate(KINDS):
+        value[kinds == kind] = number
+    numbers = np.bincount(value, minlength=len(KINDS)).tolist()
+    counted = tuple(f"{number:,}" if number else "" for number in numbers)
+    return Colouring(KIND, "Token kind", value, colours=tuple(KIND_COLOURS.values()), labels=KINDS, numbers=counted)
 
 
 def by_tier(tiers: np.ndarray, words: Sequence[str]) -> Colouring:
-    """One colour a tier. tiers: (n,) ints from 1. words: how each tier is kept."""
-    count, values = len(words), tiers.astype(np.float32)
-    scale = [[edge, tier_colour(i)] for i in range(count) for edge in (i / count, (i + 1) / count)]
-    return Colouring("tier of the token, 1 has the heaviest", (values, values), scale, 0.5, count + 0.5, names=words)
+    """One colour a tier. tiers: (V,) ints from 1. words: how each tier is kept."""
+    value = (tiers - 1).astype(np.uint8)
+    labels = tuple(f"{number + 1}: {text}" for number, text in enumerate(words))
+    numbers = tuple(f"{number:,}" for number in np.bincount(value, minlength=len(words)).tolist())
+    colours = tuple(PALETTE[number % len(PALETTE)] for number in range(len(words)))
+    return Colouring(TIER, "Tier, 1 has the heaviest", value, colours=colours, labels=labels, numbers=numbers)
 
 
-def tier_colour(place: int) -> str:
-    """The colour of the tier at this place, counted from 0."""
-    return PALETTE[place % len(PALETTE)]
-
-
-def by_value(title: str, original: np.ndarray, reconstructed: np.ndarray | None = None, clip: float = 0.01) -> Colouring:
+def by_value(
+    name: str, title: str, original: np.ndarray, reconstructed: np.ndarray | None = None, clip: float = 0.01
+) -> Colouring:
     """One scale for both maps, from the ``clip`` quantile to the 1 - ``clip`` quantile of all values on either."""
-    reconstructed = original if reconstructed is None else reconstructed
-    both = np.concatenate([original, reconstructed])
+    both = original if reconstructed is None else np.concatenate([original, reconstructed])
     both = both[np.isfinite(both)]
     low, high = np.quantile(both, [clip, 1 - clip]) if len(both) else (0.0, 1.0)
     if high <= low:
         low, high = low - 0.5, low + 0.5
-    scale = [[i / (len(GRADIENT) - 1), colour] for i, colour in enumerate(GRADIENT)]
-    return Colouring(title, (original, reconstructed), scale, float(low), float(high))
+    return Colouring(
+        name,
+        title,
+        in_steps(original, low, high),
+        None if reconstructed is None else in_steps(reconstructed, low, high),
+        stops=GRADIENT,
+        low=float(low),
+        high=float(high),
+        note="the outer 1 % at each end share the end colours" if clip else "",
+    )
 
 
-def by_code(subspace: int, codes: np.ndarray, codebook: np.ndarray, chosen: int | None = None) -> Colouring:
-    """Colour by the code in one subspace. codes: (n,) ints. chosen: the one code to highlight, all others grey."""
-    title = f"code of subspace {subspace}"
-    if chosen is not None:
-        return Colouring(f"code {chosen} of subspace {subspace}", chosen=codes == chosen)
-    size = len(codebook)
-    places = hue_ranks(codebook)[codes].astype(np.float32)
-    if size <= _DISTINCT_COLOURS:
-        # Steps, not a slope: a colour between two codes would mean nothing.
-        scale = [[edge, colour] for i, colour in enumerate(wheel(size)) for edge in (i / size, (i + 1) / size)]
-    else:
-        scale = [[i / 48, oklch(0.58, 0.14, i / 48)] for i in range(49)]
-    return Colouring(title, (places, places), scale, -0.5, size - 0.5)
+def in_steps(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """(n,) numbers -> (n,) uint8: 0 for ``low`` and below, STEPS for ``high`` and above, MISSING for what is no number.
+
+    >>> in_steps(np.array([0.0, 0.5, 1.0, 7.0, np.nan]), 0.0, 1.0).tolist()
+    [0, 127, 254, 254, 255]
+    """
+    share = np.clip((np.asarray(values, np.float64) - low) / (high - low), 0, 1)
+    return np.where(np.isfinite(values), np.rint(np.nan_to_num(share) * STEPS), MISSING).astype(np.uint8)
+
+
+def by_code(subspace: int, codes: np.ndarray, codebook: np.ndarray, unit: str = "subspace") -> Colouring:
+    """Colour by the code in one subspace; like colours are like sub-vectors. codes: (V,) ints. codebook: (Q, d)."""
+    name, size, ranks = code_name(subspace, unit), len(codebook), hue_ranks(codebook)
+    note = f"{size:,} codes; like colours are like sub-vectors"
+    if size > MOST_GROUPS:
+        value = np.rint(ranks[codes] / (size - 1) * STEPS).astype(np.uint8)
+        return Colouring(name, name, value, stops=tuple(oklch(0.58, 0.14, i / 24) for i in range(25)), note=note)
+    # Codes stand in the order of the wheel, so that the key shows like ones beside each other.
+    order, colours = np.argsort(ranks), tuple(wheel(size))
+    counts = np.bincount(ranks[codes], minlength=size).tolist()
+    return Colouring(
+        name,
+        name,
+        ranks[codes].astype(np.uint8),
+        colours=colours,
+        labels=tuple(str(code) for code in order.tolist()),
+        numbers=tuple(f"{count:,}" for count in counts),
+        note=note,
+    )
 
 
 def hue_ranks(codebook: np.ndarray) -> np.ndarray:
@@ -136,74 +189,3 @@ def hue_ranks(codebook: np.ndarray) -> np.ndarray:
 def wheel(count: int) -> list[str]:
     """Colours around the wheel, neighbours also told apart by lightness."""
     return [oklch(_CODE_LIGHTNESS[i % len(_CODE_LIGHTNESS)], 0.14, i / max(1, count)) for i in range(count)]
-
-
-# The key
-
-
-def key_html(colour: str, colouring: Colouring, drawn: Drawn, codebook: np.ndarray | None = None) -> str:
-    """The key to both maps, as HTML: what colours and symbols mean."""
-    by_colour = colouring.values is None and colouring.chosen is None
-    kinds, counts = np.unique(drawn.kinds, return_counts=True)
-    number = dict(zip(kinds.tolist(), counts.tolist(), strict=True))
-    marks = "".join(
-        f'<span style="white-space:nowrap"><span aria-hidden="true" '
-        f'style="color:{KIND_MARKS[kind][2] if by_colour else "inherit"}">{KIND_MARKS[kind][1]}</span> '
-        f"{kind} <span style='opacity:.75'>{number[kind]:,}</span></span>"
-        for kind in KINDS
-        if kind in number
-    )
-    meaning = _colour_key(colour, colouring, drawn, codebook)
-    style = "display:flex;flex-wrap:wrap;gap:.15rem 1rem;align-items:center;font-size:.875rem"
-    return f'<div style="{style}"><strong>{"Kind" if by_colour else "Symbol"}</strong>{marks}</div>{meaning}'
-
-
-def _colour_key(colour: str, colouring: Colouring, drawn: Drawn, codebook: np.ndarray | None) -> str:
-    style = "display:flex;flex-wrap:wrap;gap:.15rem .6rem;align-items:center;font-size:.875rem;margin-top:.25rem"
-    title = f"<strong>Colour</strong><span>{escape_html(colouring.title)}</span>"
-    if colouring.chosen is not None:
-        return (
-            f'<div style="{style}">{title}<span>{int(colouring.chosen.sum()):,} of {len(drawn.ids):,} tokens drawn have it: '
-            "large and red; all others grey</span></div>"
-        )
-    if colouring.values is None:
-        return ""
-    if colouring.names:
-        numbers = [int((colouring.values[0] == place).sum()) for place in range(1, len(colouring.names) + 1)]
-        chips = "".join(
-            f'<span style="white-space:nowrap"><span aria-hidden="true" style="color:{tier_colour(place)}">⬤</span>&nbsp;'
-            f"{place + 1} ({escape_html(words)}) <span style='opacity:.75'>{numbers[place]:,}</span></span>"
-            for place, words in enumerate(colouring.names)
-        )
-        return f'<div style="{style}">{title}{chips}</div>'
-    if colour == CODE:
-        note = f"<span>{len(codebook):,} codes; like colours are like sub-vectors</span>"
-        if len(codebook) <= SWATCHES:
-            chips = "".join(
-                f'<span style="white-space:nowrap"><span aria-hidden="true" style="color:{shade}">⬤</span>&nbsp;{code}</span>'
-                for code, shade in code_swatches(codebook)
-            )
-            return f'<div style="{style}">{title}{note}</div><div style="{style}">{chips}</div>'
-        colours = [oklch(0.58, 0.14, i / 24) for i in range(25)]
-        return f'<div style="{style}">{title}{note}{_bar(colours)}</div>'
-    low, high = _number(colouring.low), _number(colouring.high)
-    clipped = "" if colour == ID else "<span style='opacity:.75'>(the outer 1 % at each end share the end colours)</span>"
-    return f'<div style="{style}">{title}<span>{low}</span>{_bar(GRADIENT)}<span>{high}</span>{clipped}</div>'
-
-
-def code_swatches(codebook: np.ndarray) -> list[tuple[int, str]]:
-    """(code, colour) around the wheel, for the key beside the maps."""
-    ranks = hue_ranks(codebook)
-    colours = wheel(len(codebook))
-    return [(int(code), colours[place]) for place, code in enumerate(np.argsort(ranks))]
-
-
-def _bar(colours) -> str:
-    return (
-        '<span aria-hidden="true" style="display:inline-block;width:9rem;height:.7rem;border-radius:.2rem;'
-        f'background:linear-gradient(90deg,{",".join(colours)})"></span>'
-    )
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""The controls of the token map, all of them in the URL, and what a visitor asked for with them."""
+"""The controls above the token map, all of them in the URL, and what a visitor asked for with them."""
 
 from dataclasses import dataclass
 
@@ -7,123 +7,96 @@ import streamlit as st
 from ....analysis.layout import UmapSettings
 from ....base.plain import declared
 from ...shell.frame import Frame
+from ...shell.text import write_parameter
 from ...widgets.settings import setting_input
-from .colours import CODE, ERROR, ID, KIND, NORM, TIER
-from .facts import TokenFacts
 
-SIZES = (1_000, 2_000, 5_000, 10_000, 20_000, 60_000, 120_000)
-PCA_TOKENS, UMAP_TOKENS = 60_000, 5_000  # drawn by default, if the vocabulary has more
+SIZES = (2_000, 5_000, 10_000, 20_000, 40_000)
+UMAP_TOKENS = 5_000  # that UMAP arranges by default, if the vocabulary has more
 FOUND_TOKENS = 200  # highlighted at most
+UMAP, PCA = "UMAP", "PCA"
 
 
 @dataclass(frozen=True)
 class View:
     """What a visitor asked for."""
 
-    method: str  # PCA or UMAP
-    colour: str  # by what points are coloured, see colours.py
-    subspace: int  # whose codes colour them
-    code: int | None  # the one to highlight
-    tokens: int  # how many to draw, besides those found
-    seed: int  # of the sample
-    umap: UmapSettings  # of the layout, if the method is UMAP
+    method: str  # UMAP or PCA
+    tokens: int | None  # how many UMAP is to arrange; None for what is there, or UMAP_TOKENS
+    umap: UmapSettings
     query: str  # what is searched for; empty for no search
     found: list[int]  # ids that the query finds, best first, at most FOUND_TOKENS
     found_in_all: int  # how many tokens the query finds
+    inside: int  # how many more have it somewhere inside
 
 
-def controls(frame: Frame, facts: TokenFacts) -> View:
-    """The settings of the page; every one is in the URL.
+def controls(frame: Frame) -> View:
+    """Layout, search and the settings of UMAP; every one is in the URL.
 
     Defaults are always the first option or an empty field: with any other, Streamlit logs a warning when a link sets the value.
     """
     vocabulary = frame.run.model["vocabulary"]
+    for name in ("map_seed", "map_neighbours", "map_distance"):
+        if "inf" in st.query_params.get(name, "").lower():  # Streamlit's own field fails on it
+            write_parameter(name, None)
     with st.container(horizontal=True, vertical_alignment="bottom", key="map_controls"):
-        method = st.radio(
-            "Layout",
-            ["PCA", "UMAP"],
-            horizontal=True,
-            width="content",
-            key="map",
-            bind="query-params",
-            help="PCA: two main axes of the original table, a plain shadow of all dimensions. UMAP: who is near whom, from all "
-            "dimensions; computed on request.",
-        )
-        colours = [
-            KIND,
-            *([CODE] if facts.codes is not None else []),
-            *([TIER] if facts.tier is not None else []),
-            ERROR,
-            NORM,
-            ID,
-        ]
-        colour = st.selectbox("Colour by", colours, key="map_colour", bind="query-params", width=165)
-        subspace, code = _code_controls(frame, facts) if colour == CODE else (0, None)
-        tokens = st.selectbox(
-            "Tokens drawn",
-            _sizes(vocabulary, UMAP_TOKENS if method == "UMAP" else PCA_TOKENS),
-            format_func=lambda size: f"all {size:,}" if size == vocabulary else f"{size:,}",
-            key="map_umap_tokens" if method == "UMAP" else "map_tokens",
-            bind="query-params",
-            width=130,
-            help="All of them, or a sample drawn with the seed. Tokens you search for are always among them.",
-        )
-        with st.popover("More", icon=":material/tune:"):
-            seed, umap = _more_controls(method)
         query = st.text_input(
             "Find tokens",
             key="map_find",
             bind="query-params",
-            placeholder="part of a token, or #id",
+            placeholder="a word, or #id",
             max_chars=100,
             icon=":material/search:",
-            width=200,
+            width=220,
         )
-    found = frame.vocabulary.search(query or "", None)
-    return View(method, colour, subspace, code, tokens, seed, umap, query or "", found[:FOUND_TOKENS], len(found))
+        method = st.radio(
+            "Layout",
+            [UMAP, PCA],
+            horizontal=True,
+            width="content",
+            key="map",
+            bind="query-params",
+            help="UMAP: who is near whom, from all dimensions. PCA: the two main axes of the original table, a plain shadow of all "
+            "dimensions.",
+        )
+        with st.popover("More", icon=":material/tune:"):
+            inside = st.toggle(
+                "Find also inside of words",
+                key="map_inside",
+                bind="query-params",
+                help="Without it a search finds the whole token, or else tokens that begin with it.",
+            )
+            tokens, umap = _umap_controls(vocabulary)
+    return View(method, tokens, umap, query or "", *found_tokens(frame.vocabulary, query or "", inside))
 
 
-def _sizes(vocabulary: int, default: int) -> list[int]:
-    """How many tokens can be drawn; the default comes first."""
-    default = min(default, vocabulary)
-    return [default, *(size for size in (*SIZES, vocabulary) if size <= vocabulary and size != default)]
+def found_tokens(vocabulary, query: str, inside: bool = False) -> tuple[list[int], int, int]:
+    """What a search finds: (ids, best first, at most FOUND_TOKENS; how many in all; how many more have it somewhere inside).
 
-
-def _code_controls(frame: Frame, facts: TokenFacts) -> tuple[int, int | None]:
-    books = frame.compressed.codebooks
-    name = "Stage" if frame.compressed.is_additive else "Subspace"
-    last = facts.codes.shape[1] - 1
-    # Another run may have had more subspaces.
-    if (st.session_state.get("map_subspace") or 0) > last:
-        st.session_state["map_subspace"] = last
-    subspace = st.number_input(
-        name, min_value=0, max_value=last, step=1, key="map_subspace", bind="query-params", width=110, help=f"0 to {last}"
+    A whole token comes before all others; where there is one, and where some begin with the query, those are all, unless ``inside`` asks for
+    every token that has it anywhere.
+    """
+    if not query.strip():
+        return [], 0, 0
+    everywhere = vocabulary.search(query, None)
+    found = (
+        everywhere if inside else vocabulary.search(query, None, mode="exact") or vocabulary.search(query, None, mode="prefix")
     )
-    code = st.number_input(
-        "Highlight code",
-        min_value=0,
-        value=None,
-        step=1,
-        key="map_code",
+    return found[:FOUND_TOKENS], len(found), len(everywhere) - len(found)
+
+
+def _umap_controls(vocabulary: int) -> tuple[int | None, UmapSettings]:
+    tokens = st.selectbox(
+        "Tokens that UMAP arranges",
+        [None, *(size for size in SIZES if size < vocabulary), vocabulary],
+        format_func=lambda size: "automatic" if size is None else f"all {size:,}" if size == vocabulary else f"{size:,}",
+        key="map_tokens",
         bind="query-params",
-        width=150,
-        placeholder="all codes",
-        help=f"One of 0 to {len(books[subspace]) - 1}: its tokens in one colour and larger, all others grey. Empty: all codes.",
+        help="UMAP arranges these; all others are placed among them. All tokens are drawn in any case.",
     )
-    return int(subspace), None if code is None else int(code)
-
-
-def _more_controls(method: str) -> tuple[int, UmapSettings]:
-    seed = _umap_input("seed", "map_seed", label="Seed of the sample", help=None)
-    if method != "UMAP":
-        return seed, UmapSettings(seed=seed)
-    neighbours = _umap_input("n_neighbors", "map_neighbours", **_empty("n_neighbors"))
-    distance = _umap_input("min_dist", "map_distance", step=0.05, **_empty("min_dist"))
-    return seed, UmapSettings(n_neighbors=neighbours, min_dist=distance, seed=seed)
-
-
-def _umap_input(name: str, key: str, **instead):
-    return setting_input(UmapSettings, name, key, bind="query-params", **instead)
+    seed = setting_input(UmapSettings, "seed", "map_seed", bind="query-params", label="Seed", help=None)
+    neighbours = setting_input(UmapSettings, "n_neighbors", "map_neighbours", bind="query-params", **_empty("n_neighbors"))
+    distance = setting_input(UmapSettings, "min_dist", "map_distance", bind="query-params", step=0.05, **_empty("min_dist"))
+    return tokens, UmapSettings(n_neighbors=neighbours, min_dist=distance, seed=seed)
 
 
 def _empty(name: str) -> dict:

@@ -1,8 +1,7 @@
-"""What is known of every token of a run: for hover, colours and tables; and of a map as a whole. No Streamlit here."""
+"""What is known of every token of a run, for colours and tables; and of a map as a whole. No Streamlit here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,30 +10,16 @@ import pandas as pd
 from ....analysis.error import reconstruction_error
 from ....analysis.layout import Layout
 from ....analysis.parts import parts_of, places_of
-from ....base.text import plotly_text
+from ....analysis.rows import Rows, pieces
 from ....codec.compressed import Compressed
 from ....models.vocabulary import Vocabulary
 from ....runs import NEIGHBOURS
-from ...shell.text import shortened
 
 if TYPE_CHECKING:
     import torch
 
-LONGEST_NAME = 40  # characters of a token in hover text and labels
-CODES_IN_HOVER = 8
 _TIE = 1e-6  # distances closer than this share of them are equal
 CODE_COLUMNS = 8  # with more subspaces the table has all codes in one column
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """The n tokens on the maps, parallel arrays."""
-
-    ids: np.ndarray  # (n,) ascending
-    kinds: np.ndarray  # (n,) names of kinds, see subemb.models.vocabulary.KINDS
-    names: Sequence[str]  # for hover and labels, escaped for plotly
-    details: Sequence[str]  # for hover, below the name, escaped for plotly
-    label: str = ""  # put before the details
 
 
 @dataclass(frozen=True)
@@ -46,44 +31,29 @@ class TokenFacts:
     norm: np.ndarray  # (V,) length of the vector
     new_norm: np.ndarray  # (V,) length of its reconstruction
     codes: np.ndarray | None  # (V, f) ints; None for methods without codes
-    names: list[str]  # escaped for plotly
     tier: np.ndarray | None = None  # (V,) ints from 1; None for methods without tiers
     tiers: Sequence[str] = ()  # how each tier is kept, in words
 
-    @cached_property
-    def details(self) -> list[str]:
-        """Hover text of all V tokens: codes and error. Short, because every drawn token has one."""
-        errors = [f"error {error:.3f}" for error in self.error.tolist()]
-        if self.tier is not None:
-            return [f"tier {tier}<br>{text}" for tier, text in zip(self.tier.tolist(), errors, strict=True)]
-        if self.codes is None:
-            return errors
-        more = " …" if self.codes.shape[1] > CODES_IN_HOVER else ""
-        rows = self.codes[:, :CODES_IN_HOVER].tolist()
-        return [f"{' '.join(map(str, row))}{more}<br>{text}" for row, text in zip(rows, errors, strict=True)]
 
-    def drawn(self, ids: np.ndarray, kinds: np.ndarray) -> Drawn:
-        """Some tokens, for the maps."""
-        label = "" if self.codes is None else "codes "
-        places = ids.tolist()
-        return Drawn(ids, kinds[ids], [self.names[i] for i in places], [self.details[i] for i in places], label)
-
-
-def token_facts(table: "torch.Tensor", compressed: Compressed, vocabulary: Vocabulary) -> TokenFacts:
+def token_facts(table: "torch.Tensor", compressed: Compressed) -> TokenFacts:
     """Measure every token; takes under a second for 30,000 x 384."""
     errors = reconstruction_error(table, compressed)
     parts = parts_of(compressed)
     has_tiers = parts[0].form is not None
-    norm = table.norm(dim=1).numpy()
-    # ||w^||^2 = ||w||^2 + ||w - w^||^2 - 2 w.(w - w^) would need a product as large, so w^ is simply rebuilt.
-    new_norm = compressed.reconstruct().norm(dim=1).numpy()
+    rows, norm, new_norm = (
+        Rows(compressed, tuple(table.shape)),
+        np.empty(len(table), np.float32),
+        np.empty(len(table), np.float32),
+    )
+    for start, end in pieces(*table.shape):
+        norm[start:end] = table[start:end].norm(dim=1).numpy()
+        new_norm[start:end] = rows.take(start, end).norm(dim=1).numpy()
     return TokenFacts(
         error=errors.per_token,
         cosine=errors.cosine,
         norm=norm,
         new_norm=new_norm,
         codes=None if has_tiers else parts[0].codes,
-        names=[plotly_text(shortened(text, LONGEST_NAME)) for text in vocabulary.display],
         tier=places_of(parts)[0] + np.int16(1) if has_tiers else None,
         tiers=[part.form.words for part in parts] if has_tiers else (),
     )
@@ -123,14 +93,6 @@ def token_table(
 
 
 # The map as a whole
-
-
-def layout_of(layout: Layout, ids: np.ndarray) -> Layout:
-    """The part of a layout for some of its tokens (ascending ids)."""
-    if len(ids) == len(layout.ids):
-        return layout
-    at = np.searchsorted(layout.ids, ids)
-    return Layout(layout.method, ids, layout.original[at], layout.reconstructed[at], layout.explained, layout.neighbours_kept)
 
 
 def kept_on_the_plane(layout: Layout, k: int = NEIGHBOURS, sample: int = 2000, seed: int = 0) -> float | None:

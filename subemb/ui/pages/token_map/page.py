@@ -1,54 +1,56 @@
-"""The page Token map: two linked maps of the tokens, before and after compression, and the table of what is selected."""
+"""The page Token map: two linked maps of all tokens, before and after compression, what is selected on them, and a token's inspector."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from typing import Any
 
 import numpy as np
 import streamlit as st
 
-from ....analysis.layout import (
-    Layout,
-    UmapSettings,
-    kept_umap_layout,
-    layout_displacement,
-    pca_layout,
-    sample_tokens,
-    warm_umap,
-)
-from ....base.pace import rough
+from ....analysis.clusters import Clusters
+from ....analysis.layout import pca_layout, warm_umap
+from ....analysis.maps import TokenMap, in_steps
 from ....base.store import content_key
 from ....base.text import count_text, escape_markdown, percent_text, seconds_text
-from ....jobs.manager import Job
 from ....jobs.task import Call
+from ....models.vocabulary import KINDS
 from ....runs import NEIGHBOURS
-from ....tasks.layouts import arrange, estimated_seconds
+from ....tasks.layouts import arrange, group
 from ...shell.frame import Frame, page
 from ...shell.jobs import begin, stage_of, watch
-from ...shell.text import errors_shown, show_error
-from ...widgets.charts import LongFigure, download_csv
-from .charts import found_text, map_figure
-from .colours import CODE, Colouring, colouring_of, key_html
-from .controls import View, controls
-from .facts import Drawn, TokenFacts, kept_on_the_plane, layout_of, token_facts, token_table
-from .link import heard_of, link_maps, message
-from .selection import NOTHING, ORIGINAL, RECONSTRUCTED, Selection, after, sentence, within
+from ...shell.text import counted, errors_shown, show_error, write_parameter
+from ...widgets.charts import download_csv
+from . import colours
+from .component import draw_maps, heard_of, said, tell
+from .controls import PCA, UMAP_TOKENS, View, controls
+from .facts import TokenFacts, kept_on_the_plane, token_facts, token_table
+from .inspector import inspector
+from .packing import pack, packed_texts
+from .selection import (
+    NOTHING,
+    Selection,
+    after,
+    from_address,
+    in_address,
+    sentence,
+    valid_ids,
+    valid_view,
+    within,
+)
 
-MAPS_KEPT = 16  # for all visitors; one of 120,000 tokens has 8 MB
-ROWS_SHOWN = 2_000  # of a table; the download has all
+ROWS_SHOWN = 500  # of a table; the download has all
+TEXTS_SENT = (
+    65_536  # tokens up to which the browser gets every text at once; of larger vocabularies it asks for those that it shows
+)
+NAMES_AT_ONCE = 200  # that a browser may ask for
 SELECTED = "map_selection"  # session state: the Selection
-#: Map -> key of the container that holds its chart.
-BOXES = {ORIGINAL: "map_original", RECONSTRUCTED: "map_reconstructed"}
-#: The browser shows these buttons above each map.
-TOOLS = [["lasso2d", "select2d", "pan2d", "zoom2d"], ["zoomIn2d", "zoomOut2d", "resetScale2d"]]
+HEARD = "map_heard"  # session state: sender and number of the browser's last message
+LOOK = "map_look"  # session state: what the browser shows, see _look
+#: URL parameter -> name in the look.
+PARAMETERS = {"map_colour": "colour", "map_highlight": "highlight", "map_view": "view", "map_selected": "selected"}
 
 
 def draw() -> None:
     """The page."""
-    frame = page(
-        "Token map",
-        "Every token is a point: its original vector on the left, its reconstruction on the right, in the same coordinates. "
-        "Select tokens on one map to see them on the other and in the table below.",
-    )
+    frame = page("Token map")
     with frame.errors():
         if frame.run is not None:
             token_map(frame)
@@ -56,36 +58,104 @@ def draw() -> None:
 
 def token_map(frame: Frame) -> None:
     """Everything below the heading."""
-    # UMAP takes long to compile: begin now, so that it may be ready when somebody asks for UMAP.
+    # UMAP takes long to compile: begin now, so that it may be ready when it is needed.
     warm_umap.warm()
     with st.spinner("Reading the vocabulary and projecting the tokens …"):
         facts, _ = _facts(frame.run.key, frame), _pca(frame.run.key, frame)
-    identity = frame.run.model["identity"]
-    if st.session_state.get("map_model") != identity:
-        st.session_state["map_model"], st.session_state[SELECTED] = identity, NOTHING
-    st.session_state[SELECTED] = within(st.session_state[SELECTED], frame.run.model["vocabulary"])
+    _take_up(frame)
     _explore(frame, facts)
 
 
 @st.fragment
 def _explore(frame: Frame, facts: TokenFacts) -> None:
-    """Controls, maps and tables. A fragment, so that choosing a colour redraws this and nothing of the frame."""
+    """Controls, maps and tables. A fragment, so that a search or a selection draws nothing of the frame."""
     with errors_shown():
-        # The fragment at the end is known by its place: whatever comes and goes before it does so in one container.
+        look = st.session_state[LOOK]
         with st.container():
-            view = controls(frame, facts)
-            if view.method == "UMAP":
-                layout = umap_view(frame, view)
-                if layout is None:
-                    return
-            else:
-                ids = sample_tokens(frame.run.model["vocabulary"], view.tokens, view.seed, view.found)
-                layout = layout_of(_pca(frame.run.key, frame), ids)
-            numbers(frame, view, layout)
-            search_note(view, layout)
-            maps(frame, view, facts, layout)
-            sample_note(frame, view, layout)
-        selection_view(frame, view, facts, layout)
+            verdict = st.container()
+            view = controls(frame)
+            with st.container(key="map_work"):
+                clusters = _wanted(frame, group.call(frame.subject), "Finding clusters")
+                arranged = None if view.method == PCA else _umap(frame, view, quiet=clusters is None)
+        places = arranged or _pca(frame.run.key, frame)
+        full, on_plane = frame.run.quality["neighbours_kept"], _on_plane(_name(frame, places, view), places)
+        with verdict:
+            say_verdict(frame, clusters, full)
+        maps(frame, view, facts, places, clusters, kept_text(frame.run.model["dim"], full, on_plane))
+        notes(frame, view, places)
+        if clusters is not None and look["colour"] in (None, colours.CLUSTER) and look["highlight"] is not None:
+            cluster_note(frame, clusters, look["highlight"])
+        selection_view(frame, facts, places)
+        _write(frame)
+
+
+# What was chosen in the browser, and in the address
+
+
+def _take_up(frame: Frame) -> None:
+    """Begin with what the link asks for; another model's tokens are not those that were selected."""
+    count, identity = frame.run.model["vocabulary"], frame.run.model["identity"]
+    if st.session_state.get("map_model") != identity:
+        look = {"colour": None, "highlight": None, "view": None, "wanted": (), "have": (), "theirs": False, "written": {}}
+        st.session_state.update({"map_model": identity, SELECTED: NOTHING, HEARD: heard_of(None), LOOK: look})
+    if within(st.session_state[SELECTED], count) != st.session_state[SELECTED]:
+        _select(within(st.session_state[SELECTED], count).ids, None)
+    look = st.session_state[LOOK]
+    asked = {name: st.query_params.get(name) for name in PARAMETERS}
+    if any(value is not None and value != look["written"].get(name) for name, value in asked.items()):
+        look["colour"] = asked["map_colour"] or look["colour"]
+        highlight = asked["map_highlight"] or ""
+        look["highlight"] = int(highlight) if highlight.isascii() and highlight.isdigit() and len(highlight) < 4 else None
+        with_numbers = (asked["map_view"] or "").split(",")
+        look["view"] = valid_view([float(part) for part in with_numbers]) if all(map(_is_number, with_numbers)) else None
+        ids = from_address(asked["map_selected"] or "", count)
+        if ids:
+            _select(ids, "link")
+        st.session_state[HEARD] = heard_of(None)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _write(frame: Frame) -> None:
+    """Keep the address what is shown."""
+    look, ids = st.session_state[LOOK], st.session_state[SELECTED].ids
+    written = {
+        "map_colour": look["colour"],
+        "map_highlight": None if look["highlight"] is None else str(look["highlight"]),
+        "map_view": None if look["view"] is None else ",".join(f"{value:.4g}" for value in look["view"]),
+        "map_selected": in_address(ids) if ids else None,
+    }
+    for name, value in written.items():
+        write_parameter(name, value)
+    look["written"] = written
+    if ids and written["map_selected"] is None:
+        st.caption(f"A link to this page leaves the {counted(len(ids), 'selected token')} out: it would be too long.")
+
+
+def _hear(frame: Frame, names: list[str]) -> None:
+    """What the browser says: it always says everything that it keeps."""
+    message, look = said(), st.session_state[LOOK]
+    if not isinstance(message, dict):
+        return
+    count = frame.run.model["vocabulary"]
+    st.session_state[HEARD] = heard_of(message)
+    if message.get("ids") is not None:
+        st.session_state[SELECTED] = after(st.session_state[SELECTED], message, count)
+        look["theirs"] = True
+    have = message.get("have")
+    look["have"] = tuple(name for name in have[:100] if isinstance(name, str)) if isinstance(have, list) else ()
+    colour, highlight, wanted = message.get("colour"), message.get("highlight"), message.get("wanted")
+    if colour in names:
+        look["colour"] = colour
+    look["highlight"] = highlight if isinstance(highlight, int) and 0 <= highlight < colours.MOST_GROUPS else None
+    look["view"] = valid_view(message.get("view"))
+    look["wanted"] = valid_ids(wanted[:NAMES_AT_ONCE], count) if isinstance(wanted, list) else ()
 
 
 # Measured once, for all visitors
@@ -93,147 +163,214 @@ def _explore(frame: Frame, facts: TokenFacts) -> None:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _facts(key: str, _frame: Frame) -> TokenFacts:
-    return token_facts(_frame.table, _frame.compressed, _frame.vocabulary)
+    return token_facts(_frame.table, _frame.compressed)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _pca(key: str, _frame: Frame) -> Layout:
-    return pca_layout(_frame.table, _frame.compressed)
+def _pca(key: str, _frame: Frame) -> TokenMap:
+    return in_steps(pca_layout(_frame.table, _frame.compressed))
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def _numbers(key: str, what: tuple, seed: int, _layout: Layout) -> tuple[float | None, float]:
-    """Neighbours kept on the plane, and the median move."""
-    return kept_on_the_plane(_layout, seed=seed), float(np.median(layout_displacement(_layout)))
+def _on_plane(name: str, _places: TokenMap) -> float | None:
+    """Neighbours kept on the plane."""
+    return kept_on_the_plane(_places.layout())
 
 
-# UMAP: a job, started with a button
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _points(name: str, _places: TokenMap) -> bytes:
+    return pack(name, {"from": _places.original.ravel(), "to": _places.reconstructed.ravel()}, count=len(_places.original))
 
 
-def umap_view(frame: Frame, view: View) -> Layout | None:
-    """The UMAP layout if it has been computed; otherwise None, with its cost and a button, or its progress, drawn.
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _column(name: str, of: str, _frame: Frame, _facts: TokenFacts, _clusters: Clusters | None) -> bytes:
+    found = colouring(of, _frame, _facts, _clusters)
+    texts = {}
+    if of == colours.KIND and len(_frame.vocabulary) <= TEXTS_SENT:
+        texts["texts"] = packed_texts(_frame.vocabulary.display)
+    return pack(name, found.arrays | texts, legend=found.legend)
 
-    Where only tokens searched for are missing from a computed layout, that one is returned, and the offer is drawn too.
-    """
-    total = frame.run.model["vocabulary"]
-    base = sample_tokens(total, view.tokens, view.seed)
-    ids = sample_tokens(total, view.tokens, view.seed, view.found)
-    layout = _computed(frame, ids, view.umap)
-    if layout is not None:
-        return layout
-    call = arrange.call(frame.subject, ids, view.umap)
+
+def _name(frame: Frame, places: TokenMap, view: View) -> str:
+    return content_key(frame.run.key, places.method, places.fitted, str(view.umap) if places.method == "umap" else "")
+
+
+# Clusters and UMAP: jobs that begin by themselves; until they are done the page shows what there is
+
+
+def _umap(frame: Frame, view: View, quiet: bool) -> TokenMap | None:
+    """UMAP of all tokens if it has been computed; otherwise it is begun."""
+    count = frame.run.model["vocabulary"]
+    if view.tokens is None:  # the finest that there is, or the default
+        whole = arrange.call(frame.subject, count, view.umap)
+        if whole.kept() is not None:
+            return _wanted(frame, whole, "")
+    tokens = min(count, view.tokens or UMAP_TOKENS)
+    return _wanted(frame, arrange.call(frame.subject, tokens, view.umap), "UMAP of all tokens", quiet)
+
+
+def _wanted(frame: Frame, call: Call, what: str, quiet: bool = False) -> Any | None:
+    """The kept result of a job; or None, and the job is begun and its progress drawn (not if ``quiet``)."""
+    found = call.kept()
+    if found is not None:
+        frame.visit.keep(call.store, call.key)
+        return found
     job = call.job
-    stale = _computed(frame, base, view.umap) if len(ids) > len(base) else None
-    if frame.visit.waits_for(job):
-        with st.container(border=True, key="map_progress"):
-            watch(frame.visit, call.key, _progress, "map_umap_cancel")
-    else:
-        _offer(frame, view, call, ids, len(ids) - len(base) if stale is not None else None)
-    return stale
-
-
-def _computed(frame: Frame, ids: np.ndarray, settings: UmapSettings) -> Layout | None:
-    """A layout that was computed before: by a job of this server, or kept on disk."""
-    job = arrange.call(frame.subject, ids, settings).job
-    if job is not None and job.state == "done":
-        return job.result
-    if job is not None and not job.is_over:
+    if job is None:
+        job = begin(frame.visit, call)
+        frame.visit.automatic.add(call.key)
+    if job.state in ("failed", "cancelled"):
+        if job.state == "failed":
+            show_error(f"{what}: {job.error}")
+        if st.button(f"{what}: try again", icon=":material/refresh:", key=f"map_again_{call.lane}_{call.key[:8]}"):
+            call.forget()
+            begin(frame.visit, call)
+            st.rerun(scope="app")
         return None
-    import torch
+    if job.state == "done":  # just now, or dropped from the cache since
+        found = call.kept()
+        if found is None:
+            call.forget()
+        return found
+    if not quiet:
+        watch(frame.visit, call.key, lambda job: _progress(job, what), f"map_cancel_{call.key[:8]}")
+    return None
 
-    rows = torch.from_numpy(ids)
-    return kept_umap_layout(frame.table[rows], frame.compressed.lookup(rows), ids, settings)
+
+def _progress(job, what: str) -> None:
+    text = f"{what} · {escape_markdown(stage_of(job))} · {seconds_text(job.seconds)}"
+    st.progress(0.0 if job.state == "queued" else job.fraction, text=text)
 
 
-def _offer(frame: Frame, view: View, call: Call, ids: np.ndarray, missing: int | None) -> None:
-    """Say what UMAP costs, and start it on a button."""
-    total, job = frame.run.model["vocabulary"], call.job
-    seconds = estimated_seconds(len(ids), warm=warm_umap.warm().is_over)
-    what = f"{count_text(len(ids))} of {count_text(total)} tokens" if len(ids) < total else f"all {count_text(total)} tokens"
-    with st.container(border=True, key="map_offer"):
-        if missing is not None:
-            st.markdown(
-                f"**{count_text(missing)} of the tokens you searched for are not on this map**, which was arranged before."
-            )
-        else:
-            st.markdown(f"**UMAP of {what} has not been computed yet.** PCA is there at once.")
-        st.caption(
-            f"It arranges {what} (seed {view.seed}), original and reconstructed together, in a process of its own: about "
-            f"{rough(5 * -(-seconds // 5))}, a rough estimate. The result is kept: the same settings show it at once next time."
+# The maps and what is said about them
+
+
+def say_verdict(frame: Frame, clusters: Clusters | None, full: float) -> None:
+    """What compression did to the map, in one sentence."""
+    near = f"of a token's {NEIGHBOURS} nearest tokens **{NEIGHBOURS * full:.1f}** stay its nearest"
+    if clusters is None:
+        st.markdown(f"After compression, {near}.")
+        return
+    best, worst = int(np.nanargmax(clusters.kept)), int(np.nanargmin(clusters.kept))
+    names = [escape_markdown(colours.cluster_name(clusters, number, frame.vocabulary, 2)) for number in (best, worst)]
+    st.markdown(
+        f"**{percent_text(clusters.share)} of the tokens stay in their cluster** after compression: most in *{names[0]}* "
+        f"({percent_text(float(clusters.kept[best]))}), fewest in *{names[1]}* ({percent_text(float(clusters.kept[worst]))}); {near}."
+    )
+
+
+def kept_text(dim: int, full: float, on_plane: float | None) -> str:
+    """How far two dimensions flatter, for the picture.
+
+    >>> kept_text(384, 0.02, 0.12)
+    'neighbours kept: 12 % on this map, 2 % in all 384 axes'
+    """
+    here = "" if on_plane is None else f"{percent_text(on_plane)} on this map, "
+    return f"neighbours kept: {here}{percent_text(full)} in all {dim} axes"
+
+
+def colouring(of: str, frame: Frame, facts: TokenFacts, clusters: Clusters | None) -> colours.Colouring:
+    """What a colour shows."""
+    unit = _unit(frame)
+    if of == colours.CLUSTER and clusters is not None:
+        return colours.by_cluster(clusters, frame.vocabulary)
+    if of == colours.TIER and facts.tier is not None:
+        return colours.by_tier(facts.tier, facts.tiers)
+    if of == colours.ERROR:
+        return colours.by_value(of, "Error of the token, in units of the mean variance", facts.error)
+    if of == colours.NORM:
+        return colours.by_value(of, "Length of the vector", facts.norm, facts.new_norm)
+    if of == colours.ID:
+        return colours.by_value(of, "Token id", np.arange(len(facts.norm), dtype=np.float64), clip=0.0)
+    if facts.codes is not None:
+        for i in range(facts.codes.shape[1]):
+            if of == colours.code_name(i, unit):
+                return colours.by_code(i, facts.codes[:, i], frame.compressed.codebooks[i].numpy(), unit)
+    return colours.by_kind(frame.vocabulary.kinds)
+
+
+def _unit(frame: Frame) -> str:
+    return "stage" if frame.run.settings.about.is_additive else "subspace"
+
+
+def maps(frame: Frame, view: View, facts: TokenFacts, places: TokenMap, clusters: Clusters | None, kept: str) -> None:
+    """Both maps. The browser gets every array once; what is told each time is small."""
+    run, look, selection = frame.run, st.session_state[LOOK], st.session_state[SELECTED]
+    offered = colours.choices(facts, _unit(frame))
+    if clusters is None:
+        offered.remove(colours.CLUSTER)
+    colour = look["colour"] if look["colour"] in offered else offered[0]
+    if look["colour"] is not None and colour != look["colour"] and look["colour"] != colours.CLUSTER:
+        st.warning(
+            f"The link says map_colour={escape_markdown(look['colour'][:60])}, which cannot be used here.",
+            icon=":material/link_off:",
         )
-        if job is not None and job.state == "failed":
-            show_error(f"UMAP failed: {job.error}")
-        again = "Arrange again with them" if missing is not None else "Try again" if job is not None else "Compute UMAP"
-        if st.button(again, type="primary", icon=":material/play_arrow:", key="map_umap_start"):
-            with errors_shown():
-                begin(frame.visit, call)
-                st.rerun(scope="app")
-
-
-def _progress(job: Job) -> None:
-    """How far the layout is."""
-    if job.state == "queued":
-        waiting = job.position_in_queue
-        text = f"Waiting: number {waiting} in the queue" if waiting and waiting > 1 else "Waiting for the worker to be ready"
-        st.progress(0.0, text=text)
-    else:
-        st.progress(job.fraction, text=f"UMAP: {stage_of(job)} · {seconds_text(job.seconds)}")
-
-
-# The maps, their numbers and notes
-
-
-def numbers(frame: Frame, view: View, layout: Layout) -> None:
-    """Neighbours kept in the full space, always beside those kept on the maps; how far tokens moved; variance shown."""
-    run = frame.run
-    what = (layout.method, len(layout.ids), int(layout.ids.sum()), str(view.umap))
-    on_plane, moved = _numbers(run.key, what, view.seed, layout)
-    here = layout.neighbours_kept
-    full = here if here is not None else run.quality["neighbours_kept"]
-    among = f"among the {count_text(len(layout.ids))} tokens of this map" if here is not None else "among all tokens"
-    with st.container(horizontal=True, key="map_numbers"):
-        st.metric(
-            f"Neighbours kept, all {run.model['dim']} axes",
-            percent_text(full),
-            width="content",
-            help=f"Of a token's {NEIGHBOURS} nearest tokens by cosine in the original table, the share that are still its "
-            f"nearest after compression, {among}. This is what counts; the maps show two dimensions of it.",
+        look["colour"] = None
+    many = len(frame.vocabulary) > TEXTS_SENT
+    at_once = (
+        () if many else (of for of in offered if not of.startswith("Code "))
+    )  # so that a change of colour waits for nothing
+    columns = {of: f"{run.key}/{of}" for of in dict.fromkeys((colours.KIND, colour, *at_once))}
+    named = () if not many else dict.fromkeys((*look["wanted"], *view.found[:20], *selection.ids[:20]))
+    pca = places.method == "pca"
+    titles = (
+        ("Original", "each point is a token, " + ("on two main axes" if pca else "near those like it")),
+        ("Reconstructed", "the same tokens, " + ("same axes" if pca else "same coordinates")),
+    )
+    with st.container(key="unseen_map", gap=None):
+        for of, name in columns.items():
+            if name not in look["have"]:
+                tell(f"map_column_{of}", _column(name, of, frame, facts, clusters))
+        tell(
+            "map_told",
+            {
+                "run": run.key,
+                "vocabulary": run.model["identity"],
+                "colours": offered,
+                "colour": colour,
+                "highlight": look["highlight"],
+                "view": look["view"],
+                "texts": None if many else columns[colours.KIND],
+                "names": [[i, frame.vocabulary.display[i]] for i in named],
+                "kinds": columns[colours.KIND],
+                "words": KINDS.index("whole word"),
+                "ids": None if look["theirs"] else selection.ids,
+                "heard": st.session_state[HEARD],
+                "found": view.found,
+                "heads": titles,
+                "kept": kept,
+                "alt": f"Two maps of {len(frame.vocabulary):,} tokens, original and reconstructed, coloured by {colour.lower()}. "
+                "Selected tokens are listed in the table below.",
+            },
         )
-        if on_plane is not None:
-            st.metric(
-                "Kept on these maps",
-                percent_text(on_plane),
-                width="content",
-                help="The same question asked of the two maps below, among the tokens drawn. Two dimensions cannot hold the neighbours of many, so it "
-                "may be far from the number beside it: do not read quality off a map.",
-            )
-        st.metric(
-            "Median move",
-            f"{moved:.2f}",
-            width="content",
-            help="How far a token's point moved from the original to the reconstructed map; 1 is the root mean square distance "
-            "of the original points from their centre.",
-        )
-        if layout.explained is not None:
-            st.metric(
-                "Variance shown",
-                percent_text(float(layout.explained.sum())),
-                width="content",
-                help="Share of the original table's variance along the two axes drawn; the rest is not visible here.",
-            )
+    draw_maps(_points(_name(frame, places, view), places), lambda: _hear(frame, offered))
 
 
-def search_note(view: View, layout: Layout) -> None:
+def notes(frame: Frame, view: View, places: TokenMap) -> None:
+    """What the search found, and what is drawn."""
+    if view.query:
+        search_note(view)
+    total = len(places.original)
+    text = f"All {count_text(total)} tokens are drawn."
+    if places.method == "umap" and places.fitted < total:
+        text += f" UMAP arranged {count_text(places.fitted)} of them (seed {view.umap.seed}), both sides together; the others lie where their nearest do."
+    elif places.explained is not None:
+        text += f" Two axes show {percent_text(float(places.explained.sum()))} of the variance."
+    st.caption(text)
+
+
+def search_note(view: View) -> None:
     """What the search found."""
-    if not view.query:
-        return
     quoted = escape_markdown(view.query)
+    more = f" {count_text(view.inside)} more have it inside: **More** finds them too." if view.inside else ""
     if not view.found:
-        st.warning(f"No token contains {quoted}. Try a shorter part of it, or #123 for the token with id 123.")
+        st.warning(
+            f"No token {'begins with' if view.inside else 'contains'} {quoted}.{more or ' Try a shorter part of it, or #123 for the token with id 123.'}"
+        )
         return
-    ringed = int(np.isin(view.found, layout.ids).sum())
     with st.container(horizontal=True, vertical_alignment="center", key="map_found"):
-        st.markdown(found_text(quoted, view.found_in_all, ringed), width="content")
+        ringed = "ringed" if view.found_in_all == len(view.found) else f"the best {len(view.found)} ringed"
+        st.markdown(f"{counted(view.found_in_all, 'token')} found for {quoted}, {ringed} on both maps.{more}", width="content")
         st.button(
             f"Select {'it' if len(view.found) == 1 else f'these {count_text(len(view.found))}'}",
             icon=":material/checklist:",
@@ -243,163 +380,84 @@ def search_note(view: View, layout: Layout) -> None:
         )
 
 
-def maps(frame: Frame, view: View, facts: TokenFacts, layout: Layout) -> None:
-    """The key to the colours, and both maps side by side: thousands of tokens each, so they are made once for all visitors."""
-    content = content_key(
-        frame.run.key, layout.method, str(view.umap), layout.ids, view.colour, view.subspace, view.code, view.found
-    )
-    drawing = Drawing(frame, view, facts, layout)
-    _kept_key(content, drawing)
-    pca = layout.method == "pca"
-    titles = {
-        ORIGINAL: ("Original", "where tokens lie on its two main axes" if pca else "who is near whom, by UMAP"),
-        RECONSTRUCTED: ("Reconstructed", "the same tokens, " + ("same axes" if pca else "same coordinates")),
-    }
-    for column, side in zip(st.columns(2, gap="small"), BOXES, strict=True):
-        with column, st.container(key=BOXES[side], gap="xsmall"):
-            st.markdown(f"**{titles[side][0]}**: {titles[side][1]}")
-            _kept_map(content, side, f"{titles[side][0]} map: {len(layout.ids):,} tokens, {titles[side][1]}", drawing)
-
-
-@dataclass
-class Drawing:
-    """What the maps and their key are made of; nothing is computed before it is asked for."""
-
-    frame: Frame
-    view: View
-    facts: TokenFacts
-    layout: Layout
-
-    @cached_property
-    def book(self) -> np.ndarray | None:
-        """The codebook (Q, d) whose codes are coloured."""
-        return self.frame.compressed.codebooks[self.view.subspace].numpy() if self.view.colour == CODE else None
-
-    @cached_property
-    def drawn(self) -> Drawn:
-        return self.facts.drawn(self.layout.ids, self.frame.vocabulary.kinds)
-
-    @cached_property
-    def colouring(self) -> Colouring:
-        """Raises InputError for a code that does not exist."""
-        view = self.view
-        return colouring_of(view.colour, self.facts, self.layout.ids, view.subspace, view.code, self.book)
-
-    def figure(self, side: str) -> LongFigure:
-        """One of the two maps."""
-        points = {ORIGINAL: self.layout.original, RECONSTRUCTED: self.layout.reconstructed}
-        opposite = RECONSTRUCTED if side == ORIGINAL else ORIGINAL
-        axes = axis_names(self.layout)
-        return map_figure(side, self.drawn, points[side], points[opposite], self.colouring, axes, self.view.found)
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _kept_key(content: str, _drawing: Drawing) -> None:
-    st.html(key_html(_drawing.view.colour, _drawing.colouring, _drawing.drawn, _drawing.book))
-
-
-@st.cache_resource(max_entries=MAPS_KEPT, show_spinner=False)
-def _kept_map(content: str, side: str, what: str, _drawing: Drawing) -> None:
-    st.plotly_chart(
-        _drawing.figure(side),
-        key=f"{BOXES[side]}_chart",
-        alt=f"{what}, coloured by {_drawing.colouring.title}. Selected tokens are listed in the table below.",
-        config={
-            "displaylogo": False,
-            "displayModeBar": True,
-            "doubleClick": "reset+autosize",
-            "modeBarButtons": TOOLS,
-        },
-    )
-
-
-def axis_names(layout: Layout) -> tuple[str, str]:
-    """Names of both axes with their units."""
-    if layout.explained is not None:
-        return tuple(f"axis {i + 1} ({percent_text(float(share))} of variance)" for i, share in enumerate(layout.explained))
-    return "UMAP axis 1 (no unit)", "UMAP axis 2 (no unit)"
-
-
-def sample_note(frame: Frame, view: View, layout: Layout) -> None:
-    """How much of the vocabulary is drawn."""
-    total, shown = frame.run.model["vocabulary"], len(layout.ids)
-    if shown >= total:
-        st.caption(f"All {count_text(total)} tokens are drawn.")
+def cluster_note(frame: Frame, clusters: Clusters, number: int) -> None:
+    """Of one cluster: how many stay, and where the others go."""
+    if number >= len(clusters):
         return
-    extra = len(np.setdiff1d(layout.ids, sample_tokens(total, view.tokens, view.seed))) if view.found else 0
-    st.caption(
-        f"**{count_text(shown)} of {count_text(total)} tokens** are drawn, seed {view.seed}"
-        + (f", {count_text(extra)} of them because you searched for them" if extra else "")
-        + ". Raise it under **Tokens drawn**."
-    )
+    name = escape_markdown(colours.cluster_name(clusters, number, frame.vocabulary))
+    gone = [
+        f"{count_text(count)} to *{escape_markdown(colours.cluster_name(clusters, other, frame.vocabulary, 2))}*"
+        for other, count in clusters.away(number)[:3]
+    ]
+    with st.container(horizontal=True, vertical_alignment="center", key="map_cluster"):
+        st.markdown(
+            f"**{name}**: {percent_text(float(clusters.kept[number]))} of {count_text(int(clusters.sizes[number]))} tokens stay"
+            + (f"; most others go {', '.join(gone)}." if gone else "."),
+            width="content",
+        )
+        st.button(
+            "Select its tokens",
+            icon=":material/checklist:",
+            key="map_select_cluster",
+            on_click=_select,
+            args=(np.flatnonzero(clusters.before == number).tolist(), None),
+        )
 
 
 # What is selected, and the tables
 
 
-@st.fragment
-def selection_view(frame: Frame, view: View, facts: TokenFacts, layout: Layout) -> None:
-    """The link between the maps, and the selected tokens in a table. A fragment, so that selecting does not draw the charts again."""
-    with errors_shown():
-        _link(frame, view, layout)
-        _selected_tokens(frame, facts, layout)
-        _everything_drawn(frame, facts, layout)
-
-
-def _link(frame: Frame, view: View, layout: Layout) -> None:
-    vocabulary = frame.run.model["vocabulary"]
-
-    def selected() -> None:
-        st.session_state[SELECTED] = after(st.session_state[SELECTED], message(), vocabulary)
-        st.session_state["map_heard"] = heard_of(message())
-
-    heard = st.session_state.get("map_heard") or heard_of(None)
-    coordinates = f"{frame.run.key}/pca" if layout.method == "pca" else f"{frame.run.key}/{view.umap}/{len(layout.ids)}"
-    link_maps(BOXES, list(st.session_state[SELECTED].ids), heard, coordinates, selected)
-
-
-def _selected_tokens(frame: Frame, facts: TokenFacts, layout: Layout) -> None:
+def selection_view(frame: Frame, facts: TokenFacts, places: TokenMap) -> None:
+    """One selected token in its inspector; several in a table."""
     selection: Selection = st.session_state[SELECTED]
-    st.subheader("Selected tokens", anchor=False)
     if not selection:
-        st.markdown(
-            "Nothing is selected. Drag a **lasso** around points on either map, or click one; the buttons above each map "
-            "change to a box, to moving and to zooming. Shift adds to the selection; a double click clears it. On a touch screen a finger "
-            "scrolls the page until you tap one of these buttons."
-        )
-        worst = layout.ids[np.argsort(-facts.error[layout.ids], kind="stable")[:20]]
-        st.button(
-            f"Select the {len(worst)} drawn tokens with the largest error",
-            icon=":material/checklist:",
-            key="map_select_worst",
-            on_click=_select,
-            args=(worst.tolist(), "errors"),
-        )
+        worst = np.argsort(-facts.error, kind="stable")[:20]
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(
+                "Click a token to inspect it, or select many with the lasso. Shift adds, a double click clears.",
+                width="content",
+            )
+            st.button(
+                f"Select the {len(worst)} tokens with the largest error",
+                icon=":material/checklist:",
+                key="map_select_worst",
+                on_click=_select,
+                args=(worst.tolist(), "errors"),
+            )
+        _everything(frame, facts, places)
         return
+    layout = places.layout()
     table = token_table(selection.ids, facts, frame.vocabulary, layout)
     with st.container(horizontal=True, vertical_alignment="center", key="map_selection_bar"):
-        st.markdown(f"**{sentence(selection, layout.ids.tolist())}**", width="content")
+        st.markdown(f"**{sentence(selection)}**", width="content")
         st.button("Clear selection", icon=":material/deselect:", key="map_clear", on_click=_clear)
         download_csv(table, "subemb-selected-tokens.csv", key="map_selected_download")
-    st.caption(f"Their mean error is {table['error'].mean():.3f}; that of all tokens is {facts.error.mean():.3f}.")
-    _dataframe(table, "map_selected_table", "The selected tokens with their kind, codes, errors and places on both maps")
+    if len(selection) == 1:
+        with frame.errors():
+            inspector(frame, selection.ids[0], facts)
+    else:
+        st.caption(f"Their mean error is {table['error'].mean():.3f}; that of all tokens is {facts.error.mean():.3f}.")
+        _dataframe(table, "map_selected_table", "The selected tokens with their kind, codes, errors and places on both maps")
+    _everything(frame, facts, places)
 
 
-def _select(ids, how: str) -> None:
+def _select(ids, how: str | None) -> None:
     st.session_state[SELECTED] = Selection(tuple(sorted(int(i) for i in ids)), None, how)
+    st.session_state[LOOK]["theirs"] = False
 
 
 def _clear() -> None:
-    st.session_state[SELECTED] = NOTHING
+    _select((), None)
 
 
-def _everything_drawn(frame: Frame, facts: TokenFacts, layout: Layout) -> None:
+def _everything(frame: Frame, facts: TokenFacts, places: TokenMap) -> None:
     """The table behind both maps; built only when opened."""
-    panel = st.expander(f"Table behind both maps ({len(layout.ids):,} rows)", key="map_table_open", on_change="rerun")
+    panel = st.expander(f"Table behind both maps ({len(places.original):,} rows)", key="map_table_open", on_change="rerun")
     if panel.open:
         with panel:
+            layout = places.layout()
             table = token_table(layout.ids, facts, frame.vocabulary, layout)
-            _dataframe(table, "map_all_table", "All tokens drawn, with kind, codes, errors and places on both maps")
+            _dataframe(table, "map_all_table", "All tokens, with kind, codes, errors and places on both maps")
             download_csv(table, "subemb-token-map.csv", key="map_all_download")
 
 

@@ -1,16 +1,29 @@
 """Which tokens are selected on the token map. Pure functions: a browser's message -> ids. No Streamlit here."""
 
+import base64
+import math
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ....base.plain import is_whole
 
+LONGEST_IN_ADDRESS = 1500  # characters; longer links are cut by many programs
 ORIGINAL, RECONSTRUCTED = "original", "reconstructed"
 #: The two maps, as the browser names them, and what a person calls them.
 MAPS = {ORIGINAL: "original map", RECONSTRUCTED: "reconstructed map"}
 #: How tokens were selected, as the browser names it, and in words.
-WAYS = {"click": "by clicking", "box": "with a box", "lasso": "with a lasso", "search": "by searching", "errors": "by error"}
+WAYS = {
+    "click": "by clicking",
+    "box": "with a box",
+    "lasso": "with a lasso",
+    "search": "by searching",
+    "errors": "by error",
+    "link": "by the link",
+}
 
 
 @dataclass(frozen=True)
@@ -46,23 +59,6 @@ def valid_ids(values: Iterable[Any], num_tokens: int) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def ids_of_points(points: Iterable[Any], num_tokens: int) -> tuple[int, ...]:
-    """Token ids of the points of a plotly selection. A point's index is not its token: the id is in ``customdata``.
-
-    Points without an id (rings, labels, lines) are left out.
-
-    >>> ids_of_points([{"point_index": 0, "customdata": 7}, {"point_index": 1, "customdata": [4]}, {"point_index": 2}], 10)
-    (4, 7)
-    """
-    values = []
-    for point in points:
-        value = point.get("customdata") if isinstance(point, Mapping) else None
-        if isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0:
-            value = value[0]
-        values.append(value)
-    return valid_ids(values, num_tokens)
-
-
 def after(current: Selection, message: Any, num_tokens: int) -> Selection:
     """The selection after a message of the browser: the last one wins, on whichever map; one of another form changes nothing.
 
@@ -76,6 +72,8 @@ def after(current: Selection, message: Any, num_tokens: int) -> Selection:
     if not isinstance(message, Mapping):
         return current
     by, how, values = message.get("by"), message.get("how"), message.get("ids")
+    if values == []:
+        return NOTHING
     if not isinstance(by, str) or by not in MAPS or not isinstance(values, list):
         return current
     ids = valid_ids(values, num_tokens)
@@ -92,10 +90,8 @@ def within(selection: Selection, num_tokens: int) -> Selection:
     return Selection(ids, selection.by, selection.how) if ids else NOTHING
 
 
-def sentence(selection: Selection, drawn: Iterable[int] | None = None) -> str:
+def sentence(selection: Selection) -> str:
     """What is selected, in words.
-
-    drawn: ids on the maps; selected ones that are not among them are counted.
 
     >>> sentence(Selection((1, 2), "original", "lasso"))
     '2 tokens selected with a lasso on the original map'
@@ -107,18 +103,54 @@ def sentence(selection: Selection, drawn: Iterable[int] | None = None) -> str:
         text += f" {WAYS[selection.how]}"
     if selection.by in MAPS:
         text += f" on the {MAPS[selection.by]}"
-    if drawn is not None:
-        missing = len(set(selection.ids).difference(drawn))
-        if missing:
-            text += f"; {missing:,} of them not drawn with this sample"
     return text
 
 
-def positions(ids: Sequence[int], wanted: Iterable[int]) -> list[int]:
-    """Where the wanted tokens are in the ids of a trace: plotly's ``selectedpoints``.
+# In the address
 
-    >>> positions([10, 20, 30], [30, 10, 99])
-    [0, 2]
+
+def in_address(ids: Sequence[int]) -> str | None:
+    """A selection as text for a link: ids with commas, or packed where there are many; None where it would be too long for a link.
+
+    >>> in_address((3, 7)), from_address("3,7", 10)
+    ('3,7', (3, 7))
+    >>> from_address(in_address(range(0, 3000, 3)), 3000) == tuple(range(0, 3000, 3))
+    True
     """
-    wanted = set(wanted)
-    return [index for index, token in enumerate(ids) if token in wanted]
+    plain = ",".join(map(str, ids))
+    if len(plain) <= 120:
+        return plain
+    steps = (
+        np.diff(np.asarray(ids, np.int64), prepend=0).astype("<u4").view(np.uint8).reshape(-1, 4).T
+    )  # the bytes of one place together
+    packed = "z" + base64.urlsafe_b64encode(zlib.compress(steps.tobytes(), 9)).decode().rstrip("=")
+    return packed if len(packed) <= LONGEST_IN_ADDRESS else None
+
+
+def from_address(text: str, num_tokens: int) -> tuple[int, ...]:
+    """The ids of a link; nothing of a text that no link has."""
+    if not text.startswith("z"):
+        return valid_ids(
+            (int(part) for part in text.split(",") if part.isascii() and part.isdigit() and len(part) < 10), num_tokens
+        )
+    try:
+        data = zlib.decompressobj()
+        raw = data.decompress(base64.urlsafe_b64decode(text[1:] + "=" * (-len(text[1:]) % 4)), 4 * num_tokens)
+        steps = np.frombuffer(raw, np.uint8).reshape(4, -1).T.copy().view("<u4").ravel()
+    except (ValueError, zlib.error):
+        return ()
+    return valid_ids(np.cumsum(steps.astype(np.int64)).tolist(), num_tokens)
+
+
+def valid_view(values: Any) -> tuple[float, float, float] | None:
+    """Middle (shares of the map) and zoom, of a browser or a link; None for the whole map, or what can be neither.
+
+    >>> valid_view([0.5, 0.25, 3]), valid_view(["a", 1, 2]), valid_view([0.5, 0.5, 1e9])
+    ((0.5, 0.25, 3.0), None, None)
+    """
+    if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != 3:
+        return None
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) for value in values):
+        return None
+    x, y, zoom = (float(value) for value in values)
+    return (x, y, zoom) if -1 <= x <= 2 and -1 <= y <= 2 and 0.1 <= zoom <= 1000 else None
