@@ -1,5 +1,6 @@
 """The controls above the token map, all of them in the URL, and what a visitor asked for with them."""
 
+import math
 from dataclasses import dataclass
 
 import streamlit as st
@@ -36,7 +37,7 @@ def controls(frame: Frame) -> View:
     """
     vocabulary = frame.run.model["vocabulary"]
     for name in ("map_seed", "map_neighbours", "map_distance"):
-        if "inf" in st.query_params.get(name, "").lower():  # Streamlit's own field fails on it
+        if not is_finite(st.query_params.get(name, "0")):  # Streamlit's own field fails on infinity
             write_parameter(name, None)
     with st.container(horizontal=True, vertical_alignment="bottom", key="map_controls"):
         query = st.text_input(
@@ -67,6 +68,18 @@ def controls(frame: Frame) -> View:
             )
             tokens, umap = _umap_controls(vocabulary)
     return View(method, tokens, umap, query or "", *found_tokens(frame.vocabulary, query or "", inside))
+
+
+def is_finite(text: str) -> bool:
+    """Whether a text of an address is a finite number.
+
+    >>> is_finite("0.5"), is_finite("1e999"), is_finite("x")
+    (True, False, False)
+    """
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def found_tokens(vocabulary, query: str, inside: bool = False) -> tuple[list[int], int, int]:

@@ -20,7 +20,7 @@ from ...shell.text import counted, errors_shown, show_error, write_parameter
 from ...widgets.charts import download_csv
 from . import colours
 from .component import draw_maps, heard_of, said, tell
-from .controls import PCA, UMAP_TOKENS, View, controls
+from .controls import PCA, UMAP_TOKENS, View, controls, is_finite
 from .facts import TokenFacts, kept_on_the_plane, token_facts, token_table
 from .inspector import inspector
 from .packing import pack, packed_texts
@@ -107,19 +107,11 @@ def _take_up(frame: Frame) -> None:
         highlight = asked["map_highlight"] or ""
         look["highlight"] = int(highlight) if highlight.isascii() and highlight.isdigit() and len(highlight) < 4 else None
         with_numbers = (asked["map_view"] or "").split(",")
-        look["view"] = valid_view([float(part) for part in with_numbers]) if all(map(_is_number, with_numbers)) else None
+        look["view"] = valid_view([float(part) for part in with_numbers]) if all(map(is_finite, with_numbers)) else None
         ids = from_address(asked["map_selected"] or "", count)
         if ids:
             _select(ids, "link")
         st.session_state[HEARD] = heard_of(None)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _write(frame: Frame) -> None:
