@@ -8,7 +8,6 @@ import streamlit as st
 from ....analysis.layout import UmapSettings
 from ....base.plain import declared
 from ...shell.frame import Frame
-from ...shell.text import write_parameter
 from ...widgets.settings import setting_input
 
 SIZES = (2_000, 5_000, 10_000, 20_000, 40_000)
@@ -36,9 +35,6 @@ def controls(frame: Frame) -> View:
     Defaults are always the first option or an empty field: with any other, Streamlit logs a warning when a link sets the value.
     """
     vocabulary = frame.run.model["vocabulary"]
-    for name in ("map_seed", "map_neighbours", "map_distance"):
-        if not is_finite(st.query_params.get(name, "0")):  # Streamlit's own field fails on infinity
-            write_parameter(name, None)
     with st.container(horizontal=True, vertical_alignment="bottom", key="map_controls"):
         query = st.text_input(
             "Find tokens",
@@ -106,10 +102,15 @@ def _umap_controls(vocabulary: int) -> tuple[int | None, UmapSettings]:
         bind="query-params",
         help="UMAP arranges these; all others are placed among them. All tokens are drawn in any case.",
     )
-    seed = setting_input(UmapSettings, "seed", "map_seed", bind="query-params", label="Seed", help=None)
-    neighbours = setting_input(UmapSettings, "n_neighbors", "map_neighbours", bind="query-params", **_empty("n_neighbors"))
-    distance = setting_input(UmapSettings, "min_dist", "map_distance", bind="query-params", step=0.05, **_empty("min_dist"))
+    seed = _umap_input("seed", "map_seed", label="Seed", help=None)
+    neighbours = _umap_input("n_neighbors", "map_neighbours", **_empty("n_neighbors"))
+    distance = _umap_input("min_dist", "map_distance", step=0.05, **_empty("min_dist"))
     return tokens, UmapSettings(n_neighbors=neighbours, min_dist=distance, seed=seed)
+
+
+def _umap_input(name: str, key: str, **instead):
+    bind = "query-params" if is_finite(st.query_params.get(key, "0")) else None  # Streamlit's own field fails on infinity
+    return setting_input(UmapSettings, name, key, bind=bind, **instead)
 
 
 def _empty(name: str) -> dict:
