@@ -290,7 +290,7 @@ def verdict_text(table: SweepTable, within: Within | None = None) -> str:
         return (
             f"The smallest setting within {within.points:g} points of {name}: {_unseeded(row.settings)}, "
             f"{size_text(row.total_bytes)}, {percent_text(row.share)} of the table.\n"
-            f"It scores {signed_points(within.difference)} points{over} (95 % interval {signed_points(within.low)} to {signed_points(within.high)}, {sure}). "
+            f"Its score is {signed_points(within.difference)} points from the original's{over} (95 % interval {signed_points(within.low)} to {signed_points(within.high)}, {sure}). "
             "It was chosen on these pairs: try it on others."
         )
     front = table.front

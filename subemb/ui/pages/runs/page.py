@@ -71,8 +71,8 @@ class Filter:
 
 def scores_of(run: Run) -> tuple[float | None, float | None]:
     """Task score x 100 of a run and of its original; None where it was not measured."""
-    task = getattr(run, "task", None)
-    if task is None or task.compressed is None:
+    task = run.task
+    if task is None or task.compressed is None or task.original is None:
         return None, None
     return 100 * task.compressed, 100 * task.original
 
@@ -122,7 +122,7 @@ def table_of_runs(frame: Frame, runs: list[Run]) -> list[Run]:
         key=f"runs_{content_key([run.key for run in runs])}",
         on_select="rerun",
         selection_mode="multi-row",
-        height=min(560, 38 + 35 * max(2, len(table))),
+        height=min(560, 38 + 35 * max(1, len(table))),
         alt="Your runs with settings, size, quality, tags and time",
     )
     download_csv(table.drop(columns="shown"), "subemb-runs.csv", key="runs_download")

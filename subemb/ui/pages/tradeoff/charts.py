@@ -1,5 +1,7 @@
 """The chart of the page Trade-off."""
 
+from html import escape
+
 import plotly.graph_objects as go
 
 from ....base.text import percent_text, plotly_text, score_text, size_text
@@ -8,12 +10,15 @@ from ...widgets.charts import NEUTRAL, PALETTE, layout
 from .points import CLAIMS, ERROR, FLOATS, MEASURES, NEIGHBOURS, SCORE, WEIGHTED, Claim, Point, Shape, front_of
 
 #: So that methods can be told apart without colour.
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "pentagon", "triangle-down", "hexagon", "x", "bowtie")
-_LOOK = {name: (PALETTE[number % len(PALETTE)], SYMBOLS[number % len(SYMBOLS)]) for number, name in enumerate(METHODS)}
+SYMBOLS = {
+    "circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲", "cross": "✚", "pentagon": "⬟", "triangle-down": "▼", "hexagon": "⬢",
+    "x": "✖", "bowtie": "⧓",
+}  # fmt: skip
+_LOOK = {name: (PALETTE[number % len(PALETTE)], list(SYMBOLS)[number % len(SYMBOLS)]) for number, name in enumerate(METHODS)}
 _SMALL, _ON_FRONT, _RING = 8, 12, 21  # pixels
 _CLAIMED = (PALETTE[4], PALETTE[3])  # of the claims, in their order
 _AXIS_NAMES = {SCORE: "Score x 100", WEIGHTED: "Weighted error", ERROR: "Relative error", NEIGHBOURS: "Of the 10 nearest, %"}
-HEIGHT = 540
+HEIGHT = 480
 _TICKS = [factor * 10.0**power for power in range(-4, 3) for factor in (1, 2, 5)]  # per cent
 
 
@@ -50,8 +55,30 @@ def tradeoff_chart(shape: Shape, original_bytes: int) -> tuple[go.Figure, str]:
     figure.update_xaxes(
         type="log", tickvals=_TICKS, ticktext=[f"{tick:g} %" for tick in _TICKS], minallowed=-4.5, maxallowed=2.2
     )
-    figure.update_layout(dragmode="pan", uirevision=f"{shape.measure}{shape.axis}", selectionrevision=str(shape.shown))
+    figure.update_layout(
+        showlegend=False, dragmode="pan", uirevision=f"{shape.measure}{shape.axis}", selectionrevision=str(shape.shown)
+    )
     return figure, _alt(shape, front, len(drawn))
+
+
+def legend_html(shape: Shape) -> str:
+    """What stands for what, in lines that fit any width, which plotly's own legend does not on a phone."""
+    drawn = [point for point in shape.points if shape.measure in point.values and point.shares[shape.axis] > 0]
+    entries = []
+    for name in dict.fromkeys(point.settings.method for point in drawn):
+        colour, symbol = _LOOK[name]
+        entries.append((SYMBOLS[symbol], colour, METHODS[name].title))
+    entries.append(("━", NEUTRAL, "no smaller one is better"))
+    entries += [("◯", NEUTRAL, "yours")] if any(point.is_own for point in drawn) else []
+    entries += [("□", NEUTRAL, "on this page")] if any(point.run_key == shape.shown for point in drawn) else []
+    entries += [("☆", NEUTRAL, "smallest near enough")] if shape.chosen else []
+    if shape.measure == SCORE and shape.original is not None:
+        entries += [("▒", colour, f"claim of {claim.name}") for claim, colour in zip(CLAIMS, _CLAIMED, strict=True)]
+    spans = (
+        f'<span style="white-space:nowrap"><span aria-hidden="true" style="color:{colour}">{symbol}</span> {escape(name)}</span>'
+        for symbol, colour, name in entries
+    )
+    return f'<div style="display:flex;flex-wrap:wrap;gap:0.15rem 0.9rem;font-size:0.875rem">{"".join(spans)}</div>'
 
 
 def _method(figure: go.Figure, name: str, points: list[Point], shape: Shape, on_front: set[str]) -> None:

@@ -19,7 +19,7 @@ from ...shell.models import open_model
 from ...shell.request import Request
 from ...shell.visit import Visit
 from ...widgets.charts import download_csv
-from .charts import tradeoff_chart, value_text
+from .charts import legend_html, tradeoff_chart, value_text
 from .form import known_call, sweep_form, sweep_progress
 from .points import AXES, BYTES, CLAIMS, FLOATS, MEASURES, SCORE, WEIGHTED, Point, Shape, front_of, points_of
 
@@ -106,18 +106,16 @@ def picture(visit: Visit, model: "PretrainedModel", rows: Sequence[SweepRow] = (
         )
         within = scored.within(allowed)
     place.markdown(f"**{sentence(points, measure, axis, scored, within)}**")
-    figure, alt = tradeoff_chart(
-        Shape(
-            measure,
-            axis,
-            points,
-            original_score(tables) if measure == SCORE else None,
-            visit.shown_key,
-            frozenset(row.run_key for row in within.rows) if within else frozenset(),
-            allowed,
-        ),
-        FLOAT_BYTES * model.num_tokens * model.dim,
+    shape = Shape(
+        measure,
+        axis,
+        points,
+        original_score(tables) if measure == SCORE else None,
+        visit.shown_key,
+        frozenset(row.run_key for row in within.rows) if within else frozenset(),
+        allowed,
     )
+    figure, alt = tradeoff_chart(shape, FLOAT_BYTES * model.num_tokens * model.dim)
     st.plotly_chart(
         figure,
         key="tradeoff_chart",
@@ -126,6 +124,7 @@ def picture(visit: Visit, model: "PretrainedModel", rows: Sequence[SweepRow] = (
         selection_mode="points",
         config={"displaylogo": False, "scrollZoom": False},
     )
+    st.html(legend_html(shape))
     st.caption(_about(scored, measure))
 
 

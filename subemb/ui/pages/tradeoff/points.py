@@ -83,21 +83,22 @@ def _of_row(row: SweepRow, table: SweepTable) -> Point:
 
 def _of_run(run: Run, weights: str) -> Point:
     """weights: those of the sweep's weighted errors; a run that weighs otherwise has another kind of error."""
-    task = getattr(run, "task", None)
+    task = run.task
+    has_score = task is not None and task.compressed is not None and task.original is not None
     known = {
-        SCORE: None if task is None or task.compressed is None else 100 * task.compressed,
+        SCORE: 100 * task.compressed if has_score else None,
         WEIGHTED: run.quality.get("weighted_error") if run.settings.weights == weights else None,
         ERROR: run.quality.get("relative_error"),
         NEIGHBOURS: 100 * run.quality["neighbours_kept"],
     }
-    has_score = SCORE in _known(known)
+    has_interval = has_score and task.low is not None and task.high is not None
     return Point(
         run.key,
         run.settings,
         run.size.total_bytes,
         {BYTES: run.size.total_share, FLOATS: run.size.parameter_share},
         _known(known),
-        (100 * task.low, 100 * task.high) if has_score else None,
+        (100 * task.low, 100 * task.high) if has_interval else None,
         100 * (task.compressed - task.original) if has_score else None,
         is_own=True,
     )
