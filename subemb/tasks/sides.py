@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..models.model import PretrainedModel
 
 ORIGINAL, COMPRESSED, ADAPTED = "original", "compressed", "adapted"
+RUN_A, RUN_B = "run A", "run B"  # where two runs are compared, in place of original and compressed
 #: What a worker process keeps in memory: models with their networks; and their compressed and adapted sides.
 MODELS, TABLES = Memory(2), Memory(4)
 
@@ -31,16 +32,20 @@ class Subject:
     identity: str  # key of the model's content
     run_key: str | None  # a finished run of it, or None for the original only
     adapted_key: str | None = None  # an adaptation that began with that run, or None
+    other_key: str | None = (
+        None  # another finished run of the model: then the run is A, this one B, and the original stands aside
+    )
 
     @property
     def content(self) -> tuple[str | None, ...]:
         """What decides the result, for keys of jobs and of kept results: the same model may have several names."""
-        return (self.identity, self.run_key, *([self.adapted_key] if self.adapted_key else []))
+        adapted = [self.adapted_key] if self.adapted_key else []
+        return (self.identity, self.run_key, *adapted, *([f"B {self.other_key}"] if self.other_key else []))
 
 
 def entries_of(subject: Subject, **_: Any) -> list[tuple[Store, str]]:
-    """What a job on a subject reads of the cache: its run, and its adaptation."""
-    found = [(RUNS, subject.run_key), (ADAPTATIONS, subject.adapted_key)]
+    """What a job on a subject reads of the cache: its run or runs, and its adaptation."""
+    found = [(RUNS, subject.run_key), (RUNS, subject.other_key), (ADAPTATIONS, subject.adapted_key)]
     return [(store, key) for store, key in found if key is not None]
 
 
@@ -52,7 +57,8 @@ def sides_of(model: "PretrainedModel", compressed: "Compressed | None" = None) -
 
 
 def open_sides(subject: Subject, progress: ProgressCallback | None = None) -> "dict[str, PretrainedModel]":
-    """The sides of a subject, by name; kept in the process, so that the next job finds them loaded.
+    """The sides of a subject, by name, the one that others are compared with first; kept in the process, so that the next job finds them
+    loaded.
 
     Raises ModelError if the model cannot be read, InputError if it has changed since the run, or the run is gone.
     """
@@ -63,10 +69,13 @@ def open_sides(subject: Subject, progress: ProgressCallback | None = None) -> "d
     if subject.run_key is None:
         return {ORIGINAL: model}
 
-    def attached() -> "PretrainedModel":
-        return sides_of(model, compressed_of(subject.run_key))[COMPRESSED]
+    def attached(key: str) -> "PretrainedModel":
+        return TABLES.take((id(model), key), lambda: sides_of(model, compressed_of(key))[COMPRESSED])
 
-    sides = {ORIGINAL: model, COMPRESSED: TABLES.take((id(model), subject.run_key), attached)}
+    if subject.other_key is None:
+        sides = {ORIGINAL: model, COMPRESSED: attached(subject.run_key)}
+    else:
+        sides = {RUN_A: attached(subject.run_key), RUN_B: attached(subject.other_key)}
     if subject.adapted_key is not None:
         key = subject.adapted_key
         sides[ADAPTED] = TABLES.take((id(model), key), lambda: open_adapted(key, model))

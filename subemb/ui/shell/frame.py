@@ -9,6 +9,7 @@ and the rest reads ``frame.run`` (a finished Run, or None), ``frame.model``, ``f
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -20,13 +21,13 @@ from ...base.paths import app_folder
 from ...base.store import DAMAGE_LISTENERS, sweep_cache
 from ...base.text import escape_markdown, seconds_text
 from ...jobs.manager import Job
-from ...runs import Run, compressed_of, reconstruction_of
+from ...runs import RUNS, Run, compressed_of, reconstruction_of
 from ...tasks.sides import Subject
 from ..widgets.charts import error_curve
 from . import presentation, sidebar, style, upkeep
 from .jobs import stage_of, watch
 from .models import key_of, open_model
-from .request import EXAMPLE, Request
+from .request import EXAMPLE, Request, other_request
 from .text import errors_shown, is_other, shortened, show_error
 from .visit import Visit, submit_run, this_visit, write_url
 from .visitor import VISITORS, keep_in_browser
@@ -80,6 +81,26 @@ class Frame:
         model, adapted = self.run.model, self.adaptation
         adapted_key = None if adapted is None else adapted.key
         return Subject(model["name"], self.visit.request.revision, model["identity"], self.run.key, adapted_key)
+
+    @cached_property
+    def other(self) -> Run | None:
+        """The finished run B that the run on the page, A, is compared with; None for the original.
+
+        Raises InputError if the link names one that the model cannot have.
+        """
+        if self.visit.other is None or self.run is None:
+            return None
+        key, _ = key_of(other_request(self.visit.other, self.visit.request))
+        found = None if key == self.run.key else RUNS.get(key)
+        if found is not None:
+            self.visit.keep(RUNS, key)
+        return found
+
+    @property
+    def compared(self) -> Subject:
+        """As ``subject``, with run B where one was chosen: what pages that draw two sides give their jobs."""
+        other = self.other
+        return self.subject if other is None else replace(self.subject, other_key=other.key)
 
     @property
     def table(self):

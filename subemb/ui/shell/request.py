@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlencode
 
 from ...base import plain
+from ...base.errors import InputError
 from ...codec.settings import CompressionSettings
 from ...export.command_lines import compress_command
 
@@ -51,6 +53,26 @@ def from_query(query: Mapping[str, str]) -> Request | None:
         return None
     settings = plain.from_query(CompressionSettings, query)
     return Request(query.get("model", BUNDLED)[:400], query.get("revision") or None, settings)
+
+
+def other_query(settings: CompressionSettings) -> str:
+    """The settings of a run that is compared with the one shown, as one parameter of the URL.
+
+    >>> other_query(CompressionSettings("product", subspaces=8, codebook_size=256))
+    'method=product&f=8&q=256'
+    """
+    return urlencode({name: value for name, value in to_query(Request(settings=settings)).items() if name != "model"})
+
+
+def other_request(query: str, beside: Request) -> Request:
+    """The inverse of :func:`other_query`, for the model of the run shown. Raises InputError if it cannot be read."""
+    try:
+        found = from_query(dict(parse_qsl(query[:2000], keep_blank_values=True, max_num_fields=40)))
+    except ValueError as error:
+        raise InputError(f"the link's run to compare with cannot be read ({error})") from error
+    if found is None:
+        raise InputError(f"the link names no run to compare with: b={query[:60]!r}; choose one under Compare with")
+    return Request(beside.model, beside.revision, found.settings)
 
 
 def command_line(request: Request) -> str:

@@ -18,6 +18,8 @@ from .visitor import Visitor, is_open, new_token, session_id, token_in_browser, 
 
 _KEY = "subemb_visit"
 ADAPTED = "adapted"  # URL parameter: key of the adaptation that is shown as a third side
+OTHER = "b"  # URL parameter: settings of the run that is compared with the one shown, in the form of a link
+_WRITTEN = (*RUN_PARAMETERS, ADAPTED, OTHER)  # parameters of the URL that name what is shown
 _STOPPED = "Stopped. What was computed before is still here."
 LEFT = "Others wait for the same, so it goes on for them; you no longer wait for it."
 ABANDONED = "Nobody had watched this for a minute, so it was stopped."
@@ -43,6 +45,7 @@ class Visit:
     reset_form: bool = False  # whether the form is to start again from the run shown
     revisions: dict[str, str | None] = field(default_factory=dict)  # downloaded model -> the revision that was asked for
     adapted: str | None = None  # key of the adaptation shown as a third side
+    other: str | None = None  # settings of run B, as the link has them; None where the original is compared with
     left: set[Hashable] = field(
         default_factory=set
     )  # keys of jobs that go on for others, and for which this tab no longer waits
@@ -72,7 +75,7 @@ class Visit:
     def address(self) -> dict[str, str]:
         """The URL parameters that name the run and the adaptation on the page."""
         query = to_query(self.shown) if self.shown else {}
-        return query | ({ADAPTED: self.adapted} if self.adapted else {})
+        return query | ({ADAPTED: self.adapted} if self.adapted else {}) | ({OTHER: self.other} if self.other else {})
 
     @property
     def is_example(self) -> bool:
@@ -223,6 +226,7 @@ def this_visit() -> Visit:
 def _first_visit() -> Visit:
     visitor = visitor_of(token_in_browser() or new_token())
     visit = Visit(visitor, written=_parameters(), adapted=st.query_params.get(ADAPTED))
+    visit.other = visit.written.get(OTHER)
     visit.asked = {name: value for name, value in st.query_params.items() if name not in visit.written}
     try:
         visit.shown = _request_in(visit.written)
@@ -232,7 +236,7 @@ def _first_visit() -> Visit:
     before = closed_tab(visitor, visit.shown)
     if before is None:
         return visit
-    before.written, before.adapted, before.reset_form = visit.written, visit.adapted, False
+    before.written, before.adapted, before.other, before.reset_form = visit.written, visit.adapted, visit.other, False
     before.asked, before.dropped = visit.asked, {}
     return before
 
@@ -248,7 +252,7 @@ def closed_tab(visitor: Visitor, address: Request | None) -> Visit | None:
 
 
 def _parameters() -> dict[str, str]:
-    return {name: st.query_params[name] for name in (*RUN_PARAMETERS, ADAPTED) if name in st.query_params}
+    return {name: st.query_params[name] for name in _WRITTEN if name in st.query_params}
 
 
 def _request_in(parameters: dict[str, str]) -> Request | None:
@@ -269,14 +273,14 @@ def follow_url(visit: Visit) -> None:
     if request != visit.shown:
         visit.show(request)
         visit.reset_form = True
-    visit.adapted = found.get(ADAPTED)
+    visit.adapted, visit.other = found.get(ADAPTED), found.get(OTHER)
     visit.written = found
 
 
 def write_url(visit: Visit) -> None:
     """Make the URL say what the page shows. Parameters of the page itself are left alone."""
     wanted = visit.address
-    for name in (*RUN_PARAMETERS, ADAPTED):
+    for name in _WRITTEN:
         write_parameter(name, wanted.get(name))
     if wanted != visit.written:
         visit.written_before = visit.written, time.monotonic()

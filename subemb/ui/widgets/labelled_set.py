@@ -50,7 +50,7 @@ def labelled_set_view(
     with errors_shown():
         report = None
         if pairs is not None:
-            call = evaluate.call(frame.subject, pairs, *choices)
+            call = evaluate.call(frame.compared, pairs, *choices)
             report = outcome_or_offer(
                 frame.visit,
                 call,
@@ -58,7 +58,7 @@ def labelled_set_view(
                 lambda: _offer(frame, call, pairs, cost or encoding_cost, verbs[1], f"{key}_run"),
             )
         elif linked:  # results on somebody's file, which are kept here even though the file is not
-            report = evaluate.kept(frame.subject, linked[1], *choices)
+            report = evaluate.kept(frame.compared, linked[1], *choices)
         if report is not None:
             results(named(frame, report, linked[0] if pairs is None else pairs.name), pairs is not None)
         elif linked:
@@ -86,9 +86,14 @@ def _offer(frame: Frame, call: Call, pairs: PairSet, cost: Callable, done: str, 
         begin(frame.visit, call)
         st.rerun()
     st.caption(
-        f"{counted(len(pairs), 'pair')}, {what} with the original and with the compressed table: about "
+        f"{counted(len(pairs), 'pair')}, {what} {_with(frame)}: about "
         f"{rough(max(1.0, seconds))}, a rough estimate. It can be cancelled."
     )
+
+
+def _with(frame: Frame) -> str:
+    """By what pairs are read, in words."""
+    return "with the original and with the compressed table" if frame.other is None else "with run A and with run B"
 
 
 def encoding_cost(frame: Frame, pairs: PairSet, sides: int) -> tuple[float, str]:

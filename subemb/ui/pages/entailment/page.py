@@ -2,6 +2,7 @@
 
 from ...shell.frame import page
 from ...widgets.adapted_side import adapted_side
+from ...widgets.other_side import other_side
 from .engine import choose_engine
 from .labelled import entailment_set_view
 from .pair import pair_view
@@ -18,6 +19,7 @@ def draw() -> None:
     )
     with frame.errors():
         if frame.run is not None:
+            other_side(frame)
             adapted_side(frame)
             engine = choose_engine(frame)
             if engine is not None:

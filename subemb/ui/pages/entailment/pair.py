@@ -40,7 +40,7 @@ def pair_view(frame: Frame, engine: EngineOption) -> None:
         if not text.strip():
             st.info(f"Write a {which}, or choose an example pair, to see what it entails.", icon=":material/edit:")
             return
-    call = judge_pair.call(frame.subject, premise, hypothesis, engine.choice)
+    call = judge_pair.call(frame.compared, premise, hypothesis, engine.choice)
     result = outcome(frame.visit, call, "Judging the pair on every side", auto=True)
     if result is not None:
         judgement_view(result, labelled)

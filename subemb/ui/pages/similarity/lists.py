@@ -41,7 +41,7 @@ def lists_view(frame: Frame) -> None:
     if not first:
         st.info("Paste sentences, one a line, and press **Compare the lists**.", icon=":material/edit:")
         return
-    call = compare_lists.call(frame.subject, first, second or None)  # an empty second one: the first against itself
+    call = compare_lists.call(frame.compared, first, second or None)  # an empty second one: the first against itself
     if pressed:
         checked_list(first, "The first list")
         if second:

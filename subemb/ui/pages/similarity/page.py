@@ -2,6 +2,7 @@
 
 from ...shell.frame import page
 from ...widgets.adapted_side import adapted_side
+from ...widgets.other_side import other_side
 from .labelled import similarity_set_view
 from .lists import lists_view
 from .pair import pair_view
@@ -19,5 +20,6 @@ def draw() -> None:
     )
     with frame.errors():
         if frame.run is not None:
+            other_side(frame)
             adapted_side(frame)
             frame.tabs(VIEWS, "similarity", frame)

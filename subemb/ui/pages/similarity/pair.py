@@ -42,7 +42,7 @@ def pair_view(frame: Frame) -> None:
         if not text.strip():
             st.info(f"Write a {which} sentence, or choose an example pair, to compare the two.", icon=":material/edit:")
             return
-    call = compare_pair.call(frame.subject, first, second)
+    call = compare_pair.call(frame.compared, first, second)
     short = max(len(first), len(second)) <= AUTOMATIC
     if pressed and call.job is None:
         begin(frame.visit, call)

@@ -47,7 +47,7 @@ def words_view(frame: Frame) -> None:
             report = computed(frame, words)
             st.query_params[_LINK] = words.digest
         elif re.fullmatch(r"[0-9a-f]{16}", linked):
-            report = evaluate_word_list.kept(frame.subject, linked)
+            report = evaluate_word_list.kept(frame.compared, linked)
             if report is None:
                 st.info(
                     "The results of this link are not kept on this server for the run above: give the list of words again.",
@@ -88,7 +88,7 @@ def form(frame: Frame) -> None:
     st.session_state.pop(_PROBLEM, None)
     try:
         words = st.session_state[_CHOSEN] = _given(typed, upload, as_written)
-        call = evaluate_word_list.call(frame.subject, words)
+        call = evaluate_word_list.call(frame.compared, words)
         if call.kept() is None:
             call.forget()
             begin(frame.visit, call)
@@ -121,7 +121,7 @@ def computed(frame: Frame, words: WordSet) -> WordReport | None:
     def offer() -> None:
         st.caption("Press Compare to measure this list on the run above.")
 
-    call = evaluate_word_list.call(frame.subject, words)
+    call = evaluate_word_list.call(frame.compared, words)
     return outcome_or_offer(frame.visit, call, f"Comparing {counted(len(words), 'word pair')}", offer)
 
 

@@ -1,0 +1,85 @@
+"""A | B: two runs of a model beside each other in place of original and compressed, carried by the link."""
+
+import numpy as np
+import pytest
+from apps import checked, html_of, metrics, open_app, own_folders, rerun_until, texts
+from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model
+
+import subemb
+from subemb.codec.settings import CompressionSettings
+from subemb.models.load import load_listed
+from subemb.runs import RUNS, compressed_of, run_and_keep
+from subemb.tasks.sides import RUN_A, RUN_B, Subject, entries_of, open_sides
+from subemb.ui.shell.request import Request, other_query
+
+A = CompressionSettings("cluster", subspaces=2, codebook_size=8)
+B = CompressionSettings("product", subspaces=4, codebook_size=16)
+SIMILARITY, ENTAILMENT = "pages/4_Similarity.py", "pages/5_Entailment.py"
+REQUEST = Request("small", None, A)
+PAIR = {"first": " ".join(WORDS[:4]), "second": " ".join(WORDS[2:7])}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def runs(tmp_path_factory):
+    with own_folders(tmp_path_factory) as folder:
+        make_sentence_model(make_bert(folder / "small", [*SPECIAL, *WORDS]))
+        yield [run_and_keep("small", None, settings.to_dict()) for settings in (A, B)]
+
+
+def cosine(run) -> float:
+    model = subemb.attach(load_listed("small"), compressed_of(run.key))
+    first, second = model.encode(list(PAIR.values()))
+    return float(first @ second / np.linalg.norm(first) / np.linalg.norm(second))
+
+
+def test_the_sides_of_two_runs_are_a_and_b(runs):
+    subject = Subject("small", None, runs[0].model["identity"], runs[0].key, other_key=runs[1].key)
+    sides = open_sides(subject)
+    assert list(sides) == [RUN_A, RUN_B]
+    for side, run in zip(sides.values(), runs, strict=True):
+        assert np.array_equal(side.embedding.weight.detach().numpy(), compressed_of(run.key).reconstruct().numpy())
+    assert [key for _, key in entries_of(subject)] == [run.key for run in runs]
+    assert len({subject.content, Subject(*subject.content[:1] * 3, runs[0].key).content}) == 2
+
+
+def test_a_link_with_both_shows_them_in_a_fresh_session(browser, runs):
+    browser("somebody new")
+    test = open_app(SIMILARITY, REQUEST, b=other_query(B), **PAIR)
+    rerun_until(test, lambda test: f"{cosine(runs[1]):.3f}" in html_of(test) + str(metrics(test)) + texts(test))
+    shown = html_of(checked(test)) + str(metrics(test)) + texts(test)
+    assert f"{cosine(runs[0]):.3f}" in shown
+    assert "run A" in shown
+    assert "run B" in shown
+    assert test.query_params["b"] == other_query(B), "the link goes on to say it"
+
+
+def test_another_run_of_the_visitor_is_chosen_and_given_up_again(browser, runs):
+    browser("anna")
+    open_app(SIMILARITY, Request("small", None, B))
+    test = checked(open_app(SIMILARITY, REQUEST))
+    picker = next(box for box in test.selectbox if box.label == "Compare with")
+    assert picker.value == "the original"
+    checked(picker.select_index(1).run())
+    assert test.query_params["b"]
+    assert "Differences are B against A" in texts(test)
+    checked(next(box for box in test.selectbox if box.label == "Compare with").select_index(0).run())
+    assert "b" not in test.query_params
+
+
+def test_a_run_b_that_is_not_kept_is_computed_at_one_press(browser):
+    browser("ben")
+    settings = CompressionSettings("product", subspaces=8, codebook_size=4)
+    test = checked(open_app(SIMILARITY, REQUEST, b=other_query(settings)))
+    assert "Run B of this link is not kept here" in texts(test)
+    test.button(key="compute_other").click().run()
+    rerun_until(test, lambda test: "Differences are B against A" in texts(test))
+    key = run_and_keep("small", None, settings.to_dict()).key
+    assert RUNS.get(key) is not None
+
+
+@pytest.mark.parametrize("query", ["nonsense", "method=magic", "f=x", "a=1&" * 60])
+def test_a_link_that_names_no_run_says_so_and_the_original_stands_in(query):
+    test = open_app(SIMILARITY, REQUEST, b=query)
+    assert not test.exception
+    assert "The original is compared with instead" in test.error[0].value
+    assert "b" not in test.query_params
