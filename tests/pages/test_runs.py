@@ -149,3 +149,10 @@ def test_two_runs_stand_side_by_side_and_what_differs_is_marked(browser, monkeyp
     assert rows["model"] == ("small", "small", "")
     assert rows["Subspaces f"] == ("2", "6", "≠")
     assert rows["relative error"][0] == f"{first.quality['relative_error']:.4f}"
+
+
+@pytest.mark.parametrize("query", [{"lost": "inf"}, {"lost": "nan"}, {"find": "x" * 5000}])
+def test_whatever_the_address_says_the_page_stands(browser, query):
+    browser("eve")
+    kept(2)
+    assert not open_app(PAGE, Request("small", None, settings(2)), **query).exception

@@ -128,3 +128,10 @@ def test_a_model_without_any_sweep_says_so_and_offers_one(swept, tmp_path_factor
     test = checked(open_app(PAGE, Request("new", None, settings)))
     assert "No setting of new has been measured yet" in texts(test)
     assert "sweep_button" in {button.key for button in test.button}
+
+
+@pytest.mark.parametrize("query", [{"within": "inf"}, {"within": "nan"}, {"within": "-1"}, {"quality": "x"}, {"size": "<b>"}])
+def test_whatever_the_address_says_the_page_stands(query):
+    test = open_app(PAGE, request(), **query)
+    assert not test.exception
+    assert "The smallest setting within" in texts(test) or "None of the" in texts(test)

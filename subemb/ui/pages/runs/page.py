@@ -183,11 +183,11 @@ def actions(frame: Frame, chosen: list[Run]) -> None:
             if given != ", ".join(visit.visitor.tags.get(run.key, ())):
                 visit.visitor.tag(run.key, given.split(","))
                 st.rerun()
-        if len(chosen) == 2 and chosen[0].model["identity"] == chosen[1].model["identity"]:
-            if st.button("Compare on the pages", type="primary", icon=":material/compare_arrows:", key="compare_runs"):
-                open_run(visit, chosen[0])
-                visit.other = other_query(chosen[1].settings)
-                st.switch_page("pages/4_Similarity.py", query_params=visit.address)
+        is_pair = len(chosen) == 2 and chosen[0].model["identity"] == chosen[1].model["identity"]
+        if is_pair and st.button("Compare on the pages", type="primary", icon=":material/compare_arrows:", key="compare_runs"):
+            open_run(visit, chosen[0])
+            visit.other = other_query(chosen[1].settings)
+            st.switch_page("pages/4_Similarity.py", query_params=visit.address)
         if st.button(f"Delete {counted(len(chosen), 'run')}", icon=":material/delete:", key="delete_runs"):
             deleted(visit, chosen)
             st.rerun()
