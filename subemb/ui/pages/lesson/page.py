@@ -18,14 +18,18 @@ _STYLE = """
 .st-key-step button { border-radius: 999px !important; min-width: 2.1rem; min-height: 2.1rem; padding: 0 !important; justify-content: center; }
 .st-key-step [role=radiogroup] { gap: 0.2rem; flex-wrap: wrap; }
 .st-key-lesson_words h2 { padding-top: 0; }
-@media (max-width: 640px) { .st-key-step button { min-width: 1.62rem; min-height: 1.75rem; } }
+@media (max-width: 640px) { .st-key-step button { min-width: 1.62rem; min-height: 1.75rem; }
+  .st-key-lesson_steps > .st-key-step { order: 5; flex-basis: 100%; } }
 """
+
+
+_LARGE = "[data-testid='stMain'] .le { font-size: clamp(0.8rem, 0.3rem + 1.2vw, 1.6rem); }"
 
 
 def draw() -> None:
     """The page."""
     frame = page(TITLE, has_steps=True)
-    st.html(f"<style>{_STYLE}</style>")
+    st.html(f"<style>{_STYLE}{_LARGE if presentation.is_on() else ''}</style>")
     way = presentation.keys("lesson_keys", presentation.ARROWS, on_pressed=_pressed)
     if presentation.is_on() and way and st.session_state.pop(_OVER, False):
         presentation.turn(TITLE, PAGES, frame.visit.address, way)
@@ -50,8 +54,10 @@ def _steps() -> tuple[int, bool]:
     numbers = list(range(1, len(STEPS) + 1))
     with st.container(key="lesson_steps", horizontal=True, gap="small", vertical_alignment="center"):
         place = st.container(width="content")
+        if "step" not in st.session_state and st.query_params.get("step") not in map(str, numbers):
+            st.session_state["step"] = 1  # no default: the buttons set it too
         number = st.segmented_control(
-            "Step", numbers, default=1, required=True, key="step", bind="query-params", label_visibility="collapsed"
+            "Step", numbers, required=True, key="step", bind="query-params", label_visibility="collapsed"
         )
         number = number if number in numbers else 1
         place.button("Prev", icon=":material/arrow_back:", key="step_before", disabled=number == 1, on_click=_go, args=(-1,))

@@ -17,12 +17,13 @@ from .toy import CODEBOOK_SIZE, FOLLOWED, SUBSPACES, Toy
 ABOVE, BELOW = "#D55E00", "#0072B2"
 STRONGEST = 0.62  # how opaque the largest number is, so that it stays readable on its colour in both themes
 _MARKED = re.compile(rf"\[([{''.join(AXES)}])\|([^\]]*)\]|\*\*(.+?)\*\*")
+_DOCSTRING = re.compile(r'^ +""".*?"""\n', re.DOTALL | re.MULTILINE)
 
 STYLE = f"""
 .le {{ --V: {axis_colour("V")}; --D: {axis_colour("D")}; --f: {axis_colour("f")}; --Q: {axis_colour("Q")};
-  font-size: clamp(0.78rem, 0.55rem + 0.75vw, 1.05rem); line-height: 1.2; }}
+  font-size: clamp(0.8rem, 0.25rem + 1vw, 1.45rem); line-height: 1.2; }}
 .le-V {{ color: var(--V); }} .le-D {{ color: var(--D); }} .le-f {{ color: var(--f); }} .le-Q {{ color: var(--Q); }}
-.le-said {{ font-size: 1.12rem; line-height: 1.5; }} .le-said span, .le-head span {{ font-weight: 650; }}
+.le-said {{ font-size: 1.12rem; line-height: 1.5; }} .le-said span {{ font-weight: 650; white-space: nowrap; }}
 .le-row {{ display: flex; flex-wrap: wrap; gap: 1rem 2.2rem; align-items: flex-start; justify-content: center; }}
 .le table {{ border-collapse: separate; border-spacing: 2px; margin: 0; width: auto; font-variant-numeric: tabular-nums; }}
 .le th, .le td {{ border: 0 !important; padding: 0; font-weight: 400; text-align: center; vertical-align: middle; }}
@@ -53,18 +54,18 @@ STYLE = f"""
 .le-stack {{ display: flex; width: 100%; height: 2.2em; border-radius: 4px; overflow: hidden; background: color-mix(in srgb, currentColor 12%, transparent); }}
 .le-stack span {{ display: block; min-width: 2px; }}
 .le-key {{ display: inline-block; width: 0.8em; height: 0.8em; border-radius: 2px; background: var(--k); margin-right: 0.35em; vertical-align: -0.05em; }}
-.le-arrows {{ position: relative; width: min(24em, 100%); height: 12.5em; flex: 0 0 auto; }}
+.le-arrows {{ position: relative; width: min(18em, 100%); height: 12.5em; flex: 0 0 auto; }}
 .le-arrow {{ position: absolute; left: calc(50% - 2px); bottom: 0.8em; width: 4px; background: var(--k); transform-origin: 50% 100%; border-radius: 2px; }}
 .le-arrow i {{ position: absolute; left: -6px; top: -8px; width: 16px; height: 16px; background: var(--k); clip-path: polygon(50% 0, 100% 100%, 50% 75%, 0 100%); }}
-.le-arrow b {{ position: absolute; left: 2px; top: -0.6em; white-space: nowrap; transform-origin: 0 0.6em; font-weight: 650; }}
-.le-fan {{ position: absolute; left: calc(50% - 3em); bottom: -2.2em; width: 6em; height: 6em; border-radius: 50%; opacity: 0.14; }}
+.le-arrow b {{ position: absolute; left: 2px; top: -0.6em; white-space: pre; line-height: 1.15; transform-origin: 0 0.6em; font-weight: 650; }}
+.le-fan {{ position: absolute; left: calc(50% - 3em); bottom: -2.2em; width: 6em; height: 6em; border-radius: 50%; color: color-mix(in srgb, var(--le-ink) 14%, transparent); }}
 .le-arrows em {{ position: absolute; left: 0; right: 0; bottom: 4.1em; text-align: center; font-style: normal; font-weight: 700; }}
 .le-x {{ position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }}
 .le-code {{ overflow-x: auto; font-family: "Source Code Pro", monospace; font-size: 0.8rem; line-height: 1.5; margin: 0; padding: 0.5rem 0;
   border: 1px solid color-mix(in srgb, currentColor 18%, transparent); border-radius: 6px; }}
 .le-code code {{ display: block; width: max-content; min-width: 100%; padding: 0 !important; background: none !important; color: inherit !important;
   font-size: inherit !important; }}
-.le-code i {{ display: block; font-style: normal; padding: 0 0.9rem; border-left: 4px solid transparent; white-space: pre; opacity: 0.72; }}
+.le-code i {{ display: block; font-style: normal; padding: 0 0.9rem; border-left: 4px solid transparent; white-space: pre; opacity: 0.8; }}
 .le-code i.le-on {{ opacity: 1; border-left-color: var(--f); background: color-mix(in srgb, var(--f) 16%, transparent); }}
 """
 
@@ -221,7 +222,7 @@ def _moved_codewords(toy: Toy) -> str:
     for i, (old, new) in enumerate(zip(toy.grouped[1], toy.unique[1], strict=True)):
         for code in range(CODEBOOK_SIZE):
             if not np.allclose(old[code], new[code]):
-                name = f'<th scope="row"><span class="le-f">{i}</span></th><td>{block(i, code)}</td>'
+                name = f'<th scope="row"><span class="le-f">piece {i}</span></th><td>{block(i, code)}</td>'
                 rows.append(f'<tr>{name}{_cells(old[code], largest)}<td class="le-op">→</td>{_cells(new[code], largest)}</tr>')
     return f'<table aria-label="Codewords that moved"><caption>codewords that moved</caption><tbody>{"".join(rows)}</tbody></table>'
 
@@ -271,7 +272,8 @@ def bytes_picture(toy: Toy, real: str = "") -> str:
 
     total = codebooks + codes
     small = (
-        f"<div>{squares([(table, neutral)], f'{table:g} squares, one a byte')}"
+        f'<div style="max-width:min(19rem, 78vw)">'
+        f"{squares([(table, neutral)], f'{table:g} squares, one a byte')}"
         f'<p class="le-under">the table: <span class="le-V">12</span> × <span class="le-D">6</span> × 4 = <b>{table:g} bytes</b></p>'
         f"{squares([(codebooks, 'var(--Q)'), (codes, 'var(--f)')], f'{codebooks:g} squares for codebooks and {codes:g} for codes')}"
         f'<p class="le-under"><i class="le-key" style="--k:var(--Q)"></i>codebooks: <span class="le-Q">{CODEBOOK_SIZE}</span> × '
@@ -286,9 +288,9 @@ def bytes_picture(toy: Toy, real: str = "") -> str:
 
 
 def code_picture(source: str, marked: Sequence[str]) -> str:
-    """Lines of Python, those that contain one of ``marked`` brought out."""
+    """Lines of Python, those that contain one of ``marked`` brought out; without docstrings."""
     lines = []
-    for line in source.rstrip().splitlines():
+    for line in _DOCSTRING.sub("", source).rstrip().splitlines():
         on = any(part in line for part in marked)
         lines.append(
             f'<i class="le-on"><span class="le-x">this step: </span>{escape_html(line)}</i>'

@@ -18,8 +18,8 @@ svg { display: block; width: 100%; }
 svg text { font-size: 0.9rem; fill: currentColor; }
 .dot text { paint-order: stroke; stroke: light-dark(#FFFFFF, #12161E); stroke-width: 3.5px; stroke-linejoin: round; }
 .book text { font-weight: 700; fill: unset; }
-.grid line { stroke: currentColor; stroke-opacity: 0.1; } .grid .axis { stroke-opacity: 0.35; }
-.lines line { stroke: currentColor; stroke-opacity: 0.65; stroke-width: 1.5; }
+.grid line { stroke: color-mix(in srgb, currentColor 10%, transparent); } .grid .axis { stroke: color-mix(in srgb, currentColor 35%, transparent); }
+.lines line { stroke: currentColor; stroke-width: 1.5; }
 .dot circle { fill: light-dark(#596273, #A8B0BE); stroke: light-dark(#FFFFFF, #12161E); stroke-width: 1; }
 .me circle { stroke: currentColor; stroke-width: 2.5; } .me text { font-weight: 700; }
 .ring { fill: none; stroke: currentColor; stroke-width: 2; }
@@ -27,9 +27,9 @@ svg text { font-size: 0.9rem; fill: currentColor; }
 .book, .dot { transition: transform 0.7s ease; } .dot circle { transition: fill 0.3s; } .still * { transition: none !important; }
 .said { text-align: center; font-weight: 600; margin: 0.35rem 0; min-height: 1.4em; }
 .controls { display: flex; gap: 0.5rem; justify-content: center; align-items: center; }
-button { font: inherit; color: inherit; min-width: 2.5rem; min-height: 2.2rem; padding: 0 0.7rem; border-radius: 6px; cursor: pointer;
+button { font: inherit; white-space: nowrap; color: inherit; min-width: 2.5rem; min-height: 2.2rem; padding: 0 0.7rem; border-radius: 6px; cursor: pointer;
   border: 1px solid color-mix(in srgb, currentColor 35%, transparent); background: transparent; }
-button:hover:enabled { background: color-mix(in srgb, currentColor 8%, transparent); } button:disabled { opacity: 0.4; cursor: default; }
+button:hover:enabled { background: color-mix(in srgb, currentColor 8%, transparent); } button:disabled { color: color-mix(in srgb, currentColor 45%, transparent); cursor: default; }
 button:focus-visible, input:focus-visible { outline: 2px solid var(--st-primary-color, currentColor); outline-offset: 2px; }
 input { flex: 0 1 14rem; min-width: 4rem; accent-color: var(--st-primary-color, auto); }
 .count { font-variant-numeric: tabular-nums; white-space: nowrap; }

@@ -225,7 +225,7 @@ def sentence_picture(found: MovedSentence, sides: Sequence[str]) -> str:
         return framed(f'<div class="le-row">{arrows}</div>')
     tokens = found.sentence.tokens
     shown = sorted(np.argsort(-found.tokens, kind="stable")[:MOST_BARS].tolist())
-    title = "how far one token alone moves the sentence"
+    title = "how far one token alone moves it"
     if len(shown) < len(tokens):
         title += f" (the strongest {len(shown)} of {len(tokens)})"
     bars = bars_html([tokens[i] for i in shown], [float(found.tokens[i]) for i in shown], title)
@@ -257,11 +257,11 @@ def bars_html(names: Sequence[str], values: Sequence[float], title: str) -> str:
     """Names with bars from 0 to the largest value, as shares of a whole length."""
     largest = max(values, default=0.0) or 1.0
     rows = "".join(
-        f'<tr><th scope="row"><bdi>{escape_html(name)}</bdi></th><td style="width:11em"><span class="le-bar" '
+        f'<tr><th scope="row"><bdi>{escape_html(name)}</bdi></th><td style="width:8em"><span class="le-bar" '
         f'style="width:{100 * value / largest:.1f}%"></span></td><td style="text-align:right;padding-left:.5em">{100 * value:.0f} %</td></tr>'
         for name, value in zip(names, values, strict=True)
     )
-    return f'<table aria-label="{escape_html(title)}"><caption style="max-width:22em">{escape_html(title)}</caption><tbody>{rows}</tbody></table>'
+    return f'<table aria-label="{escape_html(title)}"><caption style="max-width:24em;white-space:normal">{escape_html(title)}</caption><tbody>{rows}</tbody></table>'
 
 
 def arrows_html(found: Mapping[str, float]) -> str:
@@ -273,7 +273,7 @@ def arrows_html(found: Mapping[str, float]) -> str:
     ]
     for n, ((side, value), turn) in enumerate(zip(found.items(), turns, strict=True)):
         angle = turn - widest / 2  # of the clock: 0 is up
-        words = side if not n else f"{side} {value:.2f}"
+        words = side if not n else f"{side}\n{value:.2f}"
         colour = SIDE_COLOURS[n % len(SIDE_COLOURS)]
         parts.append(
             f'<span class="le-arrow" style="--k:{colour};height:{8.5 - 1.2 * max(0, n - 1):.1f}em;transform:rotate({angle:.1f}deg)"><i></i>'
@@ -287,4 +287,4 @@ def arrows_html(found: Mapping[str, float]) -> str:
 
 def _aside(angle: float) -> str:
     """Where a name stands beside the tip of an arrow, as CSS: away from the middle."""
-    return f"{-50 + 50 * max(-1.0, min(1.0, angle / 40)):.0f}%, -1.5em"
+    return f"{-50 + 50 * max(-1.0, min(1.0, angle / 30)):.0f}%, -1.6em"
