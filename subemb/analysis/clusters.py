@@ -145,4 +145,6 @@ def _write(folder: Path, found: Clusters) -> None:
     np.savez_compressed(folder / CLUSTERINGS.file, before=found.before, after=found.after, typical=found.typical)
 
 
-CLUSTERINGS: Store[Clusters] = Store("clusters", most=200, in_memory=8, file="clusters.npz", read=_read, write=_write)
+CLUSTERINGS: Store[Clusters] = Store(
+    "clusters", most=200, in_memory=8, file="clusters.npz", read=_read, write=_write, shipped="layouts/clusters"
+)

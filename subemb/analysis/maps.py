@@ -149,4 +149,4 @@ def _write(folder: Path, found: TokenMap) -> None:
 
 
 #: UMAP layouts of all tokens: 8 bytes a token each, which is 2 MB for 250,000.
-MAPS: Store[TokenMap] = Store("maps", most=100, in_memory=8, file="map.npz", read=_read, write=_write)
+MAPS: Store[TokenMap] = Store("maps", most=100, in_memory=8, file="map.npz", read=_read, write=_write, shipped="layouts/maps")

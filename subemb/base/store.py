@@ -31,7 +31,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from .errors import InputError
 from .files import read_json
-from .paths import cache_folder, cache_root, cannot_write, write_files
+from .paths import app_folder, cache_folder, cache_root, cannot_write, write_files
 from .plain import from_plain, to_plain
 
 try:
@@ -178,6 +178,7 @@ class Store(Generic[T]):
     kind: type of the values, as :func:`~subemb.base.plain.from_plain` takes it: they are written as JSON.
     read, write: for values that are more than JSON. read takes an entry's folder and returns the value; write puts a value into a
         new folder.
+    shipped: a folder of ``assets`` with entries that come along with subemb, found where the cache has none of that key; never changed.
     """
 
     def __init__(
@@ -192,10 +193,11 @@ class Store(Generic[T]):
         kind: Any = Any,
         read: Callable[[Path], T] | None = None,
         write: Callable[[Path, Any], None] | None = None,
+        shipped: str | None = None,
     ):
         self.name, self.format, self.file = name, format, file
         self.most, self.most_bytes = most, most_bytes
-        self.kind, self.memory = kind, Memory(in_memory)
+        self.kind, self.memory, self.shipped = kind, Memory(in_memory), shipped
         self._uses: dict[str, float] = {}  # key -> when this process used it last, by the monotonic clock
         self._read = read or self.read_json
         self._write = write or self.write_json
@@ -222,7 +224,7 @@ class Store(Generic[T]):
         """
         path, stamp = self.path(key), self.stamp(key)
         if stamp is None:
-            return None
+            return self._shipped_value(key)
         try:
             value = self.memory.take(path, lambda: self._read(path), stamp)
         except Exception as error:  # whatever is in its files, it breaks nothing but itself
@@ -236,6 +238,23 @@ class Store(Generic[T]):
         if is_use:
             self.touch(key)
         return value
+
+    def _shipped_value(self, key: str) -> T | None:
+        """What comes along with subemb under a key."""
+        if self.shipped is None:
+            return None
+        try:
+            path = app_folder() / "assets" / self.shipped / key
+        except InputError:  # an installation without pages has no assets either
+            return None
+        stamp = stamp_of(path / self.file)
+        return None if stamp is None else self.memory.take(path, lambda: self._read(path), stamp)
+
+    def write_in(self, folder: Path, value: Any) -> Path:
+        """Write the files of an entry into a new folder outside the cache; returns the one that every entry has."""
+        folder.mkdir(parents=True)
+        self._write(folder, value)
+        return folder / self.file
 
     def check(self) -> None:
         """Raise InputError if nothing can be written: better before the work than after it."""

@@ -1,5 +1,7 @@
 """What the token map needs of a run, as jobs: UMAP of all tokens, and their clusters."""
 
+from pathlib import Path
+
 import numpy as np
 
 from ..analysis.clusters import CLUSTERINGS, Clusters, cluster_tokens
@@ -7,7 +9,7 @@ from ..analysis.layout import EXACT_POINTS, UmapSettings
 from ..analysis.maps import MAPS, TokenMap, umap_of_all
 from ..base.progress import ProgressCallback, part_of, report
 from ..jobs.task import task
-from ..runs import compressed_of
+from ..runs import compressed_of, run_and_keep
 from .sides import Subject, open_model
 
 
@@ -31,6 +33,22 @@ def group(subject: Subject, progress: ProgressCallback | None = None) -> Cluster
     words = model.vocabulary.kinds == "whole word"
     speaking = words & np.array([len(text.strip()) > 2 for text in model.vocabulary.text])
     return cluster_tokens(model.table, compressed_of(subject.run_key), eligible=speaking, progress=part_of(progress, 0.05, 1.0))
+
+
+def ship(folder: Path, model: str, settings: dict, progress: ProgressCallback | None = None) -> list[Path]:
+    """Write what the token map needs of a run into ``folder``, in the form of the stores: its UMAP fitted on all tokens, and its clusters.
+    ``assets/layouts/README.md`` has the command that makes what comes along.
+
+    settings: of the run, as ``CompressionSettings.to_dict`` gives them; it is computed if it is not kept. Returns the files.
+    """
+    run = run_and_keep(model, None, settings)
+    subject = Subject(model, None, run.model["identity"], run.key)
+    made = []
+    for call in (arrange.call(subject, run.model["vocabulary"], UmapSettings()), group.call(subject)):
+        job = arrange if call.store is MAPS else group
+        found = job(**call.arguments, progress=progress)
+        made.append(call.store.write_in(Path(folder) / call.store.name / call.key, found))
+    return made
 
 
 def estimated_seconds(tokens: int, warm: bool = True) -> float:

@@ -449,7 +449,7 @@ class TokenMap {
   }
 
   drawPoints(share) {
-    if (this.plain) return this.drawPlain();
+    if (this.plain) return this.drawPlain(Math.round(1 / share));
     const { gl, uniforms, buffers, ratio, view } = this, size = this.size() * ratio, paper = this.paper.map((value) => value / 255);
     gl.viewport(0, 0, this.picture.width, this.picture.height);
     gl.scissor(0, 0, this.picture.width, this.picture.height);
@@ -489,41 +489,51 @@ class TokenMap {
     });
   }
 
-  // The same with a plain loop over the pixels of the picture
-  drawPlain() {
+  // The same with a plain loop over the pixels of the picture. every: one token of so many is drawn
+  drawPlain(every = 1) {
     const { width, height } = this.picture, { ratio, view, flags, highlight } = this;
     if (this.image?.width !== width || this.image?.height !== height) this.image = this.plain.createImageData(width, height);
     const pixels = new Uint32Array(this.image.data.buffer), word = ([red, green, blue]) => ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
     const room = this.paper.map((value) => Math.round(lerp(value, this.dark ? 255 : 0, 0.03)));
     const grey = word(room.map((value) => Math.round(lerp(value, this.dark ? 255 : 0, 0.16))));
-    const colours = Uint32Array.from(this.colourTable(), word), values = [0, 1].map((side) => this.values(side)), old = this.arrived < 1 ? this.old : null;
+    const values = [0, 1].map((side) => this.values(side)), old = this.arrived < 1 ? this.old : null, { arrived } = this, { from, to, count: tokens } = this.points;
+    // Three quarters of a point's colour and one of what is there, four bytes at once: half of it twice
+    const halves = Uint32Array.from(this.colourTable(), (colour) => (word(colour) >>> 1) & 0x7f7f7f7f), faint = (grey >>> 1) & 0x7f7f7f7f;
     const only = values[0] ? highlight : -1, picked = this.manyPicked, passes = picked || only >= 0 ? [1, 2] : [0];
     pixels.fill(word(this.paper));
     this.panels().forEach((panel, side) => {
       const [left, top, right, bottom] = [panel.x, panel.y, panel.x + panel.width, panel.y + panel.height].map((value) => Math.round(value * ratio));
       for (let y = top; y < bottom; y++) pixels.fill(word(room), y * width + left, y * width + right);
-      const own = values[side], t = side ? this.morph : 0, { from, to } = this.points, arrived = this.arrived;
+      const own = values[side] ?? new Uint8Array(tokens).fill(MISSING), t = side ? this.morph : 0;
       const scaleX = view.zoom * (right - left) / 65535, scaleY = -view.zoom * (bottom - top) / 65535;
-      const beginX = left + (right - left) * (0.5 - view.x * view.zoom), beginY = top + (bottom - top) * (0.5 + view.y * view.zoom);
       for (const pass of passes) {
         const size = Math.max(1, Math.round(this.size() * ratio * (pass === 2 ? 1.35 : 1))), half = size / 2, disc = [];
         for (let y = 0; y < size; y++) for (let x = 0; x < size; x++) if (Math.hypot(x + 0.5 - half, y + 0.5 - half) <= half + 0.2) disc.push(y * width + x);
         const steps = Int32Array.from(disc), count = steps.length;
-        for (let id = 0, at = 0; id < this.points.count; id++, at += 2) {
-          const strong = (!picked || flags[id] === 1) && (only < 0 || own[id] === only);
-          if ((pass === 1 && strong) || (pass === 2 && !strong)) continue;
-          let x = from[at] + (to[at] - from[at]) * t, y = from[at + 1] + (to[at + 1] - from[at + 1]) * t;
-          if (old) {
+        const beginX = left + (right - left) * (0.5 - view.x * view.zoom) - half + 0.5, beginY = top + (bottom - top) * (0.5 + view.y * view.zoom) - half + 0.5;
+        const lastColumn = right - size, lastRow = bottom - size;
+        for (let id = 0; id < tokens; id += every) {
+          if (pass !== 0) {
+            const strong = (!picked || flags[id] === 1) && (only < 0 || own[id] === only);
+            if (strong === (pass === 1)) continue;
+          }
+          const at = 2 * id;
+          let x = from[at], y = from[at + 1];
+          if (t !== 0) {
+            x += (to[at] - x) * t;
+            y += (to[at + 1] - y) * t;
+          }
+          if (old !== null) {
             x = lerp(old.from[at] + (old.to[at] - old.from[at]) * t, x, arrived);
             y = lerp(old.from[at + 1] + (old.to[at + 1] - old.from[at + 1]) * t, y, arrived);
           }
-          const column = Math.floor(beginX + x * scaleX - half + 0.5), row = Math.floor(beginY + y * scaleY - half + 0.5);
-          if (column < left || row < top || column + size > right || row + size > bottom) continue;
-          const colour = pass === 1 ? grey : colours[own ? own[id] : 255], begin = row * width + column, share = (colour >>> 1) & 0x7f7f7f7f;
+          x = beginX + x * scaleX;
+          y = beginY + y * scaleY;
+          if (!(x >= left && y >= top && x <= lastColumn && y <= lastRow)) continue;
+          const share = pass === 1 ? faint : halves[own[id]], begin = (y | 0) * width + (x | 0);
           for (let step = 0; step < count; step++) {
-            // three quarters of the point's colour and one of what is there, four bytes at once
-            const place = begin + steps[step], mixed = share + ((pixels[place] >>> 1) & 0x7f7f7f7f);
-            pixels[place] = (((mixed >>> 1) & 0x7f7f7f7f) + share) | 0xff000000;
+            const place = begin + steps[step];
+            pixels[place] = ((((share + ((pixels[place] >>> 1) & 0x7f7f7f7f)) >>> 1) & 0x7f7f7f7f) + share) | 0xff000000;
           }
         }
       }
@@ -678,7 +688,7 @@ class TokenMap {
     for (let id = 0; id < values.length; id++) if (values[id] < groups) members[values[id]].push(id);
     members.forEach((own, group) => {
       sizes[group] = own.length;
-      const middle = (array, axis) => own.map((id) => array[2 * id + axis]).sort((a, b) => a - b)[own.length >> 1] / 65535;
+      const middle = (array, axis) => Uint16Array.from(own, (id) => array[2 * id + axis]).sort()[own.length >> 1] / 65535;
       from[group] = own.length ? [middle(this.points.from, 0), middle(this.points.from, 1)] : null;
       to[group] = own.length ? [middle(this.points.to, 0), middle(this.points.to, 1)] : null;
     });
