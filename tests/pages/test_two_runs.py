@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from apps import checked, html_of, metrics, open_app, own_folders, rerun_until, texts
+from apps import checked, html_of, metrics, open_app, own_folders, rerun_until, table_with, texts
 from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model
 
 import subemb
@@ -51,6 +51,16 @@ def test_a_link_with_both_shows_them_in_a_fresh_session(browser, runs):
     assert "run A" in shown
     assert "run B" in shown
     assert test.query_params["b"] == other_query(B), "the link goes on to say it"
+
+
+def test_the_error_page_draws_both_on_the_same_scale(browser, runs):
+    browser("carl")
+    test = checked(open_app("pages/3_Reconstruction_error.py", REQUEST, b=other_query(B)))
+    metric = next(metric for metric in test.metric if metric.label == "Relative error")
+    errors = [subemb.analysis.reconstruction_error(load_listed("small").table, compressed_of(run.key)).relative for run in runs]
+    assert (metric.value, metric.delta) == (f"{errors[0]:.3f}", f"run B {errors[1]:.3f}")
+    table = table_with(test, "error from", "run B")
+    assert table["tokens"].sum() == table["run B"].sum() == load_listed("small").num_tokens
 
 
 def test_another_run_of_the_visitor_is_chosen_and_given_up_again(browser, runs):

@@ -23,6 +23,8 @@ MEASURES = {
     "Total size": ("bytes", "bytes stored in total"),
 }
 
+OTHER = "run B"  # column of a second run in a histogram
+
 
 def histogram(values: np.ndarray, name: str, bins: int = BINS, limits: tuple[float, float] | None = None) -> pd.DataFrame:
     """Tokens by value: columns ``from``, ``to``, ``tokens``. Values beyond ``limits`` are counted in the outermost bins.
@@ -49,7 +51,7 @@ def upper_limit(values: np.ndarray, share: float = 0.995) -> float:
 
 
 def distribution_chart(table: pd.DataFrame, title: str, axis: str, marks: dict[str, float]) -> go.Figure:
-    """Bars of a :func:`histogram`, with vertical lines at named values."""
+    """Bars of a :func:`histogram`, with vertical lines at named values. A column ``run B`` is drawn as a line over the bars of run A."""
     low, high = table.iloc[:, 0].to_numpy(), table.iloc[:, 1].to_numpy()
     figure = go.Figure()
     figure.add_bar(
@@ -59,8 +61,18 @@ def distribution_chart(table: pd.DataFrame, title: str, axis: str, marks: dict[s
         marker={"color": PALETTE[0], "line": {"width": 0}},
         customdata=np.stack([low, high], axis=1),
         hovertemplate="%{customdata[0]:.3g} to %{customdata[1]:.3g}: %{y:,} tokens<extra></extra>",
-        showlegend=False,
+        name="run A",
+        showlegend=OTHER in table,
     )
+    if OTHER in table:
+        figure.add_scatter(
+            x=(low + high) / 2,
+            y=table[OTHER],
+            mode="lines",
+            line={"color": PALETTE[3], "width": 2.5, "shape": "hvh"},
+            name=OTHER,
+            hovertemplate="run B: %{y:,} tokens<extra></extra>",
+        )
     for number, (name, value) in enumerate(marks.items()):
         if low[0] <= value <= high[-1]:
             figure.add_scatter(

@@ -1,6 +1,6 @@
 """The page Reconstruction error, its views of one run: overview, by group, by id, best and worst tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -15,9 +15,11 @@ from ....codec.methods import METHODS
 from ....codec.subspaces import subspace_widths
 from ....evaluate.similarity.effects import RUNS_OF_AXES
 from ....models.vocabulary import KINDS, Vocabulary
+from ....runs import compressed_of
 from ...shell.frame import Frame
 from ...shell.text import counted
 from ...widgets.charts import download_csv, show
+from ...widgets.other_side import other_side
 from . import charts
 
 if TYPE_CHECKING:
@@ -41,6 +43,17 @@ class Measured:
     @cached_property
     def error(self) -> "ReconstructionError":
         return error_of(self.key, self.frame.table, self.frame.compressed)
+
+    @cached_property
+    def other(self) -> "ReconstructionError | None":
+        """The error of run B, where one is compared with."""
+        run = self.frame.other
+        return None if run is None else error_of(run.key, self.frame.table, compressed_of(run.key))
+
+    @property
+    def content(self) -> tuple[str, ...]:
+        """What charts of both runs follow from."""
+        return (self.key, *([] if self.frame.other is None else [self.frame.other.key]))
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -77,6 +90,7 @@ def axis_errors_of(key: str, widths: tuple[int, ...], _table, _reconstruction) -
 
 def overview(measured: Measured) -> None:
     """Distribution over tokens, lengths of the vectors, and the error of every subspace."""
+    other_side(measured.frame)
     summary(measured)
     left, right = st.columns(2, gap="medium")
     with left:
@@ -91,24 +105,38 @@ def overview(measured: Measured) -> None:
 
 def summary(measured: Measured) -> None:
     """The numbers of the whole table."""
-    error, quality = measured.error, measured.frame.run.quality
+    error, quality, other = measured.error, measured.frame.run.quality, measured.other
+
+    def of_b(text: Callable[["ReconstructionError"], str]) -> dict[str, str]:
+        """What stands below a number of run A."""
+        return {} if other is None else {"delta": f"run B {text(other)}", "delta_color": "off", "delta_arrow": "off"}
+
     with st.container(horizontal=True):
         st.metric(
             "Relative error",
             small_text(error.relative),
+            **of_b(lambda found: small_text(found.relative)),
             help="Squared error over the table's variance about its mean: 0 is perfect, 1 is what the mean vector gives.",
             width=150,
         )
-        st.metric("Mean cosine", f"{error.mean_cosine:.3f}", help="Of a token's vector and its reconstruction.", width=150)
+        st.metric(
+            "Mean cosine",
+            f"{error.mean_cosine:.3f}",
+            **of_b(lambda found: f"{found.mean_cosine:.3f}"),
+            help="Of a token's vector and its reconstruction.",
+            width=150,
+        )
         st.metric(
             "Cosine, lowest 5 %",
             f"≤ {error.cosine_quantiles[0.05]:.3f}",
+            **of_b(lambda found: f"≤ {found.cosine_quantiles[0.05]:.3f}"),
             help="5 % of the tokens have this cosine or less.",
             width=150,
         )
         st.metric(
             "Error above 1",
             percent_text(float((error.per_token > 1).mean())),
+            **of_b(lambda found: percent_text(float((found.per_token > 1).mean()))),
             help="Tokens whose squared error is more than the mean squared distance of a token from the mean vector.",
             width=150,
         )
@@ -129,10 +157,12 @@ def small_text(value: float) -> str:
 
 def error_distribution(measured: Measured) -> None:
     """Tokens by relative squared error."""
-    values = measured.error.per_token
-    top = charts.upper_limit(values)
+    values, other = measured.error.per_token, measured.other
+    top = charts.upper_limit(values if other is None else np.concatenate([values, other.per_token]))
     beyond = int((values > top).sum())
     table = charts.histogram(values, "error", limits=(0.0, top if top > 0 else 1.0))
+    if other is not None:
+        table[charts.OTHER] = charts.histogram(other.per_token, "error", limits=(0.0, top if top > 0 else 1.0))["tokens"]
     median = float(np.median(values))
     marks = {"mean": measured.error.relative, "median": median}
     show(
@@ -143,7 +173,7 @@ def error_distribution(measured: Measured) -> None:
         table,
         key="error_distribution",
         file_name="subemb-error-distribution.csv",
-        content=measured.key,
+        content=measured.content,
     )
     if beyond:
         st.caption(f"The last bar holds the {count_text(beyond)} tokens beyond {small_text(top)} as well.")
@@ -151,8 +181,11 @@ def error_distribution(measured: Measured) -> None:
 
 def cosine_distribution(measured: Measured) -> None:
     """Tokens by cosine of original and reconstruction."""
-    values = measured.error.cosine
-    table = charts.histogram(values, "cosine", limits=(min(0.0, float(values.min())), 1.0))
+    values, other = measured.error.cosine, measured.other
+    lowest = min(0.0, float(values.min()), *([] if other is None else [float(other.cosine.min())]))
+    table = charts.histogram(values, "cosine", limits=(lowest, 1.0))
+    if other is not None:
+        table[charts.OTHER] = charts.histogram(other.cosine, "cosine", limits=(lowest, 1.0))["tokens"]
     marks = {"mean": measured.error.mean_cosine, "lowest 5 %": measured.error.cosine_quantiles[0.05]}
     show(
         lambda: charts.distribution_chart(table, "Cosine of original and compressed", "cosine (1: same direction)", marks),
@@ -161,7 +194,7 @@ def cosine_distribution(measured: Measured) -> None:
         table,
         key="cosine_distribution",
         file_name="subemb-cosine-distribution.csv",
-        content=measured.key,
+        content=measured.content,
     )
 
 

@@ -85,11 +85,11 @@ def picture(visit: Visit, model: "PretrainedModel", rows: Sequence[SweepRow] = (
         return
     known = [name for name in MEASURES if any(name in point.values for point in points)]
     place = st.container()
-    left, middle, right = st.columns([6, 3, 2], vertical_alignment="bottom")
-    measure = left.segmented_control(
+    row = st.container(horizontal=True, gap="medium", vertical_alignment="bottom")
+    measure = row.segmented_control(
         "Quality", known, default=known[0], required=True, key="quality", bind="query-params", persist_state="session"
     )
-    axis = middle.segmented_control(
+    axis = row.segmented_control(
         "Size",
         AXES,
         default=BYTES,
@@ -101,8 +101,17 @@ def picture(visit: Visit, model: "PretrainedModel", rows: Sequence[SweepRow] = (
     )
     allowed, within = None, None
     if measure == SCORE and scored is not None:
-        allowed = right.number_input(
-            "Points to lose", 0.0, 50.0, 2.0, 0.5, format="%g", key="within", bind="query-params", persist_state="session"
+        allowed = row.number_input(
+            "Points to lose",
+            0.0,
+            50.0,
+            2.0,
+            0.5,
+            format="%g",
+            key="within",
+            bind="query-params",
+            persist_state="session",
+            width=150,
         )
         within = scored.within(allowed)
     place.markdown(f"**{sentence(points, measure, axis, scored, within)}**")
