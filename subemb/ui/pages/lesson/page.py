@@ -11,6 +11,7 @@ from .pictures import code_picture
 from .steps import STEPS, Place, Step
 
 TITLE = "How it works"
+_AT = "lesson_at"  # session state: the step drawn last; a browser may still send the step before it along with a key
 _OVER = "lesson_over"  # session state: which way somebody went on beyond the first or the last step
 _STYLE = """
 [data-testid="stMainBlockContainer"] { padding-left: clamp(1rem, 3vw, 3rem); padding-right: clamp(1rem, 3vw, 3rem); }
@@ -59,7 +60,7 @@ def _steps() -> tuple[int, bool]:
         number = st.segmented_control(
             "Step", numbers, required=True, key="step", bind="query-params", label_visibility="collapsed"
         )
-        number = number if number in numbers else 1
+        number = st.session_state[_AT] = number if number in numbers else 1
         place.button("Prev", icon=":material/arrow_back:", key="step_before", disabled=number == 1, on_click=_go, args=(-1,))
         st.button(
             "Next", icon=":material/arrow_forward:", key="step_after", type="primary", disabled=number == len(STEPS),
@@ -71,9 +72,10 @@ def _steps() -> tuple[int, bool]:
 
 def _go(by: int) -> None:
     """To another step; notes if there is none any more."""
-    now = st.session_state.get("step") or 1
-    st.session_state["step"] = max(1, min(len(STEPS), now + by))
-    st.session_state[_OVER] = st.session_state["step"] == now
+    now = st.session_state.get(_AT, 1)
+    there = max(1, min(len(STEPS), now + by))
+    st.session_state["step"] = st.session_state[_AT] = there
+    st.session_state[_OVER] = there == now
 
 
 def _pressed() -> None:
