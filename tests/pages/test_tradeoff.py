@@ -1,5 +1,6 @@
 """The page Trade-off, without a browser: points, verdict, opening a point, the sweep."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -97,6 +98,15 @@ def test_a_run_of_the_visitor_stands_once_and_floats_are_counted_as_papers_do(sw
     alone = points_of([], [run])[0]
     assert alone.shares == points[0].shares
     assert alone.values["Error"] == run.quality["relative_error"]
+
+
+def test_methods_without_codebooks_have_no_place_where_only_floats_count(swept):
+    rounded = run_and_keep("small", None, CompressionSettings("int8").to_dict())
+    points = points_of([swept], [rounded])
+    assert set(points[-1].shares) == {BYTES}
+    known = [replace(point, values={"Error": point.values["Error"]}) for point in points]
+    assert rounded.key not in {point.run_key for point in front_of(known, "Error", FLOATS)}
+    assert rounded.key in {point.run_key for point in front_of(known, "Error", BYTES)}
 
 
 def test_claims_are_drawn_where_they_would_hold():

@@ -28,7 +28,7 @@ def tradeoff_chart(shape: Shape, original_bytes: int) -> tuple[go.Figure, str]:
     ``customdata`` of a point that can be opened is the key of its run.
     """
     figure = go.Figure()
-    drawn = [point for point in shape.points if shape.measure in point.values and point.shares[shape.axis] > 0]
+    drawn = [point for point in shape.points if shape.measure in point.values and shape.axis in point.shares]
     front = front_of(drawn, shape.measure, shape.axis)
     if shape.measure == SCORE and shape.original is not None:
         _original_line(figure, shape)
@@ -49,7 +49,8 @@ def tradeoff_chart(shape: Shape, original_bytes: int) -> tuple[go.Figure, str]:
     _rings(figure, [one for one in drawn if one.is_own], shape, "your runs", "circle-open", _RING, 1.5)
     _rings(figure, [one for one in drawn if one.run_key == shape.shown], shape, "on this page", "square-open", _RING + 3, 2)
     _rings(figure, [one for one in drawn if one.run_key in shape.chosen], shape, "near enough", "star-open", 30, 2)
-    what = f"{'Floats' if shape.axis == FLOATS else 'Bytes'} stored, % of the table's {size_text(original_bytes)} (log scale)"
+    whole = "V × D, codes not counted" if shape.axis == FLOATS else f"the table's {size_text(original_bytes)}"
+    what = f"{'Floats' if shape.axis == FLOATS else 'Bytes'} stored, % of {whole} (log scale)"
     better = "up" if MEASURES[shape.measure] else "down"
     layout(figure, f"Better is {better} and to the left", what, _AXIS_NAMES[shape.measure], HEIGHT, clickmode="event+select")
     figure.update_xaxes(
@@ -63,7 +64,7 @@ def tradeoff_chart(shape: Shape, original_bytes: int) -> tuple[go.Figure, str]:
 
 def legend_html(shape: Shape) -> str:
     """What stands for what, in lines that fit any width, which plotly's own legend does not on a phone."""
-    drawn = [point for point in shape.points if shape.measure in point.values and point.shares[shape.axis] > 0]
+    drawn = [point for point in shape.points if shape.measure in point.values and shape.axis in point.shares]
     entries = []
     for name in dict.fromkeys(point.settings.method for point in drawn):
         colour, symbol = _LOOK[name]

@@ -97,7 +97,8 @@ def picture(visit: Visit, model: "PretrainedModel", rows: Sequence[SweepRow] = (
         key="size",
         bind="query-params",
         persist_state="session",
-        help="Papers count the floats of the codebooks only. The codes have to be kept as well: all bytes is what a file takes.",
+        help="Papers count the floats of the codebooks only. The codes have to be kept as well: all bytes is what a file takes. "
+        "Methods without codebooks keep rounded numbers in place of floats, and are left out of that count.",
     )
     allowed, within = None, None
     if measure == SCORE and scored is not None:
@@ -250,7 +251,7 @@ def _row(point: Point, front: set[str]) -> dict:
         "yours": "✓" if point.is_own else "",
         "bytes": point.total_bytes,
         "of table": 100 * point.shares[BYTES],
-        "floats": 100 * point.shares[FLOATS],
+        "floats": 100 * point.shares[FLOATS] if FLOATS in point.shares else None,
         "score": point.values.get(SCORE),
         "difference": point.difference,
         "low": low,

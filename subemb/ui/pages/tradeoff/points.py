@@ -23,7 +23,7 @@ class Point:
     run_key: str  # of the run that it is, or would be
     settings: CompressionSettings  # resolved
     total_bytes: int
-    shares: dict[str, float]  # axis -> share of the table's bytes, or of its floats
+    shares: dict[str, float]  # axis -> share of the table's bytes, and of its floats where there are codebooks
     values: dict[str, float]  # measure -> value, scores and neighbours x 100; only those that are known
     interval: tuple[float, float] | None = None  # 95 % of the score's difference to the original, x 100
     difference: float | None = None  # of the score to the original's, x 100
@@ -74,7 +74,7 @@ def _of_row(row: SweepRow, table: SweepTable) -> Point:
         row.run_key,
         row.settings,
         row.total_bytes,
-        {BYTES: row.share, FLOATS: size.parameter_share},
+        _shares(row.settings, row.share, size.parameter_share),
         _known(known),
         row.interval,
         row.difference,
@@ -96,12 +96,17 @@ def _of_run(run: Run, weights: str) -> Point:
         run.key,
         run.settings,
         run.size.total_bytes,
-        {BYTES: run.size.total_share, FLOATS: run.size.parameter_share},
+        _shares(run.settings, run.size.total_share, run.size.parameter_share),
         _known(known),
         (100 * task.low, 100 * task.high) if has_interval else None,
         100 * (task.compressed - task.original) if has_score else None,
         is_own=True,
     )
+
+
+def _shares(settings: CompressionSettings, of_bytes: float, of_floats: float) -> dict[str, float]:
+    """Axis -> share. What has no codebooks keeps rounded numbers in place of floats: counting only its few floats says nothing."""
+    return {BYTES: of_bytes} | ({FLOATS: of_floats} if settings.about.can_be_adapted else {})
 
 
 def _known(values: dict[str, Any]) -> dict[str, float]:
@@ -111,7 +116,7 @@ def _known(values: dict[str, Any]) -> dict[str, float]:
 def front_of(points: Iterable[Point], measure: str, axis: str) -> list[Point]:
     """The points that no other beats, the smallest first: none is as small and better."""
     sign = -1 if MEASURES[measure] else 1
-    usable = [point for point in points if measure in point.values and point.shares[axis] > 0]
+    usable = [point for point in points if measure in point.values and axis in point.shares]
     return pareto_front(usable, lambda point: point.shares[axis], lambda point: sign * point.values[measure])
 
 
