@@ -682,17 +682,21 @@ class TokenMap {
     this.ask(ids);
   }
 
-  // Medians of the groups' members on both maps, as shares of the map
+  // The member of each group that is nearest to the middle of its members, on both maps, as shares of the map
   middles(values, groups) {
-    const from = [], to = [], sizes = new Array(groups).fill(0), members = Array.from({ length: groups }, () => []);
+    const members = Array.from({ length: groups }, () => []), { points } = this;
     for (let id = 0; id < values.length; id++) if (values[id] < groups) members[values[id]].push(id);
-    members.forEach((own, group) => {
-      sizes[group] = own.length;
-      const middle = (array, axis) => Uint16Array.from(own, (id) => array[2 * id + axis]).sort()[own.length >> 1] / 65535;
-      from[group] = own.length ? [middle(this.points.from, 0), middle(this.points.from, 1)] : null;
-      to[group] = own.length ? [middle(this.points.to, 0), middle(this.points.to, 1)] : null;
+    const middle = (array) => members.map((own) => {
+      if (!own.length) return null;
+      const [x, y] = [0, 1].map((axis) => Uint16Array.from(own, (id) => array[2 * id + axis]).sort()[own.length >> 1]);
+      let best = own[0], least = Infinity;
+      for (const id of own) {
+        const away = (array[2 * id] - x) ** 2 + (array[2 * id + 1] - y) ** 2;
+        if (away < least) { least = away; best = id; }
+      }
+      return [array[2 * best] / 65535, array[2 * best + 1] / 65535];
     });
-    return { of: this.points, values, from, to, sizes };
+    return { of: points, values, from: middle(points.from), to: middle(points.to), sizes: members.map((own) => own.length) };
   }
 
   // A name beside its point, where no other name is; whether there was room
