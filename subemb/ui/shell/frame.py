@@ -24,7 +24,7 @@ from ...jobs.manager import Job
 from ...runs import RUNS, Run, compressed_of, reconstruction_of
 from ...tasks.sides import Subject
 from ..widgets.charts import error_curve
-from . import presentation, sidebar, style, upkeep
+from . import header, presentation, sidebar, style, upkeep
 from .jobs import stage_of, watch
 from .models import key_of, open_model
 from .request import EXAMPLE, Request, other_request
@@ -181,7 +181,9 @@ def page(title: str, lead: str | None = None, has_steps: bool = False) -> Frame:
     with errors_shown():
         visit.check_link()
     with st.sidebar:
+        visit.is_whole_page = True
         sidebar.draw(visit)
+        visit.is_whole_page = False
         keep_in_browser(visit.token)
         presentation.offer()
     write_url(visit)
@@ -189,23 +191,25 @@ def page(title: str, lead: str | None = None, has_steps: bool = False) -> Frame:
     # Streamlit knows a fragment by its place, and drops what a browser sends to a place that moved. So messages, which come and go,
     # share one container, and what follows stands where it stood.
     with st.container():
-        st.title(title if title != "Home" else "Subspace embedding", anchor=False)
-        if lead and not presentation.is_on():
-            st.markdown(lead)
+        named = header.draw(title if title != "Home" else "Subspace embedding", None if title == "Home" else lead)
         _messages(visit)
+        if title == "Home" and lead and not presentation.is_on():
+            st.markdown(lead)
         run = None
         with errors_shown():
             run = visit.current_run()
         frame = Frame(visit, run)
-        if title != "Home":
-            if run is not None:
+        if run is not None:
+            with named:
                 heading(frame)
-            else:
-                explain_empty(frame)
+        elif title != "Home":
+            explain_empty(frame)
     return frame
 
 
 def _messages(visit: Visit) -> None:
+    if visit.pending is not None and not presentation.is_on():
+        _differs(visit)
     if visit.link_problem:
         show_error(f"{visit.link_problem}. The example is shown instead.")
     if visit.failure:
@@ -215,8 +219,25 @@ def _messages(visit: Visit) -> None:
         visit.notice = None
 
 
+def _differs(visit: Visit) -> None:
+    """A bar that says that the settings in the sidebar are not those of the run shown, and leads to either."""
+    shown, (request, text) = visit.request, visit.pending
+    with st.container(horizontal=True, vertical_alignment="center", border=True, key="not_run_yet"):
+        st.markdown(
+            f"Not run yet. The page still shows **{escape_markdown(shown.model)}**, {escape_markdown(shown.settings.in_words)}.",
+            width="stretch",
+        )
+        if st.button("Run", type="primary", icon=":material/play_arrow:", key="bar_run"):
+            with errors_shown():
+                visit.start(request, text)
+                st.rerun()
+        if st.button("Back to what is shown", icon=":material/undo:", key="bar_back"):
+            visit.reset_form = True
+            st.rerun()
+
+
 def heading(frame: Frame) -> None:
-    """One line that names the run on the page."""
+    """What names the run on the page."""
     run = frame.run
     badge = ":blue-badge[Example]" if frame.is_example else ":green-badge[Your run]"
     st.markdown(f"{badge} **{escape_markdown(run.model['name'])}** · {escape_markdown(run.settings.in_words)}")

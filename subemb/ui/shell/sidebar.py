@@ -42,11 +42,39 @@ _CHOSEN = "form_chosen"  # session state: what this visitor set of f and Q, for 
 _DOWNLOAD = "subemb_download"  # session state: the download that this visitor waits for
 
 
+#: Streamlit draws the link to the page one is on in another colour, and says so to nobody who cannot see it.
+_CURRENT = """export default function () {
+  const sidebar = document.querySelector("[data-testid=stSidebar]");
+  const path = (address) => address.replace(/[/]+$/, "");
+  const mark = () => {
+    // The link to Home is empty, and comes first: it leads there from wherever it stands.
+    const [home, ...others] = sidebar.querySelectorAll(".st-key-navigation a[data-testid=stPageLink-NavLink]");
+    const here = others.find((link) => path(new URL(link.href).pathname) === path(location.pathname)) || home;
+    for (const link of [home, ...others]) {
+      if (link === here) link.setAttribute("aria-current", "page");
+      else if (link) link.removeAttribute("aria-current");
+    }
+  };
+  if (!sidebar) return;
+  mark();
+  const observer = new MutationObserver(mark);
+  observer.observe(sidebar, { childList: true, subtree: true, attributes: true, attributeFilter: ["href"] });
+  return () => observer.disconnect();
+}"""
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _current():
+    return st.components.v2.component("subemb_current_page", js=_CURRENT)
+
+
 def navigation(visit: Visit) -> None:
     """Links to the pages; they carry the run that is shown."""
     query = visit.address | presentation.in_links()
     for path, label, icon in PAGES:
         st.page_link(path, label=label, icon=icon, query_params=query or None, width="stretch")
+    with st.container(key="unseen_current"):
+        _current()(key="current_page", height=1)
 
 
 def model_picker(visit: Visit) -> tuple[str, str | None] | None:
@@ -350,35 +378,32 @@ def settings_form(visit: Visit, name: str, revision: str | None) -> None:
     with errors_shown(), st.container(gap="xsmall"):
         model = open_model(name, revision)
         settings, text = settings_widgets(visit, model)
-        resolved = estimate(settings, model) if settings is not None else None
+        run_bar = st.container(gap="xxsmall", key="run_bar")
+        with run_bar:
+            resolved = estimate(settings, model) if settings is not None else None
         needs_text = settings is not None and settings.weights in OF_TEXT and text is None
         if needs_text:
-            st.caption("Give a text to count tokens in." if settings.weights != "list" else "Give a frequency list.")
+            run_bar.caption("Give a text to count tokens in." if settings.weights != "list" else "Give a frequency list.")
         if visit.running is not None:
             return  # progress and Cancel stand in the button's place
-        pressed = st.button(
-            "Run",
-            type="primary",
-            icon=":material/play_arrow:",
-            width="stretch",
-            key="run_button",
-            disabled=resolved is None or needs_text,
-        )
+        request = Request(name, revision, settings)
+        is_usable = resolved is not None and not needs_text
+        with run_bar:
+            pressed = st.button(
+                "Run", type="primary", icon=":material/play_arrow:", width="stretch", key="run_button", disabled=not is_usable
+            )
         if pressed:
-            visit.start(Request(name, revision, settings), text)
+            visit.start(request, text)
             st.rerun(scope="app")
-        if resolved is not None and not needs_text:
-            _not_run_yet(visit, Request(name, revision, settings))
+        _tell_page(visit, (request, text) if is_usable and not visit.shows(request) else None)
 
 
-def _not_run_yet(visit: Visit, request: Request) -> None:
-    """Say that the form differs from the page, which changes only when Run is pressed."""
-    shown = visit.request
-    if not visit.shows(request):
-        st.caption(
-            f":material/info: Not run yet. The page still shows **{escape_markdown(shown.model)}**, "
-            f"{escape_markdown(shown.settings.in_words)}."
-        )
+def _tell_page(visit: Visit, pending: tuple[Request, str | None] | None) -> None:
+    """Let the page, which is drawn after the form, say that the form differs from it; where the form is drawn alone, draw the page too."""
+    changes = (pending is None) != (visit.pending is None)
+    visit.pending = pending
+    if changes and not visit.is_whole_page:
+        st.rerun(scope="app")
 
 
 def run_progress(job: Job) -> None:
@@ -391,8 +416,9 @@ def run_progress(job: Job) -> None:
 
 def draw(visit: Visit) -> None:
     """The whole sidebar."""
-    with st.container(gap="xxsmall"):
+    with st.container(gap=None, key="navigation"):
         navigation(visit)
+    visit.pending = None  # until the form has been drawn
     if visit.reset_form:
         _forget_form()
         visit.reset_form = False

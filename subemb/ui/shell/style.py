@@ -17,9 +17,14 @@ def themed(name: str, otherwise: str) -> str:
     return f"light-dark({light}, {dark})" if light and dark else otherwise
 
 
-BACKGROUND, TEXT, PRIMARY = (
+BACKGROUND, SIDEBAR, TEXT, PRIMARY = (
     themed(f"{name}Color", system)
-    for name, system in (("background", "Canvas"), ("text", "CanvasText"), ("primary", "AccentColor"))
+    for name, system in (
+        ("background", "Canvas"),
+        ("secondaryBackground", "Canvas"),
+        ("text", "CanvasText"),
+        ("primary", "AccentColor"),
+    )
 )
 STYLE = f"""
 /* White on the primary colour of the dark theme is 2.31:1; the page's background can be read on it in both themes. */
@@ -30,6 +35,28 @@ STYLE = f"""
   background-color: color-mix(in srgb, {PRIMARY} 85%, {TEXT}) !important; }}
 [data-testid="stNumberInputStepDown"]:enabled:is(:hover, :focus), [data-testid="stNumberInputStepUp"]:enabled:is(:hover, :focus) {{
   color: {BACKGROUND} !important; }}
+/* Captions have 60 % of the text colour, 4.1:1 in the sidebar. */
+[data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p {{
+  color: color-mix(in srgb, {TEXT} 74%, transparent) !important; opacity: 1 !important; }}
+:is(a, button, summary, [role="tab"], [role="slider"]):focus-visible {{ outline: 2px solid {PRIMARY} !important; outline-offset: 2px; }}
+/* The head of a page is one line, and its title no larger than that. */
+.st-key-page_header {{ flex-wrap: nowrap !important; }}
+.st-key-page_header h1 {{ font-size: 1.6rem; padding: 0; white-space: nowrap; }}
+@media (max-width: 640px) {{ .st-key-page_header {{ flex-wrap: wrap !important; }} }}
+@media (min-width: 641px) {{
+  [data-testid="stMainBlockContainer"] {{ padding-left: 2rem; padding-right: 2rem; }}
+  .st-key-not_run_yet {{ flex-wrap: nowrap !important; }}
+  .st-key-not_run_yet button {{ white-space: nowrap; }} }}
+.st-key-not_run_yet {{ position: sticky; top: 3.75rem; z-index: 90; padding: 0.4rem 0.75rem !important; background: {BACKGROUND};
+  border-color: {PRIMARY} !important; }}
+/* Twelve pages in two columns; and Run in view, however long the form. */
+.st-key-navigation {{ display: grid !important; grid-template: repeat(6, 1.75rem) / max-content 1fr; grid-auto-flow: column;
+  column-gap: 0.125rem; margin: 0 -0.75rem; width: auto !important; }}
+.st-key-navigation > * {{ width: auto !important; min-width: 0; }}
+.st-key-navigation a {{ padding: 0.1rem 0.375rem !important; height: 1.75rem; min-height: 0; gap: 0.375rem; }}
+.st-key-navigation a p {{ font-size: 0.8125rem; white-space: nowrap; }}
+[data-testid="stSidebar"] [data-testid="stLayoutWrapper"]:has(> .st-key-run_bar) {{ position: sticky; bottom: 0; z-index: 5;
+  padding: 0.4rem 0 0.6rem; background: {SIDEBAR}; border-top: 1px solid color-mix(in srgb, {TEXT} 15%, transparent); }}
 /* The colours of code are 2.6:1 in the light theme, 3:1 in captions. */
 [data-testid="stCode"] code span, [data-testid="stCaptionContainer"] code {{ color: inherit !important; }}
 [data-testid="stPlotlyChart"] :is(.xtick, .ytick, .g-xtitle, .g-ytitle, .g-x2title, .g-y2title, .colorbar) text,

@@ -42,6 +42,8 @@ class Visit:
     failure: str | None = None  # why the last run failed
     text: str | None = None  # given last to count tokens in; runs do not keep it
     model_to_choose: str | None = None  # the model that the sidebar is to choose next
+    pending: tuple[Request, str | None] | None = None  # what the form asks for, and its text, where that is not what is shown
+    is_whole_page: bool = False  # whether the form is drawn as part of the whole page, not alone
     reset_form: bool = False  # whether the form is to start again from the run shown
     revisions: dict[str, str | None] = field(default_factory=dict)  # downloaded model -> the revision that was asked for
     adapted: str | None = None  # key of the adaptation shown as a third side
