@@ -132,14 +132,34 @@ def notes(test: AppTest) -> str:
     return " ".join(caption.value for caption in test.sidebar.caption)
 
 
-def test_a_changed_form_says_that_the_page_shows_another_run(models):
+def said(test: AppTest) -> str:
+    return " ".join(text.value for text in test.main.markdown)
+
+
+def test_a_changed_form_says_that_the_page_shows_another_run_and_leads_back(models):
     kept(QUICK)
     test = opened(Request("small", None, QUICK))
-    assert "Not run yet" not in notes(test)
+    assert "Not run yet" not in said(test)
     test.number_input(key="form_f_product").set_value(3).run()
-    assert "Not run yet. The page still shows **small**" in notes(test)
+    assert "Not run yet. The page still shows **small**" in said(test)
     test.number_input(key="form_f_product").set_value(2).run()
-    assert "Not run yet" not in notes(test)
+    assert "Not run yet" not in said(test)
+    test.number_input(key="form_f_product").set_value(3).run()
+    test.button(key="bar_back").click().run()
+    assert "Not run yet" not in said(test)
+    assert test.number_input(key="form_f_product").value == 2
+
+
+def test_the_bar_runs_what_the_form_asks_for(models):
+    kept(QUICK)
+    kept(replace(QUICK, subspaces=3))
+    test = opened(Request("small", None, QUICK))
+    test.number_input(key="form_f_product").set_value(3).run()
+    test.button(key="bar_run").click().run()
+    assert not test.exception
+    assert test.query_params["f"] == "3"
+    assert "f \\= 3" in said(test)
+    assert "Not run yet" not in said(test)
 
 
 def test_a_codebook_size_that_is_cleared_is_automatic_again(models):

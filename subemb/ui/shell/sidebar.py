@@ -49,7 +49,7 @@ _CURRENT = """export default function () {
   const mark = () => {
     // The link to Home is empty, and comes first: it leads there from wherever it stands.
     const [home, ...others] = sidebar.querySelectorAll(".st-key-navigation a[data-testid=stPageLink-NavLink]");
-    const here = others.find((link) => path(new URL(link.href).pathname) === path(location.pathname)) || home;
+    const here = others.find((link) => path(new URL(link.href || location.href).pathname) === path(location.pathname)) || home;
     for (const link of [home, ...others]) {
       if (link === here) link.setAttribute("aria-current", "page");
       else if (link) link.removeAttribute("aria-current");

@@ -51,7 +51,7 @@ STYLE = f"""
   border-color: {PRIMARY} !important; }}
 /* Twelve pages in two columns; and Run in view, however long the form. */
 .st-key-navigation {{ display: grid !important; grid-template: repeat(6, 1.75rem) / max-content 1fr; grid-auto-flow: column;
-  column-gap: 0.125rem; margin: 0 -0.75rem; width: auto !important; }}
+  column-gap: 0.125rem; margin: 0 -0.75rem; width: calc(100% + 1.5rem) !important; max-width: none; }}
 .st-key-navigation > * {{ width: auto !important; min-width: 0; }}
 .st-key-navigation a {{ padding: 0.1rem 0.375rem !important; height: 1.75rem; min-height: 0; gap: 0.375rem; }}
 .st-key-navigation a p {{ font-size: 0.8125rem; white-space: nowrap; }}
