@@ -227,7 +227,7 @@ def _differs(visit: Visit) -> None:
             f"Not run yet. The page still shows **{escape_markdown(shown.model)}**, {escape_markdown(shown.settings.in_words)}.",
             width="stretch",
         )
-        if st.button("Run", type="primary", icon=":material/play_arrow:", key="bar_run"):
+        if st.button("Run these settings", type="primary", icon=":material/play_arrow:", key="bar_run"):
             with errors_shown():
                 visit.start(request, text)
                 st.rerun()
