@@ -8,8 +8,9 @@ from ..base.plain import Settings, setting
 from .grids import CODEBOOK_BITS
 from .methods import DEFAULT_METHOD, METHODS
 from .methods.base import Method
+from .methods.budgets import budget_bytes
 from .methods.codebooks import CodebookMethod
-from .methods.tiers import budget_bytes, in_words, parsed
+from .methods.tiers import in_words, parsed
 
 #: The ways to weigh tokens; see subemb.codec.weights. ``given``: by numbers that the caller passed.
 WEIGHTS = ("vocabulary", "none", "zipf", "counts", "sqrt_counts", "list")

@@ -21,9 +21,10 @@ from ..sizes import Size
 from ..subspaces import has_enough_tuples
 from .arbitrary import Arbitrary
 from .base import Method, MethodSettings, TensorForm, check_forms
+from .budgets import SAMPLED, Curves, budget_bytes, curves_of_shape, measured_curves, measured_shapes, tiers_for
 from .integers import Int8
 from .product import Product
-from .tiers import EXACT, INT8, Tier, budget_bytes, counted, default_tiers, parsed, tiers_for, written
+from .tiers import EXACT, INT8, Tier, counted, default_tiers, parsed, written
 
 np = lazy_module("numpy")
 torch = lazy_module("torch")
@@ -106,11 +107,15 @@ class Tiered(Method):
     # Settings
 
     def resolve(self, settings: MethodSettings, vocabulary: int, dim: int) -> MethodSettings:
-        tiers = _tiers(settings, vocabulary, dim)
         settings = replace(
-            settings, tiers=written(tiers), budget=None, unique=settings.wants_unique, sensitive=bool(settings.sensitive),
-            codebook_size=None, rank=None,
-        )  # fmt: skip
+            settings, unique=settings.wants_unique, sensitive=bool(settings.sensitive), codebook_size=None, rank=None
+        )
+        if settings.budget is not None:  # the table tells the tiers, see fit; here it is only asked whether there are any
+            _guessed(settings, vocabulary, dim)
+            return settings
+        given = settings.tiers is not None
+        tiers = counted(parsed(settings.tiers), vocabulary) if given else default_tiers(vocabulary, dim)
+        settings = replace(settings, tiers=written(tiers))
         for tier, part, count in _parts(settings, tiers, vocabulary):
             try:
                 part.about.resolve(part, count, dim)
@@ -125,8 +130,8 @@ class Tiered(Method):
         return settings
 
     def parts(self, settings: MethodSettings, vocabulary: int, dim: int) -> list[tuple[int, MethodSettings]]:
-        """(number of tokens, settings) of every tier, resolved."""
-        tiers = parsed(settings.tiers)
+        """(number of tokens, settings) of every tier, resolved. Of a budget those that it would have by the shape of the table."""
+        tiers = parsed(settings.tiers) if settings.budget is None else _guessed(settings, vocabulary, dim)
         return [(count, part.about.resolve(part, count, dim)) for _, part, count in _parts(settings, tiers, vocabulary)]
 
     def size(self, settings: MethodSettings, vocabulary: int, dim: int) -> Size:
@@ -134,7 +139,8 @@ class Tiered(Method):
         return _sum_of([part.about.size(part, n, dim) for n, part in parts], [n for n, _ in parts], vocabulary, dim)
 
     def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int) -> float:
-        return sum(part.about.nanoseconds(part, count, dim) for count, part in self.parts(settings, vocabulary, dim))
+        fitted = sum(part.about.nanoseconds(part, count, dim) for count, part in self.parts(settings, vocabulary, dim))
+        return fitted + (0.0 if settings.budget is None else _measuring(settings, vocabulary, dim))
 
     def at_bytes(self, settings: MethodSettings, target: int, vocabulary: int, dim: int) -> MethodSettings | None:
         try:
@@ -153,7 +159,11 @@ class Tiered(Method):
         sensitivity: torch.Tensor | None = None,
     ) -> TieredCompressed:
         vocabulary, dim = table.shape
-        settings = self.resolve(settings, vocabulary, dim)
+        settings, asked = self.resolve(settings, vocabulary, dim), settings.budget
+        if asked is not None:
+            share = _measuring(settings, vocabulary, dim) / self.nanoseconds(settings, vocabulary, dim)
+            curves = _curves(table, settings, part_of(progress, 0.0, share), weights, sensitivity)
+            settings, progress = self._for_budget(settings, vocabulary, dim, curves), part_of(progress, share, 1.0)
         parts = self.parts(settings, vocabulary, dim)
         # the heaviest first; of equal ones the lower id
         order = torch.arange(vocabulary) if weights is None else torch.argsort(weights.cpu(), descending=True, stable=True)
@@ -178,8 +188,13 @@ class Tiered(Method):
             "iterations": sum(len(part.history) for part in found),
             "distinct": compressed.distinct_tuples,
             "colliding_tokens": compressed.colliding_tokens,
-        }
+        } | ({} if asked is None else {"budget": asked})
         return compressed
+
+    def _for_budget(self, settings: MethodSettings, vocabulary: int, dim: int, curves: Curves) -> MethodSettings:
+        """The settings with the tiers that lose least by these curves, in place of their budget."""
+        tiers = _searched(settings, vocabulary, dim, curves)
+        return self.resolve(replace(settings, tiers=written(tiers), budget=None), vocabulary, dim)
 
     # The saved form: ``tiers``, the bytes of all tensors of all tiers, one after the other, because every name in a file takes 80 bytes:
     # which of the tokens that are left belong to a tier (not of the last), and what the tier's own method stores, in its order
@@ -232,8 +247,9 @@ class Tiered(Method):
         return TieredCompressed(settings, vocabulary, dim, tier, found, **notes)
 
     def check_computable(self, settings: MethodSettings, vocabulary: int) -> None:
-        for _, part, count in _parts(settings, parsed(settings.tiers), vocabulary):
-            part.about.check_computable(part, count)
+        if settings.tiers is not None:
+            for _, part, count in _parts(settings, parsed(settings.tiers), vocabulary):
+                part.about.check_computable(part, count)
 
 
 class _Steps:
@@ -329,30 +345,74 @@ def _parts(settings: MethodSettings, tiers: list[Tier], vocabulary: int) -> list
     return found
 
 
-def _tiers(settings: MethodSettings, vocabulary: int, dim: int) -> list[Tier]:
-    if settings.tiers is not None:
-        return counted(parsed(settings.tiers), vocabulary)
-    if settings.budget is not None:
-        # all that the choice depends on
-        asked = {name: getattr(settings, name) for name in ("budget", "unique", "codebook_bits")}
-        found = _tiers_in(type(settings)(settings.method, **asked), vocabulary, dim)
-        if isinstance(found, str):
-            raise InputError(found)
-        return found
-    return default_tiers(vocabulary, dim)
+# A budget
+
+_JOINT_UP_TO = 1 / 3  # codes for each axis; of more, what they leave is small, and choosing them together takes long
+_ROUNDS = 6
+_SEARCHING = 1e9  # nanoseconds of one thread
+
+
+def _searched(settings: MethodSettings, vocabulary: int, dim: int, curves: Curves, thorough: bool = True) -> list[Tier]:
+    number = budget_bytes(settings.budget, vocabulary, dim)
+    return tiers_for(number, vocabulary, dim, curves, settings.wants_unique, settings.codebook_bits, thorough)
+
+
+def _guessed(settings: MethodSettings, vocabulary: int, dim: int) -> list[Tier]:
+    """Tiers for the budget of the settings, by the shape of the table alone. Raises InputError for too little."""
+    # all that the choice depends on
+    asked = {name: getattr(settings, name) for name in ("budget", "unique", "codebook_bits")}
+    found = _guessed_once(type(settings)(settings.method, **asked), vocabulary, dim)
+    if isinstance(found, str):
+        raise InputError(found)
+    return found
 
 
 @lru_cache(maxsize=64)
-def _tiers_in(settings: MethodSettings, vocabulary: int, dim: int) -> list[Tier] | str:
-    """The tiers for the budget of the settings, or why there are none. The search takes half a second, also where it finds nothing."""
-
-    def size(tiers: list[Tier]) -> int:
-        return Tiered().size(replace(settings, tiers=written(tiers), budget=None), vocabulary, dim).total_bytes
-
+def _guessed_once(settings: MethodSettings, vocabulary: int, dim: int) -> list[Tier] | str:
+    """The tiers, or why there are none. The search takes half a second, also where it finds nothing."""
     try:
-        return tiers_for(budget_bytes(settings.budget, vocabulary, dim), vocabulary, dim, size, settings.wants_unique)
+        return _searched(settings, vocabulary, dim, curves_of_shape(vocabulary), thorough=False)
     except InputError as error:
         return str(error)
+
+
+def _curves(
+    table: torch.Tensor,
+    settings: MethodSettings,
+    progress: ProgressCallback | None,
+    weights: torch.Tensor | None,
+    sensitivity: torch.Tensor | None,
+) -> Curves:
+    """What bytes would buy on this table, with these settings; equal for all seeds."""
+    from ..sensitive import definite
+
+    if not settings.sensitive:
+        sensitivity = None
+    dim = table.shape[1]
+
+    def fit(rows: torch.Tensor, subspaces: int, size: int, inside: torch.Tensor | None) -> torch.Tensor:
+        matrix = sensitivity if subspaces <= dim * _JOINT_UP_TO else None
+        own = _sampled(settings, subspaces, size, sensitive=matrix is not None)
+        return Product().fit(rows, own, None, inside, matrix).reconstruct()
+
+    return measured_curves(table, fit, weights, None if sensitivity is None else definite(sensitivity), progress)
+
+
+def _sampled(settings: MethodSettings, subspaces: int, size: int, sensitive: bool) -> MethodSettings:
+    """Settings with which a sample is compressed."""
+    own = {"subspaces": subspaces, "codebook_size": size, "tiers": None, "budget": None, "unique": False, "seed": 0}
+    rounds = min(_ROUNDS, settings.iterations)
+    return replace(settings, method=Product.key, **own, sensitive=sensitive, iterations=rounds)
+
+
+def _measuring(settings: MethodSettings, vocabulary: int, dim: int) -> float:
+    """Nanoseconds of one thread for measuring curves and choosing by them, roughly."""
+    tokens, found = min(vocabulary, SAMPLED), _SEARCHING
+    for subspaces, size in measured_shapes(tokens, dim):
+        sensitive = bool(settings.sensitive) and subspaces <= dim * _JOINT_UP_TO
+        part = Product().resolve(_sampled(settings, subspaces, size, sensitive), tokens, dim)
+        found += Product().nanoseconds(part, tokens, dim)
+    return found
 
 
 def _sum_of(sizes: list[Size], counts: list[int], vocabulary: int, dim: int, model_parameters: int | None = None) -> Size:
