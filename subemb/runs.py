@@ -44,7 +44,7 @@ class Run(Shown):
 
     key: str
     model: dict[str, Any]  # as describe: name, revision, source, identity, vocabulary (V), dim (D), parameters, tokenizer_size
-    settings: CompressionSettings  # resolved
+    settings: CompressionSettings  # resolved; with the tiers that were chosen for a budget
     size: Size  # what the compressed table stores
     quality: dict[str, Any]  # as measure
     history: list[dict[str, Any]] = field(default_factory=list)  # one for each iteration: iteration, error, per_subspace
@@ -52,6 +52,7 @@ class Run(Shown):
     task: TaskScore | None = None  # on the demonstration pairs in the model's own languages
     no_task: str = ""  # why there is none
     version: str = __version__  # of subemb
+    budget: str | None = None  # for which the tiers of the settings were chosen
 
     @property
     def verdict(self) -> Verdict:
@@ -70,6 +71,7 @@ class Run(Shown):
         share = f"{size_text(self.size.total_bytes)}, {percent_text(self.size.total_share)} of the table"
         error = self.quality.get("relative_error")
         facts = [("model", name), ("settings", settings)]
+        facts += [] if self.budget is None else [("tiers chosen for", f"a budget of {self.budget}")]
         facts += [] if error is None else [("relative squared error", f"{error:.4f}")]
         facts += [] if self.task is None else [("sentence similarity", self.task.in_words), ("verdict", self.verdict.text)]
         line = f"of {name}: {settings}, {share}" + ("" if error is None else f", error {error:.4f}")
@@ -124,7 +126,8 @@ def run(
     summary = Run(
         key=run_key(model.identity, settings),
         model=describe(model),
-        settings=settings,
+        settings=compressed.settings,
+        budget=compressed.info.get("budget"),
         size=compressed.size(model.parameters),
         quality=quality,
         history=compressed.history,
@@ -188,6 +191,7 @@ def measured_run(model: "PretrainedModel", compressed: "Compressed", progress: P
         key=run_key(model.identity, compressed.settings),
         model=describe(model),
         settings=compressed.settings,
+        budget=compressed.info.get("budget"),
         size=compressed.size(model.parameters),
         quality=quality,
         history=compressed.history,

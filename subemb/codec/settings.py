@@ -90,7 +90,7 @@ class CompressionSettings(Settings):
         metavar="BYTES",
         title="Budget",
         example="100 kB",
-        help="At most so many bytes, such as 100 kB or 0.5% of the table: tiers are chosen for it, and use at least 98 % of it.",
+        help="At most so many bytes, such as 100 kB or 0.5% of the table: the tiers that lose least in them are chosen on a sample of it.",
     )
     unique: bool | None = setting(
         None,

@@ -154,7 +154,13 @@ def test_tiny_tables_have_settings_too():
         assert (
             entry.size
             == made_result(
-                method, 3, 2, entry.settings.subspaces, entry.settings.codebook_size, rank=entry.settings.rank
+                method,
+                3,
+                2,
+                entry.settings.subspaces,
+                entry.settings.codebook_size,
+                rank=entry.settings.rank,
+                budget=entry.settings.budget,
             ).size()
         )
 

@@ -151,9 +151,13 @@ def test_the_sidebar_shows_what_a_budget_chooses(open_page):
     assert test.text_input(key="form_budget").help
     test.text_input(key="form_tiers").set_value("").run()
     test.text_input(key="form_budget").set_value("2 kB").run()
-    chosen = CompressionSettings("tiered", budget="2 kB", iterations=3).resolve(307, 12).tiers
-    assert test.text_input(key="form_tiers").placeholder == f"automatic: {chosen}"
-    assert in_words(parsed(chosen)) in texts(test)
+    assert test.text_input(key="form_tiers").placeholder == "chosen for the budget when it runs"
+    assert "Will store about **2.0" in texts(test)
+    run = run_and_keep("small", None, CompressionSettings("tiered", budget="2 kB", iterations=3).to_dict())
+    test.run()
+    assert run.budget == "2 kB"
+    assert test.text_input(key="form_tiers").placeholder == f"automatic: {run.settings.tiers}"
+    assert in_words(parsed(run.settings.tiers)) in texts(test)
     assert test.selectbox(key="form_sensitive_tiered").options[1] == "yes"
     assert not test.exception
     assert not test.error

@@ -242,7 +242,7 @@ def settings_widgets(visit: Visit, model) -> tuple[CompressionSettings | None, s
             values |= _other_widgets(stopping, shown)
     if "tiers" in method.reads:
         empty = _automatic_tiers(values, model)
-        more = {} if empty is None else {"placeholder": f"automatic: {empty}"}
+        more = {} if empty is None else {"placeholder": empty}
         values["tiers"] = _input("tiers", "form_tiers", shown.tiers, place, **more)
     try:
         return CompressionSettings(**values), text
@@ -252,11 +252,25 @@ def settings_widgets(visit: Visit, model) -> tuple[CompressionSettings | None, s
 
 
 def _automatic_tiers(values: dict, model) -> str | None:
-    """The tiers that are used where none are given, in the form that is typed; None where there are none."""
+    """What stands in the field of tiers where none are given; None where the settings do not fit."""
+    from ...runs import resolved as with_automatic
+
     try:
-        return CompressionSettings(**values).resolve(model.num_tokens, model.dim).tiers
+        resolved = with_automatic(CompressionSettings(**values), model, None)
     except InputError:  # said where the estimate stands
         return None
+    tiers = _tiers_of(resolved, model)
+    return "chosen for the budget when it runs" if tiers is None else f"automatic: {tiers}"
+
+
+def _tiers_of(resolved: CompressionSettings, model) -> str | None:
+    """The tiers of resolved settings; of a budget those that a finished run chose for it, None where there is none yet."""
+    from ...runs import RUNS, run_key
+
+    if resolved.budget is None:
+        return resolved.tiers
+    run = RUNS.get(run_key(model.identity, resolved))
+    return None if run is None else run.settings.tiers
 
 
 def _input(name: str, key: str, value, place=st, **instead):
@@ -356,10 +370,11 @@ def estimate(settings: CompressionSettings, model) -> CompressionSettings | None
         return None
     size = predicted_size(resolved, model.num_tokens, model.dim, model.parameters)
     automatic = f", Q = {resolved.codebook_size}" if settings.codebook_size is None and resolved.codebook_size else ""
-    if resolved.tiers is not None:
-        automatic = f", {in_words(parsed(resolved.tiers))}"
+    if (tiers := _tiers_of(resolved, model)) is not None:
+        automatic = f", {in_words(parsed(tiers))}"
+    nearly = "" if resolved.budget is None or tiers is not None else "about "
     st.caption(
-        f"Will store **{size_text(size.total_bytes)}** ({percent_text(size.total_share)} of the table){automatic}; "
+        f"Will store {nearly}**{size_text(size.total_bytes)}** ({percent_text(size.total_share)} of the table){automatic}; "
         f"takes about {rough(estimate_run_seconds(resolved, model.num_tokens, model.dim))}, a rough estimate."
     )
     return resolved
