@@ -65,6 +65,11 @@ class Run(Shown):
             kept=None if task is None else task.kept, change=change, colliding_share=colliding, neighbours=NEIGHBOURS,
         )  # fmt: skip
 
+    @property
+    def asked(self) -> CompressionSettings:
+        """The settings that it was asked for: those that its key was made from, and that a link to it carries."""
+        return self.settings if self.budget is None else replace(self.settings, tiers=None, budget=self.budget)
+
     def described(self) -> Card:
         """What is shown of it: the cards of the command line in short."""
         name, settings = str(self.model.get("name")), self.settings.in_words
@@ -191,7 +196,6 @@ def measured_run(model: "PretrainedModel", compressed: "Compressed", progress: P
         key=run_key(model.identity, compressed.settings),
         model=describe(model),
         settings=compressed.settings,
-        budget=compressed.info.get("budget"),
         size=compressed.size(model.parameters),
         quality=quality,
         history=compressed.history,

@@ -42,8 +42,8 @@ def onnx_table(compressed: "Compressed", path: Path) -> OnnxCheck:
     """
     if not isinstance(compressed, SubspaceCompressed | TieredCompressed):
         raise InputError(
-            f"{compressed.settings.method} has no codebooks to gather from; export a table of a method with codebooks, such as "
-            "cluster or product, or the dense checkpoint"
+            f"{compressed.settings.method} has no codebooks to gather from; export a table of cluster, product, tiered or another "
+            "method with codebooks, or the dense checkpoint: --dense DIR"
         )
     try:
         import onnx

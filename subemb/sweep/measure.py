@@ -234,7 +234,6 @@ def _measured(settings: CompressionSettings, shared: Shared, progress: ProgressC
     size = compressed.size()
     names = ("relative_error", "weighted_error", "mean_cosine", "neighbours_kept", "distinct_tuples", "colliding_tokens")
     return {
-        "settings": compressed.settings,  # with the tiers of a budget
         "total_bytes": size.total_bytes,
         "share": size.total_share,
         **{name: quality[name] for name in names},

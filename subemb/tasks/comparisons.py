@@ -31,7 +31,7 @@ def plan(base: Run) -> list[Compared]:
     """Every method with the settings that come nearest to the bytes of a run; the run's own method first, as it is."""
     from ..analysis.equal_bytes import settings_at_bytes
 
-    target, settings = base.size.total_bytes, base.settings
+    target, settings = base.size.total_bytes, base.asked
     found = settings_at_bytes(
         target,
         base.model["vocabulary"],

@@ -76,7 +76,7 @@ def test_every_method_becomes_a_run_that_can_be_opened(compared, base):
     for entry in entries:
         assert not entry.problem
         run = RUNS.get(entry.run.key)
-        assert run.settings == entry.settings
+        assert run.asked == entry.settings
         # What was said before is what is stored.
         assert compressed_of(run.key).size().total_bytes == entry.total_bytes == run.size.total_bytes
 

@@ -98,8 +98,8 @@ def text_of_weights(measured: Measured) -> tuple[str | None, bool]:
 def call_of(measured: Measured, text: str | None) -> Call:
     """The job that compares. text: whose tokens are counted, if the run's weights are counts."""
     run = measured.frame.run
-    request = Request.of(run.model, run.settings)
-    return compare_methods.call(request.model, request.revision, run.settings.to_dict(), text)
+    request = Request.of(run.model, run.asked)
+    return compare_methods.call(request.model, request.revision, run.asked.to_dict(), text)
 
 
 # Results
@@ -212,5 +212,5 @@ def chosen_row(measured: Measured, table: pd.DataFrame, entries: list[Compared])
         return
     chosen = entries[rows[0]].run
     if chosen is not None and chosen.key != measured.key:
-        visit.show(Request.of(chosen.model, chosen.settings), chosen.key)
+        visit.show(Request.of(chosen.model, chosen.asked), chosen.key)
         st.rerun()

@@ -92,7 +92,7 @@ def runs_of_this_visit(frame: Frame) -> None:
     rows = event.selection.rows if event and event.selection else []
     if rows and rows[0] < len(runs) and runs[rows[0]].key != frame.run.key:
         chosen = runs[rows[0]]
-        visit.show(Request.of(chosen.model, chosen.settings), chosen.key)
+        visit.show(Request.of(chosen.model, chosen.asked), chosen.key)
         visit.reset_form = True
         st.rerun()
 

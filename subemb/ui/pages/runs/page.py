@@ -195,7 +195,7 @@ def actions(frame: Frame, chosen: list[Run]) -> None:
 
 def open_run(visit: Visit, run: Run) -> None:
     """Put a run on all pages."""
-    visit.show(Request.of(run.model, run.settings), run.key)
+    visit.show(Request.of(run.model, run.asked), run.key)
     visit.reset_form = True
 
 
