@@ -225,7 +225,7 @@ def sentence_picture(found: MovedSentence, sides: Sequence[str]) -> str:
         return framed(f'<div class="le-row">{arrows}</div>')
     tokens = found.sentence.tokens
     shown = sorted(np.argsort(-found.tokens, kind="stable")[:MOST_BARS].tolist())
-    title = "how far one token alone moves it"
+    title = "moved by one token alone"
     if len(shown) < len(tokens):
         title += f" (the strongest {len(shown)} of {len(tokens)})"
     bars = bars_html([tokens[i] for i in shown], [float(found.tokens[i]) for i in shown], title)
