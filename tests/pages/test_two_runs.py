@@ -51,6 +51,7 @@ def test_a_link_with_both_shows_them_in_a_fresh_session(browser, runs):
     assert "run A" in shown
     assert "run B" in shown
     assert test.query_params["b"] == other_query(B), "the link goes on to say it"
+    assert runs[1].key in test.session_state["subemb_visit"].runs, "what a link gave is among the visitor's runs"
 
 
 def test_the_error_page_draws_both_on_the_same_scale(browser, runs):

@@ -93,6 +93,7 @@ class Frame:
         key, _ = key_of(other_request(self.visit.other, self.visit.request))
         found = None if key == self.run.key else RUNS.get(key)
         if found is not None:
+            self.visit.remember(key)
             self.visit.keep(RUNS, key)
         return found
 

@@ -166,7 +166,9 @@ def error_distribution(measured: Measured) -> None:
     median = float(np.median(values))
     marks = {"mean": measured.error.relative, "median": median}
     show(
-        lambda: charts.distribution_chart(table, "Error of every token", "relative squared error of a token", marks),
+        lambda: charts.distribution_chart(
+            table, "Error of every token", "relative squared error of a token", of_a(marks, other)
+        ),
         f"Distribution of the relative squared error over {count_text(len(values))} tokens: mean "
         f"{small_text(measured.error.relative)}, median {small_text(median)}, from {small_text(values.min())} to "
         f"{small_text(values.max())}.",
@@ -179,6 +181,11 @@ def error_distribution(measured: Measured) -> None:
         st.caption(f"The last bar holds the {count_text(beyond)} tokens beyond {small_text(top)} as well.")
 
 
+def of_a(marks: dict[str, float], other: object | None) -> dict[str, float]:
+    """Names of marks that say whose they are where two runs are drawn."""
+    return marks if other is None else {f"{name} of A": value for name, value in marks.items()}
+
+
 def cosine_distribution(measured: Measured) -> None:
     """Tokens by cosine of original and reconstruction."""
     values, other = measured.error.cosine, measured.other
@@ -188,7 +195,9 @@ def cosine_distribution(measured: Measured) -> None:
         table[charts.OTHER] = charts.histogram(other.cosine, "cosine", limits=(lowest, 1.0))["tokens"]
     marks = {"mean": measured.error.mean_cosine, "lowest 5 %": measured.error.cosine_quantiles[0.05]}
     show(
-        lambda: charts.distribution_chart(table, "Cosine of original and compressed", "cosine (1: same direction)", marks),
+        lambda: charts.distribution_chart(
+            table, "Cosine of original and compressed", "cosine (1: same direction)", of_a(marks, other)
+        ),
         f"Distribution of the cosine over {count_text(len(values))} tokens: mean {marks['mean']:.3f}, 5 % of the tokens at most "
         f"{marks['lowest 5 %']:.3f}, from {values.min():.3f} to {values.max():.3f}.",
         table,
