@@ -4,7 +4,7 @@ import streamlit as st
 
 from ....base.text import escape_markdown
 from ....runs import RUNS, Run
-from ...shell.frame import Frame, explain_empty, heading, live_view, page
+from ...shell.frame import Frame, explain_empty, live_view, page
 from ...shell.request import Request, command_line
 from ...widgets.charts import download_csv, error_curve, show
 from .cards import RUNS_COLUMNS, quality_card, runs_table, size_card
@@ -37,9 +37,8 @@ def draw() -> None:
 
 
 def example_note(frame: Frame) -> None:
-    """Say which run the cards show, and that the example is an example."""
+    """Say that the example is an example."""
     if not frame.is_example:
-        heading(frame)
         return
     st.info(
         f"This is an **example**, computed once on this machine and kept: **{escape_markdown(frame.run.model['name'])}**, "
