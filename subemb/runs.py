@@ -305,7 +305,7 @@ def _write(folder: Path, finished: "tuple[Run, Compressed]") -> None:
 
 
 #: Finished runs: what is put in is (Run, Compressed), what comes out a Run, which is read without importing torch.
-RUNS: Store[Run] = Store("runs", format=2, most=40, in_memory=40, file="run.json", kind=Run, write=_write)
+RUNS: Store[Run] = Store("runs", format=2, most=40, in_memory=40, file="run.json", kind=Run, shipped="runs", write=_write)
 _compressed = Memory(4)
 _reconstructions = Memory(2)
 

@@ -25,7 +25,7 @@ FLOORS = (
     ("codec",),
     ("jobs", "models"),
     ("analysis", "evaluate"),
-    ("runs", "adaptation"),
+    ("runs", "presets", "adaptation"),
     ("sweep", "bench"),
     ("export",),
     ("tasks",),

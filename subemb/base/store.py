@@ -176,9 +176,9 @@ class Store(Generic[T]):
     in_memory: how many values that were read are kept in memory too.
     file: the file that every entry has.
     kind: type of the values, as :func:`~subemb.base.plain.from_plain` takes it: they are written as JSON.
+    shipped: a folder of the app's assets with entries of the same form, by key, that are there from the beginning; nobody changes them.
     read, write: for values that are more than JSON. read takes an entry's folder and returns the value; write puts a value into a
         new folder.
-    shipped: a folder of ``assets`` with entries that come along with subemb, found where the cache has none of that key; never changed.
     """
 
     def __init__(
@@ -191,13 +191,13 @@ class Store(Generic[T]):
         in_memory: int = 0,
         file: str = "entry.json",
         kind: Any = Any,
+        shipped: str | None = None,
         read: Callable[[Path], T] | None = None,
         write: Callable[[Path, Any], None] | None = None,
-        shipped: str | None = None,
     ):
         self.name, self.format, self.file = name, format, file
         self.most, self.most_bytes = most, most_bytes
-        self.kind, self.memory, self.shipped = kind, Memory(in_memory), shipped
+        self.kind, self.memory, self._shipped = kind, Memory(in_memory), shipped
         self._uses: dict[str, float] = {}  # key -> when this process used it last, by the monotonic clock
         self._read = read or self.read_json
         self._write = write or self.write_json
@@ -212,7 +212,17 @@ class Store(Generic[T]):
         return content_key(self.name, self.format, what)
 
     def path(self, key: str) -> Path:
-        """Folder of an entry, whether it is there or not. Raises InputError for anything that is not a key."""
+        """Folder of an entry, to be read, whether it is there or not. Raises InputError for anything that is not a key."""
+        own = self._place(key)
+        if self._shipped is not None and not own.is_dir():
+            with contextlib.suppress(InputError):  # a library without the app has no assets
+                shipped = app_folder() / "assets" / self._shipped / key
+                if shipped.is_dir():
+                    return shipped
+        return own
+
+    def _place(self, key: str) -> Path:
+        """Folder of an entry in the cache, where it may be written."""
         if not key or not all(character.isalnum() or character in "-_" for character in key):
             raise InputError(f"{key[:40]!r} is no key of the cache; keys are letters and digits")
         return self.folder / key
@@ -224,7 +234,7 @@ class Store(Generic[T]):
         """
         path, stamp = self.path(key), self.stamp(key)
         if stamp is None:
-            return self._shipped_value(key)
+            return None
         try:
             value = self.memory.take(path, lambda: self._read(path), stamp)
         except Exception as error:  # whatever is in its files, it breaks nothing but itself
@@ -238,23 +248,6 @@ class Store(Generic[T]):
         if is_use:
             self.touch(key)
         return value
-
-    def _shipped_value(self, key: str) -> T | None:
-        """What comes along with subemb under a key."""
-        if self.shipped is None:
-            return None
-        try:
-            path = app_folder() / "assets" / self.shipped / key
-        except InputError:  # an installation without pages has no assets either
-            return None
-        stamp = stamp_of(path / self.file)
-        return None if stamp is None else self.memory.take(path, lambda: self._read(path), stamp)
-
-    def write_in(self, folder: Path, value: Any) -> Path:
-        """Write the files of an entry into a new folder outside the cache; returns the one that every entry has."""
-        folder.mkdir(parents=True)
-        self._write(folder, value)
-        return folder / self.file
 
     def check(self) -> None:
         """Raise InputError if nothing can be written: better before the work than after it."""
@@ -276,7 +269,7 @@ class Store(Generic[T]):
 
         Readers see all of it or nothing. Raises InputError if the disk is full or cannot be written.
         """
-        target = self.path(key)
+        target = self._place(key)
         try:
             with _staging_in(target.parent) as staging:
                 self._write(staging, value)
@@ -286,6 +279,12 @@ class Store(Generic[T]):
         self.touch(key)
         self.trim(key)
         return target
+
+    def write_in(self, folder: Path, value: Any) -> Path:
+        """Write the files of an entry into a new folder outside the cache; returns the one that every entry has."""
+        folder.mkdir(parents=True)
+        self._write(folder, value)
+        return folder / self.file
 
     def files(self, key: str) -> dict[str, bytes] | None:
         """What all files of an entry hold, by their path in it, for the same store on another machine; None if there is none."""
@@ -297,7 +296,7 @@ class Store(Generic[T]):
 
     def put_files(self, key: str, files: dict[str, bytes]) -> None:
         """An entry of what :meth:`files` told, in place of an older one. Raises InputError as :meth:`put`."""
-        target = self.path(key)
+        target = self._place(key)
         try:
             with _staging_in(target.parent) as staging:
                 for name, content in files.items():
@@ -310,10 +309,10 @@ class Store(Generic[T]):
 
     def change_files(self, key: str, files: dict[str, bytes], gone: Iterable[str] = ()) -> None:
         """Write some files of an entry and delete others; the rest stays. Raises InputError if it cannot be written."""
-        if self.stamp(key) is None:
+        path = self._place(key)
+        if stamp_of(path / self.file) is None:
             self.put_files(key, files)
             return
-        path = self.path(key)
         try:
             for name, content in files.items():
                 _write_in(path, name, content)
@@ -329,7 +328,7 @@ class Store(Generic[T]):
         while len(self._uses) > 4 * self.most:
             self._uses.pop(next(iter(self._uses)))
         with contextlib.suppress(OSError):  # another process may just have dropped it
-            os.utime(self.path(key))
+            os.utime(self._place(key))
 
     def hold(self, key: str) -> None:
         """Keep an entry from being dropped for the next HELD_SECONDS, over the limits if need be: it is shown, or being worked on.
@@ -337,7 +336,7 @@ class Store(Generic[T]):
         To be said again while that lasts, by whichever process.
         """
         with contextlib.suppress(OSError):
-            (self.folder / f"{_HELD}{self.path(key).name}").touch()
+            (self.folder / f"{_HELD}{self._place(key).name}").touch()
 
     def _held(self) -> set[str]:
         """Keys of entries that are held; files that say so of others are deleted."""
@@ -350,8 +349,8 @@ class Store(Generic[T]):
         return held
 
     def drop(self, key: str) -> None:
-        """Delete an entry."""
-        _delete(self.path(key))
+        """Delete an entry of the cache."""
+        _delete(self._place(key))
 
     def __iter__(self) -> Iterator[str]:
         """Keys of the entries, the last one used or written first."""

@@ -185,6 +185,15 @@ def _quality(run: Run) -> str:
     return "QUALITY\n" + columns_text(rows, right=(1,)) + f"\n\n{seconds}"
 
 
+def presets_text(presets) -> str:
+    """Presets with their settings and sizes, a line each, and below it what they are for."""
+    rows = [["PRESET", "STORES", "OF TABLE", "SETTINGS"]]
+    for preset, settings, size in presets:
+        rows.append([preset.key, size_text(size.total_bytes), percent_text(size.total_share), settings_text(settings)])
+    lines = "\n".join(f"{preset.key}: {preset.line}" for preset, _, _ in presets)
+    return columns_text(rows, right=(1, 2)) + "\n\n" + lines
+
+
 def inspection_text(facts: dict[str, Any], tokens: Sequence[dict[str, Any]]) -> str:
     """What :class:`subemb.analysis.inspection.Inspector` found, as text."""
     head = f"{one_line(str(facts['model']))}: {facts['settings']}"

@@ -56,7 +56,7 @@ def test_a_defect_is_told_by_a_number(public, monkeypatch, caplog):
     def broken(frame):
         raise RuntimeError("secret in /home/somebody")
 
-    monkeypatch.setattr("subemb.ui.pages.home.page.example_note", broken)
+    monkeypatch.setattr("subemb.ui.pages.home.page.pictures", broken)
     monkeypatch.setattr("subemb.ui.pages.home.page.explain_empty", broken)
     app = open_app("app.py")
     (said,) = [box.value for box in app.error]

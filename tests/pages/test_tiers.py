@@ -121,6 +121,8 @@ def test_a_sentence_counts_blocks_by_tier(open_page):
 
 def test_home_draws_the_steps_of_all_tiers_and_spells_them_out(open_page):
     test = open_page("app.py")
+    test.session_state["details"] = True
+    test.run()
     curve = table_with(test, "stage")
     assert curve["stage"].str[: len("tier 2 of 3")].unique().tolist() == ["tier 2 of 3", "tier 3 of 3"]
     assert PARTS in table_with(test, "run")["run"][0]

@@ -8,6 +8,7 @@ from ...base import plain
 from ...base.errors import InputError
 from ...codec.settings import CompressionSettings
 from ...export.command_lines import compress_command
+from ...presets import DEFAULT_PRESET, PRESETS
 
 BUNDLED = "all-MiniLM-L6-v2"
 
@@ -28,7 +29,8 @@ class Request:
         return cls(model["name"], model["revision"] if model["source"] == "hub" else None, settings)
 
 
-EXAMPLE = Request()
+#: What a first visit sees; it is shipped, see ``subemb.presets``.
+EXAMPLE = Request(settings=PRESETS[DEFAULT_PRESET].settings)
 
 
 def to_query(request: Request) -> dict[str, str]:

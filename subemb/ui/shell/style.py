@@ -68,6 +68,7 @@ STYLE = f"""
 .js-plotly-plot:has(.gtitle) .modebar-container {{ top: {BELOW_TITLE[0]}px !important; }}
 .js-plotly-plot:has(.gtitle tspan ~ tspan) .modebar-container {{ top: {BELOW_TITLE[1]}px !important; }}
 .js-plotly-plot:has(.gtitle tspan ~ tspan ~ tspan) .modebar-container {{ top: {BELOW_TITLE[2]}px !important; }}
+.st-key-verdict p {{ font-size: 1.2rem; line-height: 1.5; text-wrap: pretty; }}
 .st-key-page_touch, [class*="st-key-unseen_"],
 [data-testid="stLayoutWrapper"]:has(> .st-key-page_touch, > [class*="st-key-unseen_"]) {{ position: absolute; width: 0; height: 0; overflow: hidden; }}
 """

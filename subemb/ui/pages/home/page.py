@@ -3,48 +3,94 @@
 import streamlit as st
 
 from ....base.text import escape_markdown
-from ....runs import RUNS, Run
+from ....presets import PRESETS
+from ....runs import NEIGHBOURS, RUNS, Run
 from ...shell.frame import Frame, explain_empty, live_view, page
 from ...shell.request import Request, command_line
+from ...shell.visit import Visit
 from ...widgets.charts import download_csv, error_curve, show
 from .cards import RUNS_COLUMNS, quality_card, runs_table, size_card
+from .picture import quality_picture, size_picture
+
+_PRESET = "home_preset"
 
 
 def draw() -> None:
     """The page."""
     frame = page(
         "Home",
-        "A language model starts with a table: one vector for every token it knows, often most of the model. Subspace embedding "
-        "cuts every vector into **f** pieces and lets tokens share pieces from small codebooks, so that a token is no more than "
-        "**f** small integers, its codes. Pick a model and a method in the sidebar, press **Run**, watch the codes being found, and "
-        "see on the other pages what it did to the tokens.",
+        "A language model starts with a table of vectors, one for every token. Subspace embedding cuts each vector into pieces that "
+        "tokens share.",
     )
     with frame.errors():
+        presets(frame.visit)
         if frame.run is None:
             explain_empty(frame)
             return
         if frame.visit.running is not None:
             live_view(frame.visit)
-        example_note(frame)  # right above the cards that it explains
-        left, right = st.columns(2, gap="medium")
-        with left:
-            size_card(frame.run)
-        with right:
-            quality_card(frame.run)
-        finished_curve(frame.run)
+        verdict(frame.run)
+        pictures(frame.run)
+        with st.expander("Details", icon=":material/table_chart:", key="details", on_change="rerun") as details:
+            left, right = st.columns(2, gap="medium")
+            with left:
+                size_card(frame.run)
+            with right:
+                quality_card(frame.run)
+            if details.open:  # a chart that nobody sees takes as long as one that is seen
+                finished_curve(frame.run)
         runs_of_this_visit(frame)
         reproduce(frame)
 
 
-def example_note(frame: Frame) -> None:
-    """Say that the example is an example."""
-    if not frame.is_example:
-        return
-    st.info(
-        f"This is an **example**, computed once on this machine and kept: **{escape_markdown(frame.run.model['name'])}**, "
-        f"{escape_markdown(frame.run.settings.in_words)}. Choose your own settings in the sidebar and press **Run**.",
-        icon=":material/lightbulb:",
+def presets(visit: Visit) -> None:
+    """Three settings to begin with. Choosing one shows its run, or fills in the form where it has to be computed first."""
+    model = visit.request
+    requests = {key: Request(model.model, model.revision, preset.settings) for key, preset in PRESETS.items()}
+    shown = next((key for key, request in requests.items() if visit.shows(request)), None)
+    st.session_state[_PRESET] = shown
+    st.segmented_control(
+        "Settings to begin with",
+        list(PRESETS),
+        format_func=lambda key: PRESETS[key].title,
+        key=_PRESET,
+        label_visibility="collapsed",
+        on_change=_open_preset,
+        args=(visit, requests),
     )
+    st.caption(PRESETS[shown].line if shown else f"Your own settings: {escape_markdown(visit.request.settings.in_words)}")
+
+
+def _open_preset(visit: Visit, requests: dict[str, Request]) -> None:
+    chosen = st.session_state[_PRESET]
+    if chosen is not None:
+        visit.show(requests[chosen])
+        visit.reset_form = True
+
+
+_ICONS = {"good": ":green[:material/check_circle:]", "fair": ":orange[:material/adjust:]", "poor": ":red[:material/error:]"}
+
+
+def verdict(run: Run) -> None:
+    """What the numbers mean."""
+    found = run.verdict
+    with st.container(key="verdict"):
+        st.markdown(f"{_ICONS[found.tone]} {escape_markdown(found.text)}")
+    if found.advice.startswith("Adapt"):
+        st.page_link("pages/7_Adapt.py", label=found.advice, icon=":material/model_training:")
+    elif found.advice:
+        st.caption(found.advice)
+
+
+def pictures(run: Run) -> None:
+    """How small, and how good."""
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("How small", anchor=False)
+        st.html(size_picture(run.size))
+    with right:
+        st.subheader("How good", anchor=False)
+        st.html(quality_picture(run.task, run.no_task, run.quality["neighbours_kept"], NEIGHBOURS))
 
 
 def finished_curve(run: Run) -> None:

@@ -1,0 +1,65 @@
+"""Three settings to begin with, for any model: the paper's own, a balanced one, and one that loses next to nothing.
+
+Of the bundled model they are shipped as finished runs in ``assets/runs``, which ``subemb presets --write assets/runs`` makes.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .base.progress import ProgressCallback, part_of
+from .codec.methods import DEFAULT_METHOD, with_budget
+from .codec.settings import CompressionSettings
+from .runs import RUNS, run
+
+if TYPE_CHECKING:
+    from .models.model import PretrainedModel
+
+
+@dataclass(frozen=True)
+class Preset:
+    """key: as links and commands name it. title, line: what people read. settings: not yet resolved."""
+
+    key: str
+    title: str
+    line: str
+    settings: CompressionSettings
+
+
+PRESETS = {
+    preset.key: preset
+    for preset in (
+        Preset(
+            "paper",
+            "The paper's",
+            "Three codes a token, as in the paper. It is meant for a model that is trained on with its new table: press Adapt.",
+            CompressionSettings(DEFAULT_METHOD, subspaces=3),
+        ),
+        Preset(
+            "balanced",
+            "Balanced",
+            "Frequent tokens get more codes than rare ones, chosen by what the output notices. Nothing is trained.",
+            CompressionSettings(with_budget(), budget="0.5%", sensitive=True),
+        ),
+        Preset(
+            "nearly-lossless",
+            "Nearly lossless",
+            "The same with three times the bytes. Nothing is trained.",
+            CompressionSettings(with_budget(), budget="1.4%", sensitive=True),
+        ),
+    )
+}
+DEFAULT_PRESET = "balanced"
+
+
+def write_presets(model: "PretrainedModel", folder: Path, progress: ProgressCallback | None = None) -> list[str]:
+    """Compute all presets and write them into a folder of assets; returns their keys. Raises as :func:`subemb.runs.run`, and OSError."""
+    keys = []
+    for number, preset in enumerate(PRESETS.values()):
+        part = part_of(progress, number / len(PRESETS), (number + 1) / len(PRESETS))
+        finished = run(model, preset.settings, progress=part)
+        shutil.rmtree(folder / finished[0].key, ignore_errors=True)
+        RUNS.write_in(folder / finished[0].key, finished)
+        keys.append(finished[0].key)
+    return keys
