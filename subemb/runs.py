@@ -200,6 +200,7 @@ def measured_run(model: "PretrainedModel", compressed: "Compressed", progress: P
         quality=quality,
         history=compressed.history,
         seconds={"load": 0.0, "compress": 0.0, "measure": time.perf_counter() - started},
+        no_task="It was measured again from a folder, without sentences.",
     )
 
 

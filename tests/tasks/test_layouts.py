@@ -1,4 +1,4 @@
-"""The layouts that come along belong to the runs that a first visitor sees."""
+"""The layouts that come along belong to the runs that come along."""
 
 import numpy as np
 import pytest
@@ -6,33 +6,36 @@ import pytest
 from subemb.analysis.layout import UmapSettings
 from subemb.base.paths import app_folder
 from subemb.models.load import load_listed
+from subemb.presets import DEFAULT_PRESET, PRESETS
 from subemb.runs import run_and_keep
 from subemb.tasks.layouts import arrange, group
 from subemb.tasks.sides import Subject
-from subemb.ui.shell.models import key_of
-from subemb.ui.shell.request import EXAMPLE
+
+BUNDLED = "all-MiniLM-L6-v2"
 
 
-@pytest.fixture(scope="module")
-def example() -> Subject:
-    return Subject(EXAMPLE.model, None, load_listed(EXAMPLE.model).identity, key_of(EXAMPLE)[0])
+def subject_of(preset: str) -> Subject:
+    run = run_and_keep(BUNDLED, None, PRESETS[preset].settings.to_dict())  # it comes along too
+    return Subject(BUNDLED, None, run.model["identity"], run.key)
 
 
-def test_the_examples_layout_and_clusters_come_along_and_no_others(example):
-    tokens = load_listed(EXAMPLE.model).num_tokens
-    calls = arrange.call(example, tokens, UmapSettings()), group.call(example)
-    places, clusters = (call.kept() for call in calls)
-    assert places.fitted == len(places.original) == len(clusters.before) == tokens
+def test_layouts_and_clusters_of_all_presets_come_along_and_no_others():
+    tokens, keys = load_listed(BUNDLED).num_tokens, set()
+    for subject in map(subject_of, PRESETS):
+        calls = arrange.call(subject, tokens, UmapSettings()), group.call(subject)
+        places, clusters = (call.kept() for call in calls)
+        assert places.fitted == len(places.original) == len(clusters.before) == tokens
+        keys |= {call.key for call in calls}
     folder = app_folder() / "assets" / "layouts"
-    assert {path.name for path in folder.glob("*/*")} == {call.key for call in calls}
+    assert {path.name for path in folder.glob("*/*")} == keys
     for path in folder.glob("*/*/*"):
         assert path.stat().st_size <= 250_000
 
 
 @pytest.mark.slow
-def test_the_clusters_that_come_along_are_those_that_the_job_finds(example):
-    kept = group.call(example).kept()
-    run_and_keep(EXAMPLE.model, None, key_of(EXAMPLE)[1].to_dict())
-    found = group._function(example)
+def test_the_clusters_that_come_along_are_those_that_the_job_finds():
+    subject = subject_of(DEFAULT_PRESET)
+    kept = group.call(subject).kept()
+    found = group._function(subject)
     assert (found.before == kept.before).mean() > 0.99  # other processors add up in another order
     assert np.abs(found.kept - kept.kept).max() < 0.02

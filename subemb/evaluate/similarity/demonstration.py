@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...base.errors import ModelError
 from ...base.progress import ProgressCallback, part_of, report
 from ...base.store import Memory
-from ...base.text import count_text, score_text
+from ...base.text import count_text, score_text, seconds_text
 from ..data.languages import in_languages
 from ..data.pairs import PairSet
 from ..data.read import DEMO_NAME, demo_pairs
 from ..report import METRICS, score_sides
-from .pairs import cosines_of, distinct_sentences
+from .pairs import cosines_of, distinct_sentences, encoding_seconds
 
 if TYPE_CHECKING:
     from ...models.model import PretrainedModel
@@ -78,6 +79,7 @@ class TaskScore:
         return self.compressed / self.original
 
 
+MOST_SECONDS = 120.0  # that a run may take longer for its score
 _ORIGINALS = Memory(4)  # cosines of originals on the demonstration pairs, (n,) float32
 
 
@@ -87,10 +89,16 @@ def demonstration_score(
     """Spearman between cosines and people's judgement on the demonstration pairs, before and after.
 
     model: as its authors made it. compressed: the same with the compressed table attached.
-    Raises ModelError for a model that cannot encode sentences, Cancelled.
+    Raises ModelError for a model that cannot encode sentences, or would take longer than MOST_SECONDS; Cancelled.
     """
     pairs, languages = own_demo_pairs(model)
     sentences, places = distinct_sentences(pairs.first, pairs.second)
+    if (seconds := encoding_seconds(model, sentences, 2)) > MOST_SECONDS:
+        raise ModelError(
+            f"scoring {len(pairs)} sentence pairs with {model.name} would take about {seconds_text(seconds)}; the page Similarity does "
+            "it when asked",
+            "unsupported",
+        )
     rows = model.token_ids(sentences)
     report(progress, "scoring sentence pairs", 0.0)
 
