@@ -5,6 +5,7 @@ What the cards show is plain JSON (:class:`Run`) and is read without importing t
 the same form that :func:`subemb.codec.storage.save` writes for everybody.
 """
 
+import json
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from . import __version__
 from .analysis.verdict import Verdict, verdict_of
 from .base.errors import InputError, ModelError
+from .base.files import json_value, read_file
 from .base.plain import from_plain
 from .base.progress import ProgressCallback, part_of, report
 from .base.shown import Card, Shown
@@ -35,6 +37,9 @@ FORMAT = 1  # of the JSON that the command line prints
 NEIGHBOURS = 10
 NEIGHBOUR_SAMPLE = 2000
 NEIGHBOUR_SAMPLE_LARGE = 500  # of tables over 100,000 tokens, where each query costs more
+_FILM, _LARGEST_FILM = "film.json", 2**21  # beside a run made by :func:`run_and_keep`; bytes that are read
+#: Words that most people know and most vocabularies have; the first ten are watched while codes are found.
+FAMILIAR, MOST_FAMILIAR = "king queen man woman dog cat water wine house car red blue one two day night", 10
 MEASURING_SECONDS = 6e-11  # for each query, token and dimension; measured on two cores
 
 
@@ -299,10 +304,22 @@ def _tensors_stamp(folder: Path) -> tuple[Stamp | None, ...]:
     return tuple(stamp_of(path) for path in sorted(folder.glob("*.safetensors")))
 
 
-def _write(folder: Path, finished: "tuple[Run, Compressed]") -> None:
-    summary, compressed = finished
+def film_of_run(key: str) -> list[dict[str, Any]]:
+    """Pictures of a finished run while codes were found, as :meth:`subemb.codec.film.Film.take` makes them; [] if none were kept."""
+    path = RUNS.path(key) / _FILM
+    try:
+        pictures = json_value(read_file(path, _LARGEST_FILM, _FILM), _FILM)
+    except (OSError, InputError):
+        return []
+    return pictures if isinstance(pictures, list) else []
+
+
+def _write(folder: Path, finished: "tuple[Run, Compressed] | tuple[Run, Compressed, list]") -> None:
+    summary, compressed, *film = finished
     compressed.save_pretrained(folder, model=summary.model)
     RUNS.write_json(folder, summary)
+    if film and film[0]:
+        (folder / _FILM).write_text(json.dumps(film[0], separators=(",", ":")), encoding="utf-8")
 
 
 #: Finished runs: what is put in is (Run, Compressed), what comes out a Run, which is read without importing torch.
@@ -325,8 +342,22 @@ def run_and_keep(
     settings: dict[str, Any],
     text: str | None = None,
     progress: ProgressCallback | None = None,
-) -> "tuple[Run, Compressed]":
-    """The work behind the Run button: :func:`run` by names. It is kept in RUNS, and its result is a Run."""
+) -> "tuple[Run, Compressed, list[dict[str, Any]]]":
+    """The work behind the Run button: :func:`run` by names, filmed. It is kept in RUNS, and its result is a Run."""
+    from .codec.film import filming
     from .models.load import load_listed
 
-    return run(load_listed(name, revision), CompressionSettings.from_dict(settings), text, progress)
+    model = load_listed(name, revision)
+    with filming(model.num_tokens, familiar_tokens(model.vocabulary)) as film:
+        finished = run(model, CompressionSettings.from_dict(settings), text, progress)
+    return *finished, film.kept()
+
+
+def familiar_tokens(vocabulary) -> list[int]:
+    """Ids of ten words that a reader knows, as far as the vocabulary has them whole."""
+    found: list[int] = []
+    for word in FAMILIAR.split():
+        found += [token for token in vocabulary.search(word, limit=1, mode="exact") if token not in found]
+        if len(found) == MOST_FAMILIAR:
+            break
+    return found

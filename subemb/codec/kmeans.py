@@ -17,6 +17,7 @@ import torch
 
 from ..base.progress import ProgressCallback, report
 from .blocks import Blocks, means_of, nearest_with_sums
+from .film import film_of
 from .rounds import plan
 
 Variances = tuple[torch.Tensor, torch.Tensor]  # per subspace (f,): unweighted and weighted
@@ -34,6 +35,7 @@ class Monitor:
         self.history: list[dict[str, Any]] = []
         self.weighted = blocks.weights is not None
         self.plain_variance, self.weighted_variance = blocks.variances
+        self.film = film_of(blocks)
         self.started = time.perf_counter()
 
     def in_sample(self, sample: Blocks, blocks: Blocks) -> Variances:
@@ -55,17 +57,28 @@ class Monitor:
         return values
 
     def record(
-        self, stage: str, fraction: float, plain: torch.Tensor, weighted: torch.Tensor, of: Variances | None = None
+        self,
+        stage: str,
+        fraction: float,
+        plain: torch.Tensor,
+        weighted: torch.Tensor,
+        of: Variances | None = None,
+        seen: tuple | None = None,
     ) -> float:
-        """Note and report one iteration; gives back the error that is minimised. of: see :meth:`measure`. Raises Cancelled."""
+        """Note and report one iteration; gives back the error that is minimised. of: see :meth:`measure`. seen: what a film takes a
+        picture of, see :meth:`~subemb.codec.film.Film.take`. Raises Cancelled.
+        """
         values = {"iteration": len(self.history) + 1, **self.measure(plain, weighted, of)}
         self.history.append({**values, "stage": stage, "seconds": time.perf_counter() - self.started})
-        report(self.progress, stage, fraction, **values)
+        report(self.progress, stage, fraction, **values, **self._picture(stage, seen))
         return values["weighted_error" if self.weighted else "error"]
 
-    def note(self, stage: str, fraction: float) -> None:
-        """A sign of life between iterations. Raises Cancelled."""
-        report(self.progress, stage, fraction)
+    def note(self, stage: str, fraction: float, seen: tuple | None = None) -> None:
+        """A sign of life between iterations. seen: see :meth:`record`. Raises Cancelled."""
+        report(self.progress, stage, fraction, **self._picture(stage, seen))
+
+    def _picture(self, stage: str, seen: tuple | None) -> dict[str, Any]:
+        return {} if self.film is None or seen is None else {"picture": self.film.take(stage, *seen)}
 
 
 def share(part: float | torch.Tensor, whole: float | torch.Tensor) -> float:
@@ -123,7 +136,7 @@ def kmeans(
             found = [nearest_with_sums(x, book, seen.weights) for (_, x), book in zip(seen.groups, books, strict=True)]
             plain, weighted = _squared_errors(found, seen.weights)
             fraction = share[0] + (share[1] - share[0]) * (planned + turn) / iterations
-            error = monitor.record(name, fraction, plain, weighted, of)
+            error = monitor.record(name, fraction, plain, weighted, of, (blocks, books))
             books = [
                 _moved(x, step, book, seen.weights, generator)
                 for (_, x), step, book in zip(seen.groups, found, books, strict=True)
@@ -189,5 +202,5 @@ def _one_each(blocks: Blocks, codebook_size: int, monitor: Monitor, share: tuple
     """As many codewords as tokens: each token is its own codeword."""
     codes = torch.arange(blocks.vocabulary, device=blocks.device)[:, None].repeat(1, blocks.subspaces)
     books = [torch.cat([x, x[:, :1].expand(-1, codebook_size - x.shape[1], -1)], dim=1) for _, x in blocks.groups]
-    monitor.record(stage, share[1], *blocks.squared_errors(codes, books))
+    monitor.record(stage, share[1], *blocks.squared_errors(codes, books), seen=(blocks, books, codes))
     return KMeans(codes, books, 1, "exact")

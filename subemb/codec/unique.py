@@ -54,6 +54,7 @@ def make_unique(
         return codes, "already distinct"
     monitor.note("making room", share[0])
     give_room(state)
+    monitor.note("room made", share[0], (blocks, state.books, torch.from_numpy(state.codes).to(blocks.device)))
     rng = np.random.default_rng(torch.randint(2**31, (1,), generator=generator).item())
     loose = blocks.vocabulary < LOOSE_LOAD * float(state.codebook_size) ** min(blocks.subspaces, 64)
     wide, previous = False, float("inf")
@@ -65,7 +66,8 @@ def make_unique(
             exchange(state, axes, limit, rng)
         moved = state.move_codebooks()
         fraction = share[0] + (share[1] - share[0]) * iteration / iterations
-        error = monitor.record("exchanging tuples", fraction, *blocks.squared_errors(moved, state.books))
+        seen = (blocks, state.books, moved)
+        error = monitor.record("exchanging tuples", fraction, *blocks.squared_errors(moved, state.books), seen=seen)
         if settled(previous, error, (4 if wide else 6) * tolerance):
             if wide or blocks.subspaces == 1:
                 return moved, "tolerance"

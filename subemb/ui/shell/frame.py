@@ -24,6 +24,7 @@ from ...jobs.manager import Job
 from ...runs import RUNS, Run, compressed_of, reconstruction_of
 from ...tasks.sides import Subject
 from ..widgets.charts import error_curve
+from ..widgets.motion import familiar_names, motion_figure, motion_words
 from . import header, presentation, sidebar, style, upkeep
 from .jobs import stage_of, watch
 from .models import key_of, open_model
@@ -276,6 +277,17 @@ def live_view(visit: Visit) -> None:
         watch(visit, key, lambda job: live_curve(job, request, request == EXAMPLE and visit.is_example), every=0.7)
 
 
+def live_motion(pictures: list[dict], request: Request) -> None:
+    """Codes being found, as far as they are."""
+    names = familiar_names(open_model(request.model, request.revision).vocabulary, pictures)
+    figure = motion_figure(pictures, names, plays=False)
+    said = motion_words(pictures, len(pictures) - 1)
+    st.plotly_chart(
+        figure, key="live_motion", alt=f"Tokens and codewords of one subspace. {said}", config={"displayModeBar": False}
+    )
+    st.caption(escape_markdown(said))
+
+
 def live_curve(job: Job, request: Request, is_example: bool) -> None:
     """The error after every step so far."""
     what = "the example that first-time visitors see, once" if is_example else "your run"
@@ -284,6 +296,9 @@ def live_curve(job: Job, request: Request, is_example: bool) -> None:
     if not history:
         st.caption(f"{stage_of(job)} · {seconds_text(job.seconds)}")
         return
+    pictures = [message.values["picture"] for message in job.history if "picture" in message.values]
+    if pictures:
+        live_motion(pictures, request)
     figure, table, _ = error_curve(history)
     last = history[-1]["error"]
     st.plotly_chart(
