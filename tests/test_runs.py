@@ -140,3 +140,18 @@ def test_an_unusable_cache_folder_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("SUBEMB_CACHE", str(tmp_path / "file"))
     with pytest.raises(InputError, match="SUBEMB_CACHE"):
         cache_folder("runs")
+
+
+def test_a_run_that_was_asked_for_is_filmed_and_one_without_a_film_says_so(model):
+    settings = CompressionSettings("cluster", iterations=3)
+    key = runs.run_and_keep("small", None, settings.to_dict()).key
+    pictures = runs.film_of_run(key)
+    codes = runs.compressed_of(key).codes
+    assert pictures[-1]["codes"] == codes[pictures[0]["tokens"], 0].tolist()
+    film = runs.RUNS.path(key) / "film.json"
+    for damage in ("[1", "{}", "null"):
+        film.write_text(damage)
+        assert runs.film_of_run(key) == []
+    film.unlink()
+    assert runs.film_of_run(key) == []
+    assert runs.RUNS.get(key).key == key

@@ -297,7 +297,7 @@ def live_curve(job: Job, request: Request, is_example: bool) -> None:
         st.caption(f"{stage_of(job)} · {seconds_text(job.seconds)}")
         return
     pictures = [message.values["picture"] for message in job.history if "picture" in message.values]
-    if pictures:
+    if pictures and "tokens" in pictures[0]:
         live_motion(pictures, request)
     figure, table, _ = error_curve(history)
     last = history[-1]["error"]

@@ -7,6 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from ...base.text import plotly_text
 from ...codec.film import UNIT
 from .charts import COMPRESSED, NEUTRAL, ORIGINAL
 
@@ -20,6 +21,7 @@ def motion_figure(pictures: Sequence[dict[str, Any]], names: Sequence[str], play
 
     plays: whether it has buttons and a slider that go through the pictures in the browser; else the last picture stands alone.
     """
+    names = [plotly_text(name) for name in names]
     drawn = [_traces(pictures, at, names) for at in (range(len(pictures)) if plays else [len(pictures) - 1])]
     figure = make_subplots(
         cols=2,

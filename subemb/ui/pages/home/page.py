@@ -2,13 +2,14 @@
 
 import streamlit as st
 
-from ....base.text import escape_markdown
+from ....base.text import escape_markdown, percent_text
 from ....presets import PRESETS
-from ....runs import NEIGHBOURS, RUNS, Run
+from ....runs import NEIGHBOURS, RUNS, Run, film_of_run
 from ...shell.frame import Frame, explain_empty, live_view, page
 from ...shell.request import Request, command_line
 from ...shell.visit import Visit
-from ...widgets.charts import download_csv, error_curve, show
+from ...widgets.charts import download_csv, error_curve, kept_chart, show
+from ...widgets.motion import familiar_names, motion_figure, motion_words
 from .cards import RUNS_COLUMNS, quality_card, runs_table, size_card
 from .picture import quality_picture, size_picture
 
@@ -39,6 +40,7 @@ def draw() -> None:
                 quality_card(frame.run)
             if details.open:  # a chart that nobody sees takes as long as one that is seen
                 finished_curve(frame.run)
+        finished_motion(frame)
         runs_of_this_visit(frame)
         reproduce(frame)
 
@@ -91,6 +93,29 @@ def pictures(run: Run) -> None:
     with right:
         st.subheader("How good", anchor=False)
         st.html(quality_picture(run.task, run.no_task, run.quality["neighbours_kept"], NEIGHBOURS))
+
+
+def finished_motion(frame: Frame) -> None:
+    """How the codes of a finished run were found, to play and to step through in the browser. Sent once it is opened."""
+    run = frame.run
+    with st.expander("Watch the codes being found", icon=":material/animation:", key="motion_open", on_change="rerun") as part:
+        if not part.open:
+            return
+        pictures = film_of_run(run.key)
+        if not pictures:
+            unkept = "No pictures of this run were kept. A run of your own has them, where its method goes over the whole table in steps."
+            st.caption(unkept if run.settings.about.is_iterative else "This method has no steps to watch.")
+            return
+        st.caption(
+            f"{len(pictures[0]['codes'])} of {run.size.vocabulary:,} tokens (dots) hang on their codewords (diamonds) in the first "
+            f"subspace. Its two main axes show {percent_text(pictures[0]['share'])} of its variance: what looks near "
+            "may be far. Orange: changed in this step."
+        )
+        if run.settings.sensitive:
+            st.caption("Afterwards codes were chosen together, by what the output notices; that is not in these pictures.")
+        alt = f"{len(pictures)} steps. Last: {motion_words(pictures, len(pictures) - 1)}"
+        names = familiar_names(frame.model.vocabulary, pictures)
+        kept_chart((run.key, tuple(names)), "motion", alt, lambda: motion_figure(pictures, names))
 
 
 def finished_curve(run: Run) -> None:
