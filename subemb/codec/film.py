@@ -20,7 +20,8 @@ MOST_TOKENS = 200  # watched
 MOST_SUBSPACES = 12  # whose codes of familiar tokens are kept
 MOST_CODEWORDS = 512  # drawn; of larger codebooks those that the watched tokens have
 MOST_PICTURES = 40  # kept
-UNIT = 1000  # coordinates are whole numbers; the outermost token lies about here
+UNIT = 1000  # coordinates are whole numbers; nearly all tokens lie within this, the familiar ones always
+_INSIDE = 0.97  # of the tokens watched
 _ROWS = 2048  # of the table, that the two axes are found from
 _TURNS = 12  # of the search for them
 
@@ -102,7 +103,10 @@ class Film:
             rows = blocks.groups[0][1][0, :: max(1, blocks.vocabulary // _ROWS)]
             rows = rows - rows.mean(0)
             self._axes, self.share = _main_axes(rows)
-            self._scale = float((self._vectors @ self._axes).abs().max()) or 1.0
+            reach = (self._vectors @ self._axes).abs().amax(1)  # a few tokens far out must not press all others together
+            self._scale = (
+                max(float(reach.quantile(_INSIDE)), float(reach[: len(self.familiar)].max() if self.familiar else 0)) or 1.0
+            )
         return self._places(self._vectors)
 
     def _places(self, vectors: torch.Tensor) -> list[list[int]]:

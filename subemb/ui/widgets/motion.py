@@ -11,7 +11,7 @@ from ...base.text import plotly_text
 from ...codec.film import UNIT
 from .charts import COMPRESSED, NEUTRAL, ORIGINAL
 
-EDGE = 1.25  # of the square that is drawn, in units of the outermost token
+EDGE = 1.25  # of the square that is drawn, beyond which few tokens lie
 SECONDS = 0.7  # a picture, while it plays
 _MOVED, _STAYED = "rgba(213,94,0,0.85)", "rgba(128,128,128,0.18)"
 
@@ -34,8 +34,8 @@ def motion_figure(pictures: Sequence[dict[str, Any]], names: Sequence[str], play
     hidden = {"showticklabels": False, "zeroline": False, "showgrid": False, "fixedrange": True}
     figure.update_xaxes(range=[-EDGE, EDGE], row=1, col=1, **hidden)
     figure.update_yaxes(range=[-EDGE, EDGE], row=1, col=1, **hidden)
-    figure.update_xaxes(title="subspace", dtick=1, fixedrange=True, row=1, col=2)
-    figure.update_yaxes(autorange="reversed", automargin=True, fixedrange=True, row=1, col=2)
+    figure.update_xaxes(title="subspace", dtick=1, showgrid=False, fixedrange=True, row=1, col=2)
+    figure.update_yaxes(autorange="reversed", showgrid=False, automargin=True, fixedrange=True, row=1, col=2)
     figure.update_layout(
         height=470,
         margin={"l": 10, "r": 10, "t": 34, "b": 10},
@@ -116,7 +116,7 @@ def _traces(pictures: Sequence[dict[str, Any]], at: int, names: Sequence[str]) -
             marker={"color": COMPRESSED, "size": 10, "symbol": "diamond"}, showlegend=False,
         ),
         go.Heatmap(
-            z=changed, x=np.arange(1, heat.shape[1] + 1), y=list(names), text=heat, texttemplate="%{text}", zmin=0, zmax=1,
+            z=changed, x=np.arange(heat.shape[1]), y=list(names), text=heat, texttemplate="%{text}", zmin=0, zmax=1,
             colorscale=[[0, _STAYED], [1, _MOVED]], showscale=False, xgap=2, ygap=2,
             hovertemplate="%{y}, subspace %{x}: code %{text}<extra></extra>",
         ),
