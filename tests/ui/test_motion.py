@@ -26,3 +26,9 @@ def test_codewords_of_a_large_codebook_are_found_by_their_numbers():
     picture = {**FIRST, "codes": [700, 20, 700], "shown": [20, 700]}
     threads = motion_figure([picture], ["a", "b"], plays=False).data[0]
     assert [round(float(x), 3) for x in threads.x[1::3]] == [0.9, 0.1, 0.9]
+
+
+def test_a_vocabulary_without_familiar_words_has_the_tokens_all_the_same():
+    pictures = [{**FIRST, "familiar": []}, {**THEN, "familiar": []}]
+    figure = motion_figure(pictures, [])
+    assert len(figure.frames[1].data[1].x) == 3

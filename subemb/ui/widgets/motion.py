@@ -94,7 +94,9 @@ def _traces(pictures: Sequence[dict[str, Any]], at: int, names: Sequence[str]) -
     threads = np.stack([points, own, np.full_like(own, np.nan)], axis=1).reshape(-1, 2)
     labels = np.array([*names, *[""] * (len(points) - len(names))], object)
     stage = f"{picture['stage']} · {int(moved.sum())} of {len(codes)} changed code"
-    heat, changed = np.array(picture["familiar"]).reshape(len(names), -1), np.zeros((len(names), 1))
+    if not names:  # the vocabulary has none
+        picture = {**picture, "familiar": np.zeros((0, 1), int)}
+    heat, changed = np.array(picture["familiar"]), np.zeros((len(names), 1))
     if at and np.shape(pictures[at - 1]["familiar"]) == heat.shape:
         changed = (heat != np.array(pictures[at - 1]["familiar"])).astype(float)
     changed = np.broadcast_to(changed, heat.shape)
