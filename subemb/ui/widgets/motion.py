@@ -13,7 +13,8 @@ from .charts import COMPRESSED, NEUTRAL, ORIGINAL
 
 EDGE = 1.25  # of the square that is drawn, beyond which few tokens lie
 SECONDS = 0.7  # a picture, while it plays
-_MOVED, _STAYED = "rgba(213,94,0,0.85)", "rgba(128,128,128,0.18)"
+_MOVED = "rgba(213,94,0,0.85)"
+_CHANGED, _STAYED = "#B84A00", "#5B6270"  # white can be read on both, in either theme
 
 
 def motion_figure(pictures: Sequence[dict[str, Any]], names: Sequence[str], plays: bool = True) -> go.Figure:
@@ -27,7 +28,7 @@ def motion_figure(pictures: Sequence[dict[str, Any]], names: Sequence[str], play
         cols=2,
         column_widths=[0.62, 0.38],
         horizontal_spacing=0.12,
-        subplot_titles=["One subspace, in 2-D", "Codes of familiar words"],
+        subplot_titles=["One subspace", "Codes of words"],
     )
     for trace, column in zip(drawn[0], (1, 1, 1, 1, 2), strict=True):
         figure.add_trace(trace, row=1, col=column)
@@ -53,7 +54,7 @@ def motion_figure(pictures: Sequence[dict[str, Any]], names: Sequence[str], play
         height=560,
         margin={"b": 130},
         sliders=[{
-            "steps": steps, "active": 0, "x": 0.2, "len": 0.8, "y": 0, "yanchor": "top", "pad": {"t": 36},
+            "steps": steps, "active": 0, "x": 0.37, "len": 0.63, "y": 0, "yanchor": "top", "pad": {"t": 36},
             "currentvalue": {"prefix": "Step "}, "ticklen": 0, "minorticklen": 0, "font": {"size": 11},
         }],
         updatemenus=[{
@@ -119,7 +120,7 @@ def _traces(pictures: Sequence[dict[str, Any]], at: int, names: Sequence[str]) -
         ),
         go.Heatmap(
             z=changed, x=np.arange(heat.shape[1]), y=list(names), text=heat, texttemplate="%{text}", zmin=0, zmax=1,
-            colorscale=[[0, _STAYED], [1, _MOVED]], showscale=False, xgap=2, ygap=2,
+            textfont={"color": "white"}, colorscale=[[0, _STAYED], [1, _CHANGED]], showscale=False, xgap=2, ygap=2,
             hovertemplate="%{y}, subspace %{x}: code %{text}<extra></extra>",
         ),
     ]  # fmt: skip
