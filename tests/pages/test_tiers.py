@@ -159,7 +159,7 @@ def test_the_sidebar_shows_what_a_budget_chooses(open_page):
     test.run()
     assert run.budget == "2 kB"
     assert test.text_input(key="form_tiers").placeholder == f"automatic: {run.settings.tiers}"
-    assert in_words(parsed(run.settings.tiers)) in texts(test)
+    assert in_words(parsed(run.settings.tiers)) in " ".join(caption.help or "" for caption in test.caption)
     assert test.selectbox(key="form_sensitive_tiered").options[1] == "yes"
     assert not test.exception
     assert not test.error

@@ -19,7 +19,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from ...adaptation.library import ADAPTATIONS, known_adaptation, run_key_of
 from ...base.paths import app_folder
 from ...base.store import DAMAGE_LISTENERS, sweep_cache
-from ...base.text import escape_markdown, seconds_text
+from ...base.text import escape_markdown, percent_text, seconds_text, size_text
 from ...jobs.manager import Job
 from ...runs import RUNS, Run, compressed_of, reconstruction_of
 from ...tasks.sides import Subject
@@ -242,7 +242,9 @@ def heading(frame: Frame) -> None:
     """What names the run on the page."""
     run = frame.run
     badge = ":blue-badge[Example]" if frame.is_example else ":green-badge[Your run]"
-    st.markdown(f"{badge} **{escape_markdown(run.model['name'])}** · {escape_markdown(run.settings.in_words)}")
+    size = f"{size_text(run.size.total_bytes)}, {percent_text(run.size.total_share)}"
+    words = escape_markdown(run.settings.in_words)
+    st.markdown(f"{badge} **{escape_markdown(run.model['name'])}** · {size} · {words}", help=words)
 
 
 def explain_empty(frame: Frame) -> None:

@@ -370,12 +370,12 @@ def estimate(settings: CompressionSettings, model) -> CompressionSettings | None
         return None
     size = predicted_size(resolved, model.num_tokens, model.dim, model.parameters)
     automatic = f", Q = {resolved.codebook_size}" if settings.codebook_size is None and resolved.codebook_size else ""
-    if (tiers := _tiers_of(resolved, model)) is not None:
-        automatic = f", {in_words(parsed(tiers))}"
+    tiers = _tiers_of(resolved, model)
     nearly = "" if resolved.budget is None or tiers is not None else "about "
     st.caption(
         f"Will store {nearly}**{size_text(size.total_bytes)}** ({percent_text(size.total_share)} of the table){automatic}; "
-        f"takes about {rough(estimate_run_seconds(resolved, model.num_tokens, model.dim))}, a rough estimate."
+        f"takes about {rough(estimate_run_seconds(resolved, model.num_tokens, model.dim))}, a rough estimate.",
+        help=None if tiers is None else f"{in_words(parsed(tiers))[:1].upper()}{in_words(parsed(tiers))[1:]}.",
     )
     return resolved
 

@@ -42,6 +42,9 @@ STYLE = f"""
 /* The head of a page is one line, and its title no larger than that. */
 .st-key-page_header {{ flex-wrap: nowrap !important; }}
 .st-key-page_header h1 {{ font-size: 1.6rem; padding: 0; white-space: nowrap; }}
+@media (min-width: 641px) {{
+  .st-key-page_header [data-testid="stMarkdownContainer"] p:has(strong) {{ white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }}
+  .st-key-page_header > *, .st-key-page_header > * * {{ min-width: 0; }} }}
 @media (max-width: 640px) {{ .st-key-page_header {{ flex-wrap: wrap !important; }} }}
 @media (min-width: 641px) {{
   [data-testid="stMainBlockContainer"] {{ padding-left: 2rem; padding-right: 2rem; }}
