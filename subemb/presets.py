@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .base.progress import ProgressCallback, part_of
 from .codec.methods import DEFAULT_METHOD, with_budget
 from .codec.settings import CompressionSettings
-from .runs import RUNS, run
+from .runs import RUNS, filmed_run
 
 if TYPE_CHECKING:
     from .models.model import PretrainedModel
@@ -58,7 +58,7 @@ def write_presets(model: "PretrainedModel", folder: Path, progress: ProgressCall
     keys = []
     for number, preset in enumerate(PRESETS.values()):
         part = part_of(progress, number / len(PRESETS), (number + 1) / len(PRESETS))
-        finished = run(model, preset.settings, progress=part)
+        finished = filmed_run(model, preset.settings, progress=part)
         shutil.rmtree(folder / finished[0].key, ignore_errors=True)
         RUNS.write_in(folder / finished[0].key, finished)
         keys.append(finished[0].key)

@@ -344,12 +344,19 @@ def run_and_keep(
     progress: ProgressCallback | None = None,
 ) -> "tuple[Run, Compressed, list[dict[str, Any]]]":
     """The work behind the Run button: :func:`run` by names, filmed. It is kept in RUNS, and its result is a Run."""
-    from .codec.film import filming
     from .models.load import load_listed
 
-    model = load_listed(name, revision)
+    return filmed_run(load_listed(name, revision), CompressionSettings.from_dict(settings), text, progress)
+
+
+def filmed_run(
+    model: "PretrainedModel", settings: CompressionSettings, text: str | None = None, progress: ProgressCallback | None = None
+) -> "tuple[Run, Compressed, list[dict[str, Any]]]":
+    """:func:`run`, and pictures of how the codes were found: what RUNS keeps."""
+    from .codec.film import filming
+
     with filming(model.num_tokens, familiar_tokens(model.vocabulary)) as film:
-        finished = run(model, CompressionSettings.from_dict(settings), text, progress)
+        finished = run(model, settings, text, progress)
     return *finished, film.kept()
 
 
