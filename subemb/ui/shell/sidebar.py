@@ -51,8 +51,9 @@ _CURRENT = """export default function () {
     const [home, ...others] = sidebar.querySelectorAll(".st-key-navigation a[data-testid=stPageLink-NavLink]");
     const here = others.find((link) => path(new URL(link.href || location.href).pathname) === path(location.pathname)) || home;
     for (const link of [home, ...others]) {
+      if (!link) continue;  // links may come later than this
       if (link === here) link.setAttribute("aria-current", "page");
-      else if (link) link.removeAttribute("aria-current");
+      else link.removeAttribute("aria-current");
     }
   };
   if (!sidebar) return;
