@@ -45,7 +45,10 @@ STYLE = f"""
 @media (min-width: 641px) {{
   .st-key-page_header [data-testid="stMarkdownContainer"] p:has(strong) {{ white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }}
   .st-key-page_header > *, .st-key-page_header > * * {{ min-width: 0; }} }}
-@media (max-width: 640px) {{ .st-key-page_header {{ flex-wrap: wrap !important; }} }}
+@media (max-width: 640px) {{
+  .st-key-page_header {{ flex-wrap: wrap !important; }}
+  .st-key-page_header [data-testid="stMarkdownContainer"] p:has(strong) {{ display: -webkit-box; -webkit-box-orient: vertical;
+    -webkit-line-clamp: 2; overflow: hidden; }} }}
 @media (min-width: 641px) {{
   [data-testid="stMainBlockContainer"] {{ padding-left: 2rem; padding-right: 2rem; }}
   .st-key-not_run_yet {{ flex-wrap: nowrap !important; }}
