@@ -19,6 +19,7 @@ from ....adaptation.result import TUNED, Adaptation
 from ....adaptation.settings import OBJECTIVES, TRAINED
 from ....base.text import escape_markdown, seconds_text
 from ....codec.settings import CompressionSettings
+from ....runs import RUNS
 from ....tasks.adaptation import run_adaptation
 from ...shell.frame import Frame
 from ...shell.request import Request, to_query
@@ -154,7 +155,9 @@ def show_adaptation(frame: Frame, known: Adaptation) -> None:
     """Put an adaptation on the page, with the run that it began with."""
     run_key = run_key_of(known.key)
     if run_key != frame.run.key:
-        frame.visit.show(Request.of(known.model, CompressionSettings.from_dict(known.compression)), run_key)
+        run = RUNS.get(run_key)
+        settings = CompressionSettings.from_dict(known.compression) if run is None else run.asked
+        frame.visit.show(Request.of(known.model, settings), run_key)
         frame.visit.reset_form = True
     write_parameter(PARAMETER, known.key)
     st.rerun()

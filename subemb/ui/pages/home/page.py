@@ -170,5 +170,5 @@ def runs_of_this_visit(frame: Frame) -> None:
 def reproduce(frame: Frame) -> None:
     """The same run on the command line."""
     with st.expander("The same on the command line"):
-        request = Request.of(frame.run.model, frame.run.settings)
+        request = Request.of(frame.run.model, frame.run.asked)
         st.code(command_line(request), language="bash", wrap_lines=True)
