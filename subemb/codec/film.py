@@ -39,6 +39,16 @@ def filming(vocabulary: int, familiar: Sequence[int] = ()) -> Iterator["Film"]:
         _NOW.reset(token)
 
 
+@contextmanager
+def not_filming() -> Iterator[None]:
+    """Compressions inside this block, which only try something out, are in no film."""
+    token = _NOW.set(None)
+    try:
+        yield
+    finally:
+        _NOW.reset(token)
+
+
 def film_of(blocks: "Blocks") -> "Film | None":
     """The film that is being taken of such blocks, or None."""
     film = _NOW.get()

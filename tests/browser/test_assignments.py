@@ -154,5 +154,6 @@ def test_a_comparison_runs_and_opens_a_run(server, page):
     rows.scroll_into_view_if_needed()
     box = rows.bounding_box()
     page.mouse.click(box["x"] + 20, box["y"] + 38 + 35 + 17)
-    expect(page.locator("p", has_text="kings · Cluster (unique), f = 2, Q = 31")).to_be_visible()
+    expect(page.locator(".st-key-page_header p", has_text="Cluster (unique), f = 2, Q = 31")).to_be_visible()
+    expect(page.get_by_text("Not run yet")).to_have_count(0)  # the form is that of the run that was opened
     wait_for(page, lambda: "method=cluster" in page.url)

@@ -60,3 +60,13 @@ def test_other_tables_and_methods_leave_it_without_pictures():
         compress(TABLE[:300], method="product", subspaces=2, codebook_size=8)
         compress(TABLE, method="low_rank", rank=2)
     assert film.pictures == []
+
+
+def test_what_a_budget_tries_out_is_not_filmed():
+    """The sample that its curves are measured on can be the whole of a small table, cut in other ways."""
+    table = torch.randn(205, 12, generator=torch.Generator().manual_seed(0))
+    with filming(len(table)) as film:
+        found = compress(table, budget="2 kB", iterations=3)
+    plain = compress(table, budget="2 kB", iterations=3)
+    assert torch.equal(found.reconstruct(), plain.reconstruct())
+    assert len({len(picture["tokens"]) for picture in film.pictures if "tokens" in picture}) <= 1

@@ -158,11 +158,14 @@ class Tiered(Method):
         weights: torch.Tensor | None = None,
         sensitivity: torch.Tensor | None = None,
     ) -> TieredCompressed:
+        from ..film import not_filming
+
         vocabulary, dim = table.shape
         settings, asked = self.resolve(settings, vocabulary, dim), settings.budget
         if asked is not None:
             share = _measuring(settings, vocabulary, dim) / self.nanoseconds(settings, vocabulary, dim)
-            curves = _curves(table, settings, part_of(progress, 0.0, share), weights, sensitivity)
+            with not_filming():
+                curves = _curves(table, settings, part_of(progress, 0.0, share), weights, sensitivity)
             settings, progress = self._for_budget(settings, vocabulary, dim, curves), part_of(progress, share, 1.0)
         parts = self.parts(settings, vocabulary, dim)
         # the heaviest first; of equal ones the lower id

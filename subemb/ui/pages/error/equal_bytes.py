@@ -213,4 +213,5 @@ def chosen_row(measured: Measured, table: pd.DataFrame, entries: list[Compared])
     chosen = entries[rows[0]].run
     if chosen is not None and chosen.key != measured.key:
         visit.show(Request.of(chosen.model, chosen.asked), chosen.key)
+        visit.reset_form = True
         st.rerun()
