@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from apps import checked, open_app, own_folders, rerun_until, table_with, texts
@@ -20,6 +19,7 @@ from subemb.ui.pages.tradeoff import page as tradeoff
 from subemb.ui.pages.tradeoff.form import SCORED, SHORT, grid_of
 from subemb.ui.pages.tradeoff.points import BYTES, CLAIMS, FLOATS, SCORE, front_of, points_of
 from subemb.ui.shell.request import Request
+from subemb.ui.shell.visit import Visit
 
 PAGE = "pages/9_Trade-off.py"
 GRID = [CompressionSettings("product", subspaces=f, codebook_size=16, iterations=2) for f in (2, 3, 4)]
@@ -74,14 +74,14 @@ def test_a_point_that_was_run_opens_and_another_offers_to_be_computed(swept):
 
 
 def test_a_click_puts_the_run_of_the_point_on_all_pages(swept):
-    model, shown = load_listed("small"), []
-    visit = SimpleNamespace(shown_key="other", show=lambda asked, key: shown.append((asked, key)), reset_form=False)
+    model, visit = load_listed("small"), Visit(shown_key="other")
     points = points_of([swept], [])
     tradeoff.open_point(visit, model, points, points[1].run_key)
-    assert shown == [(Request("small", None, points[1].settings), points[1].run_key)]
+    opened = (visit.shown, visit.shown_key)
+    assert opened == (Request("small", None, points[1].settings), points[1].run_key)
     assert visit.reset_form
     tradeoff.open_point(visit, model, points, "no such run")
-    assert len(shown) == 1
+    assert (visit.shown, visit.shown_key) == opened
 
 
 def test_the_front_of_the_chart_is_that_of_the_table(swept):

@@ -6,6 +6,7 @@ from apps import checked, html_of, metrics, open_app, own_folders, rerun_until, 
 from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model
 
 import subemb
+from subemb.codec.methods import with_budget
 from subemb.codec.settings import CompressionSettings
 from subemb.models.load import load_listed
 from subemb.runs import RUNS, compressed_of, run_and_keep
@@ -75,6 +76,20 @@ def test_another_run_of_the_visitor_is_chosen_and_given_up_again(browser, runs):
     assert "Differences are B against A" in texts(test)
     checked(next(box for box in test.selectbox if box.label == "Compare with").select_index(0).run())
     assert "b" not in test.query_params
+
+
+def test_a_run_that_a_budget_chose_stands_as_b_under_the_key_it_was_asked_for(browser):
+    browser("dora")
+    asked = CompressionSettings(with_budget(), budget="1500", iterations=2)
+    run = run_and_keep("small", None, asked.to_dict())
+    assert run.settings.tiers
+    open_app(SIMILARITY, Request("small", None, asked))
+    test = checked(open_app(SIMILARITY, REQUEST))
+    picker = next(box for box in test.selectbox if box.label == "Compare with")
+    checked(picker.select_index(1).run())
+    assert test.query_params["b"] == other_query(run.asked)
+    assert "Differences are B against A" in texts(test)
+    assert "is not kept here" not in texts(test)
 
 
 def test_a_run_b_that_is_not_kept_is_computed_at_one_press(browser):

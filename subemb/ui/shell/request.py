@@ -9,6 +9,7 @@ from ...base.errors import InputError
 from ...codec.settings import CompressionSettings
 from ...export.command_lines import compress_command
 from ...presets import DEFAULT_PRESET, PRESETS
+from ...runs import Run
 
 BUNDLED = "all-MiniLM-L6-v2"
 
@@ -25,8 +26,13 @@ class Request:
 
     @classmethod
     def of(cls, model: dict, settings: CompressionSettings) -> "Request":
-        """The request that leads to a finished run; ``model`` is ``Run.model``."""
+        """``model``: as ``Run.model``."""
         return cls(model["name"], model["revision"] if model["source"] == "hub" else None, settings)
+
+    @classmethod
+    def of_run(cls, run: Run) -> "Request":
+        """The request that leads to a finished run: with what it was asked for, which its key was made from."""
+        return cls.of(run.model, run.asked)
 
 
 #: What a first visit sees; it is shipped, see ``subemb.presets``.

@@ -372,11 +372,12 @@ def estimate(settings: CompressionSettings, model) -> CompressionSettings | None
     size = predicted_size(resolved, model.num_tokens, model.dim, model.parameters)
     automatic = f", Q = {resolved.codebook_size}" if settings.codebook_size is None and resolved.codebook_size else ""
     tiers = _tiers_of(resolved, model)
-    nearly = "" if resolved.budget is None or tiers is not None else "about "
+    words = "" if tiers is None else in_words(parsed(tiers))
+    nearly = "about " if resolved.budget is not None and tiers is None else ""
     st.caption(
         f"Will store {nearly}**{size_text(size.total_bytes)}** ({percent_text(size.total_share)} of the table){automatic}; "
         f"takes about {rough(estimate_run_seconds(resolved, model.num_tokens, model.dim))}, a rough estimate.",
-        help=None if tiers is None else f"{in_words(parsed(tiers))[:1].upper()}{in_words(parsed(tiers))[1:]}.",
+        help=f"{words[:1].upper()}{words[1:]}." if words else None,
     )
     return resolved
 

@@ -118,6 +118,11 @@ class Visit:
         """Put another run on the page, and in the URL; None for the example."""
         self.shown, self.shown_key = request, key
 
+    def open(self, request: Request, key: str | None = None) -> None:
+        """Put a run on the page that was chosen anywhere but in the form, and have the form begin again from it."""
+        self.show(request, key)
+        self.reset_form = True
+
     def remember(self, key: str) -> None:
         """Add a run to the visit's table, once."""
         self.visitor.remember(key)
@@ -273,8 +278,7 @@ def follow_url(visit: Visit) -> None:
     except InputError as error:
         visit.link_problem, request = str(error), None
     if request != visit.shown:
-        visit.show(request)
-        visit.reset_form = True
+        visit.open(request)
     visit.adapted, visit.other = found.get(ADAPTED), found.get(OTHER)
     visit.written = found
 

@@ -25,7 +25,7 @@ def other_side(frame: Frame) -> None:
         show_error(f"{error}. The original is compared with instead.")
         _choose(frame, None)
         wanted = None
-    options = {other_query(run.settings): run for run in _others(frame)}
+    options = {other_query(run.asked): run for run in _others(frame)}
     if wanted is not None and frame.other is None:
         _offer(frame, *wanted)
     if not options and frame.other is None:

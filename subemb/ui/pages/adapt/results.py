@@ -156,9 +156,10 @@ def show_adaptation(frame: Frame, known: Adaptation) -> None:
     run_key = run_key_of(known.key)
     if run_key != frame.run.key:
         run = RUNS.get(run_key)
-        settings = CompressionSettings.from_dict(known.compression) if run is None else run.asked
-        frame.visit.show(Request.of(known.model, settings), run_key)
-        frame.visit.reset_form = True
+        request = (
+            Request.of(known.model, CompressionSettings.from_dict(known.compression)) if run is None else Request.of_run(run)
+        )
+        frame.visit.open(request, run_key)
     write_parameter(PARAMETER, known.key)
     st.rerun()
 

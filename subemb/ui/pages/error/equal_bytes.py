@@ -98,7 +98,7 @@ def text_of_weights(measured: Measured) -> tuple[str | None, bool]:
 def call_of(measured: Measured, text: str | None) -> Call:
     """The job that compares. text: whose tokens are counted, if the run's weights are counts."""
     run = measured.frame.run
-    request = Request.of(run.model, run.asked)
+    request = Request.of_run(run)
     return compare_methods.call(request.model, request.revision, run.asked.to_dict(), text)
 
 
@@ -212,6 +212,5 @@ def chosen_row(measured: Measured, table: pd.DataFrame, entries: list[Compared])
         return
     chosen = entries[rows[0]].run
     if chosen is not None and chosen.key != measured.key:
-        visit.show(Request.of(chosen.model, chosen.asked), chosen.key)
-        visit.reset_form = True
+        visit.open(Request.of_run(chosen), chosen.key)
         st.rerun()

@@ -66,8 +66,7 @@ def presets(visit: Visit) -> None:
 def _open_preset(visit: Visit, requests: dict[str, Request]) -> None:
     chosen = st.session_state[_PRESET]
     if chosen is not None:
-        visit.show(requests[chosen])
-        visit.reset_form = True
+        visit.open(requests[chosen])
 
 
 _ICONS = {"good": ":green[:material/check_circle:]", "fair": ":orange[:material/adjust:]", "poor": ":red[:material/error:]"}
@@ -162,13 +161,12 @@ def runs_of_this_visit(frame: Frame) -> None:
     rows = event.selection.rows if event and event.selection else []
     if rows and rows[0] < len(runs) and runs[rows[0]].key != frame.run.key:
         chosen = runs[rows[0]]
-        visit.show(Request.of(chosen.model, chosen.asked), chosen.key)
-        visit.reset_form = True
+        visit.open(Request.of_run(chosen), chosen.key)
         st.rerun()
 
 
 def reproduce(frame: Frame) -> None:
     """The same run on the command line."""
     with st.expander("The same on the command line"):
-        request = Request.of(frame.run.model, frame.run.asked)
+        request = Request.of_run(frame.run)
         st.code(command_line(request), language="bash", wrap_lines=True)

@@ -174,7 +174,7 @@ def actions(frame: Frame, chosen: list[Run]) -> None:
             if st.button(
                 "Open", type="primary", icon=":material/open_in_new:", key="open_run", disabled=run.key == visit.shown_key
             ):
-                open_run(visit, run)
+                visit.open(Request.of_run(run), run.key)
                 st.switch_page("app.py", query_params=visit.address)
             given = st.text_input(
                 "Tags", ", ".join(visit.visitor.tags.get(run.key, ())), key=f"tags_{run.key}", max_chars=300,
@@ -185,18 +185,12 @@ def actions(frame: Frame, chosen: list[Run]) -> None:
                 st.rerun()
         is_pair = len(chosen) == 2 and chosen[0].model["identity"] == chosen[1].model["identity"]
         if is_pair and st.button("Compare on the pages", type="primary", icon=":material/compare_arrows:", key="compare_runs"):
-            open_run(visit, chosen[0])
-            visit.other = other_query(chosen[1].settings)
+            visit.open(Request.of_run(chosen[0]), chosen[0].key)
+            visit.other = other_query(chosen[1].asked)
             st.switch_page("pages/4_Similarity.py", query_params=visit.address)
         if st.button(f"Delete {counted(len(chosen), 'run')}", icon=":material/delete:", key="delete_runs"):
             deleted(visit, chosen)
             st.rerun()
-
-
-def open_run(visit: Visit, run: Run) -> None:
-    """Put a run on all pages."""
-    visit.show(Request.of(run.model, run.asked), run.key)
-    visit.reset_form = True
 
 
 def deleted(visit: Visit, chosen: list[Run]) -> None:

@@ -187,8 +187,7 @@ def open_point(visit: Visit, model: "PretrainedModel", points: list[Point], key:
     point = next((one for one in points if one.run_key == key), None)
     if point is None or key == visit.shown_key:
         return
-    visit.show(Request.of(describe(model), point.settings), key)
-    visit.reset_form = True
+    visit.open(Request.of(describe(model), point.settings), key)
 
 
 def opened(frame: Frame, model: "PretrainedModel", points: list[Point]) -> None:
@@ -238,8 +237,7 @@ def table_behind(visit: Visit, points: list[Point]) -> None:
         rows = event.selection.rows if event else []
         if rows and ordered[rows[0]].run_key != visit.shown_key:
             point = ordered[rows[0]]
-            visit.show(replace(visit.request, settings=point.settings), point.run_key)
-            visit.reset_form = True
+            visit.open(replace(visit.request, settings=point.settings), point.run_key)
             st.rerun()
 
 

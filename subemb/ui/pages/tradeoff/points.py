@@ -21,7 +21,7 @@ class Point:
     """One setting on the chart."""
 
     run_key: str  # of the run that it is, or would be
-    settings: CompressionSettings  # resolved
+    settings: CompressionSettings  # that it is asked for with
     total_bytes: int
     shares: dict[str, float]  # axis -> share of the table's bytes, and of its floats where there are codebooks
     values: dict[str, float]  # measure -> value, scores and neighbours x 100; only those that are known
@@ -94,7 +94,7 @@ def _of_run(run: Run, weights: str) -> Point:
     has_interval = has_score and task.low is not None and task.high is not None
     return Point(
         run.key,
-        run.settings,
+        run.asked,
         run.size.total_bytes,
         _shares(run.settings, run.size.total_share, run.size.parameter_share),
         _known(known),
