@@ -3,7 +3,6 @@
 Of the bundled model they are shipped as finished runs in ``assets/runs``, which ``subemb presets --write assets/runs`` makes.
 """
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,7 +58,6 @@ def write_presets(model: "PretrainedModel", folder: Path, progress: ProgressCall
     for number, preset in enumerate(PRESETS.values()):
         part = part_of(progress, number / len(PRESETS), (number + 1) / len(PRESETS))
         finished = filmed_run(model, preset.settings, progress=part)
-        shutil.rmtree(folder / finished[0].key, ignore_errors=True)
         RUNS.write_in(folder / finished[0].key, finished)
         keys.append(finished[0].key)
     return keys

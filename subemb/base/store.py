@@ -281,7 +281,8 @@ class Store(Generic[T]):
         return target
 
     def write_in(self, folder: Path, value: Any) -> Path:
-        """Write the files of an entry into a new folder outside the cache; returns the one that every entry has."""
+        """Write the files of an entry into a folder outside the cache, in place of what is there; returns the one that every entry has."""
+        _delete(folder)
         folder.mkdir(parents=True)
         self._write(folder, value)
         return folder / self.file

@@ -4,8 +4,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ...base.errors import ModelError
 from ...base.progress import ProgressCallback, part_of, report
 from ...base.store import Memory
@@ -14,7 +12,7 @@ from ..data.languages import in_languages
 from ..data.pairs import PairSet
 from ..data.read import DEMO_NAME, demo_pairs
 from ..report import METRICS, score_sides
-from .pairs import cosines_of, distinct_sentences, encoding_seconds
+from .pairs import cosines, encoding_seconds
 
 if TYPE_CHECKING:
     from ...models.model import PretrainedModel
@@ -92,21 +90,16 @@ def demonstration_score(
     Raises ModelError for a model that cannot encode sentences, or would take longer than MOST_SECONDS; Cancelled.
     """
     pairs, languages = own_demo_pairs(model)
-    sentences, places = distinct_sentences(pairs.first, pairs.second)
-    if (seconds := encoding_seconds(model, sentences, 2)) > MOST_SECONDS:
+    if (seconds := encoding_seconds(model, [*pairs.first, *pairs.second], 2)) > MOST_SECONDS:
         raise ModelError(
             f"scoring {len(pairs)} sentence pairs with {model.name} would take about {seconds_text(seconds)}; the page Similarity does "
             "it when asked",
             "unsupported",
         )
-    rows = model.token_ids(sentences)
     report(progress, "scoring sentence pairs", 0.0)
-
-    def cosines_by(side: "PretrainedModel", part: ProgressCallback | None) -> np.ndarray:
-        return cosines_of(side.encode_ids(rows, progress=part), places)
-
-    before = _ORIGINALS.take((model.identity, pairs.digest), lambda: cosines_by(model, part_of(progress, 0.0, 0.45)))
-    after = cosines_by(compressed, part_of(progress, 0.45, 0.9))
+    sides = pairs.first, pairs.second
+    before = _ORIGINALS.take((model.identity, pairs.digest), lambda: cosines(model, *sides, part_of(progress, 0.0, 0.45)))
+    after = cosines(compressed, *sides, part_of(progress, 0.45, 0.9))
     metric = METRICS["similarity"][0]
     scores = score_sides(pairs.gold, {"original": before, "compressed": after}, (metric,), progress=part_of(progress, 0.9, 1.0))
     change = scores["compressed"].differences[metric]
