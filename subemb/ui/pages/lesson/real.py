@@ -86,7 +86,7 @@ def token_row(frame: Frame, token: int) -> TokenRow:
 def token_text(frame: Frame, row: TokenRow) -> str:
     """What the picture of a token shows, in at most 60 words."""
     dim, about = len(row.original), frame.run.settings.about
-    name = f"**{row.text.replace('*', '∗')[:30]}**"
+    name = f"**{_named(row.text)}**"
     end = f" The new row is **{row.cosine:.2f}** like the old one (cosine; 1 is the same)."
     if not row.codes:
         return (
@@ -108,6 +108,16 @@ def token_text(frame: Frame, row: TokenRow) -> str:
 
 def _lower(text: str) -> str:
     return text[:1].lower() + text[1:]
+
+
+def _named(text: str, most: int = 30) -> str:
+    """A token or a name to stand between the asterisks of a step's text."""
+    return text.replace("*", "∗")[:most]
+
+
+def _degrees(cosine: float) -> float:
+    """The angle of a cosine, which rounding may have put past 1."""
+    return degrees(acos(max(-1.0, min(1.0, cosine))))
 
 
 def token_picture(row: TokenRow) -> str:
@@ -205,13 +215,13 @@ def stored_picture(size: Size, name: str) -> str:
 
 def sentence_text(found: MovedSentence, sides: Sequence[str]) -> str:
     """What happened to a sentence's vector, in at most 60 words. sides: the one before, the one after."""
-    angle = degrees(acos(max(-1.0, min(1.0, found.cosines[sides[1]]))))
+    angle = _degrees(found.cosines[sides[1]])
     text = f"The model turns a sentence into one vector. On the compressed table the same sentence points **{angle:.0f}°** elsewhere."
     if found.tokens is None:
         return text + " It is too long to replace its tokens one by one."
     if not found.tokens.max() > 0:
         return text + " None of its tokens moves it."
-    strongest = found.sentence.tokens[int(found.tokens.argmax())].replace("*", "∗")[:30]
+    strongest = _named(found.sentence.tokens[int(found.tokens.argmax())])
     return (
         text
         + f" Replace one token at a time, and see who pushes: **{strongest}** does most. Many small pushes can cancel, or add up."
@@ -234,10 +244,10 @@ def sentence_picture(found: MovedSentence, sides: Sequence[str]) -> str:
 
 def row_text(row: TokenRow, name: str) -> str:
     """In place of a sentence, for a model that cannot encode any; in at most 60 words."""
-    angle = degrees(acos(max(-1.0, min(1.0, row.cosine))))
-    token = row.text.replace("*", "∗")[:30]
+    angle = _degrees(row.cosine)
+    token = _named(row.text)
     return (
-        f"**{name.replace('*', '∗')[:40]}** cannot encode sentences, so here is one token instead: **{token}** points **{angle:.0f}°** elsewhere "
+        f"**{_named(name, 40)}** cannot encode sentences, so here is one token instead: **{token}** points **{angle:.0f}°** elsewhere "
         f"after compression. The bars say which [f|pieces] of it moved most."
     )
 
@@ -266,7 +276,7 @@ def bars_html(names: Sequence[str], values: Sequence[float], title: str) -> str:
 
 def arrows_html(found: Mapping[str, float]) -> str:
     """One arrow a side, each at its true angle from the first. found: side -> cosine with the first side."""
-    turns = [degrees(acos(max(-1.0, min(1.0, value)))) for value in found.values()]
+    turns = [_degrees(value) for value in found.values()]
     widest = max(turns)
     parts = [
         f'<span class="le-fan" style="background:conic-gradient(from {-widest / 2:.1f}deg, currentColor {widest:.1f}deg, transparent 0)"></span>'
