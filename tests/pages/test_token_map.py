@@ -46,8 +46,9 @@ def keys(tmp_path_factory):
         # Nothing here is to wait for numba's compiler in another process.
         patch.setattr(manager(), "warm", lambda *_: type("Warm", (), {"is_over": False})())
         # Nor for UMAP, which begins by itself.
-        patch.setattr("subemb.ui.pages.token_map.page.begin", lambda visit, call: type("Begun", (), {"state": "queued"})())
-        patch.setattr("subemb.ui.pages.token_map.page.watch", lambda *_: None)
+        begun = type("Begun", (), {"state": "queued", "is_over": False, "wait": lambda *_: False})
+        patch.setattr("subemb.ui.shell.jobs.begin", lambda visit, call: begun())
+        patch.setattr("subemb.ui.shell.jobs.watch", lambda *_: None)
         yield {name: run_and_keep("small", None, settings.to_dict()).key for name, settings in RUNS.items()}
 
 

@@ -34,11 +34,20 @@ def begin(visit: Visit, call: Call) -> Job:
     return job
 
 
-def outcome(visit: Visit, call: Call, what: str, auto: bool = False) -> Any | None:
+def outcome(
+    visit: Visit,
+    call: Call,
+    what: str,
+    auto: bool = False,
+    patience: float = QUICK_SECONDS,
+    quiet: bool = False,
+    is_one_of_several: bool = False,
+) -> Any | None:
     """The result, if it is kept or its job is done; otherwise None, with the job's progress or error drawn.
 
-    what: what the job does, in words. auto: start it if nobody has; for jobs of about a second. Results are shared by all
-    visitors: do not change them.
+    what: what the job does, in words. auto: start it if nobody has; for jobs of about a second, and where the page shows something
+    else until then. patience: seconds that the page waits for it. quiet: whether nothing tells how far it is. is_one_of_several: in
+    its place, so that an error has to say whose it is. Results are shared by all visitors: do not change them.
     """
     found = call.kept()
     if found is not None:
@@ -55,7 +64,7 @@ def outcome(visit: Visit, call: Call, what: str, auto: bool = False) -> Any | No
         _again(visit, call, "Wait for it too", ":material/group_add:")
         return None
     if not job.is_over:
-        job.wait(QUICK_SECONDS)
+        job.wait(patience)
     if job.state == "done":
         if call.store is None:
             visit.hold(job)
@@ -65,12 +74,12 @@ def outcome(visit: Visit, call: Call, what: str, auto: bool = False) -> Any | No
             call.forget()
         return found
     if job.state == "failed":
-        show_error(job.error)
+        show_error(f"{what}: {job.error}" if is_one_of_several else job.error)
         _again(visit, call, "Try again", ":material/refresh:")
     elif job.state == "cancelled":
         st.info(ABANDONED if job.is_abandoned else "Stopped.", icon=":material/stop_circle:")
         _again(visit, call, "Start again", ":material/play_arrow:")
-    else:
+    elif not quiet:
         watch(visit, call.key, progress_of(what), f"cancel_{_mark(call)}")
     return None
 

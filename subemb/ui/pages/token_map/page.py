@@ -9,14 +9,14 @@ from ....analysis.clusters import Clusters
 from ....analysis.layout import pca_layout, warm_umap
 from ....analysis.maps import TokenMap, in_steps
 from ....base.store import content_key
-from ....base.text import count_text, escape_markdown, percent_text, seconds_text
+from ....base.text import count_text, escape_markdown, percent_text
 from ....jobs.task import Call
 from ....models.vocabulary import KINDS
 from ....runs import NEIGHBOURS
 from ....tasks.layouts import arrange, group
 from ...shell.frame import Frame, page
-from ...shell.jobs import begin, stage_of, watch
-from ...shell.text import counted, errors_shown, show_error, write_parameter
+from ...shell.jobs import outcome
+from ...shell.text import counted, errors_shown, write_parameter
 from ...widgets.charts import download_csv
 from . import colours
 from .component import draw_maps, heard_of, said, tell
@@ -202,36 +202,8 @@ def _umap(frame: Frame, view: View, quiet: bool) -> TokenMap | None:
 
 
 def _wanted(frame: Frame, call: Call, what: str, quiet: bool = False) -> Any | None:
-    """The kept result of a job; or None, and the job is begun and its progress drawn (not if ``quiet``)."""
-    found = call.kept()
-    if found is not None:
-        frame.visit.keep(call.store, call.key)
-        return found
-    job = call.job
-    if job is None:
-        job = begin(frame.visit, call)
-        frame.visit.automatic.add(call.key)
-    if job.state in ("failed", "cancelled"):
-        if job.state == "failed":
-            show_error(f"{what}: {job.error}")
-        if st.button(f"{what}: try again", icon=":material/refresh:", key=f"map_again_{call.lane}_{call.key[:8]}"):
-            call.forget()
-            begin(frame.visit, call)
-            st.rerun(scope="app")
-        return None
-    if job.state == "done":  # just now, or dropped from the cache since
-        found = call.kept()
-        if found is None:
-            call.forget()
-        return found
-    if not quiet:
-        watch(frame.visit, call.key, lambda job: _progress(job, what), f"map_cancel_{call.key[:8]}")
-    return None
-
-
-def _progress(job, what: str) -> None:
-    text = f"{what} · {escape_markdown(stage_of(job))} · {seconds_text(job.seconds)}"
-    st.progress(0.0 if job.state == "queued" else job.fraction, text=text)
+    """The kept result of a job; or None, and the job is begun."""
+    return outcome(frame.visit, call, what, auto=True, patience=0.0, quiet=quiet, is_one_of_several=True)
 
 
 # The maps and what is said about them
