@@ -68,6 +68,7 @@ class Run(Shown):
         return verdict_of(
             self.size.total_share, quality["relative_error"], quality["neighbours_kept"],
             kept=None if task is None else task.kept, change=change, colliding_share=colliding, neighbours=NEIGHBOURS,
+            can_be_adapted=self.settings.about.can_be_adapted,
         )  # fmt: skip
 
     @property

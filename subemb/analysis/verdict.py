@@ -15,11 +15,12 @@ _MANY = 0.01  # share of tokens, from which on collisions are worth a word
 
 @dataclass(frozen=True)
 class Verdict:
-    """text: the sentences. tone: ``good``, ``fair`` or ``poor``. advice: what to do about it, or empty."""
+    """text: the sentences. tone: ``good``, ``fair`` or ``poor``. advice: what to do about it, or empty; is_to_adapt: whether that is to adapt."""
 
     text: str
     tone: str
     advice: str = ""
+    is_to_adapt: bool = False
 
 
 def verdict_of(
@@ -31,12 +32,14 @@ def verdict_of(
     change: tuple[float, float] | None = None,
     colliding_share: float = 0.0,
     neighbours: int = 10,
+    can_be_adapted: bool = True,
 ) -> Verdict:
     """The verdict on a compressed table.
 
     share: bytes stored over the table's bytes. relative_error: squared error over variance. neighbours_kept: share of the nearest
     ``neighbours`` that stay. kept: score on a task over the original's, or None where there is none. change: the 95 % interval of the
-    difference of these scores. colliding_share: share of tokens that share their vector with another.
+    difference of these scores. colliding_share: share of tokens that share their vector with another. can_be_adapted: whether the method's
+    numbers can be trained.
     """
     size = (
         f"At {percent_text(share)} of its size the table"
@@ -63,8 +66,9 @@ def verdict_of(
         text += f" {_whole_percent(colliding_share)} of the tokens cannot be told from another any more."
     if share >= 1:
         return Verdict(text, "poor", _smaller(share))
-    advice = "" if tone == "good" else "Adapt wins much of it back." if tone == "poor" else "Adapt wins some of it back."
-    return Verdict(text, tone, advice if kept is not None else "")
+    if kept is None or tone == "good" or not can_be_adapted:
+        return Verdict(text, tone)
+    return Verdict(text, tone, f"Adapt can win {'much' if tone == 'poor' else 'some'} of it back.", is_to_adapt=True)
 
 
 def _smaller(share: float) -> str:

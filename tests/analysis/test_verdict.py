@@ -57,3 +57,11 @@ def test_never_all_for_less_nor_nothing_for_more(share, error, neighbours, kept,
     if error:
         assert ("keeps all" in found.text) == (kept is not None and kept >= 1)
     assert found.tone in ("good", "fair", "poor")
+
+
+def test_only_what_can_be_trained_is_to_be_adapted():
+    numbers = (0.01, 0.6, 0.1)
+    assert verdict_of(*numbers, kept=0.6).is_to_adapt
+    found = verdict_of(*numbers, kept=0.6, can_be_adapted=False)
+    assert (found.is_to_adapt, found.advice) == (False, "")
+    assert not verdict_of(*numbers, kept=0.99).is_to_adapt

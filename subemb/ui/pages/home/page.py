@@ -77,7 +77,7 @@ def verdict(run: Run) -> None:
     found = run.verdict
     with st.container(key="verdict"):
         st.markdown(f"{_ICONS[found.tone]} {escape_markdown(found.text)}")
-    if found.advice.startswith("Adapt"):
+    if found.is_to_adapt:
         st.page_link("pages/7_Adapt.py", label=found.advice, icon=":material/model_training:")
     elif found.advice:
         st.caption(found.advice)
