@@ -12,9 +12,9 @@ from .terminal import path_argument, print_json
 from .text import DEMONSTRATION, heading_text, sentence_text
 
 if TYPE_CHECKING:
-    from ..evaluate.masked.fill import Filled, FilledMask
-    from ..evaluate.masked.network import MaskedSides
-    from ..evaluate.masked.perplexity import PseudoPerplexity
+    from ..evaluate.context.fill import Filled, FilledMask
+    from ..evaluate.context.network import ContextSides
+    from ..evaluate.context.perplexity import PseudoPerplexity
     from ..models.model import PretrainedModel
 
 TABLES = {"both": (True, True), "input": (True, False), "output": (False, True)}
@@ -69,8 +69,8 @@ def run(given: argparse.Namespace) -> int:
 
 def _check(given: argparse.Namespace) -> None:
     """Raise InputError for what cannot be used, before any work."""
-    from ..evaluate.masked.fill import MOST_FILLINGS
-    from ..evaluate.masked.perplexity import MOST_TOKENS
+    from ..evaluate.context.fill import MOST_FILLINGS
+    from ..evaluate.context.perplexity import MOST_TOKENS
 
     for name, value, most in (("top", given.top, MOST_FILLINGS), ("tokens", given.tokens, MOST_TOKENS)):
         if not 1 <= value <= most:
@@ -84,12 +84,12 @@ def _check(given: argparse.Namespace) -> None:
 
 def check_model(model: "PretrainedModel", sentences: Sequence[str] = ()) -> None:
     """Raise ModelError unless a model has a masked-word head, naming some that do; InputError for a sentence without a mask."""
-    from ..evaluate.masked.fill import HUB_MODELS
-    from ..evaluate.masked.masks import checked_sentence, with_own_masks
-    from ..evaluate.masked.network import MaskedSides
+    from ..evaluate.context.fill import HUB_MODELS
+    from ..evaluate.context.network import ContextSides
+    from ..evaluate.context.words import checked_sentence, with_own_masks
 
     try:
-        mask = MaskedSides({"original": model}).mask_token
+        mask = ContextSides({"original": model}).mask_token
     except ModelError as error:
         if error.reason != "unsupported":
             raise
@@ -102,8 +102,8 @@ def check_model(model: "PretrainedModel", sentences: Sequence[str] = ()) -> None
 
 def _texts(given: argparse.Namespace) -> list[tuple[str, str, bool]]:
     """(name, text, whether it is the demonstration) of everything to score. Raises InputError as the readers do."""
+    from ..evaluate.context.perplexity import LONGEST_TEXT
     from ..evaluate.data.tables import decoded, read_bytes
-    from ..evaluate.masked.perplexity import LONGEST_TEXT
 
     found = []
     for path in given.data or []:
@@ -133,11 +133,11 @@ def evaluate(
     progress: ProgressCallback | None = None,
 ) -> dict[str, Any]:
     """Everything that a line asks for, JSON types; probabilities in 0..1, divergences and log probabilities in nats."""
-    from ..evaluate.masked.fill import fill
-    from ..evaluate.masked.network import HEAD_TEXTS, MaskedSides
-    from ..evaluate.masked.perplexity import pseudo_perplexity
+    from ..evaluate.context.fill import fill
+    from ..evaluate.context.network import HEAD_TEXTS, ContextSides
+    from ..evaluate.context.perplexity import pseudo_perplexity
 
-    sides = MaskedSides(compared.sides, *TABLES[given.compress])
+    sides = ContextSides(compared.sides, *TABLES[given.compress])
     total = len(given.sentence) + len(texts)
     parts = (part_of(progress, number / total, (number + 1) / total) for number in range(total))
     return {
@@ -186,7 +186,7 @@ def _mask(found: "Filled", mask: "FilledMask") -> dict[str, Any]:
     }
 
 
-def _scored(sides: "MaskedSides", name: str, is_demo: bool, found: "PseudoPerplexity") -> dict[str, Any]:
+def _scored(sides: "ContextSides", name: str, is_demo: bool, found: "PseudoPerplexity") -> dict[str, Any]:
     intervals = {side: found.interval(side) for side in sides.names[1:]}
     return {
         "name": name,

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
 from ..base.store import Memory, Store
+from ..evaluate.context import perplexity
+from ..evaluate.context.fill import Filled, fill
+from ..evaluate.context.network import ContextSides
 from ..evaluate.data.pairs import PairSet, WordSet
 from ..evaluate.entailment import pairs as entailment
 from ..evaluate.entailment.engines import EngineChoice, chosen_head, engine_options
 from ..evaluate.entailment.pairs import EntailmentReport, PairJudgement
-from ..evaluate.masked import perplexity
-from ..evaluate.masked.fill import Filled, fill
-from ..evaluate.masked.network import MaskedSides
 from ..evaluate.similarity import words as word_similarity
 from ..evaluate.similarity.effects import AttributionSettings
 from ..evaluate.similarity.moved import MovedSentence, sentence_on_sides
@@ -212,16 +212,16 @@ def _scores_of(store: Store, key: str) -> tuple[str, ScoredSet | None]:
 # Masked words
 
 
-def masked_sides(subject: Subject, input: bool, output: bool, progress: ProgressCallback | None = None) -> MaskedSides:
+def masked_sides(subject: Subject, input: bool, output: bool, progress: ProgressCallback | None = None) -> ContextSides:
     """The sides of a subject with their masked-word heads; kept in the process for the next job.
 
-    Raises ModelError if the model has no such head, InputError as :func:`open_sides` and MaskedSides do.
+    Raises ModelError if the model has no such head, InputError as :func:`open_sides` and ContextSides do.
     """
     sides = open_sides(subject, progress)
     report(progress, "reading the masked-word head", 0.5)
     model = next(iter(sides.values()))
     MASKED_SIDES.forget(lambda _, found: found.model is not model)
-    return MASKED_SIDES.take((subject.content, input, output), lambda: MaskedSides(sides, input, output))
+    return MASKED_SIDES.take((subject.content, input, output), lambda: ContextSides(sides, input, output))
 
 
 @task(lane=LANE, reads=entries_of)
@@ -234,7 +234,7 @@ def fill_mask(
     k: int = 10,
     progress: ProgressCallback | None = None,
 ) -> Filled:
-    """What every side puts in the place of a sentence's masks; see :func:`subemb.evaluate.masked.fill.fill`."""
+    """What every side puts in the place of a sentence's masks; see :func:`subemb.evaluate.context.fill.fill`."""
     sides = masked_sides(subject, input, output, part_of(progress, 0.0, 0.7))
     return fill(sides, sentence, k=k, word=word, progress=part_of(progress, 0.7, 1.0))
 
@@ -249,7 +249,7 @@ def pseudo_perplexity(
     seed: int = 0,
     progress: ProgressCallback | None = None,
 ) -> perplexity.PseudoPerplexity:
-    """The pseudo-perplexity of a text; see :func:`subemb.evaluate.masked.perplexity.pseudo_perplexity`."""
+    """The pseudo-perplexity of a text; see :func:`subemb.evaluate.context.perplexity.pseudo_perplexity`."""
     sides = masked_sides(subject, input, output, part_of(progress, 0.0, 0.05))
     part = part_of(progress, 0.05, 1.0)
     return perplexity.pseudo_perplexity(sides, text, most_tokens=most_tokens, seed=seed, progress=part)

@@ -373,7 +373,7 @@ def test_a_head_is_named_or_given_as_a_folder(headless, model, nli, tmp_path, ca
 
 
 def test_masks_are_filled_as_by_the_library(model, saved, capsys):
-    from subemb.evaluate.masked.fill import fill
+    from subemb.evaluate.context.fill import fill
 
     sentence = "the [MASK] sits on the <mask>"
     report = run_json(capsys, "fill-mask", saved, "--sentence", sentence, "--top", 3)
@@ -393,7 +393,7 @@ def test_masks_are_filled_as_by_the_library(model, saved, capsys):
 
 
 def test_pseudo_perplexity_is_that_of_the_library(model, saved, text, capsys):
-    from subemb.evaluate.masked.perplexity import pseudo_perplexity
+    from subemb.evaluate.context.perplexity import pseudo_perplexity
 
     report = run_json(capsys, "fill-mask", saved, "--data", text, "--tokens", 30, "--seed", 2)
     found = pseudo_perplexity(sides(model, saved), text.read_text(encoding="utf-8"), most_tokens=30, seed=2)

@@ -7,8 +7,8 @@ import pytest
 
 from subemb.adaptation.material import check_scored
 from subemb.base.errors import InputError
+from subemb.evaluate.context.perplexity import bootstrap_of_means
 from subemb.evaluate.data.pairs import LABELS, PairSet, WordSet
-from subemb.evaluate.masked.perplexity import bootstrap_of_means
 from subemb.evaluate.report import METRICS, score_sides
 from subemb.evaluate.similarity.pairs import SimilarityReport
 from subemb.evaluate.similarity.words import evaluate_words

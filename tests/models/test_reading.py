@@ -321,7 +321,7 @@ def test_groups():
 def test_masked_words_do_not_depend_on_the_rest_of_a_batch(tmp_path):
     from transformers import FNetForMaskedLM
 
-    from subemb.evaluate.masked.network import MaskedSides
+    from subemb.evaluate.context.network import ContextSides
 
     folder = make_fnet(tmp_path / "m", FNetForMaskedLM)
     model = load(folder)
@@ -333,7 +333,7 @@ def test_masked_words_do_not_depend_on_the_rest_of_a_batch(tmp_path):
     with torch.no_grad():
         right = torch.cat([model.network("masked")(torch.tensor([row])).logits[:, 1] for row in rows])
         np.testing.assert_allclose(model.logits_at("masked", ids, mask, chosen).numpy(), right.numpy(), atol=1e-5)
-    seen = MaskedSides({"original": model}).logits(0, rows, [[1]] * 3)
+    seen = ContextSides({"original": model}).logits(0, rows, [[1]] * 3)
     np.testing.assert_allclose(seen[:, 0].numpy(), right.numpy(), atol=1e-5)
 
 

@@ -23,7 +23,7 @@ RUN = CompressionSettings("cluster", subspaces=2, codebook_size=8)
 OTHER = CompressionSettings("product", subspaces=2, codebook_size=8)
 TEXTS = [f"{first} {second}" for first in WORDS[:8] for second in WORDS[8:16]]
 SIMILARITY, ENTAILMENT, MASKED, ADAPT, EXPORT = (
-    f"pages/{name}.py" for name in ("4_Similarity", "5_Entailment", "6_Masked_words", "7_Adapt", "8_Export")
+    f"pages/{name}.py" for name in ("4_Similarity", "5_Entailment", "6_Words_in_context", "7_Adapt", "8_Export")
 )
 REQUEST = Request("small", None, RUN)
 

@@ -23,9 +23,9 @@ from masked_models import with_masked_head
 import subemb
 from subemb.base.errors import InputError, ModelError
 from subemb.codec.layers import SubspaceLinear
-from subemb.evaluate.masked.fill import MOST_MASKS, entropy, fill, kl_divergence, rank_of
-from subemb.evaluate.masked.masks import LONGEST_SENTENCE, mask_word, with_own_masks, words_of
-from subemb.evaluate.masked.network import MaskedSides
+from subemb.evaluate.context.fill import MOST_MASKS, entropy, fill, kl_divergence, rank_of
+from subemb.evaluate.context.network import ContextSides
+from subemb.evaluate.context.words import LONGEST_SENTENCE, mask_word, with_own_masks, words_of
 from subemb.tasks.sides import sides_of
 
 FAMILIES = {
@@ -56,7 +56,7 @@ def compressed_sides(model, **settings):
 
 def right_answers(sides) -> list[int]:
     """Of all questions about the made language, how many every side answers right."""
-    sides = MaskedSides(sides)
+    sides = ContextSides(sides)
     questions, answers = zip(*masked_models.questions(), strict=True)
     wanted = torch.tensor(sides.tokenizer.convert_tokens_to_ids(list(answers)))
     rows = sides.tokenize(questions)
@@ -72,7 +72,7 @@ def test_the_original_fills_as_transformers_pipeline_does(families, name):
     from transformers import pipeline
 
     model = subemb.load(families / name)
-    sides = MaskedSides({"original": model})
+    sides = ContextSides({"original": model})
     peer = pipeline("fill-mask", model=str(families / name), top_k=10, device="cpu")
     for sentence in SENTENCES:
         own, _ = with_own_masks(model.tokenizer, sentence)
@@ -92,7 +92,7 @@ def test_a_head_asked_at_a_few_places_says_what_the_whole_network_says(families,
     """Padding beside it changes nothing, and the compressed table's whole network agrees too."""
     model = subemb.load(families / name)
     sides = compressed_sides(model)
-    asked = MaskedSides(sides)
+    asked = ContextSides(sides)
     rows = asked.tokenize(["the cat sits on the mat.", "a dog"])
     positions = [[1, 3], [2, 1]]
     for side, one in enumerate(sides.values()):
@@ -125,7 +125,7 @@ def test_the_tied_head_is_a_subspace_linear(families):
     model = subemb.load(families / "bert")
     sides = compressed_sides(model)
     for input in (True, False):
-        asked = MaskedSides(sides, input=input)
+        asked = ContextSides(sides, input=input)
         head = asked._networks[1]._network.get_output_embeddings()
         assert isinstance(head, SubspaceLinear)
         assert asked.tables[1].head == "compressed"
@@ -137,7 +137,7 @@ def test_output_alone_is_the_dense_network_with_a_reconstructed_head(families):
     """By hand: the original's body and head, and at the very end hidden @ reconstruction.T + bias."""
     model = subemb.load(families / "bert")
     sides = compressed_sides(model)
-    asked = MaskedSides(sides, input=False)
+    asked = ContextSides(sides, input=False)
     row = asked.tokenize(["the cat [MASK]"])[0]
     network = model.network("masked")
     with torch.inference_mode():
@@ -151,8 +151,8 @@ def test_a_head_with_a_table_of_its_own_stays_as_it_is(tmp_path):
     model = subemb.load(tmp_path / "untied")
     sides = compressed_sides(model)
     assert not model.has_tied_head
-    assert MaskedSides(sides).tables[1].head == "own table"
-    assert not MaskedSides(sides).tables[1].output
+    assert ContextSides(sides).tables[1].head == "own table"
+    assert not ContextSides(sides).tables[1].output
     both = fill(sides, SENTENCES[0]).masks[0]
     assert both == fill(sides, SENTENCES[0], output=False).masks[0]
     with pytest.raises(InputError, match="the output alone cannot be compressed"):
@@ -217,7 +217,7 @@ def test_the_masked_word_is_listed_even_if_nobody_would_guess_it(animals):
 def test_ranks_unions_and_kept(families):
     model = subemb.load(families / "bert")
     sides = compressed_sides(model, method="arbitrary", subspaces=2)
-    asked = MaskedSides(sides)
+    asked = ContextSides(sides)
     row = asked.tokenize([SENTENCES[0]])[0]
     position = row.index(model.tokenizer.mask_token_id)
     orders = [asked.logits(side, [row], [[position]])[0, 0].argsort(descending=True).tolist() for side in (0, 1)]
@@ -252,7 +252,7 @@ def test_divergence_of_a_filled_mask_is_over_the_whole_vocabulary(families):
     from scipy.stats import entropy as peer
 
     model = subemb.load(families / "roberta")
-    sides = MaskedSides(compressed_sides(model))
+    sides = ContextSides(compressed_sides(model))
     row = sides.tokenize(["the cat<mask> on"])[0]
     place = [row.index(model.tokenizer.mask_token_id)]
     before, after = (sides.logits(side, [row], [place])[0, 0].softmax(0).numpy() for side in (0, 1))
@@ -360,7 +360,7 @@ def test_what_cannot_be_filled_is_refused_in_words(families, sentence, how, mess
 
 
 def test_which_listed_models_have_a_head(families, tmp_path, monkeypatch):
-    from subemb.evaluate.masked.fill import HUB_MODELS, models_with_masked_head
+    from subemb.evaluate.context.fill import HUB_MODELS, models_with_masked_head
     from subemb.models.catalogue import available_models
     from subemb.models.hub import validate_id
 

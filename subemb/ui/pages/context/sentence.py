@@ -6,8 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from ....base.text import count_text, escape_html, escape_markdown, percent_text, visible
-from ....evaluate.masked.fill import Filled, FilledMask, Filling
-from ....evaluate.masked.masks import LONGEST_SENTENCE, Word, mask_token_of, with_own_masks, words_of
+from ....evaluate.context.fill import Filled, FilledMask, Filling
+from ....evaluate.context.words import LONGEST_SENTENCE, Word, mask_token_of, with_own_masks, words_of
 from ....tasks.evaluations import fill_mask
 from ...shell.jobs import outcome
 from ...shell.text import counted, write_parameter

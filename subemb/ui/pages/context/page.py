@@ -4,7 +4,7 @@ import streamlit as st
 
 from ....base.open_server import is_public
 from ....base.text import count_text, escape_markdown
-from ....evaluate.masked.fill import HUB_MODELS, models_with_masked_head
+from ....evaluate.context.fill import HUB_MODELS, models_with_masked_head
 from ...shell.frame import Frame, page
 from ...shell.models import listed_models
 from ...shell.sidebar import write_hub_id

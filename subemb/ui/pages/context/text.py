@@ -7,7 +7,7 @@ import streamlit as st
 
 from ....base.pace import rough
 from ....base.text import count_text, plotly_text
-from ....evaluate.masked.perplexity import (
+from ....evaluate.context.perplexity import (
     DEFAULT_TOKENS,
     FEWEST_SENTENCES,
     LONGEST_TEXT,

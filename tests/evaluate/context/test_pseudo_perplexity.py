@@ -7,8 +7,8 @@ import torch
 
 import subemb
 from subemb.base.errors import Cancelled, InputError
-from subemb.evaluate.masked.network import MaskedSides
-from subemb.evaluate.masked.perplexity import (
+from subemb.evaluate.context.network import ContextSides
+from subemb.evaluate.context.perplexity import (
     FEWEST_SENTENCES,
     MOST_SENTENCES,
     bootstrap_of_means,
@@ -24,7 +24,7 @@ TEXT = "the cat says meow in the house.\nthe dog says woof. a cow lives in the b
 
 @pytest.fixture(scope="module")
 def sides(animals):
-    return MaskedSides(sides_of(animals, subemb.compress(animals.table, method="arbitrary", subspaces=3)))
+    return ContextSides(sides_of(animals, subemb.compress(animals.table, method="arbitrary", subspaces=3)))
 
 
 def naive(model, sentence: str) -> list[float]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ...base.errors import InputError, ModelError
 from ...models.reading import Habits, in_company
 from ...models.sentences import check_ids, padded, padding_id
-from .masks import mask_token_of
+from .words import mask_token_of
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +40,7 @@ class SideTables:
         return self.head == "compressed" or (self.head == "input table" and self.input)
 
 
-class MaskedSides:
+class ContextSides:
     """Sides of one model (name -> PretrainedModel, the first is the reference) with their masked-word heads.
 
     input, output: what is compressed on the sides after the first: the input table, the output head that shares it, or both.

@@ -10,9 +10,9 @@ from checkpoints import make_bert
 
 from subemb.base.errors import Cancelled, InputError, ModelError
 from subemb.codec.settings import CompressionSettings
-from subemb.evaluate.masked.fill import fill
-from subemb.evaluate.masked.network import MaskedSides
-from subemb.evaluate.masked.perplexity import pseudo_perplexity as score
+from subemb.evaluate.context.fill import fill
+from subemb.evaluate.context.network import ContextSides
+from subemb.evaluate.context.perplexity import pseudo_perplexity as score
 from subemb.runs import run_and_keep
 from subemb.tasks import evaluations as masked
 from subemb.tasks.sides import Subject, open_sides
@@ -65,7 +65,7 @@ def test_what_is_kept_is_bounded_and_of_one_model(subjects):
     assert masked.masked_sides(subjects[0], True, True) is first
     for subject in subjects[:2]:
         for input, output in ((True, True), (True, False), (False, True)):
-            assert isinstance(masked.masked_sides(subject, input, output), MaskedSides)
+            assert isinstance(masked.masked_sides(subject, input, output), ContextSides)
     assert len(masked.MASKED_SIDES.keys()) == masked.MASKED_SIDES.most
     with pytest.raises(ModelError, match="masked-word head"):
         masked.masked_sides(subjects[2], True, True)

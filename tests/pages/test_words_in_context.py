@@ -11,14 +11,14 @@ from streamlit.testing.v1 import AppTest
 
 from subemb.base.text import escape_html
 from subemb.codec.settings import CompressionSettings
-from subemb.evaluate.masked.fill import HUB_MODELS, FilledMask, Filling
+from subemb.evaluate.context.fill import HUB_MODELS, FilledMask, Filling
 from subemb.models.catalogue import BUNDLED_NAME
 from subemb.runs import run_and_keep
-from subemb.ui.pages.masked.sentence import bars_html, change_of
+from subemb.ui.pages.context.sentence import bars_html, change_of
 from subemb.ui.shell.request import Request, to_query
 from subemb.ui.shell.sidebar import ANOTHER
 
-PAGE = "pages/6_Masked_words.py"
+PAGE = "pages/6_Words_in_context.py"
 PRODUCT = CompressionSettings("product", subspaces=2, codebook_size=6, iterations=3)
 SENTENCE = "the dog says [MASK] in the garden ."
 

@@ -17,7 +17,7 @@ from ...base.plain import is_whole
 from ...base.progress import ProgressCallback, part_of, report
 from ..report import Scored, SideScores
 from ..statistics import Interval, check_resamples
-from .network import MaskedSides
+from .network import ContextSides
 
 LONGEST_TEXT = 200_000  # characters
 MOST_SENTENCES = 2_000
@@ -128,7 +128,7 @@ def _cut_row(ids: list[int], longest: int, special: set[int]) -> list[int]:
 
 
 def pseudo_perplexity(
-    sides: Mapping[str, Any] | MaskedSides,
+    sides: Mapping[str, Any] | ContextSides,
     text: str,
     input: bool = True,
     output: bool = True,
@@ -144,7 +144,7 @@ def pseudo_perplexity(
     if not is_whole(most_tokens, 1, MOST_TOKENS):
         raise InputError(f"{most_tokens!r} tokens cannot be masked; give a whole number from 1 to {MOST_TOKENS:,}")
     report(progress, "reading the model", 0.0)
-    sides = sides if isinstance(sides, MaskedSides) else MaskedSides(sides, input, output)
+    sides = sides if isinstance(sides, ContextSides) else ContextSides(sides, input, output)
     longest = sides.longest  # its trial takes the lock too, and others hold the trial's when they take it
     with sides.model.tokenizer_lock:
         what = plan(sides.tokenizer, text, longest)
@@ -167,7 +167,7 @@ def _sampled(what: Plan, most: int, seed: int) -> list[tuple[int, int]]:
     return [everything[number] for number in np.sort(drawn)]
 
 
-def _scores(sides: MaskedSides, side: int, what: Plan, chosen: Sequence[tuple[int, int]], progress, stage: str) -> np.ndarray:
+def _scores(sides: ContextSides, side: int, what: Plan, chosen: Sequence[tuple[int, int]], progress, stage: str) -> np.ndarray:
     """log p of every chosen token, in nats."""
     mask = sides.tokenizer.mask_token_id
     vocabulary = sides.model.num_tokens
@@ -194,7 +194,7 @@ def _scores(sides: MaskedSides, side: int, what: Plan, chosen: Sequence[tuple[in
     return result
 
 
-def _collected(sides: MaskedSides, what: Plan, chosen, found: np.ndarray, seed: int) -> PseudoPerplexity:
+def _collected(sides: ContextSides, what: Plan, chosen, found: np.ndarray, seed: int) -> PseudoPerplexity:
     sentence_of = np.array([sentence for sentence, _ in chosen])
     count = len(what.texts)
     masked = np.bincount(sentence_of, minlength=count)

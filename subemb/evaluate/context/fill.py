@@ -13,8 +13,8 @@ from ...base.errors import InputError
 from ...base.plain import is_whole
 from ...base.progress import ProgressCallback, report
 from ...models.catalogue import ModelEntry
-from .masks import checked_sentence, chosen_word, mask_word, with_own_masks, words_of
-from .network import MaskedSides, SideTables
+from .network import ContextSides, SideTables
+from .words import checked_sentence, chosen_word, mask_word, with_own_masks, words_of
 
 if TYPE_CHECKING:
     import torch
@@ -92,7 +92,7 @@ class Filled:
 
 @checked
 def fill(
-    sides: Mapping[str, Any] | MaskedSides,
+    sides: Mapping[str, Any] | ContextSides,
     sentence: str,
     k: int = 10,
     word: int | None = None,
@@ -102,7 +102,7 @@ def fill(
 ) -> Filled:
     """What each side puts in the place of every mask of a sentence.
 
-    sides: name -> PretrainedModel (then ``input`` and ``output`` say what is compressed), or MaskedSides.
+    sides: name -> PretrainedModel (then ``input`` and ``output`` say what is compressed), or ContextSides.
     word: also mask this word of :func:`words_of`: one mask in its place, so its fillings are single tokens.
     Several masks are filled independently: the answer for one does not depend on what is put in the others, as in the
     masked-language-model objective (Devlin et al. 2019).
@@ -112,7 +112,7 @@ def fill(
     if not is_whole(k, 1, MOST_FILLINGS):
         raise InputError(f"k is {k!r}; it must be a whole number from 1 to {MOST_FILLINGS}")
     report(progress, "reading the model", 0.0)
-    sides = sides if isinstance(sides, MaskedSides) else MaskedSides(sides, input, output)
+    sides = sides if isinstance(sides, ContextSides) else ContextSides(sides, input, output)
     text, spellings = with_own_masks(sides.tokenizer, checked_sentence(sentence))
     chosen, place = None, None
     if word is not None:
@@ -134,7 +134,7 @@ def fill(
     return Filled(sides.names, text, sides.mask_token, spellings, tuple(masks), sides.tables, vocabulary, len(row))
 
 
-def _mask_positions(sides: MaskedSides, row: list[int]) -> list[int]:
+def _mask_positions(sides: ContextSides, row: list[int]) -> list[int]:
     """Where the masks of a row are. Raises InputError for none, too many, or a row longer than the model reads."""
     positions = [place for place, token in enumerate(row) if token == sides.tokenizer.mask_token_id]
     if len(row) > sides.longest:
@@ -146,7 +146,7 @@ def _mask_positions(sides: MaskedSides, row: list[int]) -> list[int]:
     return positions
 
 
-def _filled_mask(sides: MaskedSides, position: int, answers: "list[torch.Tensor]", k: int, word) -> FilledMask:
+def _filled_mask(sides: ContextSides, position: int, answers: "list[torch.Tensor]", k: int, word) -> FilledMask:
     """One mask as every side fills it. answers: log probabilities (V,) float64 of every side at this mask."""
     masked_id = word.ids[0] if word is not None and len(word.ids) == 1 else None
     wanted = {int(token) for answer in answers for token in _best(answer, k)} | ({masked_id} - {None})
