@@ -80,7 +80,7 @@ PAGE_PARAMETERS = {
         "language_order",
     ),
     "Entailment": ("premise", "hypothesis", "engine", "flips_side", "set_file", "set_digest", "adapted"),
-    "Masked_words": ("view", "masked", "word", "tables", "masked_seed", "most_tokens", "adapted"),
+    "Words_in_context": ("view", "masked", "word", "tables", "masked_seed", "most_tokens", "adapted"),
     "Adapt": ("adaptation", "adapted"),
     "Export": ("adapted", "view"),
 }

@@ -135,7 +135,7 @@ def test_the_page_adapt_leads_to_the_other_pages_and_they_take_it_away(key):
     links = {
         link.proto.label: link.proto.query_string for link in test.get("page_link") if "adapted" in link.proto.query_string
     }
-    assert {"Similarity", "Entailment", "Masked words", "Export"} <= set(links)
+    assert {"Similarity", "Entailment", "Words in context", "Export"} <= set(links)
     assert all(f"adapted={key}" in query for query in links.values())
     test = checked(open_app(EXPORT, REQUEST, adapted=key))
     assert "as adapted" in texts(test)

@@ -37,9 +37,9 @@ def models(tmp_path_factory):
 
 @pytest.fixture
 def open_page(models):
-    def opened(name: str = "animals", **query: str) -> AppTest:
+    def opened(name: str = "animals", at: str = PAGE, **query: str) -> AppTest:
         test = AppTest.from_file("../../app.py", default_timeout=90)
-        test.switch_page(PAGE)
+        test.switch_page(at)
         test.query_params.update(to_query(Request(name, None, PRODUCT)) | query)
         return run(test)
 
@@ -82,6 +82,12 @@ def test_a_model_without_head_is_told_and_others_are_offered(open_page):
     assert "hostile" in shown
     assert all(model.name.split("/")[1].split("-")[0] in shown for model in HUB_MODELS)
     assert not test.tabs
+
+
+def test_an_old_address_leads_here_with_all_it_carries(open_page):
+    test = open_page(at="pages/99_Masked_words.py", masked="the dog says woof .", word="3", tables="output")
+    assert test.title[0].value == "Words in context"
+    assert bars(test) == bars(open_page(masked="the dog says woof .", word="3", tables="output"))
 
 
 def test_a_model_here_is_chosen_with_a_button(open_page):

@@ -30,7 +30,7 @@ PAGES = (
     ("pages/3_Reconstruction_error.py", "Reconstruction error", ":material/monitoring:"),
     ("pages/4_Similarity.py", "Similarity", ":material/compare_arrows:"),
     ("pages/5_Entailment.py", "Entailment", ":material/rule:"),
-    ("pages/6_Words_in_context.py", "Masked words", ":material/visibility_off:"),
+    ("pages/6_Words_in_context.py", "Words in context", ":material/visibility_off:"),
     ("pages/7_Adapt.py", "Adapt", ":material/model_training:"),
     ("pages/8_Export.py", "Export", ":material/ios_share:"),
     ("pages/10_Runs.py", "Runs", ":material/list:"),

@@ -28,7 +28,7 @@ from ...shell.text import counted, public_name, write_parameter
 from ...shell.visit import ADAPTED
 from ...widgets.charts import NEUTRAL, PALETTE, chart_places, download_csv, layout, show
 
-THREE_COLUMNS = ("Similarity", "Entailment", "Masked words", "Export")  # pages that show an adaptation as a third side
+THREE_COLUMNS = ("Similarity", "Entailment", "Words in context", "Export")  # pages that show an adaptation as a third side
 PARAMETER = "adaptation"  # URL parameter: key of the adaptation on the page
 TRAINING_NOW = "training now"
 STATES = {"running": "interrupted", "paused": "paused", "done": "done", "stopped": "stopped early", "failed": "failed"}

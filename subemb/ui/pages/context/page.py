@@ -13,14 +13,20 @@ from .sentence import sentence_view
 from .tables import choose_tables
 from .text import text_view
 
+PAGE = "pages/6_Words_in_context.py"
 MOST_LISTED = 20  # models to choose from
 VIEWS = {"A sentence": sentence_view, "Text": text_view}
+
+
+def lead_here() -> None:
+    """Lead an old address to the page, with all of its parameters."""
+    st.switch_page(PAGE, query_params=st.query_params.to_dict())
 
 
 def draw() -> None:
     """The page."""
     frame = page(
-        "Masked words",
+        "Words in context",
         "Hide a word, and a masked language model guesses it from the words around. See its best guesses with the original table and "
         "with the compressed one, and how well it guesses every token of a text.",
     )
