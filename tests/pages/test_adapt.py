@@ -312,7 +312,7 @@ def test_pause_stop_and_delete_are_the_owners(subject, browser, busy):
     assert {"Pause", "Stop and keep the best"} <= labels(hers)
     browser("ben")
     his = checked(open_app(PAGE, REQUEST, adaptation=key))
-    assert "Training now" in [header.value for header in his.subheader], "who has the link may look"
+    assert "Training now" in [header.value for header in his.header], "who has the link may look"
     assert not labels(his) & {"Pause", "Stop and keep the best"}
     assert "Another visitor began this adaptation" in texts(his)
     his.query_params.pop("adaptation")

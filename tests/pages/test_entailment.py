@@ -66,8 +66,7 @@ def settled(test: AppTest) -> AppTest:
 
 def texts(test: AppTest) -> str:
     return " ".join(
-        str(element.value)
-        for element in [*test.markdown, *test.caption, *test.info, *test.warning, *test.subheader, *test.error]
+        str(element.value) for element in [*test.markdown, *test.caption, *test.info, *test.warning, *test.header, *test.error]
     )
 
 

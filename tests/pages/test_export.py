@@ -64,7 +64,7 @@ def snippets(test: AppTest) -> str:
 def test_four_things_are_offered_and_nothing_starts_by_itself(models):
     request, subject = run_of(seed=1)
     test = checked(open_app(PAGE, request))
-    headings = [heading.value for heading in test.subheader]
+    headings = [heading.value for heading in test.header]
     assert headings == [*(offer.title for offer in OFFERS), "HTML report"]
     assert {"export_compact_make", "export_dense_make"} <= button_keys(test)
     assert set(downloads(test)) == {"export_report_download"}
@@ -78,7 +78,7 @@ def test_an_unknown_run_is_not_computed_by_itself(models):
     test = checked(open_app(PAGE, Request("small", None, CompressionSettings("product", subspaces=4, codebook_size=3))))
     assert "press **Run**" in texts(test)
     assert not downloads(test)
-    assert not test.subheader
+    assert not test.header
 
 
 @pytest.mark.parametrize("kind", ["compact", "dense"])

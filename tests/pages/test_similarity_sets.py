@@ -69,7 +69,7 @@ def settled(test: AppTest, call: Call) -> AppTest:
 
 
 def texts(test: AppTest) -> str:
-    shown = [*test.markdown, *test.caption, *test.info, *test.warning, *test.subheader]
+    shown = [*test.markdown, *test.caption, *test.info, *test.warning, *test.header]
     return " ".join(str(element.value) for element in shown).replace("\\", "")  # as a reader sees it, not as markdown
 
 

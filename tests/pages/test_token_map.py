@@ -182,7 +182,7 @@ def test_a_selection_is_listed_with_codes_and_errors_and_can_be_cleared(open_pag
 @pytest.mark.parametrize("run", ["cluster", "residual", "int8"])
 def test_one_token_opens_its_inspector(open_page, run):
     test = open_page(run, Selection((5,), ORIGINAL, "click"))
-    assert "king" in [head.value for head in test.subheader]
+    assert "king" in [head.value for head in test.header]
     assert {"Error", "Length before", "Length after"} <= {metric.label for metric in test.metric}
     assert "neighbours are kept" in texts(test)
 
@@ -259,7 +259,7 @@ def test_hostile_tokens_reach_the_page_only_escaped(open_page):
     assert "<script>" not in texts(test).replace("\\<script\\>", "")
     hostile = TOKENS.index("<b>x</b>") if "<b>x</b>" in TOKENS else TOKENS.index(HOSTILE[0])
     test = open_page(selection=Selection((hostile,), ORIGINAL, "click"))
-    assert not [head.value for head in test.subheader if "<b>" in head.value.replace("\\<", "")]
+    assert not [head.value for head in test.header if "<b>" in head.value.replace("\\<", "")]
 
 
 def test_a_selection_survives_another_method_but_not_another_vocabulary(open_page):

@@ -19,8 +19,9 @@ from subemb.ui.widgets.blocks import (
     wrapped_html,
 )
 from subemb.ui.widgets.colours import contrast
+from subemb.ui.widgets.leads import codeword_link, token_link
 
-OWN_ELEMENTS = {"style", "div", "table", "caption", "thead", "tbody", "tr", "th", "td", "span", "bdi", "small", "ul", "li"}
+OWN_ELEMENTS = {"style", "div", "table", "caption", "thead", "tbody", "tr", "th", "td", "span", "bdi", "small", "ul", "li", "a"}
 
 
 class Reader(HTMLParser):
@@ -97,11 +98,14 @@ def test_shared_blocks_are_told_by_more_than_colour():
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_stays_text(text):
-    for html in (table_html([Row(text, [1, 2], text)], text), wrapped_html(Row(text, [1, 2]), text)):
+    for html in (table_html([Row(text, [1, 2], text, token=3)], text), wrapped_html(Row(text, [1, 2]), text)):
         reader = Reader(html)
         assert set(reader.elements) <= OWN_ELEMENTS
         assert not [name for name, _ in reader.attributes if name.startswith("on")]
-        assert {value for name, value in reader.attributes if name in ("href", "src")} == set()
+        links = {value for name, value in reader.attributes if name in ("href", "src")}
+        assert links <= {token_link(3), codeword_link(0, 1), codeword_link(1, 2)}, (
+            "they lead to numbers, never to what a token says"
+        )
 
 
 @settings(deadline=None, max_examples=40)
@@ -115,4 +119,16 @@ def test_any_text_keeps_the_structure(text):
 def test_wrapped_blocks_tell_their_subspace():
     reader = Reader(wrapped_html(Row("cat", list(range(20))), "codes of cat", "stage"))
     assert "".join(reader.texts).count("stage") == 20
-    assert ("title", "stage 19, code 19") in reader.attributes
+    assert ("title", "stage 19, code 19: who uses it") in reader.attributes
+
+
+def test_names_and_blocks_lead_on_but_the_token_that_the_page_is_about_does_not():
+    rows = [Row("cat", [7, 0], token=3, tier=2, is_current=True), Row("dog", [7, 1], token=4, tier=2)]
+    links = [value for name, value in Reader(table_html(rows, "two")).attributes if name == "href"]
+    assert links == [*(codeword_link(i, code, 2) for i, code in enumerate([7, 0])), token_link(4), codeword_link(0, 7, 2), codeword_link(1, 1, 2)]  # fmt: skip
+
+
+def test_a_drawing_of_very_many_blocks_says_and_leads_nowhere_but_its_names_do():
+    rows = [Row("cat", [7] * 40, token=number) for number in range(40)]
+    links = {value for name, value in Reader(table_html(rows, "many")).attributes if name == "href"}
+    assert links == {token_link(number) for number in range(40)}

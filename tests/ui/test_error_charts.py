@@ -174,12 +174,15 @@ def test_extremes_among_some():
 @pytest.mark.parametrize("text", HOSTILE)
 def test_extremes_are_no_markup(text):
     table = pd.DataFrame(
-        [{"token": text, "id": 3, "kind": "special", "error": 1.0, "cosine": 0.5, "kept": 1, "before": [text], "after": [text]}]
+        [
+            {"token": text, "id": 3, "kind": "special", "error": 1.0, "cosine": 0.5, "kept": 1, "identical": 2}
+            | {"before": [text], "after": [text], "before_ids": [4], "after_ids": [5]}
+        ]
     )
-    html = extremes_html(table, "Worst tokens").split("</style>")[1]
-    assert html.count("<") == extremes_html(table.assign(token="x", before=[["x"]], after=[["x"]]), "Worst tokens").split(
-        "</style>"
-    )[1].count("<")
+    html = extremes_html(table, "Worst tokens")
+    assert html.count("<") == extremes_html(table.assign(token="x", before=[["x"]], after=[["x"]]), "Worst tokens").count("<")
+    assert [f"token=%23{token}" in html for token in (3, 4, 5)] == [True] * 3, "each leads to its inspector"
+    assert "2 tokens are identical to it now" in html
 
 
 def test_results_table_keeps_methods_apart_that_have_the_same_title():

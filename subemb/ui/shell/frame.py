@@ -23,6 +23,7 @@ from ...base.text import escape_markdown, percent_text, seconds_text, size_text
 from ...jobs.manager import Job
 from ...runs import RUNS, Run, compressed_of, reconstruction_of
 from ...tasks.sides import Subject
+from ..widgets import leads
 from ..widgets.charts import error_curve
 from ..widgets.motion import familiar_names, motion_figure, motion_words
 from . import header, presentation, sidebar, style, upkeep
@@ -190,6 +191,7 @@ def page(title: str, lead: str | None = None, has_steps: bool = False) -> Frame:
         presentation.offer()
     write_url(visit)
     presentation.draw(title, sidebar.PAGES, visit.address, has_steps)
+    leads.follow(visit)
     # Streamlit knows a fragment by its place, and drops what a browser sends to a place that moved. So messages, which come and go,
     # share one container, and what follows stands where it stood.
     with st.container():

@@ -1,6 +1,7 @@
 """The sidebar that every page shows: where to go, which model, which settings, what it will cost, Run and Cancel."""
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from ...base.errors import InputError
 from ...base.open_server import is_public, longest_text
@@ -39,6 +40,7 @@ ANOTHER = "Another Hugging Face model …"
 ALWAYS_OPEN = ("rank", "budget")  # of the settings without a place of their own; the others are in an expander
 LONGEST_TEXT = 5_000_000
 _CHOSEN = "form_chosen"  # session state: what this visitor set of f and Q, for every method in which it means the same
+_PAGE = "subemb_page"  # session state: the page that the form was drawn on last
 _DOWNLOAD = "subemb_download"  # session state: the download that this visitor waits for
 
 
@@ -188,6 +190,17 @@ def _forget_form() -> None:
     for key in list(st.session_state):
         if str(key).startswith("form_") and not str(key).startswith(("form_text", "form_hub")):
             del st.session_state[key]
+
+
+def _carry_form() -> None:
+    """Take the form along to another page. There its fields are other widgets under the same keys, and one whose value the app had set, not
+    the visitor, would begin with its default again."""
+    page = get_script_run_ctx().page_script_hash
+    if st.session_state.get(_PAGE, page) != page:
+        for key in list(st.session_state):
+            if str(key).startswith("form_") and key != "form_text_file":  # files cannot be set, and are given again
+                st.session_state[key] = st.session_state[key]
+    st.session_state[_PAGE] = page
 
 
 def _initial(key: str, value) -> None:
@@ -436,6 +449,7 @@ def draw(visit: Visit) -> None:
     with st.container(gap=None, key="navigation"):
         navigation(visit)
     visit.pending = None  # until the form has been drawn
+    _carry_form()
     if visit.reset_form:
         _forget_form()
         visit.reset_form = False

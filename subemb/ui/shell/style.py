@@ -74,6 +74,32 @@ STYLE = f"""
 .js-plotly-plot:has(.gtitle) .modebar-container {{ top: {BELOW_TITLE[0]}px !important; }}
 .js-plotly-plot:has(.gtitle tspan ~ tspan) .modebar-container {{ top: {BELOW_TITLE[1]}px !important; }}
 .js-plotly-plot:has(.gtitle tspan ~ tspan ~ tspan) .modebar-container {{ top: {BELOW_TITLE[2]}px !important; }}
+/* What leads somewhere: a token, a block. */
+a.lead {{ color: inherit !important; text-decoration: underline dotted color-mix(in srgb, currentColor 55%, transparent) !important;
+  text-underline-offset: 0.2em; border-radius: 0.2rem; }}
+a.lead:hover {{ text-decoration: underline solid !important; }}
+a.lead.sb-b {{ text-decoration: none !important; color: var(--t) !important; cursor: pointer; }}
+a.lead.sb-b.sb-own {{ color: inherit !important; }}
+a.lead.sb-b:hover {{ outline: 2px solid currentColor; }}
+.chips {{ display: flex; flex-wrap: wrap; gap: 0.2rem 0.3rem; }}
+a.lead.chip, .chip {{ display: inline-block; padding: 0 0.45rem; border-radius: 0.8rem; max-width: 100%; overflow-wrap: anywhere;
+  text-decoration: none !important; border: 1px solid color-mix(in srgb, currentColor 30%, transparent); }}
+a.lead.chip:hover {{ border-color: {PRIMARY}; color: {PRIMARY} !important; }}
+.lt {{ width: 100%; border-collapse: collapse; font-size: 0.875rem; line-height: 1.5; }}
+.lt caption {{ text-align: left; font-weight: 600; font-size: 1.1rem; padding: 0.4rem 0; caption-side: top; }}
+.lt th, .lt td {{ text-align: left; vertical-align: top; padding: 0.35rem 0.9rem 0.35rem 0; font-weight: 400; border: 0;
+  border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); overflow-wrap: anywhere; }}
+.lt thead th {{ font-size: 0.78rem; opacity: 0.8; white-space: nowrap; }}
+.lt tbody th {{ font-weight: 600; min-width: 6rem; }}
+.lt .lt-n {{ text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }}
+.lt small {{ display: block; font-weight: 400; font-size: 0.74rem; opacity: 0.8; }}
+.lt .chip.kept {{ font-weight: 700; border-color: currentColor; }}
+@media (max-width: 640px) {{
+  .lt thead {{ display: none; }}
+  .lt tr {{ display: block; padding: 0.4rem 0; border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }}
+  .lt th, .lt td {{ display: block; border: 0; padding: 0.1rem 0; }}
+  .lt .lt-n {{ display: inline-block; margin-right: 1rem; text-align: left; }}
+  .lt td[data-of]::before {{ content: attr(data-of) " "; font-size: 0.74rem; opacity: 0.8; }} }}
 .st-key-verdict p {{ font-size: 1.2rem; line-height: 1.5; text-wrap: pretty; }}
 .st-key-page_touch, [class*="st-key-unseen_"],
 [data-testid="stLayoutWrapper"]:has(> .st-key-page_touch, > [class*="st-key-unseen_"]) {{ position: absolute; width: 0; height: 0; overflow: hidden; }}

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from ...base.errors import InputError
 from ...base.files import given_path
@@ -95,6 +96,12 @@ def is_other(asked: str, used: object) -> bool:
     if used is None:
         return asked not in ("", "all")
     return isinstance(used, str) and used not in asked  # a label may say more than the value
+
+
+def is_led_by_address() -> bool:
+    """Whether the browser went back or forward, or along a link of the page: then what the address says counts, and not what was there."""
+    context = get_script_run_ctx(suppress_warning=True)
+    return context is not None and context.is_history_navigation
 
 
 def write_parameter(name: str, value: str | None) -> None:

@@ -19,7 +19,7 @@ from .visitor import Visitor, is_open, new_token, session_id, token_in_browser, 
 _KEY = "subemb_visit"
 ADAPTED = "adapted"  # URL parameter: key of the adaptation that is shown as a third side
 OTHER = "b"  # URL parameter: settings of the run that is compared with the one shown, in the form of a link
-_WRITTEN = (*RUN_PARAMETERS, ADAPTED, OTHER)  # parameters of the URL that name what is shown
+ADDRESS = (*RUN_PARAMETERS, ADAPTED, OTHER)  # parameters of the URL that name what is shown
 _STOPPED = "Stopped. What was computed before is still here."
 LEFT = "Others wait for the same, so it goes on for them; you no longer wait for it."
 ABANDONED = "Nobody had watched this for a minute, so it was stopped."
@@ -48,6 +48,8 @@ class Visit:
     revisions: dict[str, str | None] = field(default_factory=dict)  # downloaded model -> the revision that was asked for
     adapted: str | None = None  # key of the adaptation shown as a third side
     other: str | None = None  # settings of run B, as the link has them; None where the original is compared with
+    leads_to: str | None = None  # a link that the browser is to follow once, see ``ui/widgets/leads.py``
+    led: int = 0  # how many of these there were
     left: set[Hashable] = field(
         default_factory=set
     )  # keys of jobs that go on for others, and for which this tab no longer waits
@@ -259,7 +261,7 @@ def closed_tab(visitor: Visitor, address: Request | None) -> Visit | None:
 
 
 def _parameters() -> dict[str, str]:
-    return {name: st.query_params[name] for name in _WRITTEN if name in st.query_params}
+    return {name: st.query_params[name] for name in ADDRESS if name in st.query_params}
 
 
 def _request_in(parameters: dict[str, str]) -> Request | None:
@@ -286,7 +288,7 @@ def follow_url(visit: Visit) -> None:
 def write_url(visit: Visit) -> None:
     """Make the URL say what the page shows. Parameters of the page itself are left alone."""
     wanted = visit.address
-    for name in _WRITTEN:
+    for name in ADDRESS:
         write_parameter(name, wanted.get(name))
     if wanted != visit.written:
         visit.written_before = visit.written, time.monotonic()

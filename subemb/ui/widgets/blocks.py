@@ -9,6 +9,7 @@ from functools import cache
 
 from ...base.text import escape_html
 from .colours import oklch, readable_on
+from .leads import codeword_link, lead, token_lead
 
 HUES = 24
 LIGHTNESSES = (0.74, 0.62, 0.50)  # of OKLCH: far enough from white and from black to show on both themes
@@ -28,6 +29,9 @@ class Row:
     codes: Sequence[int]  # f numbers
     note: str = ""  # one short remark, such as a similarity
     shared: Sequence[bool] | None = None  # for each block, whether the chosen token has it too; None where none was chosen
+    token: int | None = None  # its id, if its name is to lead to it
+    tier: int | None = None  # whose codebooks the codes are of, where there are several
+    is_current: bool = False  # whether the page is about this token, so that its name leads nowhere
 
 
 @cache
@@ -86,18 +90,24 @@ _STYLE = """
 """
 
 
-def _block(subspace: int, code: int, shared: bool | None, unit: str, titled: bool) -> str:
+def _block(row: Row, subspace: int, unit: str, titled: bool, is_stop: bool) -> str:
+    """A block, which leads to its codeword; in a drawing of very many it says and leads nowhere, to keep the page small."""
+    code, shared = int(row.codes[subspace]), None if row.shared is None else row.shared[subspace]
     background, text = block_colors(subspace, code)
-    kind = "" if shared is None else " sb-same" if shared else " sb-own"
-    title = f' title="{unit} {subspace}, code {code}"' if titled else ""
+    kind = "sb-b" + ("" if shared is None else " sb-same" if shared else " sb-own")
     heard = '<span class="sb-v"> shared</span>' if shared else ""
-    return f'<span class="sb-b{kind}" style="--c:{background};--t:{text}"{title}>{code}{heard}</span>'
+    inside, style = f"{code}{heard}", f"--c:{background};--t:{text}"
+    if not titled:
+        return f'<span class="{kind}" style="{style}">{inside}</span>'
+    title = f"{unit} {subspace}, code {code}: who uses it"
+    return lead(codeword_link(subspace, code, row.tier), inside, title, kind, style, is_stop)
 
 
 def _name(row: Row) -> str:
     text = escape_html(row.text)
     note = f"<small>{escape_html(row.note)}</small>" if row.note else ""
-    return f'<span class="sb-w" title="{text}"><bdi>{text}</bdi></span>{note}'
+    name = f"<bdi>{text}</bdi>" if row.token is None or row.is_current else token_lead(row.token, row.text)
+    return f'<span class="sb-w" title="{text}">{name}</span>{note}'
 
 
 def table_html(rows: Sequence[Row], caption: str, unit: str = "subspace", page: str = "transparent") -> str:
@@ -109,9 +119,9 @@ def table_html(rows: Sequence[Row], caption: str, unit: str = "subspace", page: 
     titled = len(rows) * subspaces <= LARGEST_TITLED
     head = "".join(f'<th scope="col">{i}</th>' for i in range(subspaces))
     body = []
-    for row in rows:
-        shared = row.shared if row.shared is not None else [None] * subspaces
-        blocks = "".join(f"<td>{_block(i, int(code), shared[i], unit, titled)}</td>" for i, code in enumerate(row.codes))
+    for number, row in enumerate(rows):
+        # Tab stops at the names, and at the blocks of the first row: it would take hundreds of presses to get past all others.
+        blocks = "".join(f"<td>{_block(row, i, unit, titled, number == 0)}</td>" for i in range(len(row.codes)))
         blocks += "<td></td>" * (subspaces - len(row.codes))  # a token of a tier with fewer codes
         body.append(f'<tr><th scope="row" class="sb-t">{_name(row)}</th>{blocks}</tr>')
     label = escape_html(caption)
@@ -126,8 +136,7 @@ def wrapped_html(row: Row, caption: str, unit: str = "subspace") -> str:
     """All blocks of one token, each with its subspace above it, in as many lines as needed."""
     titled = len(row.codes) <= LARGEST_TITLED
     blocks = "".join(
-        f'<li><small aria-hidden="true">{i}</small><span class="sb-v">{unit} {i}: code </span>'
-        f"{_block(i, int(code), None, unit, titled)}</li>"
-        for i, code in enumerate(row.codes)
+        f'<li><small aria-hidden="true">{i}</small><span class="sb-v">{unit} {i}: code </span>{_block(row, i, unit, titled, True)}</li>'
+        for i in range(len(row.codes))
     )
     return f'<style>{_STYLE}</style><div class="sb"><ul class="sb-wrap" aria-label="{escape_html(caption)}">{blocks}</ul></div>'

@@ -112,7 +112,7 @@ def heading(report: Report, facts: str, described: bool, note: str = "") -> None
     described: whether the choice above says already how the data was read and what was left out.
     """
     pairs = report.pairs
-    st.subheader(f"{escape_markdown(pairs.name)}: {counted(len(report), 'pair')}", anchor=False)
+    st.header(f"{escape_markdown(pairs.name)}: {counted(len(report), 'pair')}", anchor=False)
     st.caption(f"{escape_markdown(pairs.format)} · {facts} · this address shows these pairs and results to whoever has it")
     if note:
         st.caption(note)

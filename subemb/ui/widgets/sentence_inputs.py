@@ -6,19 +6,20 @@ from urllib.parse import quote
 import streamlit as st
 
 from ...base.text import count_text
-from ..shell.text import shortened, write_parameter
+from ..shell.text import is_led_by_address, shortened, write_parameter
 
 LONGEST_LINK = 6000  # bytes of all texts in a link; servers and mail programs cut longer ones
 LISTED = 60  # characters of a sentence in a list of examples
 
 
 def take_up(defaults: Mapping[str, tuple[str, str]], longest: int) -> None:
-    """Fill session state on a first visit: from the link, else with the default.
+    """Fill session state on a first visit, and where the address leads: from the link, else with the default.
 
     defaults: session key -> (name in the link, default text). longest: characters of one text.
     """
     for key, (name, default) in defaults.items():
-        if key not in st.session_state:
+        is_in_link = len(quote(st.session_state.get(key, ""))) <= LONGEST_LINK  # a longer one never was, and is not lost
+        if key not in st.session_state or (is_led_by_address() and (name in st.query_params or is_in_link)):
             put(key, st.query_params.get(name, default), longest)
 
 

@@ -49,7 +49,7 @@ def adapt_form(frame: Frame, start: Callable[[Frame, str], None]) -> None:
     from ....adaptation.material import check_given
     from ....tasks.adaptation import begin_adaptation
 
-    st.subheader("A new adaptation", anchor=False)
+    st.header("A new adaptation", anchor=False)
     objective = objective_input(frame)
     left, right = st.columns(2, gap="medium")
     with left:

@@ -108,7 +108,7 @@ def submit_again(frame: Frame, call: Call) -> None:
 
 def live_view(job: Job, frame: Frame, key: str) -> None:
     """Curves that grow while the model is trained, and the buttons Pause and Stop."""
-    st.subheader("Training now", anchor=False)
+    st.header("Training now", anchor=False)
     if job.state == "queued":
         st.progress(0.0, text=f"Number {job.position_in_queue} in the queue: others are being adapted on this server")
     else:
@@ -161,7 +161,7 @@ def over_view(frame: Frame, key: str, job: Job | None) -> None:
     Also one that goes on for others, and that this visitor has left.
     """
     if job is not None and not job.is_over:
-        st.subheader("Under way for others", anchor=False)
+        st.header("Under way for others", anchor=False)
         st.info("Another visitor began the same adaptation, and it goes on for them.", icon=":material/group:")
         with errors_shown():
             if st.button("Wait for it too", icon=":material/group_add:", key="adapt_join"):
@@ -181,7 +181,7 @@ def over_view(frame: Frame, key: str, job: Job | None) -> None:
     if known is not None and known.is_over:
         result_view(frame, known)
         return
-    st.subheader("Not over yet", anchor=False)
+    st.header("Not over yet", anchor=False)
     if job is not None and job.is_abandoned:
         st.caption(f":material/visibility_off: {ABANDONED}")
     if known is None:

@@ -45,7 +45,7 @@ def is_training(key: str) -> bool:
 
 def result_view(frame: Frame, known: Adaptation) -> None:
     """Scores of the sides, sizes, curves."""
-    st.subheader("Adapted", anchor=False)
+    st.header("Adapted", anchor=False)
     how = "stopped early" if known.state == "stopped" else "done"
     st.markdown(
         f"{OBJECTIVES[known.settings.objective].title}, **{TRAINED[known.settings.train].title}**, {how}: {counted(known.steps, 'step')} in "
@@ -96,7 +96,7 @@ def history_view(frame: Frame, current: str | None) -> None:
     _waiting(frame, current)
     if not found:
         return
-    st.subheader("Your adaptations of this model", anchor=False)
+    st.header("Your adaptations of this model", anchor=False)
     table = pd.DataFrame([_row(known, token) for known in found])
     event = st.dataframe(
         table,

@@ -92,6 +92,9 @@ class Assignment:
                 self.codes_of(i),
                 f"{note}{' · ' if note else ''}tier {self.part_of(i).number}" if self.has_tiers else note,
                 None if chosen is None else self.shared(chosen, i),
+                int(i),
+                self.part_of(i).number if self.has_tiers else None,
+                chosen == i,
             )
             for i, note in zip(ids, notes, strict=True)
         ]

@@ -9,12 +9,14 @@ from ....analysis.parts import Part
 from ....base.text import count_text, percent_text
 from ...shell.text import counted
 from ...widgets.charts import NEUTRAL, PALETTE, download_csv, layout, show
+from ...widgets.leads import chosen_row, lead_table, open_link, token_chips, token_link
 from .assignment import Assignment, block_legend
 
 DRAWN_MEMBERS = 12  # tokens of a codeword that are drawn
 MOST_BARS = 512  # codes drawn in one chart
 LISTED_COLLISIONS = 200  # groups
 LISTED_TOKENS = 12  # of a group
+DRAWN_COLLISIONS = 25  # groups
 
 
 def clamped_number(label: str, key: str, highest: int, default: int = 0, **options) -> int:
@@ -86,16 +88,21 @@ def codewords_view(assignment: Assignment) -> None:
         if len(ids) == 1
         else f"**All {count_text(len(ids))} tokens that use it, nearest first**"
     )
-    st.dataframe(
+    event = st.dataframe(
         table,
         hide_index=True,
         key="members",
         height=360,
+        on_select="rerun",
+        selection_mode="single-row",
         alt=f"Tokens that use code {code} of {unit} {subspace}, nearest first",
         column_config={"distance": st.column_config.NumberColumn(f"Distance within the {unit}", format="%.4f")},
     )
+    row = chosen_row(event, len(table))
+    if row is not None:
+        open_link(assignment.frame.visit, token_link(int(ids[row])))
     st.caption(
-        "Distance: Euclidean, between the token's own piece and the shared sub-vector"
+        "Select a row to inspect its token. Distance: Euclidean, between the token's own piece and the shared sub-vector"
         + (", in what the earlier stages left over." if assignment.is_additive else ".")
     )
     name = f"tier-{part.number}-{unit}" if assignment.has_tiers else unit
@@ -276,7 +283,9 @@ def collisions_view(assignment: Assignment) -> None:
         if len(groups) < total_groups
         else f"**All {count_text(len(groups))} groups**"
     )
-    st.dataframe(
+    st.html(collisions_html(groups[:DRAWN_COLLISIONS], usual, assignment))
+    panel = st.expander(f"Table of {count_text(len(groups))} groups")
+    panel.dataframe(
         table,
         hide_index=True,
         key="collisions",
@@ -298,7 +307,23 @@ def collisions_view(assignment: Assignment) -> None:
         f"Distance: Euclidean, between rows of the original table. Two random tokens are {usual:.3f} apart on average (4,000 pairs, "
         "seed 0). In groups of more than 1,000 tokens, 1,000 spread evenly are compared."
     )
-    download_csv(table, "subemb-collisions.csv", key="collisions_download")
+    with panel:
+        download_csv(table, "subemb-collisions.csv", key="collisions_download")
+
+
+def collisions_html(groups: list, usual: float, assignment: Assignment) -> str:
+    """The largest groups, whose tokens lead to their inspectors."""
+    display = assignment.vocabulary.display
+    rows = [
+        (
+            counted(len(group.ids), "token"),
+            f"{100 * group.mean_distance / usual:.0f} %" if usual else "",
+            token_chips(group.ids[:LISTED_TOKENS], display) + (" …" if len(group.ids) > LISTED_TOKENS else ""),
+        )
+        for group in groups
+    ]
+    columns = {"Identical now": False, "Distance before, of usual": True, "Tokens": False}
+    return lead_table(f"The {len(groups)} largest groups", columns, rows)
 
 
 def collisions_table(groups: list, usual: float, assignment: Assignment) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from ....base.text import count_text, escape_markdown
 from ...shell.text import counted, write_parameter
 from ...widgets.blocks import rows_that_fit, wrapped_html
 from ...widgets.charts import download_csv
+from ...widgets.leads import chosen_row, codeword_link, lead, lead_table, map_link, open_link, token_chips, token_link
 from ...widgets.sentence_inputs import cut, say_cut, take_up
 from ...widgets.token_choice import choose_token
 from .assignment import Assignment, block_legend
@@ -32,8 +33,8 @@ def token_view(assignment: Assignment) -> None:
         inspect(assignment, chosen)
 
 
-def inspect(assignment: Assignment, chosen: int) -> None:
-    """Everything about one token, wherever it was chosen."""
+def inspect(assignment: Assignment, chosen: int, is_page: bool = True) -> None:
+    """Everything about one token, wherever it was chosen. is_page: whether the page is about it, else it stands below a map."""
     vocabulary, part = assignment.vocabulary, assignment.part_of(chosen)
     if part.codes is None:
         sharing = "its whole row is kept, so it shares nothing"
@@ -45,6 +46,8 @@ def inspect(assignment: Assignment, chosen: int) -> None:
         f"**{escape_markdown(vocabulary.display[chosen])}** · id {chosen} · {vocabulary.kinds[chosen]} · "
         f"script {vocabulary.scripts[chosen]}{tier} · {sharing}"
     )
+    if is_page:
+        st.html(lead(map_link([chosen]), "Show it on the token map"))
     if part.subspaces >= WIDE:
         st.html(wrapped_html(assignment.rows([chosen])[0], f"Codes of the chosen token, by {assignment.unit}", assignment.unit))
     neighbours_side_by_side(assignment, chosen)
@@ -84,7 +87,7 @@ def neighbours_of(key: str, token: int, k: int, _table, _reconstruction):
 def neighbours_side_by_side(assignment: Assignment, chosen: int) -> None:
     """Nearest tokens in the original table and in the reconstruction, drawn alike."""
     frame = assignment.frame
-    st.subheader("Nearest tokens, before and after", anchor=False)
+    st.header("Nearest tokens, before and after", anchor=False)
     k = st.slider("Neighbours", 5, 50, 10, step=5, key="neighbours", bind="query-params", persist_state="session")
     found = neighbours_of(frame.run.key, chosen, k, frame.table, frame.reconstruction)
     before, after = found.before.ids[0], found.after.ids[0]
@@ -155,21 +158,42 @@ def _mean_shared(assignment: Assignment, chosen: int, ids: np.ndarray) -> str:
 
 def sharers(assignment: Assignment, chosen: int) -> None:
     """Which tokens share each code of the chosen one, nearest in the original table first."""
-    st.subheader("Who shares each of its codes", anchor=False)
+    st.header("Who shares each of its codes", anchor=False)
     table = sharers_table(assignment, chosen)
-    st.dataframe(
-        table,
-        hide_index=True,
-        key="sharers",
-        alt=f"For each {assignment.unit}: the code, how many other tokens use it, and the nearest of them",
-        column_config={
-            "tokens": st.column_config.NumberColumn("Other tokens", format="localized"),
-            "nearest": st.column_config.ListColumn(f"Nearest of them (up to {SHARERS_SHOWN})", width="large"),
-            "ids": None,
-        },
-    )
-    st.caption("Nearest by cosine to the chosen token in the original table. All tokens of a code: view **Codewords**.")
-    download_csv(table, f"subemb-sharers-of-{chosen}.csv", key="sharers_download")
+    st.html(sharers_html(assignment, table, chosen))
+    with st.expander(f"Table behind this list ({counted(len(table), 'row')})"):
+        st.dataframe(
+            table,
+            hide_index=True,
+            key="sharers",
+            alt=f"For each {assignment.unit}: the code, how many other tokens use it, and the nearest of them",
+            column_config={
+                "tokens": st.column_config.NumberColumn("Other tokens", format="localized"),
+                "nearest": st.column_config.ListColumn(f"Nearest of them (up to {SHARERS_SHOWN})", width="large"),
+                "ids": None,
+            },
+        )
+        download_csv(table, f"subemb-sharers-of-{chosen}.csv", key="sharers_download")
+
+
+def sharers_html(assignment: Assignment, table: pd.DataFrame, chosen: int) -> str:
+    """The rows of :func:`sharers_table`: the code leads to all its tokens, and each token to its inspector."""
+    tier = assignment.part_of(chosen).number if assignment.has_tiers else None
+    unit, texts = assignment.unit, assignment.vocabulary.display
+    rows = [
+        (
+            lead(codeword_link(row[unit], row["code"], tier), f"{unit} {row[unit]}, code {row['code']}", "All its tokens"),
+            count_text(row["tokens"]),
+            token_chips(row["ids"], texts) or "nobody",
+        )
+        for row in table.to_dict("records")
+    ]
+    columns = {
+        "Code": False,
+        "Other tokens": True,
+        f"Nearest of them by cosine in the original table, up to {SHARERS_SHOWN}": False,
+    }
+    return lead_table(f"By {unit}", columns, rows)
 
 
 def sharers_table(assignment: Assignment, chosen: int) -> pd.DataFrame:
@@ -334,6 +358,7 @@ def table_view(assignment: Assignment) -> None:
         if shown.empty:
             st.info(f"No token contains {escape_markdown(query)}.", icon=":material/search_off:")
             return
+    is_large = shown.size > LARGEST_EAGER_TABLE
     st.markdown(
         f"**{count_text(len(shown))}** of {count_text(len(table))} tokens"
         + (", best match first" if query.strip() else "")
@@ -342,13 +367,16 @@ def table_view(assignment: Assignment) -> None:
             if assignment.has_tiers
             else f", with their {counted(assignment.subspaces, 'code')} each"
         )
+        + (". Search, then select a row to inspect its token." if is_large else ". Select a row to inspect its token.")
     )
-    st.dataframe(
+    # What the browser reads as it scrolls cannot have rows selected.
+    way = {"lazy": True} if is_large else {"on_select": "rerun", "selection_mode": "single-row"}
+    event = st.dataframe(
         shown,
         hide_index=True,
         key="assignments",
         height=480,
-        lazy=True if shown.size > LARGEST_EAGER_TABLE else None,
+        **way,
         alt="Every token with its id, kind and codes",
         column_config={
             "id": st.column_config.NumberColumn("Id", format="%d", pinned=True),
@@ -359,6 +387,9 @@ def table_view(assignment: Assignment) -> None:
             "spelling": st.column_config.TextColumn("In the tokenizer's spelling"),
         },
     )
+    row = None if is_large else chosen_row(event, len(shown))
+    if row is not None:
+        open_link(assignment.frame.visit, token_link(int(shown["id"].iloc[row])))
     st.download_button(
         f"Download CSV ({count_text(len(shown))} rows)",
         data=lambda: table_csv(shown),

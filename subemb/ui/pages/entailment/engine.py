@@ -141,13 +141,13 @@ def explain_no_engine(frame: Frame, problem: str | None) -> None:
         else f"{problem}. No entailment head has been trained on its sentence embeddings either"
     )
     st.info(f"**{escape_markdown(name)}** cannot judge pairs yet: {escape_markdown(why)}.", icon=":material/rule:")
-    st.subheader("Train a head for it", anchor=False)
+    st.header("Train a head for it", anchor=False)
     st.markdown(
         "On the server's command line, with any files of labelled pairs (SNLI, MNLI, XNLI, SICK or a CSV). It takes some minutes; "
         "this page finds the head within half a minute after that."
     )
     st.code(train_command(name, frame.visit.request.revision), language="bash", wrap_lines=True)
-    st.subheader("Or choose another model", anchor=False)
+    st.header("Or choose another model", anchor=False)
     with st.container(horizontal=True, vertical_alignment="center", border=True):
         st.markdown(f"**{BUNDLED}**  \nbundled, with an entailment head: the example")
         st.button(

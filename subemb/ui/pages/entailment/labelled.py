@@ -116,7 +116,7 @@ def answers_view(report: EntailmentReport) -> None:
     """How often every answer is given by people and by every side."""
     if not len(report):
         return
-    st.subheader("Which answers are given", anchor=False)
+    st.header("Which answers are given", anchor=False)
     for sentence in answers_sentences(report, is_head=report.engine.startswith("entailment head")):
         st.markdown(sentence)
     show(
@@ -227,7 +227,7 @@ def answers_alt(report: EntailmentReport) -> str:
 
 def confusion_view(report: EntailmentReport) -> None:
     """Confusion matrices of all sides, on one colour scale."""
-    st.subheader("What was taken for what", anchor=False)
+    st.header("What was taken for what", anchor=False)
     figures = {side: charts.confusion_chart(report.labels, score, side) for side, score in report.scores.items()}
     alts = {side: confusion_alt(report, side) for side in report.sides}
     side_columns(figures, alts, charts.confusion_table(report), "entailment_confusion", "subemb-entailment-confusion.csv")
@@ -249,7 +249,7 @@ def confusion_alt(report: EntailmentReport, side: str) -> str:
 
 def languages_view(report: EntailmentReport) -> None:
     """Accuracy and its change by language."""
-    st.subheader("By language", anchor=False)
+    st.header("By language", anchor=False)
     order = charts.HIGHEST_BEFORE
     if len(report.sides) > 1:
         order = st.segmented_control(
@@ -341,7 +341,7 @@ def flips_view(report: EntailmentReport) -> None:
     if len(report.sides) < 2:
         return
     reference, *others = report.sides
-    st.subheader("Flipped pairs", anchor=False)
+    st.header("Flipped pairs", anchor=False)
     side = others[0]
     if len(others) > 1:
         side = st.segmented_control(

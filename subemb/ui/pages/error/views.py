@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from ....analysis.parts import Part, parts_of, places_of
-from ....base.text import count_text, escape_html, percent_text
+from ....base.text import count_text, percent_text
 from ....codec.methods import METHODS
 from ....codec.subspaces import subspace_widths
 from ....evaluate.similarity.effects import RUNS_OF_AXES
@@ -19,6 +19,7 @@ from ....runs import compressed_of
 from ...shell.frame import Frame
 from ...shell.text import counted
 from ...widgets.charts import download_csv, show
+from ...widgets.leads import lead_table, token_lead
 from ...widgets.other_side import other_side
 from . import charts
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ....analysis.error import ReconstructionError
 
 MOST_SCRIPTS = 25  # drawn; the table behind the chart has all
+WORDS, ALL_KINDS = "whole word", "all kinds"
 COUNTS = (5, 10, 20, 50)  # of best and of worst tokens, to choose from
 NEIGHBOURS_LISTED = 6
 
@@ -378,6 +380,17 @@ def extremes(values: np.ndarray, count: int, allowed: np.ndarray | None = None) 
     return order[:count], order[::-1][:count]
 
 
+@st.cache_data(max_entries=8, show_spinner=False)
+def identical_of(key: str, _compressed) -> np.ndarray:
+    """(V,) how many other tokens have the same codes as each: they cannot be told apart any more. 0 where nothing is shared."""
+    found = np.zeros(_compressed.num_embeddings, dtype=np.int64)
+    for part in parts_of(_compressed):
+        if part.codes is not None:
+            _, group, size = np.unique(part.codes, axis=0, return_inverse=True, return_counts=True)
+            found[part.ids] = size[group.ravel()] - 1
+    return found
+
+
 def extremes_view(measured: Measured) -> None:
     """Best and worst tokens with their neighbours before and after."""
     vocabulary, error = measured.vocabulary, measured.error
@@ -385,21 +398,24 @@ def extremes_view(measured: Measured) -> None:
     by = first.segmented_control(
         "Measure", ["error", "cosine"], default="error", required=True, key="by", bind="query-params", persist_state="session"
     )
-    present = [kind for kind in KINDS if (vocabulary.kinds == kind).any()]
-    kind = second.selectbox("Tokens", ["all kinds", *present], key="kind", bind="query-params", persist_state="session")
+    # Words first: what is worst of all tokens are mostly placeholders and pieces that nobody has an idea of.
+    present = sorted((kind for kind in KINDS if (vocabulary.kinds == kind).any()), key=lambda kind: kind != WORDS)
+    options = [*present[:1], ALL_KINDS, *present[1:]] if WORDS in present else [ALL_KINDS, *present]
+    kind = second.selectbox("Tokens", options, key="kind", bind="query-params", persist_state="session")
     count = third.selectbox("How many", COUNTS, index=1, key="count", bind="query-params", persist_state="session")
     values = error.per_token if by == "error" else -error.cosine
-    best, worst = extremes(values, count, None if kind == "all kinds" else vocabulary.kinds == kind)
-    what = "tokens" if kind == "all kinds" else f"tokens of the kind {kind}"
+    best, worst = extremes(values, count, None if kind == ALL_KINDS else vocabulary.kinds == kind)
+    what = "tokens" if kind == ALL_KINDS else "whole words" if kind == WORDS else f"tokens of the kind {kind}"
     high, low = ("highest error", "lowest error") if by == "error" else ("lowest cosine", "highest cosine")
     st.caption(
         f"Each with its {NEIGHBOURS_LISTED} nearest tokens by cosine, in the original table and after compression; "
-        "✓ and bold: near on both sides; of tokens that are equally near none is lost."
+        "✓ and bold: near on both sides; of tokens that are equally near none is lost. Any token leads to its inspector."
     )
     for ids, title, key in ((worst, f"Worst {what}: {high}", "worst"), (best, f"Best {what}: {low}", "best")):
         table = extremes_table(measured, ids)
         st.html(extremes_html(table, title))
         with st.expander(f"Table behind this list ({counted(len(table), 'row')})"):
+            table = table.drop(columns=["before_ids", "after_ids"])
             st.dataframe(table, hide_index=True, key=f"{key}_table", alt=title)
             download_csv(table, f"subemb-{key}-tokens.csv", key=f"{key}_download")
 
@@ -424,50 +440,40 @@ def extremes_table(measured: Measured, ids: np.ndarray) -> pd.DataFrame:
             "error": measured.error.per_token[ids],
             "cosine": measured.error.cosine[ids],
             "kept": found.kept,
+            "identical": identical_of(measured.key, frame.compressed)[ids],
             "before": named(found.before.ids, found.also_after),
             "after": named(found.after.ids, found.also_before),
+            "before_ids": found.before.ids.tolist(),
+            "after_ids": found.after.ids.tolist(),
         }
     )
 
 
-_STYLE = """
-.sx { width: 100%; border-collapse: collapse; font-size: .875rem; line-height: 1.5; }
-.sx caption { text-align: left; font-weight: 600; font-size: 1.1rem; padding: .4rem 0; caption-side: top; }
-.sx th, .sx td { text-align: left; vertical-align: top; padding: .35rem .6rem .35rem 0; font-weight: 400;
-  border: 0; border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); overflow-wrap: anywhere; }
-.sx thead th { font-size: .78rem; opacity: .8; white-space: nowrap; }
-.sx tbody th { font-weight: 600; min-width: 8rem; }
-.sx td.sx-n { white-space: nowrap; font-variant-numeric: tabular-nums; }
-.sx small { display: block; font-weight: 400; font-size: .74rem; opacity: .8; }
-.sx span { display: inline-block; margin: 0 .3rem .2rem 0; padding: 0 .45rem; border-radius: .8rem; max-width: 100%;
-  border: 1px solid color-mix(in srgb, currentColor 30%, transparent); }
-.sx span.sx-k { font-weight: 700; border-color: currentColor; }
-@media (max-width: 640px) {
-  .sx thead { display: none; }
-  .sx tr { display: block; padding: .4rem 0; border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
-  .sx th, .sx td { display: block; border: 0; padding: .1rem 0; }
-  .sx td.sx-n { display: inline-block; margin-right: 1rem; }
-  .sx td[data-of]::before { content: attr(data-of) " "; font-size: .74rem; opacity: .8; }
-}
-"""
+EXTREMES = {
+    "Token": False, "Error": True, "Cosine": True, "Kept": True, "Neighbours before": False, "Neighbours after": False
+}  # fmt: skip
 
 
 def extremes_html(table: pd.DataFrame, title: str) -> str:
-    """The rows of :func:`extremes_table` as an HTML table that wraps, and stacks on a narrow screen."""
+    """The rows of :func:`extremes_table` as an HTML table, whose tokens lead to their inspectors."""
 
-    def chips(names: list[str]) -> str:
-        return "".join(
-            f"<span{' class=sx-k' if name.startswith('✓ ') else ''}><bdi>{escape_html(name)}</bdi></span>" for name in names
+    def chips(ids: list[int], names: list[str]) -> str:
+        marked = [
+            (number, name, "chip kept" if name.startswith("✓ ") else "chip") for number, name in zip(ids, names, strict=True)
+        ]
+        return f'<span class="chips">{"".join(token_lead(*one) for one in marked)}</span>'
+
+    rows = []
+    for row in table.itertuples():
+        same = f"<small>{counted(row.identical, 'token')} {'is' if row.identical == 1 else 'are'} identical to it now</small>"
+        rows.append(
+            (
+                f"{token_lead(row.id, row.token)}<small>#{row.id} · {row.kind}</small>",
+                f"{row.error:.3f}",
+                f"{row.cosine:.3f}",
+                f"{row.kept} of {len(row.before)}",
+                chips(row.before_ids, row.before),
+                chips(row.after_ids, row.after) + (same if row.identical else ""),
+            )
         )
-
-    rows = "".join(
-        f'<tr><th scope="row"><bdi>{escape_html(row.token)}</bdi><small>#{row.id} · {row.kind}</small></th>'
-        f'<td class="sx-n" data-of="error">{row.error:.3f}</td><td class="sx-n" data-of="cosine">{row.cosine:.3f}</td>'
-        f'<td class="sx-n" data-of="kept">{row.kept} of {len(row.before)}</td>'
-        f'<td data-of="before">{chips(row.before)}</td><td data-of="after">{chips(row.after)}</td></tr>'
-        for row in table.itertuples()
-    )
-    head = "".join(
-        f'<th scope="col">{name}</th>' for name in ("Token", "Error", "Cosine", "Kept", "Neighbours before", "Neighbours after")
-    )
-    return f'<style>{_STYLE}</style><table class="sx"><caption>{escape_html(title)}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    return lead_table(title, EXTREMES, rows)

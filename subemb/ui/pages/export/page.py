@@ -74,7 +74,7 @@ def result_line(shown: ShownResult) -> None:
 
 def export_card(frame: Frame, shown: ShownResult, offer: Offer) -> None:
     """One form: what it is, how large it is, a button that makes it, its download, and how to use it."""
-    st.subheader(offer.title, anchor=False)
+    st.header(offer.title, anchor=False)
     st.markdown(offer.explanation(shown))
     problem = offer.problem(shown)
     if problem:
@@ -139,7 +139,7 @@ def _take(made: Export) -> None:
 
 def report_card(frame: Frame, shown: ShownResult) -> None:
     """The report: what is in it, how large it is, and its download."""
-    st.subheader("HTML report", anchor=False)
+    st.header("HTML report", anchor=False)
     st.markdown(
         "One page to read, to print and to hand on: settings, size and quality, interactive charts, tables, versions, and the "
         "commands that repeat it all. It is a single file that works offline in any browser."

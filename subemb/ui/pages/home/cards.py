@@ -23,7 +23,7 @@ def size_card(run: Run) -> None:
     """Original, codebooks, codes, total; the paper's measure next to the honest one; share of the whole model."""
     size = run.size
     with st.container(border=True, height="stretch", key="size_card"):
-        st.subheader("Size", anchor=False)
+        st.header("Size", anchor=False)
         left, right = st.columns(2)
         left.metric(
             "Original table",
@@ -92,7 +92,7 @@ def quality_card(run: Run) -> None:
     quality, size = run.quality, run.size
     asked = f"{count_text(quality['neighbours_sample'])} of {count_text(size.vocabulary)} tokens, seed {run.settings.seed}"
     with st.container(border=True, height="stretch", key="quality_card"):
-        st.subheader("Quality", anchor=False)
+        st.header("Quality", anchor=False)
         left, right = st.columns(2)
         left.metric("Relative error", f"{quality['relative_error']:.3f}", "0 is perfect", help=ERROR_HELP, **PLAIN)
         right.metric(

@@ -87,10 +87,10 @@ def pictures(run: Run) -> None:
     """How small, and how good."""
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("How small", anchor=False)
+        st.header("How small", anchor=False)
         st.html(size_picture(run.size))
     with right:
-        st.subheader("How good", anchor=False)
+        st.header("How good", anchor=False)
         st.html(quality_picture(run.task, run.no_task, run.quality["neighbours_kept"], NEIGHBOURS))
 
 
@@ -144,7 +144,7 @@ def runs_of_this_visit(frame: Frame) -> None:
     visit = frame.visit
     keys = [frame.run.key, *visit.runs] if frame.run.key not in visit.runs else visit.runs
     runs = [run for run in map(RUNS.get, keys) if run is not None]
-    st.subheader("Runs of this visit", anchor=False)
+    st.header("Runs of this visit", anchor=False)
     table = runs_table(runs, frame.run.key)
     event = st.dataframe(
         table,

@@ -18,7 +18,7 @@ _STYLE = """
 .st-key-lesson_steps { margin-bottom: -0.25rem; }
 .st-key-step button { border-radius: 999px !important; min-width: 2.1rem; min-height: 2.1rem; padding: 0 !important; justify-content: center; }
 .st-key-step [role=radiogroup] { gap: 0.2rem; flex-wrap: wrap; }
-.st-key-lesson_words h2 { padding-top: 0; }
+.st-key-lesson_words h2 { padding-top: 0; font-size: 1.5rem; }
 @media (max-width: 640px) { .st-key-step button { min-width: 1.62rem; min-height: 1.75rem; }
   .st-key-lesson_steps > .st-key-step { order: 5; flex-basis: 100%; } }
 """

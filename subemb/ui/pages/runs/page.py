@@ -210,7 +210,7 @@ def deleted(visit: Visit, chosen: list[Run]) -> None:
 def side_by_side(first: Run, second: Run) -> None:
     """Two runs: a verdict, what differs, and all facts."""
     a, b = Side.of_run("A", first), Side.of_run("B", second)
-    st.subheader("A and B", anchor=False)
+    st.header("A and B", anchor=False)
     st.markdown(f"**{escape_markdown(error_verdict(a, b))}**")
     rows = [fact for fact in facts_of(a, b) if fact.title != "from"] + settings_that_differ(first.settings, second.settings)
     scores = [scores_of(run)[0] for run in (first, second)]

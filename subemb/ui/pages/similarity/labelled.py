@@ -107,7 +107,7 @@ def boxes(report: SimilarityReport) -> None:
 
 def moved(report: SimilarityReport) -> None:
     """The pairs that changed rank most."""
-    st.subheader("Pairs that moved most", anchor=False)
+    st.header("Pairs that moved most", anchor=False)
     side = report.sides[-1]
     if len(report.sides) > 2:
         side = st.segmented_control(

@@ -126,7 +126,7 @@ def side_view(found: ListComparison, side: str) -> None:
     )
     nearest = nearest_table(found, side)
     changed = int((nearest["nearest changed"] == "changed").sum())
-    st.subheader("Nearest sentences", anchor=False)
+    st.header("Nearest sentences", anchor=False)
     st.markdown(
         f"**{changed} of {len(nearest)}** sentences have another nearest sentence on the {side} side. Cosines moved by "
         f"{np.abs(difference).mean():.3f} on average, {signed(float(difference.mean()))} with their sign."
@@ -140,7 +140,7 @@ def side_view(found: ListComparison, side: str) -> None:
     )
     download_csv(nearest, f"subemb-nearest-{side}.csv", key=f"lists_nearest_download_{side}")
     moved = moved_table(found, side)
-    st.subheader("What changed rank", anchor=False)
+    st.header("What changed rank", anchor=False)
     if moved.empty:
         st.markdown("Every sentence ranks the others as before.")
         return

@@ -17,6 +17,7 @@ from ...shell.frame import Frame
 from ...shell.jobs import begin, outcome
 from ...shell.text import counted
 from ...widgets.charts import download_csv, layout, show
+from ...widgets.leads import lead, token_link
 from ...widgets.scores import SIDE_COLOURS
 from ...widgets.sentence_inputs import example_text, pair_form
 
@@ -110,7 +111,7 @@ def pair_result(result: PairComparison) -> None:
     scores_view(result)
     for place, (side, effects) in enumerate(result.attributions.items()):
         heading = "What moved the score"
-        st.subheader(heading if len(result.attributions) == 1 else f"{heading}: {side}", anchor=False)
+        st.header(heading if len(result.attributions) == 1 else f"{heading}: {side}", anchor=False)
         effects_view(result, effects, place)
     st.caption(pooling_text(result))
 
@@ -231,6 +232,7 @@ class TokenEffect:
     effect: float  # on the cosine
     details: str  # shown while it is pointed at; not escaped
     special: bool = False  # whether it is a special token, not part of the text
+    token: int | None = None  # its id, if its name is to lead to it
 
 
 def token_effects(sentence: ReadSentence, part: SentenceEffects, effects: Attribution, scale: float) -> list[TokenEffect]:
@@ -246,7 +248,7 @@ def token_effects(sentence: ReadSentence, part: SentenceEffects, effects: Attrib
             f"{token} · id {sentence.ids[place]} · effect {signed(value, digits + 1)} · moved by {part.moved[place]:.0%} of its "
             f"length · by {effects.kind}{'' if few else f', the {NAMED_BLOCKS} strongest'}: {pieces}"
         )
-        drawn.append(TokenEffect(token, value, details, sentence.kinds[place] == "special"))
+        drawn.append(TokenEffect(token, value, details, sentence.kinds[place] == "special", int(sentence.ids[place])))
     return drawn
 
 
@@ -372,7 +374,7 @@ _STYLE = """
 .te ul { display: flex; flex-wrap: wrap; gap: .3rem .25rem; list-style: none; margin: 0 !important; padding: 0 0 2.6rem !important; }
 .te li { margin: 0 !important; padding: .15rem .35rem .2rem; border-radius: .3rem; text-align: center; max-width: 100%;
   background: color-mix(in srgb, var(--c) var(--a), transparent); box-shadow: inset 0 -3px 0 var(--e); cursor: default; }
-.te li:hover, .te li:focus { outline: 2px solid currentColor; outline-offset: 1px; }
+.te li:hover, .te li:focus, .te li:focus-within { outline: 2px solid currentColor; outline-offset: 1px; }
 .te bdi { display: block; max-width: 14rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .te .te-x { font-style: italic; }
 .te small { display: block; font-size: .72rem; opacity: .85; font-variant-numeric: tabular-nums; }
@@ -380,8 +382,9 @@ _STYLE = """
   padding: .2rem .1rem; box-sizing: border-box; }
 .te .te-h { opacity: .75; }
 .te .te-d { visibility: hidden; background: var(--st-background-color, Canvas); font-variant-numeric: tabular-nums; z-index: 1; }
-.te li:hover .te-d, .te li:focus .te-d { visibility: visible; }
-.te ul:hover li:focus:not(:hover) .te-d { visibility: hidden; }
+.te li:hover .te-d, .te li:is(:focus, :focus-within) .te-d { visibility: visible; }
+.te ul:hover li:is(:focus, :focus-within):not(:hover) .te-d { visibility: hidden; }
+.te a.lead { display: block; text-decoration: none !important; }
 .te-l { display: flex; flex-wrap: wrap; align-items: center; gap: .3rem .6rem; font-size: .8rem; }
 .te-l i { display: inline-block; width: 9rem; height: .8rem; border-radius: .2rem; }
 .te-v { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
@@ -403,11 +406,14 @@ def strip_html(tokens: Sequence[TokenEffect], scale: float, caption: str) -> str
         edge = colour if share >= FAINTEST else "transparent"
         text = escape_html(token.text)
         name = f'<bdi{" class=te-x" if token.special else ""} title="{text}">{text}</bdi>'
+        if token.token is not None:
+            name = lead(token_link(token.token), name, is_stop=True)
+        stop = ' tabindex="0"' if token.token is None else ""
         items.append(
-            f'<li tabindex="0" style="--c:{colour};--a:{100 * share:.0f}%;--e:{edge}">{name}'
+            f'<li{stop} style="--c:{colour};--a:{100 * share:.0f}%;--e:{edge}">{name}'
             f'<small>{signed(token.effect, digits)}</small><span class="te-d">{escape_html(token.details)}</span></li>'
         )
-    hint = '<div class="te-h" aria-hidden="true">Point at a token, or tap it, to read its numbers here.</div>'
+    hint = '<div class="te-h" aria-hidden="true">Point at a token to read its numbers here; a click opens its inspector.</div>'
     return f'<style>{_STYLE}</style><div class="te">{hint}<ul aria-label="{escape_html(caption)}">{"".join(items)}</ul></div>'
 
 

@@ -130,7 +130,7 @@ def computed(frame: Frame, words: WordSet) -> WordReport | None:
 
 def results(report: WordReport, vocabulary: Vocabulary) -> None:
     """Cards, sentences, chart and table."""
-    st.subheader(f"{escape_markdown(report.pairs.name)}: {counted(len(report), 'word pair')}", anchor=False)
+    st.header(f"{escape_markdown(report.pairs.name)}: {counted(len(report), 'word pair')}", anchor=False)
     st.caption(f"{pieces_text(report)} They are cut as inside a sentence, with the blank before a word. Scores x 100.")
     if report.unknown:
         left_out = len(report.pairs) - len(report)

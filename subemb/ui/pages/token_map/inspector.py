@@ -14,7 +14,7 @@ from .facts import TokenFacts
 def inspector(frame: Frame, token: int, facts: TokenFacts) -> None:
     """Everything about one token; its numbers first."""
     vocabulary = frame.vocabulary
-    st.subheader(escape_markdown(vocabulary.display[token]), anchor=False)
+    st.header(escape_markdown(vocabulary.display[token]), anchor=False)
     with st.container(horizontal=True, key="map_inspector_numbers"):
         st.metric(
             "Error",
@@ -34,7 +34,7 @@ def inspector(frame: Frame, token: int, facts: TokenFacts) -> None:
             alt=f"Share of the token's squared error in each of {len(errors)} subspaces",
             config={"displayModeBar": False},
         )
-    inspect(Assignment(frame).prepared(), token)
+    inspect(Assignment(frame).prepared(), token, is_page=False)
 
 
 def error_by_subspace(frame: Frame, token: int) -> pd.DataFrame:

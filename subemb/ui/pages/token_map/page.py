@@ -16,7 +16,7 @@ from ....runs import NEIGHBOURS
 from ....tasks.layouts import arrange, group
 from ...shell.frame import Frame, page
 from ...shell.jobs import outcome
-from ...shell.text import counted, errors_shown, write_parameter
+from ...shell.text import counted, errors_shown, is_led_by_address, write_parameter
 from ...widgets.charts import download_csv
 from . import colours
 from .component import draw_maps, heard_of, said, tell
@@ -102,14 +102,15 @@ def _take_up(frame: Frame) -> None:
         _select(within(st.session_state[SELECTED], count).ids, None)
     look = st.session_state[LOOK]
     asked = {name: st.query_params.get(name) for name in PARAMETERS}
-    if any(value is not None and value != look["written"].get(name) for name, value in asked.items()):
-        look["colour"] = asked["map_colour"] or look["colour"]
+    is_led = is_led_by_address()
+    if is_led or any(value is not None and value != look["written"].get(name) for name, value in asked.items()):
+        look["colour"] = asked["map_colour"] or (None if is_led else look["colour"])
         highlight = asked["map_highlight"] or ""
         look["highlight"] = int(highlight) if highlight.isascii() and highlight.isdigit() and len(highlight) < 4 else None
         with_numbers = (asked["map_view"] or "").split(",")
         look["view"] = valid_view([float(part) for part in with_numbers]) if all(map(is_finite, with_numbers)) else None
         ids = from_address(asked["map_selected"] or "", count)
-        if ids:
+        if ids or (is_led and not asked["map_selected"] and look["written"].get("map_selected")):
             _select(ids, "link")
         st.session_state[HEARD] = heard_of(None)
 
@@ -375,14 +376,16 @@ def selection_view(frame: Frame, facts: TokenFacts, places: TokenMap) -> None:
     """One selected token in its inspector; several in a table."""
     selection: Selection = st.session_state[SELECTED]
     if not selection:
-        worst = np.argsort(-facts.error, kind="stable")[:20]
+        words = np.flatnonzero(frame.vocabulary.kinds == "whole word")  # the worst of all are mostly placeholders and pieces
+        words = words if len(words) else np.arange(len(facts.error))
+        worst = words[np.argsort(-facts.error[words], kind="stable")[:20]]
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(
                 "Click a token to inspect it, or select many with the lasso. Shift adds, a double click clears.",
                 width="content",
             )
             st.button(
-                f"Select the {len(worst)} tokens with the largest error",
+                f"Select the {len(worst)} words with the largest error",
                 icon=":material/checklist:",
                 key="map_select_worst",
                 on_click=_select,
