@@ -17,10 +17,27 @@ from . import __version__
 from .base.errors import Cancelled, InputError
 from .base.files import shown_path
 from .base.pace import SLEEPING_THREADS
-from .commands import adapt, app, bench, compare, compress, evaluate, export, inspect, models, presets, runs, sweep, train_head
+from .commands import (
+    adapt,
+    app,
+    bench,
+    compare,
+    compress,
+    evaluate,
+    export,
+    inspect,
+    models,
+    presets,
+    runs,
+    sweep,
+    train_head,
+    train_masked_head,
+)
 from .commands.terminal import plain_stream, safe_streams
 
-COMMANDS = (app, models, presets, compress, adapt, evaluate, export, train_head, inspect, sweep, runs, compare, bench)
+COMMANDS = (
+    app, models, presets, compress, adapt, evaluate, export, train_head, train_masked_head, inspect, sweep, runs, compare, bench,
+)  # fmt: skip
 DEFECT, BAD_INPUT, INTERRUPTED, READER_GONE = 1, 2, 130, 141
 
 

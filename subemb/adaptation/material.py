@@ -92,7 +92,8 @@ def check_given(model: "PretrainedModel", text: Text | None, labelled: PairSet |
     if settings.objective == "masked":
         if not model.has_head("masked") or model.tokenizer.mask_token_id is None:
             raise InputError(
-                f"{model.name} has no masked-word head; choose another objective, or a model with one, such as BERT"
+                f"{model.name} has no masked-word head; choose another objective, train one (subemb train-masked-head), or take a model "
+                "that has one, such as BERT"
             )
         if text is None:
             raise InputError(f"{title} needs a text: sequences drawn from the vocabulary have no words to guess")

@@ -194,3 +194,22 @@ class AdaptationSettings(Settings):
     def reassigns(self, method: str) -> bool:
         """Whether codes are chosen again before training: if asked for, and possible with this method of compression."""
         return self.reassign and METHODS[method].can_be_reassigned
+
+
+@dataclass(frozen=True)
+class MaskedHeadSettings(Settings):
+    """How a masked-word head is trained. Raises InputError for values out of range."""
+
+    steps: int = setting(5000, least=1, most=10_000_000, metavar="N", help="batches to learn from")
+    layers: int | None = setting(
+        None, least=0, most=1000, metavar="N", help="last layers of the body whose matrices are changed", automatic="all"
+    )
+    rank: int | None = setting(
+        None, least=1, most=1024, metavar="R", help="of the changes as they are saved", automatic="whole, 8 bits a number"
+    )
+    tokens: int = setting(512, least=32, most=1_000_000, unit="tokens", metavar="N", help="tokens in a batch, padding included")
+    share: float = setting(0.2, above=0, most=0.9, metavar="SHARE", help="of the words of a sentence that are masked")
+    body_rate: float = setting(5e-4, least=0, most=1, metavar="RATE", help="highest learning rate of the body's changes")
+    head_rate: float = setting(1e-3, least=0, most=1, metavar="RATE", help="highest learning rate of the head")
+    weight_decay: float = setting(0.01, least=0, most=10, metavar="RATE", help="of AdamW, on the changes")
+    seed: int = setting(0, least=0, most=2**32 - 1, metavar="SEED", help="of everything random")

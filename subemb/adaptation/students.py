@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..codec.compressed import Compressed
     from ..models.model import PretrainedModel
 
-_LAYER = re.compile(r"(?:^|\.)(?:layers?|h|block)\.(\d+)\.")
+LAYER = re.compile(r"(?:^|\.)(?:layers?|h|block)\.(\d+)\.")
 _NORM = re.compile(r"norm|ln_", re.IGNORECASE)
 
 
@@ -149,7 +149,7 @@ def trained_names(network: "torch.nn.Module", settings: AdaptationSettings) -> l
     if settings.train == "norms":
         norms = {path for path, module in network.named_modules() if _NORM.search(type(module).__name__)}
         return [name for name in names if name.endswith(".bias") or name.rpartition(".")[0] in norms]
-    numbers = {name: int(match[1]) for name in names if (match := _LAYER.search(name))}
+    numbers = {name: int(match[1]) for name in names if (match := LAYER.search(name))}
     count = max(numbers.values(), default=-1) + 1
     if not 1 <= settings.last_layers <= count:
         raise InputError(f"last_layers is {settings.last_layers}; this network has {count} layers")

@@ -26,6 +26,7 @@ FEWEST = 8  # sentences, or pairs, to learn from
 VOCABULARY = "vocabulary"
 _TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 _END = re.compile(r"(?<=[.!?…。！？])\s+")
+_WIKITEXT = (" @-@ ", " @,@ ", " <unk> ")  # marks of the tokens of that corpus
 
 
 class TooFew(InputError):
@@ -120,8 +121,26 @@ def read_text(content: str | bytes, name: str) -> Text:
     """
     text = decoded(content, name) if isinstance(content, bytes) else content
     lines = text.replace("\0", " ").splitlines()
+    is_wikitext = any(mark in text for mark in _WIKITEXT)
+    if is_wikitext:
+        lines = [_rejoined(line) for line in lines if not line.strip().startswith("= ")]
     parts = [part for line in lines for part in (_END.split(line) if len(line) > LONGEST else [line])]
-    return text_of([part[i : i + 4 * LONGEST] for part in parts for i in range(0, max(1, len(part)), 4 * LONGEST)], name)
+    found = text_of([part[i : i + 4 * LONGEST] for part in parts for i in range(0, max(1, len(part)), 4 * LONGEST)], name)
+    if not is_wikitext:
+        return found
+    note = Note(
+        "WikiText", "Read as WikiText: @-@, @,@ and @.@ are joined again, headings left out, and <unk> is an unknown word"
+    )
+    return replace(found, notes=((name, note),))
+
+
+def _rejoined(line: str) -> str:
+    """A line of WikiText as it was written before it was cut into tokens, with ``[UNK]`` for what it hides.
+
+    >>> _rejoined("A part @-@ time job of 1 @,@ 000 <unk> .")
+    'A part-time job of 1,000 [UNK] .'
+    """
+    return re.sub(r" @([-,.])@ ", r"\1", line).replace("<unk>", "[UNK]")
 
 
 def read_texts(paths: "Sequence[Path]", columns: Sequence[str] = (), reading: "Reading | None" = None) -> Text:

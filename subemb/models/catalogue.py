@@ -10,6 +10,7 @@ from pathlib import Path
 from ..base.errors import InputError, ModelError
 from ..base.files import given_path, shown_path
 from . import hub
+from .masked_head import shipped_folder
 from .opening import open_checkpoint
 from .probe import at_most
 
@@ -38,7 +39,7 @@ class ModelEntry:
     dim: int | None = None  # D
     parameters: int | None = None  # floats of the whole model
     error: str | None = None
-    heads: tuple[str, ...] = ()  # as Checkpoint.heads
+    heads: tuple[str, ...] = ()  # as Checkpoint.heads, and a masked-word head that comes with subemb
 
 
 def available_models() -> list[ModelEntry]:
@@ -83,7 +84,10 @@ def _entry(name: str, source: str, folder: Path, revision: str | None, root: Pat
             raise ModelError(f"{name} links to a place outside {root.name}; copy the files instead", "invalid_name")
         checkpoint = open_checkpoint(folder)
         vocabulary, dim = checkpoint.table.shape
-        return ModelEntry(name, source, str(folder), revision, vocabulary, dim, checkpoint.parameters, heads=checkpoint.heads)
+        heads = checkpoint.heads
+        if "masked" not in heads and source == "bundled" and shipped_folder(name, source, revision) is not None:
+            heads = (*heads, "masked")
+        return ModelEntry(name, source, str(folder), revision, vocabulary, dim, checkpoint.parameters, heads=heads)
     except OSError as error:
         reason = f"{name} cannot be read ({error.strerror or type(error).__name__}); check the permissions of its files"
     except InputError as error:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..codec.compressed import Compressed
+    from .masked_head import MaskedHead
     from .reading import Habits
     from .static_network import StaticTokens
     from .vocabulary import Vocabulary
@@ -166,7 +167,11 @@ class PretrainedModel:
         import copy
 
         network = copy.deepcopy(self.network(head))
-        networks = {head: network} if head is None else {head: network, None: network.base_model}
+        networks = {head: network}
+        if head is not None:
+            from .masked_network import own_body
+
+            networks[None] = own_body(network) if self.head_note(head) else network.base_model
         return self._with(embedding=network.get_input_embeddings(), networks=networks)
 
     # What identifies it
@@ -278,14 +283,32 @@ class PretrainedModel:
         return self.checkpoint.has_tied_head
 
     def has_head(self, head: str) -> bool:
-        """Whether the checkpoint has a ``masked`` head or a sentence ``classifier``: whether all weights of it are in its files.
+        """Whether it has a ``masked`` head or a sentence ``classifier``: whether all weights of it are in its files.
 
-        Where ``config.json`` or names of weights speak for one, the headers are tried on the architecture, once."""
+        Where ``config.json`` or names of weights speak for one, the headers are tried on the architecture, once. A ``masked`` head
+        may also have been trained for it with subemb: :meth:`head_note` tells."""
+        return self._authors_head(head) or (head == "masked" and self._trained_head is not None)
+
+    def head_note(self, head: str) -> str:
+        """Whose head it is that gives the numbers, in a sentence; "" where it is in the checkpoint, or there is none."""
+        if head != "masked" or self._authors_head(head) or self._trained_head is None:
+            return ""
+        return self._trained_head.note
+
+    def _authors_head(self, head: str) -> bool:
+        """Whether the checkpoint itself has a head."""
         if head not in self.checkpoint.heads:
             return False
         from .loading import lacks_head
 
         return self._read.take(("head", head), lambda: not lacks_head(self.checkpoint.weights_folder, head))
+
+    @property
+    def _trained_head(self) -> "MaskedHead | None":
+        """The masked-word head that was trained for this model with subemb."""
+        from .masked_head import find
+
+        return self._read.take("trained head", lambda: find(self._root))
 
     # Tokens
 
@@ -375,7 +398,7 @@ class PretrainedModel:
 
     @property
     def _head_notes(self) -> list[str]:
-        found = [head for head in self.checkpoint.unnamed_heads if self.has_head(head)]
+        found = [head for head in self.checkpoint.unnamed_heads if self._authors_head(head)]
         return [f"Its weights hold a {HEADS[head].title}, though its config.json does not say so." for head in found]
 
     @property
@@ -432,6 +455,10 @@ class PretrainedModel:
             return static_network(self.checkpoint, self.table, head)
         if self.original is None and head is None and self.is_sentence_model:
             return self.sentence_model()[0].auto_model  # it may be another than AutoModel's, such as T5's encoder alone
+        if self.original is None and head == "masked" and self.head_note(head):
+            from .masked_network import network_with
+
+            return network_with(self, self._trained_head)
         if self.original is None:
             return load_network(self.checkpoint.weights_folder, head)
         network = self.original.network(head)
