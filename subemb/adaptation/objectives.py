@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 
 from ..evaluate.data.pairs import LABELS
+from ..evaluate.entailment.engines import classifier_logits
 from ..models.sentences import padded, padding_id
 
 if TYPE_CHECKING:
@@ -185,12 +186,10 @@ class PairClasses(_Logits):
         tokenizer = self.teacher.tokenizer
         texts = [tokenizer.decode(self.rows[place], skip_special_tokens=True) for place in places]
         order = torch.randperm(len(texts), generator=generator).tolist()
-        with self.teacher.tokenizer_lock:
-            inputs = tokenizer(texts, [texts[place] for place in order], padding=True, truncation=True, return_tensors="pt")
-        inputs = inputs.to(self.teacher.device)
+        pairs = [(text, texts[place]) for text, place in zip(texts, order, strict=True)]
         with torch.no_grad():
-            wanted = self.teacher.network(self.head)(**inputs).logits
-        return self.divergence(student.network(self.head)(**inputs).logits, wanted)
+            wanted = classifier_logits(self.teacher, pairs)
+        return self.divergence(classifier_logits(student, pairs), wanted)
 
 
 # Fine-tuning: masked words of a text, or labels of pairs

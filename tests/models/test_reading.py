@@ -1,11 +1,14 @@
 """How networks read: the trial that finds it out, and batches in which a sentence has the vector that it has alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from checkpoints import ARCHITECTURES, LINES, TOKENS, make_bert, make_roberta, make_t5, save, unigram, word_piece
 
 from subemb import attach, compress, load
+from subemb.adaptation.objectives import PairClasses
 from subemb.base.errors import ModelError
 from subemb.evaluate.similarity.attribution import attribute
 from subemb.models.reading import TEXTS, Company, Habits, groups, in_company, longest_readable, tried
@@ -111,6 +114,35 @@ def test_padding_that_is_read_makes_no_difference(tmp_path):
     assert "does not leave out padding" in model.pooling
     seen = attribute(model, model, *model.token_ids(LINES[:2]))
     assert seen.before == pytest.approx(seen.after)
+
+
+def test_effects_of_tokens_are_those_of_a_sentence_read_alone(tmp_path):
+    model = load(make_fnet(tmp_path / "m"))
+    small = attach(model, compress(model.table, "product", 2, 4, weights="none"))
+    rows = model.token_ids(LINES[:2])
+    together = attribute(model, small, *rows)
+    model._trials["habits"] = replace(model.habits(), company=Company.ALONE)
+    apart = attribute(model, small, *rows)
+    assert apart.first.tokens == pytest.approx(together.first.tokens, abs=1e-6)
+    assert apart.after == pytest.approx(together.after, abs=1e-6)
+
+
+def test_a_classifier_that_reads_padding_is_distilled_pair_by_pair(tmp_path):
+    from transformers import FNetForSequenceClassification
+
+    teacher = load(make_fnet(tmp_path / "m", FNetForSequenceClassification))
+    assert teacher.habits("classifier").company is Company.EQUAL_LENGTH
+    student = attach(teacher, compress(teacher.table, "product", 2, 4, weights="none"))
+    objective = PairClasses(teacher, teacher.token_ids(LINES), 1.0)
+    generator = torch.Generator().manual_seed(0)
+    found = objective.loss(student, range(len(LINES)), generator)
+    order = torch.randperm(len(LINES), generator=torch.Generator().manual_seed(0)).tolist()
+    texts = [teacher.tokenizer.decode(row, skip_special_tokens=True) for row in teacher.token_ids(LINES)]
+    read = [teacher.tokenizer(text, texts[place], return_tensors="pt") for text, place in zip(texts, order, strict=True)]
+    with torch.no_grad():
+        one, other = (torch.cat([side.network("classifier")(**pair).logits for pair in read]) for side in (teacher, student))
+    right = (one.softmax(1) * (one.log_softmax(1) - other.log_softmax(1))).sum(1).mean()
+    assert found.item() == pytest.approx(right.item(), rel=1e-3)
 
 
 def test_a_network_that_changes_itself_is_put_back(tmp_path):

@@ -163,38 +163,44 @@ class ClassifierEngine:
 
         Raises ModelError if the classifier gives another number of logits.
         """
-        network = self.model.network("classifier")
-
-        def tokens(limit: int):
-            with self.model.tokenizer_lock:  # fast tokenizers cannot serve two threads at once
-                return self.model.tokenizer(
-                    [first for first, _ in batch],
-                    [second for _, second in batch],
-                    truncation="longest_first",
-                    max_length=limit,
-                    padding=False,
-                )
-
-        read = self.model.cut_to_fit(tokens, lambda read: max(map(len, read["input_ids"])), "classifier")
-        check_ids(self.model.tokenizer, read["input_ids"], self.model.num_tokens)
-        left = self.model.tokenizer.padding_side == "left"
-        has_types = "token_type_ids" in read and (getattr(text_config(network.config), "type_vocab_size", None) or 0) > 1
-
-        def logits_of(part: list[int]) -> "torch.Tensor":
-            rows = [read["input_ids"][place] for place in part]
-            ids, mask = padded(rows, padding_of(network.config) or 0, left, self.model.device)
-            inputs = {"input_ids": ids, "attention_mask": mask}
-            if has_types:
-                types = [read["token_type_ids"][place] for place in part]
-                inputs["token_type_ids"] = padded(types, 0, left, self.model.device)[0]
-            return network(**inputs).logits.float()
-
-        logits = in_company(self.model.habits("classifier"), network, [len(row) for row in read["input_ids"]], logits_of)
+        logits = classifier_logits(self.model, batch)
         if logits.shape[1] != len(self.labels):
             raise ModelError(
                 f"the classifier of {self.model.name} gives {logits.shape[1]} numbers for {len(self.labels)} labels", "broken"
             )
         return logits[:, self._columns]
+
+
+def classifier_logits(model: "PretrainedModel", pairs: Sequence[tuple[str, str]]) -> "torch.Tensor":
+    """(n, classes) float32 of n pairs of texts by a model's classifier of sentences, each as it is read alone, with gradients where
+    torch records them."""
+    network = model.network("classifier")
+
+    def tokens(limit: int):
+        with model.tokenizer_lock:  # fast tokenizers cannot serve two threads at once
+            return model.tokenizer(
+                [first for first, _ in pairs],
+                [second for _, second in pairs],
+                truncation="longest_first",
+                max_length=limit,
+                padding=False,
+            )
+
+    read = model.cut_to_fit(tokens, lambda read: max(map(len, read["input_ids"])), "classifier")
+    check_ids(model.tokenizer, read["input_ids"], model.num_tokens)
+    left = model.tokenizer.padding_side == "left"
+    has_types = "token_type_ids" in read and (getattr(text_config(network.config), "type_vocab_size", None) or 0) > 1
+
+    def logits_of(part: list[int]) -> "torch.Tensor":
+        rows = [read["input_ids"][place] for place in part]
+        ids, mask = padded(rows, padding_of(network.config) or 0, left, model.device)
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        if has_types:
+            types = [read["token_type_ids"][place] for place in part]
+            inputs["token_type_ids"] = padded(types, 0, left, model.device)[0]
+        return network(**inputs).logits.float()
+
+    return in_company(model.habits("classifier"), network, [len(row) for row in read["input_ids"]], logits_of)
 
 
 # An entailment head

@@ -25,6 +25,7 @@ from ...base.errors import InputError, ModelError
 from ...base.progress import ProgressCallback, part_of, report
 from ...codec.compressed import Compressed, SubspaceCompressed
 from ...codec.subspaces import subspace_widths
+from ...models.reading import groups
 from ...models.sentences import checked_rows
 from .effects import RUNS_OF_AXES, Attribution, AttributionSettings, Integral, SentenceEffects, cosines
 
@@ -90,13 +91,18 @@ class GivenEncoder:
         self._model = model.with_embeddings(self._given)
 
     def __call__(self, ids: Sequence[int], vectors: torch.Tensor) -> torch.Tensor:
-        """(m, width) sentence vectors of one sentence with m different sets of embeddings (m, n, D), in one batch.
+        """(m, width) sentence vectors of one sentence with m different sets of embeddings (m, n, D), each as it is read alone.
 
         ids: (n,) the sentence's tokens. vectors: as the input table gives them out, including its output scale.
         """
-        self._given.vectors = vectors
+        # Equally long rows go together, unless this network reads every sentence one by one.
+        parts = groups(self._model.habits(), [len(ids)] * len(vectors))
         try:
-            return self._model.encode_ids_tensor([list(ids)] * len(vectors))
+            found = []
+            for part in parts:
+                self._given.vectors = vectors[part]
+                found.append(self._model.encode_ids_tensor([list(ids)] * len(part)))
+            return torch.cat(found)
         finally:
             self._given.vectors = None
 

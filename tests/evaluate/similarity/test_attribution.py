@@ -16,6 +16,7 @@ from subemb.codec import compress
 from subemb.evaluate.similarity.attribution import LARGEST_GAP, SMALLEST_GAP, AxisBlocks, GivenEncoder, attribute
 from subemb.evaluate.similarity.effects import RUNS_OF_AXES, AttributionSettings, cosines
 from subemb.models.load import load
+from subemb.models.reading import Company, Habits
 from subemb.tasks.sides import sides_of
 
 FIRST, SECOND = "the cat sits on the old mat", "a small dog runs under the table"
@@ -153,6 +154,9 @@ class MeanOfEmbeddings:
 
     def with_embeddings(self, module):
         return MeanOfEmbeddings(module)
+
+    def habits(self):
+        return Habits(Company.ANY, self.dim)
 
     def encode_ids_tensor(self, rows):
         return self.table(torch.tensor(rows)).mean(1)
