@@ -180,15 +180,48 @@ def make_xlmr(folder: Path, dim: int = 16, rows: int | None = None) -> Path:
     return save(folder, XLMRobertaModel, config, tokenizer)
 
 
-def make_gpt2(folder: Path, dim: int = 16, head: bool = True) -> Path:
+def make_gpt2(folder: Path, dim: int = 16, head: bool = True, **settings) -> Path:
     """GPT-2 with a byte-level BPE vocabulary and no padding token; names start with ``transformer.`` if ``head``."""
     from transformers import GPT2Config, GPT2LMHeadModel, GPT2Model
 
     tokenizer = byte_level(["<|endoftext|>"])
     config = GPT2Config(
-        vocab_size=len(tokenizer), n_embd=dim, n_layer=1, n_head=2, n_positions=64, bos_token_id=0, eos_token_id=0
+        vocab_size=len(tokenizer), n_embd=dim, n_layer=1, n_head=2, n_positions=64, bos_token_id=0, eos_token_id=0, **settings
     )
     return save(folder, GPT2LMHeadModel if head else GPT2Model, config, tokenizer)
+
+
+def make_llama(folder: Path, dim: int = 16, tied: bool = False, **settings) -> Path:
+    """Llama, whose tokenizer puts ``<s>`` before every text and has no pre-tokeniser, so that nothing but blanks parts its words."""
+    from tokenizers import Tokenizer, models, normalizers, processors
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    words = dict.fromkeys(f"▁{word}" for line in LINES for word in line.split())
+    letters = dict.fromkeys(letter for word in words for letter in word)
+    pieces, merges = [*letters], []
+    for word in words:  # every word is built letter by letter, so that BPE finds it whole
+        for end in range(2, len(word) + 1):
+            if word[:end] not in pieces:
+                pieces.append(word[:end])
+                merges.append((word[: end - 1], word[end - 1]))
+    vocabulary = {token: number for number, token in enumerate(["<unk>", "<s>", "</s>", *pieces])}
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<s>", eos_token="</s>", model_max_length=64
+    )
+    config = LlamaConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=dim,
+        intermediate_size=2 * dim,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=64,
+        tie_word_embeddings=tied,
+        **settings,
+    )
+    return save(folder, LlamaForCausalLM, config, made)
 
 
 def make_t5(folder: Path, dim: int = 16, tied: bool = True) -> Path:

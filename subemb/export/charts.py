@@ -6,10 +6,14 @@ A :class:`Chart` says what is drawn; the pages draw it in their look (``ui/widge
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import exp, log10
 from typing import Any
 
 from ..adaptation.result import TUNED
-from ..base.text import plotly_text, score_text, seconds_text
+from ..base.text import percent_text, plotly_text, score_text, seconds_text
+from ..evaluate.context.perplexity import NAMES
+from ..evaluate.context.uses import ADAPTED, BOTH, INPUT, ORIGINAL, OUTPUT, TableUses
+from ..evaluate.context.verdicts import perplexity_text, times_text
 
 #: Colours that stay apart for colour-blind readers and on light and dark backgrounds (after Okabe and Ito); the same as
 #: chartCategoricalColors in .streamlit/config.toml.
@@ -51,7 +55,7 @@ class Chart:
                 "font": {"family": 'system-ui, "Segoe UI", Roboto, sans-serif'},
                 **self.layout,
                 "xaxis": {"title": {"text": self.x}, "automargin": True, **self.layout.get("xaxis", {})},
-                "yaxis": {"title": {"text": self.y}, "automargin": True},
+                "yaxis": {"title": {"text": self.y}, "automargin": True, **self.layout.get("yaxis", {})},
             },
         }  # fmt: skip
 
@@ -173,6 +177,95 @@ def score_chart(
         columns=["seconds", "step", "score × 100"],
         rows=[[row["seconds"], row.get("step"), row["score"]] for row in rows],
         data=lines,
+    )
+
+
+_USE_COLOURS = {ORIGINAL: PALETTE[0], INPUT: PALETTE[1], OUTPUT: PALETTE[1], BOTH: PALETTE[1], ADAPTED: PALETTE[2]}
+_USE_PATTERNS = {ORIGINAL: "", INPUT: "/", OUTPUT: "\\", BOTH: "x", ADAPTED: "."}
+_WIDE = 8  # times the smallest value from which on a scale is logarithmic
+
+
+def uses_chart(found: TableUses) -> Chart:
+    """What every use of the compressed table costs: perplexity of the text, and at the sentence's gap the divergence and a rank."""
+    sides = list(found.sides)
+    panels: list[
+        tuple[str, list[float], list[str], bool]
+    ] = []  # title, values, labels, whether values are above 1 and may be wide
+    columns, rows = ["compressed"], [[side] for side in sides]
+    if found.scored is not None:
+        name, values = NAMES[found.scored.kind], [found.scored.perplexity(side) for side in sides]
+        labels = [
+            perplexity_text(value) + ("" if side == ORIGINAL else f", {times_text(exp(found.costs[side]))}")
+            for side, value in zip(sides, values, strict=True)
+        ]
+        panels.append((f"{name} of the text", values, labels, True))
+        columns.append(name)
+        rows = [[*row, value] for row, value in zip(rows, values, strict=True)]
+    if found.mask is not None:
+        mask, wanted = found.mask, found.mask.wanted
+        ranks = [mask.rank(wanted, place) for place in range(len(sides))]
+        labels = [
+            f"{mask.kl[place]:.3g}; rank of {wanted.token}: {rank:,} ({percent_text(wanted.probabilities[place])})"
+            for place, rank in enumerate(ranks)
+        ]
+        panels.append(("KL divergence from the original at the gap, nats", list(mask.kl), labels, False))
+        columns += ["KL divergence, nats", f"rank of {wanted.token}", f"probability of {wanted.token}"]
+        rows = [[*row, mask.kl[n], ranks[n], wanted.probabilities[n]] for n, row in enumerate(rows)]
+    data, layout = [], {}
+    for number, (title, values, labels, can_be_wide) in enumerate(panels):
+        axis = "" if number == 0 else str(number + 1)
+        is_log = can_be_wide and max(values) > _WIDE * min(values)
+        room = 1.45  # for the labels behind the bars
+        end = log10(max(values)) * room if is_log else max(*values, 1e-9) * room
+        data.append(
+            {
+                "type": "bar",
+                "orientation": "h",
+                "x": values,
+                "y": sides,
+                "xaxis": f"x{axis}",
+                "yaxis": f"y{axis}",
+                "text": [plotly_text(label) for label in labels],
+                "textposition": "outside",
+                "cliponaxis": False,
+                "showlegend": False,
+                "marker": {
+                    "color": [_USE_COLOURS[side] for side in sides],
+                    "pattern": {
+                        "shape": [_USE_PATTERNS[side] for side in sides],
+                        "fillmode": "overlay",
+                        "fgcolor": "rgba(255,255,255,.5)",
+                    },
+                },
+                "hovertemplate": "%{y}: %{text}<extra></extra>",
+            }
+        )
+        top = 1 - number / len(panels)
+        bottom = 0 if number == len(panels) - 1 else top - 1 / len(panels) + 0.14
+        layout[f"xaxis{axis}"] = {
+            "title": {"text": title + (", log scale" if is_log else "")},
+            "type": "log" if is_log else "linear",
+            "range": [0, end],
+            "anchor": f"y{axis}",
+        }
+        layout[f"yaxis{axis}"] = {
+            "autorange": "reversed",
+            "domain": [max(0, bottom), top],
+            "anchor": f"x{axis}",
+            "title": {"text": ""},
+        }
+    worst = max(sides[1:], key=lambda side: found.costs.get(side, found.mask.kl[sides.index(side)] if found.mask else 0.0))
+    alt = f"{len(sides)} bars: {', '.join(f'{side} {label}' for side, label in zip(sides, panels[0][2], strict=True))}."
+    return Chart(
+        name="uses",
+        title=f"Shorter is better; worst: {worst}",
+        x=panels[0][0],
+        y="",
+        alt=alt,
+        columns=columns,
+        rows=rows,
+        data=data,
+        layout=layout,
     )
 
 

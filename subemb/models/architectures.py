@@ -43,13 +43,13 @@ class Head:
     auto_class: str  # of transformers, that loads a network with it
     suffixes: tuple[str, ...]  # of the names of architectures that have it
     marks: re.Pattern  # of names that only the weights of such a head have
-    others: tuple[str, ...] = ()  # suffixes of architectures whose own head has the same marks
+    others: tuple[str, ...] = ()  # suffixes of architectures whose own head has the same marks or a name that ends alike
 
     def may_be_in(self, architecture: str, names: Collection[str]) -> bool:
         """Whether a checkpoint of this architecture ('' if it is not said) with weights of these names may have it."""
-        if architecture.endswith(self.suffixes):
-            return True
-        return not architecture.endswith(self.others or ("\0",)) and any(self.marks.search(name) for name in names)
+        if architecture.endswith(self.others or ("\0",)):
+            return False
+        return architecture.endswith(self.suffixes) or any(self.marks.search(name) for name in names)
 
 
 HEADS = {
@@ -61,6 +61,13 @@ HEADS = {
             r"(^|\.)(cls\.predictions\.|predictions\.(dense|LayerNorm)\.|generator_predictions\.|lm_predictions\.|vocab_transform\.|"
             r"pred_layer\.proj\.)|(^|\.)lm_head\.(dense|layer_norm)\.|^decoder\.bias$"
         ),
+    ),
+    "causal": Head(
+        "next-word head",
+        "AutoModelForCausalLM",
+        ("ForCausalLM", "LMHeadModel"),
+        re.compile(r"^(lm_head|embed_out|output_projection)\.weight$"),
+        ("WithLMHeadModel", "ForMaskedLM", "ForConditionalGeneration", "ForPreTraining"),
     ),
     "classifier": Head(
         "classifier of sentences",

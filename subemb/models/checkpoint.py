@@ -141,7 +141,7 @@ class Checkpoint:
     @cached_property
     def has_tied_head(self) -> bool:
         """Whether the checkpoint is a language model whose output head shares the token table."""
-        is_language_model = self._architecture.endswith(LANGUAGE_MODELS) or "masked" in self.heads
+        is_language_model = self._architecture.endswith(LANGUAGE_MODELS) or not {"masked", "causal"}.isdisjoint(self.heads)
         if not is_language_model or not self.config.get("tie_word_embeddings", True):
             return False
         # A head stored with other numbers is not tied, whatever the config says, as in T5 1.1 saved by transformers 5.

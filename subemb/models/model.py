@@ -283,7 +283,8 @@ class PretrainedModel:
         return self.checkpoint.has_tied_head
 
     def has_head(self, head: str) -> bool:
-        """Whether it has a ``masked`` head or a sentence ``classifier``: whether all weights of it are in its files.
+        """Whether it has a ``masked`` or ``causal`` head (which says the next word), or a sentence ``classifier``: whether all weights of
+        it are in its files.
 
         Where ``config.json`` or names of weights speak for one, the headers are tried on the architecture, once. A ``masked`` head
         may also have been trained for it with subemb: :meth:`head_note` tells."""
@@ -426,7 +427,8 @@ class PretrainedModel:
         return torch.device(self._device or "cpu")
 
     def network(self, head: str | None = None) -> "torch.nn.Module":
-        """The transformers model, float32, eval mode: without head, or with its ``masked`` head or sentence ``classifier``.
+        """The transformers model, float32, eval mode: without head, or with its ``masked`` or ``causal`` head, or sentence
+        ``classifier``.
 
         With an ``embedding``, an output head that shares the table computes with it too.
         Raises ModelError (``unsupported``) if it cannot be built, or the checkpoint has no such head; InputError for a ``head`` if

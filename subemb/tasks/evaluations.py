@@ -1,4 +1,4 @@
-"""Evaluations of a subject's sides, as jobs: sentences, labelled sets, word lists, masked words; and where results are kept."""
+"""Evaluations of a subject's sides, as jobs: sentences, labelled sets, word lists, words in context; and where results are kept."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
 from ..base.store import Memory, Store
-from ..evaluate.context import perplexity
 from ..evaluate.context.fill import Filled, fill
 from ..evaluate.context.network import ContextSides
+from ..evaluate.context.perplexity import TextPerplexity, digest_of, text_perplexity
+from ..evaluate.context.uses import TOKENS, TableUses, compare_uses, sides_of_uses
 from ..evaluate.data.pairs import PairSet, WordSet
 from ..evaluate.entailment import pairs as entailment
 from ..evaluate.entailment.engines import EngineChoice, chosen_head, engine_options
@@ -22,7 +23,7 @@ from ..evaluate.similarity.sentences import ListComparison, PairComparison, chec
 from ..evaluate.similarity.words import WordReport
 from ..export.report import ScoredSet, scored_set
 from ..jobs.task import task
-from .sides import Subject, entries_of, open_sides
+from .sides import Subject, entries_of, open_model, open_sides
 
 if TYPE_CHECKING:
     from ..evaluate.entailment.head import EntailmentHead
@@ -33,8 +34,8 @@ LONGEST = 1000  # characters of a premise or hypothesis that is typed
 MOST_PAIRS = 50_000  # of a labelled set: their sentences are kept with the result
 RESAMPLES, SEED = 2000, 0
 
-#: What a worker process keeps in memory: entailment heads; sides of one model with masked-word heads, which share weights.
-HEADS, MASKED_SIDES = Memory(4), Memory(4)
+#: What a worker process keeps in memory: entailment heads; sides of one model with the heads that say words, which share weights.
+HEADS, CONTEXT_SIDES = Memory(4), Memory(4)
 
 
 # Sentences
@@ -209,23 +210,32 @@ def _scores_of(store: Store, key: str) -> tuple[str, ScoredSet | None]:
     return ("", None) if report is None else (report.pairs.digest, scored_set(report))
 
 
-# Masked words
+# Words in context
+
+TEXTS: Store[TextPerplexity] = Store("texts-in-context", most=60, in_memory=12, kind=TextPerplexity)
+USES: Store[TableUses] = Store("table-uses", most=60, in_memory=12, kind=TableUses)
 
 
-def masked_sides(subject: Subject, input: bool, output: bool, progress: ProgressCallback | None = None) -> ContextSides:
-    """The sides of a subject with their masked-word heads; kept in the process for the next job.
+def context_sides(subject: Subject, input: bool, output: bool, progress: ProgressCallback | None = None) -> ContextSides:
+    """The sides of a subject with the heads that say words; kept in the process for the next job.
 
     Raises ModelError if the model has no such head, InputError as :func:`open_sides` and ContextSides do.
     """
+    return _context_sides(subject, (input, output), lambda sides: ContextSides(sides, input, output), progress)
+
+
+def _context_sides(
+    subject: Subject, what: Any, make: "Callable[[dict[str, PretrainedModel]], ContextSides]", progress: ProgressCallback | None
+) -> ContextSides:
     sides = open_sides(subject, progress)
-    report(progress, "reading the masked-word head", 0.5)
-    model = next(iter(sides.values()))
-    MASKED_SIDES.forget(lambda _, found: found.model is not model)
-    return MASKED_SIDES.take((subject.content, input, output), lambda: ContextSides(sides, input, output))
+    report(progress, "reading the head that says words", 0.5)
+    model = id(open_model(subject))
+    CONTEXT_SIDES.forget(lambda key, _: key[0] != model)
+    return CONTEXT_SIDES.take((model, subject.content, what), lambda: make(sides))
 
 
 @task(lane=LANE, reads=entries_of)
-def fill_mask(
+def fill_sentence(
     subject: Subject,
     sentence: str,
     word: int | None = None,
@@ -234,22 +244,48 @@ def fill_mask(
     k: int = 10,
     progress: ProgressCallback | None = None,
 ) -> Filled:
-    """What every side puts in the place of a sentence's masks; see :func:`subemb.evaluate.context.fill.fill`."""
-    sides = masked_sides(subject, input, output, part_of(progress, 0.0, 0.7))
+    """What every side puts into the gaps of a sentence; see :func:`subemb.evaluate.context.fill.fill`."""
+    sides = context_sides(subject, input, output, part_of(progress, 0.0, 0.7))
     return fill(sides, sentence, k=k, word=word, progress=part_of(progress, 0.7, 1.0))
 
 
-@task(lane=LANE, reads=entries_of)
-def pseudo_perplexity(
+def _text_by_digest(text: str, **others: Any) -> dict[str, Any]:
+    """What decides a result on a text, which counts by its digest."""
+    return {**others, "text": digest_of(text)}
+
+
+@task(lane=LANE, reads=entries_of, key=_text_by_digest, keep=TEXTS)
+def score_text(
     subject: Subject,
     text: str,
     input: bool = True,
     output: bool = True,
-    most_tokens: int = perplexity.DEFAULT_TOKENS,
+    most_tokens: int | None = None,
     seed: int = 0,
     progress: ProgressCallback | None = None,
-) -> perplexity.PseudoPerplexity:
-    """The pseudo-perplexity of a text; see :func:`subemb.evaluate.context.perplexity.pseudo_perplexity`."""
-    sides = masked_sides(subject, input, output, part_of(progress, 0.0, 0.05))
+) -> TextPerplexity:
+    """The perplexity of a text; see :func:`subemb.evaluate.context.perplexity.text_perplexity`."""
+    sides = context_sides(subject, input, output, part_of(progress, 0.0, 0.05))
     part = part_of(progress, 0.05, 1.0)
-    return perplexity.pseudo_perplexity(sides, text, most_tokens=most_tokens, seed=seed, progress=part)
+    return text_perplexity(sides, text, most_tokens=most_tokens, seed=seed, progress=part)
+
+
+@task(lane=LANE, reads=entries_of, key=_text_by_digest, keep=USES)
+def compare_table_uses(
+    subject: Subject,
+    sentence: str,
+    text: str,
+    word: int | None = None,
+    most_tokens: int = TOKENS,
+    seed: int = 0,
+    progress: ProgressCallback | None = None,
+) -> TableUses:
+    """Where the table of a run hurts, compared with the original; see :func:`subemb.evaluate.context.uses.compare_uses`.
+
+    Raises InputError without a run.
+    """
+    if subject.run_key is None:
+        raise InputError("there is no compressed table to compare; press Run first")
+    subject, part = replace(subject, other_key=None), part_of(progress, 0.0, 0.05)
+    sides = _context_sides(subject, "uses", lambda sides: sides_of_uses(*list(sides.values())[:3]), part)
+    return compare_uses(sides, sentence, text, word, most_tokens, seed, part_of(progress, 0.05, 1.0))

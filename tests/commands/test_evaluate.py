@@ -393,10 +393,10 @@ def test_masks_are_filled_as_by_the_library(model, saved, capsys):
 
 
 def test_pseudo_perplexity_is_that_of_the_library(model, saved, text, capsys):
-    from subemb.evaluate.context.perplexity import pseudo_perplexity
+    from subemb.evaluate.context.perplexity import text_perplexity
 
     report = run_json(capsys, "fill-mask", saved, "--data", text, "--tokens", 30, "--seed", 2)
-    found = pseudo_perplexity(sides(model, saved), text.read_text(encoding="utf-8"), most_tokens=30, seed=2)
+    found = text_perplexity(sides(model, saved), text.read_text(encoding="utf-8"), most_tokens=30, seed=2)
     (scored,) = report["texts"]
     assert scored["pseudo_perplexity"] == pytest.approx(
         {"original": found.perplexity("original"), "compressed": found.perplexity("compressed")}
@@ -555,7 +555,7 @@ def subcommands(of: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParse
     return action.choices
 
 
-@pytest.mark.parametrize("task", ["similarity", "entailment", "fill-mask"])
+@pytest.mark.parametrize("task", ["similarity", "entailment", "context"])
 def test_readme_mentions_every_task_and_option(task, capsys):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     section = readme.partition("## Command line\n")[2].partition("\n## ")[0]

@@ -1,4 +1,4 @@
-"""The jobs of the page Masked words, called as a worker calls them."""
+"""The jobs of the page Words in context, called as a worker calls them."""
 
 import pickle
 import shutil
@@ -12,9 +12,9 @@ from subemb.base.errors import Cancelled, InputError, ModelError
 from subemb.codec.settings import CompressionSettings
 from subemb.evaluate.context.fill import fill
 from subemb.evaluate.context.network import ContextSides
-from subemb.evaluate.context.perplexity import pseudo_perplexity as score
+from subemb.evaluate.context.perplexity import text_perplexity as score
 from subemb.runs import run_and_keep
-from subemb.tasks import evaluations as masked
+from subemb.tasks import evaluations as tasks
 from subemb.tasks.sides import Subject, open_sides
 
 SETTINGS = [CompressionSettings("product", subspaces=2, codebook_size=4, iterations=2), CompressionSettings("int8")]
@@ -35,7 +35,7 @@ def subjects(tmp_path_factory):
 
 
 def test_a_filled_mask_is_the_librarys(subjects):
-    filled = masked.fill_mask(subjects[0], SENTENCE, input=False)
+    filled = tasks.fill_sentence(subjects[0], SENTENCE, input=False)
     assert filled == fill(open_sides(subjects[0]), SENTENCE, input=False)
     assert filled.sides == ("original", "compressed")
     assert filled.masks[0].top(0)[0].token == "woof"
@@ -44,35 +44,35 @@ def test_a_filled_mask_is_the_librarys(subjects):
 
 def test_the_original_alone(subjects):
     subject = subjects[0]
-    filled = masked.fill_mask(Subject(subject.name, None, subject.identity, None), SENTENCE)
+    filled = tasks.fill_sentence(Subject(subject.name, None, subject.identity, None), SENTENCE)
     assert filled.sides == ("original",)
 
 
 def test_pseudo_perplexity_is_the_librarys_and_is_reported(subjects):
     seen = []
     text = "\n".join(masked_models.sentences()[:6])
-    result = masked.pseudo_perplexity(subjects[0], text, most_tokens=20, seed=3, progress=seen.append)
+    result = tasks.score_text(subjects[0], text, most_tokens=20, seed=3, progress=seen.append)
     assert result == score(open_sides(subjects[0]), text, most_tokens=20, seed=3)
     assert pickle.loads(pickle.dumps(result)) == result
     fractions = [message.fraction for message in seen]
     assert fractions == sorted(fractions)
     with pytest.raises(Cancelled):
-        masked.pseudo_perplexity(subjects[0], text, progress=lambda message: message.fraction > 0.5)
+        tasks.score_text(subjects[0], text, progress=lambda message: message.fraction > 0.5)
 
 
 def test_what_is_kept_is_bounded_and_of_one_model(subjects):
-    first = masked.masked_sides(subjects[0], True, True)
-    assert masked.masked_sides(subjects[0], True, True) is first
+    first = tasks.context_sides(subjects[0], True, True)
+    assert tasks.context_sides(subjects[0], True, True) is first
     for subject in subjects[:2]:
         for input, output in ((True, True), (True, False), (False, True)):
-            assert isinstance(masked.masked_sides(subject, input, output), ContextSides)
-    assert len(masked.MASKED_SIDES.keys()) == masked.MASKED_SIDES.most
+            assert isinstance(tasks.context_sides(subject, input, output), ContextSides)
+    assert len(tasks.CONTEXT_SIDES.keys()) == tasks.CONTEXT_SIDES.most
     with pytest.raises(ModelError, match="masked-word head"):
-        masked.masked_sides(subjects[2], True, True)
-    assert not masked.MASKED_SIDES.keys()
+        tasks.context_sides(subjects[2], True, True)
+    assert not tasks.CONTEXT_SIDES.keys()
 
 
 def test_a_run_that_is_gone_is_said(subjects):
     subject = subjects[0]
     with pytest.raises(InputError):
-        masked.fill_mask(Subject(subject.name, None, subject.identity, "0" * 24), SENTENCE)
+        tasks.fill_sentence(Subject(subject.name, None, subject.identity, "0" * 24), SENTENCE)

@@ -1,1 +1,1 @@
-"""What a masked language model puts in the place of a word."""
+"""What a language model puts into a gap of a sentence, from the words around it or from those before it, and how well it guesses a text."""

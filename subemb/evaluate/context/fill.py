@@ -1,4 +1,6 @@
-"""Masked words: what each side puts in the place of a mask, and how much their answers differ.
+"""Filling a gap: what each side puts in the place of a word, and how much their answers differ.
+
+A masked model fills every mask of a sentence; a decoder says what comes next, after the sentence so far or in the place of a word.
 
 filled = fill({"original": model, "compressed": small}, "The cat [MASK] on the mat.")
 filled.masks[0].kl[1], [filling.token for filling in filled.masks[0].top(0)]
@@ -13,8 +15,8 @@ from ...base.errors import InputError
 from ...base.plain import is_whole
 from ...base.progress import ProgressCallback, report
 from ...models.catalogue import ModelEntry
-from .network import ContextSides, SideTables
-from .words import checked_sentence, chosen_word, mask_word, with_own_masks, words_of
+from .network import CAUSAL, MASKED, ContextSides, SideTables
+from .words import Word, before_gap, checked_sentence, chosen_word, mask_word, with_own_masks, words_of
 
 if TYPE_CHECKING:
     import torch
@@ -41,16 +43,18 @@ def entropy(answer: "torch.Tensor") -> float:
 
 @dataclass(frozen=True)
 class FilledMask:
-    """The answers of all sides for one mask."""
+    """The answers of all sides for one mask, or for what comes next."""
 
-    position: int  # index of the mask among the sentence's tokens
-    fillings: tuple[Filling, ...]  # the k best of every side, and the word that was masked, best first
+    position: int  # index of the mask among the sentence's tokens, or of the token that comes next
+    fillings: tuple[Filling, ...]  # the k best of every side, and the word that stood there, best first
     k: int
     kl: tuple[float, ...]  # KL(first side || side) in nats over the whole vocabulary, for each side; the first is 0
     entropy: tuple[float, ...]  # of each side's answer, in nats
-    masked: str = ""  # the word that was masked, "" if the mask was typed
+    masked: str = ""  # the word that stood there, "" if the mask was typed or nothing stood there
     masked_pieces: int = 0  # number of tokens of that word
-    masked_id: int | None = None  # id of its token, None if it has none or several
+    masked_id: int | None = (
+        None  # id of its token, or of its first one for a decoder; None if it has none, or several for one mask
+    )
 
     def top(self, side: int) -> tuple[Filling, ...]:
         """The k best of one side, the most probable first."""
@@ -72,22 +76,29 @@ class FilledMask:
 
     @property
     def masked_filling(self) -> Filling | None:
-        """The word that was masked, if it is one token."""
+        """The word that stood there, if it is one token; for a decoder its first token."""
         return next((filling for filling in self.fillings if filling.token_id == self.masked_id), None)
+
+    @property
+    def wanted(self) -> Filling:
+        """What sides are measured by: the word that stood there, else the first side's best filling."""
+        return self.masked_filling or self.top(0)[0]
 
 
 @dataclass(frozen=True)
 class Filled:
-    """A sentence whose masks were filled by every side."""
+    """A sentence whose gaps were filled by every side."""
 
     sides: tuple[str, ...]  # names; the first is the reference
-    sentence: str  # as the model read it, with its own mask token
-    mask_token: str  # that token
+    sentence: str  # as the model read it: with its own mask token, or what stands before the gap
+    mask_token: str  # that token; "" for a decoder
     spellings: tuple[str, ...]  # other spellings of a mask that were replaced
-    masks: tuple[FilledMask, ...]
+    masks: tuple[FilledMask, ...]  # one for a decoder
     tables: tuple[SideTables, ...]  # what was compressed on each side
     vocabulary: int  # tokens to choose from
-    tokens: int  # of the sentence, special ones included
+    tokens: int  # that were read, special ones included
+    unread: str = ""  # what stands behind the gap, which a decoder does not read
+    kind: str = MASKED  # how the model was asked: MASKED or CAUSAL
 
 
 @checked
@@ -100,20 +111,63 @@ def fill(
     output: bool = True,
     progress: ProgressCallback | None = None,
 ) -> Filled:
-    """What each side puts in the place of every mask of a sentence.
+    """What each side puts into the gaps of a sentence.
 
     sides: name -> PretrainedModel (then ``input`` and ``output`` say what is compressed), or ContextSides.
-    word: also mask this word of :func:`words_of`: one mask in its place, so its fillings are single tokens.
+    word: of a masked model, also mask this word of :func:`words_of`: one mask in its place, so its fillings are single tokens. Of a
+    decoder, ask what comes in its place: it reads what stands before, and its answers are first tokens of a word.
+    Without ``word`` a decoder is asked at the first mask, or else after the last word.
     Several masks are filled independently: the answer for one does not depend on what is put in the others, as in the
     masked-language-model objective (Devlin et al. 2019).
 
-    Raises InputError for no mask, more than MOST_MASKS, a bad ``k`` or a sentence that is too long for the model.
+    Raises InputError for no mask, more than MOST_MASKS, nothing to read before the gap, a bad ``k`` or a sentence that is too long for
+    the model.
     """
     if not is_whole(k, 1, MOST_FILLINGS):
         raise InputError(f"k is {k!r}; it must be a whole number from 1 to {MOST_FILLINGS}")
     report(progress, "reading the model", 0.0)
     sides = sides if isinstance(sides, ContextSides) else ContextSides(sides, input, output)
-    text, spellings = with_own_masks(sides.tokenizer, checked_sentence(sentence))
+    asked = (_next_word if sides.kind == CAUSAL else _masks)(sides, checked_sentence(sentence), word)
+    if len(asked.row) > sides.longest:
+        raise InputError(f"the sentence has {len(asked.row):,} tokens, and this model reads {sides.longest:,}; shorten it")
+    answers = []
+    for side in range(len(sides)):
+        report(progress, f"filling the gap: {sides.names[side]}", 0.2 + 0.8 * side / len(sides))
+        answers.append(sides.logits(side, [asked.row], [asked.positions])[0].log_softmax(-1))
+    after = 1 if sides.kind == CAUSAL else 0
+    masks = tuple(
+        _filled_mask(sides, position + after, [answer[number] for answer in answers], k, asked.words[number])
+        for number, position in enumerate(asked.positions)
+    )
+    return Filled(
+        sides.names,
+        asked.text,
+        sides.mask_token,
+        asked.spellings,
+        masks,
+        sides.tables,
+        answers[0].shape[-1],
+        len(asked.row),
+        asked.unread,
+        sides.kind,
+    )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the networks are given."""
+
+    text: str  # what is read
+    row: list[int]  # its tokens
+    positions: list[int]  # of the answers among them
+    words: list[Word | None]  # what stood there, if that is known
+    spellings: tuple[str, ...] = ()  # other spellings of a mask that were replaced
+    unread: str = ""  # what stands behind the gap of a decoder
+
+
+def _masks(sides: ContextSides, sentence: str, word: int | None) -> _Asked:
+    """A sentence for a masked model."""
+    text, spellings = with_own_masks(sides.tokenizer, sentence)
     chosen, place = None, None
     if word is not None:
         with sides.model.tokenizer_lock:
@@ -121,34 +175,42 @@ def fill(
             place = text[: chosen.start].count(sides.mask_token)
             text = mask_word(sides.tokenizer, text, word)
     row = sides.tokenize([text])[0]
-    positions = _mask_positions(sides, row)
-    answers = []
-    for side in range(len(sides)):
-        report(progress, f"filling the mask: {sides.names[side]}", 0.2 + 0.8 * side / len(sides))
-        answers.append(sides.logits(side, [row], [positions])[0].log_softmax(-1))
-    masks = []
-    for number, position in enumerate(positions):
-        own = chosen if number == place else None
-        masks.append(_filled_mask(sides, position, [answer[number] for answer in answers], k, own))
-    vocabulary = answers[0].shape[-1]
-    return Filled(sides.names, text, sides.mask_token, spellings, tuple(masks), sides.tables, vocabulary, len(row))
-
-
-def _mask_positions(sides: ContextSides, row: list[int]) -> list[int]:
-    """Where the masks of a row are. Raises InputError for none, too many, or a row longer than the model reads."""
-    positions = [place for place, token in enumerate(row) if token == sides.tokenizer.mask_token_id]
-    if len(row) > sides.longest:
-        raise InputError(f"the sentence has {len(row):,} tokens, and this model reads {sides.longest:,}; shorten it")
+    positions = [position for position, token in enumerate(row) if token == sides.tokenizer.mask_token_id]
     if not positions:
         raise InputError(f"the sentence has no mask; write {sides.mask_token} in it, or choose a word to mask")
     if len(positions) > MOST_MASKS:
         raise InputError(f"the sentence has {len(positions)} masks; at most {MOST_MASKS} are filled: take some out")
-    return positions
+    return _Asked(text, row, positions, [chosen if number == place else None for number in range(len(positions))], spellings)
 
 
-def _filled_mask(sides: ContextSides, position: int, answers: "list[torch.Tensor]", k: int, word) -> FilledMask:
-    """One mask as every side fills it. answers: log probabilities (V,) float64 of every side at this mask."""
-    masked_id = word.ids[0] if word is not None and len(word.ids) == 1 else None
+def _next_word(sides: ContextSides, sentence: str, word: int | None) -> _Asked:
+    """A sentence for a decoder, which reads what stands before the word or the first mask, else all of it."""
+    text, rest = before_gap(sides.tokenizer, sentence)
+    chosen = None
+    if word is not None:
+        with sides.model.tokenizer_lock:
+            chosen = chosen_word(words_of(sides.tokenizer, text), word)
+        text, rest = text[: chosen.start].rstrip(), sentence[chosen.end :]
+    if chosen is not None and chosen.place is not None:
+        # The tokens as they are in the whole sentence: a word may be cut otherwise at the end of one.
+        row = sides.tokenize([before_gap(sides.tokenizer, sentence)[0]])[0][: chosen.place]
+    else:
+        special = set(sides.tokenizer.all_special_ids) - {sides.tokenizer.unk_token_id}
+        row = sides.tokenize([text])[0]
+        while (
+            row and row[-1] in special and (text or len(row) > 1)
+        ):  # an end that the tokenizer adds; without text a start stays
+            row.pop()
+    if not row:
+        where = f"before {chosen.text!r}" if chosen is not None else "before the mask" if rest else "there"
+        raise InputError(f"nothing stands {where}, and a decoder reads only what stands before; write or choose a later word")
+    return _Asked(text, row, [len(row) - 1], [chosen], unread=rest.strip())
+
+
+def _filled_mask(sides: ContextSides, position: int, answers: "list[torch.Tensor]", k: int, word: Word | None) -> FilledMask:
+    """One gap as every side fills it. answers: log probabilities (V,) float64 of every side there. word: what stood there."""
+    can_be_filling = word is not None and bool(word.ids) and (len(word.ids) == 1 or sides.kind == CAUSAL)
+    masked_id = word.ids[0] if can_be_filling else None
     wanted = {int(token) for answer in answers for token in _best(answer, k)} | ({masked_id} - {None})
     display = sides.model.vocabulary.display
     fillings = [
@@ -193,19 +255,23 @@ class HubModel:
 
     name: str  # its id
     languages: str  # in words
+    kind: str = MASKED  # how it is asked
 
 
-#: All of them are on the hub as safetensors with a masked-word head. ELECTRA's generators and MPNet work too, once they are
-#: saved as safetensors.
+#: All of them are on the hub as safetensors with their head. ELECTRA's generators and MPNet work too, once they are saved as
+#: safetensors.
 HUB_MODELS = (
     HubModel("distilbert/distilbert-base-uncased", "English"),
     HubModel("google-bert/bert-base-uncased", "English"),
     HubModel("FacebookAI/roberta-base", "English"),
     HubModel("google-bert/bert-base-multilingual-cased", "104 languages"),
     HubModel("FacebookAI/xlm-roberta-base", "100 languages"),
+    HubModel("distilbert/distilgpt2", "English", CAUSAL),
+    HubModel("openai-community/gpt2", "English", CAUSAL),
+    HubModel("Qwen/Qwen2.5-0.5B", "29 languages", CAUSAL),
 )
 
 
-def models_with_masked_head(entries: Sequence[ModelEntry]) -> list[ModelEntry]:
-    """Those listed models that can be used and whose ``config.json`` names a masked-word head; no weights are read."""
-    return [entry for entry in entries if not entry.error and "masked" in entry.heads]
+def models_with_words(entries: Sequence[ModelEntry]) -> list[ModelEntry]:
+    """Those listed models that can be used and whose ``config.json`` names a head that says words; no weights are read."""
+    return [entry for entry in entries if not entry.error and not {MASKED, CAUSAL}.isdisjoint(entry.heads)]

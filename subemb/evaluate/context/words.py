@@ -1,4 +1,5 @@
-"""Putting masks into a sentence: in the model's own spelling, or in the place of a word. Only the tokenizer is needed here."""
+"""The gap in a sentence: a mask in the model's own spelling, a mask in the place of a word, or what stands before a word. Only the
+tokenizer is needed here."""
 
 import re
 from dataclasses import dataclass
@@ -46,6 +47,18 @@ def with_own_masks(tokenizer, sentence: str) -> tuple[str, tuple[str, ...]]:
     return _SPELLING.sub(lambda _: own, sentence), replaced
 
 
+def before_gap(tokenizer, sentence: str) -> tuple[str, str]:
+    """What stands before the first mask of a sentence, in any spelling, and the rest with it; the whole sentence if it has none.
+
+    >>> before_gap(None, "The cat sits on the [MASK] all day."), before_gap(None, "The cat ")
+    (('The cat sits on the', ' [MASK] all day.'), ('The cat', ''))
+    """
+    own = getattr(tokenizer, "mask_token", None)
+    found = re.search(rf"{_SPELLING.pattern}{'|' + re.escape(str(own)) if own else ''}", sentence, re.IGNORECASE)
+    before = (sentence if found is None else sentence[: found.start()]).rstrip()
+    return before, "" if found is None else sentence[len(before) :]
+
+
 @dataclass(frozen=True)
 class Word:
     """A word of a sentence."""
@@ -54,43 +67,57 @@ class Word:
     end: int  # place after its last character
     text: str  # its characters
     ids: tuple[int, ...]  # its tokens; empty if the tokenizer does not give them
+    place: int | None = None  # of its first token among those of the sentence, special ones included; None if not known
 
 
 def words_of(tokenizer, sentence: str) -> tuple[Word, ...]:
-    """The words of a sentence as its tokenizer cuts it; masks are not words.
+    """The words of a sentence as its tokenizer cuts it; masks are not words. Without a mask token all of it is read as written.
 
-    A word is what the tokenizer's pre-tokeniser keeps together (``word_ids``), without punctuation that is a token at its
-    edge. In scripts without blanks between words every token counts as a word. If the tokenizer gives no offsets, words are
+    A word is what the tokenizer's pre-tokeniser keeps together (``word_ids``), cut at blanks, without punctuation that is a token at
+    its edge. In scripts without blanks between words every token counts as a word. If the tokenizer gives no offsets, words are
     runs of letters and digits, and single punctuation marks, without token ids.
     """
-    sentence, _ = with_own_masks(tokenizer, sentence)
+    own = getattr(tokenizer, "mask_token", None)
+    if own is not None:
+        sentence, _ = with_own_masks(tokenizer, sentence)
     if not getattr(tokenizer, "is_fast", False):
-        own = mask_token_of(tokenizer)
-        blanked = sentence.replace(own, " " * len(own))
+        blanked = sentence if own is None else sentence.replace(own, " " * len(own))
         return tuple(Word(match.start(), match.end(), match[0], ()) for match in _PLAIN_WORD.finditer(blanked))
-    encoding = tokenizer(sentence, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False)
+    encoding = tokenizer(sentence, return_offsets_mapping=True, truncation=False, verbose=False)
     special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
     groups: dict[int, list[Word]] = {}
-    for token, word, (start, end) in zip(encoding["input_ids"], encoding.word_ids(), encoding["offset_mapping"], strict=True):
+    tokens = zip(encoding["input_ids"], encoding.word_ids(), encoding["offset_mapping"], strict=True)
+    for place, (token, word, (start, end)) in enumerate(tokens):
         if word is not None and token not in special:
-            _add_piece(groups.setdefault(word, []), sentence, token, start, end)
-    return tuple(part for pieces in groups.values() for part in _parts(pieces, sentence))
+            _add_piece(groups.setdefault(word, []), sentence, token, place, start, end)
+    return tuple(part for pieces in groups.values() for run in _runs(pieces) for part in _parts(run, sentence))
 
 
-def _add_piece(pieces: list[Word], sentence: str, token: int, start: int, end: int) -> None:
+def _add_piece(pieces: list[Word], sentence: str, token: int, place: int, start: int, end: int) -> None:
     """Add a token, without blanks at its edges, to its word's pieces; bytes of one character become one piece."""
     text = sentence[start:end]
     start, end = start + len(text) - len(text.lstrip()), end - (len(text) - len(text.rstrip()))
     if pieces and (start < pieces[-1].end or start >= end):
         last = pieces.pop()
         start, end, ids = last.start, max(last.end, end), (*last.ids, token)
-        pieces.append(Word(start, end, sentence[start:end], ids))
+        pieces.append(Word(start, end, sentence[start:end], ids, last.place))
     elif start < end or not pieces:
-        pieces.append(Word(start, max(start, end), sentence[start : max(start, end)], (token,)))
+        pieces.append(Word(start, max(start, end), sentence[start : max(start, end)], (token,), place))
+
+
+def _runs(pieces: list[Word]) -> list[list[Word]]:
+    """Pieces that follow each other without a blank: tokenizers without a pre-tokeniser, as Llama's, keep whole sentences together."""
+    runs: list[list[Word]] = []
+    for piece in pieces:
+        if runs and piece.start == runs[-1][-1].end:
+            runs[-1].append(piece)
+        else:
+            runs.append([piece])
+    return runs
 
 
 def _parts(pieces: list[Word], sentence: str) -> list[Word]:
-    """The words that a reader sees in one group of pieces: one word, and the punctuation at its edges separately."""
+    """The words that a reader sees in one run of pieces: one word, and the punctuation at its edges separately."""
     first, last = 0, len(pieces)
     if any(map(_is_word, pieces)):
         while not _is_word(pieces[first]):
@@ -109,7 +136,7 @@ def _is_word(piece: Word) -> bool:
 
 def _joined(pieces: list[Word], sentence: str) -> Word:
     start, end = pieces[0].start, pieces[-1].end
-    return Word(start, end, sentence[start:end], tuple(token for piece in pieces for token in piece.ids))
+    return Word(start, end, sentence[start:end], tuple(token for piece in pieces for token in piece.ids), pieces[0].place)
 
 
 @checked

@@ -14,8 +14,8 @@ from subemb.evaluate.context.perplexity import (
     bootstrap_of_means,
     estimated_seconds,
     plan,
-    pseudo_perplexity,
     split_sentences,
+    text_perplexity,
 )
 from subemb.tasks.sides import sides_of
 
@@ -41,21 +41,21 @@ def naive(model, sentence: str) -> list[float]:
 
 
 def test_agrees_with_a_naive_loop(animals, sides):
-    result = pseudo_perplexity(sides, TEXT)
+    result = text_perplexity(sides, TEXT)
     expected = [naive(animals, sentence) for sentence in split_sentences(TEXT)]
     assert len(result.sentences) == len(expected) == 6
     for sentence, values in zip(result.sentences, expected, strict=True):
-        assert sentence.masked == sentence.tokens == len(values)
+        assert sentence.scored == sentence.tokens == len(values)
         assert sentence.mean(0) == pytest.approx(np.mean(values), abs=1e-5)
     everything = np.concatenate(expected)
-    assert result.tokens == result.masked == len(everything)
+    assert result.tokens == result.scored == len(everything)
     assert result.perplexity("original") == pytest.approx(np.exp(-everything.mean()), rel=1e-5)
     assert result.unknown == 4  # what, me, ? and !: not in the vocabulary
 
 
 def test_what_the_model_has_learnt_is_easier_before_harsh_compression(sides):
     text = "\n".join(masked_models.sentences()[:12])
-    result = pseudo_perplexity(sides, text)
+    result = text_perplexity(sides, text)
     assert result.perplexity("original") < 2
     assert result.perplexity("compressed") > 3 * result.perplexity("original")
     interval = result.interval("compressed")
@@ -64,23 +64,23 @@ def test_what_the_model_has_learnt_is_easier_before_harsh_compression(sides):
 
 
 def test_equal_sides_have_no_difference(animals):
-    result = pseudo_perplexity({"original": animals, "again": animals}, TEXT)
+    result = text_perplexity({"original": animals, "again": animals}, TEXT)
     interval = result.interval("again")
     assert (interval.low, interval.difference, interval.high) == (0, 0, 0)
 
 
 def test_a_long_text_is_sampled_alike_on_every_side_and_by_its_seed(sides):
-    results = [pseudo_perplexity(sides, TEXT, most_tokens=9, seed=seed) for seed in (0, 0, 1)]
-    assert all(result.masked == 9 and result.tokens == 32 for result in results)
+    results = [text_perplexity(sides, TEXT, most_tokens=9, seed=seed) for seed in (0, 0, 1)]
+    assert all(result.scored == 9 and result.tokens == 32 for result in results)
     assert results[0] == results[1] != results[2]
-    assert sum(sentence.masked for sentence in results[0].sentences) == 9
-    whole = pseudo_perplexity(sides, TEXT)
-    drawn = [pseudo_perplexity(sides, TEXT, most_tokens=9, seed=seed).mean("original") for seed in range(12)]
+    assert sum(sentence.scored for sentence in results[0].sentences) == 9
+    whole = text_perplexity(sides, TEXT)
+    drawn = [text_perplexity(sides, TEXT, most_tokens=9, seed=seed).mean("original") for seed in range(12)]
     assert np.mean(drawn) == pytest.approx(whole.mean("original"), abs=4 * np.std(drawn) / np.sqrt(len(drawn)))
 
 
 def test_sentences_longer_than_the_model_are_cut_and_counted(sides):
-    result = pseudo_perplexity(sides, "the cat " * 40, most_tokens=10)
+    result = text_perplexity(sides, "the cat " * 40, most_tokens=10)
     assert sides.longest == 32
     assert (result.tokens, result.cut) == (30, 50)
 
@@ -123,26 +123,26 @@ def test_no_interval_from_too_few_sentences(sides):
     assert bootstrap_of_means(np.ones(few), np.zeros(few), np.ones(few)) is None
     padded = np.r_[np.ones(few), np.zeros(9)]  # sentences without a masked token do not count
     assert bootstrap_of_means(padded, np.zeros(few + 9), padded) is None
-    assert pseudo_perplexity(sides, "the cat. the dog.").interval("compressed") is None
+    assert text_perplexity(sides, "the cat. the dog.").interval("compressed") is None
 
 
 def test_it_reports_and_stops(sides):
     seen = []
-    pseudo_perplexity(sides, TEXT, progress=seen.append)
+    text_perplexity(sides, TEXT, progress=seen.append)
     fractions = [message.fraction for message in seen]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
     with pytest.raises(Cancelled):
-        pseudo_perplexity(sides, TEXT, progress=lambda message: message.fraction > 0.4)
+        text_perplexity(sides, TEXT, progress=lambda message: message.fraction > 0.4)
 
 
 @pytest.mark.parametrize(
     ("text", "most", "message"),
-    [("  ", 5, "no text"), ("x" * 200_001, 5, "200,001 characters"), ("the", 0, "0 tokens cannot be masked")],
+    [("  ", 5, "no text"), ("x" * 200_001, 5, "200,001 characters"), ("the", 0, "0 tokens cannot be scored")],
 )
 def test_what_cannot_be_scored_is_refused(sides, text, most, message):
     with pytest.raises(InputError, match=message):
-        pseudo_perplexity(sides, text, most_tokens=most)
+        text_perplexity(sides, text, most_tokens=most)
 
 
 def test_the_estimate_grows_with_the_work(animals):

@@ -1,21 +1,24 @@
-"""Masked words: what a language model puts in the place of a mask, with the original and with the compressed table."""
+"""Words in context: what a language model puts into a gap, and how well it guesses a text, with the original and the compressed table."""
 
 import streamlit as st
 
 from ....base.open_server import is_public
 from ....base.text import count_text, escape_markdown
-from ....evaluate.context.fill import HUB_MODELS, models_with_masked_head
+from ....evaluate.context.fill import HUB_MODELS, models_with_words
+from ....evaluate.context.network import MASKED, kind_of
 from ...shell.frame import Frame, page
 from ...shell.models import listed_models
 from ...shell.sidebar import write_hub_id
 from ...widgets.adapted_side import adapted_side
+from ...widgets.other_side import other_side
+from .asked import ContextPage
 from .sentence import sentence_view
-from .tables import choose_tables
 from .text import text_view
+from .uses import uses_view
 
 PAGE = "pages/6_Words_in_context.py"
 MOST_LISTED = 20  # models to choose from
-VIEWS = {"A sentence": sentence_view, "Text": text_view}
+VIEWS = {"A sentence": sentence_view, "Text": text_view, "Input or output": uses_view}
 
 
 def lead_here() -> None:
@@ -27,38 +30,44 @@ def draw() -> None:
     """The page."""
     frame = page(
         "Words in context",
-        "Hide a word, and a masked language model guesses it from the words around. See its best guesses with the original table and "
-        "with the compressed one, and how well it guesses every token of a text.",
+        "Hide a word, and a masked language model guesses it from the words around; a decoder guesses what comes next. See the best "
+        "guesses with the original table and with the compressed one, and how well each side guesses every token of a text.",
     )
     with frame.errors():
         if frame.run is None:
             return
-        if not frame.model.has_head("masked"):
-            explain_no_head(frame)
+        kind = kind_of(frame.model)
+        if kind is None:
+            explain_no_words(frame)
             return
+        other_side(frame)
         adapted_side(frame)
-        frame.tabs(VIEWS, "masked_view", choose_tables(frame))
+        frame.tabs(VIEWS, "masked_view", ContextPage(frame, kind))
 
 
-# Where the model has no masked-word head
+# Where the model cannot be asked for words
 
 
-def explain_no_head(frame: Frame) -> None:
-    """Why no word can be masked with this model, and which models can be chosen or downloaded instead."""
-    st.info(
-        f"**{escape_markdown(frame.run.model['name'])}** has no masked-word head: it turns text into vectors, and its files hold no "
-        "weights that turn a vector back into probabilities of words. subemb does not invent such weights. Choose one of the "
-        "models below, and press **Run** in the sidebar.",
-        icon=":material/visibility_off:",
+def explain_no_words(frame: Frame) -> None:
+    """What can be seen of this model instead, and which models can be asked for words."""
+    name = f"**{escape_markdown(frame.run.model['name'])}**"
+    why = "has no head that says words" if frame.model.has_network else "is a table without a network"
+    st.markdown(f"{name} {why}, so it cannot fill a gap: what compression does to its sentence vectors is on **Similarity**.")
+    st.page_link(
+        "pages/4_Similarity.py",
+        label="See its sentence vectors on Similarity",
+        icon=":material/compare_arrows:",
+        query_params=frame.visit.address or None,
     )
-    entries = models_with_masked_head(listed_models())
-    st.subheader("On this computer", anchor=False)
+    entries = models_with_words(listed_models())
+    st.subheader("Models that can be asked for words", anchor=False)
     if not entries:
-        st.caption("None of the models here has one. Put a checkpoint into a folder that SUBEMB_MODELS names, or download one.")
+        st.caption("None of the models here can. Put a checkpoint into a folder that SUBEMB_MODELS names, or download one.")
     for number, entry in enumerate(entries[:MOST_LISTED]):
+        how = "fills gaps" if MASKED in entry.heads else "says the next word"
         _line(
             entry.name,
-            f"{count_text(entry.vocabulary)} tokens × {entry.dim}",
+            f"{how} · {count_text(entry.vocabulary)} tokens × {entry.dim}",
             "Choose",
             ":material/check:",
             f"masked_choose_{number}",
@@ -71,23 +80,21 @@ def explain_no_head(frame: Frame) -> None:
 
 def _hub_models(frame: Frame, here: set[str]) -> None:
     """Well-known ids; a button writes one into the sidebar's download form and fetches nothing."""
-    offered = [model for model in HUB_MODELS if model.name not in here]
+    offered = [(number, model) for number, model in enumerate(HUB_MODELS) if model.name not in here]
     if not offered or is_public():
         return
-    st.subheader("On Hugging Face", anchor=False)
-    st.caption(
-        "The button writes an id into the sidebar; nothing is fetched before **Download** is pressed there. Any other model whose "
-        "architecture ends in ForMaskedLM will do, such as MPNet or an ELECTRA generator, if it has safetensors."
-    )
-    for number, model in enumerate(offered):
-        _line(
-            model.name,
-            model.languages,
-            "Write into the sidebar",
-            ":material/edit:",
-            f"masked_download_{number}",
-            lambda name=model.name: write_hub_id(frame.visit, name),
-        )
+    with st.expander("On Hugging Face", icon=":material/cloud_download:"):
+        st.caption("The button writes an id into the sidebar; nothing is fetched before **Download** is pressed there.")
+        for number, model in offered:
+            how = "fills gaps" if model.kind == MASKED else "says the next word"
+            _line(
+                model.name,
+                f"{how} · {model.languages}",
+                "Write into the sidebar",
+                ":material/edit:",
+                f"masked_download_{number}",
+                lambda name=model.name: write_hub_id(frame.visit, name),
+            )
 
 
 def _line(name: str, facts: str, label: str, icon: str, key: str, action) -> None:
@@ -99,5 +106,5 @@ def _line(name: str, facts: str, label: str, icon: str, key: str, action) -> Non
 def _choose(frame: Frame, name: str) -> None:
     frame.visit.model_to_choose = name
     frame.visit.notice = (
-        f"{escape_markdown(name)} is chosen in the sidebar. Press **Run** there, then this page can mask words."
+        f"{escape_markdown(name)} is chosen in the sidebar. Press **Run** there, then it can be asked for words here."
     )

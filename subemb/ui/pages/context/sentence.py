@@ -1,4 +1,4 @@
-"""The page Masked words, a sentence: a mask is filled by every side, with the ten best side by side."""
+"""The page Words in context, a sentence: every side fills its gap, with the ten best side by side."""
 
 from collections.abc import Sequence
 
@@ -7,15 +7,17 @@ import streamlit as st
 
 from ....base.text import count_text, escape_html, escape_markdown, percent_text, visible
 from ....evaluate.context.fill import Filled, FilledMask, Filling
-from ....evaluate.context.words import LONGEST_SENTENCE, Word, mask_token_of, with_own_masks, words_of
-from ....tasks.evaluations import fill_mask
+from ....evaluate.context.network import CAUSAL
+from ....evaluate.context.verdicts import fill_verdict, word_verdict
+from ....evaluate.context.words import LONGEST_SENTENCE, Word, before_gap, mask_token_of, with_own_masks, words_of
+from ....tasks.evaluations import fill_sentence
 from ...shell.jobs import outcome
 from ...shell.text import counted, write_parameter
 from ...widgets.charts import download_csv
 from ...widgets.scores import SIDE_COLOURS
 from ...widgets.sentence_inputs import cut, say_cut, take_up
+from .asked import ContextPage, bold
 from .examples import SENTENCES
-from .tables import MaskedPage, capitalized
 
 MOST_WORDS = 150  # of a sentence that can be clicked
 DEFAULT = SENTENCES["English"][0]
@@ -23,30 +25,39 @@ _EXAMPLES = [sentence for sentences in SENTENCES.values() for sentence in senten
 _LANGUAGE = {sentence: language for language, sentences in SENTENCES.items() for sentence in sentences}
 
 
-def sentence_view(page: MaskedPage) -> None:
-    """A sentence, its words to click, and what each side puts in the place of its masks."""
-    text = read_sentence()
+def sentence_view(page: ContextPage) -> None:
+    """What became of the answer, the sentence and its words to click, and what each side puts into its gaps."""
+    verdict = st.container(key="verdict")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        arguments = page.choose_tables()
+        text = read_sentence()
+    say_cut("masked_text", LONGEST_SENTENCE)
     if not text.strip():
         st.info("Type a sentence, or choose an example.", icon=":material/edit:")
         return
-    with st.spinner("Reading the tokens …", show_time=False), page.model.tokenizer_lock:
-        tokenizer = page.model.tokenizer
-        own = mask_token_of(tokenizer)
-        words = words_of(tokenizer, text)
-        written, _ = with_own_masks(tokenizer, text)
-    word = choose_word(words)
-    if word is None and own not in written:
-        st.info(
-            f"Click a word above to mask it, or write {escape_markdown(own)} into the sentence.", icon=":material/touch_app:"
-        )
+    with st.spinner("Reading the tokens …", show_time=False):
+        words, has_gap = read_words(page, text)
+    word = choose_word(words, page.is_decoder)
+    if word is None and not has_gap:
+        own = escape_markdown(mask_token_of(page.model.tokenizer))
+        st.info(f"Click a word above to mask it, or write {own} into the sentence.", icon=":material/touch_app:")
         return
-    call = fill_mask.call(**page.settings, sentence=text, word=word)
-    filled = outcome(page.frame.visit, call, "Filling the mask", auto=True)
+    call = fill_sentence.call(**arguments, sentence=text, word=word)
+    filled = outcome(page.frame.visit, call, "Filling the gap", auto=True)
     if filled is not None:
-        results(filled)
+        verdict.markdown(fill_verdict(filled, bold))
+        results(page, filled)
 
 
 # Input
+
+
+def take_up_sentence() -> None:
+    """Sentence and word of a first visit: from the link, else the example."""
+    if "masked_text" not in st.session_state:
+        take_up({"masked_text": ("masked", DEFAULT)}, LONGEST_SENTENCE)
+        number = st.query_params.get("word", "")
+        st.session_state["masked_word"] = int(number) if number.isascii() and number.isdecimal() and len(number) < 5 else None
 
 
 def read_sentence() -> str:
@@ -62,21 +73,17 @@ def read_sentence() -> str:
             st.session_state["masked_example"] = None  # so that the same one can be taken again
             changed()
 
-    if "masked_text" not in st.session_state:
-        take_up({"masked_text": ("masked", DEFAULT)}, LONGEST_SENTENCE)
-        number = st.query_params.get("word", "")
-        st.session_state["masked_word"] = int(number) if number.isascii() and number.isdecimal() and len(number) < 5 else None
-    left, right = st.columns([3, 2], vertical_alignment="bottom")
-    with left:
-        # Not bound to the URL by Streamlit: a pasted book would go there before anybody could cut it.
-        text = st.text_input(
-            "Sentence, with [MASK] for a hidden word",
-            key="masked_text",
-            on_change=changed,
-            persist_state="session",
-            help=f"Up to {count_text(LONGEST_SENTENCE)} characters. [MASK] and \\<mask> both work, whatever the model's own mask is.",
-        )
-    with right:
+    take_up_sentence()
+    # Not bound to the URL by Streamlit: a pasted book would go there before anybody could cut it.
+    text = st.text_input(
+        "Sentence, with [MASK] for a hidden word",
+        key="masked_text",
+        on_change=changed,
+        persist_state="session",
+        label_visibility="collapsed",
+        placeholder="A sentence, with [MASK] for a hidden word",
+    )
+    with st.popover("Examples", icon=":material/format_quote:"):
         st.selectbox(
             "Examples",
             _EXAMPLES,
@@ -87,27 +94,46 @@ def read_sentence() -> str:
             on_change=take_example,
             help="A model guesses well only in the languages that it was trained on.",
         )
+        st.caption(
+            f"Up to {count_text(LONGEST_SENTENCE)} characters. [MASK] and \\<mask> both work, whatever the model's own mask is. A decoder "
+            "reads what stands before the mask; without one it says what comes next."
+        )
     write_parameter("masked", text if text != DEFAULT else None)
-    say_cut("masked_text", LONGEST_SENTENCE)
     return text
 
 
-def choose_word(words: Sequence[Word]) -> int | None:
-    """The words as buttons; the index of the one to mask, or None."""
-    offered = range(min(len(words), MOST_WORDS))
+def read_words(page: ContextPage, text: str) -> tuple[tuple[Word, ...], bool]:
+    """The words of a sentence that can be clicked, and whether it can be asked without one."""
+    with page.model.tokenizer_lock:
+        tokenizer = page.model.tokenizer
+        if page.is_decoder:
+            return words_of(tokenizer, before_gap(tokenizer, text)[0]), True
+        return words_of(tokenizer, text), mask_token_of(tokenizer) in with_own_masks(tokenizer, text)[0]
+
+
+def choose_word(words: Sequence[Word], is_decoder: bool) -> int | None:
+    """The words as buttons; the index of the one to ask for, or None."""
+    # Before the first token of all there is nothing that a decoder could read.
+    offered = [place for place in range(min(len(words), MOST_WORDS)) if not (is_decoder and words[place].place == 0)]
     chosen = st.session_state.get("masked_word")
     if chosen is not None and chosen not in offered:
         st.session_state["masked_word"] = None
     if not offered:
         return None
     chosen = st.pills(
-        "Click a word to mask it",
-        list(offered),
+        "Click a word to ask for it" if is_decoder else "Click a word to mask it",
+        offered,
         format_func=lambda place: escape_markdown(visible(words[place].text)),
         key="masked_word",
         persist_state="session",
-        help="Words as the model's tokenizer cuts them. One mask takes the place of a word, however many tokens it has, so the "
-        "fillings are single tokens. Click it again to unmask it.",
+        help="Words as the model's tokenizer cuts them. "
+        + (
+            "The model reads what stands before the word, and its answers are first tokens of a word. Click it again to ask what comes "
+            "after the sentence."
+            if is_decoder
+            else "One mask takes the place of a word, however many tokens it has, so the fillings are single tokens. Click it again to "
+            "unmask it."
+        ),
     )
     if len(words) > MOST_WORDS:
         st.caption(f"The first {MOST_WORDS} of {count_text(len(words))} words can be clicked.")
@@ -118,13 +144,9 @@ def choose_word(words: Sequence[Word]) -> int | None:
 # Results
 
 
-def results(filled: Filled) -> None:
-    """Every mask of the sentence, one after the other."""
-    shown = escape_markdown(filled.sentence)
-    own = escape_markdown(filled.mask_token)
-    st.markdown(f"Read as: {shown.replace(own, f'**{own}**')}")
-    if filled.spellings:
-        st.caption(f"{escape_markdown(', '.join(filled.spellings))} was read as this model's own mask, {own}.")
+def results(page: ContextPage, filled: Filled) -> None:
+    """Every gap of the sentence, one after the other."""
+    st.markdown(read_text(filled))
     if len(filled.masks) > 1:
         st.caption(
             f"There are {len(filled.masks)} masks. Each is filled on its own, with the others left masked: the fillings need not fit "
@@ -133,18 +155,37 @@ def results(filled: Filled) -> None:
     for number, mask in enumerate(filled.masks):
         if len(filled.masks) > 1:
             st.subheader(f"Mask {number + 1} of {len(filled.masks)}", anchor=False, divider="gray")
+        if number:
+            st.markdown(fill_verdict(filled, bold, number))
         mask_view(filled, mask, number)
+        if number == 0:
+            page.notes()
+
+
+def read_text(filled: Filled) -> str:
+    """The sentence as it was read, in markdown."""
+    shown = escape_markdown(filled.sentence)
+    if filled.kind == CAUSAL:
+        unread = f" :gray[{escape_markdown(filled.unread)} (not read)]" if filled.unread else ""
+        return f"Read: {shown} **▁▁▁**{unread}"
+    own = escape_markdown(filled.mask_token)
+    spelled = (
+        f" :gray[({escape_markdown(', '.join(filled.spellings))} was read as this model's own mask)]"
+        if filled.spellings
+        else ""
+    )
+    return f"Read as: {shown.replace(own, f'**{own}**')}{spelled}"
 
 
 def mask_view(filled: Filled, mask: FilledMask, number: int) -> None:
-    """One mask: what changed in words and numbers, the ten best side by side, and the table of both."""
-    for side in range(1, len(filled.sides)):
-        st.markdown(change_text(filled, mask, side))
-    numbers(filled, mask)
+    """One gap: the ten best side by side, what changed in numbers, and the table of all sides."""
     largest = max((filling.probabilities[side] for side in range(len(filled.sides)) for filling in mask.top(side)), default=1.0)
     for side, column in enumerate(st.columns(len(filled.sides), gap="medium")):
         with column:
             st.html(bars_html(mask, side, filled.sides, largest))
+    if said := word_verdict(filled, bold, number):
+        st.markdown(said)
+    numbers(filled, mask)
     st.caption(
         f"Bars have one scale on every side: the longest is {percent_text(largest)}. Striped bars: only in this side's best "
         f"{mask.k}, with the rank elsewhere. Choice of {count_text(filled.vocabulary)} tokens."
@@ -152,24 +193,9 @@ def mask_view(filled: Filled, mask: FilledMask, number: int) -> None:
     table = fillings_table(filled, mask)
     with st.expander(f"Table of all sides ({counted(len(table), 'token')})"):
         st.dataframe(
-            table, hide_index=True, key=f"fillings_{number}", alt="Fillings of the mask with every side's probability and rank"
+            table, hide_index=True, key=f"fillings_{number}", alt="Fillings of the gap with every side's probability and rank"
         )
         download_csv(table, f"subemb-fillings-{number + 1}.csv", key=f"fillings_download_{number}")
-
-
-def change_text(filled: Filled, mask: FilledMask, side: int) -> str:
-    """The first choice before and after, in a sentence."""
-    names = filled.sides
-    before, after = mask.top(0)[0], mask.top(side)[0]
-    first = f"**{escape_markdown(before.token)}** ({percent_text(before.probabilities[0])})"
-    if mask.rank(before, side) == 1:
-        beside = "" if before.token_id == after.token_id else f", and as much to **{escape_markdown(after.token)}**"
-        return f"Both put {first} first; {names[side]} gives it {percent_text(before.probabilities[side])}{beside}."
-    return (
-        f"{capitalized(names[0])} puts {first} first, {names[side]} **{escape_markdown(after.token)}** "
-        f"({percent_text(after.probabilities[side])}); there {escape_markdown(before.token)} has rank {mask.rank(before, side):,} "
-        f"({percent_text(before.probabilities[side])})."
-    )
 
 
 def numbers(filled: Filled, mask: FilledMask) -> None:
@@ -193,18 +219,6 @@ def numbers(filled: Filled, mask: FilledMask) -> None:
                 help="How undecided this side is: 0 means sure of one token; a blind guess has the logarithm of the number of tokens.",
                 width=170,
             )
-    own = mask.masked_filling
-    if own is not None:
-        each = "; ".join(
-            f"{name} {percent_text(own.probabilities[side])}, rank {own.ranks[side]:,}"
-            for side, name in enumerate(filled.sides)
-        )
-        st.markdown(f"The masked word **{escape_markdown(mask.masked)}**: {each}.")
-    elif mask.masked_pieces > 1:
-        st.markdown(
-            f"The masked word **{escape_markdown(mask.masked)}** has {mask.masked_pieces} tokens, so it is not among the fillings of "
-            "one mask."
-        )
 
 
 def nats_text(value: float) -> str:
@@ -253,18 +267,19 @@ def change_of(filling: Filling, mask: FilledMask, side: int, names: tuple[str, .
 
 
 _STYLE = """
-.mw { width: 100%; border-collapse: collapse; font-size: .9rem; line-height: 1.25; margin: 0 0 .4rem; table-layout: fixed; }
-.mw caption { caption-side: top; text-align: left; font-weight: 600; padding: 0 0 .35rem; }
+.mw { width: 100%; border-collapse: collapse; font-size: .875rem; line-height: 1.2; margin: 0; table-layout: fixed; }
+.mw caption { caption-side: top; text-align: left; font-weight: 600; padding: 0 0 .2rem; }
 .mw caption i { display: inline-block; width: .8em; height: .8em; border-radius: .15em; background: var(--mw-c); margin-right: .4em; }
-.mw th, .mw td { border: 0; border-bottom: 1px solid color-mix(in srgb, currentColor 14%, transparent); padding: .28rem .3rem;
+.mw th, .mw td { border: 0; border-bottom: 1px solid color-mix(in srgb, currentColor 14%, transparent); padding: .14rem .3rem;
   font-weight: 400; text-align: left; vertical-align: middle; }
-.mw thead th { font-size: .75rem; opacity: .8; }
+.mw thead { position: absolute; clip-path: inset(50%); }
 .mw .mw-r { width: 1.9rem; text-align: right; opacity: .8; font-variant-numeric: tabular-nums; }
-.mw .mw-t { width: 31%; overflow-wrap: anywhere; font-weight: 600; }
-.mw .mw-t small { display: block; font-weight: 400; font-size: .72rem; opacity: .8; }
-.mw .mw-t span { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden; }
-.mw .mw-n { font-size: .75rem; width: 6.4rem; }
-.mw .mw-b { display: block; height: .8rem; border-radius: .2rem; background: var(--mw-c); width: var(--mw-w); min-width: 2px; }
+.mw .mw-t { width: 30%; overflow-wrap: anywhere; font-weight: 600; }
+.mw .mw-t small { font-weight: 400; font-size: .72rem; opacity: .8; }
+.mw .mw-t span { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; }
+.mw .mw-n { font-size: .75rem; width: 6.6rem; }
+.mw .mw-v { display: flex; align-items: center; gap: .3rem; }
+.mw .mw-b { flex: none; height: .8rem; border-radius: .2rem; background: var(--mw-c); width: calc(var(--mw-w) * (100% - 3.6rem)); min-width: 2px; }
 .mw .mw-p { font-size: .78rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .mw tr.mw-new .mw-b, .mw tr.mw-lost .mw-b { background: repeating-linear-gradient(45deg, var(--mw-c) 0 3px,
   color-mix(in srgb, var(--mw-c) 35%, transparent) 3px 6px); outline: 1px solid var(--mw-c); outline-offset: -1px; }
@@ -277,14 +292,14 @@ def bars_html(mask: FilledMask, side: int, names: tuple[str, ...], largest: floa
     rows = []
     for filling in mask.top(side):
         text, kind = change_of(filling, mask, side, names)
-        note = "<small>the masked word</small>" if filling.token_id == mask.masked_id else ""
-        width = 100 * filling.probabilities[side] / largest if largest else 0
+        note = "<small>the hidden word</small>" if filling.token_id == mask.masked_id else ""
+        width = filling.probabilities[side] / largest if largest else 0
         token = escape_html(filling.token)
         rows.append(
             f'<tr class="mw-{kind}"><td class="mw-r">{filling.ranks[side]}</td>'
             f'<th scope="row" class="mw-t"><span title="{token}"><bdi>{token}</bdi></span>{note}</th>'
-            f'<td><span class="mw-b" style="--mw-w:{width:.2f}%"></span>'
-            f'<span class="mw-p">{percent_text(filling.probabilities[side])}</span></td>'
+            f'<td><div class="mw-v"><span class="mw-b" style="--mw-w:{width:.4f}"></span>'
+            f'<span class="mw-p">{percent_text(filling.probabilities[side])}</span></div></td>'
             f'<td class="mw-n">{text}</td></tr>'
         )
     return (

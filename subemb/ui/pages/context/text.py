@@ -1,4 +1,4 @@
-"""The page Masked words, a text: pseudo-perplexity of every side, sentence by sentence."""
+"""The page Words in context, a text: perplexity of every side, sentence by sentence."""
 
 import numpy as np
 import pandas as pd
@@ -7,54 +7,76 @@ import streamlit as st
 
 from ....base.pace import rough
 from ....base.text import count_text, plotly_text
+from ....evaluate.context.network import CAUSAL, MASKED
 from ....evaluate.context.perplexity import (
     DEFAULT_TOKENS,
     FEWEST_SENTENCES,
     LONGEST_TEXT,
     MOST_TOKENS,
+    NAMES,
     Plan,
-    PseudoPerplexity,
+    TextPerplexity,
     estimated_seconds,
     plan,
 )
+from ....evaluate.context.verdicts import capitalized, perplexity_text, text_verdict
 from ....jobs.task import Call
 from ....models.sentences import longest_input
-from ....tasks.evaluations import pseudo_perplexity
+from ....tasks.evaluations import score_text
 from ...shell.jobs import begin, outcome
 from ...shell.text import counted, shortened, write_parameter
 from ...widgets.charts import NEUTRAL, layout, show
 from ...widgets.scores import SIDE_COLOURS
 from ...widgets.sentence_inputs import cut, put, say_cut, take_up
+from .asked import ContextPage
 from .examples import TEXTS
-from .tables import MaskedPage, capitalized
 
+DEFAULT = TEXTS["English"]
 LONGEST_IN_URL = 2_000  # characters
 _MARKS = ("circle", "diamond", "square", "cross")
-
+_ABOUT = {
+    MASKED: "exp of minus the mean log probability of every token given all others of its sentence (Salazar et al. 2020).",
+    CAUSAL: "exp of minus the mean log probability of every token given those before it in the text.",
+}
 #: A text with a larger share of unknown tokens cannot be judged.
 MOST_UNKNOWN = 0.25
 
 
-def text_view(page: MaskedPage) -> None:
-    """A text, what scoring it will cost, and its pseudo-perplexity."""
+def text_view(page: ContextPage) -> None:
+    """A text, what scoring it will cost, and its perplexity."""
+    verdict = st.container(key="verdict")
+    arguments = page.choose_tables()
     text = read_text()
     if not text.strip():
         st.info("Paste a text, or choose an example.", icon=":material/edit:")
         return
-    with st.spinner("Reading the tokens …", show_time=False), page.model.tokenizer_lock:
-        tokenizer = page.model.tokenizer
-        what = plan(tokenizer, text, longest_input(page.model.config, tokenizer))
-    most, seed = read_limit()
-    call = pseudo_perplexity.call(**page.settings, text=text, most_tokens=most, seed=seed)
-    if call.job is None:
+    with st.spinner("Reading the tokens …", show_time=False):
+        what = planned(page, text)
+    most, seed = read_limit(page)
+    call = score_text.call(**arguments, text=text, most_tokens=most, seed=seed)
+    if call.kept() is None and call.job is None:
         offer(page, what, call, most)
         return
     result = outcome(page.frame.visit, call, "Guessing every token")
     if result is not None:
-        results(result)
+        page.frame.visit.visitor.name_set(result.digest, shortened(" ".join(text.split()), 60))
+        verdict.markdown(text_verdict(result))
+        results(page, result)
+
+
+def planned(page: ContextPage, text: str) -> Plan:
+    """What of a text would be scored."""
+    with page.model.tokenizer_lock:
+        tokenizer = page.model.tokenizer
+        return plan(tokenizer, text, longest_input(page.model.config, tokenizer), page.kind)
 
 
 # Input
+
+
+def take_up_text() -> None:
+    """The text of a first visit: from the link, else the example."""
+    take_up({"scored_text": ("scored", DEFAULT)}, LONGEST_TEXT)
 
 
 def read_text() -> str:
@@ -65,8 +87,7 @@ def read_text() -> str:
             put("scored_text", TEXTS[st.session_state["scored_example"]], LONGEST_TEXT)
             st.session_state["scored_example"] = None  # so that the same one can be taken again
 
-    default = TEXTS["English"]
-    take_up({"scored_text": ("scored", default)}, LONGEST_TEXT)
+    take_up_text()
     st.selectbox(
         "Examples",
         list(TEXTS),
@@ -87,26 +108,28 @@ def read_text() -> str:
         "by itself. Ctrl+Enter takes it.",
     )
     in_url = len(text) <= LONGEST_IN_URL
-    write_parameter("scored", text if in_url and text != default else None)
+    write_parameter("scored", text if in_url and text != DEFAULT else None)
     say_cut("scored_text", LONGEST_TEXT)
     if not in_url:
         st.caption(f"A text over {count_text(LONGEST_IN_URL)} characters is not part of the link to this page.")
     return text
 
 
-def read_limit() -> tuple[int, int]:
-    """How many tokens are masked at most, and the seed that draws them."""
+def read_limit(page: ContextPage) -> tuple[int, int]:
+    """How many tokens are scored at most, and the seed that draws them."""
     left, right, _ = st.columns([2, 1, 3])
     most = left.number_input(
-        "Tokens to mask at most",
+        "Tokens to score at most",
         min_value=1,
         max_value=MOST_TOKENS,
-        value=DEFAULT_TOKENS,
+        value=DEFAULT_TOKENS[page.kind],
         step=100,
         key="most_tokens",
         bind="query-params",
         persist_state="session",
-        help="From a longer text, that many tokens are drawn at random, the same on every side.",
+        help="Of a longer text the first ones are scored, the same on every side."
+        if page.is_decoder
+        else "From a longer text, that many tokens are drawn at random, the same on every side.",
     )
     seed = right.number_input(
         "Seed",
@@ -118,22 +141,24 @@ def read_limit() -> tuple[int, int]:
         bind="query-params",
         persist_state="session",
     )
-    return int(most or DEFAULT_TOKENS), int(seed or 0)
+    return int(most or DEFAULT_TOKENS[page.kind]), int(seed or 0)
 
 
-def offer(page: MaskedPage, what: Plan, call: Call, most: int) -> None:
+def offer(page: ContextPage, what: Plan, call: Call, most: int) -> None:
     """What the job will do, how long it may take, and the button."""
     model = page.model
-    seconds = estimated_seconds(what, most, 2, model.parameters, model.num_tokens, model.dim)
+    sides = 3 if page.frame.adaptation is not None else 2
+    seconds = estimated_seconds(what, most, sides, model.parameters, model.num_tokens, model.dim)
     scored = min(most, what.tokens)
-    part = "every one is" if scored == what.tokens else f"{count_text(scored)} of them, drawn at random, are"
+    which = "the first ones, are" if page.is_decoder else "drawn at random, are"
+    part = "every one is" if scored == what.tokens else f"{count_text(scored)} of them, {which}"
+    how = "guessed from what stands before it" if page.is_decoder else "masked once"
     st.caption(
-        f"{counted(len(what.texts), 'sentence')}, {counted(what.tokens, 'token')}; {part} masked once on each side. Takes about "
+        f"{counted(len(what.texts), 'sentence')}, {counted(what.tokens, 'token')}; {part} {how} on each side. Takes about "
         f"{rough(seconds)}, a rough estimate." + _left_out_text(what.cut, what.left_out)
     )
-    if st.button(
-        "Compute pseudo-perplexity", type="primary", icon=":material/play_arrow:", key="score_button", disabled=not what.tokens
-    ):
+    label = f"Compute {NAMES[page.kind]}"
+    if st.button(label, type="primary", icon=":material/play_arrow:", key="score_button", disabled=not what.tokens):
         begin(page.frame.visit, call)
         st.rerun()
 
@@ -146,9 +171,9 @@ def _left_out_text(cut: int, sentences: int) -> str:
 # Results
 
 
-def results(result: PseudoPerplexity) -> None:
+def results(page: ContextPage, result: TextPerplexity) -> None:
     """The text's numbers, sentences before against after, and the table of them."""
-    summary(result)
+    summary(page, result)
     table = sentence_table(result)
     for side in range(1, len(result.sides)):
         show(
@@ -157,38 +182,30 @@ def results(result: PseudoPerplexity) -> None:
             f"{int((table[f'difference {result.sides[side]}'] < 0).sum())} became harder to guess.",
             table,
             key=f"sentence_scores_{side}",
-            file_name="subemb-pseudo-perplexity.csv",
+            file_name="subemb-perplexity.csv",
         )
     if len(result.sides) == 1:
         st.dataframe(table, hide_index=True, alt="Every sentence with its mean log probability")
 
 
-def summary(result: PseudoPerplexity) -> None:
-    """Pseudo-perplexity of every side, the difference with its interval, and what was scored."""
+def summary(page: ContextPage, result: TextPerplexity) -> None:
+    """Perplexity of every side, what was scored, and the differences with their intervals."""
+    name = capitalized(NAMES[result.kind])
     with st.container(horizontal=True):
-        for side, name in enumerate(result.sides):
-            change = result.perplexity(name) / result.perplexity(result.sides[0]) - 1
+        for side, title in enumerate(result.sides):
+            change = result.perplexity(title) / result.perplexity(result.sides[0]) - 1
             st.metric(
-                f"Pseudo-perplexity, {name}",
-                number_text(result.perplexity(name)),
+                f"{name}, {title}",
+                perplexity_text(result.perplexity(title)),
                 delta=None if side == 0 else f"{change:+.1%}".replace("%", " %"),
                 delta_color="inverse",
-                help="exp of minus the mean log probability of every token given all others of its sentence (Salazar et al. 2020). "
-                "Lower is better: as if the model chose among so many equally probable tokens.",
+                help=f"{_ABOUT[result.kind]} Lower is better: as if the model chose among so many equally probable tokens.",
                 width=210,
             )
+    st.caption(scored_text(result))
+    page.notes()
     for side in result.sides[1:]:
         st.markdown(difference_text(result, side))
-    part = (
-        f"All {counted(result.tokens, 'token')}"
-        if result.masked == result.tokens
-        else f"{count_text(result.masked)} of {counted(result.tokens, 'token')}, drawn at random (seed {result.seed}),"
-    )
-    st.caption(
-        f"{part} of {counted(len(result.sentences), 'sentence')} were masked one at a time."
-        + (f" {counted(result.unknown, 'token')} unknown to the tokenizer." if result.unknown else "")
-        + _left_out_text(result.cut, result.sentences_left_out)
-    )
     if result.tokens and result.unknown > MOST_UNKNOWN * result.tokens:
         st.warning(
             f"{counted(result.unknown, 'token')} of {count_text(result.tokens)} are unknown to this model’s tokenizer and all read as "
@@ -197,12 +214,34 @@ def summary(result: PseudoPerplexity) -> None:
         )
 
 
-def difference_text(result: PseudoPerplexity, side: str) -> str:
+def scored_text(result: TextPerplexity) -> str:
+    """Which tokens were scored, and how."""
+    is_decoder = result.kind == CAUSAL
+    every = result.scored == result.tokens
+    which = "the first" if is_decoder else f"drawn at random (seed {result.seed})"
+    part = (
+        f"All {counted(result.tokens, 'token')}"
+        if every
+        else f"{count_text(result.scored)} of {counted(result.tokens, 'token')}, {which},"
+    )
+    how = (
+        f"were guessed from what stands before each in the text, in windows of {result.window} tokens that overlap by half."
+        if is_decoder
+        else "were masked one at a time and guessed from the rest of their sentence."
+    )
+    return (
+        f"{part} of {counted(len(result.sentences), 'sentence')} {how}"
+        + (f" {counted(result.unknown, 'token')} unknown to the tokenizer." if result.unknown else "")
+        + _left_out_text(result.cut, result.sentences_left_out)
+    )
+
+
+def difference_text(result: TextPerplexity, side: str) -> str:
     """The difference in mean log probability, with its interval if there is one."""
     difference = result.mean(side) - result.mean(result.sides[0])
     text = (
         f"{capitalized(side)} against {result.sides[0]}: the mean log probability of a token changes by "
-        f"**{difference:+.3f} nats** (× {number_text(float(np.exp(difference)))} in probability)"
+        f"**{difference:+.3f} nats** (× {perplexity_text(float(np.exp(difference)))} in probability)"
     )
     interval = result.interval(side)
     if interval is None:
@@ -218,22 +257,13 @@ def difference_text(result: PseudoPerplexity, side: str) -> str:
     )
 
 
-def number_text(value: float) -> str:
-    """Three digits, with commas between thousands.
-
-    >>> number_text(1.2345), number_text(31415.9), number_text(0.00123)
-    ('1.23', '31,416', '0.00123')
-    """
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def sentence_table(result: PseudoPerplexity) -> pd.DataFrame:
-    """One row a sentence that has a masked token, the most harmed first; mean log probabilities in nats."""
+def sentence_table(result: TextPerplexity) -> pd.DataFrame:
+    """One row a sentence that has a scored token, the most harmed first; mean log probabilities in nats."""
     rows = []
     for sentence in result.sentences:
-        if not sentence.masked:
+        if not sentence.scored:
             continue
-        row = {"sentence": sentence.text, "tokens": sentence.tokens, "masked": sentence.masked}
+        row = {"sentence": sentence.text, "tokens": sentence.tokens, "scored": sentence.scored}
         row |= {name: sentence.mean(side) for side, name in enumerate(result.sides)}
         row |= {f"difference {name}": sentence.mean(side) - sentence.mean(0) for side, name in enumerate(result.sides) if side}
         rows.append(row)
@@ -241,7 +271,7 @@ def sentence_table(result: PseudoPerplexity) -> pd.DataFrame:
     return table if len(result.sides) == 1 else table.sort_values(f"difference {result.sides[1]}", kind="stable")
 
 
-def sentence_chart(result: PseudoPerplexity, table: pd.DataFrame, side: int) -> go.Figure:
+def sentence_chart(result: TextPerplexity, table: pd.DataFrame, side: int) -> go.Figure:
     """Every sentence as a point: mean log probability before against after."""
     before, after = result.sides[0], result.sides[side]
     low = 1.05 * float(min(table[before].min(), table[after].min(), -0.1))
@@ -260,7 +290,7 @@ def sentence_chart(result: PseudoPerplexity, table: pd.DataFrame, side: int) -> 
         mode="markers",
         name="a sentence",
         marker={
-            "size": np.clip(5 + 1.5 * np.sqrt(table["masked"]), 6, 22),
+            "size": np.clip(5 + 1.5 * np.sqrt(table["scored"]), 6, 22),
             "color": SIDE_COLOURS[side % len(SIDE_COLOURS)],
             "symbol": _MARKS[(side - 1) % len(_MARKS)],
             "opacity": 0.8,
