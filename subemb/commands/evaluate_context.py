@@ -179,7 +179,7 @@ def evaluate(
         **compared.to_dict(),
         "sides": list(sides.names),
         "kind": sides.kind,
-        "head_note": getattr(compared.model, "head_note", lambda kind: "")(sides.kind),
+        "head_note": compared.model.head_note(sides.kind),
         "mask_token": sides.mask_token,
         "tables": {
             side: {"input": "compressed" if tables.input else "original", "head": HEAD_TEXTS[tables.head]}

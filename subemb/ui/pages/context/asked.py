@@ -37,7 +37,8 @@ class ContextPage:
     @property
     def is_tied(self) -> bool:
         """Whether the output uses the table at all, so that there is a choice."""
-        return is_tied(self.frame.run.model["identity"], self.model)
+        # A head that was trained here multiplies by the token table.
+        return bool(self.model.head_note(self.kind)) or is_tied(self.frame.run.model["identity"], self.model)
 
     def choose_tables(self) -> dict:
         """Let the visitor choose what is compressed, where there is a choice; the arguments that jobs take, subject included."""
@@ -64,7 +65,7 @@ class ContextPage:
             st.caption(
                 "The head of this model has a table of its own, so only the input is compressed; the output is unchanged."
             )
-        if note := getattr(self.model, "head_note", lambda kind: "")(self.kind):
+        if note := self.model.head_note(self.kind):
             st.caption(escape_markdown(note))
 
 
