@@ -1,4 +1,4 @@
-"""Using a compressed model: labelled sets, sentence similarity, textual entailment, masked words. Every name is imported on
+"""Using a compressed model: labelled sets, sentence similarity, textual entailment, words in context. Every name is imported on
 first use."""
 
 from ..base.lazy import lazy_names
@@ -43,7 +43,10 @@ _EXPORTS = {
     "fill": "context.fill",
     "Filled": "context.fill",
     "mask_word": "context.words",
-    "PseudoPerplexity": "context.perplexity",
+    "TextPerplexity": "context.perplexity",
+    "text_perplexity": "context.perplexity",
+    "TableUses": "context.uses",
+    "compare_uses": "context.uses",
     "engine_for": "entailment.engines",
     "evaluate_entailment": "entailment.pairs",
     "EntailmentReport": "entailment.pairs",
