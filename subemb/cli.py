@@ -28,6 +28,7 @@ from .commands import (
     inspect,
     models,
     presets,
+    reproduce,
     runs,
     sweep,
     train_head,
@@ -36,7 +37,8 @@ from .commands import (
 from .commands.terminal import plain_stream, safe_streams
 
 COMMANDS = (
-    app, models, presets, compress, adapt, evaluate, export, train_head, train_masked_head, inspect, sweep, runs, compare, bench,
+    app, models, presets, compress, adapt, evaluate, export, train_head, train_masked_head, inspect, sweep, reproduce,
+    runs, compare, bench,
 )  # fmt: skip
 DEFECT, BAD_INPUT, INTERRUPTED, READER_GONE = 1, 2, 130, 141
 

@@ -187,3 +187,20 @@ def _start(
         unique = len(torch.unique(codes, dim=0)) == len(codes)
         found.append(_Found(tokens, table, torch.from_numpy(own).float(), codes, books, f"subspace of part {number}", unique))
     return found
+
+
+def with_drawn_codebooks(compressed: "Compressed", table: torch.Tensor, seed: int = 0) -> "Compressed":
+    """The same codes with codebooks that know nothing of the table but how large its numbers are: each axis is drawn from the normal
+    distribution of the mean and standard deviation that the table's axis has.
+
+    compressed: with codebooks whose axes are the table's. table: (V, D).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    parts = []
+    for tokens, part in compressed.coded:
+        rows = table if len(tokens) == len(table) else table[tokens]
+        mean, spread = rows.mean(0).split(part.widths), rows.std(0).split(part.widths)
+        drawn = (torch.randn(book.shape, generator=generator) for book in part.codebooks)
+        books = [middle + wide * book for book, middle, wide in zip(drawn, mean, spread, strict=True)]
+        parts.append(replace(part, codebooks=books))
+    return compressed.with_coded(parts)

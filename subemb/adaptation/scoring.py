@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import torch
 
 from ..models.sentences import padded, padding_id
@@ -63,21 +64,30 @@ class MaskedWordScore:
             "held_out": True,
         }
 
+    @property
+    def gold(self) -> np.ndarray:
+        """(m,) int64, the tokens that stand at the masks."""
+        return torch.cat([ids[chosen] for ids, _, chosen in self._batches]).numpy()
+
     @torch.no_grad()
-    def score(self, side: "PretrainedModel") -> float:
-        """x 100; higher is better."""
-        right = 0
+    def answers(self, side: "PretrainedModel") -> tuple[np.ndarray, np.ndarray]:
+        """(m,) the token that a model holds for most likely at each mask, and (m,) the log probability of the right one, in nats."""
+        guessed, right = [], []
         for ids, mask, chosen in self._batches:
             seen = ids.masked_fill(chosen, self._mask).to(side.device)
-            logits = side.logits_at(self.head, seen, mask.to(side.device), chosen.to(side.device))
-            right += int((logits.cpu().argmax(-1) == ids[chosen]).sum())
+            logits = side.logits_at(self.head, seen, mask.to(side.device), chosen.to(side.device)).cpu().float()
+            guessed.append(logits.argmax(-1))
+            right.append(logits.log_softmax(-1).gather(1, ids[chosen][:, None])[:, 0])
+        return torch.cat(guessed).numpy(), torch.cat(right).numpy()
+
+    def score(self, side: "PretrainedModel") -> float:
+        """x 100; higher is better."""
+        right = int((self.answers(side)[0] == self.gold).sum())
         return 100 * right / max(1, self.facts["pairs"])
 
 
 def score_of(side: "PretrainedModel", pairs: "PairSet") -> float:
     """A labelled set's score x 100: Spearman for graded similarity, average precision for paraphrases, accuracy for entailment."""
-    import numpy as np
-
     from ..evaluate.entailment.engines import engine_for
     from ..evaluate.entailment.pairs import judged
     from ..evaluate.similarity.pairs import cosines

@@ -22,11 +22,11 @@ from ..codec.layers import TableLayer
 from ..codec.methods import METHODS
 from ..models.load import opened
 from ..models.sensitivity import MOST_ROWS
-from .codes import ROUNDS, sensitive_codes
+from .codes import ROUNDS, sensitive_codes, with_drawn_codebooks
 from .material import Material, check_given, material_of, searched_rows
 from .objectives import distilled_head
 from .result import ADAPTED, COMPRESSED, ORIGINAL, TUNED, Adaptation
-from .settings import AdaptationSettings, device_for
+from .settings import DRAWN, AdaptationSettings, device_for
 from .students import OriginalStudent, Student
 from .texts import Text, text_of
 from .trainer import Trainer, read_state, write_state
@@ -211,6 +211,8 @@ class Session:
                 part_of(progress, 0.0, 0.1),
                 None if self.settings.seconds is None else SEARCH_SHARE * self.settings.seconds,
             )
+        elif self.settings.start == DRAWN:
+            begun = with_drawn_codebooks(self.start, self.model.table, self.settings.seed)
         else:
             begun = self.start
         spent = time.perf_counter() - started, time.process_time() - cpu
@@ -343,6 +345,15 @@ class Session:
             device=self._placed.device.type,
             original_history=[] if alike is None else alike.history,
         )
+
+    @property
+    def tuned_original(self) -> "PretrainedModel | None":
+        """The original that was trained alike, with its best weights; None without fine-tuning, or before it is trained."""
+        if self.alike is None:
+            return None
+        if self.alike.best is not None:
+            self.alike.student.load(self.alike.best)
+        return self.alike.student.as_model()
 
     def result(self, state: str, message: str = "") -> "PretrainedModel":
         """The model with the best weights. state: ``done`` or ``stopped``."""

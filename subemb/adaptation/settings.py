@@ -74,6 +74,14 @@ TRAINED = {
         "otherwise leaves the network with the original, is.",
     ),
 }
+FITTED, DRAWN = "fitted", "drawn"
+STARTS = {
+    FITTED: Choice("As the compression found them", "The training begins with codebooks that fit the table."),
+    DRAWN: Choice(
+        "Drawn at random",
+        "The codes stay, but the training begins with random codebooks, as wide as the table's numbers: what fitted ones are worth.",
+    ),
+}
 LONGEST_SECONDS = 24 * 3600.0
 MOST_STEPS = 10_000_000
 
@@ -109,6 +117,12 @@ class AdaptationSettings(Settings):
         title="Codes may change",
         help="Before the training, codes are found anew: tokens count by how often the text has them, and errors by how much the "
         "network's output moves with them, so that subspaces make up for each other. For the methods cluster, product and tiered.",
+    )
+    start: str = setting(
+        FITTED,
+        choices=STARTS,
+        title="Codebooks begin",
+        help="fitted: as the compression found them; drawn: at random, and codes stay as they are",
     )
     seconds: float | None = setting(
         180.0,
@@ -192,8 +206,9 @@ class AdaptationSettings(Settings):
         return self.objective in LABELLED
 
     def reassigns(self, method: str) -> bool:
-        """Whether codes are chosen again before training: if asked for, and possible with this method of compression."""
-        return self.reassign and METHODS[method].can_be_reassigned
+        """Whether codes are chosen again before training: if asked for, possible with this method of compression, and the
+        codebooks are not drawn."""
+        return self.reassign and self.start == FITTED and METHODS[method].can_be_reassigned
 
 
 @dataclass(frozen=True)

@@ -338,17 +338,22 @@ def write_table(folder: Path, table: SweepTable) -> None:
 
     Raises InputError.
     """
-    frame = table.frame()
+    facts = {name: to_plain(getattr(table, name)) for name in _Facts.__dataclass_fields__}
+    write_frame(folder, (PARQUET, CSV, FACTS), table.frame(), facts)
+
+
+def write_frame(folder: Path, names: tuple[str, str, str], frame: "pd.DataFrame", facts: dict[str, Any]) -> None:
+    """Write a data frame as Parquet and CSV, and what its rows share as JSON, into a folder, which is made; readers see whole files only.
+
+    names: of the three files. Raises InputError.
+    """
     parquet = io.BytesIO()
     frame.to_parquet(parquet, index=False)
-    facts = (
-        json.dumps({name: to_plain(getattr(table, name)) for name in _Facts.__dataclass_fields__}, indent=1, ensure_ascii=False)
-        + "\n"
-    )
+    text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        files = {PARQUET: parquet.getvalue(), CSV: frame.to_csv(index=False).encode(), FACTS: facts.encode()}
-        write_files(folder, files)
+        contents = (parquet.getvalue(), frame.to_csv(index=False).encode(), text.encode())
+        write_files(folder, dict(zip(names, contents, strict=True)))
     except OSError as error:
         raise cannot_write(folder, error) from error
 
@@ -358,19 +363,7 @@ def read_rows(folder: Path, belongs: Callable[[SweepRow], bool] = lambda row: Tr
 
     Raises InputError if it cannot be read, and for a row of another model or other data.
     """
-    import pandas as pd
-
-    path = folder / PARQUET
-    if not path.exists():
-        return {}
-    try:
-        frame = pd.read_parquet(path)
-        cells = frame.astype(object).where(frame.notna(), None).to_dict("records")
-        rows = [SweepRow.from_flat({name: _plain(value) for name, value in row.items()}) for row in cells]
-    except Exception as error:  # whatever the file holds
-        raise InputError(
-            f"{path} cannot be read as the table of a sweep ({error}); delete it, or give another folder"
-        ) from error
+    rows = read_frame(folder / PARQUET, SweepRow, "the table of a sweep")
     for row in rows:
         if not belongs(row):
             raise InputError(
@@ -378,6 +371,26 @@ def read_rows(folder: Path, belongs: Callable[[SweepRow], bool] = lambda row: Tr
                 "another folder"
             )
     return {row.key: row for row in rows}
+
+
+Row = TypeVar("Row", bound=SweepRow)
+
+
+def read_frame(path: Path, kind: type[Row], what: str) -> list[Row]:
+    """The rows of a Parquet file that :func:`write_frame` wrote of their flat cells; [] if there is none. what: the table, in words.
+
+    Raises InputError if it cannot be read.
+    """
+    import pandas as pd
+
+    if not path.exists():
+        return []
+    try:
+        frame = pd.read_parquet(path)
+        cells = frame.astype(object).where(frame.notna(), None).to_dict("records")
+        return [kind.from_flat({name: _plain(value) for name, value in row.items()}) for row in cells]
+    except Exception as error:  # whatever the file holds
+        raise InputError(f"{path} cannot be read as {what} ({error}); delete it, or give another folder") from error
 
 
 def read_table(folder: Path) -> SweepTable | None:

@@ -1,0 +1,60 @@
+"""Tables of claims that are there already: in the cache, and the one that comes with subemb for the bundled model."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..base.errors import InputError
+from ..base.paths import app_folder, cache_folder
+from ..base.store import Memory, content_key, stamp_of
+from .rows import FILES, ClaimsTable
+
+if TYPE_CHECKING:
+    from ..models.model import PretrainedModel
+
+_tables = Memory(12)
+
+
+def default_folder(model: "PretrainedModel", data: Path | None) -> Path:
+    """One folder of the cache for each model and folder of sets."""
+    name = re.sub(r"[^\w.-]+", "-", Path(model.name).name)[:40]
+    key = content_key(model.identity, None if data is None else str(data.absolute()))
+    return cache_folder("claims") / f"{name}-{key[:10]}"
+
+
+def _read(folder: Path) -> ClaimsTable | None:
+    return _tables.take(folder, lambda: ClaimsTable.read(folder), tuple(stamp_of(folder / name) for name in FILES))
+
+
+def shipped_table(model: "PretrainedModel") -> ClaimsTable | None:
+    """The table that comes with subemb for a model."""
+    try:
+        folder = app_folder() / "assets" / "reproduce"
+    except InputError:  # an installation without pages has no assets either
+        return None
+    return next(_of(model, sorted(folder.glob(f"*/{FILES[2]}"))), None)
+
+
+def _of(model: "PretrainedModel", files: list[Path]) -> Iterator[ClaimsTable]:
+    for file in files:
+        try:
+            table = _read(file.parent)
+        except InputError:  # whoever measures into that folder is told
+            continue
+        if table is not None and model.has_content_of(table.facts.model):
+            yield table
+
+
+def known_table(model: "PretrainedModel") -> ClaimsTable | None:
+    """What is known of a model: the shipped table, or what was measured here, whichever has more rows; None where nothing is.
+
+    Shared: not to be changed. Of tables on somebody's own sets nothing is told: those lie in folders that were named.
+    """
+    own = default_folder(model, None) / FILES[2]
+    found = [*_of(model, [own] if own.is_file() else [])]
+    shipped = shipped_table(model)
+    tables = [table for table in (shipped, *found) if table is not None and table.rows]
+    best = max(tables, key=lambda table: (len(table.done), not table.facts.is_demonstration), default=None)
+    return None if best is None else replace(best)
