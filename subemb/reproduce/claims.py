@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from ..analysis.equal_bytes import NEAR
 from ..base.text import percent_text
 from .claim import (
     ARBITRARY,
@@ -15,6 +16,7 @@ from .claim import (
     NOT_SAID,
     OPEN,
     POINTS,
+    PRODUCT,
     RIVALS,
     SAME,
     SEVERAL,
@@ -380,14 +382,12 @@ def best_at_equal_bytes(claim: Claim, table: ClaimsTable) -> Judged:
     """Rivals at the bytes of f = 8, and int4 at its own: none may surely keep more."""
     parts, rows = [], []
     for rival in (*(one for one in RIVALS if one != CLUSTER), INT4):
-        theirs = rows_of(table, rival)
+        ours = rows_of(table, PRODUCT if rival == INT4 else CLUSTER)
+        sizes = {row.total_bytes for row in ours}
+        theirs = [row for row in rows_of(table, rival) if any(abs(row.total_bytes - size) <= NEAR * size for size in sizes)]
         if not theirs:
             continue
-        near = [
-            row
-            for row in rows_of(table, CLUSTER)
-            if abs(row.total_bytes - theirs[0].total_bytes) <= 0.05 * theirs[0].total_bytes
-        ]
+        near = [row for row in ours if abs(row.total_bytes - theirs[0].total_bytes) <= NEAR * theirs[0].total_bytes]
         rows += [*theirs, *near]
         for name in main_sets(table, "similarity", "entailment"):
             parts.append(against_others(near, theirs, name, -SAME, f"less {theirs[0].settings.about.title.lower()}"))
