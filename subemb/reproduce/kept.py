@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..base.errors import InputError
+from ..base.open_server import is_public
 from ..base.paths import app_folder, cache_folder
 from ..base.store import Memory, content_key, stamp_of
 from .rows import FILES, ClaimsTable
@@ -47,14 +47,13 @@ def _of(model: "PretrainedModel", files: list[Path]) -> Iterator[ClaimsTable]:
             yield table
 
 
-def known_table(model: "PretrainedModel") -> ClaimsTable | None:
-    """What is known of a model: the shipped table, or what was measured here, whichever has more rows; None where nothing is.
+def known_tables(model: "PretrainedModel") -> list[ClaimsTable]:
+    """What is known of a model, the most complete first: the shipped table, and what was measured here.
 
-    Shared: not to be changed. Of tables on somebody's own sets nothing is told: those lie in folders that were named.
+    Shared: not to be changed. On a server for everybody nothing is told of tables on somebody's own sets.
     """
-    own = default_folder(model, None) / FILES[2]
-    found = [*_of(model, [own] if own.is_file() else [])]
     shipped = shipped_table(model)
-    tables = [table for table in (shipped, *found) if table is not None and table.rows]
-    best = max(tables, key=lambda table: (len(table.done), not table.facts.is_demonstration), default=None)
-    return None if best is None else replace(best)
+    here = _of(model, sorted(cache_folder("claims").glob(f"*/{FILES[2]}")))
+    tables = [table for table in here if table.facts.is_demonstration or not is_public()]
+    tables = [table for table in ([] if shipped is None else [shipped]) + tables if table.rows]
+    return sorted(tables, key=lambda table: (table.facts.is_demonstration, -len(table.done)))

@@ -37,6 +37,7 @@ SCORED = (
     (r"(^|/)(msr_paraphrase_test\.txt|mrpc[^/]*(dev|test|validation)[^/]*)$", "MRPC", ("paraphrase",)),
     (r"(^|/)xnli\.(dev|test)\.[a-z]{2}\.tsv$", "XNLI", ("entailment",)),
 )
+BY_LANGUAGE = SCORED[1][0]  # the second of these
 #: Files whose sentences are learned from, and what their labels teach.
 LEARNED = (
     (r"(^|/)sts[-_]?b?[-_]train\.csv$", "similarity"),
@@ -222,8 +223,13 @@ def _files(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _found(folder: Path, languages: tuple[str, ...]) -> Iterator[tuple[PairSet, str]]:
-    """Sets of a folder in the model's languages, each with its language."""
-    for path, name in _files(folder):
+    """Sets of a folder in the model's languages, each with its language. Of STS-B's English pairs, which are distributed twice, only those
+    are read that the model's other languages have too."""
+    files = list(_files(folder))
+    has_several = len(languages) > 1 and any(re.search(BY_LANGUAGE, name) for _, name in files)
+    for path, name in files:
+        if re.search(SCORED[0][0] if has_several else BY_LANGUAGE, name):
+            continue
         for pattern, called, tasks in SCORED:
             if not re.search(pattern, name):
                 continue

@@ -171,7 +171,7 @@ _WHAT = {
     "layout": "A map",
     "evaluate": "An evaluation or export",
     "adapt": "An adaptation",
-    "sweep": "A sweep",
+    "sweep": "A sweep or the claims",
     "download": "A download",
 }
 

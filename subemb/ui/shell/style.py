@@ -55,8 +55,8 @@ STYLE = f"""
   .st-key-not_run_yet button {{ white-space: nowrap; }} }}
 .st-key-not_run_yet {{ position: sticky; top: 3.75rem; z-index: 90; padding: 0.4rem 0.75rem !important; background: {BACKGROUND};
   border-color: {PRIMARY} !important; }}
-/* Twelve pages in two columns; and Run in view, however long the form. */
-.st-key-navigation {{ display: grid !important; grid-template: repeat(6, 1.75rem) / max-content 1fr; grid-auto-flow: column;
+/* Thirteen pages in two columns; and Run in view, however long the form. */
+.st-key-navigation {{ display: grid !important; grid-template: repeat(7, 1.75rem) / max-content 1fr; grid-auto-flow: column;
   column-gap: 0.125rem; margin: 0 -0.75rem; width: calc(100% + 1.5rem) !important; max-width: none; }}
 .st-key-navigation > * {{ width: auto !important; min-width: 0; }}
 .st-key-navigation a {{ padding: 0.1rem 0.375rem !important; height: 1.75rem; min-height: 0; gap: 0.375rem; }}

@@ -1,0 +1,5 @@
+"""The paper's claims: each measured, with a verdict."""
+
+from subemb.ui.pages.claims.page import draw
+
+draw()

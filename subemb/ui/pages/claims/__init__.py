@@ -1,0 +1,1 @@
+"""The page The paper's claims."""
