@@ -403,8 +403,8 @@ def nothing(claim: Claim, table: ClaimsTable, *tasks: str) -> Judged:
     reasons = list(dict.fromkeys(table.facts.missing[task] for task in tasks if task in table.facts.missing))
     is_all = len([task for task in tasks if task in table.facts.missing]) == len(tasks) and tasks
     failed = [one_line(row.problem) for row in table.failed][:1]
-    why = "; ".join(map(one_line, reasons)) if is_all else f"its rows failed: {failed[0]}" if failed else "not measured yet"
-    return judged(claim, OPEN, f"{why[:1].upper()}{why[1:]}.", ())
+    why = "; ".join(map(one_line, reasons)) if is_all else f"Its rows failed: {failed[0]}" if failed else "Not measured yet"
+    return judged(claim, OPEN, f"{why.rstrip('.')}.", ())
 
 
 def counted(parts: Iterable[Part | None]) -> list[Part]:
