@@ -34,7 +34,7 @@ PAGES = (
     ("pages/6_Words_in_context.py", "Words in context", ":material/visibility_off:"),
     ("pages/7_Adapt.py", "Adapt", ":material/model_training:"),
     ("pages/8_Export.py", "Export", ":material/ios_share:"),
-    ("pages/11_Claims.py", "The paper's claims", ":material/fact_check:"),
+    ("pages/11_Claims.py", "Claims", ":material/fact_check:"),
     ("pages/10_Runs.py", "Runs", ":material/list:"),
 )
 ANOTHER = "Another Hugging Face model …"
