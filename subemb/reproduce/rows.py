@@ -108,7 +108,11 @@ class ClaimRow(SweepRow):
         }
         values = {name: _number(value) for name, value in json.loads(cells["values"]).items()}
         texts = {name: getattr(found, name) or "" for name in ("problem", "task", "run_key", "where")}
-        return replace(found, versus=versus, values=values, **texts)
+        whole = {name: value for name in _FLOATS if (value := getattr(found, name)) is not None}  # a data frame makes 2 of 2.0
+        return replace(found, versus=versus, values=values, **texts, **{name: float(value) for name, value in whole.items()})
+
+
+_FLOATS = ("share", "seconds", "cpu_seconds", "budget_seconds", "floats", "share_of_floats_in_32_bits")
 
 
 def _number(value: float | None) -> float:

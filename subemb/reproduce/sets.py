@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..adaptation.scoring import MaskedWordScore
-from ..adaptation.texts import Text, TooFew, one_text, read_text_file
+from ..adaptation.texts import FEWEST, Text, TooFew, one_text, read_text_file
 from ..base.errors import InputError, ModelError
 from ..base.progress import ProgressCallback, part_of, report
 from ..base.store import content_key
@@ -46,6 +46,7 @@ LEARNED = (
     (r"(^|/)wordnet/examples\.txt$", ""),
 )
 _WIKITEXT = r"(^|/)wiki[^/]*/?[^/]*(valid|test)[^/]*$"  # the text whose words are masked
+_HIDDEN = ("[UNK]", "<unk>")  # what it does not say
 #: Two sentences that people gave so much of the highest score, are called paraphrases where no set of paraphrases is there.
 PARAPHRASE_FROM = 0.8
 MOST_FILES = 5_000
@@ -279,14 +280,18 @@ def _masked(model: "PretrainedModel", folder: Path | None, sizes: Sizes, missing
         for path, name in _files(folder):
             if re.search(_WIKITEXT, name):
                 source = f"{path.parent.name}/{path.name}"
-                lines = path.read_text(encoding="utf-8", errors="replace").split(" . ")
-                sentences = [f"{line.strip()}." for line in lines if "<unk>" not in line and " = " not in line]
+                sentences = [line for line in read_text_file(path).sentences if not any(mark in line for mark in _HIDDEN)]
                 break
     if not sentences:
         pairs = in_languages(demo_pairs("similarity"))
         sentences = list(dict.fromkeys([*pairs.first, *pairs.second]))
-    shortest, longest = _SENTENCE if folder is not None else (10, _SENTENCE[1])
-    sentences = [one for one in sentences if shortest <= len(one) <= longest and "\n" not in one]
+    fitting = [one for one in sentences if _SENTENCE[0] <= len(one) <= _SENTENCE[1]]
+    sentences = fitting if len(fitting) >= FEWEST else [one for one in sentences if len(one) <= _SENTENCE[1]]
+    if len(sentences) < FEWEST:
+        missing[MASKED] = (
+            f"{source} has {len(sentences)} sentences of at most {_SENTENCE[1]} characters; at least {FEWEST} are needed"
+        )
+        return None
     chosen = np.random.default_rng(0).permutation(len(sentences))[: sizes.pairs]
     return MaskedWords(model, [sentences[place] for place in sorted(chosen)], source)
 

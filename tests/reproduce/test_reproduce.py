@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from checkpoints import SPECIAL, make_bert
-from masked_models import sentences, trained
+from masked_models import trained
 
 from subemb import load
 from subemb.base.errors import Cancelled, InputError
@@ -54,6 +54,7 @@ def table(place):
     return reproduce(load("small"), place / "data", sizes=SMALL, folder=place / "out")
 
 
+@pytest.mark.slow
 def test_all_rows_are_measured_and_every_claim_has_a_verdict(table):
     assert not table.failed
     assert len(table.done) == table.planned > 10
@@ -62,6 +63,7 @@ def test_all_rows_are_measured_and_every_claim_has_a_verdict(table):
     assert all(one.verdict in (HOLDS, FAILS, OPEN) and one.sentence.endswith((".", "?")) for one in found)
 
 
+@pytest.mark.slow
 def test_what_a_model_cannot_do_is_said(table):
     found = {one.claim.number: one for one in judge(table)}
     assert found[8].verdict == OPEN
@@ -70,6 +72,7 @@ def test_what_a_model_cannot_do_is_said(table):
     assert "multilingual" in found[5].sentence
 
 
+@pytest.mark.slow
 def test_no_row_is_measured_twice(place, table):
     again = reproduce(load("small"), place / "data", sizes=SMALL, folder=place / "out")
     assert again.computed == 0
@@ -78,13 +81,17 @@ def test_no_row_is_measured_twice(place, table):
     assert [row.key for row in elsewhere.rows] == [row.key for row in table.rows]
 
 
+@pytest.mark.slow
 def test_the_table_is_read_back_as_it_was(table):
     again = ClaimsTable.read(table.folder)
     assert again.facts == table.facts
-    assert [str(row.flat()) for row in again.rows] == [str(row.flat()) for row in table.rows]
+    for mine, theirs in zip(again.rows, table.rows, strict=True):
+        before, after = theirs.flat(), mine.flat()
+        assert {name for name in before if str(before[name]) != str(after[name])} == set()
     assert [one.to_dict() for one in judge(again)] == [one.to_dict() for one in judge(table)]
 
 
+@pytest.mark.slow
 def test_rows_that_are_trained_alike_are_compared_pair_by_pair(table):
     rows = [row for row in table.done if row.training == CODEBOOKS]
     assert rows
@@ -95,6 +102,7 @@ def test_rows_that_are_trained_alike_are_compared_pair_by_pair(table):
                 assert one.difference == pytest.approx(row.scores[name].score - other.scores[name].score, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_claim_that_is_stopped_goes_on_where_it_was(place):
     seen = []
 
@@ -119,13 +127,9 @@ def test_nothing_that_is_scored_is_learned_from(place):
     assert not scored & set(material.text.sentences)
 
 
+@pytest.mark.slow
 def test_masked_words_have_rows_of_their_own(place, monkeypatch):
     monkeypatch.setenv("SUBEMB_MODELS", str(trained()))
-    (place / "animals").mkdir()
-    (place / "animals" / "wiki").mkdir()
-    (place / "animals" / "wiki" / "valid.txt").write_text(
-        "\n".join(f"{a} {b}" for a, b in zip(sentences(), sentences()[1:], strict=False))
-    )
     _write_sets(place / "more", ["cat", "dog", "cow", "says", "moo", "house"])
     table = reproduce(load("animals"), place / "more", only=[8], sizes=SMALL, folder=place / "masked")
     assert not table.failed
@@ -143,6 +147,7 @@ def test_a_folder_without_sets_is_named(tmp_path, place):
         reproduce(load("small"), tmp_path / "nowhere", sizes=SMALL, folder=tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_a_folder_of_another_model_is_refused(place, table, monkeypatch):
     monkeypatch.setenv("SUBEMB_MODELS", str(trained()))
     with pytest.raises(InputError, match="another model"):
