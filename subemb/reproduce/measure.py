@@ -14,7 +14,7 @@ from ..base.progress import ProgressCallback, part_of, report
 from ..base.store import content_key
 from ..bench.speed import Benchmark, compare
 from ..codec.sizes import FLOAT_BYTES
-from ..evaluate.context.perplexity import pseudo_perplexity
+from ..evaluate.context.perplexity import text_perplexity
 from ..evaluate.report import score_sides
 from ..runs import run_key
 from ..sweep.table import SetScore
@@ -145,10 +145,10 @@ class Bench:
             if name == "both" and tuned is not None:
                 # the two networks differ in all weights: each is read by itself
                 for label, one in which.items():
-                    found = pseudo_perplexity({label: one}, masked.text, most_tokens=self.tokens, progress=progress)
+                    found = text_perplexity({label: one}, masked.text, most_tokens=self.tokens, progress=progress)
                     values["perplexity, original" if label == "original" else "perplexity, both"] = found.perplexity(label)
                 continue
-            found = pseudo_perplexity(which, masked.text, on_input, on_output, self.tokens, progress=progress)
+            found = text_perplexity(which, masked.text, on_input, on_output, self.tokens, progress=progress)
             values[f"perplexity, {name}"] = found.perplexity("compressed")
             values["perplexity, original"] = found.perplexity("original")
 
