@@ -38,9 +38,9 @@ MINUTES = 60.0
 #: From little to much; a budget takes the last one that fits, else the first.
 LADDER = (
     Sizes(pairs=150, steps=20, seconds=15.0, seeds=1, tokens=100),
-    Sizes(pairs=300, steps=40, seconds=30.0, seeds=2, tokens=200),
-    Sizes(pairs=500, steps=80, seconds=60.0, seeds=2, tokens=300),
-    Sizes(pairs=1000, steps=120, seconds=120.0, seeds=3, tokens=500),
+    Sizes(pairs=500, steps=40, seconds=40.0, seeds=2, tokens=200),
+    Sizes(pairs=1000, steps=80, seconds=90.0, seeds=2, tokens=300),
+    Sizes(pairs=1500, steps=120, seconds=150.0, seeds=3, tokens=500),
     Sizes(pairs=2500, steps=200, seconds=300.0, seeds=3, tokens=1000),
 )
 MOST_MINUTES, MOST_SEEDS = 7 * 24 * 60.0, 100
