@@ -151,7 +151,8 @@ def test_words_typed_and_linked(open_tab, subject):
     typed = "word1 word2 3\nword3 word4 7.5\nword5 WORD6 1\nword7 unseen 4\nbroken line without score\nword8 word9 6\nword10 word11 2"
     digest = read_words(typed.encode(), "typed words").digest
     test = open_tab("Words")
-    assert not test.metric
+    assert test.text_area(key="word_similarity_text").value.startswith("car automobile "), "there is something to try it with"
+    assert not test.metric  # this model has none of these words
     test.text_area(key="word_similarity_text").set_value(typed)
     test.button(key="word_similarity_run").click()
     test = checked(settled(checked(test.run()), evaluate_word_list.call(subject, digest)))

@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from subemb.evaluate.data.hub import read_hub_pairs
 from subemb.evaluate.data.read import demo_pairs, read_pairs
+from subemb.ui.widgets.pairs_source import default_languages
 
 SCORED = b"sentence1\tsentence2\tscore\n" + b"".join(f"A {n}\tB {n}\t{n / 10}\n".encode() for n in range(2500))
 ODD = b"who,left,right,draft,final\nx,A.,B.,1,5\ny,C.,D.,3,4\nz,E.,F.,2,1\n"
@@ -25,7 +26,8 @@ def script(task):
     from subemb.ui.shell.visit import this_visit
     from subemb.ui.widgets.pairs_source import choose_pairs, linked_digest
 
-    pairs = choose_pairs(SimpleNamespace(visit=this_visit(), errors=errors_shown), task, "set")
+    model = SimpleNamespace(has_tokenizer=False)
+    pairs = choose_pairs(SimpleNamespace(visit=this_visit(), errors=errors_shown, model=model), task, "set")
     st.session_state["chosen"], st.session_state["linked"] = pairs, linked_digest("set")
 
 
@@ -66,6 +68,20 @@ def test_the_demonstration_set_is_offered_first(task):
     assert chosen(app) == whole.select([code == "en" for code in whole.languages])
     assert "not a benchmark" in texts(app)
     assert f"Only the {len(chosen(app))} pairs in en are used, of {len(whole)} in 6 languages" in texts(app)
+
+
+@pytest.mark.parametrize(("own", "read"), [(("en",), ()), (("de",), ("de",)), (("en", "de"), ("en", "de"))])
+def test_a_set_is_read_in_the_languages_that_the_tokenizer_writes_in_whole_pieces(own, read):
+    pairs = demo_pairs("similarity")
+    texts_of = {text for code, part in pairs.by_language().items() if code in own for text in (*part.first, *part.second)}
+
+    class Model:
+        has_tokenizer, identity, tokenizer = True, f"model for {own}", None
+
+        def token_ids(self, texts, whole):
+            return [list(range(len(text) // (5 if text in texts_of else 1))) for text in texts]
+
+    assert default_languages(Model(), pairs) == read
 
 
 def test_languages_can_be_chosen():

@@ -4,11 +4,12 @@ import csv
 import io
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...base.arguments import checked
 from ...base.errors import InputError
+from ...base.paths import app_folder
 from .names import named_gold, named_pairs, words_of
 from .pairs import Columns, Note, SkipCounter, WordSet, skipped_text
 from .tables import decoded, lines_of, named, names_text, read_bytes
@@ -16,8 +17,14 @@ from .values import score_of, score_reader
 
 MOST_WORD_PAIRS = 100_000
 LONGEST_WORD = 200
+DEMO_WORDS = "demo_words.txt"
 #: Plain names of columns of scores that no other data has: those of SimLex-999.txt and others.
 _SCORES = ("simlex999", "mean", "gold")
+
+
+def demo_words() -> WordSet:
+    """The demonstration list: English word pairs with one person's scores from 0 to 10. Material to try a page with, not a benchmark."""
+    return replace(read_words(app_folder() / "assets" / DEMO_WORDS), name="Demonstration list", format="not a benchmark")
 
 
 @checked

@@ -18,6 +18,7 @@ from ...evaluate.data.pairs import ALL_LANGUAGES, SEPARATORS, UNKNOWN_LANGUAGE, 
 from ...evaluate.data.read import Preview, demo_pairs, preview, read_pairs
 from ...evaluate.data.tables import MOST_BYTES
 from ...evaluate.data.values import labels_of
+from ...evaluate.similarity.demonstration import own_languages
 from ..shell.frame import Frame
 from ..shell.jobs import begin, outcome
 from ..shell.text import counted, show_error, write_parameter
@@ -26,6 +27,7 @@ from ..shell.upkeep import Content, hold
 TYPES = ["csv", "tsv", "txt", "jsonl", "ndjson", "json", "parquet"]
 MOST_MEGABYTES = 20  # a file; what the server's maxUploadSize allows
 MOST_FILES = 20
+JUDGED = 100  # pairs of a language by which it is found out whether it is one of the model's own
 MOST_TOTAL_BYTES = 60_000_000  # of all files together, which the server holds for each visitor
 DEMO, FILES, HUB = "Demonstration set", "Your files", "Hugging Face hub"
 DEFAULT_LIMIT = 2_000
@@ -78,7 +80,7 @@ def choose_pairs(frame: Frame, task: str, key: str) -> PairSet | None:
         if pairs is not None:
             describe(pairs)
             is_one_each = source == FILES and len(st.session_state.get(f"{key}_files", [])) > 1
-            pairs = _sampled(pairs, key, is_one_each)
+            pairs = _sampled(frame, pairs, key, is_one_each)
     if source == FILES:
         _link(key, pairs)
     else:
@@ -109,14 +111,15 @@ def describe(pairs: PairSet) -> None:
         )
 
 
-def _sampled(pairs: PairSet, key: str, is_one_each: bool) -> PairSet:
+def _sampled(frame: Frame, pairs: PairSet, key: str, is_one_each: bool) -> PairSet:
     """The pairs of the chosen languages, and of those at most as many as wanted. is_one_each: whether several files were given, as one a
     language; then all languages are used unless some are chosen."""
     languages = list(dict.fromkeys(pairs.languages))
     whole = pairs
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if len(languages) > 1:
-            pairs = _in_chosen_languages(pairs, languages, f"{key}_languages", is_one_each)
+            default = (ALL_LANGUAGES,) if is_one_each else default_languages(frame.model, pairs)
+            pairs = _in_chosen_languages(pairs, languages, f"{key}_languages", default)
         limit = st.selectbox(
             "Pairs to use at most",
             [*LIMITS, ALL],
@@ -149,12 +152,27 @@ def _sampled(pairs: PairSet, key: str, is_one_each: bool) -> PairSet:
     return used
 
 
-def _in_chosen_languages(pairs: PairSet, languages: list[str], key: str, is_one_each: bool) -> PairSet:
-    """The pairs in the languages chosen; while none is, in one language, or in all if each had a file of its own."""
+def default_languages(model, pairs: PairSet) -> tuple[str, ...]:
+    """The languages in which a set in several is read while none is chosen: those that the model is made for. (): in one of them."""
+    own = _own_languages(model.identity, pairs.digest, model, pairs) if model.has_tokenizer else ()
+    return () if own == ("en",) else tuple(language for language in dict.fromkeys(pairs.languages) if language in own)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _own_languages(identity: str, digest: str, _model, _pairs: PairSet) -> tuple[str, ...]:
+    """By how the tokenizer cuts the first pairs of each language."""
+    parts = [part.select(list(range(min(JUDGED, len(part))))) for part in _pairs.by_language().values()]
+    return own_languages(_model, combine(parts))
+
+
+def _in_chosen_languages(pairs: PairSet, languages: list[str], key: str, default: tuple[str, ...]) -> PairSet:
+    """The pairs in the languages chosen, or in the default ones while none is."""
     options = [ALL_LANGUAGES, *languages]
     if key in st.session_state:  # another set may not have them all
         st.session_state[key] = [language for language in st.session_state[key] or [] if language in options]
-    found = in_languages(pairs, (ALL_LANGUAGES,) if is_one_each else ())
+    found = in_languages(pairs, default)
+    used = list(dict.fromkeys(found.languages))
+    named = f"all {len(used)}" if len(used) == len(languages) else f"{', '.join(used)}, of {len(languages)}"
     chosen = st.multiselect(
         "Languages",
         options,
@@ -162,9 +180,9 @@ def _in_chosen_languages(pairs: PairSet, languages: list[str], key: str, is_one_
         key=key,
         bind="query-params",
         persist_state="session",
-        placeholder=f"all {len(languages)}" if is_one_each else f"{found.languages[0]}, of {len(languages)}",
+        placeholder=named,
         width=300,
-        help="A model for one language says little about others, so a set in several is read in one unless you choose.",
+        help="A model says little about languages it was not made for, so a set in several is read in the model's own unless you choose.",
     )
     return in_languages(pairs, chosen) if chosen else found
 

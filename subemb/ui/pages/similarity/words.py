@@ -14,7 +14,7 @@ from ....evaluate.statistics import descending_ranks
 from ....models.vocabulary import Vocabulary
 from ....tasks.evaluations import evaluate_word_list
 from ...shell.frame import Frame
-from ...shell.jobs import begin, outcome_or_offer
+from ...shell.jobs import begin, outcome, outcome_or_offer
 from ...shell.text import counted, errors_shown, show_error
 from ...widgets.charts import show
 from ...widgets.labelled_set import differences_in_words, named, score_cards
@@ -34,7 +34,8 @@ def words_view(frame: Frame) -> None:
     """The whole tab."""
     st.markdown(
         "Pairs of words with human scores of how alike they are, such as WordSim-353 or SimLex-999. Here the token tables "
-        "alone are measured, without the network: a word's vector is the mean of the rows of its pieces."
+        "alone are measured, without the network: a word's vector is the mean of the rows of its pieces. The list below was written to "
+        "try this with; it is not a benchmark."
     )
     form(frame)
     if _PROBLEM in st.session_state:
@@ -53,19 +54,45 @@ def words_view(frame: Frame) -> None:
                     "The results of this link are not kept on this server for the run above: give the list of words again.",
                     icon=":material/link_off:",
                 )
+        else:
+            report, words = demonstrated(frame), _demo()
         if report is not None:
             results(named(frame, report, None if words is None else words.name), frame.vocabulary)
 
 
+@st.cache_data(max_entries=1, show_spinner=False)
+def _demo() -> WordSet:
+    from ....evaluate.data.word_lists import demo_words
+
+    return demo_words()
+
+
+def demonstrated(frame: Frame) -> WordReport | None:
+    """The result of the demonstration list, which takes a moment and stands there until another list is given."""
+    call = evaluate_word_list.call(frame.compared, _demo())
+    place = st.empty()
+    with place.container():
+        found = outcome(frame.visit, call, "Comparing the demonstration list", auto=True)
+    if call.job is not None and call.job.state == "failed":
+        place.caption(
+            f"The English demonstration list cannot be measured with this model: {escape_markdown(call.job.error)}. Give one of its own."
+        )
+    return found
+
+
 def form(frame: Frame) -> None:
     """A list to type or to upload, and the button."""
+    if "word_similarity_text" not in st.session_state and not st.query_params.get(_LINK):
+        demo = _demo()
+        rows = zip(demo.first, demo.second, demo.gold, strict=True)
+        st.session_state["word_similarity_text"] = "\n".join(f"{first} {second} {gold:g}" for first, second, gold in rows)
     with st.form("word_similarity_form", border=True):
         left, right = st.columns([3, 2], gap="medium")
         typed = left.text_area(
             "Word pairs, one a line: word word score",
             key="word_similarity_text",
             placeholder=PLACEHOLDER,
-            height=150,
+            height=120,
             persist_state="session",
             help="Separated by blanks, tabs, commas or semicolons. Higher scores mean more alike; any scale will do.",
         )
