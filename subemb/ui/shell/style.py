@@ -57,9 +57,9 @@ STYLE = f"""
   border-color: {PRIMARY} !important; }}
 /* Thirteen pages in two columns; and Run in view, however long the form. */
 .st-key-navigation {{ display: grid !important; grid-template: repeat(7, 1.75rem) / max-content 1fr; grid-auto-flow: column;
-  column-gap: 0.125rem; margin: 0 -0.75rem; width: calc(100% + 1.5rem) !important; max-width: none; }}
+  column-gap: 0; margin: 0 -0.9rem; width: calc(100% + 1.8rem) !important; max-width: none; }}
 .st-key-navigation > * {{ width: auto !important; min-width: 0; }}
-.st-key-navigation a {{ padding: 0.1rem 0.375rem !important; height: 1.75rem; min-height: 0; gap: 0.375rem; }}
+.st-key-navigation a {{ padding: 0.1rem 0.3rem !important; height: 1.75rem; min-height: 0; gap: 0.3rem; }}
 .st-key-navigation a p {{ font-size: 0.8125rem; white-space: nowrap; }}
 [data-testid="stSidebar"] [data-testid="stLayoutWrapper"]:has(> .st-key-run_bar) {{ position: sticky; bottom: 0; z-index: 5;
   padding: 0.4rem 0 0.6rem; background: {SIDEBAR}; border-top: 1px solid color-mix(in srgb, {TEXT} 15%, transparent); }}

@@ -124,7 +124,7 @@ def confusion_chart(labels: Sequence[str], score: JudgedScores, side: str) -> go
     for y, row in enumerate(figure.data[0].text):
         for x, text in enumerate(row):
             figure.add_annotation(x=broken[x], y=broken[y], text=text, showarrow=False, font={"color": _readable(shares[y, x])})
-    layout(figure, f"{plotly_text(side.capitalize())}: labelled against judged", "judged", "labelled", height=360)
+    layout(figure, f"{plotly_text(side.capitalize())}: labelled against judged", "judged", "labelled", height=310)
     figure.update_yaxes(autorange="reversed", showgrid=False)
     figure.update_xaxes(showgrid=False, tickfont={"size": 11})
     return figure

@@ -71,7 +71,11 @@ def results(report: EntailmentReport, described: bool) -> None:
         note = "The set has two labels: a pair counts as entailment if entailment is more probable than neutral and contradiction together."
     heading(report, f"labels {labels} · judged by the {escape_markdown(report.engine)}", described, note)
     accuracy_cards(report)
-    answers_view(report)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        answers_view(report)
+    with right:
+        differences_view(report)
     confusion_view(report)
     if report.by_language:
         languages_view(report)
@@ -85,12 +89,18 @@ def results(report: EntailmentReport, described: bool) -> None:
 
 
 def accuracy_cards(report: EntailmentReport) -> None:
-    """Accuracy of every side, the difference with its interval and test in sentences, agreement with the first side."""
-    reference, *others = report.sides
+    """Accuracy of every side, with its difference to the first."""
     score_cards(report)
     st.caption(
         f"Giving every pair the commonest label of this set would reach {per_cent(charts.commonest_share(report.gold))}."
     )
+
+
+def differences_view(report: EntailmentReport) -> None:
+    """Every side against the first, in sentences: the interval and test of the difference, agreement, and answers given too often."""
+    reference, *others = report.sides
+    for sentence in answers_sentences(report, is_head=report.engine.startswith("entailment head")):
+        st.markdown(sentence)
     for side in others:
         score = report.scores[side]
         st.markdown(interval_sentence(side, score.difference, "accuracy", reference))
@@ -116,9 +126,6 @@ def answers_view(report: EntailmentReport) -> None:
     """How often every answer is given by people and by every side."""
     if not len(report):
         return
-    st.header("Which answers are given", anchor=False)
-    for sentence in answers_sentences(report, is_head=report.engine.startswith("entailment head")):
-        st.markdown(sentence)
     show(
         answers_chart(report),
         answers_alt(report),
@@ -227,7 +234,6 @@ def answers_alt(report: EntailmentReport) -> str:
 
 def confusion_view(report: EntailmentReport) -> None:
     """Confusion matrices of all sides, on one colour scale."""
-    st.header("What was taken for what", anchor=False)
     figures = {side: charts.confusion_chart(report.labels, score, side) for side, score in report.scores.items()}
     alts = {side: confusion_alt(report, side) for side in report.sides}
     side_columns(figures, alts, charts.confusion_table(report), "entailment_confusion", "subemb-entailment-confusion.csv")
@@ -372,7 +378,7 @@ def flips_view(report: EntailmentReport) -> None:
         shown,
         hide_index=True,
         key="entailment_flips",
-        height=min(460, 38 + 35 * len(shown)),
+        height=min(320, 38 + 35 * len(shown)),
         column_config={
             **numbers,
             "premise": st.column_config.TextColumn(width="medium"),
