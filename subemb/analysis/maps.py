@@ -21,6 +21,7 @@ from .rows import Rows, as_table, pieces
 
 STEPS = 65_535  # of a coordinate
 PLACED_BY = 4  # fitted vectors that say where another one lies
+LARGEST_GUIDE = 12_000  # tokens among which those of a third table are placed
 _SHARPNESS = 6  # of their weights: the nearest says most, so that few lie in the void between two groups
 _SCATTER = 0.004  # of the map's width: those that one fitted vector places must not hide each other
 
@@ -102,6 +103,40 @@ def umap_of_all(
             places[rest] = placed(torch.from_numpy(side[rest]), fitted, plane, settings, part)
         planes.append(places)
     return in_steps(Layout("umap", np.arange(len(table)), *planes), len(ids))
+
+
+@torch.no_grad()
+@checked
+def placed_on(
+    base: TokenMap,
+    table: torch.Tensor | np.ndarray,
+    reconstruction: Compressed | torch.Tensor | np.ndarray,
+    other: Compressed | torch.Tensor | np.ndarray,
+    settings: UmapSettings | None = None,
+    progress: ProgressCallback | None = None,
+) -> TokenMap:
+    """A third table (V, D) on the UMAP of two: its rows lie among those of the map that are nearest to them, at most LARGEST_GUIDE tokens'.
+
+    base: of ``table`` and ``reconstruction``, by :func:`umap_of_all` with the same settings. Returns the original beside the third table,
+    in the coordinates of ``base``. Raises InputError for shapes that do not fit, Cancelled through ``progress``.
+    """
+    settings = settings or UmapSettings()
+    table = as_table(table)
+    rows, third = (Rows(each, tuple(table.shape)) for each in (reconstruction, other))
+    ids = sample_tokens(len(table), base.fitted if base.fitted < len(table) else None, settings.seed)
+    if len(ids) > LARGEST_GUIDE:
+        ids = np.sort(np.random.default_rng(settings.seed).choice(ids, LARGEST_GUIDE, replace=False))
+    mean, axes, _ = principal_axes(table, max(2, min(settings.axes, table.shape[1])))
+    sides = [np.empty((len(table), axes.shape[1]), dtype=np.float32) for _ in range(3)]
+    for start, end in pieces(*table.shape):
+        report(progress, "projecting", 0.2 * start / len(table))
+        for side, part in zip(sides, (table[start:end], rows.take(start, end), third.take(start, end)), strict=True):
+            side[start:end] = ((part - mean) @ axes).numpy()
+    guides = torch.from_numpy(np.concatenate([side[ids] for side in sides[:2]]))
+    plane = np.concatenate([base.coordinates(side[ids]) for side in (base.original, base.reconstructed)])
+    places = placed(torch.from_numpy(sides[2]), guides, plane, settings, part_of(progress, 0.2, 1.0))
+    steps = np.rint((places - base.low) / (base.high - base.low) * STEPS).clip(0, STEPS).astype(np.uint16)
+    return TokenMap(base.method, base.original, steps, base.low, base.high, base.fitted)
 
 
 def placed(

@@ -43,6 +43,16 @@ def parts_of(compressed: Compressed) -> list[Part]:
     return [Part(1, np.arange(compressed.num_embeddings), compressed, codes)]
 
 
+def identical(parts: Sequence[Part]) -> np.ndarray:
+    """(V,) how many other tokens have the very codes of each: they cannot be told apart any more. 0 for tokens whose row is kept."""
+    found = np.zeros(sum(len(part.ids) for part in parts), dtype=np.int64)
+    for part in parts:
+        if part.codes is not None:
+            _, group, size = np.unique(part.codes, axis=0, return_inverse=True, return_counts=True)
+            found[part.ids] = size[group.ravel()] - 1
+    return found
+
+
 def _tier(compressed: TieredCompressed, number: int, form: Tier) -> Part:
     part = compressed.parts[number]
     has_codes = isinstance(part, SubspaceCompressed) and form.kind != EXACT  # exact rows are a codebook with one row a token

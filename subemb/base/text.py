@@ -135,6 +135,15 @@ def size_text(size: float) -> str:
     return f"{size:.2f} {unit}" if size < 9.995 else f"{size:.1f} {unit}" if size < 99.95 else f"{size:.0f} {unit}"
 
 
+def sentence_case(text: str) -> str:
+    """A text that begins with a capital letter, and is otherwise as it was.
+
+    >>> sentence_case("run A"), sentence_case("")
+    ('Run A', '')
+    """
+    return text[:1].upper() + text[1:]
+
+
 def percent_text(share: float, digits: int = 3) -> str:
     """A share as per cent with so many significant digits, and never a false 0 or 100.
 

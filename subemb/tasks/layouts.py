@@ -6,11 +6,11 @@ import numpy as np
 
 from ..analysis.clusters import CLUSTERINGS, Clusters, cluster_tokens
 from ..analysis.layout import EXACT_POINTS, UmapSettings
-from ..analysis.maps import MAPS, TokenMap, umap_of_all
+from ..analysis.maps import MAPS, TokenMap, placed_on, umap_of_all
 from ..base.progress import ProgressCallback, part_of, report
 from ..jobs.task import task
 from ..runs import compressed_of, run_and_keep
-from .sides import Subject, open_model
+from .sides import Subject, compressed_side, open_model
 
 
 @task(lane="layout", key=lambda subject, count, settings: [subject.run_key, count, settings], keep=MAPS)
@@ -25,14 +25,38 @@ def arrange(subject: Subject, count: int, settings: UmapSettings, progress: Prog
     return umap_of_all(table, compressed_of(subject.run_key), count, settings, part_of(progress, 0.05, 1.0))
 
 
-@task(lane="layout", key=lambda subject: [subject.run_key], keep=CLUSTERINGS)
+@task(
+    lane="layout",
+    key=lambda subject, other, count, settings: [
+        subject.run_key,
+        other.adapted_key or other.run_key,
+        count,
+        settings,
+        "placed",
+    ],
+    keep=MAPS,
+)
+def place(
+    subject: Subject, other: Subject, count: int, settings: UmapSettings, progress: ProgressCallback | None = None
+) -> TokenMap:
+    """Another compressed table of the same model on the map of a run: every row lies among the rows of that map that are nearest to it.
+
+    subject, count, settings: of the map, as for :func:`arrange`, which is done first if it is not kept. ``original`` of the result is that
+    of the map, ``reconstructed`` the other table. Raises as :func:`arrange`.
+    """
+    base = arrange(subject, count, settings, progress=part_of(progress, 0.0, 0.5))
+    table = open_model(subject).table
+    return placed_on(base, table, compressed_of(subject.run_key), compressed_side(other), settings, part_of(progress, 0.5, 1.0))
+
+
+@task(lane="layout", key=lambda subject: [subject.adapted_key or subject.run_key], keep=CLUSTERINGS)
 def group(subject: Subject, progress: ProgressCallback | None = None) -> Clusters:
-    """Clusters of all tokens of a finished run; raises as :func:`arrange`. Whole words of three letters and more stand for them."""
+    """Clusters of all tokens of a finished run, or of the adaptation of the subject; raises as :func:`arrange`. Whole words of three letters and more stand for them."""
     report(progress, "reading the table", 0.0)
     model = open_model(subject)
     words = model.vocabulary.kinds == "whole word"
     speaking = words & np.array([len(text.strip()) > 2 for text in model.vocabulary.text])
-    return cluster_tokens(model.table, compressed_of(subject.run_key), eligible=speaking, progress=part_of(progress, 0.05, 1.0))
+    return cluster_tokens(model.table, compressed_side(subject), eligible=speaking, progress=part_of(progress, 0.05, 1.0))
 
 
 def ship(folder: Path, model: str, settings: dict, progress: ProgressCallback | None = None) -> list[Path]:

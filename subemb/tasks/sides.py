@@ -7,7 +7,7 @@ changed.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..adaptation.library import ADAPTATIONS, open_adapted
+from ..adaptation.library import ADAPTATIONS, MODEL_FOLDER, folder_of, open_adapted
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, report
 from ..base.store import Memory, Store
@@ -21,6 +21,7 @@ ORIGINAL, COMPRESSED, ADAPTED = "original", "compressed", "adapted"
 RUN_A, RUN_B = "run A", "run B"  # where two runs are compared, in place of original and compressed
 #: What a worker process keeps in memory: models with their networks; and their compressed and adapted sides.
 MODELS, TABLES = Memory(2), Memory(4)
+_ADAPTED = Memory(4)  # compressed tables of adaptations
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,19 @@ def open_sides(subject: Subject, progress: ProgressCallback | None = None) -> "d
         key = subject.adapted_key
         sides[ADAPTED] = TABLES.take((id(model), key), lambda: open_adapted(key, model))
     return sides
+
+
+def compressed_side(subject: Subject) -> "Compressed":
+    """The compressed table that a subject is about: of its adaptation where it has one, else of its run; shared, not to be changed.
+
+    Raises InputError if it is gone.
+    """
+    if subject.adapted_key is None:
+        return compressed_of(subject.run_key)
+    from ..models import compact
+
+    folder = folder_of(subject.adapted_key) / MODEL_FOLDER
+    return _ADAPTED.take(folder, lambda: compact.read(folder).compressed)
 
 
 def open_model(subject: Subject) -> "PretrainedModel":

@@ -53,7 +53,20 @@ def models(tmp_path_factory):
 
 #: Every parameter that a page writes into its address, with the pages it belongs to.
 PAGE_PARAMETERS = {
-    "Assignments": ("view", "token", "search", "group", "neighbours", "sentence", "subspace", "code", "match", "tables"),
+    "Assignments": (
+        "view",
+        "token",
+        "search",
+        "group",
+        "neighbours",
+        "sentence",
+        "subspace",
+        "code",
+        "match",
+        "codes_of",
+        "a",
+        "b",
+    ),
     "Token_map": (
         "map",
         "map_colour",
@@ -66,7 +79,7 @@ PAGE_PARAMETERS = {
         "map_seed",
         "map_neighbours",
     ),
-    "Reconstruction_error": ("view", "by", "kind", "count", "order", "log", "measure"),
+    "Reconstruction_error": ("part", "a", "b", "by", "kind", "count", "order", "log", "measure"),
     "Similarity": (
         "view",
         "sentence_a",
@@ -82,6 +95,9 @@ PAGE_PARAMETERS = {
     "Entailment": ("premise", "hypothesis", "engine", "flips_side", "set_file", "set_digest", "adapted"),
     "Words_in_context": ("view", "masked", "word", "tables", "masked_seed", "most_tokens", "adapted"),
     "Adapt": ("adaptation", "adapted"),
+    "How_it_works": ("step", "code", "bytes", "sentence", "present", "a"),
+    "Trade-off": ("quality", "size", "within", "adapted", "b"),
+    "Runs": ("find", "lost", "adapted", "b"),
     "Export": ("adapted", "view"),
 }
 VALUES = ["nonsense", "-1", "<script>alert(1)</script>", "../../etc/passwd", "9" * 400, LONG, "\0", "nan"]

@@ -16,8 +16,9 @@ from subemb.codec.settings import CompressionSettings
 from subemb.models.load import load_listed
 from subemb.runs import compressed_of, run_and_keep
 from subemb.tasks import adaptation as tasks
+from subemb.tasks.layouts import group
 from subemb.tasks.sides import Subject
-from subemb.ui.shell.request import Request
+from subemb.ui.shell.request import Request, other_query
 
 RUN = CompressionSettings("cluster", subspaces=2, codebook_size=8)
 OTHER = CompressionSettings("product", subspaces=2, codebook_size=8)
@@ -140,3 +141,34 @@ def test_the_page_adapt_leads_to_the_other_pages_and_they_take_it_away(key):
     test = checked(open_app(EXPORT, REQUEST, adapted=key))
     assert "as adapted" in texts(test)
     assert "page **Adapt**" in texts(checked(open_app(EXPORT, REQUEST)))
+
+
+@pytest.mark.parametrize("role", [{"a": "adapted"}, {"b": "adapted"}, {"a": "adapted", "b": other_query(OTHER)}])
+def test_an_adaptation_is_either_of_two_tables_on_the_pages_that_show_tables(key, role, monkeypatch):
+    monkeypatch.setattr("subemb.ui.pages.token_map.page.warm_umap.warm", lambda: None)
+    model = load_listed("small")
+    run_and_keep("small", None, OTHER.to_dict())
+    tables = {
+        "adapted": library.open_adapted(key).embedding.weight.detach(),
+        "run": compressed_of(library.run_key_of(key)).reconstruct(),
+    }
+    first = tables["adapted" if "a" in role else "run"]
+    error = subemb.analysis.reconstruction_error(model.table, first).relative
+    test = checked(open_app("pages/3_Reconstruction_error.py", REQUEST, adapted=key, **role))
+    metric = next(metric for metric in test.metric if metric.label == "Relative error")
+    assert metric.value == f"{error:.3f}"
+    if "b" not in role:
+        assert not metric.delta
+    elif role["b"] == "adapted":
+        assert metric.delta == f"adapted {subemb.analysis.reconstruction_error(model.table, tables['adapted']).relative:.3f}"
+    else:
+        assert metric.delta.startswith("run B ")
+    test = checked(open_app("pages/2_Assignments.py", REQUEST, adapted=key, token="#9", **role))
+    assert "Adapted: " in texts(test)
+    assert "the 10 nearest tokens" in html_of(test)
+    for run in (RUN, OTHER):
+        run = run_and_keep("small", None, run.to_dict())
+        for adapted_key in (None, key):
+            group(Subject("small", None, run.model["identity"], run.key, adapted_key))
+    test = checked(open_app("pages/1_Token_map.py", REQUEST, adapted=key, map="PCA", **role))
+    assert all(test.query_params[name] in (value, [value]) for name, value in role.items())

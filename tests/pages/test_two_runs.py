@@ -6,10 +6,13 @@ from apps import checked, html_of, metrics, open_app, own_folders, rerun_until, 
 from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model
 
 import subemb
+from subemb.analysis.layout import pca_layout
+from subemb.analysis.maps import in_steps, placed_on
 from subemb.codec.methods import with_budget
 from subemb.codec.settings import CompressionSettings
 from subemb.models.load import load_listed
 from subemb.runs import RUNS, compressed_of, run_and_keep
+from subemb.tasks.layouts import group
 from subemb.tasks.sides import RUN_A, RUN_B, Subject, entries_of, open_sides
 from subemb.ui.shell.request import Request, other_query
 
@@ -109,3 +112,79 @@ def test_a_link_that_names_no_run_says_so_and_the_original_stands_in(query):
     assert not test.exception
     assert "The original is compared with instead" in test.error[0].value
     assert "b" not in test.query_params
+
+
+ASSIGNMENTS, ERROR, MAP = "pages/2_Assignments.py", "pages/3_Reconstruction_error.py", "pages/1_Token_map.py"
+
+
+def kept(run, token: int) -> int:
+    """Of the 10 nearest tokens of one, those that stay, as the library counts them."""
+    found = subemb.analysis.compare_neighbours(load_listed("small").table, compressed_of(run.key).reconstruct(), token, 10)
+    return int(found.kept[0])
+
+
+def test_the_neighbours_and_blocks_of_a_token_in_both(browser, runs):
+    browser("emma")
+    test = checked(open_app(ASSIGNMENTS, REQUEST, b=other_query(B), token="#9"))
+    said = texts(test)
+    for name, run in zip(("Run A", "Run B"), runs, strict=True):
+        assert f"{name}: " in said
+        assert f"**{kept(run, 9)} of 10** neighbours are kept" in said
+        assert f"{name}: the 10 nearest tokens" in html_of(test)
+    table = table_with(test, "list", "kept")
+    assert set(table["list"]) == {"Run A", "Run B"}
+    test = checked(open_app(ASSIGNMENTS, REQUEST, b=other_query(B), view="Usage", codes_of="Run B"))
+    assert len(table_with(test, "entropy, bits")) == B.subspaces
+    test = checked(open_app(ASSIGNMENTS, REQUEST, b=other_query(B), view="Sentence", sentence=WORDS[0]))
+    assert [name in html_of(test) for name in ("Run A: ", "Run B: ")] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("part", "columns"), [("Kinds and scripts", ("mean", "mean run B")), ("By id", ("median", "median run B"))]
+)
+def test_errors_by_group_and_along_the_vocabulary_of_both(browser, runs, part, columns):
+    browser("finn")
+    table = table_with(checked(open_app(ERROR, REQUEST, b=other_query(B), part=part)), *columns)
+    errors = [
+        subemb.analysis.reconstruction_error(load_listed("small").table, compressed_of(run.key)).per_token for run in runs
+    ]
+    if part == "By id":
+        assert table[columns[0]].iloc[0] == pytest.approx(np.median(errors[0][: table["tokens"].iloc[0]]))
+        assert table[columns[1]].iloc[0] == pytest.approx(np.median(errors[1][: table["tokens"].iloc[0]]))
+        return
+    for column, found in zip(columns, errors, strict=True):
+        assert (table[column] * table["tokens"]).sum() == pytest.approx(found.sum(), rel=1e-4)
+
+
+def test_the_words_that_differ_most_between_both(browser, runs):
+    browser("gina")
+    test = checked(open_app(ERROR, REQUEST, b=other_query(B), part="Best and worst", by="difference", kind="all kinds"))
+    table = table_with(test, "error", "error run B")
+    errors = [
+        subemb.analysis.reconstruction_error(load_listed("small").table, compressed_of(run.key)).per_token for run in runs
+    ]
+    assert table["id"].iloc[0] == int((errors[0] - errors[1]).argmax())
+    assert "run B keeps better" in html_of(test)
+
+
+def test_both_are_on_the_maps_in_the_same_coordinates(browser, runs, monkeypatch):
+    browser("hans")
+    monkeypatch.setattr("subemb.ui.pages.token_map.page.warm_umap.warm", lambda: None)
+    for run in runs:
+        group(Subject("small", None, run.model["identity"], run.key))
+    test = checked(open_app(MAP, REQUEST, b=other_query(B), map="PCA", map_selected="9"))
+    assert "Run A keeps " in texts(test)
+    assert {"Error", "Cosine to its original"} <= set(metrics(test))
+    error = next(metric for metric in test.metric if metric.label == "Error")
+    assert error.delta.startswith("run B ")
+    assert "tokens in their cluster" in texts(test)
+
+
+def test_another_table_is_placed_on_the_map_of_a_run(runs):
+    table = load_listed("small").table
+    first, second = (compressed_of(run.key) for run in runs)
+    base = in_steps(pca_layout(table, first))
+    assert np.array_equal(placed_on(base, table, first, second).original, base.original)
+    again = placed_on(base, table, first, first)
+    away = np.abs(again.coordinates(again.reconstructed) - base.coordinates(base.reconstructed)).max(1)
+    assert np.quantile(away, 0.9) < 0.02 * float((base.high - base.low).max()), "its own rows lie where they are"

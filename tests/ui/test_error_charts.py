@@ -95,7 +95,7 @@ def test_subspace_table_names_the_axes():
 
 
 def test_norms_share_their_bins():
-    table = charts.norms_table(np.array([1.0, 2.0]), np.array([0.0, 1.0, 1.0]), bins=4)
+    table = charts.norms_table(np.array([1.0, 2.0]), {"compressed": np.array([0.0, 1.0, 1.0])}, bins=4)
     assert table["norm from"].iloc[0] == 0
     assert table["norm to"].iloc[-1] == 2
     assert (table["original"].sum(), table["compressed"].sum()) == (2, 3)
@@ -133,7 +133,7 @@ def test_every_chart_names_its_axes():
     groups, runs = charts.group_table(errors, errors, labels), charts.order_table(errors, errors)
     figures = [
         charts.distribution_chart(charts.histogram(errors, "error"), "Error", "error", {"mean": 1.0}),
-        charts.norms_chart(charts.norms_table(errors, errors)),
+        charts.norms_chart(charts.norms_table(errors, {"compressed": errors})),
         charts.order_chart(runs, "Error by id", "token id"),
         charts.subspace_chart(charts.subspace_table(np.array([0.1]), [4]), 0.1, "Error", "subspace"),
     ]

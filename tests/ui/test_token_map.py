@@ -87,7 +87,7 @@ def test_every_colour_has_one_byte_a_token_and_a_key_that_json_can_hold(made):
     clusters = Clusters(np.arange(16, dtype=np.uint8) % 3, np.zeros(16, np.uint8), np.array([[3, 2], [4, -1], [-1, -1]]))
     books = [book.numpy() for book in compressed.codebooks]
     found = [
-        by_cluster(clusters, vocabulary),
+        by_cluster([clusters], vocabulary),
         by_kind(vocabulary.kinds),
         by_tier(np.arange(16) % 2 + 1, ["whole", "in codes"]),
         by_value("Error", "error", facts.error),
@@ -137,7 +137,7 @@ def test_values_share_one_scale_over_both_maps():
 
 def test_both_maps_have_the_colours_of_the_original_clusters(made):
     clusters = Clusters(np.array([0, 0, 0, 1], np.uint8), np.array([0, 1, 0, 1], np.uint8), np.array([[3, 3, 8], [7, -1, -1]]))
-    found = by_cluster(clusters, made[2])
+    found = by_cluster([clusters], made[2])
     assert found.value.tolist() == [0, 0, 0, 1]
     assert found.value_after is None
     assert found.numbers == ("66.7 % stay", "100 % stay")

@@ -30,6 +30,7 @@ from . import header, presentation, sidebar, style, upkeep
 from .jobs import stage_of, watch
 from .models import key_of, open_model
 from .request import EXAMPLE, Request, other_request
+from .sides import ADAPTED, COMPRESSED, RUN_A, RUN_B, Side
 from .text import errors_shown, is_other, shortened, show_error
 from .visit import Visit, submit_run, this_visit, write_url
 from .visitor import VISITORS, keep_in_browser
@@ -90,7 +91,7 @@ class Frame:
 
         Raises InputError if the link names one that the model cannot have.
         """
-        if self.visit.other is None or self.run is None:
+        if self.visit.other in (None, ADAPTED) or self.run is None:
             return None
         key, _ = key_of(other_request(self.visit.other, self.visit.request))
         found = None if key == self.run.key else RUNS.get(key)
@@ -104,6 +105,29 @@ class Frame:
         """As ``subject``, with run B where one was chosen: what pages that draw two sides give their jobs."""
         other = self.other
         return self.subject if other is None else replace(self.subject, other_key=other.key)
+
+    @cached_property
+    def first(self) -> Side:
+        """The compressed table on the page: that of the run, or of its adaptation where that was chosen. Alone beside the original, or A."""
+        if self.visit.first == ADAPTED and self.adaptation is not None:
+            return Side(ADAPTED, self.run, self.subject)
+        is_alone = self.other is None and not (self.visit.other == ADAPTED and self.adaptation is not None)
+        return Side(COMPRESSED if is_alone else RUN_A, self.run, replace(self.subject, adapted_key=None))
+
+    @cached_property
+    def second(self) -> Side | None:
+        """The compressed table that ``first`` is compared with; None for the original."""
+        if self.visit.other == ADAPTED:
+            is_there = self.adaptation is not None and self.first.name != ADAPTED
+            return Side(ADAPTED, self.run, self.subject) if is_there else None
+        if self.other is None:
+            return None
+        return Side(RUN_B, self.other, replace(self.subject, run_key=self.other.key, adapted_key=None))
+
+    @property
+    def sides(self) -> list[Side]:
+        """One or two compressed tables, for pages that show tables and not what a model makes of them."""
+        return [self.first] if self.second is None else [self.first, self.second]
 
     @property
     def table(self):

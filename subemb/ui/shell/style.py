@@ -50,10 +50,17 @@ STYLE = f"""
   .st-key-page_header [data-testid="stMarkdownContainer"] p:has(strong) {{ display: -webkit-box; -webkit-box-orient: vertical;
     -webkit-line-clamp: 2; overflow: hidden; }} }}
 @media (min-width: 641px) {{
-  [data-testid="stMainBlockContainer"] {{ padding-left: 2rem; padding-right: 2rem; }}
+  [data-testid="stMainBlockContainer"] {{ padding-left: 2rem; padding-right: 2rem; padding-top: 0.75rem; }}
+  /* The head of a page stands where Streamlit has a bar with nothing but its menu. */
+  [data-testid="stHeader"] {{ background: transparent !important; pointer-events: none; }}
+  [data-testid="stHeader"] :is(button, a) {{ pointer-events: auto; }}
+  .st-key-page_header {{ padding-right: 2.25rem; }}
+  body:has([data-testid="stExpandSidebarButton"]) .st-key-page_header {{ padding-left: 2.5rem; }}
+  .st-key-compared_sides {{ flex-wrap: nowrap !important; }}
+  .st-key-compared_sides [data-testid="stMarkdown"] {{ white-space: nowrap; }}
   .st-key-not_run_yet {{ flex-wrap: nowrap !important; }}
   .st-key-not_run_yet button {{ white-space: nowrap; }} }}
-.st-key-not_run_yet {{ position: sticky; top: 3.75rem; z-index: 90; padding: 0.4rem 0.75rem !important; background: {BACKGROUND};
+.st-key-not_run_yet {{ position: sticky; top: 0.25rem; z-index: 90; padding: 0.4rem 0.75rem !important; background: {BACKGROUND};
   border-color: {PRIMARY} !important; }}
 /* Thirteen pages in two columns; and Run in view, however long the form. */
 .st-key-navigation {{ display: grid !important; grid-template: repeat(7, 1.75rem) / max-content 1fr; grid-auto-flow: column;

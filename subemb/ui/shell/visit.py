@@ -18,8 +18,9 @@ from .visitor import Visitor, is_open, new_token, session_id, token_in_browser, 
 
 _KEY = "subemb_visit"
 ADAPTED = "adapted"  # URL parameter: key of the adaptation that is shown as a third side
-OTHER = "b"  # URL parameter: settings of the run that is compared with the one shown, in the form of a link
-ADDRESS = (*RUN_PARAMETERS, ADAPTED, OTHER)  # parameters of the URL that name what is shown
+OTHER = "b"  # URL parameter: settings of the run that is compared with the one shown, in the form of a link; or ADAPTED
+FIRST = "a"  # URL parameter: ADAPTED, where the adaptation takes the place of the run, on pages that show one compressed table or two
+ADDRESS = (*RUN_PARAMETERS, ADAPTED, FIRST, OTHER)  # parameters of the URL that name what is shown
 _STOPPED = "Stopped. What was computed before is still here."
 LEFT = "Others wait for the same, so it goes on for them; you no longer wait for it."
 ABANDONED = "Nobody had watched this for a minute, so it was stopped."
@@ -47,7 +48,8 @@ class Visit:
     reset_form: bool = False  # whether the form is to start again from the run shown
     revisions: dict[str, str | None] = field(default_factory=dict)  # downloaded model -> the revision that was asked for
     adapted: str | None = None  # key of the adaptation shown as a third side
-    other: str | None = None  # settings of run B, as the link has them; None where the original is compared with
+    other: str | None = None  # settings of run B, as the link has them, or ADAPTED; None where the original is compared with
+    first: str | None = None  # ADAPTED, where the adaptation takes the place of the run
     leads_to: str | None = None  # a link that the browser is to follow once, see ``ui/widgets/leads.py``
     led: int = 0  # how many of these there were
     left: set[Hashable] = field(
@@ -79,7 +81,8 @@ class Visit:
     def address(self) -> dict[str, str]:
         """The URL parameters that name the run and the adaptation on the page."""
         query = to_query(self.shown) if self.shown else {}
-        return query | ({ADAPTED: self.adapted} if self.adapted else {}) | ({OTHER: self.other} if self.other else {})
+        more = {ADAPTED: self.adapted, FIRST: self.first, OTHER: self.other}
+        return query | {name: value for name, value in more.items() if value}
 
     @property
     def is_example(self) -> bool:
@@ -235,7 +238,7 @@ def this_visit() -> Visit:
 def _first_visit() -> Visit:
     visitor = visitor_of(token_in_browser() or new_token())
     visit = Visit(visitor, written=_parameters(), adapted=st.query_params.get(ADAPTED))
-    visit.other = visit.written.get(OTHER)
+    visit.other, visit.first = visit.written.get(OTHER), _first_in(visit.written)
     visit.asked = {name: value for name, value in st.query_params.items() if name not in visit.written}
     try:
         visit.shown = _request_in(visit.written)
@@ -245,7 +248,8 @@ def _first_visit() -> Visit:
     before = closed_tab(visitor, visit.shown)
     if before is None:
         return visit
-    before.written, before.adapted, before.other, before.reset_form = visit.written, visit.adapted, visit.other, False
+    before.written, before.adapted, before.other, before.first = visit.written, visit.adapted, visit.other, visit.first
+    before.reset_form = False
     before.asked, before.dropped = visit.asked, {}
     return before
 
@@ -262,6 +266,10 @@ def closed_tab(visitor: Visitor, address: Request | None) -> Visit | None:
 
 def _parameters() -> dict[str, str]:
     return {name: st.query_params[name] for name in ADDRESS if name in st.query_params}
+
+
+def _first_in(parameters: dict[str, str]) -> str | None:
+    return ADAPTED if parameters.get(FIRST) == ADAPTED else None
 
 
 def _request_in(parameters: dict[str, str]) -> Request | None:
@@ -281,7 +289,7 @@ def follow_url(visit: Visit) -> None:
         visit.link_problem, request = str(error), None
     if request != visit.shown:
         visit.open(request)
-    visit.adapted, visit.other = found.get(ADAPTED), found.get(OTHER)
+    visit.adapted, visit.other, visit.first = found.get(ADAPTED), found.get(OTHER), _first_in(found)
     visit.written = found
 
 

@@ -11,6 +11,7 @@ from ....analysis.parts import Part, parts_of, places_of
 from ....base.text import count_text
 from ....models.vocabulary import Vocabulary
 from ...shell.frame import Frame
+from ...shell.sides import Side
 from ...shell.style import BACKGROUND
 from ...shell.text import counted
 from ...widgets.blocks import COLORS, Row, rows_that_fit, table_html
@@ -18,14 +19,21 @@ from ...widgets.blocks import COLORS, Row, rows_that_fit, table_html
 
 @dataclass
 class Assignment:
-    """The codes of the run on the page, and how they are drawn and listed."""
+    """The codes of one compressed table on the page, and how they are drawn and listed."""
 
     frame: Frame  # of the page
+    side: Side  # whose codes
+    other: "Assignment | None" = None  # of the table that it is compared with; None for the original
 
     @cached_property
     def parts(self) -> list[Part]:
         """Tokens by whose codebooks their codes belong to: all together, or tier by tier."""
-        return parts_of(self.frame.compressed)
+        return parts_of(self.side.compressed)
+
+    @property
+    def key(self) -> str:
+        """What the codes follow from."""
+        return self.side.key
 
     @cached_property
     def _places(self) -> tuple[np.ndarray, np.ndarray]:
@@ -38,7 +46,7 @@ class Assignment:
     @property
     def is_additive(self) -> bool:
         """Whether codewords are added up instead of joined."""
-        return self.frame.run.settings.about.is_additive
+        return self.side.run.settings.about.is_additive
 
     @property
     def unit(self) -> str:

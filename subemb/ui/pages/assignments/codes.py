@@ -5,7 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from ....analysis.parts import Part
+from ....analysis.parts import Part, identical
 from ....base.text import count_text, percent_text
 from ...shell.text import counted
 from ...widgets.charts import NEUTRAL, PALETTE, download_csv, layout, show
@@ -54,7 +54,7 @@ def members_of(key: str, tier: int, subspace: int, code: int, _table, _part: Par
 
 def codewords_view(assignment: Assignment) -> None:
     """One codeword: every token that uses it, nearest first."""
-    unit, key = assignment.unit, assignment.frame.run.key
+    unit, key = assignment.unit, assignment.key
     part = assignment.choose_part()
     if part is None:
         return
@@ -200,10 +200,10 @@ def usage_view(assignment: Assignment) -> None:
     part = assignment.choose_part()
     if part is None:
         return
-    usage = usage_of(assignment.frame.run.key, part.number, part.compressed)
+    usage = usage_of(assignment.key, part.number, part.compressed)
     unit = assignment.unit
     of_tier = f" in tier {part.number}" if assignment.has_tiers else ""
-    content = (assignment.frame.run.key, part.number)
+    content = (assignment.key, part.number)
     table = usage_table(usage, unit)
     unused = int((table["codes"] - table["used"]).sum())
     st.markdown(
@@ -262,7 +262,8 @@ def usual_distance(identity: str, _table) -> float:
 def collisions_view(assignment: Assignment) -> None:
     """Tokens that compression makes identical, with their distance in the original table."""
     frame = assignment.frame
-    distinct, colliding = frame.run.quality["distinct_tuples"], frame.run.quality["colliding_tokens"]
+    same = identical(assignment.parts)
+    colliding, distinct = int((same > 0).sum()), round(float((1 / (same + 1)).sum()))
     vocabulary = len(assignment)
     if not colliding:
         st.success(
@@ -270,7 +271,7 @@ def collisions_view(assignment: Assignment) -> None:
             icon=":material/check_circle:",
         )
         return
-    groups = collisions_of(frame.run.key, LISTED_COLLISIONS, frame.table, frame.compressed)
+    groups = collisions_of(assignment.key, LISTED_COLLISIONS, frame.table, assignment.side.compressed)
     usual = usual_distance(frame.model.identity, frame.table)
     total_groups = distinct - (vocabulary - colliding)
     st.markdown(

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from ....base.text import count_text, escape_markdown
+from ....base.text import count_text, escape_markdown, sentence_case
+from ...shell.sides import COMPRESSED
 from ...shell.text import counted, write_parameter
 from ...widgets.blocks import rows_that_fit, wrapped_html
 from ...widgets.charts import download_csv
@@ -39,7 +40,7 @@ def inspect(assignment: Assignment, chosen: int, is_page: bool = True) -> None:
     if part.codes is None:
         sharing = "its whole row is kept, so it shares nothing"
     else:
-        shared = shared_counts(assignment.frame.run.key, chosen, assignment.row_of(chosen), part.codes)
+        shared = shared_counts(assignment.key, chosen, assignment.row_of(chosen), part.codes)
         sharing = _sharing_text(shared, part.subspaces)
     tier = f" · tier {part.number} of {len(assignment.parts)} ({part.form.words})" if assignment.has_tiers else ""
     st.markdown(
@@ -53,6 +54,8 @@ def inspect(assignment: Assignment, chosen: int, is_page: bool = True) -> None:
     neighbours_side_by_side(assignment, chosen)
     if part.codes is not None:
         sharers(assignment, chosen)
+    if assignment.other is not None and assignment.other.part_of(chosen).codes is not None:
+        sharers(assignment.other, chosen, "_other")
 
 
 def _sharing_text(counts: np.ndarray, subspaces: int) -> str:
@@ -85,47 +88,60 @@ def neighbours_of(key: str, token: int, k: int, _table, _reconstruction):
 
 
 def neighbours_side_by_side(assignment: Assignment, chosen: int) -> None:
-    """Nearest tokens in the original table and in the reconstruction, drawn alike."""
-    frame = assignment.frame
-    st.header("Nearest tokens, before and after", anchor=False)
+    """Nearest tokens in the original table and in the reconstruction, or in two reconstructions, drawn alike."""
+    table, other = assignment.frame.table, assignment.other
+    st.header("Nearest tokens, before and after" if other is None else "Nearest tokens in both tables", anchor=False)
     k = st.slider("Neighbours", 5, 50, 10, step=5, key="neighbours", bind="query-params", persist_state="session")
-    found = neighbours_of(frame.run.key, chosen, k, frame.table, frame.reconstruction)
+    found = neighbours_of(assignment.key, chosen, k, table, assignment.side.reconstruction)
+    lists = []  # (assignment, neighbours, whether they are near on the other side too, title, name of that side)
+    if other is None:
+        say_kept(assignment, found, chosen)
+        lists.append((assignment, found.before, found.also_after[0].tolist(), "Original table", "after"))
+        lists.append((assignment, found.after, found.also_before[0].tolist(), "After compression", "before"))
+    else:
+        beside = neighbours_of(other.key, chosen, k, table, other.side.reconstruction)
+        for one, each in ((assignment, found), (other, beside)):
+            say_kept(one, each, chosen)
+            lists.append((one, each.after, each.also_before[0].tolist(), sentence_case(one.side.name), "in the original table"))
+    block_legend(assignment, compared=True)
+    subspaces = max(one.subspaces for one, *_ in lists)
+    places = st.columns(2, gap="medium") if subspaces < WIDE else [st.container(), st.container()]
+    tables = []
+    for place, (one, near, also, title, where) in zip(places, lists, strict=True):
+        ids, cosines, blocks = near.ids[0].tolist(), near.scores[0], one.part_of(chosen).subspaces
+        same = [int(one.shared(chosen, i).sum()) for i in ids]
+        notes = [
+            f"cosine {cosine:.3f} · {f'{count} of {blocks} shared · ' if blocks else ''}{'also' if kept else 'not'} {where}"
+            for cosine, count, kept in zip(cosines, same, also, strict=True)
+        ]
+        rows = one.rows([chosen, *ids], ["the chosen token", *notes], chosen)
+        with place:
+            one.draw(rows, f"{title}: the {len(ids)} nearest tokens")
+        facts = one.facts(ids).assign(cosine=cosines, shared=same, kept=also)
+        facts.insert(0, "list", title)
+        tables.append(one.with_codes(facts))
+    table = pd.concat(tables, ignore_index=True)
+    with st.expander(f"Table behind these drawings ({counted(len(table), 'row')})"):
+        st.dataframe(table, hide_index=True, key="neighbours_table", alt="Nearest tokens in both tables with their codes")
+        download_csv(table, f"subemb-neighbours-of-{chosen}.csv", key="neighbours_download")
+
+
+def say_kept(assignment: Assignment, found, chosen: int) -> None:
+    """How many neighbours of the original are kept, and what is identical now. found: NeighboursCompared of the token."""
     before, after = found.before.ids[0], found.after.ids[0]
     blocks = assignment.part_of(chosen).subspaces
+    name = "" if assignment.side.name == COMPRESSED else f"{sentence_case(assignment.side.name)}: "
     in_common = (
         f" On average they share {_mean_shared(assignment, chosen, before)} of {blocks} blocks with it before, "
         f"{_mean_shared(assignment, chosen, after)} after."
     )
     st.markdown(
-        _identical(assignment, chosen)
+        name
+        + _identical(assignment, chosen)
         + f"**{found.kept[0]} of {len(before)}** neighbours are kept."
         + (in_common if blocks else "")
         + _equally_near(int(found.within_reach[0]), len(after))
     )
-    block_legend(assignment, compared=True)
-    beside = assignment.subspaces < WIDE
-    places = st.columns(2, gap="medium") if beside else [st.container(), st.container()]
-    tables = []
-    for place, near, also, title, other in (
-        (places[0], found.before, found.also_after[0].tolist(), "Original table", "after"),
-        (places[1], found.after, found.also_before[0].tolist(), "After compression", "before"),
-    ):
-        ids, cosines = near.ids[0].tolist(), near.scores[0]
-        same = [int(assignment.shared(chosen, i).sum()) for i in ids]
-        notes = [
-            f"cosine {cosine:.3f} · {f'{count} of {blocks} shared · ' if blocks else ''}{'also' if kept else 'not'} {other}"
-            for cosine, count, kept in zip(cosines, same, also, strict=True)
-        ]
-        rows = assignment.rows([chosen, *ids], ["the chosen token", *notes], chosen)
-        with place:
-            assignment.draw(rows, f"{title}: the {len(ids)} nearest tokens")
-        facts = assignment.facts(ids).assign(cosine=cosines, shared=same, kept=also)
-        facts.insert(0, "list", title)
-        tables.append(facts)
-    table = assignment.with_codes(pd.concat(tables, ignore_index=True))
-    with st.expander(f"Table behind these drawings ({counted(len(table), 'row')})"):
-        st.dataframe(table, hide_index=True, key="neighbours_table", alt="Nearest tokens before and after with their codes")
-        download_csv(table, f"subemb-neighbours-of-{chosen}.csv", key="neighbours_download")
 
 
 def _identical(assignment: Assignment, chosen: int) -> str:
@@ -133,7 +149,7 @@ def _identical(assignment: Assignment, chosen: int) -> str:
     part = assignment.part_of(chosen)
     if part.codes is None:
         return ""
-    same = int(shared_counts(assignment.frame.run.key, chosen, assignment.row_of(chosen), part.codes)[part.subspaces])
+    same = int(shared_counts(assignment.key, chosen, assignment.row_of(chosen), part.codes)[part.subspaces])
     name = escape_markdown(assignment.vocabulary.display[chosen])
     return f"**{counted(same, 'token')} {'is' if same == 1 else 'are'} identical to {name} now.** " if same else ""
 
@@ -156,16 +172,17 @@ def _mean_shared(assignment: Assignment, chosen: int, ids: np.ndarray) -> str:
     return f"{float(np.mean([assignment.shared(chosen, i).sum() for i in ids.tolist()])):.1f}"
 
 
-def sharers(assignment: Assignment, chosen: int) -> None:
-    """Which tokens share each code of the chosen one, nearest in the original table first."""
-    st.header("Who shares each of its codes", anchor=False)
+def sharers(assignment: Assignment, chosen: int, key: str = "") -> None:
+    """Which tokens share each code of the chosen one, nearest in the original table first. key: ends the keys of its widgets."""
+    of = "" if assignment.side.name == COMPRESSED else f", {assignment.side.name}"
+    st.header(f"Who shares each of its codes{of}", anchor=False)
     table = sharers_table(assignment, chosen)
     st.html(sharers_html(assignment, table, chosen))
     with st.expander(f"Table behind this list ({counted(len(table), 'row')})"):
         st.dataframe(
             table,
             hide_index=True,
-            key="sharers",
+            key=f"sharers{key}",
             alt=f"For each {assignment.unit}: the code, how many other tokens use it, and the nearest of them",
             column_config={
                 "tokens": st.column_config.NumberColumn("Other tokens", format="localized"),
@@ -173,7 +190,7 @@ def sharers(assignment: Assignment, chosen: int) -> None:
                 "ids": None,
             },
         )
-        download_csv(table, f"subemb-sharers-of-{chosen}.csv", key="sharers_download")
+        download_csv(table, f"subemb-sharers-of-{chosen}.csv", key=f"sharers_download{key}")
 
 
 def sharers_html(assignment: Assignment, table: pd.DataFrame, chosen: int) -> str:
@@ -287,7 +304,11 @@ def sentence_view(assignment: Assignment) -> None:
         + f" {_reuse_text(assignment, shown)}"
     )
     block_legend(assignment, compared=False)
-    assignment.draw(assignment.rows(shown, [f"#{i}" for i in shown]), f"{part[0].upper()}{part[1:]}, in order")
+    for one in [assignment, *([] if assignment.other is None else [assignment.other])]:
+        title = (
+            f"{part[0].upper()}{part[1:]}, in order" if assignment.other is None else f"{sentence_case(one.side.name)}: {part}"
+        )
+        one.draw(one.rows(shown, [f"#{i}" for i in shown]), title)
     table = assignment.facts(shown)
     table.insert(0, "position", np.arange(len(shown)))
     table = assignment.with_codes(table)
@@ -343,7 +364,7 @@ def table_csv(table: pd.DataFrame) -> bytes:
 
 def table_view(assignment: Assignment) -> None:
     """Every token with its codes, searchable."""
-    table = whole_table(assignment.frame.run.key, assignment)
+    table = whole_table(assignment.key, assignment)
     query = st.text_input(
         "Search tokens",
         key="search",

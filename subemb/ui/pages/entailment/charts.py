@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from ....base.text import plotly_text, score_text
+from ....base.text import plotly_text, score_text, sentence_case
 from ....evaluate.entailment.pairs import EntailmentReport, JudgedScores, PairJudgement
 from ...widgets.charts import NEUTRAL, SEQUENTIAL, layout
 from ...widgets.scores import SIDE_COLOURS, SIDE_SYMBOLS, bar_marker, language_name
@@ -124,7 +124,7 @@ def confusion_chart(labels: Sequence[str], score: JudgedScores, side: str) -> go
     for y, row in enumerate(figure.data[0].text):
         for x, text in enumerate(row):
             figure.add_annotation(x=broken[x], y=broken[y], text=text, showarrow=False, font={"color": _readable(shares[y, x])})
-    layout(figure, f"{plotly_text(side.capitalize())}: labelled against judged", "judged", "labelled", height=310)
+    layout(figure, f"{plotly_text(sentence_case(side))}: labelled against judged", "judged", "labelled", height=310)
     figure.update_yaxes(autorange="reversed", showgrid=False)
     figure.update_xaxes(showgrid=False, tickfont={"size": 11})
     return figure

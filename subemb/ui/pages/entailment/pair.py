@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ....base.text import escape_markdown, score_text
+from ....base.text import escape_markdown, score_text, sentence_case
 from ....evaluate.data.read import demo_pairs
 from ....evaluate.entailment.engines import EngineOption
 from ....evaluate.entailment.pairs import PairJudgement
@@ -71,7 +71,7 @@ def judgement_view(result: PairJudgement, labelled: str | None = None) -> None:
         winner = result.winner(side)
         with column.container(border=True, height="stretch", key=f"entailment_side_{place}"):
             st.metric(
-                f"{side.capitalize()} says",
+                f"{sentence_case(side)} says",
                 label_name(winner),
                 flip_text(result, side) if place else None,
                 delta_color=("inverse" if result.flipped(side) else "off") if place else "off",

@@ -3,6 +3,7 @@
 Everything is aggregated before it is drawn, so a chart costs the same for 3,000 and for 300,000 tokens.
 """
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -22,8 +23,6 @@ MEASURES = {
     "Neighbours kept": ("neighbours", "share of the 10 nearest tokens kept, % (more is better)"),
     "Total size": ("bytes", "bytes stored in total"),
 }
-
-OTHER = "run B"  # column of a second run in a histogram
 
 
 def histogram(values: np.ndarray, name: str, bins: int = BINS, limits: tuple[float, float] | None = None) -> pd.DataFrame:
@@ -50,8 +49,13 @@ def upper_limit(values: np.ndarray, share: float = 0.995) -> float:
     return top if top <= 1.5 * high or high <= 0 else high
 
 
-def distribution_chart(table: pd.DataFrame, title: str, axis: str, marks: dict[str, float]) -> go.Figure:
-    """Bars of a :func:`histogram`, with vertical lines at named values. A column ``run B`` is drawn as a line over the bars of run A."""
+def distribution_chart(
+    table: pd.DataFrame, title: str, axis: str, marks: dict[str, float], sides: tuple[str, str] = ("", "")
+) -> go.Figure:
+    """Bars of a :func:`histogram`, with vertical lines at named values.
+
+    sides: names of two tables; a column named as the second is drawn as a line over the bars of the first.
+    """
     low, high = table.iloc[:, 0].to_numpy(), table.iloc[:, 1].to_numpy()
     figure = go.Figure()
     figure.add_bar(
@@ -61,17 +65,17 @@ def distribution_chart(table: pd.DataFrame, title: str, axis: str, marks: dict[s
         marker={"color": PALETTE[0], "line": {"width": 0}},
         customdata=np.stack([low, high], axis=1),
         hovertemplate="%{customdata[0]:.3g} to %{customdata[1]:.3g}: %{y:,} tokens<extra></extra>",
-        name="run A",
-        showlegend=OTHER in table,
+        name=sides[0],
+        showlegend=sides[1] in table,
     )
-    if OTHER in table:
+    if sides[1] in table:
         figure.add_scatter(
             x=(low + high) / 2,
-            y=table[OTHER],
+            y=table[sides[1]],
             mode="lines",
             line={"color": PALETTE[3], "width": 2.5, "shape": "hvh"},
-            name=OTHER,
-            hovertemplate="run B: %{y:,} tokens<extra></extra>",
+            name=sides[1],
+            hovertemplate=f"{sides[1]}: %{{y:,}} tokens<extra></extra>",
         )
     for number, (name, value) in enumerate(marks.items()):
         if low[0] <= value <= high[-1]:
@@ -89,18 +93,19 @@ def distribution_chart(table: pd.DataFrame, title: str, axis: str, marks: dict[s
     return figure
 
 
-def norms_table(original: np.ndarray, compressed: np.ndarray, bins: int = BINS) -> pd.DataFrame:
-    """Tokens by norm before and after, in the same bins."""
-    limits = (min(float(original.min()), float(compressed.min())), max(float(original.max()), float(compressed.max())))
-    before, after = histogram(original, "norm", bins, limits), histogram(compressed, "norm", bins, limits)
-    return before.rename(columns={"tokens": "original"}).assign(compressed=after["tokens"])
+def norms_table(original: np.ndarray, after: Mapping[str, np.ndarray], bins: int = BINS) -> pd.DataFrame:
+    """Tokens by norm before and after, in the same bins. original, and each of ``after`` by its name: (V,)."""
+    every = [original, *after.values()]
+    limits = min(float(norms.min()) for norms in every), max(float(norms.max()) for norms in every)
+    before = histogram(original, "norm", bins, limits).rename(columns={"tokens": "original"})
+    return before.assign(**{name: histogram(norms, "norm", bins, limits)["tokens"] for name, norms in after.items()})
 
 
 def norms_chart(table: pd.DataFrame) -> go.Figure:
     """Norms of the vectors, original and compressed, on the same scale."""
     middle = (table["norm from"] + table["norm to"]) / 2
     figure = go.Figure()
-    for name, color, dash in (("original", ORIGINAL, "solid"), ("compressed", COMPRESSED, "dash")):
+    for name, color, dash in zip(table.columns[2:], (ORIGINAL, COMPRESSED, PALETTE[2]), ("solid", "dash", "dot"), strict=False):
         figure.add_scatter(
             x=middle,
             y=table[name],
@@ -133,8 +138,11 @@ def group_table(values: np.ndarray, cosine: np.ndarray, labels: np.ndarray, orde
     return table.reset_index()
 
 
-def group_chart(table: pd.DataFrame, title: str, whole: float) -> go.Figure:
-    """For every group a line from its 10 to its 90 % quantile, with median and mean. whole: the mean error of all tokens."""
+def group_chart(table: pd.DataFrame, title: str, whole: float, sides: tuple[str, str] = ("", "")) -> go.Figure:
+    """For every group a line from its 10 to its 90 % quantile, with median and mean. whole: the mean error of all tokens.
+
+    sides: names of two tables, where columns that end with the second's are drawn beside those of the first.
+    """
     names = [f"{plotly_text(str(name))} ({count:,})" for name, count in zip(table["group"], table["tokens"], strict=True)]
     figure = go.Figure()
     for number, name in enumerate(names):
@@ -159,6 +167,16 @@ def group_chart(table: pd.DataFrame, title: str, whole: float) -> go.Figure:
             customdata=table[["10 %", "90 %", "cosine"]].to_numpy(),
             hovertemplate=f"%{{y}}<br>{column} %{{x:.3f}}<br>10 % to 90 %: %{{customdata[0]:.3f}} to %{{customdata[1]:.3f}}<br>"
             "mean cosine %{customdata[2]:.3f}<extra></extra>",
+        )
+    if f"mean {sides[1]}" in table:
+        figure.for_each_trace(lambda trace: trace.update(name=f"{trace.name}, {sides[0]}"))
+        figure.add_scatter(
+            x=table[f"mean {sides[1]}"],
+            y=names,
+            mode="markers",
+            marker={"color": PALETTE[3], "symbol": "diamond-open", "size": 11, "line": {"width": 2}},
+            name=f"mean, {sides[1]}",
+            hovertemplate=f"%{{y}}<br>mean of {sides[1]} %{{x:.3f}}<extra></extra>",
         )
     figure.add_vline(x=whole, line={"color": NEUTRAL, "dash": "dash"}, annotation_text="all tokens", annotation_position="top")
     layout(figure, title, "relative squared error of a token", "", height=150 + 34 * len(names))
@@ -194,8 +212,13 @@ def order_table(
     return pd.DataFrame(rows, columns=["from", "to", "tokens", "10 %", "median", "90 %", "mean", "cosine"])
 
 
-def order_chart(table: pd.DataFrame, title: str, axis: str, logarithmic: bool = False) -> go.Figure:
-    """Median error along the vocabulary, with the band that holds eight of ten tokens. A logarithmic axis begins at 1."""
+def order_chart(
+    table: pd.DataFrame, title: str, axis: str, logarithmic: bool = False, sides: tuple[str, str] = ("", "")
+) -> go.Figure:
+    """Median error along the vocabulary, with the band that holds eight of ten tokens. A logarithmic axis begins at 1.
+
+    sides: names of two tables, where columns that end with the second's are drawn beside those of the first.
+    """
     middle = (table["from"] + table["to"]) / 2 + (1 if logarithmic else 0)
     figure = go.Figure()
     figure.add_scatter(
@@ -222,6 +245,17 @@ def order_chart(table: pd.DataFrame, title: str, axis: str, logarithmic: bool = 
             hovertemplate=f"%{{customdata[0]:,}} to %{{customdata[1]:,}}: {column} %{{y:.3f}}<br>10 % to 90 %: "
             "%{customdata[2]:.3f} to %{customdata[3]:.3f}<br>mean cosine %{customdata[4]:.3f}<extra></extra>",
         )
+    if f"mean {sides[1]}" in table:
+        figure.for_each_trace(lambda trace: trace.update(name=f"{trace.name}, {sides[0]}") if trace.name else None)
+        for column, dash in (("median", "solid"), ("mean", "dash")):
+            figure.add_scatter(
+                x=middle,
+                y=table[f"{column} {sides[1]}"],
+                mode="lines",
+                line={"color": PALETTE[3], "dash": dash, "width": 2},
+                name=f"{column}, {sides[1]}",
+                hovertemplate=f"{column} of {sides[1]} %{{y:.3f}}<extra></extra>",
+            )
     layout(figure, title, axis, "relative squared error", height=380)
     figure.update_yaxes(exponentformat="power")
     if logarithmic:

@@ -1,6 +1,7 @@
 """Reconstruction error: which tokens and subspaces lost how much, and how other methods do at the same size."""
 
 from ...shell.frame import page
+from ...widgets.other_side import compared_sides
 from .equal_bytes import equal_bytes_view
 from .views import Measured, extremes_view, ids_view, kinds_view, overview
 
@@ -21,4 +22,5 @@ def draw() -> None:
     )
     with frame.errors():
         if frame.run is not None:
+            compared_sides(frame)
             frame.tabs(VIEWS, "part", Measured(frame))

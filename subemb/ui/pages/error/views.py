@@ -9,18 +9,17 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from ....analysis.parts import Part, parts_of, places_of
+from ....analysis.parts import Part, identical, parts_of, places_of
 from ....base.text import count_text, percent_text
 from ....codec.methods import METHODS
 from ....codec.subspaces import subspace_widths
 from ....evaluate.similarity.effects import RUNS_OF_AXES
 from ....models.vocabulary import KINDS, Vocabulary
-from ....runs import compressed_of
 from ...shell.frame import Frame
+from ...shell.sides import ADAPTED, COMPRESSED, Side
 from ...shell.text import counted
 from ...widgets.charts import download_csv, show
 from ...widgets.leads import lead_table, token_lead
-from ...widgets.other_side import other_side
 from . import charts
 
 if TYPE_CHECKING:
@@ -28,34 +27,53 @@ if TYPE_CHECKING:
 
 MOST_SCRIPTS = 25  # drawn; the table behind the chart has all
 WORDS, ALL_KINDS = "whole word", "all kinds"
+BETWEEN = "difference"  # a measure of best and worst tokens, where two tables are compared
 COUNTS = (5, 10, 20, 50)  # of best and of worst tokens, to choose from
 NEIGHBOURS_LISTED = 6
 
 
 @dataclass
 class Measured:
-    """The run on the page with the error of every token, measured when first asked for."""
+    """The table on the page, or A and B, with the error of every token, measured when first asked for."""
 
     frame: Frame  # of the page
 
     @property
+    def side(self) -> Side:
+        """The compressed table on the page; A where two are compared."""
+        return self.frame.first
+
+    @property
     def key(self) -> str:
-        return self.frame.run.key
+        return self.side.key
 
     @cached_property
     def error(self) -> "ReconstructionError":
-        return error_of(self.key, self.frame.table, self.frame.compressed)
+        return error_of(self.key, self.frame.table, self.side.compressed)
+
+    @cached_property
+    def beside(self) -> "Measured | None":
+        """The table that this one is compared with; None for the original."""
+        return None if self.frame.second is None else MeasuredSecond(self.frame)
 
     @cached_property
     def other(self) -> "ReconstructionError | None":
-        """The error of run B, where one is compared with."""
-        run = self.frame.other
-        return None if run is None else error_of(run.key, self.frame.table, compressed_of(run.key))
+        """The error of the table that this one is compared with, where there is one."""
+        return None if self.beside is None else self.beside.error
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What the table and the other one are called; the second is empty for the original."""
+        return self.side.name, "" if self.beside is None else self.beside.side.name
 
     @property
     def content(self) -> tuple[str, ...]:
-        """What charts of both runs follow from."""
-        return (self.key, *([] if self.frame.other is None else [self.frame.other.key]))
+        """What charts of both tables follow from."""
+        return (self.key, *self.names, *([] if self.beside is None else [self.beside.key]))
+
+    def of_it(self) -> str:
+        """``, run A`` for titles, where there are two."""
+        return "" if self.side.name == COMPRESSED else f", {self.side.name}"
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -63,6 +81,18 @@ class Measured:
 
     def __len__(self) -> int:
         return len(self.error.per_token)
+
+
+class MeasuredSecond(Measured):
+    """The second of two tables on the page."""
+
+    @property
+    def side(self) -> Side:
+        return self.frame.second
+
+    @property
+    def beside(self) -> None:
+        return None
 
 
 @st.cache_resource(max_entries=4, show_spinner="Measuring the error of every token …")
@@ -74,9 +104,10 @@ def error_of(key: str, _table, _compressed) -> "ReconstructionError":
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def norms_of(key: str, _table, _reconstruction) -> pd.DataFrame:
-    """Histogram of the norms before and after."""
-    return charts.norms_table(_table.norm(dim=1).numpy(), _reconstruction.norm(dim=1).numpy())
+def norms_of(content: tuple[str, ...], _table, _reconstructions) -> pd.DataFrame:
+    """Histogram of the norms before and after. content: what the reconstructions, by name, follow from."""
+    after = {name: rows.norm(dim=1).numpy() for name, rows in _reconstructions.items()}
+    return charts.norms_table(_table.norm(dim=1).numpy(), after)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -92,7 +123,6 @@ def axis_errors_of(key: str, widths: tuple[int, ...], _table, _reconstruction) -
 
 def overview(measured: Measured) -> None:
     """Distribution over tokens, lengths of the vectors, and the error of every subspace."""
-    other_side(measured.frame)
     summary(measured)
     left, right = st.columns(2, gap="medium")
     with left:
@@ -103,15 +133,20 @@ def overview(measured: Measured) -> None:
         norms_view(measured)
     with right:
         subspaces_view(measured)
+        if measured.beside is not None:
+            subspaces_view(measured.beside, "_other")
 
 
 def summary(measured: Measured) -> None:
     """The numbers of the whole table."""
-    error, quality, other = measured.error, measured.frame.run.quality, measured.other
+    error, other = measured.error, measured.other
+    quality = {} if measured.side.name == ADAPTED else measured.side.run.quality
 
     def of_b(text: Callable[["ReconstructionError"], str]) -> dict[str, str]:
         """What stands below a number of run A."""
-        return {} if other is None else {"delta": f"run B {text(other)}", "delta_color": "off", "delta_arrow": "off"}
+        return (
+            {} if other is None else {"delta": f"{measured.names[1]} {text(other)}", "delta_color": "off", "delta_arrow": "off"}
+        )
 
     with st.container(horizontal=True):
         st.metric(
@@ -164,12 +199,12 @@ def error_distribution(measured: Measured) -> None:
     beyond = int((values > top).sum())
     table = charts.histogram(values, "error", limits=(0.0, top if top > 0 else 1.0))
     if other is not None:
-        table[charts.OTHER] = charts.histogram(other.per_token, "error", limits=(0.0, top if top > 0 else 1.0))["tokens"]
+        table[measured.names[1]] = charts.histogram(other.per_token, "error", limits=(0.0, top if top > 0 else 1.0))["tokens"]
     median = float(np.median(values))
     marks = {"mean": measured.error.relative, "median": median}
     show(
         lambda: charts.distribution_chart(
-            table, "Error of every token", "relative squared error of a token", of_a(marks, other)
+            table, "Error of every token", "relative squared error of a token", of_first(marks, measured.names), measured.names
         ),
         f"Distribution of the relative squared error over {count_text(len(values))} tokens: mean "
         f"{small_text(measured.error.relative)}, median {small_text(median)}, from {small_text(values.min())} to "
@@ -183,9 +218,13 @@ def error_distribution(measured: Measured) -> None:
         st.caption(f"The last bar holds the {count_text(beyond)} tokens beyond {small_text(top)} as well.")
 
 
-def of_a(marks: dict[str, float], other: object | None) -> dict[str, float]:
-    """Names of marks that say whose they are where two runs are drawn."""
-    return marks if other is None else {f"{name} of A": value for name, value in marks.items()}
+def of_first(marks: dict[str, float], names: tuple[str, str]) -> dict[str, float]:
+    """Names of marks that say whose they are where two tables are drawn.
+
+    >>> of_first({"mean": 0.5}, ("run A", "run B")), of_first({"mean": 0.5}, ("compressed", ""))
+    ({'mean, run A': 0.5}, {'mean': 0.5})
+    """
+    return marks if not names[1] else {f"{name}, {names[0]}": value for name, value in marks.items()}
 
 
 def cosine_distribution(measured: Measured) -> None:
@@ -194,11 +233,15 @@ def cosine_distribution(measured: Measured) -> None:
     lowest = min(0.0, float(values.min()), *([] if other is None else [float(other.cosine.min())]))
     table = charts.histogram(values, "cosine", limits=(lowest, 1.0))
     if other is not None:
-        table[charts.OTHER] = charts.histogram(other.cosine, "cosine", limits=(lowest, 1.0))["tokens"]
+        table[measured.names[1]] = charts.histogram(other.cosine, "cosine", limits=(lowest, 1.0))["tokens"]
     marks = {"mean": measured.error.mean_cosine, "lowest 5 %": measured.error.cosine_quantiles[0.05]}
     show(
         lambda: charts.distribution_chart(
-            table, "Cosine of original and compressed", "cosine (1: same direction)", of_a(marks, other)
+            table,
+            "Cosine of original and compressed",
+            "cosine (1: same direction)",
+            of_first(marks, measured.names),
+            measured.names,
         ),
         f"Distribution of the cosine over {count_text(len(values))} tokens: mean {marks['mean']:.3f}, 5 % of the tokens at most "
         f"{marks['lowest 5 %']:.3f}, from {values.min():.3f} to {values.max():.3f}.",
@@ -211,45 +254,45 @@ def cosine_distribution(measured: Measured) -> None:
 
 def norms_view(measured: Measured) -> None:
     """Lengths of the vectors, original and compressed."""
-    table = norms_of(measured.key, measured.frame.table, measured.frame.reconstruction)
+    table = norms_of(measured.content, measured.frame.table, {side.name: side.reconstruction for side in measured.frame.sides})
     middle = (table["norm from"] + table["norm to"]) / 2
-    means = {name: float((middle * table[name]).sum() / table[name].sum()) for name in ("original", "compressed")}
+    names = ["original", *(side.name for side in measured.frame.sides)]
+    means = [f"{float((middle * table[name]).sum() / table[name].sum()):.2f} {name}" for name in names]
     show(
         lambda: charts.norms_chart(table),
-        f"Distribution of the Euclidean norm of the vectors: about {means['original']:.2f} on average in the original table and "
-        f"{means['compressed']:.2f} after compression.",
+        f"Distribution of the Euclidean norm of the vectors, on average: {', '.join(means)}.",
         table,
         key="norms",
         file_name="subemb-norms.csv",
-        content=measured.key,
+        content=measured.content,
     )
 
 
-def subspaces_view(measured: Measured) -> None:
-    """Error of every subspace; runs of axes for methods without."""
-    frame, errors = measured.frame, measured.error.per_subspace
-    rotated = getattr(frame.compressed, "rotation", None) is not None
+def subspaces_view(measured: Measured, ending: str = "") -> None:
+    """Error of every subspace; runs of axes for methods without. ending: of the keys of its widgets."""
+    frame, errors, settings = measured.frame, measured.error.per_subspace, measured.side.run.settings
+    rotated = getattr(measured.side.compressed, "rotation", None) is not None
     if len(errors):
-        widths = list(frame.compressed.widths)
-        title, axis = "Error of every subspace", "subspace" + (" (after the rotation)" if rotated else "")
+        widths = list(measured.side.compressed.widths)
+        title, axis = f"Error of every subspace{measured.of_it()}", "subspace" + (" (after the rotation)" if rotated else "")
     else:
         widths = subspace_widths(frame.model.dim, min(RUNS_OF_AXES, frame.model.dim))
-        errors = axis_errors_of(measured.key, tuple(widths), frame.table, frame.reconstruction)
-        title, axis = "Error along the axes", f"run of about {round(frame.model.dim / len(widths))} axes"
+        errors = axis_errors_of(measured.key, tuple(widths), frame.table, measured.side.reconstruction)
+        title, axis = f"Error along the axes{measured.of_it()}", f"run of about {round(frame.model.dim / len(widths))} axes"
     table = charts.subspace_table(errors, widths)
     show(
         lambda: charts.subspace_chart(table, measured.error.relative, title, axis),
         f"Relative squared error of each of {len(table)} subspaces or runs of axes, from {table['error'].min():.3f} to "
         f"{table['error'].max():.3f}; the whole table has {measured.error.relative:.3f}.",
         table,
-        key="subspace_errors",
+        key=f"subspace_errors{ending}",
         file_name="subemb-error-by-subspace.csv",
-        content=measured.key,
+        content=(measured.key, measured.side.name),
     )
-    if frame.run.settings.tiers:
+    if settings.tiers:
         st.caption("Every tier has its own subspaces, so equal runs of axes are shown. By tier: view **Kinds and scripts**.")
     elif not len(measured.error.per_subspace):
-        st.caption(f"{METHODS[frame.run.settings.method].title} has no subspaces, so equal runs of axes are shown.")
+        st.caption(f"{METHODS[settings.method].title} has no subspaces, so equal runs of axes are shown.")
 
 
 # Kinds and scripts
@@ -260,7 +303,7 @@ def kinds_view(measured: Measured) -> None:
     vocabulary = measured.vocabulary
     grouping = st.segmented_control(
         "Group tokens by",
-        ["kind", "script", *(["tier"] if measured.frame.run.settings.tiers else [])],
+        ["kind", "script", *(["tier"] if measured.side.run.settings.tiers else [])],
         default="kind",
         required=True,
         key="group",
@@ -270,23 +313,28 @@ def kinds_view(measured: Measured) -> None:
     if grouping == "kind":
         labels, order = vocabulary.kinds, list(KINDS)
     elif grouping == "tier":
-        labels, order = tier_labels(parts_of(measured.frame.compressed))
+        labels, order = tier_labels(parts_of(measured.side.compressed))
     else:
         labels, order = vocabulary.scripts, None
     table = groups_of(measured.key, grouping, labels, measured.error, order)
+    if measured.beside is not None:
+        beside = groups_of(f"{measured.key} {measured.beside.key}", grouping, labels, measured.other, order)
+        table = table.merge(beside[["group", "mean", "median"]], on="group", suffixes=("", f" {measured.names[1]}"))
     shown = table.head(MOST_SCRIPTS)
     if len(shown) < len(table):
         st.caption(f"The {len(shown)} largest of {len(table)} {grouping}s are drawn; the table behind the chart has all.")
     worst = shown.loc[shown["mean"].idxmax()]
     best = shown.loc[shown["mean"].idxmin()]
     show(
-        lambda: charts.group_chart(shown, f"Error by {grouping} of token, with the number of tokens", measured.error.relative),
+        lambda: charts.group_chart(
+            shown, f"Error by {grouping} of token, with the number of tokens", measured.error.relative, measured.names
+        ),
         f"Relative squared error of {len(shown)} groups of tokens: lowest mean {best['mean']:.3f} for {best['group']}, highest "
         f"{worst['mean']:.3f} for {worst['group']}; all tokens have {measured.error.relative:.3f}.",
         table,
         key=f"groups_{grouping}",
         file_name=f"subemb-error-by-{grouping}.csv",
-        content=measured.key,
+        content=measured.content,
     )
     st.caption(
         "Script: that of most letters of a token; tokens without letters are Common."
@@ -327,18 +375,21 @@ def ids_view(measured: Measured) -> None:
     logarithmic = right.toggle("Logarithmic axis", key="log", bind="query-params", persist_state="session")
     by_id = order_name == "token id"
     table = ordered(measured.key, by_id, logarithmic, measured.error, vocabulary)
+    if measured.beside is not None:
+        beside = ordered(measured.beside.key, by_id, logarithmic, measured.other, vocabulary)
+        table = table.assign(**{f"{name} {measured.names[1]}": beside[name] for name in ("median", "mean", "cosine")})
     left_out = len(measured) - int(table["tokens"].sum())
     axis = "token id" if by_id else "rank, most frequent first"
     show(
         lambda: charts.order_chart(
-            table, f"Error by {axis}", axis + (" + 1 (logarithmic)" if logarithmic else ""), logarithmic
+            table, f"Error by {axis}", axis + (" + 1 (logarithmic)" if logarithmic else ""), logarithmic, measured.names
         ),
         f"Relative squared error in {len(table)} runs of tokens ordered by {order_name}: median {table['median'].iloc[0]:.3f} in the "
         f"first run and {table['median'].iloc[-1]:.3f} in the last.",
         table,
         key="order_chart",
         file_name="subemb-error-by-id.csv",
-        content=(measured.key, by_id, logarithmic),
+        content=(*measured.content, by_id, logarithmic),
     )
     st.caption(
         f"{count_text(int(table['tokens'].sum()))} tokens in {len(table)} runs of {count_text(int(table['tokens'].min()))} to "
@@ -382,49 +433,56 @@ def extremes(values: np.ndarray, count: int, allowed: np.ndarray | None = None) 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def identical_of(key: str, _compressed) -> np.ndarray:
-    """(V,) how many other tokens have the same codes as each: they cannot be told apart any more. 0 where nothing is shared."""
-    found = np.zeros(_compressed.num_embeddings, dtype=np.int64)
-    for part in parts_of(_compressed):
-        if part.codes is not None:
-            _, group, size = np.unique(part.codes, axis=0, return_inverse=True, return_counts=True)
-            found[part.ids] = size[group.ravel()] - 1
-    return found
+    """(V,) how many other tokens are the same as each after compression."""
+    return identical(parts_of(_compressed))
 
 
 def extremes_view(measured: Measured) -> None:
-    """Best and worst tokens with their neighbours before and after."""
-    vocabulary, error = measured.vocabulary, measured.error
+    """Best and worst tokens with their neighbours before and after; of two tables also the tokens that differ most."""
+    vocabulary, error, other = measured.vocabulary, measured.error, measured.other
     first, second, third = st.columns(3)
+    measures = ["error", "cosine"] if other is None else ["error", "cosine", BETWEEN]
+    if st.session_state.get("by") not in measures:
+        st.session_state.pop("by", None)
     by = first.segmented_control(
-        "Measure", ["error", "cosine"], default="error", required=True, key="by", bind="query-params", persist_state="session"
+        "Measure", measures, default="error", required=True, key="by", bind="query-params", persist_state="session"
     )
     # Words first: what is worst of all tokens are mostly placeholders and pieces that nobody has an idea of.
     present = sorted((kind for kind in KINDS if (vocabulary.kinds == kind).any()), key=lambda kind: kind != WORDS)
     options = [*present[:1], ALL_KINDS, *present[1:]] if WORDS in present else [ALL_KINDS, *present]
     kind = second.selectbox("Tokens", options, key="kind", bind="query-params", persist_state="session")
     count = third.selectbox("How many", COUNTS, index=1, key="count", bind="query-params", persist_state="session")
-    values = error.per_token if by == "error" else -error.cosine
-    best, worst = extremes(values, count, None if kind == ALL_KINDS else vocabulary.kinds == kind)
     what = "tokens" if kind == ALL_KINDS else "whole words" if kind == WORDS else f"tokens of the kind {kind}"
-    high, low = ("highest error", "lowest error") if by == "error" else ("lowest cosine", "highest cosine")
+    if by == BETWEEN and other is not None:
+        values = error.per_token - other.per_token
+        titles = [f"{what.capitalize()} that {name} keeps better: smaller error" for name in reversed(measured.names)]
+    else:
+        values = error.per_token if by == "error" else -error.cosine
+        high, low = ("highest error", "lowest error") if by == "error" else ("lowest cosine", "highest cosine")
+        titles = [f"Worst {what}{measured.of_it()}: {high}", f"Best {what}{measured.of_it()}: {low}"]
+    best, worst = extremes(values, count, None if kind == ALL_KINDS else vocabulary.kinds == kind)
     st.caption(
         f"Each with its {NEIGHBOURS_LISTED} nearest tokens by cosine, in the original table and after compression; "
         "✓ and bold: near on both sides; of tokens that are equally near none is lost. Any token leads to its inspector."
     )
-    for ids, title, key in ((worst, f"Worst {what}: {high}", "worst"), (best, f"Best {what}: {low}", "best")):
+    for ids, title, key in zip((worst, best), titles, ("worst", "best"), strict=True):
         table = extremes_table(measured, ids)
-        st.html(extremes_html(table, title))
+        beside = None if measured.beside is None else extremes_table(measured.beside, ids)
+        st.html(extremes_html(table, title, beside, measured.names))
         with st.expander(f"Table behind this list ({counted(len(table), 'row')})"):
             table = table.drop(columns=["before_ids", "after_ids"])
+            if beside is not None:
+                more = beside[["error", "cosine", "kept", "identical", "after"]].add_suffix(f" {measured.names[1]}")
+                table = pd.concat([table, more], axis=1)
             st.dataframe(table, hide_index=True, key=f"{key}_table", alt=title)
             download_csv(table, f"subemb-{key}-tokens.csv", key=f"{key}_download")
 
 
 def extremes_table(measured: Measured, ids: np.ndarray) -> pd.DataFrame:
     """One row a token, with its neighbours in the original table and in the reconstruction."""
-    frame, vocabulary = measured.frame, measured.vocabulary
+    side, vocabulary = measured.side, measured.vocabulary
     asked = tuple(ids.tolist())
-    found = neighbours_of(measured.key, asked, NEIGHBOURS_LISTED, frame.table, frame.reconstruction)
+    found = neighbours_of(measured.key, asked, NEIGHBOURS_LISTED, measured.frame.table, side.reconstruction)
 
     def named(lists: np.ndarray, kept: np.ndarray) -> list[list[str]]:
         return [
@@ -440,7 +498,7 @@ def extremes_table(measured: Measured, ids: np.ndarray) -> pd.DataFrame:
             "error": measured.error.per_token[ids],
             "cosine": measured.error.cosine[ids],
             "kept": found.kept,
-            "identical": identical_of(measured.key, frame.compressed)[ids],
+            "identical": identical_of(measured.key, side.compressed)[ids],
             "before": named(found.before.ids, found.also_after),
             "after": named(found.after.ids, found.also_before),
             "before_ids": found.before.ids.tolist(),
@@ -449,31 +507,41 @@ def extremes_table(measured: Measured, ids: np.ndarray) -> pd.DataFrame:
     )
 
 
-EXTREMES = {
-    "Token": False, "Error": True, "Cosine": True, "Kept": True, "Neighbours before": False, "Neighbours after": False
-}  # fmt: skip
+def extremes_html(
+    table: pd.DataFrame, title: str, beside: pd.DataFrame | None = None, names: tuple[str, str] = ("compressed", "")
+) -> str:
+    """The rows of :func:`extremes_table` as an HTML table, whose tokens lead to their inspectors.
 
+    beside: the same tokens in a second table. names: of the two.
+    """
 
-def extremes_html(table: pd.DataFrame, title: str) -> str:
-    """The rows of :func:`extremes_table` as an HTML table, whose tokens lead to their inspectors."""
-
-    def chips(ids: list[int], names: list[str]) -> str:
+    def chips(ids: list[int], texts: list[str]) -> str:
         marked = [
-            (number, name, "chip kept" if name.startswith("✓ ") else "chip") for number, name in zip(ids, names, strict=True)
+            (number, text, "chip kept" if text.startswith("✓ ") else "chip") for number, text in zip(ids, texts, strict=True)
         ]
         return f'<span class="chips">{"".join(token_lead(*one) for one in marked)}</span>'
 
-    rows = []
-    for row in table.itertuples():
+    def after(row) -> str:
         same = f"<small>{counted(row.identical, 'token')} {'is' if row.identical == 1 else 'are'} identical to it now</small>"
+        return chips(row.after_ids, row.after) + (same if row.identical else "")
+
+    two = beside is not None
+    ends = [f", {name}" for name in names] if two else [""]
+    columns = {"Token": False} | {
+        f"{what}{end}": True for what in ("Error", "Cosine", "Kept")[:: 2 if two else 1] for end in ends
+    }
+    columns |= {"Neighbours before": False} | {(f"After{end}" if two else "Neighbours after"): False for end in ends}
+    rows = []
+    for row, other in zip(table.itertuples(), (beside if two else table).itertuples(), strict=True):
+        of_both = [row, other] if two else [row]
         rows.append(
-            (
+            [
                 f"{token_lead(row.id, row.token)}<small>#{row.id} · {row.kind}</small>",
-                f"{row.error:.3f}",
-                f"{row.cosine:.3f}",
-                f"{row.kept} of {len(row.before)}",
+                *(f"{each.error:.3f}" for each in of_both),
+                *([] if two else [f"{row.cosine:.3f}"]),
+                *(f"{each.kept} of {len(row.before)}" for each in of_both),
                 chips(row.before_ids, row.before),
-                chips(row.after_ids, row.after) + (same if row.identical else ""),
-            )
+                *(after(each) for each in of_both),
+            ]
         )
-    return lead_table(title, EXTREMES, rows)
+    return lead_table(title, columns, rows)

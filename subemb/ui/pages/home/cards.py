@@ -1,11 +1,11 @@
-"""The size card, the quality card and the table of runs. Every number comes from a Run."""
+"""The size card and the quality card. Every number comes from a Run."""
 
-import pandas as pd
 import streamlit as st
 
 from ....base.text import count_text, percent_text, seconds_text, size_text
 from ....codec.settings import WEIGHT_NAMES
 from ....runs import NEIGHBOURS, Run
+from ...widgets.runs_list import ERROR_HELP
 
 PLAIN = {"delta_color": "off", "delta_arrow": "off"}  # the small line below a number is a remark, not a change
 CODES_HELP = (
@@ -13,10 +13,6 @@ CODES_HELP = (
     "In each tier, tokens × f × ceil(log2 Q) bits, packed; and which token belongs to which tier.",
 )
 FLOATS_HELP = "Factors, means and scales."
-ERROR_HELP = (
-    "Squared error of the reconstruction over the table's variance about its mean: 0 is perfect, 1 is no better than giving "
-    "every token the mean vector."
-)
 
 
 def size_card(run: Run) -> None:
@@ -145,48 +141,3 @@ def quality_card(run: Run) -> None:
             f"Cosine of single tokens, quantiles: {shares}. Neighbours were measured for {asked}. Computed in "
             f"{seconds_text(run.seconds.get('compress', 0))}, measured in {seconds_text(run.seconds.get('measure', 0))}."
         )
-
-
-def runs_table(runs: list[Run], shown: str) -> pd.DataFrame:
-    """One row a run, everything comparable side by side. shown: key of the run on the page."""
-    rows = []
-    for run in runs:
-        rows.append(
-            {
-                "shown": "✓" if run.key == shown else "",
-                "run": run.settings.in_words,
-                "total": run.size.total_bytes / 1000,
-                "of table": run.size.total_share * 100,
-                "floats": run.size.parameter_share * 100,
-                "error": run.quality["relative_error"],
-                "cosine": run.quality["mean_cosine"],
-                "neighbours": run.quality["neighbours_kept"] * 100,
-                "distinct": run.quality["distinct_tuples"],
-                "seconds": run.seconds.get("compress"),
-                "model": run.model["name"],
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-RUNS_COLUMNS = {
-    "shown": st.column_config.TextColumn("✓", width=28, help="The run on this page"),
-    "run": st.column_config.TextColumn("Method and settings", width=230),
-    "total": st.column_config.NumberColumn(
-        "Total kB", width=62, format="%.1f", help="Everything stored, in units of 1000 bytes"
-    ),
-    "of table": st.column_config.NumberColumn(
-        "Bytes %", width=62, format="%.3f", help="Everything stored, % of the table's bytes"
-    ),
-    "floats": st.column_config.NumberColumn(
-        "Floats %", width=62, format="%.3f", help="Floats stored, % of V × D: the paper's measure"
-    ),
-    "error": st.column_config.NumberColumn("Error", width=62, format="%.3f", help=ERROR_HELP),
-    "cosine": st.column_config.NumberColumn("Cosine", width=62, format="%.3f", help="Mean over all tokens"),
-    "neighbours": st.column_config.NumberColumn("10-NN %", width=62, format="%.1f", help="Neighbours kept at 10"),
-    "distinct": st.column_config.NumberColumn("Distinct", width=62, format="localized", help="Distinct tuples"),
-    "seconds": st.column_config.NumberColumn(
-        "Seconds", width=62, format="%.1f", help="To compute the codes, without measuring"
-    ),
-    "model": st.column_config.TextColumn("Model"),
-}

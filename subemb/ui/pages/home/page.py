@@ -8,9 +8,10 @@ from ....runs import NEIGHBOURS, RUNS, Run, film_of_run
 from ...shell.frame import Frame, explain_empty, live_view, page
 from ...shell.request import Request, command_line
 from ...shell.visit import Visit
-from ...widgets.charts import download_csv, error_curve, kept_chart, show
+from ...widgets.charts import error_curve, kept_chart, show
 from ...widgets.motion import familiar_names, motion_figure, motion_words
-from .cards import RUNS_COLUMNS, quality_card, runs_table, size_card
+from ...widgets.runs_list import runs_list
+from .cards import quality_card, size_card
 from .picture import quality_picture, size_picture
 
 _PRESET = "home_preset"
@@ -145,23 +146,10 @@ def runs_of_this_visit(frame: Frame) -> None:
     keys = [frame.run.key, *visit.runs] if frame.run.key not in visit.runs else visit.runs
     runs = [run for run in map(RUNS.get, keys) if run is not None]
     st.header("Runs of this visit", anchor=False)
-    table = runs_table(runs, frame.run.key)
-    event = st.dataframe(
-        table,
-        hide_index=True,
-        column_config=RUNS_COLUMNS,
-        key=f"runs_{len(runs)}_{frame.run.key}",
-        on_select="rerun",
-        selection_mode="single-row",
-        alt="Every run of this visit with its size and quality",
-    )
+    chosen = runs_list(visit, runs, "runs")
     st.caption("Select a row to show that run. " + ("Run other methods to compare them here." if len(runs) < 2 else ""))
-    if len(runs) > 1:
-        download_csv(table.drop(columns="shown"), "subemb-runs.csv", key="runs_download")
-    rows = event.selection.rows if event and event.selection else []
-    if rows and rows[0] < len(runs) and runs[rows[0]].key != frame.run.key:
-        chosen = runs[rows[0]]
-        visit.open(Request.of_run(chosen), chosen.key)
+    if chosen and chosen[0].key != frame.run.key:
+        visit.open(Request.of_run(chosen[0]), chosen[0].key)
         st.rerun()
 
 

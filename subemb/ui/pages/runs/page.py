@@ -7,7 +7,6 @@ import pandas as pd
 import streamlit as st
 
 from ....adaptation.library import ADAPTATIONS, run_key_of
-from ....base.store import content_key
 from ....base.text import escape_markdown
 from ....codec.methods import METHODS
 from ....runs import RUNS, Run
@@ -18,7 +17,7 @@ from ...shell.request import EXAMPLE, Request, other_query
 from ...shell.text import counted
 from ...shell.visit import Visit
 from ...shell.visitor import is_anybodys
-from ...widgets.charts import download_csv
+from ...widgets.runs_list import runs_list, scores_of
 
 ALL = "All models"
 
@@ -69,38 +68,35 @@ class Filter:
         return score is not None and score >= (1 - self.lost / 100) * original
 
 
-def scores_of(run: Run) -> tuple[float | None, float | None]:
-    """Task score x 100 of a run and of its original; None where it was not measured."""
-    task = run.task
-    if task is None or task.compressed is None or task.original is None:
-        return None, None
-    return 100 * task.compressed, 100 * task.original
-
-
 def filtered(visit: Visit, runs: list[Run]) -> list[Run]:
-    """The filter's fields, and the runs that it leaves."""
-    left, middle, right, last = st.columns([4, 3, 3, 2], vertical_alignment="bottom")
-    text = left.text_input("Search", key="find", bind="query-params", placeholder="settings, model or tag", max_chars=100)
+    """The filter's fields, those that there is a choice for, and the runs that it leaves."""
     models = list(dict.fromkeys(str(run.model["name"]) for run in runs))
-    model = middle.selectbox("Model", [ALL, *models], key="runs_model", disabled=len(models) < 2)
     used = [name for name in METHODS if any(run.settings.method == name for run in runs)]
-    methods = right.multiselect(
+    has_scores = any(scores_of(run)[0] is not None for run in runs)
+    places = iter(
+        st.columns([4, *([3] if len(models) > 1 else []), 3, *([2] if has_scores else [])], vertical_alignment="bottom")
+    )
+    text = next(places).text_input(
+        "Search", key="find", bind="query-params", placeholder="settings, model or tag", max_chars=100
+    )
+    model = next(places).selectbox("Model", [ALL, *models], key="runs_model") if len(models) > 1 else ALL
+    methods = next(places).multiselect(
         "Methods", used, format_func=lambda name: METHODS[name].title, key="runs_methods", placeholder="all"
     )
-    has_scores = any(scores_of(run)[0] is not None for run in runs)
-    lost = last.number_input(
-        "Lost at most, %",
-        0.0,
-        100.0,
-        None,
-        1.0,
-        format="%g",
-        key="lost",
-        bind="query-params",
-        placeholder="any",
-        disabled=not has_scores,
-        help="Of the original's task score.",
-    )
+    lost = None
+    if has_scores:
+        lost = next(places).number_input(
+            "Lost at most, %",
+            0.0,
+            100.0,
+            None,
+            1.0,
+            format="%g",
+            key="lost",
+            bind="query-params",
+            placeholder="any",
+            help="Of the original's task score.",
+        )
     wanted = Filter(text or "", model, methods, lost)
     return [run for run in runs if wanted.takes(run, visit.visitor.tags.get(run.key, ()))]
 
@@ -113,53 +109,7 @@ def table_of_runs(frame: Frame, runs: list[Run]) -> list[Run]:
     if not runs:
         st.info("No run is like that. Change the filter above.", icon=":material/filter_alt:")
         return []
-    visit = frame.visit
-    table = pd.DataFrame([_row(run, visit) for run in runs]).dropna(axis=1, how="all")
-    event = st.dataframe(
-        table,
-        hide_index=True,
-        column_config=_COLUMNS,
-        key=f"runs_{content_key([run.key for run in runs])}",
-        on_select="rerun",
-        selection_mode="multi-row",
-        height=min(560, 38 + 35 * max(1, len(table))),
-        alt="Your runs with settings, size, quality, tags and time",
-    )
-    download_csv(table.drop(columns="shown"), "subemb-runs.csv", key="runs_download")
-    return [runs[row] for row in event.selection.rows if row < len(runs)] if event else []
-
-
-def _row(run: Run, visit: Visit) -> dict:
-    score, original = scores_of(run)
-    seen = visit.visitor.seen.get(run.key)
-    return {
-        "shown": "✓" if run.key == visit.shown_key else "",
-        "run": run.settings.in_words,
-        "tags": ", ".join(visit.visitor.tags.get(run.key, ())),
-        "bytes": run.size.total_bytes / 1000,
-        "of table": 100 * run.size.total_share,
-        "error": run.quality["relative_error"],
-        "neighbours": 100 * run.quality["neighbours_kept"],
-        "score": score,
-        "lost": None if score is None else original - score,
-        "when": None if seen is None else pd.Timestamp(seen, unit="s", tz="UTC"),
-        "model": run.model["name"],
-    }
-
-
-_COLUMNS = {
-    "shown": st.column_config.TextColumn("✓", width=28, help="The run on all pages"),
-    "run": st.column_config.TextColumn("Method and settings", width=280),
-    "tags": st.column_config.TextColumn("Tags"),
-    "bytes": st.column_config.NumberColumn("kB", format="%.1f", help="Everything stored, in units of 1000 bytes"),
-    "of table": st.column_config.NumberColumn("Bytes %", format="%.3f", help="Of the table's bytes"),
-    "error": st.column_config.NumberColumn("Error", format="%.3f", help="Relative squared error: 0 is perfect"),
-    "neighbours": st.column_config.NumberColumn("10-NN %", format="%.1f", help="Of the 10 nearest tokens, those that stay"),
-    "score": st.column_config.NumberColumn("Score", format="%.1f", help="On the demonstration pairs, x 100"),
-    "lost": st.column_config.NumberColumn("Lost", format="%.1f", help="Points of the score, against the original"),
-    "when": st.column_config.DatetimeColumn("When", format="D MMM YYYY, HH:mm"),
-    "model": st.column_config.TextColumn("Model"),
-}
+    return runs_list(frame.visit, runs, "runs", mode="multi-row")
 
 
 # What is done with those that are chosen

@@ -75,10 +75,15 @@ def choices(facts: TokenFacts, unit: str) -> list[str]:
     return [CLUSTER, KIND, *([TIER] if facts.tier is not None else []), ERROR, NORM, ID, *codes]
 
 
-def by_cluster(clusters: Clusters, vocabulary: Vocabulary) -> Colouring:
-    """Both maps have the colours of the original clusters, so that one sees which of them fall apart."""
+def by_cluster(of_tables: Sequence[Clusters], vocabulary: Vocabulary) -> Colouring:
+    """Both maps have the colours of the original clusters, so that one sees which of them fall apart.
+
+    of_tables: of the one compressed table or the two; the clusters of the original are the same.
+    """
+    clusters = of_tables[-1]
     names = [cluster_name(clusters, number, vocabulary) for number in range(len(clusters))]
-    stay = [percent_text(float(share)) for share in np.nan_to_num(clusters.kept)]
+    kept = zip(*(np.nan_to_num(each.kept) for each in of_tables), strict=True)
+    stay = [" and ".join(percent_text(float(share)) for share in shares) for shares in kept]
     return Colouring(
         CLUSTER,
         "Clusters",

@@ -35,15 +35,16 @@ def controls(frame: Frame) -> View:
     Defaults are always the first option or an empty field: with any other, Streamlit logs a warning when a link sets the value.
     """
     vocabulary = frame.run.model["vocabulary"]
-    with st.container(horizontal=True, vertical_alignment="bottom", key="map_controls"):
+    with st.container(horizontal=True, vertical_alignment="center", key="map_controls"):
         query = st.text_input(
             "Find tokens",
             key="map_find",
             bind="query-params",
-            placeholder="a word, or #id",
+            placeholder="Find tokens: a word, or #id",
             max_chars=100,
             icon=":material/search:",
-            width=220,
+            width=270,
+            label_visibility="collapsed",
         )
         method = st.radio(
             "Layout",
@@ -52,10 +53,13 @@ def controls(frame: Frame) -> View:
             width="content",
             key="map",
             bind="query-params",
-            help="UMAP: who is near whom, from all dimensions. PCA: the two main axes of the original table, a plain shadow of all "
-            "dimensions.",
+            label_visibility="collapsed",
         )
         with st.popover("More", icon=":material/tune:"):
+            st.caption(
+                "UMAP: who is near whom, from all dimensions. PCA: the two main axes of the original table, a plain shadow of all "
+                "dimensions."
+            )
             inside = st.toggle(
                 "Find also inside of words",
                 key="map_inside",

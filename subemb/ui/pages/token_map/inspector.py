@@ -11,22 +11,27 @@ from ..assignments.tokens import inspect
 from .facts import TokenFacts
 
 
-def inspector(frame: Frame, token: int, facts: TokenFacts) -> None:
-    """Everything about one token; its numbers first."""
-    vocabulary = frame.vocabulary
+def inspector(frame: Frame, token: int, both: list[TokenFacts]) -> None:
+    """Everything about one token; its numbers first. both: facts of the one compressed table or the two."""
+    vocabulary, facts = frame.vocabulary, both[0]
+
+    def number(label: str, name: str, **more) -> None:
+        values = [f"{getattr(each, name)[token]:.3f}" for each in both]
+        other = (
+            {}
+            if len(values) == 1
+            else {"delta": f"{frame.second.name} {values[1]}", "delta_color": "off", "delta_arrow": "off"}
+        )
+        st.metric(label, values[0], width="content", **other, **more)
+
     st.header(escape_markdown(vocabulary.display[token]), anchor=False)
     with st.container(horizontal=True, key="map_inspector_numbers"):
-        st.metric(
-            "Error",
-            f"{facts.error[token]:.3f}",
-            width="content",
-            help="Squared error in units of the mean variance of a token.",
-        )
-        st.metric("Cosine to its original", f"{facts.cosine[token]:.3f}", width="content")
+        number("Error", "error", help="Squared error in units of the mean variance of a token.")
+        number("Cosine to its original", "cosine")
         st.metric("Length before", f"{facts.norm[token]:.3f}", width="content")
-        st.metric("Length after", f"{facts.new_norm[token]:.3f}", width="content")
+        number("Length after", "new_norm")
     errors = error_by_subspace(frame, token)
-    if 1 < len(errors) <= 64 and not frame.run.settings.about.is_additive:
+    if 1 < len(errors) <= 64 and not frame.first.run.settings.about.is_additive:
         figure = _bars(errors)
         st.plotly_chart(
             figure,
@@ -34,20 +39,24 @@ def inspector(frame: Frame, token: int, facts: TokenFacts) -> None:
             alt=f"Share of the token's squared error in each of {len(errors)} subspaces",
             config={"displayModeBar": False},
         )
-    inspect(Assignment(frame).prepared(), token, is_page=False)
+    assignments = [Assignment(frame, side).prepared() for side in frame.sides]
+    if len(assignments) == 2:
+        assignments[0].other = assignments[1]
+    inspect(assignments[0], token, is_page=False)
 
 
 def error_by_subspace(frame: Frame, token: int) -> pd.DataFrame:
     """One row a subspace: its number, and the share of its own squared length that the error is; empty without subspaces."""
     import torch
 
-    books = getattr(frame.compressed, "codebooks", None) or []
+    compressed = frame.first.compressed
+    books = getattr(compressed, "codebooks", None) or []
     widths = [book.shape[1] for book in books]
     before = frame.table[token]
     if sum(widths) != len(before):
         return pd.DataFrame({"subspace": [], "error": []})
     with torch.no_grad():
-        away = (before - frame.compressed.lookup(torch.tensor([token]))[0]).square()
+        away = (before - compressed.lookup(torch.tensor([token]))[0]).square()
         errors = [
             float(part.sum() / whole.square().sum().clamp(min=1e-30))
             for part, whole in zip(away.split(widths), before.split(widths), strict=True)

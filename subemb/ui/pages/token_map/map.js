@@ -133,13 +133,14 @@ class TokenMap {
       oninput: () => { this.morph = this.slider.value / 100; this.paint(true); } });
     this.player = button("play", "Play: move from original to reconstructed", () => this.play());
     this.namer = button("names", "Show names", () => { this.showNames = !this.showNames; this.press(); this.paint(); });
+    this.ends = [element("span", { text: "original" }), element("span", { text: "reconstructed" })];
     this.bar = element("div", { class: "bar", role: "toolbar", "aria-label": "Tools of the map" },
       element("span", { class: "group" }, ...Object.values(this.tools)),
       element("span", { class: "group" }, button("closer", "Zoom in", () => this.zoomBy(1.6)), button("wider", "Zoom out", () => this.zoomBy(1 / 1.6)),
         button("whole", "Show the whole map", () => this.home())),
       this.namer,
       element("label", {}, element("span", { text: "Colour" }), this.colours),
-      element("label", { class: "morph" }, this.player, element("span", { text: "original" }), this.slider, element("span", { text: "reconstructed" })));
+      element("label", { class: "morph" }, this.player, this.ends[0], this.slider, this.ends[1]));
     this.heads = [element("div"), element("div")];
     this.picture = element("canvas", { "aria-hidden": "true" });
     this.overlay = element("canvas", { "aria-hidden": "true" });
@@ -205,6 +206,8 @@ class TokenMap {
     this.texts = texts ? (texts.lines ??= new TextDecoder().decode(texts.arrays.texts).split("\n")) : null;
     const fresh = this.sent === 0 || told.heard.from !== this.name;
     if (fresh || told.heard.number >= this.sent) this.adopt(told, fresh && !before.run);
+    this.ends.forEach((end, side) => { end.textContent = told.ends[side]; });
+    this.slider.setAttribute("aria-label", `From ${told.ends[0]} to ${told.ends[1]}`);
     this.heads.forEach((head, side) => head.replaceChildren(element("b", { text: told.heads[side][0] }), " ", element("span", { text: told.heads[side][1] })));
     this.stage.setAttribute("aria-label", told.alt);
     this.drawLegend();

@@ -1,6 +1,8 @@
 """The page Token map: two linked maps of all tokens, before and after compression, what is selected on them, and a token's inspector."""
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
@@ -9,15 +11,18 @@ from ....analysis.clusters import Clusters
 from ....analysis.layout import pca_layout, warm_umap
 from ....analysis.maps import TokenMap, in_steps
 from ....base.store import content_key
-from ....base.text import count_text, escape_markdown, percent_text
+from ....base.text import count_text, escape_markdown, percent_text, sentence_case
 from ....jobs.task import Call
 from ....models.vocabulary import KINDS
 from ....runs import NEIGHBOURS
-from ....tasks.layouts import arrange, group
+from ....tasks.layouts import arrange, group, place
 from ...shell.frame import Frame, page
 from ...shell.jobs import outcome
+from ...shell.sides import ADAPTED, COMPRESSED, Side
 from ...shell.text import counted, errors_shown, is_led_by_address, write_parameter
 from ...widgets.charts import download_csv
+from ...widgets.leads import chosen_row, open_link, token_link
+from ...widgets.other_side import compared_sides
 from . import colours
 from .component import draw_maps, heard_of, said, tell
 from .controls import PCA, UMAP_TOKENS, View, controls, is_finite
@@ -26,6 +31,7 @@ from .inspector import inspector
 from .packing import pack, packed_texts
 from .selection import (
     NOTHING,
+    ORIGINAL,
     Selection,
     after,
     from_address,
@@ -35,6 +41,9 @@ from .selection import (
     valid_view,
     within,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROWS_SHOWN = 500  # of a table; the download has all
 TEXTS_SENT = (
@@ -60,14 +69,15 @@ def token_map(frame: Frame) -> None:
     """Everything below the heading."""
     # UMAP takes long to compile: begin now, so that it may be ready when it is needed.
     warm_umap.warm()
+    compared_sides(frame)
     with st.spinner("Reading the vocabulary and projecting the tokens …"):
-        facts, _ = _facts(frame.run.key, frame), _pca(frame.run.key, frame)
+        facts, _ = [_facts(side.key, frame.table, side) for side in frame.sides], _pca_of(frame)
     _take_up(frame)
     _explore(frame, facts)
 
 
 @st.fragment
-def _explore(frame: Frame, facts: TokenFacts) -> None:
+def _explore(frame: Frame, facts: list[TokenFacts]) -> None:
     """Controls, maps and tables. A fragment, so that a search or a selection draws nothing of the frame."""
     with errors_shown():
         look = st.session_state[LOOK]
@@ -75,16 +85,19 @@ def _explore(frame: Frame, facts: TokenFacts) -> None:
             verdict = st.container()
             view = controls(frame)
             with st.container(key="map_work"):
-                clusters = _wanted(frame, group.call(frame.subject), "Finding clusters")
-                arranged = None if view.method == PCA else _umap(frame, view, quiet=clusters is None)
-        places = arranged or _pca(frame.run.key, frame)
-        full, on_plane = frame.run.quality["neighbours_kept"], _on_plane(_name(frame, places, view), places)
+                found = [_wanted(frame, group.call(side.subject), "Finding clusters") for side in frame.sides]
+                clusters = [each for each in found if each is not None] if None not in found else []
+                arranged = None if view.method == PCA else _umap(frame, view, quiet=not clusters)
+        places = arranged or _pca_of(frame)
+        on_plane = _on_plane(_name(frame, places, view), places) if frame.second is None else None
+        full = [side.run.quality["neighbours_kept"] if side.name != ADAPTED else None for side in frame.sides]
         with verdict:
             say_verdict(frame, clusters, full)
-        maps(frame, view, facts, places, clusters, kept_text(frame.run.model["dim"], full, on_plane))
+        maps(frame, view, facts, places, clusters, kept_text(frame, full, on_plane))
         notes(frame, view, places)
-        if clusters is not None and look["colour"] in (None, colours.CLUSTER) and look["highlight"] is not None:
-            cluster_note(frame, clusters, look["highlight"])
+        if clusters and look["colour"] in (None, colours.CLUSTER) and look["highlight"] is not None:
+            for side, each in zip(frame.sides, clusters, strict=True):
+                cluster_note(frame, each, look["highlight"], side)
         selection_view(frame, facts, places)
         _write(frame)
 
@@ -154,14 +167,23 @@ def _hear(frame: Frame, names: list[str]) -> None:
 # Measured once, for all visitors
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _facts(key: str, _frame: Frame) -> TokenFacts:
-    return token_facts(_frame.table, _frame.compressed)
+@st.cache_resource(max_entries=6, show_spinner=False)
+def _facts(key: str, _table, _side: Side) -> TokenFacts:
+    return token_facts(_table, _side.compressed)
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
-def _pca(key: str, _frame: Frame) -> TokenMap:
-    return in_steps(pca_layout(_frame.table, _frame.compressed))
+def _pca_of(frame: Frame) -> TokenMap:
+    return _pca(tuple(side.key for side in frame.sides), frame.table, frame.sides)
+
+
+@st.cache_resource(max_entries=6, show_spinner=False)
+def _pca(keys: tuple[str, ...], _table, _sides: list[Side]) -> TokenMap:
+    """The two tables that are shown on the main axes of the original."""
+    found = [pca_layout(_table, side.compressed) for side in _sides]
+    if len(found) == 2:
+        first, second = found
+        return in_steps(replace(first, original=first.reconstructed, reconstructed=second.reconstructed))
+    return in_steps(found[0])
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
@@ -176,7 +198,7 @@ def _points(name: str, _places: TokenMap) -> bytes:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _column(name: str, of: str, _frame: Frame, _facts: TokenFacts, _clusters: Clusters | None) -> bytes:
+def _column(name: str, of: str, _frame: Frame, _facts: list[TokenFacts], _clusters: list[Clusters]) -> bytes:
     found = colouring(of, _frame, _facts, _clusters)
     texts = {}
     if of == colours.KIND and len(_frame.vocabulary) <= TEXTS_SENT:
@@ -185,21 +207,33 @@ def _column(name: str, of: str, _frame: Frame, _facts: TokenFacts, _clusters: Cl
 
 
 def _name(frame: Frame, places: TokenMap, view: View) -> str:
-    return content_key(frame.run.key, places.method, places.fitted, str(view.umap) if places.method == "umap" else "")
+    keys = [frame.run.key, *(side.key for side in frame.sides)]
+    return content_key(keys, places.method, places.fitted, str(view.umap) if places.method == "umap" else "")
 
 
 # Clusters and UMAP: jobs that begin by themselves; until they are done the page shows what there is
 
 
 def _umap(frame: Frame, view: View, quiet: bool) -> TokenMap | None:
-    """UMAP of all tokens if it has been computed; otherwise it is begun."""
-    count = frame.run.model["vocabulary"]
-    if view.tokens is None:  # the finest that there is, or the default
-        whole = arrange.call(frame.subject, count, view.umap)
-        if whole.kept() is not None:
-            return _wanted(frame, whole, "")
+    """UMAP of all tokens if it has been computed; otherwise it is begun. Two compressed tables are shown in the coordinates of the run's."""
+    count, subject = frame.run.model["vocabulary"], replace(frame.subject, adapted_key=None)
     tokens = min(count, view.tokens or UMAP_TOKENS)
-    return _wanted(frame, arrange.call(frame.subject, tokens, view.umap), "UMAP of all tokens", quiet)
+    if view.tokens is None and arrange.kept(subject, count, view.umap) is not None:  # the finest that there is, or the default
+        tokens = count
+    base = _wanted(frame, arrange.call(subject, tokens, view.umap), "UMAP of all tokens", quiet)
+    if base is None:
+        return None
+    shown = [base.original] if frame.second is None else []
+    for side in frame.sides:
+        placed = base
+        if side.subject != subject:
+            placed = _wanted(
+                frame, place.call(subject, side.subject, tokens, view.umap), f"Placing {side.name} on the map", quiet
+            )
+        if placed is None:
+            return None
+        shown.append(placed.reconstructed)
+    return replace(base, original=shown[0], reconstructed=shown[1])
 
 
 def _wanted(frame: Frame, call: Call, what: str, quiet: bool = False) -> Any | None:
@@ -210,59 +244,89 @@ def _wanted(frame: Frame, call: Call, what: str, quiet: bool = False) -> Any | N
 # The maps and what is said about them
 
 
-def say_verdict(frame: Frame, clusters: Clusters | None, full: float) -> None:
-    """What compression did to the map, in one sentence."""
-    near = f"of a token's {NEIGHBOURS} nearest tokens **{NEIGHBOURS * full:.1f}** stay its nearest"
-    if clusters is None:
-        st.markdown(f"After compression, {near}.")
+def say_verdict(frame: Frame, found: list[Clusters], full: list[float | None]) -> None:
+    """What compression did to the map, in one sentence. full: neighbours kept by each table; None where that was not measured."""
+    if frame.second is not None:
+        st.markdown(f"**{verdict_of_two([side.name for side in frame.sides], [each.share for each in found], full)}**")
         return
+    near = (
+        "" if full[0] is None else f"of a token's {NEIGHBOURS} nearest tokens **{NEIGHBOURS * full[0]:.1f}** stay its nearest"
+    )
+    if not found:
+        st.markdown(f"After compression, {near or 'tokens move'}.")
+        return
+    clusters = found[0]
     best, worst = int(np.nanargmax(clusters.kept)), int(np.nanargmin(clusters.kept))
     names = [escape_markdown(colours.cluster_name(clusters, number, frame.vocabulary, 2)) for number in (best, worst)]
     st.markdown(
         f"**{percent_text(clusters.share)} of the tokens stay in their cluster** after compression: most in *{names[0]}* "
-        f"({percent_text(float(clusters.kept[best]))}), fewest in *{names[1]}* ({percent_text(float(clusters.kept[worst]))}); {near}."
+        f"({percent_text(float(clusters.kept[best]))}), fewest in *{names[1]}* ({percent_text(float(clusters.kept[worst]))})"
+        + (f"; {near}." if near else ".")
     )
 
 
-def kept_text(dim: int, full: float, on_plane: float | None) -> str:
-    """How far two dimensions flatter, for the picture.
+def verdict_of_two(names: Sequence[str], stay: Sequence[float], near: Sequence[float | None]) -> str:
+    """Two compressed tables against each other. stay: shares of tokens that stay in their cluster. near: of neighbours kept, None if unknown.
 
-    >>> kept_text(384, 0.02, 0.12)
-    'neighbours kept: 12 % on this map, 2 % in all 384 axes'
+    >>> verdict_of_two(["run A", "run B"], [0.75, 0.9], [0.3, 0.512])
+    'Run A keeps 75 % of the tokens in their cluster and 3.0 of a token’s 10 nearest, run B 90 % and 5.1.'
+    >>> verdict_of_two(["run A", "adapted"], [], [0.3, None])
+    'Run A keeps 3.0 of a token’s 10 nearest.'
     """
+    parts = []
+    for number, name in enumerate(names):
+        whole = not parts
+        said = [f"{percent_text(stay[number])}{' of the tokens in their cluster' if whole else ''}"] if stay else []
+        if near[number] is not None:
+            said.append(f"{NEIGHBOURS * near[number]:.1f}{f' of a token’s {NEIGHBOURS} nearest' if whole else ''}")
+        if said:
+            parts.append(f"{name}{' keeps' if whole else ''} {' and '.join(said)}")
+    text = ", ".join(parts) or "both tables on one map"
+    return f"{sentence_case(text)}."
+
+
+def kept_text(frame: Frame, full: list[float | None], on_plane: float | None) -> str:
+    """How far two dimensions flatter, for the picture."""
     here = "" if on_plane is None else f"{percent_text(on_plane)} on this map, "
-    return f"neighbours kept: {here}{percent_text(full)} in all {dim} axes"
+    ends = [f" by {side.name}" for side in frame.sides] if frame.second is not None else [""]
+    parts = [f"{percent_text(each)}{end}" for each, end in zip(full, ends, strict=True) if each is not None]
+    return f"neighbours kept: {here}{', '.join(parts)} in all {frame.run.model['dim']} axes" if parts else ""
 
 
-def colouring(of: str, frame: Frame, facts: TokenFacts, clusters: Clusters | None) -> colours.Colouring:
-    """What a colour shows."""
+def colouring(of: str, frame: Frame, both: list[TokenFacts], clusters: list[Clusters]) -> colours.Colouring:
+    """What a colour shows. both: facts of the one table or the two; codes and tiers are those of the first."""
+    facts, two = both[0], len(both) == 2
     unit = _unit(frame)
-    if of == colours.CLUSTER and clusters is not None:
+    if of == colours.CLUSTER and clusters:
         return colours.by_cluster(clusters, frame.vocabulary)
     if of == colours.TIER and facts.tier is not None:
         return colours.by_tier(facts.tier, facts.tiers)
     if of == colours.ERROR:
-        return colours.by_value(of, "Error of the token, in units of the mean variance", facts.error)
+        return colours.by_value(
+            of, "Error of the token, in units of the mean variance", facts.error, both[1].error if two else None
+        )
     if of == colours.NORM:
-        return colours.by_value(of, "Length of the vector", facts.norm, facts.new_norm)
+        sides = (facts.new_norm, both[1].new_norm) if two else (facts.norm, facts.new_norm)
+        return colours.by_value(of, "Length of the vector", *sides)
     if of == colours.ID:
         return colours.by_value(of, "Token id", np.arange(len(facts.norm), dtype=np.float64), clip=0.0)
     if facts.codes is not None:
         for i in range(facts.codes.shape[1]):
             if of == colours.code_name(i, unit):
-                return colours.by_code(i, facts.codes[:, i], frame.compressed.codebooks[i].numpy(), unit)
+                return colours.by_code(i, facts.codes[:, i], frame.first.compressed.codebooks[i].numpy(), unit)
     return colours.by_kind(frame.vocabulary.kinds)
 
 
 def _unit(frame: Frame) -> str:
-    return "stage" if frame.run.settings.about.is_additive else "subspace"
+    return "stage" if frame.first.run.settings.about.is_additive else "subspace"
 
 
-def maps(frame: Frame, view: View, facts: TokenFacts, places: TokenMap, clusters: Clusters | None, kept: str) -> None:
+def maps(frame: Frame, view: View, facts: list[TokenFacts], places: TokenMap, clusters: list[Clusters], kept: str) -> None:
     """Both maps. The browser gets every array once; what is told each time is small."""
     run, look, selection = frame.run, st.session_state[LOOK], st.session_state[SELECTED]
-    offered = colours.choices(facts, _unit(frame))
-    if clusters is None:
+    of_tables = "/".join(side.key for side in frame.sides)
+    offered = colours.choices(facts[0], _unit(frame))
+    if not clusters:
         offered.remove(colours.CLUSTER)
     colour = look["colour"] if look["colour"] in offered else offered[0]
     if look["colour"] is not None and colour != look["colour"] and look["colour"] != colours.CLUSTER:
@@ -275,12 +339,14 @@ def maps(frame: Frame, view: View, facts: TokenFacts, places: TokenMap, clusters
     at_once = (
         () if many else (of for of in offered if not of.startswith("Code "))
     )  # so that a change of colour waits for nothing
-    columns = {of: f"{run.key}/{of}" for of in dict.fromkeys((colours.KIND, colour, *at_once))}
+    columns = {of: f"{of_tables}/{of}" for of in dict.fromkeys((colours.KIND, colour, *at_once))}
     named = () if not many else dict.fromkeys((*look["wanted"], *view.found[:20], *selection.ids[:20]))
     pca = places.method == "pca"
+    names = [ORIGINAL, frame.first.name] if frame.second is None else [side.name for side in frame.sides]
+    names = ["reconstructed" if name == COMPRESSED else name for name in names]
     titles = (
-        ("Original", "each point is a token, " + ("on two main axes" if pca else "near those like it")),
-        ("Reconstructed", "the same tokens, " + ("same axes" if pca else "same coordinates")),
+        (sentence_case(names[0]), "each point is a token, " + ("on two main axes" if pca else "near those like it")),
+        (sentence_case(names[1]), "the same tokens, " + ("same axes" if pca else "same coordinates")),
     )
     with st.container(key="unseen_map", gap=None):
         for of, name in columns.items():
@@ -289,7 +355,8 @@ def maps(frame: Frame, view: View, facts: TokenFacts, places: TokenMap, clusters
         tell(
             "map_told",
             {
-                "run": run.key,
+                "run": of_tables,
+                "ends": names,
                 "vocabulary": run.model["identity"],
                 "colours": offered,
                 "colour": colour,
@@ -304,7 +371,7 @@ def maps(frame: Frame, view: View, facts: TokenFacts, places: TokenMap, clusters
                 "found": view.found,
                 "heads": titles,
                 "kept": kept,
-                "alt": f"Two maps of {len(frame.vocabulary):,} tokens, original and reconstructed, coloured by {colour.lower()}. "
+                "alt": f"Two maps of {len(frame.vocabulary):,} tokens, {names[0]} and {names[1]}, coloured by {colour.lower()}. "
                 "Selected tokens are listed in the table below.",
             },
         )
@@ -345,8 +412,8 @@ def search_note(view: View) -> None:
         )
 
 
-def cluster_note(frame: Frame, clusters: Clusters, number: int) -> None:
-    """Of one cluster: how many stay, and where the others go."""
+def cluster_note(frame: Frame, clusters: Clusters, number: int, side: Side) -> None:
+    """Of one cluster: how many stay in a table, and where the others go."""
     if number >= len(clusters):
         return
     name = escape_markdown(colours.cluster_name(clusters, number, frame.vocabulary))
@@ -354,26 +421,29 @@ def cluster_note(frame: Frame, clusters: Clusters, number: int) -> None:
         f"{count_text(count)} to *{escape_markdown(colours.cluster_name(clusters, other, frame.vocabulary, 2))}*"
         for other, count in clusters.away(number)[:3]
     ]
-    with st.container(horizontal=True, vertical_alignment="center", key="map_cluster"):
+    is_first = side is frame.first
+    with st.container(horizontal=True, vertical_alignment="center", key="map_cluster" if is_first else "map_cluster_other"):
         st.markdown(
-            f"**{name}**: {percent_text(float(clusters.kept[number]))} of {count_text(int(clusters.sizes[number]))} tokens stay"
+            f"**{name}**{'' if frame.second is None else f', {side.name}'}: {percent_text(float(clusters.kept[number]))} of {count_text(int(clusters.sizes[number]))} tokens stay"
             + (f"; most others go {', '.join(gone)}." if gone else "."),
             width="content",
         )
-        st.button(
-            "Select its tokens",
-            icon=":material/checklist:",
-            key="map_select_cluster",
-            on_click=_select,
-            args=(np.flatnonzero(clusters.before == number).tolist(), None),
-        )
+        if is_first:
+            st.button(
+                "Select its tokens",
+                icon=":material/checklist:",
+                key="map_select_cluster",
+                on_click=_select,
+                args=(np.flatnonzero(clusters.before == number).tolist(), None),
+            )
 
 
 # What is selected, and the tables
 
 
-def selection_view(frame: Frame, facts: TokenFacts, places: TokenMap) -> None:
+def selection_view(frame: Frame, both: list[TokenFacts], places: TokenMap) -> None:
     """One selected token in its inspector; several in a table."""
+    facts = both[0]
     selection: Selection = st.session_state[SELECTED]
     if not selection:
         words = np.flatnonzero(frame.vocabulary.kinds == "whole word")  # the worst of all are mostly placeholders and pieces
@@ -391,21 +461,37 @@ def selection_view(frame: Frame, facts: TokenFacts, places: TokenMap) -> None:
                 on_click=_select,
                 args=(worst.tolist(), "errors"),
             )
-        _everything(frame, facts, places)
+        _everything(frame, both, places)
         return
     layout = places.layout()
-    table = token_table(selection.ids, facts, frame.vocabulary, layout)
+    table = _table(selection.ids, frame, both, layout)
     with st.container(horizontal=True, vertical_alignment="center", key="map_selection_bar"):
         st.markdown(f"**{sentence(selection)}**", width="content")
         st.button("Clear selection", icon=":material/deselect:", key="map_clear", on_click=_clear)
         download_csv(table, "subemb-selected-tokens.csv", key="map_selected_download")
     if len(selection) == 1:
         with frame.errors():
-            inspector(frame, selection.ids[0], facts)
+            inspector(frame, selection.ids[0], both)
     else:
-        st.caption(f"Their mean error is {table['error'].mean():.3f}; that of all tokens is {facts.error.mean():.3f}.")
-        _dataframe(table, "map_selected_table", "The selected tokens with their kind, codes, errors and places on both maps")
-    _everything(frame, facts, places)
+        says = f"Their mean error is {table['error'].mean():.3f}; that of all tokens is {facts.error.mean():.3f}."
+        if frame.second is not None:
+            name = frame.second.name
+            says += f" In {name}: {table[f'error {name}'].mean():.3f} and {both[1].error.mean():.3f}."
+        st.caption(says)
+        _dataframe(
+            table, "map_selected_table", "The selected tokens with their kind, codes, errors and places on both maps", frame
+        )
+    _everything(frame, both, places)
+
+
+def _table(ids, frame: Frame, both: list[TokenFacts], layout) -> "pd.DataFrame":
+    """Rows of tokens; of a second table the columns that differ."""
+    table = token_table(ids, both[0], frame.vocabulary, layout)
+    if frame.second is not None:
+        ids, name = np.asarray(ids, np.int64), frame.second.name
+        table.insert(list(table).index("error") + 1, f"error {name}", both[1].error[ids])
+        table.insert(list(table).index("cosine") + 1, f"cosine {name}", both[1].cosine[ids])
+    return table
 
 
 def _select(ids, how: str | None) -> None:
@@ -417,22 +503,25 @@ def _clear() -> None:
     _select((), None)
 
 
-def _everything(frame: Frame, facts: TokenFacts, places: TokenMap) -> None:
+def _everything(frame: Frame, both: list[TokenFacts], places: TokenMap) -> None:
     """The table behind both maps; built only when opened."""
     panel = st.expander(f"Table behind both maps ({len(places.original):,} rows)", key="map_table_open", on_change="rerun")
     if panel.open:
         with panel:
             layout = places.layout()
-            table = token_table(layout.ids, facts, frame.vocabulary, layout)
-            _dataframe(table, "map_all_table", "All tokens, with kind, codes, errors and places on both maps")
+            table = _table(layout.ids, frame, both, layout)
+            _dataframe(table, "map_all_table", "All tokens, with kind, codes, errors and places on both maps", frame)
             download_csv(table, "subemb-token-map.csv", key="map_all_download")
 
 
-def _dataframe(table, key: str, alt: str) -> None:
+def _dataframe(table, key: str, alt: str, frame: Frame) -> None:
+    """The first rows; one that is selected opens its token's inspector."""
     three = st.column_config.NumberColumn(format="%.3f")
-    st.dataframe(
+    event = st.dataframe(
         table.head(ROWS_SHOWN),
         hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
         height=min(420, 38 + 35 * max(1, len(table))),
         key=key,
         alt=alt,
@@ -444,8 +533,11 @@ def _dataframe(table, key: str, alt: str) -> None:
                 format="%.3f",
                 help="Squared error in units of the mean variance of a token; the mean is the table's error",
             ),
-            **{name: three for name in table.columns if name.startswith(("cosine", "norm", "x ", "y "))},
+            **{name: three for name in table.columns if name.startswith(("cosine", "norm", "x ", "y ", "error "))},
         },
     )
+    row = chosen_row(event, min(ROWS_SHOWN, len(table)))
+    if row is not None:
+        open_link(frame.visit, token_link(int(table["id"].iloc[row])))
     if len(table) > ROWS_SHOWN:
         st.caption(f"The first {ROWS_SHOWN:,} of {len(table):,} rows; the download has all of them.")
