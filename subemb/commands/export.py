@@ -8,7 +8,7 @@ from .evaluate_inputs import open_saved
 from .outputs import add_force, check_file, check_replaces_nothing
 from .terminal import path_argument, print_json
 
-FORMS = ("compact", "dense", "onnx", "report")
+FORMS = ("compact", "dense", "masked", "onnx", "report")
 
 
 def add(commands) -> None:
@@ -30,6 +30,12 @@ def add(commands) -> None:
         type=path_argument,
         metavar="OUT",
         help="an ordinary checkpoint folder, for tools that know nothing of subemb",
+    )
+    command.add_argument(
+        "--masked",
+        type=path_argument,
+        metavar="OUT",
+        help="an ordinary checkpoint folder with the masked-word head that was trained with subemb, for AutoModelForMaskedLM",
     )
     command.add_argument(
         "--onnx", type=path_argument, metavar="FILE", help="the compact table as ONNX, checked with onnxruntime"
@@ -67,6 +73,9 @@ def run(given: argparse.Namespace) -> int:
         if given.dense is not None:
             export.dense(model, given.dense, progress)
             written["dense"] = {"path": str(given.dense), "bytes": _bytes(given.dense)}
+        if given.masked is not None:
+            export.masked(model, given.masked)
+            written["masked"] = {"path": str(given.masked), "bytes": _bytes(given.masked)}
         if given.onnx is not None:
             check = export.onnx_table(model.compressed, given.onnx)
             written["onnx"] = {

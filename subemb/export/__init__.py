@@ -7,6 +7,7 @@ _EXPORTS = {
     "compact": "compact_folder",
     "model_card": "compact_folder",
     "dense": "dense_checkpoint",
+    "masked": "dense_checkpoint",
     "onnx_table": "onnx_file",
     "OnnxCheck": "onnx_file",
     "html_report": "report",

@@ -27,6 +27,10 @@ _USE = (
     "An ordinary checkpoint: the table in it is the reconstruction, as large as the original's, so that every tool opens it. "
     "The compact folder is what is small."
 )
+_USE_MASKED = (
+    "An ordinary checkpoint with a masked-word head, for AutoModelForMaskedLM: the table in it is the reconstruction. Take sentence vectors "
+    "from the model itself, not from this checkpoint."
+)
 
 
 @checked
@@ -71,6 +75,46 @@ def dense(model: "PretrainedModel", folder: Path, progress: ProgressCallback | N
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return folder
+
+
+@checked
+def masked(model: "PretrainedModel", folder: Path) -> Path:
+    """Write the model with its masked-word head as an ordinary checkpoint that ``AutoModelForMaskedLM`` opens. Returns the folder.
+
+    For heads that were trained with subemb, which the model's own checkpoint has no place for: the head's changes are merged into the
+    weights, so sentence vectors of this checkpoint are others. Raises InputError if the folder is not empty or cannot be written, or for a
+    model whose checkpoint has the head itself, ModelError for one without a head.
+    """
+    import torch
+
+    from ..models.masked_network import merged_state
+
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} holds something already; give a new or empty folder for the checkpoint")
+    if model.has_head("masked") and not model.head_note("masked"):
+        raise InputError(f"the checkpoint of {model.name} has its masked-word head itself; --dense writes it")
+    network = model.network("masked")
+    with torch.device("meta"):
+        plain = type(network)(network.config)
+    state = merged_state(network)
+    state |= dict.fromkeys(_table_names(plain), model.table)
+    plain.load_state_dict({name: state[name].detach().float().clone() for name in plain.state_dict()}, assign=True)
+    plain.tie_weights()
+    try:
+        plain.save_pretrained(folder)
+        model.tokenizer.save_pretrained(folder)
+        about = f"{_USE_MASKED} {model.head_note('masked')}"
+        (folder / CARD_FILE).write_text(model_card(model, use=about), encoding="utf-8")
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+    return folder
+
+
+def _table_names(network: "torch.nn.Module") -> list[str]:
+    """Every name under which a network holds its token table."""
+    tables = {id(network.get_input_embeddings().weight), id(network.get_output_embeddings().weight)}
+    return [name for name, parameter in network.named_parameters(remove_duplicate=False) if id(parameter) in tables]
 
 
 def _cannot_write(folder: Path, error: OSError) -> InputError:

@@ -149,3 +149,9 @@ def _misfit(model: Any) -> ModelError:
     return ModelError(
         f"the masked-word head of {model.name} does not fit its network; train it again with subemb train-masked-head", "broken"
     )
+
+
+def merged_state(network: nn.Module) -> dict[str, torch.Tensor]:
+    """The weights of a network with such a head, with the head's changes added to the body's own."""
+    changed = {f"{name}.weight": layer.merged for name, layer in network.named_modules() if isinstance(layer, ChangedLinear)}
+    return {**network.state_dict(), **changed}
