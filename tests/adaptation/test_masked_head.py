@@ -16,8 +16,8 @@ from subemb.adaptation.texts import text_of
 from subemb.base.errors import InputError, ModelError
 from subemb.cli import main
 from subemb.evaluate.context.fill import fill
-from subemb.models.masked_head import CARD_FILE, MASKED_HEADS, TENSORS_FILE, key_of, read, save
-from subemb.models.masked_network import ChangedLinear, network_with, own_body
+from subemb.models.masked_head import CARD_FILE, MASKED_HEADS, TENSORS_FILE, key_of, read, save, shipped_folder
+from subemb.models.masked_network import ChangedLinear, merged_state, network_with, own_body
 
 QUICK = {"tokens": 256, "share": 0.3, "body_rate": 3e-3, "head_rate": 1e-2}
 
@@ -80,11 +80,9 @@ def test_the_network_is_what_transformers_computes_with_merged_weights(encoder, 
 
     network = network_with(encoder, trained)
     plain = BertForMaskedLM(network.config).eval()
-    state = {**network.state_dict()}
-    changed = {name: module.merged for name, module in network.named_modules() if isinstance(module, ChangedLinear)}
+    changed = [module for module in network.modules() if isinstance(module, ChangedLinear)]
     assert len(changed) == 6, "four matrices of attention and two of the feed-forward part"
-    state |= {f"{name}.weight": weight.detach() for name, weight in changed.items()}
-    plain.load_state_dict(state)
+    plain.load_state_dict({name: tensor.detach() for name, tensor in merged_state(network).items()})
     ids = torch.tensor([encoder.tokenizer("the cat says [MASK] .")["input_ids"]])
     with torch.no_grad():
         assert torch.allclose(network(input_ids=ids).logits, plain(input_ids=ids).logits, atol=1e-5)
@@ -121,6 +119,25 @@ def test_adaptation_trains_the_encoders_own_weights(encoder, trained):
     tuned = model.trainable_copy("masked")
     assert (tuned.encode(["the cat"]) == model.encode(["the cat"])).all(), "without the changes that go with the head"
     assert tuned.network().get_input_embeddings().weight is tuned.network("masked").get_input_embeddings().weight
+
+
+@pytest.mark.slow
+def test_it_is_taken_away_as_an_ordinary_checkpoint(encoder, trained, tmp_path, capsys):
+    from transformers import AutoModelForMaskedLM
+
+    model = with_head(encoder, trained)
+    small = subemb.attach(model, subemb.compress(model.table, "product", 4, 8))
+    small.save_pretrained(tmp_path / "small")
+    assert main(["export", str(tmp_path / "small"), "--masked", str(tmp_path / "out")]) == 0
+    plain = AutoModelForMaskedLM.from_pretrained(tmp_path / "out").eval()
+    ids = torch.tensor([encoder.tokenizer("the cat says [MASK] .")["input_ids"]])
+    with torch.no_grad():
+        assert torch.allclose(plain(input_ids=ids).logits, small.network("masked")(input_ids=ids).logits, atol=1e-4)
+    assert plain.get_output_embeddings().weight is plain.get_input_embeddings().weight
+    assert subemb.load(tmp_path / "out").head_note("masked") == "", "there it is the checkpoint's own"
+    assert "trained with subemb" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert main(["export", str(tmp_path / "small"), "--masked", str(tmp_path / "out")]) == 2
+    assert "holds something already" in capsys.readouterr().err
 
 
 def test_files_hold_the_head_and_damage_is_named(encoder, tmp_path):
@@ -233,3 +250,17 @@ def test_the_body_without_the_heads_changes_is_the_encoders(encoder, trained):
     ids = torch.tensor([[2, 5, 6, 3]])
     with torch.no_grad():
         assert torch.equal(body(input_ids=ids)[0], encoder.network()(input_ids=ids)[0])
+
+
+@pytest.mark.slow
+def test_the_shipped_head_guesses_words_and_says_what_it_is():
+    model = subemb.load("all-MiniLM-L6-v2")
+    folder = shipped_folder(model.name, model.source, model.revision)
+    assert (folder / TENSORS_FILE).stat().st_size <= 12_000_000
+    card = read(folder).card
+    assert card["licences"]
+    assert {score["name"] for score in card["scores"]} >= {"valid.txt", "sts-dev.csv"}
+    assert "small" in model.head_note("masked")
+    for sentence, word in (("A man is playing a [MASK].", "guitar"), ("The dog ran [MASK] the street.", "across")):
+        top = [filling.token for filling in fill({"original": model}, sentence).masks[0].top(0)]
+        assert word in top, top

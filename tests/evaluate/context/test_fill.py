@@ -361,12 +361,12 @@ def test_what_cannot_be_filled_is_refused_in_words(families, sentence, how, mess
 
 def test_which_listed_models_have_a_head(families, tmp_path, monkeypatch):
     from subemb.evaluate.context.fill import HUB_MODELS, models_with_words
-    from subemb.models.catalogue import available_models
+    from subemb.models.catalogue import BUNDLED_NAME, available_models
     from subemb.models.hub import validate_id
 
     make_bert(families / "headless")
     monkeypatch.setenv("SUBEMB_MODELS", str(families))
-    assert {entry.name for entry in models_with_words(available_models())} == set(FAMILIES)
+    assert {entry.name for entry in models_with_words(available_models())} == {*FAMILIES, BUNDLED_NAME}
     assert all(validate_id(model.name) == model.name for model in HUB_MODELS)
 
 
