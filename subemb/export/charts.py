@@ -10,10 +10,10 @@ from math import exp, log10
 from typing import Any
 
 from ..adaptation.result import TUNED
-from ..base.text import percent_text, plotly_text, score_text, seconds_text
+from ..base.text import plotly_text, score_text, seconds_text
 from ..evaluate.context.perplexity import NAMES
 from ..evaluate.context.uses import ADAPTED, BOTH, INPUT, ORIGINAL, OUTPUT, TableUses
-from ..evaluate.context.verdicts import perplexity_text, times_text
+from ..evaluate.context.verdicts import perplexity_text
 
 #: Colours that stay apart for colour-blind readers and on light and dark backgrounds (after Okabe and Ito); the same as
 #: chartCategoricalColors in .streamlit/config.toml.
@@ -195,7 +195,7 @@ def uses_chart(found: TableUses) -> Chart:
     if found.scored is not None:
         name, values = NAMES[found.scored.kind], [found.scored.perplexity(side) for side in sides]
         labels = [
-            perplexity_text(value) + ("" if side == ORIGINAL else f", {times_text(exp(found.costs[side]))}")
+            perplexity_text(value) + ("" if side == ORIGINAL else f" (× {perplexity_text(exp(found.costs[side]))})")
             for side, value in zip(sides, values, strict=True)
         ]
         panels.append((f"{name} of the text", values, labels, True))
@@ -204,18 +204,15 @@ def uses_chart(found: TableUses) -> Chart:
     if found.mask is not None:
         mask, wanted = found.mask, found.mask.wanted
         ranks = [mask.rank(wanted, place) for place in range(len(sides))]
-        labels = [
-            f"{mask.kl[place]:.3g}; rank of {wanted.token}: {rank:,} ({percent_text(wanted.probabilities[place])})"
-            for place, rank in enumerate(ranks)
-        ]
-        panels.append(("KL divergence from the original at the gap, nats", list(mask.kl), labels, False))
+        labels = [f"{mask.kl[place]:.3g} · rank {rank:,}" for place, rank in enumerate(ranks)]
+        panels.append((f"KL divergence at the gap, nats · rank of “{wanted.token}”", list(mask.kl), labels, False))
         columns += ["KL divergence, nats", f"rank of {wanted.token}", f"probability of {wanted.token}"]
         rows = [[*row, mask.kl[n], ranks[n], wanted.probabilities[n]] for n, row in enumerate(rows)]
     data, layout = [], {}
     for number, (title, values, labels, can_be_wide) in enumerate(panels):
         axis = "" if number == 0 else str(number + 1)
         is_log = can_be_wide and max(values) > _WIDE * min(values)
-        room = 1.45  # for the labels behind the bars
+        room = 1.6  # for the labels behind the bars
         end = log10(max(values)) * room if is_log else max(*values, 1e-9) * room
         data.append(
             {
@@ -240,17 +237,16 @@ def uses_chart(found: TableUses) -> Chart:
                 "hovertemplate": "%{y}: %{text}<extra></extra>",
             }
         )
-        top = 1 - number / len(panels)
-        bottom = 0 if number == len(panels) - 1 else top - 1 / len(panels) + 0.14
+        height = 1 if len(panels) == 1 else 0.38
         layout[f"xaxis{axis}"] = {
-            "title": {"text": title + (", log scale" if is_log else "")},
+            "title": {"text": plotly_text(title) + (", log scale" if is_log else "")},
             "type": "log" if is_log else "linear",
             "range": [0, end],
             "anchor": f"y{axis}",
         }
         layout[f"yaxis{axis}"] = {
             "autorange": "reversed",
-            "domain": [max(0, bottom), top],
+            "domain": [0, height] if number else [1 - height, 1],
             "anchor": f"x{axis}",
             "title": {"text": ""},
         }
@@ -258,7 +254,7 @@ def uses_chart(found: TableUses) -> Chart:
     alt = f"{len(sides)} bars: {', '.join(f'{side} {label}' for side, label in zip(sides, panels[0][2], strict=True))}."
     return Chart(
         name="uses",
-        title=f"Shorter is better; worst: {worst}",
+        title=f"Shorter is better; the longest is {worst}",
         x=panels[0][0],
         y="",
         alt=alt,

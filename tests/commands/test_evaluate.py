@@ -408,6 +408,45 @@ def test_pseudo_perplexity_is_that_of_the_library(model, saved, text, capsys):
     assert "30 of them drawn at random" in out
 
 
+def test_a_decoder_says_what_comes_next_and_scores_a_text(folder, text, capsys):
+    from checkpoints import make_gpt2
+
+    from subemb.evaluate.context.fill import fill
+    from subemb.evaluate.context.perplexity import text_perplexity
+
+    decoder = str(make_gpt2(folder / "decoder", initializer_range=0.3))
+    line = (
+        "context",
+        decoder,
+        "-f",
+        4,
+        "-q",
+        8,
+        "--next",
+        "A small dog",
+        "--sentence",
+        "A small [MASK] runs",
+        "--text",
+        text,
+        "--top",
+        3,
+    )
+    report = run_json(capsys, *line)
+    assert (report["kind"], report["head_note"]) == ("causal", "")
+    found = fill({"original": subemb.load(decoder)}, "A small dog", k=3).masks[0].top(0)
+    best = [one["id"] for one in report["sentences"][1]["masks"][0]["fillings"] if one["ranks"]["original"] <= 3]
+    assert set(best) == {one.token_id for one in found}
+    assert (report["sentences"][0]["sentence"], report["sentences"][0]["unread"]) == ("A small", "[MASK] runs")
+    expected = text_perplexity({"original": subemb.load(decoder)}, text.read_text(encoding="utf-8"))
+    assert report["texts"][0]["perplexity"]["original"] == pytest.approx(expected.perplexity("original"))
+    each = run_json(capsys, *line, "--compress", "each")
+    assert each["sides"] == ["original", "input only", "output only", "input and output"]
+    assert each["texts"][0]["perplexity"]["input and output"] == pytest.approx(report["texts"][0]["perplexity"]["compressed"])
+    out = run_text(capsys, *line, "--compress", "each")
+    assert each["verdict"] in out
+    assert "read in windows of 64 tokens that overlap by half" in out
+
+
 def test_either_table_can_be_compressed(saved, capsys):
     found = {
         tables: run_json(capsys, "fill-mask", saved, "--sentence", "the [MASK] sits", "--compress", tables)
@@ -478,6 +517,8 @@ BAD = {
     "no masked head": (["fill-mask", "HEADLESS", "--sentence", "a [MASK]"], "models that can: distilbert"),
     "no mask": (["fill-mask", "MODEL", "--sentence", "a cat"], "write [MASK]"),
     "sentence as text": (["fill-mask", "MODEL", "--text", "a [MASK]"], "--sentence"),
+    "next word of a masked model": (["context", "MODEL", "--next", "a cat"], "give --sentence with [MASK] in it"),
+    "each of no compressed table": (["context", "MODEL", "--sentence", "a [MASK]", "--compress", "each"], "--method"),
     "no fillings": (["fill-mask", "MODEL", "--sentence", "a [MASK]", "--top", "0"], "--top is 0"),
     "no tokens": (["fill-mask", "MODEL", "--tokens", "0"], "--tokens is 0"),
     "empty text": (["fill-mask", "MODEL", "--data", "EMPTY"], "is empty"),

@@ -6,7 +6,7 @@ import shutil
 import masked_models
 import pytest
 from apps import metrics, open_app, own_folders
-from checkpoints import HOSTILE, SPECIAL, make_bert
+from checkpoints import HOSTILE, SPECIAL, make_bert, make_gpt2, make_t5
 from streamlit.testing.v1 import AppTest
 
 from subemb.base.text import escape_html
@@ -30,7 +30,9 @@ def models(tmp_path_factory):
         make_bert(folder / "headless")
         make_bert(folder / "hostile", [*SPECIAL, *HOSTILE, "cat", "dog"], masked_lm=True)
         make_bert(folder / "untied", masked_lm=True, tie_word_embeddings=False)
-        for name in ("animals", "headless", "hostile", "untied"):
+        make_gpt2(folder / "decoder", initializer_range=0.3)
+        make_t5(folder / "t5")
+        for name in ("animals", "headless", "hostile", "untied", "decoder", "t5"):
             run_and_keep(name, None, PRODUCT.to_dict())
         yield folder
 
@@ -93,7 +95,7 @@ def test_an_old_address_leads_here_with_all_it_carries(open_page):
 
 def test_a_model_here_is_chosen_with_a_button(open_page):
     test = open_page("headless")
-    button = next(button for button in test.button if "animals" in button.help)
+    button = next(button for button in test.button if button.help == "Choose: animals")
     button.click().run()
     assert not test.exception
     assert test.selectbox(key="form_model").value == "animals"
@@ -119,6 +121,13 @@ def test_the_bundled_model_has_a_head_that_was_trained_here():
     assert "not of all-MiniLM-L6-v2's authors" in model.head_note("masked")
 
 
+def test_an_encoder_of_t5_leads_to_what_can_be_seen_of_it(open_page):
+    test = open_page("t5")
+    assert "has no head that says words, so it cannot fill a gap: what compression does to its sentence vectors" in texts(test)
+    (link,) = [link for link in test.get("page_link") if link.proto.label.endswith("on Similarity")]
+    assert "model=t5" in link.proto.query_string
+
+
 # A sentence
 
 
@@ -131,7 +140,7 @@ def test_a_mask_is_filled_side_by_side(open_page):
     assert table.loc[table["original, rank"] == 1, "token"].item() == "woof"
     assert (table["original, rank"] <= 10).sum() == (table["compressed, rank"] <= 10).sum() == 10
     assert float(metrics(test)["KL divergence"].split()[0]) > 0.1
-    assert re.search(r"(Compressed still puts|Original puts) \*\*woof\*\*", texts(test))
+    assert re.search(r"(Compressed still puts|Original puts) “\*\*woof\*\*”", texts(test))
 
 
 def test_a_word_is_clicked_and_unclicked(open_page):
@@ -140,7 +149,7 @@ def test_a_word_is_clicked_and_unclicked(open_page):
     test.pills(key="masked_word").select(3)
     run(test)
     assert "the dog says **\\[MASK\\]** in the garden" in texts(test)
-    assert "Rank of the word that stood there, **woof**" in texts(test)
+    assert "Rank of the word that stood there, “**woof**”" in texts(test)
     assert test.query_params["word"] == "3"
     again = open_page(masked="the dog says woof in the garden .", word="3")
     assert bars(again) == bars(test)
@@ -216,6 +225,51 @@ def test_hostile_tokens_and_sentences_are_shown_as_text(open_page):
     tokens = fillings(test)["token"]
     assert set(tokens) & set(HOSTILE)  # some of them are among the best of an untrained model
     assert all(escape_html(token) in drawn for token in tokens)
+
+
+# A decoder
+
+
+def test_a_decoder_says_what_comes_next_and_is_asked_for_a_clicked_word(open_page):
+    test = open_page("decoder", masked="A small dog runs under the [MASK] tree.")
+    assert "Read: A small dog runs under the **▁▁▁** :gray[\\[MASK\\] tree\\. (not read)]" in texts(test)
+    assert len(fillings(test)) >= 10
+    assert len(bars(test)) == 2
+    assert test.pills(key="masked_word").label == "Click a word to ask for it"
+    test.pills(key="masked_word").select(3)
+    run(test)
+    assert "Read: A small dog **▁▁▁**" in texts(test)
+    assert "Rank of the word that stood there, “**runs**”" in texts(test) or "tokens of “**runs**”" in texts(test)
+    assert test.query_params["word"] == "3"
+    assert bars(open_page("decoder", masked="A small dog runs under the [MASK] tree.", word="3")) == bars(test)
+
+
+def test_a_decoder_scores_a_text_by_its_perplexity(open_page):
+    test = open_page("decoder", masked_view="Text", scored="The cat sits on the mat. A dog runs.", tables="output")
+    assert "2 sentences, 19 tokens; every one is guessed from what stands before it on each side" in texts(test)
+    test.button(key="score_button").click()
+    run(test)
+    assert {"Perplexity, original", "Perplexity, compressed"} <= set(metrics(test))
+    assert "were guessed from what stands before each in the text, in windows of 64 tokens" in texts(test)
+
+
+# Input or output
+
+
+@pytest.mark.parametrize(("name", "uses"), [("animals", 4), ("decoder", 4), ("untied", 2)])
+def test_one_button_shows_which_use_of_the_table_hurts(open_page, name, uses):
+    query = {"masked": "the dog says [MASK] .", "scored": "the cat says meow. the dog says woof."}
+    test = open_page(name, masked_view="Input or output", **query)
+    assert not test.get("plotly_chart")
+    test.button(key="uses_button").click()
+    run(test)
+    table = next(element.value for element in test.dataframe if "compressed" in element.value.columns)
+    assert list(table["compressed"]) == ["original", "input only", "output only", "input and output"][:uses]
+    assert table["KL divergence, nats"][0] == 0
+    assert re.search(
+        r"(is where it hurts|hurt alike|hardly hurts|Only the input is compressed)", test.markdown[1].value + texts(test)
+    )
+    assert test.get("plotly_chart")
 
 
 # Text

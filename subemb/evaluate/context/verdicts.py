@@ -15,7 +15,10 @@ from .uses import ADAPTED, BOTH, INPUT, ORIGINAL, OUTPUT, TableUses
 Mark = Callable[[str], str]
 HARDLY = 0.02  # nats a token from which on a loss is worth a word: 2 % of the perplexity
 CLEARLY = 1.5  # how many times as much one use has to lose as the other to be named
-_MOST_STAY = 0.8  # share of the best fillings from which on they hardly change
+_MOST_STAY, _FEW_STAY = (
+    0.8,
+    0.3,
+)  # shares of the best fillings from which on they hardly change, and up to which they are others
 
 
 def capitalized(name: str) -> str:
@@ -53,7 +56,7 @@ def _of_side(filled: Filled, mask: FilledMask, side: int, first: str, mark: Mark
     if side > 1:  # what is first in the original has been said
         return f"{capitalized(names[side])} puts {mark(after.token)} first; {mark(before.token)} has rank {rank:,}, and {stay}."
     instead = f"{mark(after.token)} ({percent_text(after.probabilities[side])})"
-    lead = "" if rank <= mask.k else "The answer is lost. "
+    lead = "The answer is lost. " if rank > mask.k and kept <= _FEW_STAY * best else ""
     return f"{lead}{capitalized(names[0])} puts {first} first, {names[side]} {instead}. {mark(before.token)} falls to rank {rank:,}, and {stay}."
 
 
@@ -92,7 +95,9 @@ def text_verdict(result: TextPerplexity) -> str:
     before = result.perplexity(first)
     if len(result.sides) == 1:
         return f"{name} of {first}: {perplexity_text(before)}, as if it chose among so many equally probable tokens."
-    return " ".join(_text_of_side(result, side, name if place == 0 else "") for place, side in enumerate(result.sides[1:]))
+    return " ".join(
+        _text_of_side(result, side, NAMES[result.kind] if place == 0 else "") for place, side in enumerate(result.sides[1:])
+    )
 
 
 def _text_of_side(result: TextPerplexity, side: str, name: str) -> str:
@@ -101,12 +106,12 @@ def _text_of_side(result: TextPerplexity, side: str, name: str) -> str:
     numbers = f"{name + ' ' if name else ''}{perplexity_text(before)} → {perplexity_text(after)}"
     interval = result.interval(side)
     if abs(loss) < HARDLY:
-        return f"{capitalized(side)} hardly changes the text: {numbers}."
+        return f"{capitalized(side)} hardly changes how well the text is guessed: {numbers}."
+    if interval is not None and not interval.excludes_zero:
+        return f"{capitalized(side)} shows no clear change: {numbers} may be chance in the choice of sentences."
     harder = "harder" if loss > 0 else "easier"
-    says = f"{capitalized(side)} finds the text {harder} to guess: {numbers}, {times_text(exp(loss))} as much"
-    if interval is None:
-        return f"{says}. Too few sentences to say how sure that is."
-    return f"{says}." if interval.excludes_zero else f"{says}, which may be chance in the choice of sentences."
+    says = f"{capitalized(side)} finds the text {harder} to guess: {numbers}, {times_text(exp(loss))} as high."
+    return says if interval is not None else f"{says} Too few sentences to say how sure that is."
 
 
 def uses_verdict(found: TableUses, mark: Mark = str) -> str:
@@ -119,8 +124,11 @@ def uses_verdict(found: TableUses, mark: Mark = str) -> str:
     adapted = f" Adapted, it is {factor[ADAPTED]} as high." if ADAPTED in costs else ""
     if not found.is_tied:
         return f"Only the input is compressed, as the output has a table of its own: the {name} is {factor[INPUT]} as high.{adapted}"
-    if max(costs[INPUT], costs[OUTPUT], costs[BOTH]) < HARDLY:
-        return f"It hardly hurts: with input and output compressed the {name} is {factor[BOTH]} as high.{adapted}"
+    interval = found.scored.interval(BOTH)
+    is_chance = interval is not None and not interval.excludes_zero
+    if is_chance or max(costs[INPUT], costs[OUTPUT], costs[BOTH]) < HARDLY:
+        why = ", which may be chance" if is_chance else ""
+        return f"It hardly hurts: with input and output compressed the {name} is {factor[BOTH]} as high{why}.{adapted}"
     between = found.scored.interval_between(INPUT, OUTPUT)
     could_be_chance = between is not None and not between.excludes_zero
     more, less = (OUTPUT, INPUT) if costs[OUTPUT] >= costs[INPUT] else (INPUT, OUTPUT)

@@ -72,7 +72,7 @@ STYLE = f"""
   padding: 0.4rem 0 0.6rem; background: {SIDEBAR}; border-top: 1px solid color-mix(in srgb, {TEXT} 15%, transparent); }}
 /* The colours of code are 2.6:1 in the light theme, 3:1 in captions. */
 [data-testid="stCode"] code span, [data-testid="stCaptionContainer"] code {{ color: inherit !important; }}
-[data-testid="stPlotlyChart"] :is(.xtick, .ytick, .g-xtitle, .g-ytitle, .g-x2title, .g-y2title, .colorbar) text,
+[data-testid="stPlotlyChart"] :is(.xtick, .ytick, .x2tick, .y2tick, .g-xtitle, .g-ytitle, .g-x2title, .g-y2title, .colorbar) text,
 [data-testid="stPlotlyChart"] .bartext-outside {{ fill: currentColor !important; fill-opacity: {AXIS_SHARE} !important; }}
 /* Where a text stands above a table, the table's buttons have room below it. */
 [data-testid="stElementContainer"]:has([data-testid="stMarkdown"]) + [data-testid="stElementContainer"]:has([data-testid="stDataFrame"]) {{

@@ -70,5 +70,5 @@ class ContextPage:
 
 
 def bold(token: str) -> str:
-    """A token in a sentence of markdown."""
-    return f"**{escape_markdown(token)}**"
+    """A token in a sentence of markdown; in quotes, as it may be a full stop."""
+    return f"“**{escape_markdown(token)}**”"

@@ -305,6 +305,7 @@ def bars_html(mask: FilledMask, side: int, names: tuple[str, ...], largest: floa
     return (
         f'<style>{_STYLE}</style><table class="mw" style="--mw-c:{SIDE_COLOURS[side % len(SIDE_COLOURS)]}">'
         f"<caption><i></i>{escape_html(names[side])}: {len(rows)} best fillings</caption>"
+        '<colgroup><col class="mw-r"><col class="mw-t"><col><col class="mw-n"></colgroup>'
         '<thead><tr><th class="mw-r" scope="col">#</th><th class="mw-t" scope="col">token</th>'
         '<th scope="col">probability</th><th class="mw-n" scope="col">change</th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"

@@ -45,14 +45,16 @@ MOST_UNKNOWN = 0.25
 def text_view(page: ContextPage) -> None:
     """A text, what scoring it will cost, and its perplexity."""
     verdict = st.container(key="verdict")
-    arguments = page.choose_tables()
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        arguments = page.choose_tables()
+        choose_text()
+        most, seed = read_limit(page)
     text = read_text()
     if not text.strip():
         st.info("Paste a text, or choose an example.", icon=":material/edit:")
         return
     with st.spinner("Reading the tokens …", show_time=False):
         what = planned(page, text)
-    most, seed = read_limit(page)
     call = score_text.call(**arguments, text=text, most_tokens=most, seed=seed)
     if call.kept() is None and call.job is None:
         offer(page, what, call, most)
@@ -79,8 +81,8 @@ def take_up_text() -> None:
     take_up({"scored_text": ("scored", DEFAULT)}, LONGEST_TEXT)
 
 
-def read_text() -> str:
-    """The text as pasted, cut to LONGEST_TEXT characters; a short one is written to the URL."""
+def choose_text() -> None:
+    """A list of texts to try."""
 
     def take_example() -> None:
         if st.session_state["scored_example"]:
@@ -92,20 +94,25 @@ def read_text() -> str:
         "Examples",
         list(TEXTS),
         index=None,
-        placeholder="Choose a language",
+        placeholder="Examples by language",
         key="scored_example",
         on_change=take_example,
-        width=260,
+        label_visibility="collapsed",
+        width=220,
     )
+
+
+def read_text() -> str:
+    """The text as pasted, cut to LONGEST_TEXT characters; a short one is written to the URL."""
     text = st.text_area(
         "Text",
         key="scored_text",
-        height=160,
+        height=110,
         on_change=cut,
         args=("scored_text", LONGEST_TEXT),
         persist_state="session",
-        help=f"Up to {count_text(LONGEST_TEXT)} characters. It is cut into sentences at line ends and after . ! ? …; each is scored "
-        "by itself. Ctrl+Enter takes it.",
+        label_visibility="collapsed",
+        placeholder=f"A text of up to {count_text(LONGEST_TEXT)} characters; Ctrl+Enter takes it",
     )
     in_url = len(text) <= LONGEST_IN_URL
     write_parameter("scored", text if in_url and text != DEFAULT else None)
@@ -117,30 +124,35 @@ def read_text() -> str:
 
 def read_limit(page: ContextPage) -> tuple[int, int]:
     """How many tokens are scored at most, and the seed that draws them."""
-    left, right, _ = st.columns([2, 1, 3])
-    most = left.number_input(
-        "Tokens to score at most",
-        min_value=1,
-        max_value=MOST_TOKENS,
-        value=DEFAULT_TOKENS[page.kind],
-        step=100,
-        key="most_tokens",
-        bind="query-params",
-        persist_state="session",
-        help="Of a longer text the first ones are scored, the same on every side."
-        if page.is_decoder
-        else "From a longer text, that many tokens are drawn at random, the same on every side.",
-    )
-    seed = right.number_input(
-        "Seed",
-        min_value=0,
-        max_value=2**32 - 1,
-        value=0,
-        step=1,
-        key="masked_seed",
-        bind="query-params",
-        persist_state="session",
-    )
+    with st.popover("Tokens", icon=":material/tune:"):
+        most = st.number_input(
+            "Tokens to score at most",
+            min_value=1,
+            max_value=MOST_TOKENS,
+            value=DEFAULT_TOKENS[page.kind],
+            step=100,
+            key="most_tokens",
+            bind="query-params",
+            persist_state="session",
+            help="Of a longer text the first ones are scored, the same on every side."
+            if page.is_decoder
+            else "From a longer text, that many tokens are drawn at random, the same on every side.",
+        )
+        seed = st.number_input(
+            "Seed",
+            min_value=0,
+            max_value=2**32 - 1,
+            value=0,
+            step=1,
+            key="masked_seed",
+            bind="query-params",
+            persist_state="session",
+        )
+        st.caption(
+            "The text is read as a whole, in windows of which half has been read before."
+            if page.is_decoder
+            else "The text is cut into sentences at line ends and after . ! ? …; each is scored by itself."
+        )
     return int(most or DEFAULT_TOKENS[page.kind]), int(seed or 0)
 
 
