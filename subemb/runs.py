@@ -58,6 +58,7 @@ class Run(Shown):
     no_task: str = ""  # why there is none
     version: str = __version__  # of subemb
     budget: str | None = None  # for which the tiers of the settings were chosen
+    keep: str | None = None  # what was asked for, where the text told how many tokens the settings keep
 
     @property
     def verdict(self) -> Verdict:
@@ -74,7 +75,8 @@ class Run(Shown):
     @property
     def asked(self) -> CompressionSettings:
         """The settings that it was asked for: those that its key was made from, and that a link to it carries."""
-        return self.settings if self.budget is None else replace(self.settings, tiers=None, budget=self.budget)
+        settings = self.settings if self.budget is None else replace(self.settings, tiers=None, budget=self.budget)
+        return settings if self.keep is None else replace(settings, keep=self.keep)
 
     def described(self) -> Card:
         """What is shown of it: the cards of the command line in short."""
@@ -139,6 +141,7 @@ def run(
         model=describe(model),
         settings=compressed.settings,
         budget=compressed.info.get("budget"),
+        keep=compressed.info.get("keep"),
         size=compressed.size(model.parameters),
         quality=quality,
         history=compressed.history,
@@ -164,7 +167,8 @@ def what_counts(
     """
     from .codec.weights import model_weights
 
-    weights = model_weights(model, settings.weights, text=text, progress=part_of(progress, 0.0, 0.15))
+    keeps = settings.about.keeps_rows
+    weights = model_weights(model, settings.weights, text=text, keeps_rows=keeps, progress=part_of(progress, 0.0, 0.15))
     return weights, what_is_noticed(model, settings, text, part_of(progress, 0.15, 1.0))
 
 

@@ -10,7 +10,7 @@ import torch
 from ..base.errors import InputError, ModelError
 from ..codec.compressed import Compressed
 from ..codec.settings import settings_text
-from .parts import Part, parts_of, places_of
+from .parts import Part, parts_of, places_of, stand_in
 
 
 class Inspector:
@@ -60,6 +60,8 @@ class Inspector:
     def token(self, token_id: int, limit: int = 8) -> dict[str, Any]:
         """Everything about one token, JSON types. ``limit``: how many tokens to list at most for each code and as nearest."""
         found = {**self._name(token_id), "kind": None, "error": None, "cosine": None, "tier": None, "codes": None}
+        other = stand_in(self.compressed, token_id)
+        found["row_of"] = None if other is None else self._name(other)
         if self.model is not None:
             found["kind"] = str(self.model.vocabulary.kinds[token_id])
             found["error"], found["cosine"] = self._loss(token_id)

@@ -12,7 +12,7 @@ import torch
 from ..base.shown import Brief
 from ..codec.compressed import Compressed, SubspaceCompressed
 from ..codec.methods.tiered import TieredCompressed
-from ..codec.methods.tiers import EXACT, Tier, parsed
+from ..codec.methods.tiers import EXACT, NEAREST, Tier, parsed
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,10 +54,18 @@ def identical(parts: Sequence[Part]) -> np.ndarray:
 
 
 def _tier(compressed: TieredCompressed, number: int, form: Tier) -> Part:
-    part = compressed.parts[number]
-    has_codes = isinstance(part, SubspaceCompressed) and form.kind != EXACT  # exact rows are a codebook with one row a token
+    part = compressed.part_of_tier(number)
+    # exact rows are a codebook with one row a token
+    has_codes = isinstance(part, SubspaceCompressed) and form.kind not in (EXACT, NEAREST)
     ids = np.flatnonzero(compressed.tier.numpy() == number)
     return Part(number + 1, ids, part, part.codes.numpy() if has_codes else None, form)
+
+
+def stand_in(compressed: Compressed, token: int) -> int | None:
+    """The token whose row a token has in place of one of its own; None for most."""
+    stand_ins = getattr(compressed, "stand_ins", None)
+    found = token if stand_ins is None else int(stand_ins[token])
+    return None if found == token else found
 
 
 def places_of(parts: Sequence[Part]) -> tuple[np.ndarray, np.ndarray]:

@@ -38,6 +38,7 @@ def compress(
     codebook_bits: int | None = None,
     tiers: str | None = None,
     budget: str | None = None,
+    keep: str | None = None,
     seed: int = 0,
     settings: CompressionSettings | None = None,
     progress: ProgressCallback | None = None,
@@ -73,7 +74,7 @@ def compress(
         named = weights if isinstance(weights, str) else "none" if model is None else "vocabulary"
         settings = CompressionSettings(
             method=method, subspaces=subspaces, codebook_size=codebook_size, unique=unique, iterations=iterations,
-            tolerance=tolerance, rank=rank, codebook_bits=codebook_bits, tiers=tiers, budget=budget, sensitive=sensitive, seed=seed,
+            tolerance=tolerance, rank=rank, codebook_bits=codebook_bits, tiers=tiers, budget=budget, keep=keep, sensitive=sensitive, seed=seed,
             weights=named if weights is None or isinstance(weights, str) else GIVEN,
         )  # fmt: skip
     if settings.sensitive is None and settings.about.can_be_sensitive:
@@ -86,7 +87,8 @@ def compress(
             )
         sensitivity, progress = model.sensitivity(progress=part_of(progress, 0.0, 0.3)), part_of(progress, 0.3, 1.0)
     if weights is None or isinstance(weights, str):
-        weights = settings.weights if model is None else model_weights(model, settings.weights)
+        keeps = settings.about.keeps_rows
+        weights = settings.weights if model is None else model_weights(model, settings.weights, keeps_rows=keeps)
     weights = checked_weights(weights, len(table))
     sensitivity = checked_sensitivity(sensitivity, table.shape[1])
     report(progress, "preparing the table", 0.0)

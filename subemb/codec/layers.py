@@ -312,6 +312,7 @@ class TieredEmbedding(TableLayer):
     """Tiers of tokens, each a layer of its own: :class:`SubspaceEmbedding`, whose codebooks can be trained, or :class:`CompressedEmbedding`.
 
     tier: buffer (V,) uint8, the tier of every token. parts: the layers, whose rows are the tokens of a tier in the order of their ids.
+    lenders: None, or of a last tier without a layer the (n,) ids of the tokens whose rows its own have.
     """
 
     def __init__(
@@ -321,17 +322,26 @@ class TieredEmbedding(TableLayer):
         settings: CompressionSettings,
         padding_idx: int | None = None,
         scale: float | None = None,
+        lenders: torch.Tensor | None = None,
     ):
         super().__init__(len(tier), parts[0].embedding_dim, padding_idx, scale)
         counts = torch.bincount(tier.long(), minlength=len(parts)).tolist()
-        if counts != [part.num_embeddings for part in parts]:
-            raise InputError(f"tiers of {counts} tokens do not fit layers of {[part.num_embeddings for part in parts]}")
+        kept = [part.num_embeddings for part in parts] + ([] if lenders is None else [len(lenders)])
+        if counts != kept:
+            raise InputError(f"tiers of {counts} tokens do not fit layers of {kept}")
         self.settings = settings
         self.register_buffer("tier", tier.clone())
-        self.register_buffer("place", places_in(tier, len(parts)).int())
-        # where in the rows of all parts, one after the other, a token stands
+        self.register_buffer("lenders", lenders)
+        part, place = tier, places_in(tier, len(counts))
+        if lenders is not None:
+            stand_ins = torch.arange(len(tier), device=tier.device)
+            stand_ins[tier == len(parts)] = lenders
+            part, place = part[stand_ins], place[stand_ins]
+        self.register_buffer("part", part.clone())  # the layer in which the row of a token stands
+        self.register_buffer("place", place.int())  # and its place there
+        # where in the rows of all parts, one after the other, a token's row stands
         starts = torch.tensor(_starts(counts), device=tier.device)
-        self.register_buffer("column", starts[tier.long()] + self.place)
+        self.register_buffer("column", starts[part.long()] + self.place)
         self.parts = nn.ModuleList(parts)
 
     @classmethod
@@ -343,7 +353,7 @@ class TieredEmbedding(TableLayer):
             SubspaceEmbedding.from_compressed(part) if isinstance(part, SubspaceCompressed) else CompressedEmbedding(part)
             for part in compressed.parts
         ]
-        return cls(compressed.tier, parts, compressed.settings, padding_idx, scale)
+        return cls(compressed.tier, parts, compressed.settings, padding_idx, scale, compressed.lenders)
 
     @property
     def coded(self) -> list[SubspaceEmbedding]:
@@ -352,7 +362,8 @@ class TieredEmbedding(TableLayer):
     def to_compressed(self) -> TieredCompressed:
         """The result that this layer now stands for (after training, say): copies on the CPU, in the types of a result."""
         parts = [part.to_compressed() for part in self.parts]
-        return TieredCompressed(self.settings, self.num_embeddings, self.embedding_dim, self.tier.cpu().clone(), parts)
+        lenders = None if self.lenders is None else self.lenders.cpu().clone()
+        return TieredCompressed(self.settings, self.num_embeddings, self.embedding_dim, self.tier.cpu().clone(), parts, lenders)
 
     def save_pretrained(self, folder, **facts) -> None:
         """Write the layer as it is now; see subemb.codec.storage."""
@@ -360,7 +371,7 @@ class TieredEmbedding(TableLayer):
 
     def rows(self, ids: torch.Tensor) -> torch.Tensor:
         flat = ids.reshape(-1)
-        tiers, places = F.embedding(flat, self.tier[:, None])[:, 0], self.place[flat].long()
+        tiers, places = F.embedding(flat, self.part[:, None])[:, 0], self.place[flat].long()
         parts, order = [], []
         for number, part in enumerate(self.parts):
             here = torch.nonzero(tiers == number).flatten()

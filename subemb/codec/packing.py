@@ -11,7 +11,7 @@ from ..base.lazy import lazy_module
 
 np = lazy_module("numpy")
 
-WIDEST = 16  # bits of a number
+WIDEST = 24  # bits of a number
 _AT_ONCE = 2**20  # numbers packed together, so that the copies in between stay small
 
 
@@ -43,7 +43,7 @@ def pack(numbers: np.ndarray, bits: int) -> np.ndarray:
 
 
 def unpack(packed: np.ndarray, count: int, bits: int) -> np.ndarray:
-    """The inverse of :func:`pack`: (count,) uint8, or uint16 for more than 8 bits. Raises InputError for another number of bytes.
+    """The inverse of :func:`pack`: (count,) uint8, uint16 for more than 8 bits, uint32 for more than 16. Raises InputError for another number of bytes.
 
     >>> import numpy as np
     >>> unpack(np.array([57], np.uint8), 3, 2).tolist()
@@ -54,7 +54,8 @@ def unpack(packed: np.ndarray, count: int, bits: int) -> np.ndarray:
     if packed.shape != (packed_bytes(count, bits),):
         raise InputError(f"{count} numbers of {bits} bits take {packed_bytes(count, bits)} bytes, not {packed.size}")
     if bits > 8:
-        return packed[:count] | unpack(packed[count:], count, bits - 8).astype(np.uint16) << 8
+        wide = np.uint16 if bits <= 16 else np.uint32
+        return packed[:count] | unpack(packed[count:], count, bits - 8).astype(wide) << wide(8)
     if bits == 8:
         return packed.copy()
     numbers = np.empty(count, np.uint8)

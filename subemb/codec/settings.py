@@ -1,6 +1,7 @@
 """What to compute: the frozen settings of one compression. They key jobs, caches and URLs."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..base.arguments import Count, checked
 from ..base.errors import InputError
@@ -11,6 +12,7 @@ from .methods.base import Method
 from .methods.budgets import budget_bytes
 from .methods.codebooks import CodebookMethod
 from .methods.tiers import in_words, parsed
+from .methods.trim import USED, kept_of
 
 #: The ways to weigh tokens; see subemb.codec.weights. ``given``: by numbers that the caller passed.
 WEIGHTS = ("vocabulary", "none", "zipf", "counts", "sqrt_counts", "list")
@@ -82,7 +84,8 @@ class CompressionSettings(Settings):
         metavar="TIERS",
         title="Tiers",
         help="Tokens by weight, the heaviest first, and how each tier is kept: TOKENS:FxQ, TOKENS:int8, TOKENS:exact (floats) or "
-        "TOKENS:trim (dropped: one vector for all), * for the rest, such as 1500:48x32,5000:20x32,*:4x32.",
+        "TOKENS:trim (dropped: one vector for all), * for the rest, such as 1500:48x32,5000:20x32,*:4x32; with *:nearest each of the "
+        "rest has the row of the token most like it before.",
         automatic="chosen for the budget, if there is one",
     )
     budget: str | None = setting(
@@ -91,6 +94,14 @@ class CompressionSettings(Settings):
         title="Budget",
         example="100 kB",
         help="At most so many bytes, such as 100 kB or 0.5% of the table: the tiers that lose least in them are chosen on a sample of it.",
+    )
+    keep: str | None = setting(
+        None,
+        metavar="TOKENS",
+        title="Tokens kept",
+        example="8000",
+        help="How many tokens keep their rows, the heaviest first: a number, a share such as 25%, or `used`: all that the text uses.",
+        automatic="those that the text uses, without a text 25%",
     )
     unique: bool | None = setting(
         None,
@@ -143,7 +154,7 @@ class CompressionSettings(Settings):
     def check(self) -> None:
         """Whether distinct tuples and sensitive codes go with the method."""
         method = self.about
-        for name, value in (("tiers", self.tiers), ("budget", self.budget)):
+        for name, value in (("tiers", self.tiers), ("budget", self.budget), ("keep", self.keep)):
             if value is not None and name not in method.reads:
                 able = ", ".join(key for key, other in METHODS.items() if name in other.reads)
                 raise InputError(f"{self.method} has no {name}; choose {able}, or leave {name} unset")
@@ -153,6 +164,10 @@ class CompressionSettings(Settings):
             parsed(self.tiers)
         if self.budget is not None:
             budget_bytes(self.budget, 1000, 1000)
+        if self.keep is not None and kept_of(self.keep) is None and self.weights not in (*OF_TEXT, GIVEN):
+            raise InputError(
+                f"keep {USED!r} needs a text that tells what is used; choose weights that count one, or give a number of tokens"
+            )
         if self.sensitive and not method.can_be_sensitive:
             able = ", ".join(name for name, other in METHODS.items() if other.can_be_sensitive)
             raise InputError(f"{self.method} cannot choose codes by what the output notices; use one of {able}")
@@ -161,6 +176,10 @@ class CompressionSettings(Settings):
             raise InputError(f"{self.method} cannot be asked for unique tuples; use one of {able}")
         if self.unique is False and method.is_unique and not method.can_be_unique:
             raise InputError(f"{self.method} has unique tuples by construction; leave unique unset")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types. What came later than keys of kept results is left out where it is not set, so that they stay what they are."""
+        return {name: value for name, value in super().to_dict().items() if name != "keep" or value is not None}
 
     @property
     def about(self) -> Method:
@@ -206,6 +225,8 @@ def settings_text(settings: CompressionSettings, spelled: bool = False) -> str:
         parts.append(f"budget {settings.budget}")
     if "tiers" in method.reads and settings.wants_unique:
         parts.append("unique tuples")
+    if "keep" in method.reads:
+        parts += [_kept_text(settings.keep), _SHORT_WEIGHT_NAMES[settings.weights]]
     if "rank" in method.reads and settings.rank is not None:
         parts.append(f"rank {settings.rank}")
         if settings.weights != "none":
@@ -218,3 +239,17 @@ def settings_text(settings: CompressionSettings, spelled: bool = False) -> str:
             parts.append("sensitive")
         parts.append(f"seed {settings.seed}")
     return ", ".join(parts).replace(";, ", "; ")
+
+
+def _kept_text(keep: str | None) -> str:
+    """The setting ``keep`` in words.
+
+    >>> _kept_text("8000"), _kept_text("25%"), _kept_text("used")
+    ('8,000 tokens kept', '25 % of the tokens kept', 'tokens of the text kept')
+    """
+    if keep is None:
+        return "an automatic number of tokens kept"
+    if "%" in keep:
+        return f"{keep.strip().rstrip('%').strip()} % of the tokens kept"
+    count = kept_of(keep)
+    return "tokens of the text kept" if count is None else f"{count:,} {'token' if count == 1 else 'tokens'} kept"

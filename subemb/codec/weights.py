@@ -67,6 +67,7 @@ def token_weights(
     *,
     vocabulary: TokenFacts | None = None,
     counts: Any = None,
+    keeps_rows: bool = False,
 ) -> torch.Tensor | None:
     """Weights of V tokens: (V,) float32 of mean 1, none below FLOOR; None for equal weights.
 
@@ -75,16 +76,20 @@ def token_weights(
         their square root; ``list``: ``sqrt(counts + the smallest count above 0)`` of a frequency list, the first special tokens as
         the most frequent one.
     vocabulary: needed by ``vocabulary`` and ``list``. counts: (V,) how often each token occurs, needed by the last three.
+    keeps_rows: for a method that keeps rows by their weight. Tokens that a text or list does not use then weigh 0, and the first special
+        tokens of a vocabulary count like the most frequent token.
 
     Raises InputError for another kind, or if what the kind needs is missing or has another length than V.
 
     >>> token_weights("counts", 2, counts=[0, 2]).tolist()
     [0.5, 1.5]
     """
+    if keeps_rows and kind in ("zipf", "counts", "sqrt_counts", "list"):
+        return _keeping(kind, vocabulary_size, vocabulary, counts)
     if kind == "none":
         return None
     if kind == "zipf":
-        return _normalised(1.0 / (np.arange(vocabulary_size) + ZIPF_OFFSET))
+        return _normalised(_zipf(vocabulary_size))
     if kind == "vocabulary":
         if vocabulary is None:
             raise InputError("weights 'vocabulary' need the model's vocabulary; give vocabulary=model.vocabulary")
@@ -104,8 +109,33 @@ def token_weights(
     raise InputError(f"unknown weights {kind!r}; choose vocabulary, none, zipf, counts, sqrt_counts or list")
 
 
+def _keeping(kind: str, vocabulary_size: int, vocabulary: TokenFacts | None, counts: Any) -> torch.Tensor:
+    """Weights for a method that keeps rows by them: no count is smoothed, and the special tokens come first."""
+    if kind == "zipf":
+        found = _zipf(vocabulary_size)
+    elif counts is None:
+        raise InputError(f"weights {kind!r} need the token counts of a text or a list; give counts")
+    else:
+        found = _checked_counts(counts, vocabulary_size)
+        found = found.copy() if kind == "counts" else np.sqrt(found)
+    if not found.any():
+        raise InputError("nothing in the text or list has a token of this model; give another one")
+    if vocabulary is not None:
+        found[np.flatnonzero(vocabulary.kinds == "special")[:MOST_SPECIAL]] = found.max()
+    return torch.from_numpy((found / found.mean()).astype(np.float32))
+
+
+def _zipf(vocabulary_size: int) -> np.ndarray:
+    return 1.0 / (np.arange(vocabulary_size) + ZIPF_OFFSET)
+
+
 def model_weights(
-    model: Any, kind: str, *, text: str | Sequence[str] | None = None, progress: ProgressCallback | None = None
+    model: Any,
+    kind: str,
+    *,
+    text: str | Sequence[str] | None = None,
+    keeps_rows: bool = False,
+    progress: ProgressCallback | None = None,
 ) -> torch.Tensor | None:
     """:func:`token_weights` for a model with ``num_tokens``, ``tokenizer`` and ``vocabulary``, counting ``text`` if needed.
 
@@ -117,14 +147,15 @@ def model_weights(
     if kind == "list":
         words = frequency_list(text or "")
         counts = count_words(words, model.tokenizer, model.num_tokens, progress)
-        return token_weights(kind, model.num_tokens, vocabulary=model.vocabulary, counts=counts)
+        return token_weights(kind, model.num_tokens, vocabulary=model.vocabulary, counts=counts, keeps_rows=keeps_rows)
+    own = {"vocabulary": model.vocabulary, "keeps_rows": True} if keeps_rows else {}
     if kind not in ("counts", "sqrt_counts"):
-        return token_weights(kind, model.num_tokens)
+        return token_weights(kind, model.num_tokens, **own)
     texts = text.splitlines() if isinstance(text, str) else list(text or ())
     if not any(line.strip() for line in texts):
         raise InputError(f"weights {kind!r} need a text to count tokens in; give one, or choose other weights")
     counts = count_tokens(texts, model.tokenizer, model.num_tokens, progress)
-    return token_weights(kind, model.num_tokens, counts=counts)
+    return token_weights(kind, model.num_tokens, counts=counts, **own)
 
 
 def estimated_frequencies(vocabulary: TokenFacts) -> np.ndarray:

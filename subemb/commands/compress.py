@@ -54,6 +54,8 @@ def settings_of(given: argparse.Namespace) -> tuple[CompressionSettings, str | N
     for option in sorted(set(values) - {"method", "seed", *METHODS[name].reads}):
         flag = flag_text(CompressionSettings, option)
         raise InputError(f"{name} does not use {flag}; leave it out, or choose another method")
+    if given.text is not None and METHODS[name].keeps_rows:  # what the text uses is kept
+        values.setdefault("weights", "counts")
     text = None
     if given.frequency_list is not None:
         text = read_text(given.frequency_list)
@@ -62,7 +64,7 @@ def settings_of(given: argparse.Namespace) -> tuple[CompressionSettings, str | N
         frequency_list(text)  # what cannot be read is said before the model is loaded
         values["text_digest"] = text_digest(text)
     elif given.text is not None:
-        if given.weights not in ("counts", "sqrt_counts") and not given.sensitive:
+        if values.get("weights") not in ("counts", "sqrt_counts") and not given.sensitive:
             raise InputError("a text is read only with --weights counts, --weights sqrt_counts or --sensitive; add one of them")
         text = read_text(given.text)
         from ..codec.weights import text_digest

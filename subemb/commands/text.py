@@ -209,6 +209,8 @@ def _token(token: dict[str, Any]) -> str:
     if token["tier"] is not None:
         tier = token["tier"]
         lines.append(f"  tier {tier['number']} of {tier['of']}: {count_text(tier['tokens'])} tokens, {tier['kept']}")
+    if token["row_of"] is not None:
+        lines.append(f"  has the row of {_name(token['row_of'])}, the token most like it that keeps one")
     if token["codes"] is None:
         return "\n".join(lines)
     rows = []

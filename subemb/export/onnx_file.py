@@ -12,6 +12,7 @@ from ..base.errors import InputError
 from ..codec.compressed import SubspaceCompressed
 from ..codec.grids import to_stored
 from ..codec.methods.tiered import TieredCompressed
+from ..codec.methods.trim import TrimmedCompressed
 
 if TYPE_CHECKING:
     from ..codec.compressed import Compressed
@@ -37,12 +38,12 @@ class OnnxCheck:
 def onnx_table(compressed: "Compressed", path: Path) -> OnnxCheck:
     """Write a table as ONNX: ``ids`` (batch, length) int64 -> ``embeddings`` (batch, length, D) float32.
 
-    For methods with codebooks. The file is run with onnxruntime before it gets its name.
+    For methods with codebooks, or with rows to look up. The file is run with onnxruntime before it gets its name.
     Raises InputError for a baseline, if onnx or onnxruntime are not installed, if the result differs, or the disk is full.
     """
-    if not isinstance(compressed, SubspaceCompressed | TieredCompressed):
+    if not isinstance(compressed, tuple(_FORMS)):
         raise InputError(
-            f"{compressed.settings.method} has no codebooks to gather from; export a table of cluster, product, tiered or another "
+            f"{compressed.settings.method} has nothing to gather from; export a table of cluster, product, tiered, trim or another "
             "method with codebooks, or the dense checkpoint: --dense DIR"
         )
     try:
@@ -69,12 +70,12 @@ def onnx_table(compressed: "Compressed", path: Path) -> OnnxCheck:
     return check
 
 
-def _model(compressed: "SubspaceCompressed | TieredCompressed"):
+def _model(compressed: "SubspaceCompressed | TieredCompressed | TrimmedCompressed"):
     """The graph. Codes are stored in their smallest type and widened after the gather."""
     from onnx import TensorProto, helper
 
     nodes, constants = [], []
-    rows = _tiers if isinstance(compressed, TieredCompressed) else _rows
+    rows = next(rows for kind, rows in _FORMS.items() if isinstance(compressed, kind))
     rows(compressed, "ids", "embeddings", nodes, constants)
     graph = helper.make_graph(
         nodes,
@@ -97,8 +98,8 @@ def _tiers(compressed: "TieredCompressed", ids: str, output: str, nodes: list, c
     """Every tier looks all ids up, those of other tiers as its first row, and what is its own is taken."""
     from onnx import TensorProto, helper, numpy_helper
 
-    place = compressed.place.numpy().astype(np.int32)
-    constants += [numpy_helper.from_array(compressed.tier.numpy(), "tier"), numpy_helper.from_array(place, "place")]
+    tier, place = (each.numpy() for each in compressed.read)
+    constants += [numpy_helper.from_array(tier, "tier"), numpy_helper.from_array(place.astype(np.int32), "place")]
     constants += [numpy_helper.from_array(np.array(0, np.int64), "first"), numpy_helper.from_array(np.array([-1]), "last_axis")]
     nodes += [
         helper.make_node("Gather", ["tier", ids], ["tier_of_ids"], axis=0),
@@ -169,6 +170,19 @@ def _rows(compressed: "SubspaceCompressed", ids: str, output: str, nodes: list, 
     if compressed.rotation is not None:
         constants.append(numpy_helper.from_array(compressed.rotation.T.contiguous().float().numpy(), f"{prefix}rotation"))
         nodes.append(helper.make_node("MatMul", [last, f"{prefix}rotation"], [output]))
+
+
+def _kept_rows(compressed: "TrimmedCompressed", ids: str, output: str, nodes: list, constants: list) -> None:
+    """Which row a token has, and then the row."""
+    from onnx import helper, numpy_helper
+
+    constants.append(numpy_helper.from_array(compressed.row_of.numpy().astype(np.int32), "row_of"))
+    constants.append(numpy_helper.from_array(compressed.vectors.float().numpy(), "rows"))
+    nodes.append(helper.make_node("Gather", ["row_of", ids], ["row_of_ids"], axis=0))
+    nodes.append(helper.make_node("Gather", ["rows", "row_of_ids"], [output], axis=0))
+
+
+_FORMS = {TieredCompressed: _tiers, SubspaceCompressed: _rows, TrimmedCompressed: _kept_rows}
 
 
 def _codebook(book, bits: int, name: str):

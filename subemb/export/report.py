@@ -267,7 +267,7 @@ def _size_cards(run: Run) -> list[Card]:
         ]
     else:
         found.append(("Floats", size_text(size.float_bytes), f"{count_text(size.parameters)} floats"))
-        found.append(("Rounded numbers", size_text(size.code_bytes), "packed"))
+        found.append((run.settings.about.packed.capitalize(), size_text(size.code_bytes), "packed"))
     return [
         *found,
         ("Fewer floats", percent_text(1 - size.parameter_share, 5), "the paper’s measure"),

@@ -113,7 +113,7 @@ class Shared:
     folder: str | None  # where it lies on the machine that began
     identity: str
     table: np.ndarray  # (V, D) float32
-    weights: dict[str, np.ndarray | None]  # kind -> (V,) of mean 1, or None for equal ones
+    weights: dict[str, np.ndarray | None]  # :func:`weights_name` -> (V,) of mean 1, or None for equal ones
     sensitivity: (
         np.ndarray | str | None
     )  # (D, D) what the output notices; why that cannot be measured; None if nobody asks for it
@@ -144,6 +144,8 @@ def shared_of(
 
     report(progress, "reading the table", 0.0)
     table, kinds = model.table, list(dict.fromkeys(one.weights for one in wanted))
+    asked = [(kind, kind, False) for kind in ("none", *kinds)]
+    asked += [(weights_name(one), one.weights, True) for one in wanted if one.about.keeps_rows]
     sensitive = next((one for one in wanted if one.sensitive), None)
     sensitivity: np.ndarray | str | None = None
     if sensitive is not None:
@@ -153,9 +155,9 @@ def shared_of(
             sensitivity = str(error)
         progress = part_of(progress, 0.3, 1.0)
     weights = {
-        kind: None if found is None else found.numpy()
-        for kind in dict.fromkeys(["none", *kinds])
-        for found in (model_weights(model, kind, text=text),)
+        name: None if found is None else found.numpy()
+        for name, kind, keeps in dict.fromkeys(asked)
+        for found in (model_weights(model, kind, text=text, keeps_rows=keeps),)
     }
     measuring, sets = next((kind for kind in kinds if kind != "none"), "none"), []
     for number, one in enumerate(pairs):
@@ -175,6 +177,11 @@ def shared_of(
         near,
         tuple(sets),
     )
+
+
+def weights_name(settings: CompressionSettings) -> str:
+    """What the weights of a setting are shared by: their kind, and whether they say which rows are kept."""
+    return settings.weights + (" for rows that are kept" if settings.about.keeps_rows else "")
 
 
 # One row
@@ -217,7 +224,7 @@ def _measured(settings: CompressionSettings, shared: Shared, progress: ProgressC
     table = torch.from_numpy(shared.table)
     weights, measuring = (
         None if found is None else torch.from_numpy(found)
-        for found in (shared.weights[settings.weights], shared.weights[shared.measured_with])
+        for found in (shared.weights[weights_name(settings)], shared.weights[shared.measured_with])
     )
     began = time.perf_counter()
     if settings.sensitive and isinstance(shared.sensitivity, str):

@@ -100,7 +100,7 @@ class SweepRow:
         cells = {name: value for name, value in vars(self).items() if name not in ("settings", "scores", "data")}
         cells["data"] = " ".join(self.data)
         chosen = self.settings.to_dict()
-        cells |= {"settings": json.dumps(chosen), **{name: chosen[name] for name in declared(CompressionSettings)}}
+        cells |= {"settings": json.dumps(chosen), **{name: chosen.get(name) for name in declared(CompressionSettings)}}
         cells |= {"score": self.score, "difference": self.difference}
         cells["low"], cells["high"] = self.interval or (None, None)
         for name, one in self.scores.items():

@@ -1,6 +1,6 @@
 """The compression methods, one file each; what they have in common is in base and codebooks.
 
-Reading order: base; arbitrary, codebooks, product, cluster, optimized_product, residual; low_rank, integers.
+Reading order: base; arbitrary, codebooks, product, cluster, optimized_product, residual; tiers, tiered, trim; low_rank, integers.
 """
 
 from .arbitrary import Arbitrary, Random
@@ -12,6 +12,7 @@ from .optimized_product import OptimizedProduct
 from .product import Product
 from .residual import Residual
 from .tiered import Tiered
+from .trim import Trim
 
 #: Every method by its key, in the order in which they are offered.
 METHODS: dict[str, Method] = {
@@ -24,6 +25,7 @@ METHODS: dict[str, Method] = {
         OptimizedProduct(),
         Residual(),
         Tiered(),
+        Trim(),
         LowRank(),
         Int8(),
         Int4(),

@@ -39,6 +39,9 @@ class MethodSettings(Protocol):
     rank: int | None
     tiers: str | None
     budget: str | None
+    keep: str | None
+    weights: str
+    text_digest: str | None
     seed: int
 
     @property
@@ -72,6 +75,7 @@ class Method(ABC):
     reads: ClassVar[tuple[str, ...]] = ()  # names of the settings that change its result; the seed goes without saying
     suggested: ClassVar[Suggested] = Suggested()  # offered first
 
+    packed: ClassVar[str] = "rounded numbers"  # what the packed bits of a result without codebooks are
     uses_codebooks: ClassVar[bool] = False  # its result is a SubspaceCompressed
     stores_codes: ClassVar[bool] = False  # False too where they can be computed from the token's id
     is_additive: ClassVar[bool] = False  # codewords have all D axes and are added up instead of joined
@@ -81,6 +85,7 @@ class Method(ABC):
     can_be_sensitive: ClassVar[bool] = False  # codes can be chosen together, by what the output notices
     can_be_adapted: ClassVar[bool] = False  # it has codebooks that can be trained, its own or those of parts
     can_be_reassigned: ClassVar[bool] = False  # codes are the nearest codewords, so that adapting can choose them again
+    keeps_rows: ClassVar[bool] = False  # rows of the heaviest tokens stay as they are, so special tokens have to be among them
 
     @property
     def is_baseline(self) -> bool:
@@ -98,8 +103,12 @@ class Method(ABC):
         Raises InputError if they do not fit a (V, D) table.
         """
         nothing = {"codebook_size": None, "codebook_bits": None, "rank": None, "text_digest": None}
-        nothing |= {"tiers": None, "budget": None}
+        nothing |= {"tiers": None, "budget": None, "keep": None}
         return replace(settings, unique=False, weights="none", sensitive=False, **nothing)
+
+    def is_guess(self, settings: MethodSettings) -> bool:
+        """Whether what :meth:`size` says of resolved settings is only about right, because the table or a text decides."""
+        return False
 
     @abstractmethod
     def fit(

@@ -2,7 +2,7 @@
 
 Tokens stand in the order of their weights, the heaviest first. Each tier says how many tokens it takes (a number, a share such as ``5%``, or
 ``*`` for all that are left, always the last) and how they are kept: ``fxQ`` codes, ``int8`` rows, ``exact`` float32 rows, or ``trim``: they
-are dropped, and share one vector, their mean.
+are dropped, and share one vector, their mean. The last may be ``nearest``: every token has the row of the one most like it before.
 
 :mod:`.budgets` chooses tiers for a number of bytes.
 """
@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 
 from ...base.errors import InputError
 
-INT8, EXACT, TRIM = "int8", "exact", "trim"
+INT8, EXACT, TRIM, NEAREST = "int8", "exact", "trim", "nearest"
 MOST_TIERS = 16
-_FORM = re.compile(r"(\*|\d{1,12}|\d{1,3}(?:\.\d{1,6})?%):(int8|exact|trim|\d{1,6}x\d{1,6})")
+_FORM = re.compile(r"(\*|\d{1,12}|\d{1,3}(?:\.\d{1,6})?%):(int8|exact|trim|nearest|\d{1,6}x\d{1,6})")
 EXAMPLE = "1500:48x32,5000:20x32,*:4x32"
 
 
@@ -26,7 +26,7 @@ class Tier:
     """One tier: how many tokens, and how they are kept."""
 
     count: int | float | None  # tokens; a share of all of them as a float from 0 to 1; None for all that are left
-    kind: str  # ``int8``, ``exact``, ``trim``, or ``codes``
+    kind: str  # ``int8``, ``exact``, ``trim``, ``nearest``, or ``codes``
     subspaces: int = 1  # f
     codebook_size: int = 1  # Q
 
@@ -40,6 +40,7 @@ class Tier:
     def words(self) -> str:
         """How its tokens are kept, as a person reads it."""
         names = {INT8: "whole rows in 8 bits", EXACT: "whole rows, exactly", TRIM: "dropped: one vector for all"}
+        names |= {NEAREST: "the row of the token most like it in the tiers before"}
         return names.get(self.kind) or f"f = {self.subspaces}, Q = {self.codebook_size:,}"
 
 
@@ -57,13 +58,17 @@ def parsed(text: str) -> list[Tier]:
         match = _FORM.fullmatch(part.replace(" ", ""))
         if match is None:
             raise InputError(
-                f"tier {part[:80]!r} cannot be read; a tier is TOKENS:FxQ, TOKENS:int8, TOKENS:exact or TOKENS:trim, such as in {EXAMPLE}"
+                f"tier {part[:80]!r} cannot be read; a tier is TOKENS:FxQ, TOKENS:int8, TOKENS:exact, TOKENS:trim or *:nearest, such as in {EXAMPLE}"
             )
         count = None if match[1] == "*" else float(match[1][:-1]) / 100 if match[1].endswith("%") else int(match[1])
         if (count is None) != (place == len(parts) - 1):
             raise InputError(f"tiers {text[:80]!r} must end with one for all other tokens, *:FxQ, and only the last may have *")
         if (count is not None and not count > 0) or (isinstance(count, float) and count >= 1):
             raise InputError(f"tier {part[:80]!r} takes no tokens, or all; give 1 or more, or a share below 100%")
+        if match[2] == NEAREST and (count is not None or not found):
+            raise InputError(
+                f"tier {part[:80]!r} takes the rows of the tiers before it, so only the last can be {NEAREST}: *:{NEAREST}, after others"
+            )
         if "x" in match[2] and match[2] != EXACT:
             subspaces, size = map(int, match[2].split("x"))
             if not subspaces or not size:
@@ -86,6 +91,8 @@ def in_words(tiers: Sequence[Tier]) -> str:
     '5,477 tokens with f = 12, Q = 32; all others with f = 2, Q = 32'
     >>> in_words(parsed("5%:int8,*:trim"))
     '5 % of the tokens as whole rows in 8 bits; all others dropped: one vector for all'
+    >>> in_words(parsed("900:exact,*:nearest"))
+    '900 tokens as whole rows, exactly; all others with the row of the token most like it in the tiers before'
     """
     found = []
     for tier in tiers:
@@ -95,7 +102,7 @@ def in_words(tiers: Sequence[Tier]) -> str:
             who = f"{100 * tier.count:g} % of the tokens"
         else:
             who = f"{tier.count:,} {'token' if tier.count == 1 else 'tokens'}"
-        how = {"codes": "with ", TRIM: ""}.get(tier.kind, "as ")
+        how = {"codes": "with ", NEAREST: "with ", TRIM: ""}.get(tier.kind, "as ")
         found.append(f"{who} {how}{tier.words}")
     return "; ".join(found)
 

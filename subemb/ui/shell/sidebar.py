@@ -38,7 +38,7 @@ PAGES = (
     ("pages/10_Runs.py", "Runs", ":material/list:"),
 )
 ANOTHER = "Another Hugging Face model …"
-ALWAYS_OPEN = ("rank", "budget")  # of the settings without a place of their own; the others are in an expander
+ALWAYS_OPEN = ("rank", "budget", "keep")  # of the settings without a place of their own; the others are in an expander
 LONGEST_TEXT = 5_000_000
 _CHOSEN = "form_chosen"  # session state: what this visitor set of f and Q, for every method in which it means the same
 _PAGE = "subemb_page"  # session state: the page that the form was drawn on last
@@ -387,7 +387,7 @@ def estimate(settings: CompressionSettings, model) -> CompressionSettings | None
     automatic = f", Q = {resolved.codebook_size}" if settings.codebook_size is None and resolved.codebook_size else ""
     tiers = _tiers_of(resolved, model)
     words = "" if tiers is None else in_words(parsed(tiers))
-    nearly = "about " if resolved.budget is not None and tiers is None else ""
+    nearly = "about " if resolved.about.is_guess(resolved) and tiers is None else ""
     st.caption(
         f"Will store {nearly}**{size_text(size.total_bytes)}** ({percent_text(size.total_share)} of the table){automatic}; "
         f"takes about {rough(estimate_run_seconds(resolved, model.num_tokens, model.dim))}, a rough estimate.",

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from ....analysis.parts import stand_in
 from ....base.text import count_text, escape_markdown, sentence_case
 from ...shell.sides import COMPRESSED
 from ...shell.text import counted, write_parameter
@@ -37,8 +38,11 @@ def token_view(assignment: Assignment) -> None:
 def inspect(assignment: Assignment, chosen: int, is_page: bool = True) -> None:
     """Everything about one token, wherever it was chosen. is_page: whether the page is about it, else it stands below a map."""
     vocabulary, part = assignment.vocabulary, assignment.part_of(chosen)
-    if part.codes is None:
-        sharing = "its whole row is kept, so it shares nothing"
+    other = stand_in(assignment.side.compressed, chosen)
+    if other is not None:
+        sharing = f"it has the row of **{escape_markdown(vocabulary.display[other])}**, the token most like it that keeps one"
+    elif part.codes is None:
+        sharing = "its whole row is kept"
     else:
         shared = shared_counts(assignment.key, chosen, assignment.row_of(chosen), part.codes)
         sharing = _sharing_text(shared, part.subspaces)

@@ -154,7 +154,7 @@ class OnnxTable(Offer):
 
     def problem(self, shown: ShownResult) -> str | None:
         method = METHODS[shown.run.settings.method]
-        if not (method.uses_codebooks or "tiers" in method.reads):
+        if not (method.uses_codebooks or "tiers" in method.reads or method.keeps_rows):
             return (
                 f"{method.title} stores no codes to look up, so there is no ONNX form of it. Choose a method with codebooks, such as "
                 "Cluster or Product quantization, or take the dense checkpoint."
@@ -171,6 +171,8 @@ class OnnxTable(Offer):
         size, settings = shown.run.size, shown.run.settings
         if settings.tiers is not None:  # codes in whole bytes, and the tier and row of every token
             return size.float_bytes + 2 * size.code_bytes + 5 * size.vocabulary
+        if settings.about.keeps_rows:
+            return size.float_bytes + 4 * size.vocabulary + 1_000
         return size.float_bytes + size.vocabulary * settings.subspaces * (1 if settings.codebook_size <= 256 else 4) + 5_000
 
     def usage(self, shown: ShownResult, made: Export | None) -> str:

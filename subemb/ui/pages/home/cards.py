@@ -65,7 +65,7 @@ def _parts(run: Run, left, right) -> None:
     floats = f"{count_text(size.codebook_parameters)} numbers, {size.bits_of_codebooks}"
     if not size.codebook_parameters:
         left.metric("Floats", size_text(size.float_bytes), f"{count_text(size.parameters)} floats", help=FLOATS_HELP, **PLAIN)
-        right.metric("Rounded numbers", size_text(size.code_bytes), "packed", **PLAIN)
+        right.metric(run.settings.about.packed.capitalize(), size_text(size.code_bytes), "packed", **PLAIN)
         return
     left.metric("Codebooks", size_text(size.codebook_bytes), floats, **PLAIN)
     if size.code_bits:

@@ -89,7 +89,7 @@ def pictures(run: Run) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.header("How small", anchor=False)
-        st.html(size_picture(run.size))
+        st.html(size_picture(run.size, run.settings.about.packed))
     with right:
         st.header("How good", anchor=False)
         st.html(quality_picture(run.task, run.no_task, run.quality["neighbours_kept"], NEIGHBOURS))

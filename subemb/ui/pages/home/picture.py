@@ -1,6 +1,7 @@
 """How small and how good, in one picture each: the table's bytes to scale, and what is kept of the model's task. Pure functions."""
 
 from ....base.text import count_text, escape_html, percent_text, score_text, size_text
+from ....codec.methods import Method
 from ....codec.sizes import Size
 from ....evaluate.similarity.demonstration import TaskScore
 from ...shell.style import PRIMARY, TEXT
@@ -13,21 +14,21 @@ _PARTS = (PRIMARY, f"color-mix(in srgb, {PRIMARY} 60%, transparent)", f"color-mi
 _BAR = "height:1.9rem;border-radius:2px"
 
 
-def parts_of(size: Size) -> list[tuple[str, int]]:
-    """What a compressed table is made of, (name, bytes), without what takes no room.
+def parts_of(size: Size, packed: str = Method.packed) -> list[tuple[str, int]]:
+    """What a compressed table is made of, (name, bytes), without what takes no room. packed: as :attr:`.Method.packed`.
 
     The bytes add up to ``size.total_bytes``.
     """
     coded = bool(size.codebook_parameters)
     found = [
         ("codebooks" if coded else "floats", size.codebook_bytes if coded else size.float_bytes),
-        ("codes" if coded else "rounded numbers", size.code_bytes),
+        ("codes" if coded else packed, size.code_bytes),
     ]
     found.append(("other", size.total_bytes - sum(stored for _, stored in found)))
     return [(name, stored) for name, stored in found if stored]
 
 
-def size_picture(size: Size) -> str:
+def size_picture(size: Size, packed: str = Method.packed) -> str:
     """HTML: original and compressed table as bars of one scale, and the compressed one enlarged, cut into its parts."""
     share = size.total_share
     wider = max(1.0, share)  # what the whole width stands for, in tables
@@ -47,7 +48,7 @@ def size_picture(size: Size) -> str:
             f'<div style="position:absolute;right:0;bottom:0.15rem;{_small()}">{times}</div></div>'
         )
     cells, legend = [], []
-    for (name, stored), colour in zip(parts_of(size), _PARTS, strict=False):
+    for (name, stored), colour in zip(parts_of(size, packed), _PARTS, strict=False):
         cells.append(f'<div style="width:{100 * stored / size.total_bytes:.3f}%;background:{colour}"></div>')
         dot = f'<span style="display:inline-block;width:0.7rem;height:0.7rem;border-radius:2px;background:{colour}"></span>'
         legend.append(f'<span style="white-space:nowrap">{dot} {name} {size_text(stored)}</span>')
