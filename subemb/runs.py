@@ -16,13 +16,13 @@ from .analysis.verdict import Verdict, verdict_of
 from .base.errors import InputError, ModelError
 from .base.files import json_value, read_file
 from .base.plain import from_plain
-from .base.progress import ProgressCallback, part_of, report
+from .base.progress import ProgressCallback, part_of, report, shares_of
 from .base.shown import Card, Shown
 from .base.store import Memory, Stamp, Store, content_key, stamp_of
 from .base.text import percent_text, size_text
 from .codec.settings import OF_TEXT, CompressionSettings
 from .codec.sizes import Size
-from .evaluate.similarity.demonstration import TaskScore, demonstration_score
+from .evaluate.similarity.demonstration import TaskScore, demonstration_score, demonstration_seconds
 from .jobs.task import task as job
 from .models.model import describe
 
@@ -37,6 +37,7 @@ FORMAT = 1  # of the JSON that the command line prints
 NEIGHBOURS = 10
 NEIGHBOUR_SAMPLE = 2000
 NEIGHBOUR_SAMPLE_LARGE = 500  # of tables over 100,000 tokens, where each query costs more
+ENTROPY_PAYS = 0.005  # of all bytes; what saves less is called nothing
 _FILM, _LARGEST_FILM = "film.json", 2**21  # beside a run made by :func:`run_and_keep`; bytes that are read
 #: Words that most people know and most vocabularies have; the first ten are watched while codes are found.
 FAMILIAR, MOST_FAMILIAR = "king queen man woman dog cat water wine house car red blue one two day night", 10
@@ -71,6 +72,16 @@ class Run(Shown):
             kept=None if task is None else task.kept, change=change, colliding_share=colliding, neighbours=NEIGHBOURS,
             can_be_adapted=self.settings.about.can_be_adapted,
         )  # fmt: skip
+
+    @property
+    def entropy_coded(self) -> str:
+        """What entropy-coding its codes would save, in words; "" where there is nothing to say."""
+        coded, whole = self.quality.get("entropy_coded_bytes"), self.size.total_bytes
+        if coded is None or not self.size.code_bits or not (self.size.codebook_parameters or self.settings.about.keeps_rows):
+            return ""
+        if coded > (1 - ENTROPY_PAYS) * whole:
+            return "entropy coding would save nothing worth it: codes are about equally frequent"
+        return f"{size_text(coded)} in a file with entropy-coded codes, {percent_text(1 - coded / whole)} less"
 
     @property
     def asked(self) -> CompressionSettings:
@@ -125,17 +136,18 @@ def run(
     settings = resolved(settings, model, text)
     report(progress, "reading the table", 0.0)
     table = model.table
-    weights, sensitivity = what_counts(model, settings, text, part_of(progress, 0.0, 0.3))
+    noticing, compressing, measuring, scoring = _stage_seconds(settings, *table.shape, model)
+    # reading table, text and network takes some time too
+    shares = shares_of([noticing + 0.3, compressing, measuring, scoring])
+    to_weigh, to_compress, to_measure, to_score = (part_of(progress, *share) for share in shares)
+    weights, sensitivity = what_counts(model, settings, text, to_weigh)
     loaded = time.perf_counter()
-    begun = 0.05 if sensitivity is None else 0.3
-    compressed = compress(
-        table, settings=settings, weights=weights, sensitivity=sensitivity, progress=part_of(progress, begun, 0.8)
-    )
+    compressed = compress(table, settings=settings, weights=weights, sensitivity=sensitivity, progress=to_compress)
     finished = time.perf_counter()
-    quality = measure(table, compressed, weights, part_of(progress, 0.8, 0.9), seed=settings.seed)
+    quality = measure(table, compressed, weights, to_measure, seed=settings.seed)
     quality["sensitive_error"] = compressed.info.get("sensitive_error")
     measured = time.perf_counter()
-    task, why = _task_of(model, compressed, part_of(progress, 0.9, 1.0))
+    task, why = _task_of(model, compressed, to_score)
     summary = Run(
         key=run_key(model.identity, settings),
         model=describe(model),
@@ -227,12 +239,28 @@ def resolved(settings: CompressionSettings, model: "PretrainedModel", text: str 
     return settings.resolve(model.num_tokens, model.dim)
 
 
-def estimate_run_seconds(settings: CompressionSettings, vocabulary: int, dim: int) -> float:
-    """Rough seconds of a whole run on two cores: compressing, and measuring the result. Raises InputError as resolve does."""
+def estimate_run_seconds(
+    settings: CompressionSettings, vocabulary: int, dim: int, model: "PretrainedModel | None" = None
+) -> float:
+    """Rough seconds of a whole run on two cores: compressing, and measuring the result; with a model also finding out what its output
+    notices, where that is asked for and not known, and the score. Raises InputError as resolve does."""
+    return sum(_stage_seconds(settings, vocabulary, dim, model))
+
+
+def _stage_seconds(
+    settings: CompressionSettings, vocabulary: int, dim: int, model: "PretrainedModel | None"
+) -> tuple[float, float, float, float]:
+    """Rough seconds of what a run does, one after the other: what counts, compressing, measuring, the score."""
     from .codec.estimates import estimate_seconds
 
-    queries = neighbour_queries(vocabulary)
-    return estimate_seconds(settings, vocabulary, dim) + MEASURING_SECONDS * queries * vocabulary * dim
+    noticed, score = 0.0, 0.0
+    if model is not None:
+        from .models.sensitivity import sensitivity_seconds
+
+        noticed = sensitivity_seconds(model, settings.text_digest is not None) if settings.sensitive else 0.0
+        score = demonstration_seconds(model)
+    measuring = MEASURING_SECONDS * neighbour_queries(vocabulary) * vocabulary * dim
+    return noticed, estimate_seconds(settings, vocabulary, dim), measuring, score
 
 
 def neighbour_queries(vocabulary: int) -> int:
@@ -252,9 +280,10 @@ def measure(
 
     ``relative_error``, ``weighted_error`` (or None), ``mean_cosine``, ``cosine_quantiles`` ({"0.05": ..., ...}), ``per_subspace``,
     ``neighbours_kept`` (share of the 10 nearest), ``neighbours_sample`` (tokens asked), ``distinct_tuples`` and ``colliding_tokens``
-    (or None without codes). :func:`run` adds ``sensitive_error``. before: the neighbours in the table, where they were found already.
+    (or None without codes), ``entropy_coded_bytes`` (of a file with entropy-coded codes). :func:`run` adds ``sensitive_error``. before: the neighbours in the table, where they were found already.
     """
     from .analysis import neighbours_kept, reconstruction_error
+    from .codec.storage import entropy_coded_bytes
 
     report(progress, "measuring the reconstruction", 0.0)
     reconstruction = compressed.reconstruct()
@@ -273,6 +302,7 @@ def measure(
         "neighbours_sample": len(kept.ids),
         "distinct_tuples": getattr(compressed, "distinct_tuples", None),
         "colliding_tokens": getattr(compressed, "colliding_tokens", None),
+        "entropy_coded_bytes": entropy_coded_bytes(compressed),
     }
 
 

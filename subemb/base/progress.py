@@ -9,8 +9,9 @@ Every long function takes ``progress: ProgressCallback | None``. It is called wi
 ('k-means', 0.5, {'error': 0.9})
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from .errors import Cancelled
@@ -34,6 +35,34 @@ def report(callback: ProgressCallback | None, stage: str, fraction: float | None
     """Send one message; raise :class:`~subemb.base.errors.Cancelled` if the callback answers True."""
     if callback is not None and callback(Progress(stage, fraction, values)) is True:
         raise Cancelled(f"stopped during: {stage}")
+
+
+_EARLY_SECONDS, _EARLY_SHARE = 2.0, 0.05  # until both are over, what was done says little about what is left
+
+
+def seconds_left(seconds: float, fraction: float | None) -> float | None:
+    """How long work will still take by the pace that it had; None as long as that cannot be told.
+
+    seconds: that it has taken so far. fraction: share of it that is done.
+
+    >>> seconds_left(30.0, 0.75), seconds_left(1.0, 0.75), seconds_left(30.0, None)
+    (10.0, None, None)
+    """
+    if fraction is None or fraction < _EARLY_SHARE or seconds < _EARLY_SECONDS:
+        return None
+    return seconds * (1 - min(1.0, fraction)) / fraction
+
+
+def shares_of(seconds: Sequence[float]) -> list[tuple[float, float]]:
+    """Where parts of work begin and end, as :func:`part_of` takes them, by the seconds that each is thought to take.
+
+    >>> shares_of([1.0, 3.0])
+    [(0.0, 0.25), (0.25, 1.0)]
+    """
+    whole, ends = sum(seconds) or 1.0, [0.0]
+    for one in seconds:
+        ends.append(min(1.0, ends[-1] + one / whole))
+    return list(pairwise(ends))
 
 
 def part_of(callback: ProgressCallback | None, start: float, end: float) -> ProgressCallback | None:

@@ -168,16 +168,16 @@ def count_text(number: int) -> str:
     return f"{number:,}"
 
 
-def seconds_text(seconds: float) -> str:
-    """A duration.
+def seconds_text(seconds: float, whole: bool = False) -> str:
+    """A duration. whole: without tenths of seconds.
 
-    >>> seconds_text(0.04), seconds_text(4.26), seconds_text(75)
-    ('under 0.1 s', '4.3 s', '1 min 15 s')
+    >>> seconds_text(0.04), seconds_text(4.26), seconds_text(75), seconds_text(4.26, whole=True)
+    ('under 0.1 s', '4.3 s', '1 min 15 s', '4 s')
     """
     if seconds < 0.1:
         return "under 0.1 s"
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.{0 if whole else 1}f} s"
     return f"{int(seconds // 60)} min {int(seconds % 60)} s"
 
 

@@ -85,7 +85,8 @@ class Compressed(Shown, ABC):
         )
 
     def save_pretrained(self, folder, **facts: Any) -> None:
-        """Write ``subspace_embedding.safetensors`` and ``config.json`` into ``folder``; see subemb.codec.storage."""
+        """Write ``subspace_embedding.safetensors`` and ``config.json`` into ``folder``; see subemb.codec.storage. ``entropy=True`` writes
+        codes in as few bits as their frequencies allow, where that takes less."""
         from .storage import save
 
         save(self, folder, **facts)

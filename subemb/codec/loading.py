@@ -18,7 +18,16 @@ from ..base.plain import is_whole
 from .compressed import Compressed
 from .estimates import predicted_size
 from .settings import CompressionSettings
-from .storage import CONFIG_FILE, TENSORS_FILE, about_pickles, history_of, read_config, size_facts
+from .storage import (
+    CONFIG_FILE,
+    ENTROPY_CODED,
+    TENSORS_FILE,
+    about_pickles,
+    entropy_decoded,
+    history_of,
+    read_config,
+    size_facts,
+)
 
 
 @checked
@@ -38,6 +47,9 @@ def load(folder: str | os.PathLike) -> Compressed:
     try:
         if config["subemb_format"] == 1:
             tensors = settings.about.from_format_1(settings, vocabulary, dim, tensors)
+        elif config["subemb_format"] == ENTROPY_CODED:
+            places = settings.about.codes_in(settings, vocabulary, dim)
+            tensors = entropy_decoded(tensors, places, config.get("entropy_coded"))
         settings.about.check_tensors(settings, vocabulary, dim, tensors)
         size = size_facts(predicted_size(settings, vocabulary, dim))
         if config.get("size") != size:

@@ -10,6 +10,9 @@ given to :func:`save`, such as ``model``.
 Both files are written beside their place and then renamed. Reading them (subemb.codec.loading) refuses whatever does not fit
 together; nothing is ever unpickled. A change that an older subemb would misread gets the next format number. Format 1 had whole bytes for
 every code, float32 codebooks one by one, ``widths`` of the codebooks and the whole history; it is still read.
+
+Format 3 is format 2 with codes in as few bits as their frequencies allow (:func:`subemb.codec.packing.coded`), where that was asked for and
+takes less: ``entropy_coded`` lists for every part of :meth:`.Method.codes_in` how many bytes it takes so, null where it is packed as ever.
 """
 
 import hashlib
@@ -21,31 +24,40 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from safetensors.torch import save as bytes_from_tensors
 
 from .. import __version__
 from ..base.arguments import checked
 from ..base.errors import InputError
 from ..base.paths import write_files
+from ..base.plain import is_whole
+from .packing import CodesIn, coded, decoded
 from .sizes import Size
 
 FORMAT = 2
-FORMATS = (1, 2)  # that are read
+ENTROPY_CODED = 3  # the format of a folder with entropy-coded codes
+FORMATS = (1, FORMAT, ENTROPY_CODED)  # that are read
 TENSORS_FILE = "subspace_embedding.safetensors"
 CONFIG_FILE = "config.json"
 PICKLES = (".bin", ".pkl", ".pickle", ".pt", ".pth", ".ckpt")
 _OWN_KEYS = (
     "subemb_format", "subemb_version", "vocabulary", "dim", "widths", "settings", "size", "tensors_sha256", "info", "history",
+    "entropy_coded",
 )  # fmt: skip
 _LONGEST_HISTORY = 30  # steps that are kept of a compression
 _DIGITS = 6  # of their errors
 
 
 @checked
-def save(compressed, folder: str | os.PathLike, more_files: dict[str, bytes] | None = None, **facts: Any) -> Path:
+def save(
+    compressed, folder: str | os.PathLike, more_files: dict[str, bytes] | None = None, entropy: bool = False, **facts: Any
+) -> Path:
     """Write a result (a Compressed) into a folder, made if need be; an older result there is replaced, other files are left alone.
 
     more_files: name -> content of files that are to be renamed into place together with it.
+    entropy: write codes in as few bits as their frequencies allow, wherever that takes less than packing them.
     facts: JSON values kept beside the result, such as ``model={"name": ..., "revision": ...}``.
     Returns the folder. Raises InputError if the result is inconsistent, the facts are not JSON, the folder belongs to
     something else, or the disk is full or cannot be written.
@@ -59,9 +71,13 @@ def save(compressed, folder: str | os.PathLike, more_files: dict[str, bytes] | N
     tensors = method.tensors(compressed)
     method.check_tensors(settings, vocabulary, dim, tensors)
     method.check_computable(settings, vocabulary)
+    lengths: list[int | None] = []
+    if entropy:
+        tensors, lengths = entropy_coded(tensors, method.codes_in(settings, vocabulary, dim))
     content = bytes_from_tensors({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, {"format": "pt"})
     config = {
-        "subemb_format": FORMAT,
+        "subemb_format": ENTROPY_CODED if any(lengths) else FORMAT,
+        **({"entropy_coded": lengths} if any(lengths) else {}),
         "subemb_version": __version__,
         "vocabulary": vocabulary,
         "dim": dim,
@@ -80,6 +96,67 @@ def save(compressed, folder: str | os.PathLike, more_files: dict[str, bytes] | N
     return folder
 
 
+def entropy_coded(
+    tensors: Mapping[str, "torch.Tensor"], places: Sequence[CodesIn]
+) -> tuple[dict[str, "torch.Tensor"], list[int | None]]:
+    """The tensors with codes in as few bits as their frequencies allow, and how many bytes those of each place take so; None where they
+    are packed as before, because that takes no more."""
+    found, pieces = dict(tensors), {}
+    for one in places:
+        packed = tensors[one.tensor][one.start : one.end].cpu().numpy()
+        short = coded(packed, one)
+        pieces[one] = np.frombuffer(short, np.uint8) if len(short) < len(packed) else None
+    for name in dict.fromkeys(one.tensor for one in places):
+        own = [(one.start, one.end, pieces[one]) for one in places if one.tensor == name]
+        found[name] = torch.from_numpy(_exchanged(tensors[name].cpu().numpy(), own))
+    return found, [None if pieces[one] is None else len(pieces[one]) for one in places]
+
+
+def entropy_decoded(
+    tensors: Mapping[str, "torch.Tensor"], places: Sequence[CodesIn], lengths: Any
+) -> dict[str, "torch.Tensor"]:
+    """The inverse of :func:`entropy_coded`. Raises InputError for what it did not write."""
+    if not isinstance(lengths, list) or len(lengths) != len(places) or not all(n is None or is_whole(n, 1) for n in lengths):
+        raise InputError(f"entropy_coded is {lengths!r:.80}; it must say how many bytes each of {len(places)} parts takes")
+    found, shift = dict(tensors), dict.fromkeys((one.tensor for one in places), 0)
+    pieces: dict[str, list] = {name: [] for name in shift}
+    for one, length in zip(places, lengths, strict=True):
+        tensor = tensors.get(one.tensor)
+        if tensor is None or tensor.ndim != 1 or tensor.dtype != torch.uint8:
+            raise InputError(f"{one.tensor} is missing, or no row of bytes")
+        start, whole = one.start + shift[one.tensor], one.end - one.start
+        if length is not None:
+            content = tensor[start : start + length].numpy()
+            if len(content) != length:
+                raise InputError(f"{one.tensor} has {len(tensor)} bytes, which is too few for its codes")
+            pieces[one.tensor].append((start, start + length, decoded(content.tobytes(), one)))
+            shift[one.tensor] += length - whole
+    for name, own in pieces.items():
+        found[name] = torch.from_numpy(_exchanged(tensors[name].numpy(), own))
+    return found
+
+
+def _exchanged(content: np.ndarray, pieces: Sequence[tuple[int, int, np.ndarray | None]]) -> np.ndarray:
+    """Bytes with some runs of them, (start, end, what stands there then), exchanged; None leaves a run as it is."""
+    found, at = [], 0
+    for start, end, instead in pieces:
+        if instead is not None:
+            found += [content[at:start], instead]
+            at = end
+    return np.concatenate([*found, content[at:]])
+
+
+def entropy_coded_bytes(compressed) -> int:
+    """``size().total_bytes`` with codes in as few bits as their frequencies allow, as ``entropy=True`` writes them."""
+    settings = compressed.settings
+    places = settings.about.codes_in(settings, compressed.num_embeddings, compressed.embedding_dim)
+    if not places:
+        return compressed.size().total_bytes
+    _, lengths = entropy_coded(settings.about.tensors(compressed), places)
+    saved = sum(one.end - one.start - length for one, length in zip(places, lengths, strict=True) if length is not None)
+    return compressed.size().total_bytes - saved
+
+
 def read_config(folder: str | os.PathLike) -> dict[str, Any]:
     """``config.json`` of a saved result, checked to be of this format. Raises InputError."""
     path = Path(folder) / CONFIG_FILE
@@ -96,7 +173,7 @@ def read_config(folder: str | os.PathLike) -> dict[str, Any]:
     number = config["subemb_format"]
     if number not in FORMATS or isinstance(number, bool):
         raise InputError(
-            f"{folder} has format {number!r}; this subemb ({__version__}) reads formats {' and '.join(map(str, FORMATS))}: update "
+            f"{folder} has format {number!r}; this subemb ({__version__}) reads formats {', '.join(map(str, FORMATS))}: update "
             "subemb, or save again"
         )
     return config

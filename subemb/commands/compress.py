@@ -101,6 +101,9 @@ def add(commands) -> None:
         "-o", "--output", type=path_argument, metavar="DIR", help="where to save it; without it only the report is made"
     )
     add_force(command)
+    command.add_argument(
+        "--entropy", action="store_true", help="save codes in as few bits as their frequencies allow, where that takes less"
+    )
     command.add_argument("--quiet", action="store_true", help="no progress bar and no report")
     command.add_argument("--json", action="store_true", help="the report for programs")
     command.set_defaults(function=run)
@@ -111,6 +114,8 @@ def run(given: argparse.Namespace) -> int:
     from .text import ProgressLine, run_text
 
     settings, text = settings_of(given)
+    if given.entropy and given.output is None:
+        raise InputError("--entropy says how the result is saved; add -o DIR")
     if given.output is not None:
         check_output(given.output, given.force)
     from .. import load
@@ -120,7 +125,7 @@ def run(given: argparse.Namespace) -> int:
         model = load(given.model, revision=given.revision, progress=progress)
         summary, compressed = run_whole(model, settings, text=text, progress=progress)
         if given.output is not None:
-            compressed.save_pretrained(given.output, model=summary.model)
+            compressed.save_pretrained(given.output, model=summary.model, entropy=given.entropy)
     if given.json:
         print_json({**summary.to_dict(), "saved": None if given.output is None else str(given.output)})
     elif not given.quiet:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
-from ..base.progress import Progress
+from ..base.progress import Progress, seconds_left
 from ..base.text import columns_text, count_text, one_line, percent_text, score_text, seconds_text, size_text
 from ..codec.settings import CompressionSettings, settings_text
 from ..evaluate.data.pairs import Columns, Note, Skipped, skipped_text
@@ -45,6 +45,10 @@ class ProgressLine:
         self._enabled = enabled and self._stream.isatty()
         self._drawn = 0.0
         self._stage = ""
+        self._began, self._fraction = (
+            0.0,
+            0.0,
+        )  # of the work that is drawn; when less is done than before, another one has begun
         self._interrupted = False
         self._previous_handler = None
 
@@ -67,6 +71,10 @@ class ProgressLine:
     def __call__(self, message: Progress) -> bool:
         """Draw a message; True asks to stop."""
         now = time.monotonic()
+        fraction = message.fraction or 0.0
+        if fraction < self._fraction or not self._began:
+            self._began = now
+        self._fraction = fraction
         if self._enabled and (message.stage != self._stage or now - self._drawn >= REDRAW_SECONDS):
             self._draw(message, now)
         return self._interrupted
@@ -75,18 +83,21 @@ class ProgressLine:
         self._drawn, self._stage = now, message.stage
         import shutil
 
-        line = one_line(progress_text(message))[: shutil.get_terminal_size().columns - 1]
+        left = seconds_left(now - self._began, message.fraction)
+        line = one_line(progress_text(message, left))[: shutil.get_terminal_size().columns - 1]
         self._stream.write(f"\r\x1b[K{line}")
         self._stream.flush()
 
 
-def progress_text(message: Progress) -> str:
-    """One message as one line.
+def progress_text(message: Progress, left: float | None = None) -> str:
+    """One message as one line. left: seconds that the work will still take, where that can be told.
 
     >>> progress_text(Progress("k-means", 0.5, {"iteration": 3, "error": 0.9312}))
     '[############............]  50 %  k-means, iteration 3, error 0.931'
     >>> progress_text(Progress("loading"))
     '[........................]        loading'
+    >>> progress_text(Progress("k-means", 0.5), 12.3)
+    '[############............]  50 %  k-means, about 12 s left'
     """
     filled = 0 if message.fraction is None else round(BAR * min(1.0, max(0.0, message.fraction)))
     share = "     " if message.fraction is None else f"{message.fraction * 100:3.0f} %"
@@ -95,6 +106,8 @@ def progress_text(message: Progress) -> str:
         parts.append(f"iteration {message.values['iteration']}")
     if "error" in message.values:
         parts.append(f"error {message.values['error']:.3f}")
+    if left is not None:
+        parts.append(f"about {seconds_text(max(1.0, round(left)), whole=True)} left")
     return f"[{'#' * filled}{'.' * (BAR - filled)}] {share}  {', '.join(parts)}"
 
 
@@ -147,6 +160,8 @@ def _size(run: Run) -> str:
         ["total", size_text(size.total_bytes), f"{percent_text(size.total_share)} of the table, everything counted"],
         ["floats only", "", f"{percent_text(size.parameter_share)} of the table's floats (the paper's measure)"],
     ]
+    if run.entropy_coded:
+        rows.insert(5, ["with --entropy", "", run.entropy_coded])
     if not size.other_parameters:
         del rows[2]
     if size.share_of_model is not None:

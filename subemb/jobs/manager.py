@@ -27,7 +27,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..base.errors import Cancelled, InputError, ModelError
-from ..base.progress import Progress
+from ..base.progress import Progress, seconds_left
 from ..base.text import seconds_text
 from .cluster import LANES_THERE, ClusterWorker, cluster_address
 from .worker import WorkerGone, WorkerProcess, describe
@@ -126,6 +126,11 @@ class Job:
     def seconds(self) -> float:
         """How long it has run, or ran; 0.0 before it starts."""
         return 0.0 if self.started is None else (self._ended or time.time()) - self.started
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long it will still take by the pace that it had; None as long as that cannot be told."""
+        return seconds_left(self.seconds, self.progress.fraction if self.progress else None)
 
     @property
     def position_in_queue(self) -> int | None:

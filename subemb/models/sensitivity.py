@@ -26,10 +26,13 @@ from ..base.paths import app_folder
 from ..base.progress import ProgressCallback, report
 from ..base.store import Store
 from .drawn import sampled_rows
+from .sentences import reading_seconds
 
 MOST_ROWS = 2000  # on which S is measured
 _BATCH = 64
 POOL = 8 * _BATCH  # rows that are sorted by length together
+_DRAWN_ROW, _LONG_ROW = 16, 32  # tokens of a row, about: of one that is drawn, and of a line of a text
+_AND_BACK = 1.9  # times what reading alone takes: gradients, and their products
 _LONGEST_LINE = 2000  # characters of a line that are read
 FILE, CARD = "sensitivity.safetensors", "card.json"
 
@@ -92,6 +95,16 @@ def rows_enough(dim: int) -> int:
     return min(MOST_ROWS, 64 + 5 * dim)
 
 
+def sensitivity_seconds(model: Any, of_text: bool = False) -> float:
+    """Roughly how many seconds measuring S takes on two free cores; 0 where it is known already. of_text: on the lines of a text."""
+    if not model.has_network:
+        return 0.0
+    count = MOST_ROWS if of_text else rows_enough(model.dim)
+    if not of_text and (_shipped_folder(model) or SENSITIVITIES.key(model=model.identity, rows=count, seed=0) in SENSITIVITIES):
+        return 0.0
+    return _AND_BACK * reading_seconds(model, count, count * (_LONG_ROW if of_text else _DRAWN_ROW))
+
+
 def text_rows(model: Any, text: str, seed: int = 0) -> list[list[int]]:
     """The tokens of some lines of a text, as many as S is measured on, drawn with the seed. Raises InputError if none has any."""
     lines = [line for line in text.splitlines() if line.strip()]
@@ -131,16 +144,20 @@ def sensitivity_of(
 
 def shipped_sensitivity(model: Any) -> torch.Tensor | None:
     """The sensitivity that comes with subemb for this model; None if there is none. Raises InputError if its file is damaged."""
+    folder = _shipped_folder(model)
+    return None if folder is None else _read(folder)
+
+
+def _shipped_folder(model: Any) -> Path | None:
+    """Where the sensitivity of this model that comes with subemb lies."""
     try:
         folders = app_folder() / "assets" / "sensitivity"
     except InputError:  # an installation without pages has no assets either
         return None
     if model.original is not None or not folders.is_dir():
         return None
-    for card in sorted(folders.glob(f"*/{CARD}")):
-        if model.has_content_of(read_json(card).get("model") or {}):
-            return _read(card.parent)
-    return None
+    cards = sorted(folders.glob(f"*/{CARD}"))
+    return next((card.parent for card in cards if model.has_content_of(read_json(card).get("model") or {})), None)
 
 
 def save_sensitivity(folder: Path, matrix: torch.Tensor) -> None:

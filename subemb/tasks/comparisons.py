@@ -67,10 +67,13 @@ def gap_text(size: int, target: int) -> str:
     return f"{f'{100 * share:.1f}' if share >= 0.001 else 'under 0.1'} % {'more' if size > target else 'fewer'}"
 
 
-def seconds_of(entries: list[Compared], vocabulary: int, dim: int, identity: str) -> list[float]:
-    """Rough seconds that compressing and measuring takes for each method; 0 for those that were run before."""
+def seconds_of(entries: list[Compared], model: "PretrainedModel") -> list[float]:
+    """Rough seconds that each method takes, score included; 0 for those that were run before."""
+    vocabulary, dim = model.num_tokens, model.dim
     return [
-        0.0 if RUNS.get(run_key(identity, entry.settings)) else estimate_run_seconds(entry.settings, vocabulary, dim)
+        0.0
+        if RUNS.get(run_key(model.identity, entry.settings))
+        else estimate_run_seconds(entry.settings, vocabulary, dim, model)
         for entry in entries
     ]
 
@@ -103,7 +106,7 @@ def compare_methods(
     wanted = resolved(CompressionSettings.from_dict(settings), model, text)
     base = _kept_or_new(model, wanted, text, part_of(progress, 0.0, 0.05))
     entries = plan(base)
-    costs = [max(0.1, cost) for cost in seconds_of(entries, model.num_tokens, model.dim, model.identity)]
+    costs = [max(0.1, cost) for cost in seconds_of(entries, model)]
     done, total, finished = 0.0, sum(costs), []
     for entry, cost in zip(entries, costs, strict=True):
         part = part_of(progress, 0.05 + 0.95 * done / total, 0.05 + 0.95 * (done + cost) / total)

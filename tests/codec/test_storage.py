@@ -5,23 +5,50 @@ import hashlib
 import json
 import os
 import pickle
+import tempfile
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from made_results import any_results, made_result
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from subemb.base.errors import InputError
-from subemb.codec import storage
+from subemb.codec import compress, storage
 from subemb.codec.loading import load
 from subemb.codec.methods import METHODS
-from subemb.codec.packing import packed_bytes
-from subemb.codec.storage import CONFIG_FILE, FORMAT, TENSORS_FILE, brief_history, history_of, read_config, save
+from subemb.codec.packing import CodesIn, coded, decoded, pack, packed_bytes
+from subemb.codec.storage import (
+    CONFIG_FILE,
+    FORMAT,
+    TENSORS_FILE,
+    brief_history,
+    entropy_coded_bytes,
+    history_of,
+    read_config,
+    save,
+)
 
-STORED = ("codes", "rotation", "coefficients", "components", "mean", "values", "row_scale", "minimum", "step")
+STORED = (
+    "codes",
+    "rotation",
+    "coefficients",
+    "components",
+    "mean",
+    "values",
+    "row_scale",
+    "minimum",
+    "step",
+    "row_of",
+    "lenders",
+    "tier",
+)
 
 
 def assert_same(one, other) -> None:
@@ -331,7 +358,8 @@ def test_tensors_that_do_not_fit_are_refused(tmp_path, message, drop, tensors):
 @pytest.mark.parametrize(
     ("message", "values"),
     [
-        ("has format 3; this subemb .* reads formats 1 and 2: update", {"subemb_format": 3}),
+        ("has format 4; this subemb .* reads formats 1, 2, 3: update", {"subemb_format": 4}),
+        ("entropy_coded is None; it must say how many bytes each of 1 parts takes", {"subemb_format": 3}),
         ("has format '1'", {"subemb_format": "1"}),
         ("has format True", {"subemb_format": True}),
         ("was not written by subemb", {"subemb_format": ...}),
@@ -437,3 +465,87 @@ def test_pickles_are_named_and_never_opened(tmp_path, monkeypatch, name):
     with pytest.raises(InputError, match="cut off or damaged"):
         load(folder)
     assert not (tmp_path / "unpickled").exists()
+
+
+# Entropy-coded codes
+
+
+@given(st.integers(1, 16), st.integers(1, 40), st.integers(1, 4), st.integers(0, 5))
+def test_codes_are_decoded_again(bits, rows, columns, seed):
+    numbers = (np.random.default_rng(seed).random((rows, columns)) ** 3 * 2**bits).astype(np.int64)
+    place = CodesIn("codes", 0, rows * columns, columns, bits)
+    packed = pack(numbers, bits)
+    assert decoded(coded(packed, place), place).tolist() == packed.tolist()
+
+
+@given(st.binary(max_size=200), st.integers(1, 16), st.integers(1, 20), st.integers(1, 3))
+def test_bytes_that_are_no_codes_are_refused_or_decoded(content, bits, rows, columns):
+    place = CodesIn("codes", 0, rows * columns, columns, bits)
+    with suppress(InputError):
+        assert len(decoded(content, place)) == packed_bytes(rows * columns, bits)
+
+
+SKEWED = (
+    {"method": "product", "subspaces": 3, "codebook_size": 16},
+    {"tiers": "40:exact,400:3x300,*:4x16"},
+    {"tiers": "40:int8,300:3x8,*:nearest"},
+    {"method": "trim", "keep": "300"},
+)
+
+
+@pytest.fixture(scope="module")
+def skewed():
+    """A table most of whose tokens are alike, so that some codes are frequent."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(2000, 12, generator=generator) * (torch.rand(2000, 1, generator=generator) ** 6)
+
+
+@pytest.mark.parametrize("asked", SKEWED, ids=str)
+def test_entropy_coded_results_are_read_again_as_they_were(asked, skewed, tmp_path):
+    result = compress(skewed, iterations=3, **asked)
+    save(result, tmp_path / "packed")
+    save(result, tmp_path / "coded", entropy=True)
+    assert_same(load(tmp_path / "coded"), result)
+    packed, short = ((tmp_path / name / TENSORS_FILE).stat().st_size for name in ("packed", "coded"))
+    assert packed - short == pytest.approx(result.size().total_bytes - entropy_coded_bytes(result), abs=8)
+    pays = asked.get("method") != "trim"  # whose tokens borrow all rows about equally often here
+    assert (short < packed) == pays
+    assert json.loads((tmp_path / "coded" / "config.json").read_text())["subemb_format"] == (3 if pays else 2)
+
+
+@pytest.mark.parametrize("method", ["arbitrary", "int8"])
+def test_a_folder_without_anything_to_code_is_what_it_always_was(method, tmp_path):
+    result = made_result(method)
+    save(result, tmp_path / "packed")
+    save(result, tmp_path / "coded", entropy=True)
+    for name in (TENSORS_FILE, "config.json"):
+        assert (tmp_path / "packed" / name).read_bytes() == (tmp_path / "coded" / name).read_bytes()
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_entropy_coded_folders_are_refused(data, skewed_folder):
+    """Bytes exchanged, with a checksum that says nothing of it, or lengths: one sentence, and never another error."""
+    tensors, config = load_file(skewed_folder / TENSORS_FILE), json.loads((skewed_folder / "config.json").read_text())
+    if data.draw(st.booleans()):
+        codes = tensors["codes"].clone()
+        for place in data.draw(st.lists(st.integers(0, len(codes) - 1), min_size=1, max_size=4)):
+            codes[place] = data.draw(st.integers(0, 255))
+        tensors["codes"] = codes[: data.draw(st.integers(1, len(codes)))].contiguous()
+    else:
+        config["entropy_coded"] = data.draw(
+            st.one_of(st.none(), st.text(), st.lists(st.one_of(st.none(), st.integers(-5, 10**12), st.text()), max_size=2))
+        )
+    with tempfile.TemporaryDirectory() as place:
+        place = Path(place)
+        save_file(tensors, place / TENSORS_FILE, {"format": "pt"})
+        config["tensors_sha256"] = hashlib.sha256((place / TENSORS_FILE).read_bytes()).hexdigest()
+        (place / "config.json").write_text(json.dumps(config))
+        with suppress(InputError):
+            load(place)
+
+
+@pytest.fixture(scope="module")
+def skewed_folder(skewed, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("coded")
+    return save(compress(skewed, iterations=3, **SKEWED[0]), folder, entropy=True)

@@ -97,7 +97,7 @@ def test_the_comparison_is_kept_and_read_back(compared, base):
 
 def test_methods_that_were_run_cost_nothing_more(compared, base):
     entries = plan(base)
-    assert sum(seconds_of(entries, base.model["vocabulary"], base.model["dim"], base.model["identity"])) == 0
+    assert sum(seconds_of(entries, load_listed("small"))) == 0
     stages = []
     COMPARISONS.drop(compare_methods.key("small", None, SETTINGS.to_dict()))  # the runs stay
     again = compare_methods("small", None, SETTINGS.to_dict(), progress=lambda message: stages.append(message.stage))
@@ -125,7 +125,7 @@ def test_cancelled_in_the_middle_keeps_what_was_finished(models):
     base = RUNS.get(run_and_keep("small", None, settings.to_dict()).key)
     assert compare_methods.kept("small", None, settings.to_dict()) is None
     entries = plan(base)
-    seconds = seconds_of(entries, base.model["vocabulary"], base.model["dim"], base.model["identity"])
+    seconds = seconds_of(entries, load_listed("small"))
     missing = [entry.settings.method for entry, cost in zip(entries, seconds, strict=True) if cost]
     assert missing == ["int8", "int4"]
 

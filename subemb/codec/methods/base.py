@@ -17,6 +17,7 @@ from ...base.errors import InputError
 from ...base.lazy import lazy_module
 from ...base.progress import ProgressCallback
 from ..compressed import Compressed
+from ..packing import CodesIn
 from ..sizes import Size
 
 torch = lazy_module("torch")
@@ -153,6 +154,10 @@ class Method(ABC):
     def check_tensors(self, settings: MethodSettings, vocabulary: int, dim: int, tensors: dict[str, torch.Tensor]) -> None:
         """Raises InputError unless the tensors are those of such a result: names, shapes, types, finite floats."""
         check_forms(self.key, self.expected(settings, vocabulary, dim), tensors)
+
+    def codes_in(self, settings: MethodSettings, vocabulary: int, dim: int) -> list[CodesIn]:
+        """Where in the tensors of :meth:`expected` packed codes lie, in order; [] without any."""
+        return []
 
     def from_format_1(
         self, settings: MethodSettings, vocabulary: int, dim: int, tensors: dict[str, torch.Tensor]

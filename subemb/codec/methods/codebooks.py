@@ -20,7 +20,7 @@ from ...base.lazy import lazy_module
 from ...base.progress import ProgressCallback, part_of
 from ..compressed import SubspaceCompressed
 from ..grids import CODEBOOK_BITS, HARDLY_ANY, automatic_codebook_bits, codebook_bytes, from_stored, stored_dtype, to_stored
-from ..packing import pack, packed_bytes, unpack
+from ..packing import CodesIn, pack, packed_bytes, unpack
 from ..sizes import FLOAT_BYTES, Size, code_bits_each
 from ..subspaces import LARGEST_CODEBOOK, checked_codebook_size, has_enough_tuples, require_enough_tuples, subspace_widths
 from .base import Method, MethodSettings, TensorForm, check_form, check_forms
@@ -188,6 +188,12 @@ class CodebookMethod(Method):
         if self.is_rotated:
             expected["rotation"] = TensorForm((dim, dim), torch.float32)
         return expected
+
+    def codes_in(self, settings: MethodSettings, vocabulary: int, dim: int) -> list[CodesIn]:
+        bits = code_bits_each(settings.codebook_size)
+        if not self.stores_codes or not bits:
+            return []
+        return [CodesIn("codes", 0, vocabulary * settings.subspaces, settings.subspaces, bits)]
 
     def tensors(self, compressed: SubspaceCompressed) -> dict[str, torch.Tensor]:
         settings = compressed.settings

@@ -22,7 +22,7 @@ from ...base.lazy import lazy_module
 from ...base.progress import Progress, ProgressCallback, part_of, report
 from ..compressed import Coded, Compressed, SubspaceCompressed
 from ..membership import from_bytes, membership_bytes, to_bytes
-from ..packing import pack, packed_bytes
+from ..packing import CodesIn, pack, packed_bytes
 from ..sizes import Size, code_bits_each
 from ..subspaces import has_enough_tuples
 from .arbitrary import Arbitrary
@@ -275,6 +275,20 @@ class Tiered(Method):
         if left:
             forms["nearest"] = TensorForm((_borrowed_bytes(vocabulary - left, left),), torch.uint8)
         return forms
+
+    def codes_in(self, settings: MethodSettings, vocabulary: int, dim: int) -> list[CodesIn]:
+        starts, at = {}, 0
+        for name, form in self._forms(settings, vocabulary, dim).items():
+            starts[name], at = at, at + _bytes_in(form)
+        found = [
+            one._replace(tensor="tiers", start=one.start + starts[f"part.{number}.{one.tensor}"])
+            for number, (count, part) in enumerate(self.parts(settings, vocabulary, dim))
+            for one in part.about.codes_in(part, count, dim)
+        ]
+        if "nearest" in starts:
+            lending = sum(count for count, _ in self.parts(settings, vocabulary, dim))
+            found.append(CodesIn("tiers", starts["nearest"], vocabulary - lending, 1, code_bits_each(lending)))
+        return [one for one in found if one.count and 0 < one.bits <= 16]
 
     def tensors(self, compressed: TieredCompressed) -> dict[str, torch.Tensor]:
         tensors, left = {}, np.arange(compressed.num_embeddings)

@@ -19,7 +19,7 @@ from ...base.lazy import lazy_module
 from ...base.progress import ProgressCallback, report
 from ..compressed import BaselineCompressed
 from ..membership import from_bytes, membership_bytes, to_bytes
-from ..packing import pack, packed_bytes, unpack
+from ..packing import CodesIn, pack, packed_bytes, unpack
 from ..sizes import Size, code_bits_each
 from .base import Method, MethodSettings, TensorForm
 
@@ -45,7 +45,9 @@ def kept_of(text: str, vocabulary: int | None = None) -> int | None:
         return None
     match = _KEEP.fullmatch(text)
     if match is None:
-        raise InputError(f"keep is {text[:80]!r}; give a number of tokens, a share such as 25%, or {USED}: those that a text uses")
+        raise InputError(
+            f"keep is {text[:80]!r}; give a number of tokens, a share such as 25%, or {USED}: those that a text uses"
+        )
     share = None if match[2] is None else float(match[2])
     count = int(match[1]) if share is None else max(1, round(share / 100 * (vocabulary or 1))) if 0 < share <= 100 else 0
     if count < 1:
@@ -116,7 +118,9 @@ class Trim(Method):
             from ..blocks import WEIGHT_FLOOR
 
             if weights is None:
-                raise InputError("nothing tells which tokens are used; give token counts of a text, or a number of tokens to keep")
+                raise InputError(
+                    "nothing tells which tokens are used; give token counts of a text, or a number of tokens to keep"
+                )
             count = int((weights > 2 * WEIGHT_FLOOR).sum())
             settings, info = replace(settings, keep=str(count)), {"keep": USED}
         count = int(settings.keep)
@@ -157,6 +161,11 @@ class Trim(Method):
             "kept": TensorForm((membership_bytes(count, vocabulary),), torch.uint8),
             "row_of": TensorForm((packed_bytes(vocabulary - count, code_bits_each(count)),), torch.uint8),
         }
+
+    def codes_in(self, settings: MethodSettings, vocabulary: int, dim: int) -> list[CodesIn]:
+        count = int(settings.keep)
+        bits = code_bits_each(count)
+        return [CodesIn("row_of", 0, vocabulary - count, 1, bits)] if count < vocabulary and 0 < bits <= 16 else []
 
     def tensors(self, compressed: TrimmedCompressed) -> dict[str, torch.Tensor]:
         kept, row_of = compressed.kept.cpu().numpy(), compressed.row_of.cpu().numpy()

@@ -13,6 +13,7 @@ import numpy as np
 from ...base.arguments import Seed, checked
 from ...base.errors import InputError
 from ...base.progress import ProgressCallback, part_of, report
+from ...models.sentences import reading_seconds
 from ..data.pairs import PairSet
 from ..report import (
     METRICS,
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from ...models.model import PretrainedModel
 
 _ENCODING = 0.9  # share of the time; the rest is the bootstrap
-# Seconds on two ordinary cores: one part for each sentence, one for each billion of (weights of the network x tokens). Measured
-# with the bundled model on captions and news; on a faster or a busy machine they are wrong by a factor of two or three.
-_SECONDS_A_SENTENCE, _SECONDS_A_BILLION = 0.0005, 0.025
 _BYTES_A_TOKEN, _FRAME_TOKENS = 4.0, 2  # bytes of UTF-8 (longer characters make more tokens); special tokens of a sentence
 
 
@@ -144,8 +142,7 @@ def encoding_seconds(model: "PretrainedModel", sentences: Sequence[str], sides: 
     """
     distinct = set(sentences)
     tokens = sum(len(sentence.encode("utf-8", "replace")) / _BYTES_A_TOKEN + _FRAME_TOKENS for sentence in distinct)
-    weights = max(0, (model.parameters or 0) - model.num_tokens * model.dim)
-    return sides * (_SECONDS_A_SENTENCE * len(distinct) + _SECONDS_A_BILLION * tokens * weights / 1e9)
+    return sides * reading_seconds(model, len(distinct), tokens)
 
 
 def _check(sides: Mapping, pairs: PairSet) -> None:

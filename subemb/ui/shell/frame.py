@@ -27,7 +27,7 @@ from ..widgets import leads
 from ..widgets.charts import error_curve
 from ..widgets.motion import familiar_names, motion_figure, motion_words
 from . import header, presentation, sidebar, style, upkeep
-from .jobs import stage_of, watch
+from .jobs import stage_of, taken_text, watch
 from .models import key_of, open_model
 from .request import EXAMPLE, Request, other_request
 from .sides import ADAPTED, COMPRESSED, RUN_A, RUN_B, Side
@@ -322,7 +322,7 @@ def live_curve(job: Job, request: Request, is_example: bool) -> None:
     st.markdown(f"Computing {what}: **{escape_markdown(request.model)}**, {escape_markdown(request.settings.in_words)}")
     history = [{"stage": message.stage, **message.values} for message in job.history if "error" in message.values]
     if not history:
-        st.caption(f"{stage_of(job)} · {seconds_text(job.seconds)}")
+        st.caption(f"{stage_of(job)} · {taken_text(job)}")
         return
     pictures = [message.values["picture"] for message in job.history if "picture" in message.values]
     if pictures and "tokens" in pictures[0]:

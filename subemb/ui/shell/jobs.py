@@ -151,6 +151,14 @@ def stage_of(job: Job, before: str = "starting") -> str:
     return job.progress.stage if job.progress else before
 
 
+def taken_text(job: Job) -> str:
+    """How long a job has run, and how long it will still take, once that can be told."""
+    left = job.seconds_left
+    return seconds_text(job.seconds) + (
+        "" if left is None else f", about {seconds_text(max(1.0, round(left)), whole=True)} left"
+    )
+
+
 def progress_of(what: str) -> Callable[[Job], None]:
     """A function that draws how far a job is. what: what the job does, in words."""
 
@@ -158,7 +166,7 @@ def progress_of(what: str) -> Callable[[Job], None]:
         if job.state == "queued":
             st.progress(0.0, text=f"{what}: number {job.position_in_queue} in the queue")
         else:
-            st.progress(job.fraction, text=f"{what}: {escape_markdown(stage_of(job))} · {seconds_text(job.seconds)}")
+            st.progress(job.fraction, text=f"{what}: {escape_markdown(stage_of(job))} · {taken_text(job)}")
 
     return draw
 
@@ -194,5 +202,5 @@ def _elsewhere(visit: Visit) -> None:
         if now - visit.drawn.get(job.key, 0.0) > 2 * _ELSEWHERE_SECONDS:
             what = _WHAT.get(job.lane, "Work")
             place = job.position_in_queue
-            how = f"number {place} in the queue" if place else f"{100 * job.fraction:.0f} %, {seconds_text(job.seconds)}"
+            how = f"number {place} in the queue" if place else f"{100 * job.fraction:.0f} %, {taken_text(job)}"
             st.caption(f":material/hourglass: {what} of yours is under way: {how}")

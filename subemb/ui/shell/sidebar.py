@@ -6,7 +6,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from ...base.errors import InputError
 from ...base.open_server import is_public, longest_text
 from ...base.pace import rough
-from ...base.text import count_text, escape_markdown, percent_text, seconds_text, size_text
+from ...base.text import count_text, escape_markdown, percent_text, size_text
 from ...codec.methods import METHODS
 from ...codec.methods.codebooks import CodebookMethod
 from ...codec.methods.tiers import in_words, parsed
@@ -16,7 +16,7 @@ from ...jobs.manager import Job
 from ...jobs.task import Call
 from ..widgets.settings import has_widget, setting_input
 from . import presentation
-from .jobs import begin, jobs_elsewhere, stage_of, watch
+from .jobs import begin, jobs_elsewhere, stage_of, taken_text, watch
 from .models import list_again, listed_models, open_model
 from .request import Request
 from .text import counted, errors_shown, show_error, without_folders
@@ -390,7 +390,7 @@ def estimate(settings: CompressionSettings, model) -> CompressionSettings | None
     nearly = "about " if resolved.about.is_guess(resolved) and tiers is None else ""
     st.caption(
         f"Will store {nearly}**{size_text(size.total_bytes)}** ({percent_text(size.total_share)} of the table){automatic}; "
-        f"takes about {rough(estimate_run_seconds(resolved, model.num_tokens, model.dim))}, a rough estimate.",
+        f"takes about {rough(estimate_run_seconds(resolved, model.num_tokens, model.dim, model))}, a rough estimate.",
         help=f"{words[:1].upper()}{words[1:]}." if words else None,
     )
     return resolved
@@ -442,7 +442,7 @@ def run_progress(job: Job) -> None:
     if job.state == "queued":
         st.progress(0.0, text=f"Waiting: number {job.position_in_queue} in the queue")
     else:
-        st.progress(job.fraction, text=f"{stage_of(job)} · {seconds_text(job.seconds)}")
+        st.progress(job.fraction, text=f"{stage_of(job)} · {taken_text(job)}")
 
 
 def draw(visit: Visit) -> None:

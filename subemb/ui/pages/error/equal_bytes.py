@@ -48,7 +48,7 @@ def offer(measured: Measured) -> None:
     """What it would compute, how long that may take, and the button."""
     run = measured.frame.run
     entries = plan_of(run.key, run)
-    free = seconds_of(entries, run.model["vocabulary"], run.model["dim"], run.model["identity"])
+    free = seconds_of(entries, measured.frame.model)
     seconds = [slowness() * each for each in free]
     table = pd.DataFrame(
         {

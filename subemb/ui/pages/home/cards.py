@@ -51,6 +51,8 @@ def size_card(run: Run) -> None:
             "The paper counts only the floats that are left. The codes are integers, but they have to be kept as well, so the "
             "second number is the one that a file shows."
         )
+        if run.entropy_coded:
+            st.caption(f"{run.entropy_coded[:1].upper()}{run.entropy_coded[1:]}.")
         if size.share_of_model is not None:
             st.markdown(
                 f"The table is **{percent_text(size.original_share_of_model)}** of the whole model "

@@ -203,7 +203,7 @@ def opened(frame: Frame, model: "PretrainedModel", points: list[Point]) -> None:
         if frame.run is not None:
             st.page_link("app.py", label="Look at this run", icon=":material/open_in_new:", query_params=visit.address or None)
         elif visit.running is None:
-            seconds = estimate_run_seconds(point.settings, model.num_tokens, model.dim)
+            seconds = estimate_run_seconds(point.settings, model.num_tokens, model.dim, model)
             if st.button(
                 f"Compute this run, about {rough(seconds)}", type="primary", icon=":material/play_arrow:", key="compute_point"
             ):
