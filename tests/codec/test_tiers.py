@@ -342,6 +342,21 @@ def test_tiers_of_a_budget_are_searched_once_whatever_else_is_set(monkeypatch):
     assert searched == [1234, 11, 1234]
 
 
+def test_what_bytes_would_buy_is_measured_once_for_all_budgets(table, weights, monkeypatch, tmp_path):
+    monkeypatch.setenv("SUBEMB_CACHE", str(tmp_path))
+    monkeypatch.setattr(tiered, "_WORTH_KEEPING", 1)
+    measured, times = tiered.measured_curves, []
+    monkeypatch.setattr(tiered, "measured_curves", lambda *given: times.append(1) or measured(*given))
+    first = compress(table, budget="25%", weights=weights, iterations=2)
+    tiered.CURVES.memory.clear()
+    again = compress(table, budget="25%", weights=weights, iterations=2, seed=1)
+    compress(table, budget="20%", weights=weights, iterations=2)
+    assert (first.settings.tiers, len(times)) == (again.settings.tiers, 1)
+    compress(table * 2, budget="25%", weights=weights, iterations=2)
+    compress(table, budget="25%", iterations=2)
+    assert len(times) == 3
+
+
 def test_a_budget_alone_asks_for_tiers(table):
     found = compress(table, budget="30%", weights="zipf", iterations=2)
     assert found.settings.method == "tiered"

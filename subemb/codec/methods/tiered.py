@@ -11,6 +11,8 @@ all with Q = 32, and the others with f = 4 82.5, 71.8, 28.2 and 48.4 in 208.5 kB
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +22,7 @@ from typing import Any
 from ...base.errors import InputError
 from ...base.lazy import lazy_module
 from ...base.progress import Progress, ProgressCallback, part_of, report
+from ...base.store import Store
 from ..compressed import Coded, Compressed, SubspaceCompressed
 from ..membership import from_bytes, membership_bytes, to_bytes
 from ..packing import CodesIn, pack, packed_bytes
@@ -456,6 +459,7 @@ def _parts(settings: MethodSettings, tiers: list[Tier], vocabulary: int) -> list
 _JOINT_UP_TO = 1 / 3  # codes for each axis; of more, what they leave is small, and choosing them together takes long
 _ROUNDS = 6
 _SEARCHING = 1e9  # nanoseconds of one thread
+_WORTH_KEEPING = 2**20  # numbers of a table; of a smaller one curves are measured in no time
 
 
 def _searched(settings: MethodSettings, vocabulary: int, dim: int, curves: Curves, thorough: bool = True) -> list[Tier]:
@@ -489,19 +493,37 @@ def _curves(
     weights: torch.Tensor | None,
     sensitivity: torch.Tensor | None,
 ) -> Curves:
-    """What bytes would buy on this table, with these settings; equal for all seeds."""
+    """What bytes would buy on this table, with these settings; equal for all seeds. Those of a large table are kept in the cache."""
     from ..sensitive import definite
 
     if not settings.sensitive:
         sensitivity = None
     dim = table.shape[1]
+    key = None
+    if table.numel() >= _WORTH_KEEPING:
+        measured_on = [None if part is None else _digest(part) for part in (table, weights, sensitivity)]
+        key = CURVES.key(on=measured_on, settings=_sampled(settings, 1, 1, bool(settings.sensitive)).to_dict())
+        if (kept := CURVES.get(key)) is not None:
+            return kept
 
     def fit(rows: torch.Tensor, subspaces: int, size: int, inside: torch.Tensor | None) -> torch.Tensor:
         matrix = sensitivity if subspaces <= dim * _JOINT_UP_TO else None
         own = _sampled(settings, subspaces, size, sensitive=matrix is not None)
         return Product().fit(rows, own, None, inside, matrix).reconstruct()
 
-    return measured_curves(table, fit, weights, None if sensitivity is None else definite(sensitivity), progress)
+    found = measured_curves(table, fit, weights, None if sensitivity is None else definite(sensitivity), progress)
+    if key is not None:
+        with contextlib.suppress(InputError):  # a full disk only means that they are measured again
+            CURVES.put(key, found)
+    return found
+
+
+def _digest(numbers: torch.Tensor) -> str:
+    return hashlib.sha256(numbers.detach().cpu().contiguous().numpy()).hexdigest()
+
+
+#: What was measured for budgets, whatever the budget is.
+CURVES: Store[Curves] = Store("curves", most=100, in_memory=8, kind=Curves)
 
 
 def _sampled(settings: MethodSettings, subspaces: int, size: int, sensitive: bool) -> MethodSettings:
