@@ -80,7 +80,7 @@ class Run(Shown):
         if coded is None or not self.size.code_bits or not (self.size.codebook_parameters or self.settings.about.keeps_rows):
             return ""
         if coded > (1 - ENTROPY_PAYS) * whole:
-            return "entropy coding would save nothing worth it: codes are about equally frequent"
+            return "entropy coding would save next to nothing" if self.size.codebook_parameters else ""
         return f"{size_text(coded)} in a file with entropy-coded codes, {percent_text(1 - coded / whole)} less"
 
     @property

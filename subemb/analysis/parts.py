@@ -68,6 +68,12 @@ def stand_in(compressed: Compressed, token: int) -> int | None:
     return None if found == token else found
 
 
+def borrowers(compressed: Compressed, token: int) -> int:
+    """How many other tokens have the row of a token."""
+    stand_ins = getattr(compressed, "stand_ins", None)
+    return 0 if stand_ins is None or int(stand_ins[token]) != token else int((stand_ins == token).sum()) - 1
+
+
 def places_of(parts: Sequence[Part]) -> tuple[np.ndarray, np.ndarray]:
     """For every token (V,) the index of its part in ``parts``, and its row there."""
     count = sum(len(part.ids) for part in parts)

@@ -43,7 +43,7 @@ def onnx_table(compressed: "Compressed", path: Path) -> OnnxCheck:
     """
     if not isinstance(compressed, tuple(_FORMS)):
         raise InputError(
-            f"{compressed.settings.method} has nothing to gather from; export a table of cluster, product, tiered, trim or another "
+            f"{compressed.settings.method} has no codebooks to gather from; export a table of cluster, product, tiered, trim or another "
             "method with codebooks, or the dense checkpoint: --dense DIR"
         )
     try:

@@ -151,7 +151,8 @@ def _offer(frame: Frame, key: str, request: Request) -> None:
     if call.job is not None and outcome(frame.visit, call, "Computing run B") is not None:
         st.rerun()
     if call.job is None:
-        seconds = estimate_run_seconds(key_of(request)[1], *frame.table.shape, frame.model)
+        model = frame.model
+        seconds = estimate_run_seconds(key_of(request)[1], model.num_tokens, model.dim, model)
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"Run B of this link is not kept here: **{escape_markdown(request.settings.in_words)}**.")
             if st.button(f"Compute run B, about {rough(seconds)}", icon=":material/play_arrow:", key="compute_other"):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from ....analysis.parts import stand_in
+from ....analysis.parts import borrowers, stand_in
 from ....base.text import count_text, escape_markdown, sentence_case
 from ...shell.sides import COMPRESSED
 from ...shell.text import counted, write_parameter
@@ -42,7 +42,9 @@ def inspect(assignment: Assignment, chosen: int, is_page: bool = True) -> None:
     if other is not None:
         sharing = f"it has the row of **{escape_markdown(vocabulary.display[other])}**, the token most like it that keeps one"
     elif part.codes is None:
-        sharing = "its whole row is kept"
+        shared = borrowers(assignment.side.compressed, chosen)
+        also = f"and is also that of **{counted(shared, 'other token')}**" if shared else "so it shares nothing"
+        sharing = f"its whole row is kept, {also}"
     else:
         shared = shared_counts(assignment.key, chosen, assignment.row_of(chosen), part.codes)
         sharing = _sharing_text(shared, part.subspaces)
