@@ -164,7 +164,7 @@ def test_languages_need_a_model_that_reads_several():
     found = verdict(5, both, sets=sets, languages=("en", "de"))
     assert found.verdict == FAILS
     assert "STS, de" in found.sentence
-    assert "multilingual model is needed" in verdict(5, both).sentence
+    assert "a multilingual model is needed" in verdict(5, both).sentence
 
 
 def test_a_step_may_take_a_tenth_longer():

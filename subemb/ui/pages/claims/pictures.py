@@ -25,7 +25,7 @@ def strip_html(found: Sequence[Judged]) -> str:
     marks = "".join(
         f'<a href="#claim-{one.claim.number}" target="_self" title="{escape_html(one.claim.title)}: {one.verdict}" '
         f'aria-label="Claim {one.claim.number}, {escape_html(one.claim.title)}: {one.verdict}" style="text-decoration:none;'
-        f"display:flex;flex-direction:column;align-items:center;justify-content:center;flex:1 1 3.4rem;min-width:3.2rem;height:3.9rem;"
+        f"display:flex;flex-direction:column;align-items:center;justify-content:center;height:3.9rem;"
         f"border-radius:6px;color:{COLOURS[one.verdict]};border:2px solid {COLOURS[one.verdict]};"
         f'background:color-mix(in srgb, {COLOURS[one.verdict]} 12%, transparent)">'
         f'<span aria-hidden="true" style="font-size:1.35rem;font-weight:700;line-height:1.1">{SIGNS[one.verdict]}</span>'
@@ -37,7 +37,8 @@ def strip_html(found: Sequence[Judged]) -> str:
         for verdict, sign in SIGNS.items()
     )
     return (
-        f'<nav aria-label="Verdicts" style="display:flex;flex-wrap:wrap;gap:0.4rem;max-width:60rem">{marks}</nav>'
+        f'<nav aria-label="Verdicts" style="display:grid;gap:0.4rem;max-width:60rem;'
+        f'grid-template-columns:repeat(auto-fill,minmax(3.75rem,1fr))">{marks}</nav>'
         f'<div style="display:flex;flex-wrap:wrap;gap:0.2rem 1.2rem;margin-top:0.5rem;font-size:0.875rem;color:{_SOFT}">{legend}</div>'
     )
 
@@ -76,7 +77,9 @@ def scale_of(parts: Sequence[Part], limit: float | None) -> tuple[float, float]:
     ]
     values += [] if limit is None else [limit]
     low, high = min(values, default=0.0), max(values, default=1.0)
-    wide = (high - low) or abs(high) or 1.0
+    if low == high:  # all numbers at one place: at the left
+        return low - _MARGIN, high + 1.0
+    wide = high - low
     return low - _MARGIN * wide, high + _MARGIN * wide
 
 
@@ -126,7 +129,7 @@ def _row_html(part: Part, claim: Claim, scale: tuple[float, float]) -> str:
         )
     label = f"{escape_html(part.what)}<br><span style='color:{_SOFT};font-size:0.8125rem'>{escape_html(part.on)}</span>"
     return (
-        f'<div style="line-height:1.2;max-width:13rem;overflow-wrap:anywhere">{label}</div>'
+        f'<div style="line-height:1.2;max-width:12rem;overflow-wrap:anywhere">{label}</div>'
         f'<div style="position:relative;height:1.7rem;background:{_FAINT};border-radius:3px;overflow:hidden">{line}{whisker}{mark}</div>'
         f'<div style="font-variant-numeric:tabular-nums;text-align:right">{number_text(part.value, claim.unit)}</div>'
     )
