@@ -9,9 +9,11 @@ from checkpoints import SPECIAL, make_bert
 from subemb.base.text import escape_markdown
 from subemb.codec.settings import CompressionSettings
 from subemb.reproduce import judge, reproduce
-from subemb.reproduce.claims import tally
+from subemb.reproduce.claim import FAILS, HOLDS, Judged, Part
+from subemb.reproduce.claims import BY_NUMBER, tally
 from subemb.reproduce.rows import Sizes
 from subemb.ui.pages.claims import page as claims
+from subemb.ui.pages.claims.pictures import chart_html, drawn_parts
 from subemb.ui.shell.request import Request
 
 PAGE = "pages/11_Claims.py"
@@ -83,3 +85,24 @@ def test_what_is_missing_can_be_measured_from_the_page_and_stopped(measured):
     assert "claims_cancel" in {button.key for button in test.button}
     test.button(key="claims_cancel").click().run()
     rerun_until(test, lambda test: "claims_button" in {button.key for button in test.button})
+
+
+def test_a_chart_with_many_numbers_shows_the_worst_of_each_setting():
+    values = {"f = 3": (-20.0, -15.0, -9.0, -8.0, -7.0), "f = 24": (-3.0, -2.0, -1.0, -0.5, 0.5)}
+    parts = tuple(
+        Part(f"{f}, Q = 61, adapted", f"set {n}", HOLDS if value > -4 else FAILS, value, value - 1, value + 1)
+        for f, found in values.items()
+        for n, value in enumerate(found)
+    )
+    judged = Judged(BY_NUMBER[4], HOLDS, "It holds.", parts)
+    drawn = drawn_parts(judged)
+    assert [part.value for part in drawn] == [-20.0, -3.0, -2.0, -1.0, -0.5, 0.5]
+    picture = chart_html(judged)
+    assert picture.count("✓") == 5
+    assert picture.count("✗") == 1
+    assert "4 more behind the click" in picture
+
+
+def test_names_of_sets_are_text_in_pictures():
+    part = Part("f = 3", "<script>", HOLDS, 1.0)
+    assert "<script>" not in chart_html(Judged(BY_NUMBER[4], HOLDS, "", (part,)))

@@ -53,13 +53,21 @@ def verdict_html(one: Judged) -> str:
 
 
 def drawn_parts(one: Judged) -> list[Part]:
-    """The parts that a chart shows: those that the verdict follows from, the ones nearest to failing first; MOST_ROWS of them."""
+    """The parts that a chart shows: all, if they are few. Else, of those that the verdict follows from, the worst of each setting, and as
+    many more of the setting whose worst is best as there is room for."""
+    if len(one.parts) <= MOST_ROWS:
+        return list(one.parts)
     parts = [part for part in one.parts if part.counts] or list(one.parts)
     if len(parts) <= MOST_ROWS:
         return parts
-    is_more_better = one.claim.unit not in _LESS_IS_BETTER
-    worst = sorted(parts, key=lambda part: part.value if is_more_better else -part.value)[:MOST_ROWS]
-    return [part for part in parts if part in worst]
+    worse = -1 if one.claim.unit in _LESS_IS_BETTER else 1
+    groups: dict[str, list[Part]] = {}
+    for part in sorted(parts, key=lambda part: worse * part.value):
+        groups.setdefault(", ".join(part.what.split(", ")[:2]), []).append(part)
+    chosen = [group[0] for group in groups.values()][:MOST_ROWS]
+    best = max(groups.values(), key=lambda group: worse * group[0].value)
+    chosen += best[1 : 1 + MOST_ROWS - len(chosen)]
+    return [part for part in parts if part in chosen]
 
 
 _LESS_IS_BETTER = ("times as long as nn.Embedding", "tokens that share a tuple")
@@ -91,8 +99,10 @@ def chart_html(one: Judged) -> str:
     scale = scale_of(parts, claim.limit)
     rows = "".join(_row_html(part, claim, scale) for part in parts)
     left = len(one.parts) - len(parts)
-    more = f" {left} more behind Numbers." if left else ""
+    more = f" {left} more behind the click." if left else ""
     limit = "" if claim.limit is None else f" The line: {number_text(claim.limit, claim.unit)}."
+    if not all(part.counts for part in parts):
+        limit += " Hollow: for comparison."
     alt = "; ".join(f"{part.what}, {part.on}: {number_text(part.value, claim.unit)}, {part.verdict}" for part in parts)
     return (
         f'<div role="img" aria-label="{escape_html(alt)}" style="display:grid;grid-template-columns:minmax(6.5rem,max-content) 1fr '
@@ -107,7 +117,7 @@ def _row_html(part: Part, claim: Claim, scale: tuple[float, float]) -> str:
     def place(value: float) -> float:
         return 100 * (value - low) / (high - low)
 
-    colour = COLOURS[part.verdict]
+    colour = COLOURS[part.verdict] if part.counts else _SOFT
     line = ""
     if claim.limit is not None:
         line = (
@@ -122,10 +132,15 @@ def _row_html(part: Part, claim: Claim, scale: tuple[float, float]) -> str:
         )
     mark = ""
     if not math.isnan(part.value):
+        # What is there for comparison is hollow, and has no sign.
+        look = (
+            f"background:{colour};color:light-dark(#fff,#111)"
+            if part.counts
+            else f"border:2.5px solid {_SOFT};box-sizing:border-box"
+        )
         mark = (
             f'<b style="position:absolute;left:{place(part.value):.2f}%;top:50%;transform:translate(-50%,-50%);width:1.05rem;height:1.05rem;'
-            f"border-radius:50%;background:{colour};color:light-dark(#fff,#111);font-size:0.72rem;line-height:1.05rem;text-align:center"
-            f'">{SIGNS[part.verdict]}</b>'
+            f'border-radius:50%;{look};font-size:0.72rem;line-height:1.05rem;text-align:center">{SIGNS[part.verdict] if part.counts else ""}</b>'
         )
     label = f"{escape_html(part.what)}<br><span style='color:{_SOFT};font-size:0.8125rem'>{escape_html(part.on)}</span>"
     return (
