@@ -205,7 +205,7 @@ def uses_chart(found: TableUses) -> Chart:
         mask, wanted = found.mask, found.mask.wanted
         ranks = [mask.rank(wanted, place) for place in range(len(sides))]
         labels = [f"{mask.kl[place]:.3g} · rank {rank:,}" for place, rank in enumerate(ranks)]
-        panels.append((f"KL divergence at the gap, nats · rank of “{wanted.token}”", list(mask.kl), labels, False))
+        panels.append((f"KL at the gap, nats · rank of “{wanted.token}”", list(mask.kl), labels, False))
         columns += ["KL divergence, nats", f"rank of {wanted.token}", f"probability of {wanted.token}"]
         rows = [[*row, mask.kl[n], ranks[n], wanted.probabilities[n]] for n, row in enumerate(rows)]
     data, layout = [], {}
@@ -250,11 +250,10 @@ def uses_chart(found: TableUses) -> Chart:
             "anchor": f"x{axis}",
             "title": {"text": ""},
         }
-    worst = max(sides[1:], key=lambda side: found.costs.get(side, found.mask.kl[sides.index(side)] if found.mask else 0.0))
     alt = f"{len(sides)} bars: {', '.join(f'{side} {label}' for side, label in zip(sides, panels[0][2], strict=True))}."
     return Chart(
         name="uses",
-        title=f"Shorter is better; the longest is {worst}",
+        title="What each use costs: shorter is better",
         x=panels[0][0],
         y="",
         alt=alt,

@@ -22,10 +22,13 @@ from ..base.arguments import checked
 from ..base.errors import InputError
 from ..base.text import count_text, percent_text, score_text, seconds_text, size_text, without_control
 from ..codec.settings import GIVEN, METHODS, OF_TEXT, WEIGHT_NAMES, CompressionSettings
+from ..evaluate.context.perplexity import NAMES, TextPerplexity
+from ..evaluate.context.uses import TableUses
+from ..evaluate.context.verdicts import capitalized, perplexity_text, text_verdict, uses_verdict
 from ..evaluate.report import METRIC_NAMES, Report
 from ..evaluate.statistics import Interval
 from ..runs import NEIGHBOURS, Run
-from .charts import Chart, error_chart, loss_chart, score_chart
+from .charts import Chart, error_chart, loss_chart, score_chart, uses_chart
 from .command_lines import adapt_command, compress_command, given_files
 
 LONGEST_TABLE = 16  # rows; longer ones are folded
@@ -49,12 +52,14 @@ def html_report(
     adaptation: Adaptation | None = None,
     results: "Iterable[ScoredSet | Report]" = (),
     *,
+    words: "Iterable[WordsInContext]" = (),
     measured: str = "compressed",
     versions_used: Mapping[str, str] | None = None,
 ) -> str:
     """One self-contained HTML page, about 5 MB (the chart library is part of it); it needs no network and no server.
 
     run: the compression. adaptation: of that run, or alone if the run is no longer kept. results: evaluations on labelled sets.
+    words: texts that were scored word by word, and comparisons of the table's uses.
     measured: which table the quality of the run belongs to: the ``compressed`` one, or the ``adapted`` one if that was measured instead.
     versions_used: name -> version; by default those of this installation. Equal arguments give an equal page.
     Raises InputError without a run and an adaptation, or if the two belong to different models.
@@ -75,6 +80,7 @@ def html_report(
     if followed is not None:
         sets.insert(0, followed)
     charts = _charts(run, adaptation, followed)
+    in_context = [_words_part(number, one) for number, one in enumerate(words)]
     return environment().get_template("page.html.jinja").render(
         model=model,
         run=run,
@@ -93,7 +99,10 @@ def html_report(
         subspaces=[] if run is None else _subspaces(run),
         longest_table=LONGEST_TABLE,
         charts=charts,
-        figures=script_json([{"id": f"chart-{chart.name}", **chart.figure} for chart in charts]),
+        in_context=in_context,
+        figures=script_json(
+            [{"id": f"chart-{chart.name}", **chart.figure} for chart in (*charts, *(one.chart for one in in_context if one.chart))]
+        ),
         plotly_library=_plotly_library,
         scores=_scores(sets) if sets else None,
         scored_notes=[f"{found.data}: {' '.join(found.notes)}" for found in sets if found.notes],
@@ -176,6 +185,49 @@ class ScoredSet:
         if side == ADAPTED and TUNED in self.values and side not in self.differences:
             return TUNED
         return next(iter(self.values))
+
+
+@dataclass(frozen=True)
+class WordsInContext:
+    """A text that was scored word by word, or a comparison of the table's uses."""
+
+    data: str  # what the text or sentence is called
+    found: TextPerplexity | TableUses
+    note: str = ""  # whose head made the numbers, if not that of the model's authors
+
+
+@dataclass(frozen=True)
+class _WordsPart:
+    """One of these in the report."""
+
+    title: str
+    verdict: str
+    table: Table
+    chart: Chart | None
+    notes: tuple[str, ...]
+
+
+def _words_part(number: int, words: WordsInContext) -> _WordsPart:
+    found = words.found
+    if isinstance(found, TableUses):
+        chart = replace(uses_chart(found), name=f"uses-{number}")
+        table = Table(list(chart.columns), chart.rows_as_text)
+        return _WordsPart(
+            f"Input or output: {words.data}", uses_verdict(found), table, chart, _words_notes(words, found.scored)
+        )
+    name = NAMES[found.kind]
+    rows: list[list[Cell]] = []
+    for side in found.sides:
+        interval = found.interval(side)
+        change = "–" if interval is None else f"{interval.difference:+.3f} ({interval.low:+.3f} to {interval.high:+.3f})"
+        rows.append([side, perplexity_text(found.perplexity(side)), change])
+    table = Table(["side", name, "nats a token against the first (95 % interval)"], rows)
+    return _WordsPart(f"{capitalized(name)}: {words.data}", text_verdict(found), table, None, _words_notes(words, found))
+
+
+def _words_notes(words: WordsInContext, scored: TextPerplexity | None) -> tuple[str, ...]:
+    about = () if scored is None else (f"{count_text(scored.scored)} of {count_text(scored.tokens)} tokens were scored.",)
+    return (*about, *((words.note,) if words.note else ()))
 
 
 def scored_set(report: ScoredSet | Report) -> ScoredSet:

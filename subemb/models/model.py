@@ -296,6 +296,10 @@ class PretrainedModel:
             return ""
         return self._trained_head.note
 
+    def head_digest(self, head: str) -> str:
+        """What tells heads that were trained with subemb apart; "" where :meth:`head_note` is, as the model's identity says all then."""
+        return str(self._trained_head.card.get("tensors_sha256", ""))[:16] if self.head_note(head) else ""
+
     def _authors_head(self, head: str) -> bool:
         """Whether the checkpoint itself has a head."""
         if head not in self.checkpoint.heads:

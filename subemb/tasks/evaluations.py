@@ -9,7 +9,7 @@ from ..base.progress import ProgressCallback, part_of, report
 from ..base.store import Memory, Store
 from ..evaluate.context.fill import Filled, fill
 from ..evaluate.context.network import ContextSides
-from ..evaluate.context.perplexity import TextPerplexity, digest_of, text_perplexity
+from ..evaluate.context.perplexity import Digest, TextPerplexity, digest_of, text_perplexity
 from ..evaluate.context.uses import TOKENS, TableUses, compare_uses, sides_of_uses
 from ..evaluate.data.pairs import PairSet, WordSet
 from ..evaluate.entailment import pairs as entailment
@@ -21,9 +21,9 @@ from ..evaluate.similarity.moved import MovedSentence, sentence_on_sides
 from ..evaluate.similarity.pairs import SimilarityReport, evaluate_pairs
 from ..evaluate.similarity.sentences import ListComparison, PairComparison, checked_text, compare, pair_on_sides
 from ..evaluate.similarity.words import WordReport
-from ..export.report import ScoredSet, scored_set
+from ..export.report import ScoredSet, WordsInContext, scored_set
 from ..jobs.task import task
-from .sides import Subject, entries_of, open_model, open_sides
+from .sides import MODELS, Subject, entries_of, open_model, open_sides
 
 if TYPE_CHECKING:
     from ..evaluate.entailment.head import EntailmentHead
@@ -216,17 +216,28 @@ TEXTS: Store[TextPerplexity] = Store("texts-in-context", most=60, in_memory=12, 
 USES: Store[TableUses] = Store("table-uses", most=60, in_memory=12, kind=TableUses)
 
 
-def context_sides(subject: Subject, input: bool, output: bool, progress: ProgressCallback | None = None) -> ContextSides:
+def context_sides(
+    subject: Subject, input: bool, output: bool, head: str = "", progress: ProgressCallback | None = None
+) -> ContextSides:
     """The sides of a subject with the heads that say words; kept in the process for the next job.
 
-    Raises ModelError if the model has no such head, InputError as :func:`open_sides` and ContextSides do.
+    head: digest of one that was trained here (:meth:`~subemb.models.model.PretrainedModel.head_digest`), as the model's identity does
+    not tell it. Raises ModelError if the model has no head, InputError as :func:`open_sides` and ContextSides do, or for another head.
     """
-    return _context_sides(subject, (input, output), lambda sides: ContextSides(sides, input, output), progress)
+    return _context_sides(subject, (input, output), lambda sides: ContextSides(sides, input, output), head, progress)
 
 
 def _context_sides(
-    subject: Subject, what: Any, make: "Callable[[dict[str, PretrainedModel]], ContextSides]", progress: ProgressCallback | None
+    subject: Subject,
+    what: Any,
+    make: "Callable[[dict[str, PretrainedModel]], ContextSides]",
+    head: str,
+    progress: ProgressCallback | None,
 ) -> ContextSides:
+    if head and open_model(subject).head_digest("masked") != head:
+        MODELS.forget(lambda key, _: key[2] == subject.identity)  # it was opened before the head was trained
+        if open_model(subject).head_digest("masked") != head:
+            raise InputError(f"the masked-word head of {subject.name} has been trained anew since; load this page again")
     sides = open_sides(subject, progress)
     report(progress, "reading the head that says words", 0.5)
     model = id(open_model(subject))
@@ -242,10 +253,11 @@ def fill_sentence(
     input: bool = True,
     output: bool = True,
     k: int = 10,
+    head: str = "",
     progress: ProgressCallback | None = None,
 ) -> Filled:
-    """What every side puts into the gaps of a sentence; see :func:`subemb.evaluate.context.fill.fill`."""
-    sides = context_sides(subject, input, output, part_of(progress, 0.0, 0.7))
+    """What every side puts into the gaps of a sentence; see :func:`subemb.evaluate.context.fill.fill`. head: as of :func:`context_sides`."""
+    sides = context_sides(subject, input, output, head, part_of(progress, 0.0, 0.7))
     return fill(sides, sentence, k=k, word=word, progress=part_of(progress, 0.7, 1.0))
 
 
@@ -262,10 +274,11 @@ def score_text(
     output: bool = True,
     most_tokens: int | None = None,
     seed: int = 0,
+    head: str = "",
     progress: ProgressCallback | None = None,
 ) -> TextPerplexity:
-    """The perplexity of a text; see :func:`subemb.evaluate.context.perplexity.text_perplexity`."""
-    sides = context_sides(subject, input, output, part_of(progress, 0.0, 0.05))
+    """The perplexity of a text; see :func:`subemb.evaluate.context.perplexity.text_perplexity`. head: as of :func:`context_sides`."""
+    sides = context_sides(subject, input, output, head, part_of(progress, 0.0, 0.05))
     part = part_of(progress, 0.05, 1.0)
     return text_perplexity(sides, text, most_tokens=most_tokens, seed=seed, progress=part)
 
@@ -278,14 +291,55 @@ def compare_table_uses(
     word: int | None = None,
     most_tokens: int = TOKENS,
     seed: int = 0,
+    head: str = "",
     progress: ProgressCallback | None = None,
 ) -> TableUses:
     """Where the table of a run hurts, compared with the original; see :func:`subemb.evaluate.context.uses.compare_uses`.
 
-    Raises InputError without a run.
+    head: as of :func:`context_sides`. Raises InputError without a run.
     """
     if subject.run_key is None:
         raise InputError("there is no compressed table to compare; press Run first")
     subject, part = replace(subject, other_key=None), part_of(progress, 0.0, 0.05)
-    sides = _context_sides(subject, "uses", lambda sides: sides_of_uses(*list(sides.values())[:3]), part)
+    sides = _context_sides(subject, "uses", lambda sides: sides_of_uses(*list(sides.values())[:3]), head, part)
     return compare_uses(sides, sentence, text, word, most_tokens, seed, part_of(progress, 0.05, 1.0))
+
+
+_words = Memory(128)
+
+
+def words_of(subject: Subject, head: str, name_of: Callable[[str], str | None]) -> list[WordsInContext]:
+    """What is kept of a subject's words in context: texts that were scored, and comparisons of the table's uses, newest first.
+
+    head: as of :func:`context_sides`. name_of: takes :func:`known_as` of what was given, and returns what it is to be called, or None to
+    leave it out. This does not count as using a kept result.
+    """
+    found = []
+    for store in (USES, TEXTS):
+        for key in store:
+            stamp = store.stamp(key)
+            if stamp is None:  # dropped meanwhile
+                continue
+            kept = _words.take(store.path(key), lambda store=store, key=key: store.get(key, is_use=False), stamp)
+            if kept is None or key not in _keys_of(subject, kept, head):
+                continue
+            name = name_of(known_as(kept.sentence, kept.scored) if store is USES else known_as("", kept))
+            if name is not None:
+                found.append((stamp, WordsInContext(name, kept)))
+    return [words for _, words in sorted(found, key=lambda pair: -pair[0].changed)]
+
+
+def known_as(sentence: str, scored: TextPerplexity | None) -> str:
+    """What stands for a sentence and a text that a visitor gave."""
+    return digest_of(f"{sentence}\0{'' if scored is None else scored.digest}")
+
+
+def _keys_of(subject: Subject, kept: TableUses | TextPerplexity, head: str) -> list[str]:
+    """Keys under which such a result of this subject may be kept."""
+    if isinstance(kept, TableUses):
+        text = Digest("" if kept.scored is None else kept.scored.digest) or ""
+        seed = 0 if kept.scored is None else kept.scored.seed
+        return [compare_table_uses.key(subject, kept.sentence, text, kept.word, kept.most_tokens, seed, head)]
+    uses = ((True, True), (True, False), (False, True))
+    text = Digest(kept.digest)
+    return [score_text.key(subject, text, input, output, kept.most_tokens, kept.seed, head) for input, output in uses]

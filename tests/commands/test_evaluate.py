@@ -440,8 +440,8 @@ def test_a_decoder_says_what_comes_next_and_scores_a_text(folder, text, capsys):
     expected = text_perplexity({"original": subemb.load(decoder)}, text.read_text(encoding="utf-8"))
     assert report["texts"][0]["perplexity"]["original"] == pytest.approx(expected.perplexity("original"))
     each = run_json(capsys, *line, "--compress", "each")
-    assert each["sides"] == ["original", "input only", "output only", "input and output"]
-    assert each["texts"][0]["perplexity"]["input and output"] == pytest.approx(report["texts"][0]["perplexity"]["compressed"])
+    assert each["sides"] == ["original", "input only", "output only", "both"]
+    assert each["texts"][0]["perplexity"]["both"] == pytest.approx(report["texts"][0]["perplexity"]["compressed"])
     out = run_text(capsys, *line, "--compress", "each")
     assert each["verdict"] in out
     assert "read in windows of 64 tokens that overlap by half" in out

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from types import SimpleNamespace
 
 import masked_models
 import pytest
@@ -12,6 +13,8 @@ from streamlit.testing.v1 import AppTest
 from subemb.base.text import escape_html
 from subemb.codec.settings import CompressionSettings
 from subemb.evaluate.context.fill import HUB_MODELS, FilledMask, Filling
+from subemb.evaluate.context.perplexity import digest_of
+from subemb.export.report import html_report
 from subemb.models.catalogue import BUNDLED_NAME
 from subemb.runs import run_and_keep
 from subemb.ui.pages.context.sentence import bars_html, change_of
@@ -256,6 +259,11 @@ def test_a_decoder_scores_a_text_by_its_perplexity(open_page):
 # Input or output
 
 
+def text_of(text: str):
+    """What a result says of the text that it is about."""
+    return SimpleNamespace(digest=digest_of(text))
+
+
 @pytest.mark.parametrize(("name", "uses"), [("animals", 4), ("decoder", 4), ("untied", 2)])
 def test_one_button_shows_which_use_of_the_table_hurts(open_page, name, uses):
     query = {"masked": "the dog says [MASK] .", "scored": "the cat says meow. the dog says woof."}
@@ -264,12 +272,24 @@ def test_one_button_shows_which_use_of_the_table_hurts(open_page, name, uses):
     test.button(key="uses_button").click()
     run(test)
     table = next(element.value for element in test.dataframe if "compressed" in element.value.columns)
-    assert list(table["compressed"]) == ["original", "input only", "output only", "input and output"][:uses]
+    assert list(table["compressed"]) == ["original", "input only", "output only", "both"][:uses]
     assert table["KL divergence, nats"][0] == 0
     assert re.search(
         r"(is where it hurts|hurt alike|hardly hurts|Only the input is compressed)", test.markdown[1].value + texts(test)
     )
     assert test.get("plotly_chart")
+    if name == "animals":
+        from subemb.tasks.evaluations import known_as, words_of
+        from subemb.tasks.sides import Subject
+
+        run_of = run_and_keep(name, None, PRODUCT.to_dict())
+        subject = Subject(name, None, run_of.model["identity"], run_of.key)
+        (words,) = words_of(subject, "", {known_as(query["masked"], text_of(query["scored"])): "mine"}.get)
+        report = html_report(run_of, words=[words])
+        assert "Words in context" in report
+        assert "Input or output: mine" in report
+        assert not words_of(subject, "another head", lambda _: "mine")
+        assert not words_of(subject, "", lambda _: None)
 
 
 # Text

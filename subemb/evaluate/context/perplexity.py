@@ -9,7 +9,7 @@ import hashlib
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp
 from typing import Any
 
@@ -71,6 +71,7 @@ class TextPerplexity(Scored):
     unknown: int  # scored tokens that are the tokenizer's unknown token
     window: int = 0  # tokens that a decoder reads at once; 0 for a masked model
     digest: str = ""  # of the text
+    most_tokens: int | None = None  # that were to be scored
 
     def mean(self, side: str) -> float:
         """Mean log probability of a token in nats."""
@@ -114,8 +115,14 @@ def _spans(text: str) -> list[tuple[int, int]]:
     return found
 
 
+class Digest(str):
+    """What stands for a text in keys, given in its place."""
+
+
 def digest_of(text: str) -> str:
     """What stands for a text in keys."""
+    if isinstance(text, Digest):
+        return str(text)
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:24]
 
 
@@ -267,7 +274,7 @@ def text_perplexity(
     for side, name in enumerate(sides.names):
         part = part_of(progress, side / len(sides), (side + 1) / len(sides))
         scores[side] = _scores(sides, side, what, chosen, part, f"guessing every token: {name}")
-    return _collected(sides, what, chosen, scores, seed, digest_of(text))
+    return replace(_collected(sides, what, chosen, scores, seed), digest=digest_of(text), most_tokens=most_tokens)
 
 
 def _scores(
@@ -316,7 +323,7 @@ def _of_decoder(sides: ContextSides, what: Plan, chosen: Sequence[tuple[int, int
             yield part, [list(what.rows[row])], [[chosen[number][1] - 1 for number in part]]
 
 
-def _collected(sides: ContextSides, what: Plan, chosen, found: np.ndarray, seed: int, digest: str) -> TextPerplexity:
+def _collected(sides: ContextSides, what: Plan, chosen, found: np.ndarray, seed: int) -> TextPerplexity:
     sentence_of = np.array([sentence for _, _, sentence in chosen])
     count = len(what.texts)
     scored = np.bincount(sentence_of, minlength=count)
@@ -344,7 +351,6 @@ def _collected(sides: ContextSides, what: Plan, chosen, found: np.ndarray, seed:
         sentences_left_out=what.left_out,
         unknown=int(unknown),
         window=what.window,
-        digest=digest,
     )
 
 

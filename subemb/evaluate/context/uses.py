@@ -14,7 +14,7 @@ from .perplexity import TextPerplexity, text_perplexity
 if TYPE_CHECKING:
     from ...models.model import PretrainedModel
 
-ORIGINAL, INPUT, OUTPUT, BOTH, ADAPTED = "original", "input only", "output only", "input and output", "adapted"
+ORIGINAL, INPUT, OUTPUT, BOTH, ADAPTED = "original", "input only", "output only", "both", "adapted"
 TOKENS = 200  # of the text, which every one of up to five sides scores
 
 

@@ -57,7 +57,12 @@ class ContextPage:
                 "table turns a vector into a score for every token.",
             )
         input, output = CHOICES[chosen]
-        return {"subject": self.frame.compared, "input": input, "output": output}
+        return {"subject": self.frame.compared, "input": input, "output": output, "head": self.head}
+
+    @property
+    def head(self) -> str:
+        """What tells the head apart that gives the numbers, where it was trained here."""
+        return self.model.head_digest(self.kind)
 
     def notes(self) -> None:
         """What a reader of the numbers should know about the head that made them; nothing for most models."""

@@ -157,9 +157,7 @@ def results(page: ContextPage, filled: Filled) -> None:
             st.subheader(f"Mask {number + 1} of {len(filled.masks)}", anchor=False, divider="gray")
         if number:
             st.markdown(fill_verdict(filled, bold, number))
-        mask_view(filled, mask, number)
-        if number == 0:
-            page.notes()
+        mask_view(page, filled, mask, number)
 
 
 def read_text(filled: Filled) -> str:
@@ -177,7 +175,7 @@ def read_text(filled: Filled) -> str:
     return f"Read as: {shown.replace(own, f'**{own}**')}{spelled}"
 
 
-def mask_view(filled: Filled, mask: FilledMask, number: int) -> None:
+def mask_view(page: ContextPage, filled: Filled, mask: FilledMask, number: int) -> None:
     """One gap: the ten best side by side, what changed in numbers, and the table of all sides."""
     largest = max((filling.probabilities[side] for side in range(len(filled.sides)) for filling in mask.top(side)), default=1.0)
     for side, column in enumerate(st.columns(len(filled.sides), gap="medium")):
@@ -186,6 +184,8 @@ def mask_view(filled: Filled, mask: FilledMask, number: int) -> None:
     if said := word_verdict(filled, bold, number):
         st.markdown(said)
     numbers(filled, mask)
+    if number == 0:
+        page.notes()
     st.caption(
         f"Bars have one scale on every side: the longest is {percent_text(largest)}. Striped bars: only in this side's best "
         f"{mask.k}, with the rank elsewhere. Choice of {count_text(filled.vocabulary)} tokens."

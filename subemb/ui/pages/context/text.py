@@ -22,7 +22,7 @@ from ....evaluate.context.perplexity import (
 from ....evaluate.context.verdicts import capitalized, perplexity_text, text_verdict
 from ....jobs.task import Call
 from ....models.sentences import longest_input
-from ....tasks.evaluations import score_text
+from ....tasks.evaluations import known_as, score_text
 from ...shell.jobs import begin, outcome
 from ...shell.text import counted, shortened, write_parameter
 from ...widgets.charts import NEUTRAL, layout, show
@@ -61,7 +61,7 @@ def text_view(page: ContextPage) -> None:
         return
     result = outcome(page.frame.visit, call, "Guessing every token")
     if result is not None:
-        page.frame.visit.visitor.name_set(result.digest, shortened(" ".join(text.split()), 60))
+        page.frame.visit.visitor.name_set(known_as("", result), shortened(" ".join(text.split()), 60))
         verdict.markdown(text_verdict(result))
         results(page, result)
 

@@ -6,12 +6,12 @@ import streamlit as st
 
 from ....base.pace import rough
 from ....base.text import escape_markdown
-from ....evaluate.context.perplexity import NAMES, digest_of, estimated_seconds
+from ....evaluate.context.perplexity import NAMES, estimated_seconds
 from ....evaluate.context.uses import TOKENS, TableUses
 from ....evaluate.context.verdicts import uses_verdict
 from ....export.charts import uses_chart
 from ....jobs.task import Call
-from ....tasks.evaluations import compare_table_uses
+from ....tasks.evaluations import compare_table_uses, known_as
 from ...shell.jobs import begin, outcome
 from ...shell.text import counted, shortened
 from ...widgets.charts import layout, show
@@ -38,14 +38,14 @@ def uses_view(page: ContextPage) -> None:
     if not (sentence.strip() or text.strip()):
         st.info("Give a sentence with a hidden word, or a text, in the tabs before.", icon=":material/edit:")
         return
-    call = compare_table_uses.call(page.frame.subject, sentence, text, word)
+    call = compare_table_uses.call(page.frame.subject, sentence, text, word, head=page.head)
     if call.kept() is None and call.job is None:
         offer(page, call, sentence, text)
         return
     found = outcome(page.frame.visit, call, "Comparing the uses of the table")
     if found is not None:
         shown = sentence if found.scored is None else text
-        page.frame.visit.visitor.name_set(digest_of(text), shortened(" ".join(shown.split()), 60))
+        page.frame.visit.visitor.name_set(known_as(sentence, found.scored), shortened(" ".join(shown.split()), 60))
         verdict.markdown(uses_verdict(found, bold))
         results(page, found)
 

@@ -1,14 +1,17 @@
 """The page Export: the run on the page, or its adaptation, in four forms to download."""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from ....base.errors import InputError
 from ....base.pace import rough
 from ....base.text import count_text, escape_markdown, seconds_text, size_text
+from ....evaluate.context.network import kind_of
 from ....evaluate.entailment.engines import engine_options
-from ....export.report import html_report
+from ....export.report import WordsInContext, html_report
 from ....jobs.task import Call
-from ....tasks.evaluations import evaluations_of
+from ....tasks.evaluations import evaluations_of, words_of
 from ....tasks.exports import Export, file_stem, make_export
 from ...shell.frame import Frame, page
 from ...shell.jobs import begin, outcome
@@ -145,7 +148,8 @@ def report_card(frame: Frame, shown: ShownResult) -> None:
         "commands that repeat it all. It is a single file that works offline in any browser."
     )
     sets = evaluations(frame)
-    content = html_report(shown.run, shown.adaptation, sets).encode()
+    words = words_in_context(frame)
+    content = html_report(shown.run, shown.adaptation, sets, words=words).encode()
     name = f"{file_stem(frame.subject, shown.adaptation)}-report.html"
     st.download_button(
         "Download",
@@ -169,6 +173,8 @@ def report_card(frame: Frame, shown: ShownResult) -> None:
             "No labelled set was evaluated with this run yet. Do that on the pages Similarity and Entailment, and its scores are in "
             "the report too."
         )
+    if words:
+        st.caption(f"With what you asked for on Words in context: {', '.join(escape_markdown(one.data) for one in words)}.")
     st.markdown("How to use it")
     st.code(f"Open {name} in a browser; to print it, or to save it as PDF: Ctrl+P.", language=None, wrap_lines=True)
 
@@ -184,3 +190,12 @@ def evaluations(frame: Frame) -> list:
     except InputError:  # a damaged entailment head; the page Entailment says so
         judges = []
     return evaluations_of(frame.subject, judges, name_of)
+
+
+def words_in_context(frame: Frame) -> list[WordsInContext]:
+    """Texts and sentences of this visitor on Words in context with this run, newest first."""
+    kind = kind_of(frame.model)
+    if kind is None:
+        return []
+    found = words_of(frame.subject, frame.model.head_digest(kind), frame.visit.visitor.sets.get)
+    return [replace(one, note=frame.model.head_note(kind)) for one in found]
