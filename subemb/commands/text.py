@@ -156,7 +156,11 @@ def _size(run: Run) -> str:
             f"{count_text(size.codebook_parameters)} numbers, {size.bits_of_codebooks}",
         ],
         ["other floats", size_text(size.other_bytes), f"{count_text(size.other_parameters)} floats"],
-        ["codes", size_text(size.code_bytes), f"{count_text(size.code_bits)} bits"],
+        [
+            "codes" if size.codebook_parameters else run.settings.about.packed,
+            size_text(size.code_bytes),
+            f"{count_text(size.code_bits)} bits",
+        ],
         ["total", size_text(size.total_bytes), f"{percent_text(size.total_share)} of the table, everything counted"],
         ["floats only", "", f"{percent_text(size.parameter_share)} of the table's floats (the paper's measure)"],
     ]
@@ -164,6 +168,8 @@ def _size(run: Run) -> str:
         rows.insert(5, ["with --entropy", "", run.entropy_coded])
     if not size.other_parameters:
         del rows[2]
+    if not size.codebook_parameters:
+        del rows[1]
     if size.share_of_model is not None:
         before, after = percent_text(size.original_share_of_model), percent_text(size.share_of_model)
         bytes_ = f"{size_text(size.model_bytes)} before, {size_text(size.compressed_model_bytes)} after"

@@ -69,6 +69,18 @@ def test_what_is_measured_on_drawn_rows_is_kept(model):
     assert not torch.equal(model.sensitivity(seed=2), hasty), "what was broken off is not kept"
 
 
+def test_seconds_told_for_a_run_count_what_it_has_to_find_out(model):
+    shape = model.num_tokens, model.dim
+    plain, asked = (CompressionSettings("product", sensitive=sensitive).resolve(*shape) for sensitive in (False, True))
+    score = runs.estimate_run_seconds(plain, *shape, model) - runs.estimate_run_seconds(plain, *shape)
+    assert score > 0.1
+    before = runs.estimate_run_seconds(asked, *shape, model)
+    assert before > runs.estimate_run_seconds(asked, *shape) + score + 0.1
+    model.sensitivity()
+    after = runs.estimate_run_seconds(asked, *shape, model)
+    assert after == pytest.approx(runs.estimate_run_seconds(asked, *shape) + score)
+
+
 def test_without_a_network_every_axis_counts_alike():
     table = subemb.PretrainedModel.from_table(torch.randn(9, 4))
     assert torch.equal(table.sensitivity(), torch.eye(4))
