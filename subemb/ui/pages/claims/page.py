@@ -122,10 +122,11 @@ def measuring(visit: Visit, model: "PretrainedModel", table: ClaimsTable | None)
         show_error(f"The claims could not be measured: {job.error}")
     elif job is not None and job.state == "cancelled":
         st.info("Stopped. Every row that was finished is kept; started again, it goes on from there.")
-    if table is not None and len(table.done) >= table.planned:
-        with st.expander("Measure again with another budget"):
-            form(visit, model, table)
-    else:
+    if table is None or (table.facts.is_demonstration and len(table.done) < table.planned):
+        form(visit, model, table)
+        return
+    again = "Measure again with another budget" if table.facts.is_demonstration else "Measure here, on the demonstration sets"
+    with st.expander(again):
         form(visit, model, table)
 
 
@@ -143,7 +144,8 @@ def form(visit: Visit, model: "PretrainedModel", table: ClaimsTable | None) -> N
         budget = row.selectbox(
             "At most", list(BUDGETS), index=list(BUDGETS).index(named), key="claims_budget", width=160, **_KEPT
         )
-        label = "Measure the claims" if table is None else "Go on measuring"
+        is_begun = table is not None and table.facts.is_demonstration and len(table.done) < table.planned
+        label = "Go on measuring" if is_begun else "Measure the claims"
         if row.button(label, type="primary", icon=":material/play_arrow:", key="claims_button"):
             call = run_reproduction.call(model.name, visit.request.revision, BUDGETS[budget])
             call.forget()
