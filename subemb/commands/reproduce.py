@@ -121,7 +121,7 @@ def _claim_text(one: "Judged") -> str:
         *(textwrap.fill(f"{label}: {text}", _WIDTH, initial_indent="   ", subsequent_indent="   ") for label, text in texts),
     ]
     if one.parts:
-        rows = [["", claim.unit.upper(), "95 % INTERVAL", "SEEDS", "OF BYTES", ""]]
+        rows = [["", claim.unit.upper(), "INTERVAL", "SEEDS", "OF BYTES", ""]]
         for part in one.parts:
             interval = "" if part.low is None else f"{part.low:.2f} to {part.high:.2f}"
             share = "" if part.share is None else percent_text(part.share)

@@ -407,6 +407,12 @@ def nothing(claim: Claim, table: ClaimsTable, *tasks: str) -> Judged:
     return judged(claim, OPEN, f"{why.rstrip('.')}.", ())
 
 
+def decided(parts: Iterable[Part | None], table: ClaimsTable) -> list[Part]:
+    """The parts that are known; those on sets that the judge of them was trained on are for comparison only."""
+    learned = {one["name"] for one in table.facts.sets if one.get("learned")}
+    return [replace(part, counts=False) if part.on in learned else part for part in parts if part is not None]
+
+
 def counted(parts: Iterable[Part | None]) -> list[Part]:
     """The parts that a verdict follows from."""
     return [part for part in parts if part is not None and part.counts]

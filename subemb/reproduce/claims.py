@@ -1,6 +1,7 @@
 """The twelve claims, each with the rule that makes a verdict of the rows. All rules are pure."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from ..analysis.equal_bytes import NEAR
 from ..base.text import percent_text
@@ -31,6 +32,7 @@ from .claim import (
     any_holds,
     codebooks_trained,
     counted,
+    decided,
     drawn,
     equal_bytes,
     float_share,
@@ -121,6 +123,7 @@ def cluster_is_better(claim: Claim, table: ClaimsTable) -> Judged:
     for name in main_sets(table, *_SENTENCES):
         part = against_others(mine, theirs, name, 0.0, "nothing trained")
         parts.append(None if part is None else _shown(part))
+    parts = decided(parts, table)
     asked = counted(parts)
     if not asked:
         return nothing(claim, table, *_SENTENCES)
@@ -138,10 +141,12 @@ def cluster_is_better(claim: Claim, table: ClaimsTable) -> Judged:
     )
 
 
+def _lower(title: str) -> str:
+    return title[:1].lower() + title[1:]
+
+
 def _shown(part: Part) -> Part:
     """The same, shown for comparison only."""
-    from dataclasses import replace
-
     return replace(part, counts=False)
 
 
@@ -166,7 +171,7 @@ def few_points_lost(claim: Claim, table: ClaimsTable) -> Judged:
         ):
             own = [row for row in group if (row.training, row.on, row.task) == (training, on, task)]
             parts += [against_original(own, name, -POINTS, f"{words}, {how}") for name in main_sets(table)]
-        found[words] = _easiest([part for part in parts if part is not None])
+        found[words] = _easiest(decided(parts, table))
     settings = {words: parts for words, parts in found.items() if parts and _is_beyond(rows, words)}
     if not settings and any(found.values()):
         return judged(claim, OPEN, "No setting of so small a table stores less than 0.2 % of its floats.", (), rows)
@@ -207,7 +212,7 @@ def _easiest(parts: Sequence[Part]) -> list[Part]:
     for part in parts:
         if part.on not in best or part.value > best[part.on].value:
             best[part.on] = part
-    return [part if best[part.on] is part else _shown(part) for part in parts]
+    return [part if best[part.on] is part else replace(part, counts=False) for part in parts]
 
 
 def _is_beyond(rows: Sequence[ClaimRow], words: str) -> bool:
@@ -229,14 +234,13 @@ def every_language(claim: Claim, table: ClaimsTable) -> Judged:
     for words, group in settings_of(rows).items():
         if _is_beyond(rows, words):
             names = [one["name"] for one in table.facts.sets if one["task"] in ("similarity", "entailment")]
-            settings[words] = [part for name in names if (part := against_original(group, name, -POINTS, words)) is not None]
-    settings = {words: parts for words, parts in settings.items() if parts}
+            settings[words] = decided((against_original(group, name, -POINTS, words) for name in names), table)
+    settings = {words: parts for words, parts in settings.items() if counted(parts)}
     if not settings:
         return nothing(claim, table, "similarity", "entailment")
-    verdicts = {words: all_hold(part.verdict for part in parts) for words, parts in settings.items()}
-    verdict = any_holds(verdicts.values())
-    best = max(settings, key=lambda words: min(part.value for part in settings[words]))
-    worst = min(settings[best], key=lambda part: part.value)
+    verdict = any_holds(all_hold(part.verdict for part in counted(parts)) for parts in settings.values())
+    best = max(settings, key=lambda words: min(part.value for part in counted(settings[words])))
+    worst = min(counted(settings[best]), key=lambda part: part.value)
     sentence = (
         f"Of {len(languages)} languages the worst under {best} ({percent_text(worst.share)} of the bytes): {worst.on}, "
         f"{points_text(worst.value)} points."
@@ -248,7 +252,7 @@ def three_is_enough(claim: Claim, table: ClaimsTable) -> Judged:
     """f = 3 against f = 2, both with the paper's own Q; more subspaces are shown."""
     by_count = {count: rows_of(table, CLUSTER, count, training=SEARCHED) for count in (2, FEW, SEVERAL, MANY)}
     names = main_sets(table, "similarity", "entailment")
-    parts = [against_others(by_count[FEW], by_count[2], name, -SAME, "f = 3 less f = 2") for name in names]
+    parts = decided((against_others(by_count[FEW], by_count[2], name, -SAME, "f = 3 less f = 2") for name in names), table)
     asked = counted(parts)
     if not asked:
         return nothing(claim, table, "similarity", "entailment")
@@ -378,7 +382,8 @@ def honest_bytes(claim: Claim, table: ClaimsTable) -> Judged:
 def random_start(claim: Claim, table: ClaimsTable) -> Judged:
     """Random codebooks against fitted ones, the same codes, equally many steps."""
     fitted, random = (rows_of(table, CLUSTER, FEW, training=CODEBOOKS, drawn=is_drawn) for is_drawn in (False, True))
-    parts = [against_others(random, fitted, name, -SAME, "random less fitted") for name in main_sets(table, *_SENTENCES)]
+    names = main_sets(table, *_SENTENCES)
+    parts = decided((against_others(random, fitted, name, -SAME, "random less fitted") for name in names), table)
     asked = counted(parts)
     if not asked:
         return nothing(claim, table, *_SENTENCES)
@@ -401,7 +406,8 @@ def best_at_equal_bytes(claim: Claim, table: ClaimsTable) -> Judged:
         near = [row for row in ours if abs(row.total_bytes - theirs[0].total_bytes) <= NEAR * theirs[0].total_bytes]
         rows += [*theirs, *near]
         for name in main_sets(table, "similarity", "entailment"):
-            parts.append(against_others(near, theirs, name, -SAME, f"less {theirs[0].settings.about.title.lower()}"))
+            parts.append(against_others(near, theirs, name, -SAME, f"less {_lower(theirs[0].settings.about.title)}"))
+    parts = decided(parts, table)
     asked = counted(parts)
     if not asked:
         return nothing(claim, table, "similarity", "entailment")

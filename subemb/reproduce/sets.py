@@ -62,6 +62,7 @@ class Scored:
     language: str
     of: str = ""  # the set whose cosines it is judged by, where it is the same pairs with other labels
     notes: tuple[str, ...] = ()
+    was_learned: bool = False  # whether what judges it was trained on these pairs: then it decides nothing
 
     @property
     def name(self) -> str:
@@ -73,7 +74,7 @@ class Scored:
         ready = self.ready
         return {
             "name": ready.name, "task": ready.task, "language": self.language, "pairs": len(ready.gold), "digest": ready.digest,
-            "metric": ready.metric, "original": ready.original, "of": self.of, "notes": list(self.notes),
+            "metric": ready.metric, "original": ready.original, "of": self.of, "notes": list(self.notes), "learned": self.was_learned,
         }  # fmt: skip
 
 
@@ -136,7 +137,7 @@ class MaskedWords:
         right = 100 * float((self.before[0] == self.gold).mean())
         return {
             "name": self.name, "task": MASKED, "language": "", "pairs": len(self.gold), "digest": self.digest, "metric": "accuracy",
-            "original": right, "of": "", "notes": [f"15 % of the tokens of {self.source}"],
+            "original": right, "of": "", "learned": False, "notes": [f"15 % of the tokens of {self.source}"],
         }  # fmt: skip
 
 
@@ -169,12 +170,12 @@ def material_for(
             except ModelError as error:
                 missing[given.task] = str(error)
                 continue
-            said = (
-                (f"{heads[0]} was trained on these pairs: its score is too high, the difference less so.",)
+            why = (
+                f"{given.name}: {heads[0]} was trained on these very pairs, so they are shown and decide nothing."
                 if was_learned
-                else ()
+                else ""
             )
-            sets.append(Scored(ready, language, notes=said))
+            sets.append(Scored(ready, language, notes=(why,) if why else (), was_learned=was_learned))
     if sets and not any(one.ready.task == "paraphrase" for one in sets):
         sets += _as_paraphrases(sets)
     if folder is None:

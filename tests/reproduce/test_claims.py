@@ -205,3 +205,13 @@ def test_the_tally_counts_every_verdict():
     assert BY_NUMBER[8].judge(
         BY_NUMBER[8], ClaimsTable(facts(missing={"masked": "m has no masked-word head"}), ())
     ).sentence == ("m has no masked-word head.")
+
+
+def test_pairs_that_the_head_was_trained_on_decide_nothing():
+    sets = (SETS[0], {**SETS[1], "learned": True})
+    many = row(f=24, q=61, lost=1, training=SEARCHED)
+    many = replace(many, scores={**many.scores, "NLI": SetScore(50, -20, -22, -18)})
+    found = verdict(4, many, sets=sets)
+    assert found.verdict == HOLDS
+    assert [part.counts for part in found.parts] == [True, False]
+    assert verdict(4, many).verdict == FAILS
