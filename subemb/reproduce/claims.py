@@ -198,9 +198,10 @@ def few_points_lost(claim: Claim, table: ClaimsTable) -> Judged:
         }
         words, part = max(worst.items(), key=lambda item: item[1].value)
         fails = "No setting beyond 99.8 % stays" if verdict == FAILS else "No setting beyond 99.8 % surely stays"
+        perhaps = "" if part.low is None or part.verdict == FAILS else f", and perhaps {-part.low:.1f}"
         sentence = (
             f"{fails} within 4 points everywhere: the nearest, {words} ({percent_text(part.share)} of the bytes), loses "
-            f"{-part.value:.1f} points on {part.on}."
+            f"{-part.value:.1f} points on {part.on}{perhaps}."
         )
     everything = [part for parts in settings.values() for part in parts]
     return judged(claim, verdict, sentence + _without(table), everything, rows)
