@@ -1,4 +1,4 @@
-"""The page Masked words in a real browser, on a small model that was trained and compressed beforehand."""
+"""The page Words in context in a real browser, on a small model that was trained and compressed beforehand."""
 
 import masked_models
 import pytest
@@ -18,7 +18,7 @@ def test_a_word_is_clicked_and_both_columns_are_filled(server, new_page):
     expect(before).to_be_visible(timeout=WORKER)
     expect(after).to_be_visible()
     expect(before.get_by_role("rowheader").first).to_contain_text("woof")
-    expect(before.get_by_role("rowheader").first).to_contain_text("the masked word")
+    expect(before.get_by_role("rowheader").first).to_contain_text("the hidden word")
     expect(page.get_by_text("KL divergence")).to_be_visible()
     wait_for(page, lambda: "word=3" in page.url)
     # side by side, and bars of one scale: equal probability, equal length
@@ -29,6 +29,10 @@ def test_a_word_is_clicked_and_both_columns_are_filled(server, new_page):
             row.querySelector('.mw-b').getBoundingClientRect().width])"""
     )
     assert len(drawn) == 20
+    # the fillings of both sides are in view without scrolling
+    page.set_viewport_size({"width": 1280, "height": 720})
+    for table in (before, after):
+        wait_for(page, lambda table=table: table.bounding_box()["y"] + table.bounding_box()["height"] <= 720)
     largest = max(drawn)
     for percent, width in drawn:
         assert width == pytest.approx(max(2, largest[1] * percent / largest[0]), abs=1.5)
@@ -38,10 +42,15 @@ def test_a_word_is_clicked_and_both_columns_are_filled(server, new_page):
     expect(phone.get_by_role("table", name="compressed: 10 best")).to_be_visible(timeout=WORKER)
     wait_for(page, lambda: phone.get_by_role("table").all_inner_texts() == page.get_by_role("table").all_inner_texts())
     assert not is_wider_than_its_place(phone)
+    page.set_viewport_size({"width": 1280, "height": 900})
     kl = page.get_by_test_id("stMetricValue").first.inner_text()
     page.get_by_test_id("stMain").get_by_text("output", exact=True).click()
     expect(page.get_by_test_id("stMetricValue").first).not_to_have_text(kl, timeout=WORKER)
     wait_for(page, lambda: "tables=output" in page.url)
+    page.get_by_role("tab", name="Input or output").click()
+    page.get_by_role("button", name="Compare input and output").click()
+    expect(page.locator(".st-key-table_uses .js-plotly-plot")).to_be_visible(timeout=WORKER)
+    assert not is_wider_than_its_place(page)
 
 
 def test_a_text_is_scored_and_nothing_is_wider_than_the_page(server, page):
@@ -59,6 +68,6 @@ def test_a_text_is_scored_and_nothing_is_wider_than_the_page(server, page):
 def test_a_model_without_head_offers_others(server, new_page):
     page = new_page(width=390, height=844)
     page.goto(f"{server.url}/Words_in_context?{QUERY.replace('animals', 'headless')}")
-    page.get_by_role("button", name="Choose").click()
+    page.get_by_role("button", name="Choose").last.click()
     expect(page.get_by_text("animals is chosen in the sidebar")).to_be_visible(timeout=WORKER)
     assert not is_wider_than_its_place(page)

@@ -42,6 +42,27 @@ def test_a_filled_mask_is_the_librarys(subjects):
     assert pickle.loads(pickle.dumps(filled)) == filled  # it crosses processes
 
 
+def test_of_two_runs_both_have_only_the_chosen_uses_compressed(subjects):
+    one, other = subjects[0], subjects[1]
+    both = Subject(one.name, None, one.identity, one.run_key, other_key=other.run_key)
+    filled = tasks.fill_sentence(both, SENTENCE, output=False)
+    assert filled.sides == ("run A", "run B")
+    for place, subject in enumerate((one, other)):
+        alone = tasks.fill_sentence(subject, SENTENCE, output=False)
+        wanted = {filling.token_id: filling.probabilities[1] for filling in alone.masks[0].fillings}
+        found = {filling.token_id: filling.probabilities[place] for filling in filled.masks[0].fillings}
+        shared = wanted.keys() & found.keys()
+        assert len(shared) >= 5
+        assert all(found[token] == pytest.approx(wanted[token]) for token in shared)
+    uses = tasks.compare_table_uses(both, SENTENCE, "the dog says woof .")
+    assert uses.sides == ("original", "input only", "output only", "both"), "the uses of A, against the original"
+
+
+def test_a_head_that_was_trained_anew_is_not_taken_for_another(subjects):
+    with pytest.raises(InputError, match="has been trained anew since; load this page again"):
+        tasks.fill_sentence(subjects[0], SENTENCE, head="0123")
+
+
 def test_the_original_alone(subjects):
     subject = subjects[0]
     filled = tasks.fill_sentence(Subject(subject.name, None, subject.identity, None), SENTENCE)
