@@ -44,6 +44,7 @@ SHARES = (
 _EVERY = 3
 NEAR = 0.25  # a method whose nearest size is further from such a share is not taken there
 LONGEST = 12.0  # estimated seconds of one setting of the default grid
+LONGEST_TOGETHER = 16.0  # and of one whose codes are chosen together, which keep most at their size
 MOST_SETTINGS = 20_000  # of one grid
 #: What a grid file may call its lists, beside the names of settings.
 _PLURALS = {"methods": "method", "codebook_sizes": "codebook_size", "seeds": "seed", "ranks": "rank"}
@@ -56,7 +57,7 @@ def default_grid(
 
     has_network: whether methods that can choose codes by what the network's output notices are tried that way too. more: further
     settings, the same for all, such as ``weights`` and ``seed``. There are fewer where the methods have no more to offer
-    in LONGEST seconds each.
+    in LONGEST seconds each (LONGEST_TOGETHER where codes are chosen together).
 
     >>> grid = default_grid(30522, 384)
     >>> len(grid), len({settings.method for settings in grid}) == len(METHODS)
@@ -66,7 +67,7 @@ def default_grid(
     for settings in _candidates(vocabulary, dim, has_network, more):
         if len(found) == count:
             break
-        if estimate_seconds(settings, vocabulary, dim) <= LONGEST:
+        if estimate_seconds(settings, vocabulary, dim) <= (LONGEST_TOGETHER if settings.sensitive else LONGEST):
             found.setdefault(settings)
     return list(found)
 

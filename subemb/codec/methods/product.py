@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, NamedTuple
 
 from ...base.lazy import lazy_module
@@ -23,9 +24,10 @@ class Cost(NamedTuple):
     extra_rounds: int = 0  # after the iterations asked for: they turn the axes
 
 
-SWEEPS = 6  # of codes chosen together, about
-MULTIPLY_TOGETHER = 0.1  # a sweep, for each of V x D x D
-COMPARE_TOGETHER = 10.0  # a sweep, for each of V x f x Q
+SWEEPS, MORE_SWEEPS = 3.0, 1.1  # of codes chosen together, about: so many, and as many times ln(f) more
+MULTIPLY_TOGETHER = 0.197  # a sweep, for each of V x D x D
+GATHER_TOGETHER = 1.56  # a sweep, for each of V x D x f
+COMPARE_TOGETHER = 7.0  # a sweep, for each of V x f x Q
 EXCHANGE_TOGETHER = 5_000.0  # a sweep, for each token whose tuple stays distinct
 
 
@@ -72,7 +74,9 @@ class Product(CodebookMethod):
         if settings.sensitive:
             compared = COMPARE_TOGETHER * codes * size
             exchanged = EXCHANGE_TOGETHER * vocabulary if settings.wants_unique else 0.0
-            together = SWEEPS * (MULTIPLY_TOGETHER * numbers * dim + compared + exchanged)
+            moved = MULTIPLY_TOGETHER * numbers * dim + GATHER_TOGETHER * numbers * settings.subspaces
+            sweeps = min(SWEEPS + MORE_SWEEPS * math.log(settings.subspaces), settings.iterations)
+            together = sweeps * (moved + compared + exchanged)
         if not settings.wants_unique:
             return found + together
         each = Exchanges()
