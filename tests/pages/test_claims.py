@@ -45,7 +45,7 @@ def test_verdicts_come_first_then_a_card_a_claim(measured):
     found = judge(measured)
     assert f"**small: {tally(found)}.**" in texts(test)
     assert html_of(test).count('href="#claim-') == 12
-    assert [header.value for header in test.subheader] == [f"{one.claim.number}. {one.claim.title}" for one in found]
+    assert [header.value for header in test.header] == [f"{one.claim.number}. {one.claim.title}" for one in found]
     assert all(escape_markdown(one.sentence) in texts(test) for one in found)
     assert "2610.10385" in texts(test)
     assert "MqEcDNQwOSA" in texts(test)

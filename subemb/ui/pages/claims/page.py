@@ -164,7 +164,7 @@ def card(one: Judged, table: ClaimsTable) -> None:
     """A claim: verdict, what was found, picture; the rest behind a click."""
     claim = one.claim
     with st.container(border=True, key=f"claim_card_{claim.number}", height="stretch"):
-        st.subheader(f"{claim.number}. {claim.title}", anchor=f"claim-{claim.number}")
+        st.header(f"{claim.number}. {claim.title}", anchor=f"claim-{claim.number}")
         st.html(verdict_html(one))
         st.markdown(escape_markdown(one.sentence))
         picture = chart_html(one)

@@ -60,7 +60,7 @@ def explain_no_words(frame: Frame) -> None:
         query_params=frame.visit.address or None,
     )
     entries = models_with_words(listed_models())
-    st.subheader("Models that can be asked for words", anchor=False)
+    st.header("Models that can be asked for words", anchor=False)
     if not entries:
         st.caption("None of the models here can. Put a checkpoint into a folder that SUBEMB_MODELS names, or download one.")
     for number, entry in enumerate(entries[:MOST_LISTED]):

@@ -154,7 +154,7 @@ def results(page: ContextPage, filled: Filled) -> None:
         )
     for number, mask in enumerate(filled.masks):
         if len(filled.masks) > 1:
-            st.subheader(f"Mask {number + 1} of {len(filled.masks)}", anchor=False, divider="gray")
+            st.header(f"Mask {number + 1} of {len(filled.masks)}", anchor=False, divider="gray")
         if number:
             st.markdown(fill_verdict(filled, bold, number))
         mask_view(page, filled, mask, number)

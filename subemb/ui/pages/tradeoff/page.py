@@ -116,6 +116,14 @@ def picture(visit: Visit, model: "PretrainedModel", rows: Sequence[SweepRow] = (
         )
         within = scored.within(allowed)
     place.markdown(f"**{sentence(points, measure, axis, scored, within)}**")
+    if within is not None and within.rows and within.rows[0].run_key != visit.shown_key:
+        place.button(
+            "Open this setting",
+            icon=":material/open_in_new:",
+            key="open_within",
+            on_click=open_point,
+            args=(visit, model, points, within.rows[0].run_key),
+        )
     shape = Shape(
         measure,
         axis,
