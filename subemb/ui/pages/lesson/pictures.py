@@ -175,9 +175,8 @@ def codes_picture(toy: Toy) -> str:
     books = []
     for code in range(CODEBOOK_SIZE):
         pieces = [f"{_cells(book[code], largest)}<td>{block(i, code)}</td>" for i, book in enumerate(codebooks)]
-        books.append(
-            f'<tr><th scope="row" class="le-Q">{f"Q = {CODEBOOK_SIZE} codewords" if code == 1 else ""}</th>{gap.join(pieces)}</tr>'
-        )
+        name = f"Q = {CODEBOOK_SIZE} codewords" if code == 1 else f'<span class="le-x">codeword {code}</span>'
+        books.append(f'<tr><th scope="row" class="le-Q">{name}</th>{gap.join(pieces)}</tr>')
     body = []
     for word, row, numbers in zip(toy.words, toy.table, codes.tolist(), strict=True):
         pieces = [f"{_cells(row[axes], largest)}<td>{block(i, numbers[i])}</td>" for i, axes in enumerate(toy.axes)]
@@ -185,7 +184,7 @@ def codes_picture(toy: Toy) -> str:
     head = gap.join(
         f'<th colspan="3" scope="colgroup"><span class="le-brace le-f">codebook {i}</span></th>' for i in range(SUBSPACES)
     )
-    rule = '<tbody><tr class="le-rule"><th></th></tr></tbody>'
+    rule = '<tbody><tr class="le-rule"><td></td></tr></tbody>'
     return framed(
         f'<div class="le-row le-tight"><table aria-label="Codebooks, and every piece with the code of its codeword"><thead><tr><td></td>{head}'
         f"</tr></thead><tbody>{''.join(books)}</tbody>{rule}<tbody>{''.join(body)}</tbody></table></div>"
