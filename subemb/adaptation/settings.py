@@ -122,6 +122,7 @@ class AdaptationSettings(Settings):
         FITTED,
         choices=STARTS,
         title="Codebooks begin",
+        widget=False,
         help="fitted: as the compression found them; drawn: at random, and codes stay as they are",
     )
     seconds: float | None = setting(

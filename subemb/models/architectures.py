@@ -33,6 +33,8 @@ TIED_HEADS = (
 STACK_COPIES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
 #: Ends of the names of architectures whose output head may share the token table.
 LANGUAGE_MODELS = ("ForMaskedLM", "LMHeadModel", "ForCausalLM", "ForConditionalGeneration", "ForPreTraining")
+#: Ends of the names of architectures that are the encoder of an encoder-decoder alone, such as T5EncoderModel.
+ENCODERS = ("T5EncoderModel",)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from checkpoints import (
     make_sentence_model,
     make_t5,
     make_xlmr,
+    save,
 )
 
 from subemb import InputError, attach, load
@@ -150,3 +151,15 @@ def test_a_compressed_side_has_the_head_on_its_table(tmp_path):
     assert model.network("masked").get_input_embeddings().weight.equal(model.table)
     with pytest.raises(InputError, match="attach a compressed table"):
         model.with_embeddings(torch.nn.Embedding.from_pretrained(model.table)).network("masked")
+
+
+def test_the_encoder_of_t5_alone_is_read_as_transformers_reads_it(tmp_path):
+    from transformers import AutoConfig, T5EncoderModel
+
+    folder = make_t5(tmp_path / "t5")
+    save(folder, T5EncoderModel, AutoConfig.from_pretrained(folder))
+    model = load(folder)
+    ids = model.tokenizer("the cat sits", return_tensors="pt")
+    with torch.no_grad():
+        states = T5EncoderModel.from_pretrained(folder).eval()(**ids).last_hidden_state
+    assert np.allclose(model.encode(["the cat sits"])[0], states[0].mean(0), atol=1e-5)
