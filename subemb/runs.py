@@ -240,15 +240,16 @@ def resolved(settings: CompressionSettings, model: "PretrainedModel", text: str 
 
 
 def estimate_run_seconds(
-    settings: CompressionSettings, vocabulary: int, dim: int, model: "PretrainedModel | None" = None
+    settings: CompressionSettings, vocabulary: int, dim: int, model: "PretrainedModel | None" = None, can_wait: bool = True
 ) -> float:
     """Rough seconds of a whole run on two cores: compressing, and measuring the result; with a model also finding out what its output
-    notices, where that is asked for and not known, and the score. Raises InputError as resolve does."""
-    return sum(_stage_seconds(settings, vocabulary, dim, model))
+    notices, where that is asked for and not known, and the score. can_wait: for the model to be read, which the score's share needs.
+    Raises InputError as resolve does."""
+    return sum(_stage_seconds(settings, vocabulary, dim, model, can_wait))
 
 
 def _stage_seconds(
-    settings: CompressionSettings, vocabulary: int, dim: int, model: "PretrainedModel | None"
+    settings: CompressionSettings, vocabulary: int, dim: int, model: "PretrainedModel | None", can_wait: bool = True
 ) -> tuple[float, float, float, float]:
     """Rough seconds of what a run does, one after the other: what counts, compressing, measuring, the score."""
     from .codec.estimates import estimate_seconds
@@ -258,7 +259,7 @@ def _stage_seconds(
         from .models.sensitivity import sensitivity_seconds
 
         noticed = sensitivity_seconds(model, settings.text_digest is not None) if settings.sensitive else 0.0
-        score = demonstration_seconds(model)
+        score = demonstration_seconds(model, can_wait)
     measuring = MEASURING_SECONDS * neighbour_queries(vocabulary) * vocabulary * dim
     return noticed, estimate_seconds(settings, vocabulary, dim), measuring, score
 

@@ -1,6 +1,8 @@
 """The demonstration pairs in a model's own languages, and how well a run of it does on them."""
 
 import math
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -80,11 +82,18 @@ class TaskScore:
 MOST_SECONDS = 120.0  # that a run may take longer for its score
 _BOOTSTRAP_SECONDS = 0.3  # of the interval
 _ESTIMATES = Memory(8)
+_TYPICAL_SECONDS = 3.0  # told until it is known
+_FIRST_PAGE_SECONDS = 8.0  # in which nothing else may take the processor
+_ASKED = Memory(64)  # models of which it is being found out
 _ORIGINALS = Memory(4)  # cosines of originals on the demonstration pairs, (n,) float32
 
 
-def demonstration_seconds(model: "PretrainedModel") -> float:
-    """Roughly how many seconds :func:`demonstration_score` takes on two free cores; 0 for a model that gets none."""
+def demonstration_seconds(model: "PretrainedModel", can_wait: bool = True) -> float:
+    """Roughly how many seconds :func:`demonstration_score` takes on two free cores; 0 for a model that gets none.
+
+    The tokenizer and the network are read for it. can_wait: else that is done later in another thread, and until then a typical number is
+    returned: the first page of a new server takes twice as long with it.
+    """
 
     def estimated() -> float:
         if not model.has_network:
@@ -96,7 +105,19 @@ def demonstration_seconds(model: "PretrainedModel") -> float:
         seconds = encoding_seconds(model, [*pairs.first, *pairs.second], 2)
         return 0.0 if seconds > MOST_SECONDS else seconds + _BOOTSTRAP_SECONDS
 
-    return _ESTIMATES.take(model.identity, estimated)
+    if can_wait or model.identity in _ESTIMATES.keys():  # noqa: SIM118
+        return _ESTIMATES.take(model.identity, estimated)
+
+    def find_out() -> None:
+        with suppress(Exception):  # what is wrong with a model is said when it is run
+            _ESTIMATES.take(model.identity, estimated)
+
+    if model.identity not in _ASKED.keys():  # noqa: SIM118
+        _ASKED.take(model.identity, bool)
+        later = threading.Timer(_FIRST_PAGE_SECONDS, find_out)
+        later.daemon = True
+        later.start()
+    return _TYPICAL_SECONDS
 
 
 def demonstration_score(

@@ -390,7 +390,7 @@ def estimate(settings: CompressionSettings, model) -> CompressionSettings | None
     nearly = "about " if resolved.about.is_guess(resolved) and tiers is None else ""
     st.caption(
         f"Will store {nearly}**{size_text(size.total_bytes)}** ({percent_text(size.total_share)} of the table){automatic}; "
-        f"takes about {rough(estimate_run_seconds(resolved, model.num_tokens, model.dim, model))}, a rough estimate.",
+        f"takes about {rough(estimate_run_seconds(resolved, model.num_tokens, model.dim, model, can_wait=False))}, a rough estimate.",
         help=f"{words[:1].upper()}{words[1:]}." if words else None,
     )
     return resolved

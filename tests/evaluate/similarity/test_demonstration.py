@@ -1,17 +1,20 @@
 """The score of a run on the demonstration pairs."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from checkpoints import SPECIAL, make_bert
 from scipy.stats import spearmanr
+from shared import until
 from static_models import make_words
 
 import subemb
 from subemb.codec import CompressionSettings, attach, compress
 from subemb.evaluate.data.languages import in_languages
 from subemb.evaluate.data.read import demo_pairs
+from subemb.evaluate.similarity import demonstration
 from subemb.evaluate.similarity.demonstration import TaskScore, demonstration_score, own_languages
 from subemb.models.model import PretrainedModel
 from subemb.runs import run
@@ -72,3 +75,10 @@ def test_a_run_of_a_table_without_a_network_says_why_it_has_none():
     assert summary.task is None
     assert "no network" in summary.no_task
     assert "differences between its vectors" in summary.verdict.text
+
+
+def test_a_page_is_told_a_typical_time_at_once_and_later_what_was_found_out(monkeypatch):
+    monkeypatch.setattr(demonstration, "_FIRST_PAGE_SECONDS", 0.0)
+    model = SimpleNamespace(identity="a table that nobody has asked for", has_network=False)
+    assert demonstration.demonstration_seconds(model, can_wait=False) > 0
+    until(lambda: demonstration.demonstration_seconds(model, can_wait=False) == 0)
