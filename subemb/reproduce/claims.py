@@ -304,6 +304,8 @@ def masked_models(claim: Claim, table: ClaimsTable) -> Judged:
                 part = against_original(own, name, -POINTS, f"{words}, {how}", training == TUNED)
                 parts.append(part)
     asked = counted(parts)
+    if not asked and rows:
+        return judged(claim, OPEN, f"Measured without fine-tuning only. {_perplexities(rows)}".strip(), parts, rows)
     if not asked:
         return nothing(claim, table, MASKED)
     verdict = any_holds(part.verdict for part in asked)
