@@ -188,6 +188,7 @@ WITHOUT_WIDGET = {
     "text_digest": "comes of the text that is pasted or uploaded",
     "tolerance": "kept from links; iterations are enough to choose on a page",
     "device": "where the server computes is not for visitors to choose",
+    "start": "for checking a claim of the paper; nobody who wants a good table begins at random",
 }
 DECLARED = [(cls, name) for cls in (CompressionSettings, AdaptationSettings, HeadSettings) for name in declared(cls)]
 

@@ -85,7 +85,8 @@ def test_settings_that_do_not_fit_are_refused():
 def test_every_flexible_method_comes_near(share):
     target = round(share * V * D * 4)
     found = settings_at_bytes(target, V, D, seed=7, weights="zipf")
-    assert list(found) == list(METHODS)
+    # where so few rows would be left that they are nothing to compare with, tokens are not trimmed
+    assert list(found) == [method for method in METHODS if method != "trim" or share > 0.1]
     for method, entry in found.items():
         assert entry.settings.method == method
         assert entry.settings == entry.settings.resolve(V, D)
@@ -161,6 +162,7 @@ def test_tiny_tables_have_settings_too():
                 entry.settings.codebook_size,
                 rank=entry.settings.rank,
                 budget=entry.settings.budget,
+                keep=entry.settings.keep,
             ).size()
         )
 
@@ -172,7 +174,8 @@ def test_tiny_tables_have_settings_too():
 def test_larger_tables_take_longer(method):
     wanted = CompressionSettings(method, 3, 64)
     small, large = estimate_seconds(wanted, V, D), estimate_seconds(wanted, 8 * V, D)
-    assert 0 < small < large < 30 * small
+    # what is trimmed is compared with all that is kept, so eight times the tokens take 64 times as long
+    assert 0 < small < large < (70 if method == "trim" else 30) * small
 
 
 def test_estimates_tell_seconds_from_minutes():

@@ -278,6 +278,7 @@ def test_chunks_of_rows_change_nothing(method, monkeypatch):
 @pytest.mark.parametrize("method", BASELINE_FUNCTIONS)
 def test_progress_rises_to_one_and_can_stop(method, monkeypatch):
     monkeypatch.setattr("subemb.codec.chunks.CHUNK_ROWS", 10)
+    monkeypatch.setattr("subemb.codec.methods.trim._AT_ONCE", 100)
     seen = []
     table = torch.randn(35, 8, generator=torch.Generator().manual_seed(0))
     BASELINE_FUNCTIONS[method](table, CompressionSettings(method), lambda message: seen.append(message.fraction))

@@ -221,7 +221,7 @@ def test_types_of_output_and_logits_follow_the_layer(method, dtype):
     integers = [buffer for buffer in layer.buffers() if not buffer.is_floating_point()]
     parts = result.parts if method == "tiered" else [result]
     held = [tensor for part in parts for tensor in ([part.codes] if hasattr(part, "codes") else part.tensors().values())]
-    held += 3 * [result.tier] if method == "tiered" else []  # the tier, the row in it, and the logit
+    held += 4 * [result.tier] if method == "tiered" else []  # the tier, the layer and place of the row, and the logit
     assert len(integers) == sum(not tensor.is_floating_point() for tensor in held)
 
 

@@ -209,7 +209,7 @@ def most_alike(
     """
     unit = torch.nn.functional.normalize
     rows, found = unit(table[kept.to(table.device)].float()).T.contiguous(), []
-    step = max(16, _AT_ONCE // max(1, len(kept)))
+    step = max(1, _AT_ONCE // max(1, len(kept)))
     for start in range(0, len(others), step):
         report(progress, "finding the row most like each", start / len(others))
         part = unit(table[others[start : start + step].to(table.device)].float())

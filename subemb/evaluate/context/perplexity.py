@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ...base.arguments import checked
 from ...base.errors import InputError
 from ...base.plain import is_whole
 from ...base.progress import ProgressCallback, part_of, report
@@ -244,6 +245,7 @@ def _windows(
 # Scoring
 
 
+@checked
 def text_perplexity(
     sides: Mapping[str, Any] | ContextSides,
     text: str,

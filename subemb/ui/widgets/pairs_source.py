@@ -118,7 +118,8 @@ def _sampled(frame: Frame, pairs: PairSet, key: str, is_one_each: bool) -> PairS
     whole = pairs
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if len(languages) > 1:
-            default = (ALL_LANGUAGES,) if is_one_each else default_languages(frame.model, pairs)
+            every = is_one_each or frame.run is None  # without a model nothing tells which languages are its own
+            default = (ALL_LANGUAGES,) if every else default_languages(frame.model, pairs)
             pairs = _in_chosen_languages(pairs, languages, f"{key}_languages", default)
         limit = st.selectbox(
             "Pairs to use at most",

@@ -128,7 +128,7 @@ def _row_html(part: Part, claim: Claim, scale: tuple[float, float]) -> str:
         start, end = place(part.low), place(part.high)
         whisker = (
             f'<i style="position:absolute;left:{start:.2f}%;width:{end - start:.2f}%;top:calc(50% - 1.5px);height:3px;'
-            f'border-radius:2px;background:{colour};opacity:0.55"></i>'
+            f'border-radius:2px;background:{colour};opacity:0.6"></i>'
         )
     mark = ""
     if not math.isnan(part.value):
