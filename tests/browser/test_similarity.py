@@ -64,7 +64,7 @@ def test_tokens_can_be_read_by_keyboard(server, page):
     page.goto(address(server, first="the cat sits", second="a dog runs"))
     compared(page)
     token = page.locator(".te li").nth(1)
-    token.focus()
+    token.get_by_role("link").focus()
     expect(token.locator(".te-d")).to_be_visible()
     page.keyboard.press("Tab")
     expect(token.locator(".te-d")).not_to_be_visible()
