@@ -27,7 +27,7 @@ def script(task):
     from subemb.ui.widgets.pairs_source import choose_pairs, linked_digest
 
     model = SimpleNamespace(has_tokenizer=False)
-    pairs = choose_pairs(SimpleNamespace(visit=this_visit(), errors=errors_shown, model=model), task, "set")
+    pairs = choose_pairs(SimpleNamespace(visit=this_visit(), errors=errors_shown, model=model, run=model), task, "set")
     st.session_state["chosen"], st.session_state["linked"] = pairs, linked_digest("set")
 
 
