@@ -5,9 +5,8 @@ learned from. See :mod:`subemb.models.masked_head` for what such a head is.
 """
 
 import itertools
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 LONGEST = 96  # tokens of a sentence that are read; the rest is cut off
 LONGEST_SCORED = 128  # the same of a sentence that is scored
 MOST_SCORED = 4000  # sentences of each text
-SCORED_SHARE = 0.15  # of the tokens of a sentence that is scored, masked one by one, as Devlin et al. 2019 do
+SCORED_SHARE = 0.15  # of the tokens of a sentence that is scored, masked at once, as Devlin et al. 2019 do
 POINTS = 60  # losses that are kept
 RESAMPLES = 1000  # of the sentences, for intervals
 _POOL = 2048  # sentences that are sorted by length together
@@ -84,11 +83,11 @@ def train_masked_head(
     sources = [rows for rows in sources if rows]
     if not sources:
         raise InputError(f"no sentence of {text.name} has a word of this model; give another text")
-    found, losses = _trained(model, tokens, sources, settings, part_of(progress, 0.02, 0.95))
-    # As it is read from its files.
+    head, changes, losses = _trained(model, tokens, sources, settings, part_of(progress, 0.02, 0.95))
+    # As they are read from their files.
     found = MaskedHead(
-        {name: tensor.half().float() for name, tensor in found.head.items()},
-        {name: read_change(stored_change(change)) for name, change in found.changes.items()},
+        {name: tensor.half().float() for name, tensor in head.items()},
+        {name: read_change(stored_change(change)) for name, change in changes.items()},
         {},
     )
     network = network_with(model, found)
@@ -106,7 +105,7 @@ def train_masked_head(
         "scores": [asdict(score) for score in scores],
         **(facts or {}),
     }
-    return MaskedHead(found.head, found.changes, card)
+    return replace(found, card=card)
 
 
 def check_trainable(model: "PretrainedModel") -> None:
@@ -115,7 +114,7 @@ def check_trainable(model: "PretrainedModel") -> None:
         raise InputError("a masked-word head is trained on the original; give the model itself")
     if not model.has_network:
         raise InputError(f"{model.name} is a table without a network, which can guess no word from others; give an encoder")
-    if model.checkpoint.heads and "masked" in model.checkpoint.heads and model.has_head("masked"):
+    if model.has_head("masked") and not model.head_note("masked"):
         raise InputError(f"{model.name} has a masked-word head of its authors already; use it as it is")
     if model.tokenizer.mask_token_id is None:
         raise InputError(f"the tokenizer of {model.name} has no mask, so no word can be hidden; give an encoder like BERT")
@@ -127,7 +126,7 @@ class _Tokens:
     def __init__(self, model: "PretrainedModel"):
         self.tokenizer, self.lock = model.tokenizer, model.tokenizer_lock
         self.mask: int = self.tokenizer.mask_token_id
-        self.special = sorted({*self.tokenizer.all_special_ids})
+        self.special = self.tokenizer.all_special_ids
 
     def rows(self, sentences: Sequence[str], longest: int) -> "list[Row | None]":
         """Of every sentence: ids (n,), and the number of each token's word (n,), -1 for special tokens; None if it has no words."""
@@ -181,8 +180,8 @@ def _trained(
     sources: "list[list[Row]]",
     settings: MaskedHeadSettings,
     progress: ProgressCallback | None,
-) -> tuple[MaskedHead, list[dict[str, float]]]:
-    """The head after training, and the losses on the way."""
+) -> tuple[dict[str, torch.Tensor], dict[str, tuple[torch.Tensor, ...]], list[dict[str, float]]]:
+    """Weights outside the body and changes of the body after training, as :class:`MaskedHead` holds them, and the losses on the way."""
     generator = np.random.default_rng(settings.seed)
     network = network_around(model, model.network())
     freeze(network)
@@ -203,7 +202,7 @@ def _trained(
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98))
     at_masks = _AtMasks(network, padding_id(model.tokenizer, network.config), tokens.mask)
     batches = _batches(sources, settings.tokens, generator)
-    losses, recent, begun = [], [], time.perf_counter()
+    losses, recent = [], []
     for step in range(settings.steps):
         share = step / settings.steps
         for group, rate in zip(optimizer.param_groups, highest, strict=True):
@@ -226,12 +225,11 @@ def _trained(
             progress, f"step {step + 1:,} of {settings.steps:,}", (step + 1) / settings.steps, step=step + 1, loss=loss.item()
         )
     at_masks.close()
-    names = {f"{name}.weight": layer for name, layer in layers.items()}
-    return MaskedHead(
-        {name: network.get_parameter(name).detach().clone() for name in outside},
-        {name: of_rank(layer.change_out.detach().clone(), settings.rank) for name, layer in names.items()},
-        {"seconds": time.perf_counter() - begun},
-    ), losses
+    return (
+        {name: parameter.detach().clone() for name, parameter in zip(outside, head, strict=True)},
+        {f"{name}.weight": of_rank(layer.change_out.detach().clone(), settings.rank) for name, layer in layers.items()},
+        losses,
+    )
 
 
 def changed_names(body: nn.Module, layers: int | None) -> list[str]:

@@ -2,15 +2,15 @@
 
 A network with such a head is an ordinary ``...ForMaskedLM`` of transformers around the encoder's own body: its decoder is the token
 table, and only dense layer, LayerNorm and bias are new. An encoder that was trained for sentence vectors has forgotten which word stands
-where, so small low-rank changes of its matrices (LoRA: Hu et al., ICLR 2022) go with the head. They are added beside the encoder's
-own weights, which stay as they are: sentence vectors do not change, and whoever trains the encoder's weights trains them for both.
+where, so changes of its matrices go with the head, whole or of low rank (as in LoRA: Hu et al., ICLR 2022). They are added beside the
+encoder's own weights, which stay as they are: sentence vectors do not change, and whoever trains the encoder's weights trains them for both.
 
 ``masked_head.safetensors``: ``head.NAME``, a weight outside the body, float16; ``change.NAME.out`` (o, r) and ``change.NAME.in`` (r, i)
 float16, whose product is added to the body's weight NAME of shape (o, i); or ``change.NAME.rows`` (o, i) int8 times
 ``change.NAME.scale`` (o,) float16, a whole change.
 
 ``masked_head.json``, the card: ``subemb_masked_head`` (the format number), ``subemb_version``, ``tensors_sha256``, ``model`` (name,
-source, revision, identity), ``rank``, and what is known about the training: ``text``, ``settings``, ``scores``, ``licences``, ``command``.
+source, revision, identity), and what is known about the training: ``text``, ``settings``, ``scores``, ``licences``, ``command``.
 """
 
 import hashlib
@@ -31,7 +31,6 @@ from ..base.store import Store
 if TYPE_CHECKING:
     import torch
 
-
 FORMAT = 1
 TENSORS_FILE, CARD_FILE = "masked_head.safetensors", "masked_head.json"
 MOST_BYTES = 1_000_000_000
@@ -46,18 +45,6 @@ class MaskedHead:
     #: Name in the body -> (o, r) and (r, i), or (o, i) alone; float32.
     changes: "dict[str, tuple[torch.Tensor, ...]]" = field(repr=False)
     card: dict[str, Any]  # JSON types
-
-    @property
-    def note(self) -> str:
-        """Whose head this is, in a sentence."""
-        name = (self.card.get("model") or {}).get("name", "this model")
-        layers = " with changes of its layers" if self.changes else ""
-        text = self.card.get("text") or {}
-        learned = f" on {text['sentences']:,} sentences" if isinstance(text.get("sentences"), int) else ""
-        return (
-            f"The masked-word head is not of {name}'s authors: a small one{layers}, trained with subemb{learned} to show effects, "
-            "not to compete with BERT."
-        )
 
     @property
     def parameters(self) -> int:
@@ -165,9 +152,34 @@ def _sorted_out(tensors: "Mapping[str, torch.Tensor]", path: Path):
 def read_card(folder: Path) -> dict[str, Any]:
     """The card in a folder. Raises InputError for another format."""
     card = read_json(folder / CARD_FILE, most=1_000_000)
-    if not isinstance(card, dict) or card.get("subemb_masked_head") is not FORMAT or not isinstance(card.get("model"), dict):
+    if not isinstance(card, dict) or card.get("subemb_masked_head") != FORMAT or not isinstance(card.get("model"), dict):
         raise InputError(f"{folder / CARD_FILE} is no card of a masked-word head that this subemb ({__version__}) reads")
     return card
+
+
+@dataclass(frozen=True)
+class KnownHead:
+    """A head that is there; only its card was read."""
+
+    folder: Path
+    card: dict[str, Any]  # JSON types
+
+    @property
+    def note(self) -> str:
+        """Whose head this is, in a sentence."""
+        name = self.card["model"].get("name", "this model")
+        layers = "" if (self.card.get("settings") or {}).get("layers") == 0 else " with changes of its layers"
+        text = self.card.get("text") or {}
+        learned = f" on {text['sentences']:,} sentences" if isinstance(text.get("sentences"), int) else ""
+        return (
+            f"The masked-word head is not of {name}'s authors: a small one{layers}, trained with subemb{learned} to show effects, "
+            "not to compete with BERT."
+        )
+
+    @property
+    def digest(self) -> str:
+        """What tells heads apart."""
+        return str(self.card.get("tensors_sha256", ""))[:16]
 
 
 def _write(folder: Path, found: MaskedHead) -> None:
@@ -196,15 +208,21 @@ def shipped_folder(name: str, source: str, revision: str | None) -> Path | None:
     return None
 
 
-def find(model: Any) -> MaskedHead | None:
+def find(model: Any) -> KnownHead | None:
     """The masked-word head that was trained for a model as its authors made it: the user's own, else the one that comes with subemb.
 
-    Raises InputError if the one that comes with subemb is damaged.
+    Raises InputError if the card of the one that comes with subemb is damaged.
     """
     if not model.has_network:
         return None
-    own = MASKED_HEADS.get(key_of(model))
-    if own is not None:
-        return own
+    key = key_of(model)
+    if MASKED_HEADS.stamp(key) is not None:
+        try:
+            found = KnownHead(MASKED_HEADS.path(key), read_card(MASKED_HEADS.path(key)))
+        except InputError:
+            MASKED_HEADS.get(key)  # which tells of the damage, and drops it
+        else:
+            MASKED_HEADS.touch(key)
+            return found
     folder = shipped_folder(model.name, model.source, model.revision)
-    return None if folder is None else read(folder)
+    return None if folder is None else KnownHead(folder, read_card(folder))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..codec.compressed import Compressed
-    from .masked_head import MaskedHead
+    from .masked_head import KnownHead
     from .reading import Habits
     from .static_network import StaticTokens
     from .vocabulary import Vocabulary
@@ -279,8 +279,8 @@ class PretrainedModel:
 
     @property
     def has_tied_head(self) -> bool:
-        """Whether the checkpoint is a language model whose output head shares the table."""
-        return self.checkpoint.has_tied_head
+        """Whether it is a language model whose output head shares the table, by its checkpoint or by a head that was trained here."""
+        return self.checkpoint.has_tied_head or bool(self.head_note("masked"))
 
     def has_head(self, head: str) -> bool:
         """Whether it has a ``masked`` or ``causal`` head (which says the next word), or a sentence ``classifier``: whether all weights of
@@ -298,7 +298,7 @@ class PretrainedModel:
 
     def head_digest(self, head: str) -> str:
         """What tells heads that were trained with subemb apart; "" where :meth:`head_note` is, as the model's identity says all then."""
-        return str(self._trained_head.card.get("tensors_sha256", ""))[:16] if self.head_note(head) else ""
+        return self._trained_head.digest if self.head_note(head) else ""
 
     def _authors_head(self, head: str) -> bool:
         """Whether the checkpoint itself has a head."""
@@ -309,8 +309,8 @@ class PretrainedModel:
         return self._read.take(("head", head), lambda: not lacks_head(self.checkpoint.weights_folder, head))
 
     @property
-    def _trained_head(self) -> "MaskedHead | None":
-        """The masked-word head that was trained for this model with subemb."""
+    def _trained_head(self) -> "KnownHead | None":
+        """The masked-word head that was trained for this model with subemb; its numbers are read when its network is asked for."""
         from .masked_head import find
 
         return self._read.take("trained head", lambda: find(self._root))
@@ -462,9 +462,10 @@ class PretrainedModel:
         if self.original is None and head is None and self.is_sentence_model:
             return self.sentence_model()[0].auto_model  # it may be another than AutoModel's, such as T5's encoder alone
         if self.original is None and head == "masked" and self.head_note(head):
+            from .masked_head import read
             from .masked_network import network_with
 
-            return network_with(self, self._trained_head)
+            return network_with(self, read(self._trained_head.folder))
         if self.original is None:
             return load_network(self.checkpoint.weights_folder, head)
         network = self.original.network(head)

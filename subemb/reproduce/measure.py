@@ -10,7 +10,6 @@ import numpy as np
 
 from ..adaptation.session import Session
 from ..adaptation.settings import DRAWN, FITTED, AdaptationSettings
-from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
 from ..base.store import content_key
 from ..bench.speed import Benchmark, compare
@@ -139,7 +138,7 @@ class Bench:
         values |= {"masked loss": -float(right.mean()), "masked loss of the original": -float(before[1].mean())}
         sides = {"original": self.model if tuned is None else tuned, "compressed": side}
         ways = {"both": (True, True)}
-        if tuned is None:
+        if self.model.has_tied_head and tuned is None:
             ways |= {"input only": (True, False), "output only": (False, True)}
         for name, (on_input, on_output) in ways.items():
             which = sides if name == "both" else {"original": self.model, "compressed": side}
@@ -149,10 +148,7 @@ class Bench:
                     found = text_perplexity({label: one}, masked.text, most_tokens=self.tokens, progress=progress)
                     values["perplexity, original" if label == "original" else "perplexity, both"] = found.perplexity(label)
                 continue
-            try:
-                found = text_perplexity(which, masked.text, on_input, on_output, self.tokens, progress=progress)
-            except InputError:  # a head with a table of its own: there is no output to compress
-                continue
+            found = text_perplexity(which, masked.text, on_input, on_output, self.tokens, progress=progress)
             values[f"perplexity, {name}"] = found.perplexity("compressed")
             values["perplexity, original"] = found.perplexity("original")
 

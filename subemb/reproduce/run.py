@@ -198,14 +198,10 @@ def _facts(model: "PretrainedModel", material: Material, sizes: Sizes, minutes: 
     )
     return Facts(
         to_plain(describe(model)), sizes, minutes, material.facts(), material.languages, text, material.is_demonstration,
-        model.has_network and model.has_tokenizer, model.has_tied_head, material.masked is not None, _head_note(model, material),
+        model.has_network and model.has_tokenizer, model.has_tied_head, material.masked is not None,
+        "" if material.masked is None else model.head_note("masked"),
         material.heads, material.missing, material.notes, machine(),
     )  # fmt: skip
-
-
-def _head_note(model: "PretrainedModel", material: Material) -> str:
-    """Whose masked-word head it is, where it is not the checkpoint's own."""
-    return "" if material.masked is None else str(getattr(model, "head_note", lambda head: "")("masked"))
 
 
 class _Work:

@@ -13,8 +13,8 @@ CHOICES = {"input and output": (True, True), "input": (True, False), "output": (
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def is_tied(identity: str, _model) -> bool:
-    """Whether a model's head shares the token table; some files have to be compared for it."""
+def is_tied(identity: str, head: str, _model) -> bool:
+    """Whether a model's head shares the token table; some files have to be compared for it. head: as :attr:`ContextPage.head`."""
     return _model.has_tied_head
 
 
@@ -37,8 +37,7 @@ class ContextPage:
     @property
     def is_tied(self) -> bool:
         """Whether the output uses the table at all, so that there is a choice."""
-        # A head that was trained here multiplies by the token table.
-        return bool(self.model.head_note(self.kind)) or is_tied(self.frame.run.model["identity"], self.model)
+        return is_tied(self.frame.run.model["identity"], self.head, self.model)
 
     def choose_tables(self) -> dict:
         """Let the visitor choose what is compressed, where there is a choice; the arguments that jobs take, subject included."""
