@@ -20,6 +20,7 @@ from ..base.progress import ProgressCallback, part_of, report
 from ..models.masked_head import MaskedHead, read_change, stored_change
 from ..models.masked_network import changeable, network_around, network_with, outside_names, set_change
 from ..models.network import freeze
+from ..models.places import AtPlaces
 from ..models.sentences import padded, padding_id
 from .settings import MaskedHeadSettings
 from .students import LAYER
@@ -144,34 +145,16 @@ class _Tokens:
         return found
 
 
-class _AtMasks:
-    """A network that answers at the masked tokens only: its head computes V numbers for each."""
-
-    def __init__(self, network: nn.Module, padding: int, mask: int):
-        self.network, self.padding, self.mask = network, padding, mask
-        self._chosen: torch.Tensor | None = None
-        self._hook = network.base_model.register_forward_hook(self._cut)
-
-    def _cut(self, _module, _inputs, output):
-        picked = output[0][self._chosen].unsqueeze(0)
-        if isinstance(output, tuple):
-            return (picked, *output[1:])
-        output[next(iter(output.keys()))] = picked
-        return output
-
-    def close(self) -> None:
-        """Leave the network as it was."""
-        self._hook.remove()
-
-    def answers(self, rows: Sequence[np.ndarray], masked: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits (k, V) at the k masked tokens of all rows, and their ids (k,). masked: bool, one array a row."""
-        ids, mask = padded([row.tolist() for row in rows], self.padding)
-        self._chosen = torch.zeros(ids.shape, dtype=torch.bool)
-        for place, chosen in enumerate(masked):
-            self._chosen[place, : len(chosen)] = torch.from_numpy(chosen)
-        wanted = ids[self._chosen]
-        seen = ids.masked_fill(self._chosen, self.mask)
-        return self.network(input_ids=seen, attention_mask=mask).logits[0], wanted
+def _answers(
+    network: AtPlaces, tokens: _Tokens, padding: int, rows: "Sequence[Row]", masked: Sequence[np.ndarray]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits (k, V) at the k masked tokens of all rows, and their ids (k,). masked: bool, one array a row."""
+    ids, mask = padded([ids.tolist() for ids, _ in rows], padding)
+    chosen = torch.zeros(ids.shape, dtype=torch.bool)
+    for place, own in enumerate(masked):
+        chosen[place, : len(own)] = torch.from_numpy(own)
+    places = (index[None] for index in chosen.nonzero(as_tuple=True))
+    return network.logits(ids.masked_fill(chosen, tokens.mask), mask, *places)[0], ids[chosen]
 
 
 def _trained(
@@ -200,7 +183,7 @@ def _trained(
     groups = [group for group in groups if group["params"]]
     highest = [group["lr"] for group in groups]
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98))
-    at_masks = _AtMasks(network, padding_id(model.tokenizer, network.config), tokens.mask)
+    pointed, padding = AtPlaces(network), padding_id(model.tokenizer, network.config)
     batches = _batches(sources, settings.tokens, generator)
     losses, recent = [], []
     for step in range(settings.steps):
@@ -209,7 +192,7 @@ def _trained(
             group["lr"] = rate * min(1.0, (step + 1) / max(1.0, 0.05 * settings.steps)) * (1 - share)
         batch = next(batches)
         masked = [_masked_words(words, settings.share, generator) for _, words in batch]
-        logits, wanted = at_masks.answers([ids for ids, _ in batch], masked)
+        logits, wanted = _answers(pointed, tokens, padding, batch, masked)
         loss = F.cross_entropy(logits, wanted)
         if not torch.isfinite(loss):
             raise InputError(f"the loss is no longer a number after {step:,} steps; use lower learning rates")
@@ -224,7 +207,6 @@ def _trained(
         report(
             progress, f"step {step + 1:,} of {settings.steps:,}", (step + 1) / settings.steps, step=step + 1, loss=loss.item()
         )
-    at_masks.close()
     return (
         {name: parameter.detach().clone() for name, parameter in zip(outside, head, strict=True)},
         {f"{name}.weight": of_rank(layer.change_out.detach().clone(), settings.rank) for name, layer in layers.items()},
@@ -312,14 +294,14 @@ def score_masked(
         chosen = np.zeros(len(ids), dtype=bool)
         chosen[generator.choice(may, max(1, round(SCORED_SHARE * len(may))), replace=False)] = True
         masked.append(chosen)
-    at_masks = _AtMasks(network, padding_id(model.tokenizer, network.config), tokens.mask)
+    pointed, padding = AtPlaces(network), padding_id(model.tokenizer, network.config)
     order = np.argsort([len(ids) for ids, _ in rows], kind="stable")
     ranks: list[np.ndarray] = [np.empty(0)] * len(rows)
     nats, start = 0.0, 0
     while start < len(order):
         size = max(1, _SCORED_AT_ONCE // len(rows[order[min(start + 100, len(order) - 1)]][0]))
         part = order[start : start + size]
-        logits, wanted = at_masks.answers([rows[place][0] for place in part], [masked[place] for place in part])
+        logits, wanted = _answers(pointed, tokens, padding, [rows[place] for place in part], [masked[place] for place in part])
         own = logits.gather(1, wanted[:, None])
         found = (logits > own).sum(1).numpy()
         nats += float(F.cross_entropy(logits, wanted, reduction="sum"))
@@ -327,7 +309,6 @@ def score_masked(
             ranks[place] = piece
         start += size
         report(progress, f"scoring on {text.name}", min(1.0, start / len(order)))
-    at_masks.close()
     every = np.concatenate(ranks)
     first, ten = ([(part < most).sum() for part in ranks] for most in (1, 10))
     counts = [len(part) for part in ranks]

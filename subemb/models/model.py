@@ -656,23 +656,23 @@ class PretrainedModel:
         """
         import torch
 
-        from .reading import groups, in_company
+        from .places import AtPlaces
+        from .reading import in_company
 
-        network, habits, lengths = self.network(head), self.habits(head), mask.sum(1).tolist()
+        pointed = self._networks.take((head, "at places"), lambda: AtPlaces(self.network(head)))
+        lengths = mask.sum(1).tolist()
         found: list[torch.Tensor] = [None] * len(ids)
 
         def read(part: list[int]) -> "torch.Tensor":
             longest = max(1, max(lengths[place] for place in part))
-            batch = (tensor[part, :longest] for tensor in (ids, mask, chosen))
-            ids_of, mask_of, chosen_of = batch
-            logits = network(input_ids=ids_of, attention_mask=mask_of).logits
-            for place, row, here in zip(part, logits, chosen_of, strict=True):
-                found[place] = row[here]
-            return logits[:, 0]
+            ids_of, mask_of, chosen_of = (tensor[part, :longest] for tensor in (ids, mask, chosen))
+            rows, columns = chosen_of.nonzero(as_tuple=True)
+            logits = pointed.logits(ids_of, mask_of, rows[None], columns[None])[0]
+            for place, own in zip(part, logits.split(chosen_of.sum(1).tolist()), strict=True):
+                found[place] = own
+            return mask_of[:, :1]  # what is wanted is in ``found``
 
-        if len(groups(habits, lengths)) == 1 and not habits.keeps_state:
-            return network(input_ids=ids, attention_mask=mask).logits[chosen]
-        in_company(habits, network, lengths, read)
+        in_company(self.habits(head), pointed.network, lengths, read)
         return torch.cat(found)
 
     def _vectors(self, rows: list[list[int]]) -> "np.ndarray":

@@ -7,7 +7,6 @@ A head computes V numbers for every token. With a vocabulary of 250,000 that tak
 only run at the places that are asked for.
 """
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -180,35 +179,23 @@ class _Pointed:
     """A network that runs its head only at some positions: only the body's outputs at these are passed on to it."""
 
     def __init__(self, network: "torch.nn.Module", padding: int, habits: Habits):
-        from ...codec.modules import share_weights
+        from ...models.places import AtPlaces, is_split
 
-        self._network = share_weights(network).eval()  # a copy, since others use the network without the cut
-        self._padding, self._habits = padding, habits
-        self._lock = threading.Lock()
-        self._positions = None
-        if self._network.base_model is self._network:
+        if not is_split(network):
             raise ModelError(
                 f"{type(network).__name__} cannot be split into body and head; choose another model", "unsupported"
             )
-        self._network.base_model.register_forward_hook(self._cut)
-
-    def _cut(self, _module, _inputs, output):
-        import torch
-
-        states = output[0]
-        picked = states[torch.arange(len(states)).unsqueeze(1), self._positions]
-        if isinstance(output, tuple):
-            return (picked, *output[1:])
-        output[next(iter(output.keys()))] = picked
-        return output
+        self._pointed = AtPlaces(network)
+        self._pointed.network.eval()
+        self._padding, self._habits = padding, habits
 
     def logits(self, rows: Sequence[Sequence[int]], positions: Sequence[Sequence[int]]) -> "torch.Tensor":
         import torch
 
         def read(part: list[int]) -> torch.Tensor:
             ids, mask = padded([list(rows[place]) for place in part], self._padding)
-            self._positions = torch.tensor([list(positions[place]) for place in part])
-            return self._network(input_ids=ids, attention_mask=mask).logits.double()
+            columns = torch.tensor([list(positions[place]) for place in part])
+            return self._pointed.logits(ids, mask, torch.arange(len(part)).unsqueeze(1), columns).double()
 
-        with self._lock, torch.inference_mode():
-            return in_company(self._habits, self._network, [len(row) for row in rows], read)
+        with torch.inference_mode():
+            return in_company(self._habits, self._pointed.network, [len(row) for row in rows], read)

@@ -128,7 +128,7 @@ def test_a_tied_decoder_computes_with_the_compact_table(decoders, name):
     sides = compressed_sides(model)
     asked = ContextSides(sides)
     assert asked.tables[1].head == "compressed"
-    assert isinstance(asked._networks[1]._network.get_output_embeddings(), SubspaceLinear)
+    assert isinstance(asked._networks[1]._pointed.network.get_output_embeddings(), SubspaceLinear)
     network = peer_of(model)
     network.get_input_embeddings().weight.data = sides["compressed"].table.clone()
     network.tie_weights()

@@ -126,7 +126,7 @@ def test_the_tied_head_is_a_subspace_linear(families):
     sides = compressed_sides(model)
     for input in (True, False):
         asked = ContextSides(sides, input=input)
-        head = asked._networks[1]._network.get_output_embeddings()
+        head = asked._networks[1]._pointed.network.get_output_embeddings()
         assert isinstance(head, SubspaceLinear)
         assert asked.tables[1].head == "compressed"
         assert asked.tables[1].output
