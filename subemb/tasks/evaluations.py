@@ -187,21 +187,30 @@ def evaluations_of(
     This does not count as using a kept result.
     """
     found = []
-    for store in (SIMILARITY_SETS, ENTAILMENT_SETS):
+    for store, key, (digest, scores) in _newest_first((SIMILARITY_SETS, ENTAILMENT_SETS), _scores, _scores_of):
+        if store is SIMILARITY_SETS:
+            keys = [evaluate_similarity_set.key(subject, digest)]
+        else:
+            keys = [evaluate_entailment_set.key(subject, digest, judge) for judge in judges]
+        if key in keys:
+            name = scores.data if name_of is None else name_of(digest, scores.data)
+            if name is not None:
+                found.append(replace(scores, data=name))
+    return found
+
+
+def _newest_first(
+    stores: Sequence[Store], remembered: Memory, read: Callable[[Store, str], Any]
+) -> list[tuple[Store, str, Any]]:
+    """Every entry of some stores, newest first: the store, the key, and what ``read`` makes of it, remembered until it changes."""
+    found = []
+    for store in stores:
         for key in store:
             stamp = store.stamp(key)
-            if stamp is None:  # dropped meanwhile
-                continue
-            digest, scores = _scores.take(store.path(key), lambda store=store, key=key: _scores_of(store, key), stamp)
-            if store is SIMILARITY_SETS:
-                keys = [evaluate_similarity_set.key(subject, digest)]
-            else:
-                keys = [evaluate_entailment_set.key(subject, digest, judge) for judge in judges]
-            if key in keys:
-                name = scores.data if name_of is None else name_of(digest, scores.data)
-                if name is not None:
-                    found.append((stamp, replace(scores, data=name)))
-    return [scores for _, scores in sorted(found, key=lambda pair: -pair[0].changed)]
+            if stamp is not None:  # else it was dropped meanwhile
+                value = remembered.take(store.path(key), lambda store=store, key=key: read(store, key), stamp)
+                found.append((-stamp.changed, store, key, value))
+    return [entry[1:] for entry in sorted(found, key=lambda entry: entry[0])]
 
 
 def _scores_of(store: Store, key: str) -> tuple[str, ScoredSet | None]:
@@ -315,18 +324,13 @@ def words_of(subject: Subject, head: str, name_of: Callable[[str], str | None]) 
     leave it out. This does not count as using a kept result.
     """
     found = []
-    for store in (USES, TEXTS):
-        for key in store:
-            stamp = store.stamp(key)
-            if stamp is None:  # dropped meanwhile
-                continue
-            kept = _words.take(store.path(key), lambda store=store, key=key: store.get(key, is_use=False), stamp)
-            if kept is None or key not in _keys_of(subject, kept, head):
-                continue
-            name = name_of(known_as(kept.sentence, kept.scored) if store is USES else known_as("", kept))
-            if name is not None:
-                found.append((stamp, WordsInContext(name, kept)))
-    return [words for _, words in sorted(found, key=lambda pair: -pair[0].changed)]
+    for store, key, kept in _newest_first((USES, TEXTS), _words, lambda store, key: store.get(key, is_use=False)):
+        if kept is None or key not in _keys_of(subject, kept, head):
+            continue
+        name = name_of(known_as(kept.sentence, kept.scored) if store is USES else known_as("", kept))
+        if name is not None:
+            found.append(WordsInContext(name, kept))
+    return found
 
 
 def known_as(sentence: str, scored: TextPerplexity | None) -> str:
