@@ -5,14 +5,18 @@ Whoever opens such a file opens it through here, so that each of these is one se
 """
 
 import errno
+import hashlib
 import json
 import os
 import stat
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .errors import InputError
 from .text import size_text
+
+if TYPE_CHECKING:
+    import torch
 
 MOST_JSON_BYTES = 20_000_000  # of a file that describes something: configs are kilobytes, the longest index of weights is 3 MB
 DEEPEST_JSON = 100  # levels; no file that we read has ten
@@ -120,6 +124,28 @@ def read_json(path: str | os.PathLike, what: str | None = None, most: int = MOST
     """
     shown = what or shown_path(path)
     return json_value(read_file(path, most, shown), shown)
+
+
+def read_tensors(path: Path, again: str, what: str = "", most: int | None = None) -> "tuple[dict[str, torch.Tensor], str]":
+    """The tensors of a safetensors file by name, and the sha256 of the file in hexadecimal.
+
+    again: what to do about a damaged file, such as ``save the head again``. what: the file should be, if it has more than ``most`` bytes.
+    Raises InputError.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        is_too_large = most is not None and path.stat().st_size > most
+        content = b"" if is_too_large else path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); {again}") from error
+    if is_too_large:
+        raise InputError(f"{path} has more than {most:,} bytes; that is {what}")
+    try:
+        return load(content), hashlib.sha256(content).hexdigest()
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise InputError(f"{path} is cut off or damaged ({error}); {again}") from error
 
 
 def json_value(content: str | bytes, what: str) -> Any:

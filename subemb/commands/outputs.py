@@ -1,12 +1,32 @@
 """Where commands write: never over what is there, unless ``--force`` says so."""
 
 import argparse
+import shlex
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from ..base.errors import InputError
+from ..base.files import given_path
 from ..base.paths import check_can_save
+from ..base.plain import Settings, given_flags, to_flags
 
 RESULT_FILE = "subspace_embedding.safetensors"  # codec.storage.TENSORS_FILE, without importing torch
+
+
+def line_of_card(
+    given: argparse.Namespace, command: str, files: Mapping[str, Sequence[Path]], settings: Settings, flags: Collection[str]
+) -> str:
+    """A command as a card tells it, so that anybody can run it: with the names of files and folders instead of their paths.
+
+    files: flag -> what was given for it. flags: fields of the settings that have one.
+    """
+    folder = given_path(given.model, "the model")
+    parts = ["subemb", command, folder.name if folder.is_dir() else given.model]
+    for flag, paths in files.items():
+        parts += [flag, *(path.name for path in paths)] if paths else []
+    if given.revision:
+        parts += ["--revision", given.revision]
+    return shlex.join(parts + to_flags(settings, flags, always=given_flags(given, type(settings))))
 
 
 def add_force(command: argparse.ArgumentParser) -> None:

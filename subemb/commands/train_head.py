@@ -3,12 +3,11 @@
 import argparse
 import json
 
-from ..base.files import given_path
-from ..base.plain import add_flags, declared, given_flags, to_flags
+from ..base.plain import add_flags, declared, given_flags
 from ..base.text import one_line
 from ..evaluate.entailment.head_settings import HeadSettings
 from .evaluate_inputs import add_reading, read_file
-from .outputs import add_force
+from .outputs import add_force, line_of_card
 from .terminal import path_argument, print_json
 
 #: Fields in the order of the help: what is changed first comes first.
@@ -63,7 +62,10 @@ def run(given: argparse.Namespace) -> int:
     with ProgressLine(enabled=not given.quiet) as progress:
         model = load(given.model, given.revision, progress=progress)
         sets = [read_file(path, given, "entailment", part_of(progress, 0.0, 0.02)) for path in given.data]
-        facts = {"licences": list(given.licence), "command": command_text(given, settings)}
+        facts = {
+            "licences": list(given.licence),
+            "command": line_of_card(given, "train-head", {"--data": given.data}, settings, FLAGS),
+        }
         head, card = train_head(model, sets, settings, part_of(progress, 0.02, 1.0), given.name, facts)
         if given.name is None:
             head.name = default_name(head.name, card)
@@ -84,18 +86,6 @@ def default_name(model: str, card: dict) -> str:
 
     made_of = json.dumps([card["model"]["identity"], [data["digest"] for data in card["data"]], card["settings"]])
     return f"{model}-{hashlib.sha256(made_of.encode()).hexdigest()[:8]}"
-
-
-def command_text(given: argparse.Namespace, settings: HeadSettings) -> str:
-    """The command, with the names of files and folders instead of their paths."""
-    import shlex
-
-    folder = given_path(given.model, "the model")
-    model = folder.name if folder.is_dir() else given.model
-    parts = ["subemb", "train-head", model, "--data", *(path.name for path in given.data)]
-    if given.revision:
-        parts += ["--revision", given.revision]
-    return shlex.join(parts + to_flags(settings, FLAGS, always=given_flags(given, HeadSettings)))
 
 
 def head_text(card: dict) -> str:

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 from ..adaptation.settings import MaskedHeadSettings
 from ..base.errors import InputError
-from ..base.plain import add_flags, declared, given_flags, to_flags
+from ..base.plain import add_flags, declared, given_flags
 from ..base.text import one_line
 from .adapt import add_text_columns, text_of_line
 from .evaluate_inputs import add_reading, reading_of
-from .outputs import add_force
+from .outputs import add_force, line_of_card
 from .terminal import path_argument, print_json
 
 if TYPE_CHECKING:
@@ -83,7 +83,16 @@ def run(given: argparse.Namespace) -> int:
         check_trainable(model)
         if given.output is None and not given.force and MASKED_HEADS.get(key_of(model)) is not None:
             raise InputError(f"there is a masked-word head for {model.name} already; add --force to replace it, or give -o DIR")
-        facts = {"licences": list(given.licence), "command": command_text(given, settings)}
+        facts = {
+            "licences": list(given.licence),
+            "command": line_of_card(
+                given,
+                "train-masked-head",
+                {"--train-text": given.train_text, "--scored": given.scored},
+                settings,
+                declared(MaskedHeadSettings),
+            ),
+        }
         head = train_masked_head(model, text, settings, scored, part_of(progress, 0.01, 1.0), facts)
         if given.output is None:
             MASKED_HEADS.put(key_of(model), head)
@@ -99,22 +108,6 @@ def run(given: argparse.Namespace) -> int:
         for name, note in notes:
             print(one_line(f"{name}: {note.sentence()}"))
     return 0
-
-
-def command_text(given: argparse.Namespace, settings) -> str:
-    """The command, with the names of files and folders instead of their paths."""
-    import shlex
-
-    from ..base.files import given_path
-
-    folder = given_path(given.model, "the model")
-    parts = ["subemb", "train-masked-head", folder.name if folder.is_dir() else given.model]
-    if given.revision:
-        parts += ["--revision", given.revision]
-    parts += ["--train-text", *(path.name for path in given.train_text)]
-    if given.scored:
-        parts += ["--scored", *(path.name for path in given.scored)]
-    return shlex.join(parts + to_flags(settings, declared(MaskedHeadSettings), always=given_flags(given, MaskedHeadSettings)))
 
 
 def head_text(head: "MaskedHead") -> str:

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as tensors_from_bytes
 from safetensors.torch import save as bytes_from_tensors
 
 from ..base.errors import InputError
+from ..base.files import read_tensors
 from ..codec import loading, storage
 from ..codec.compressed import Compressed
 
@@ -95,15 +94,9 @@ def _changed_weights(folder: Path, config: dict[str, Any]) -> dict[str, torch.Te
         return {}
     if not isinstance(changed, dict) or not isinstance(changed.get("shapes"), dict):
         raise InputError(f"changed_weights in config.json of {folder} is damaged; save the result again")
-    try:
-        content = (folder / WEIGHTS_FILE).read_bytes()
-        weights = tensors_from_bytes(content)
-    except OSError as error:
-        raise InputError(f"{folder / WEIGHTS_FILE} cannot be read ({error.strerror}); save the result again") from error
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise InputError(f"{folder / WEIGHTS_FILE} is cut off or damaged ({error}); save the result again") from error
+    weights, digest = read_tensors(folder / WEIGHTS_FILE, "save the result again")
     shapes = {name: list(tensor.shape) for name, tensor in weights.items()}
-    if shapes != changed["shapes"] or hashlib.sha256(content).hexdigest() != changed.get("sha256"):
+    if shapes != changed["shapes"] or digest != changed.get("sha256"):
         raise InputError(f"{folder} is inconsistent: {WEIGHTS_FILE} is not the file that config.json was written for")
     for name, tensor in weights.items():
         if tensor.dtype != torch.float32 or not bool(torch.isfinite(tensor).all()):

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..base.arguments import checked
 from ..base.errors import InputError
-from ..base.files import read_json
+from ..base.files import read_json, read_tensors
 from ..base.paths import app_folder, check_can_save, write_files
 from ..base.store import Store
 
@@ -90,21 +90,11 @@ def save(found: MaskedHead, folder: str | os.PathLike) -> Path:
 def read(folder: Path) -> MaskedHead:
     """The inverse of :func:`save`. Raises InputError saying what is wrong with the files."""
     import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load
 
     card = read_card(folder)
     path = folder / TENSORS_FILE
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise InputError(f"{path} has more than {MOST_BYTES:,} bytes; that is no masked-word head")
-        content = path.read_bytes()
-        tensors = load(content)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); train the head again") from error
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise InputError(f"{path} is cut off or damaged ({error}); train the head again") from error
-    if hashlib.sha256(content).hexdigest() != card.get("tensors_sha256"):
+    tensors, digest = read_tensors(path, "train the head again", "no masked-word head", MOST_BYTES)
+    if digest != card.get("tensors_sha256"):
         raise InputError(f"{path} is not the file that {CARD_FILE} was written for; train the head again")
     if not all(torch.isfinite(tensor.float()).all() for tensor in tensors.values()):
         raise InputError(f"{path} holds NaN or infinity; train the head again")

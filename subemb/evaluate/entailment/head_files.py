@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ... import __version__
 from ...base.arguments import checked
 from ...base.errors import InputError
-from ...base.files import given_path, read_json
+from ...base.files import given_path, read_json, read_tensors
 from ...base.paths import app_folder, check_can_save, write_files
 from ...base.store import Store
 from ..data.pairs import LABELS
@@ -100,29 +100,17 @@ def load_head(place: str | os.PathLike, model: "PretrainedModel | None" = None) 
 
     model: the head must belong to it. Raises InputError saying what is wrong: no such head, damaged files, another model's.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load as tensors_from_bytes
-
     from .head import EntailmentHead, HeadShape
 
     folder = _folder_of(place)
     card = read_card(folder)
-    path = folder / TENSORS_FILE
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise InputError(f"{path} has more than {MOST_BYTES:,} bytes; that is no entailment head")
-        content = path.read_bytes()
-        tensors = tensors_from_bytes(content)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); save the head again") from error
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise InputError(f"{path} is cut off or damaged ({error}); save the head again") from error
+    tensors, digest = read_tensors(folder / TENSORS_FILE, "save the head again", "no entailment head", MOST_BYTES)
     try:
         shape = HeadShape(**card["shape"])
         _check_tensors(tensors, shape)
     except InputError as error:
         raise InputError(f"the head in {folder} is inconsistent: {error}") from error
-    if hashlib.sha256(content).hexdigest() != card.get("tensors_sha256"):
+    if digest != card.get("tensors_sha256"):
         raise InputError(
             f"the head in {folder} is inconsistent: {TENSORS_FILE} is not the file that {CARD_FILE} was written for"
         )
