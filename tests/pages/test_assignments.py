@@ -67,7 +67,7 @@ def test_neighbours_that_collide_are_not_told_as_lost(open_page):
     test = open_page("product", token=f"#{chosen}")
     kept = int((after[before.topk(10).indices] >= tenth).sum())
     assert f"**{kept} of 10** neighbours are kept" in texts(test)
-    assert "none of them is lost" in texts(test)
+    assert "each counts as near" in texts(test)
     table = table_with(test, "list", "kept")
     assert table[table["list"] == "Original table"]["kept"].sum() == kept
 

@@ -164,13 +164,13 @@ def _equally_near(reach: int, listed: int) -> str:
     """That more tokens share the last places of the list after compression than it has.
 
     >>> _equally_near(10, 10), _equally_near(12, 10)
-    ('', ' After compression 12 tokens are as near as the last of these 10, so which of them are listed is chance; none of them is lost.')
+    ('', ' After compression 12 tokens are as near as the last of these 10: which are listed is chance, and each counts as near.')
     """
     if reach <= listed:
         return ""
     return (
-        f" After compression {count_text(reach)} tokens are as near as the last of these {listed}, so which of them are listed is "
-        "chance; none of them is lost."
+        f" After compression {count_text(reach)} tokens are as near as the last of these {listed}: which are listed is chance, and each "
+        "counts as near."
     )
 
 

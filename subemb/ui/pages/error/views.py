@@ -10,14 +10,14 @@ import pandas as pd
 import streamlit as st
 
 from ....analysis.parts import Part, identical, parts_of, places_of
-from ....base.text import count_text, percent_text
+from ....base.text import count_text, percent_text, sentence_case
 from ....codec.methods import METHODS
 from ....codec.subspaces import subspace_widths
 from ....evaluate.similarity.effects import RUNS_OF_AXES
 from ....models.vocabulary import KINDS, Vocabulary
 from ...shell.frame import Frame
 from ...shell.sides import ADAPTED, COMPRESSED, Side
-from ...shell.text import counted
+from ...shell.text import counted, unbroken
 from ...widgets.charts import download_csv, show
 from ...widgets.leads import lead_table, token_lead
 from . import charts
@@ -123,6 +123,10 @@ def axis_errors_of(key: str, widths: tuple[int, ...], _table, _reconstruction) -
 
 def overview(measured: Measured) -> None:
     """Distribution over tokens, lengths of the vectors, and the error of every subspace."""
+    names = [measured.side.name, *([] if measured.beside is None else [measured.beside.side.name])]
+    errors = [measured.error.relative, *([] if measured.other is None else [measured.other.relative])]
+    is_weighed = measured.other is None and measured.side.name != ADAPTED
+    st.markdown(unbroken(verdict(names, errors, measured.side.run.quality.get("weighted_error") if is_weighed else None)))
     summary(measured)
     left, right = st.columns(2, gap="medium")
     with left:
@@ -135,6 +139,22 @@ def overview(measured: Measured) -> None:
         subspaces_view(measured)
         if measured.beside is not None:
             subspaces_view(measured.beside, "_other")
+
+
+def verdict(names: Sequence[str], errors: Sequence[float], weighted: float | None = None) -> str:
+    """What the error of one table, or of two, means, in markdown. weighted: of the one, if it is known.
+
+    >>> verdict(["compressed"], [0.892], 0.771)
+    '**The compressed vectors keep 11 % of the differences between tokens**, or 23 % where each token counts by its weight.'
+    >>> verdict(["run A", "run B"], [0.6, 1.2])
+    '**Run A keeps 40 % of the differences between tokens, run B none.**'
+    """
+    kept = [percent_text(1 - error, 2) if error < 1 else "none" for error in errors]
+    if len(names) > 1:
+        first, second = names
+        return f"**{sentence_case(first)} keeps {kept[0]} of the differences between tokens, {second} {kept[1]}.**"
+    more = "" if weighted is None else f", or {percent_text(max(0.0, 1 - weighted), 2)} where each token counts by its weight"
+    return f"**The {names[0]} vectors keep {kept[0]} of the differences between tokens**{more}."
 
 
 def summary(measured: Measured) -> None:
@@ -463,7 +483,7 @@ def extremes_view(measured: Measured) -> None:
     best, worst = extremes(values, count, None if kind == ALL_KINDS else vocabulary.kinds == kind)
     st.caption(
         f"Each with its {NEIGHBOURS_LISTED} nearest tokens by cosine, in the original table and after compression; "
-        "✓ and bold: near on both sides; of tokens that are equally near none is lost. Any token leads to its inspector."
+        "✓ and bold: near on both sides, ties included. Any token leads to its inspector."
     )
     for ids, title, key in zip((worst, best), titles, ("worst", "best"), strict=True):
         table = extremes_table(measured, ids)
