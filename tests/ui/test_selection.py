@@ -81,6 +81,8 @@ def test_the_sentence_says_how_many_how_and_where():
     assert sentence(Selection((1, 2, 3), None, "search")) == "3 tokens selected by searching"
     assert sentence(NOTHING) == "No token selected"
     assert sentence(Selection((4,), ORIGINAL, "click")) == "1 token selected by clicking on the original map"
+    of_two = sentence(Selection((4, 5), RECONSTRUCTED, "box"), ("run A", "run B"))
+    assert of_two == "2 tokens selected with a box on the map of run B", "no map of two runs is the original's"
 
 
 @given(st.sets(st.integers(0, 299_999), max_size=300))

@@ -935,7 +935,8 @@ class TokenMap {
       if (shown.stops) parts.push(`${shown.name.toLowerCase()} ${Number(lerp(shown.low, shown.high, value / 254).toPrecision(3))}`);
       else parts.push(shown.labels[value]);
       const after = this.column.arrays.after;
-      if (after && after[id] !== value) parts.push(`after compression with ${shown.labels[after[id]]}`);
+      const where = this.told.ends[1] === "reconstructed" ? "after compression" : `in ${this.told.ends[1]}`;
+      if (after && after[id] !== value) parts.push(`${where} with ${shown.labels[after[id]]}`);
     }
     return parts.join(" · ");
   }

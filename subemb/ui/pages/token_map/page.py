@@ -32,6 +32,7 @@ from .packing import pack, packed_texts
 from .selection import (
     NOTHING,
     ORIGINAL,
+    RECONSTRUCTED,
     Selection,
     after,
     from_address,
@@ -342,8 +343,7 @@ def maps(frame: Frame, view: View, facts: list[TokenFacts], places: TokenMap, cl
     columns = {of: f"{of_tables}/{of}" for of in dict.fromkeys((colours.KIND, colour, *at_once))}
     named = () if not many else dict.fromkeys((*look["wanted"], *view.found[:20], *selection.ids[:20]))
     pca = places.method == "pca"
-    names = [ORIGINAL, frame.first.name] if frame.second is None else [side.name for side in frame.sides]
-    names = ["reconstructed" if name == COMPRESSED else name for name in names]
+    names = names_of_maps(frame)
     titles = (
         (sentence_case(names[0]), "each point is a token, " + ("on two main axes" if pca else "near those like it")),
         (sentence_case(names[1]), "the same tokens, " + ("same axes" if pca else "same coordinates")),
@@ -376,6 +376,12 @@ def maps(frame: Frame, view: View, facts: list[TokenFacts], places: TokenMap, cl
             },
         )
     draw_maps(_points(_name(frame, places, view), places), lambda: _hear(frame, offered))
+
+
+def names_of_maps(frame: Frame) -> list[str]:
+    """What the left map shows, and the right one."""
+    names = [ORIGINAL, frame.first.name] if frame.second is None else [side.name for side in frame.sides]
+    return [RECONSTRUCTED if name == COMPRESSED else name for name in names]
 
 
 def notes(frame: Frame, view: View, places: TokenMap) -> None:
@@ -466,7 +472,7 @@ def selection_view(frame: Frame, both: list[TokenFacts], places: TokenMap) -> No
     layout = places.layout()
     table = _table(selection.ids, frame, both, layout)
     with st.container(horizontal=True, vertical_alignment="center", key="map_selection_bar"):
-        st.markdown(f"**{sentence(selection)}**", width="content")
+        st.markdown(f"**{sentence(selection, names_of_maps(frame))}**", width="content")
         st.button("Clear selection", icon=":material/deselect:", key="map_clear", on_click=_clear)
         download_csv(table, "subemb-selected-tokens.csv", key="map_selected_download")
     if len(selection) == 1:

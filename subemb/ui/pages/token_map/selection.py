@@ -13,8 +13,8 @@ from ....base.plain import is_whole
 
 LONGEST_IN_ADDRESS = 1500  # characters; longer links are cut by many programs
 ORIGINAL, RECONSTRUCTED = "original", "reconstructed"
-#: The two maps, as the browser names them, and what a person calls them.
-MAPS = {ORIGINAL: "original map", RECONSTRUCTED: "reconstructed map"}
+#: The two maps, left and right, as the browser names them. What they show may be two compressed tables.
+MAPS = (ORIGINAL, RECONSTRUCTED)
 #: How tokens were selected, as the browser names it, and in words.
 WAYS = {
     "click": "by clicking",
@@ -90,11 +90,13 @@ def within(selection: Selection, num_tokens: int) -> Selection:
     return Selection(ids, selection.by, selection.how) if ids else NOTHING
 
 
-def sentence(selection: Selection) -> str:
-    """What is selected, in words.
+def sentence(selection: Selection, names: Sequence[str] = MAPS) -> str:
+    """What is selected, in words. names: of what both maps show.
 
     >>> sentence(Selection((1, 2), "original", "lasso"))
     '2 tokens selected with a lasso on the original map'
+    >>> sentence(Selection((1, 2), "original", "lasso"), ("run A", "run B"))
+    '2 tokens selected with a lasso on the map of run A'
     """
     if not selection:
         return "No token selected"
@@ -102,7 +104,8 @@ def sentence(selection: Selection) -> str:
     if selection.how in WAYS:
         text += f" {WAYS[selection.how]}"
     if selection.by in MAPS:
-        text += f" on the {MAPS[selection.by]}"
+        name = names[MAPS.index(selection.by)]
+        text += f" on the {name} map" if name in MAPS else f" on the map of {name}"
     return text
 
 
