@@ -121,8 +121,8 @@ def test_the_classifier_is_named_with_its_labels_in_its_order(open_page):
 
 def test_heads_are_named_with_what_they_learned_from_and_can_be_chosen(open_page, subjects):
     test = open_page()
-    assert "with 120 labelled pairs" in texts(test)
-    assert "set aside it judges" in texts(test)
+    assert "from 120 labelled pairs" in texts(test)
+    assert "set aside as labelled" in texts(test)
     names = [f"Entailment head {option_of(subjects, 'encoder', place).choice.head}" for place in (0, 1)]
     assert test.selectbox(key="engine").options == names
     before = figure(test)["data"][0]["x"]

@@ -31,7 +31,7 @@ from .jobs import stage_of, taken_text, watch
 from .models import key_of, open_model
 from .request import EXAMPLE, Request, other_request
 from .sides import ADAPTED, COMPRESSED, RUN_A, RUN_B, Side
-from .text import errors_shown, is_other, shortened, show_error
+from .text import errors_shown, is_other, shortened, show_error, unbroken
 from .visit import Visit, submit_run, this_visit, write_url
 from .visitor import VISITORS, keep_in_browser
 
@@ -270,7 +270,7 @@ def heading(frame: Frame) -> None:
     badge = ":blue-badge[Example]" if frame.is_example else ":green-badge[Your run]"
     size = f"{size_text(run.size.total_bytes)}, {percent_text(run.size.total_share)}"
     words = escape_markdown(run.settings.in_words)
-    st.markdown(f"{badge} **{escape_markdown(run.model['name'])}** · {size} · {words}", help=words)
+    st.markdown(f"{badge} **{escape_markdown(run.model['name'])}** · {unbroken(size)} · {words}", help=words)
 
 
 def explain_empty(frame: Frame) -> None:

@@ -47,6 +47,9 @@ STYLE = f"""
   .st-key-page_header > *, .st-key-page_header > * * {{ min-width: 0; }} }}
 @media (max-width: 640px) {{
   .st-key-page_header {{ flex-wrap: wrap !important; }}
+  .st-key-page_header > :has(h1) {{ flex: 1 0 100% !important; }}
+  .st-key-page_header > :has(p strong) {{ flex: 1 1 0 !important; min-width: 0; }}
+  [data-testid="stButtonGroup"] > [role] {{ flex-wrap: wrap; }}
   .st-key-page_header [data-testid="stMarkdownContainer"] p:has(strong) {{ display: -webkit-box; -webkit-box-orient: vertical;
     -webkit-line-clamp: 2; overflow: hidden; }} }}
 @media (min-width: 641px) {{

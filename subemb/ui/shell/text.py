@@ -19,6 +19,7 @@ from ...base.paths import app_folder
 from ...base.text import escape_markdown
 
 log = logging.getLogger(__name__)
+_UNIT = re.compile(r"(\d) (\\?%|[kMGT]?B\b)")
 _FILE = re.compile(r".*\.[A-Za-z0-9]{1,8}( and \d+ more files)?", re.DOTALL)
 
 
@@ -51,6 +52,15 @@ def _server_folders() -> set[str]:
             given.add(given_path(folder))
     both = given | {folder.resolve() for folder in given}
     return {str(folder) for folder in both if folder.is_absolute() and folder != Path(folder.anchor)}
+
+
+def unbroken(text: str) -> str:
+    """A text, escaped as markdown or not, whose numbers stay on the line of their units.
+
+    >>> unbroken("234 kB, 0.5 % of 10 rows").split(" ")
+    ['234\\xa0kB,', '0.5\\xa0%', 'of', '10', 'rows']
+    """
+    return _UNIT.sub("\\1\u00a0\\2", text)
 
 
 def counted(number: int, noun: str) -> str:

@@ -64,21 +64,19 @@ def engine_text(option: EngineOption) -> str:
             f"from the model: {given}.{asked}"
         )
     return (
-        f"Judged by **the entailment head {escape_markdown(option.choice.head)}**: the model has no classifier of pairs, so a small "
-        "network compares the sentence embeddings of premise and hypothesis. It was trained on the original table's embeddings only"
+        f"Judged by **the entailment head {escape_markdown(option.choice.head)}**, a small network that compares two sentence vectors"
         f"{_trained_text(option.card)}."
     )
 
 
 def _trained_text(card) -> str:
-    """How many pairs a head learned from, and how often it was right on those set aside."""
-    text = f", with {counted(card['pairs'], 'labelled pair')}" if isinstance(card.get("pairs"), int) else ""
+    """How often a head was right on pairs set aside."""
     accuracy, pairs = set_aside(card)
-    if pairs:
-        text += f"; of {counted(pairs, 'pair')} set aside it judges **{per_cent(accuracy)}** as labelled"
-        if (card.get("settings") or {}).get("refit"):
-            text += " (measured before it was trained once more, on all pairs)"
-    return text
+    return (
+        f". With the original table it judges **{per_cent(accuracy)}** of {counted(pairs, 'pair')} set aside as labelled"
+        if pairs
+        else ""
+    )
 
 
 def set_aside(card) -> tuple[float, int]:
@@ -104,6 +102,12 @@ def head_card(option: EngineOption) -> None:
     """What is known of a head's training."""
     card = option.card
     with st.expander("About this entailment head", icon=":material/school:"):
+        learned = f" from {counted(card['pairs'], 'labelled pair')}" if isinstance(card.get("pairs"), int) else ""
+        again = " It was then trained once more, on all pairs." if (card.get("settings") or {}).get("refit") else ""
+        st.markdown(
+            "The model has no classifier of pairs of its own. This head learned"
+            f"{learned} with the vectors of the original table, and has never seen those of a compressed one.{again}"
+        )
         rows = [
             {
                 "data": str(entry.get("data", "")),

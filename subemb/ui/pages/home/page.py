@@ -7,6 +7,7 @@ from ....presets import PRESETS
 from ....runs import NEIGHBOURS, RUNS, Run, film_of_run
 from ...shell.frame import Frame, explain_empty, live_view, page
 from ...shell.request import Request, command_line
+from ...shell.text import unbroken
 from ...shell.visit import Visit
 from ...widgets.charts import error_curve, kept_chart, show
 from ...widgets.motion import familiar_names, motion_figure, motion_words
@@ -77,7 +78,7 @@ def verdict(run: Run) -> None:
     """What the numbers mean."""
     found = run.verdict
     with st.container(key="verdict"):
-        st.markdown(f"{_ICONS[found.tone]} {escape_markdown(found.text)}")
+        st.markdown(f"{_ICONS[found.tone]} {unbroken(escape_markdown(found.text))}")
     if found.is_to_adapt:
         st.page_link("pages/7_Adapt.py", label=found.advice, icon=":material/model_training:")
     elif found.advice:

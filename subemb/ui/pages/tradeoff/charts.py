@@ -18,7 +18,7 @@ _LOOK = {name: (PALETTE[number % len(PALETTE)], list(SYMBOLS)[number % len(SYMBO
 _SMALL, _ON_FRONT, _RING = 8, 12, 21  # pixels
 _CLAIMED = (PALETTE[4], PALETTE[3])  # of the claims, in their order
 _AXIS_NAMES = {SCORE: "Score x 100", WEIGHTED: "Weighted error", ERROR: "Relative error", NEIGHBOURS: "Of the 10 nearest, %"}
-HEIGHT = 480
+HEIGHT = 430
 _TICKS = [factor * 10.0**power for power in range(-4, 3) for factor in (1, 2, 5)]  # per cent
 
 

@@ -17,6 +17,7 @@ from ....sweep.table import SweepRow, SweepTable, Within, verdict_text
 from ...shell.frame import Frame, page
 from ...shell.models import open_model
 from ...shell.request import Request
+from ...shell.text import unbroken
 from ...shell.visit import Visit
 from ...widgets.charts import download_csv
 from .charts import legend_html, tradeoff_chart, value_text
@@ -85,7 +86,7 @@ def picture(visit: Visit, model: "PretrainedModel", rows: Sequence[SweepRow] = (
         return
     known = [name for name in MEASURES if any(name in point.values for point in points)]
     place = st.container()
-    row = st.container(horizontal=True, gap="medium", vertical_alignment="bottom")
+    row = st.container(horizontal=True, gap="medium", vertical_alignment="top")
     measure = row.segmented_control(
         "Quality", known, default=known[0], required=True, key="quality", bind="query-params", persist_state="session"
     )
@@ -115,7 +116,7 @@ def picture(visit: Visit, model: "PretrainedModel", rows: Sequence[SweepRow] = (
             width=150,
         )
         within = scored.within(allowed)
-    place.markdown(f"**{sentence(points, measure, axis, scored, within)}**")
+    place.markdown(sentence(points, measure, axis, scored, within))
     if within is not None and within.rows and within.rows[0].run_key != visit.shown_key:
         place.button(
             "Open this setting",
@@ -147,17 +148,17 @@ def picture(visit: Visit, model: "PretrainedModel", rows: Sequence[SweepRow] = (
 
 
 def sentence(points: list[Point], measure: str, axis: str, scored: SweepTable | None, within: Within | None) -> str:
-    """What the chart means."""
+    """What the chart means, in markdown."""
     if scored is not None and within is not None:
-        return escape_markdown(verdict_text(scored, within).replace("\n", " "))
+        first, _, more = verdict_text(scored, within).replace(" -", " −").partition("\n")
+        return unbroken(f"**{escape_markdown(first)}** {escape_markdown(more)}".strip())
     front = front_of(points, measure, axis)
     if not front:
         return "Nothing is known of this measure yet."
     best = front[-1]
-    return escape_markdown(
-        f"Of {sum(measure in point.values for point in points)} settings {len(front)} are beaten by no smaller one. The best: "
-        f"{best.label}, {size_text(best.total_bytes)}, {measure.lower()} {value_text(best, measure)}."
-    )
+    count = sum(measure in point.values for point in points)
+    text = f"{best.label}, {size_text(best.total_bytes)}, {measure.lower()} {value_text(best, measure)}"
+    return unbroken(f"**Of {count} settings {len(front)} are beaten by no smaller one.** The best: {escape_markdown(text)}.")
 
 
 def original_score(tables: Sequence[SweepTable]) -> float | None:
