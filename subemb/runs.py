@@ -229,9 +229,7 @@ def measured_run(model: "PretrainedModel", compressed: "Compressed", progress: P
 def resolved(settings: CompressionSettings, model: "PretrainedModel", text: str | None) -> CompressionSettings:
     """Settings with every automatic value, and the digest of a text that is read: two texts must not share a key."""
     if settings.sensitive is None and settings.about.can_be_sensitive:
-        from .codec.compression import is_worth_measuring
-
-        settings = replace(settings, sensitive=is_worth_measuring(model))
+        settings = replace(settings, sensitive=False)  # as compress does where no sensitivity is given
     if (settings.weights in OF_TEXT or settings.sensitive) and settings.text_digest is None and text:
         from .codec.weights import text_digest
 

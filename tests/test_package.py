@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import os
 import re
 import subprocess
 import sys
@@ -183,6 +184,27 @@ def test_the_library_does_without_what_only_the_pages_need(tmp_path):
     done = subprocess.run([sys.executable, "-c", WITHOUT_THE_APP, str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "king" in done.stdout
+
+
+FIRST_VISIT = """
+import sys
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file(sys.argv[1], default_timeout=120).run()
+assert not app.exception and not app.error
+assert any("of the sentence similarity" in part.value for part in (*app.markdown, *app.get("html"))), app.markdown
+print(sorted({"torch", "transformers", "sklearn", "scipy", "numba"} & set(sys.modules)))
+"""
+
+
+@pytest.mark.slow
+def test_a_first_visit_imports_nothing_slow(tmp_path):
+    """It is the longest wait of all; what Home shows comes with subemb."""
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_VISIT, str(ROOT / "app.py")],
+        capture_output=True, text=True, env={**os.environ, "SUBEMB_CACHE": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
 
 
 def test_every_setting_of_the_app_is_one_that_streamlit_knows():

@@ -78,7 +78,7 @@ def compress(
             weights=named if weights is None or isinstance(weights, str) else GIVEN,
         )  # fmt: skip
     if settings.sensitive is None and settings.about.can_be_sensitive:
-        settings = replace(settings, sensitive=sensitivity is not None or is_worth_measuring(model))
+        settings = replace(settings, sensitive=sensitivity is not None)
     settings = settings.resolve(*table.shape)
     if settings.sensitive and sensitivity is None:
         if model is None:
@@ -101,11 +101,6 @@ def compress(
     found = measured(table.cpu(), compressed, weights, sensitivity)
     compressed.info = {**found, **compressed.info, "seconds": time.perf_counter() - started}
     return compressed
-
-
-def is_worth_measuring(model: Any) -> bool:
-    """The automatic value of the setting ``sensitive``, for a method that can do it and a model, or None for a table alone."""
-    return False
 
 
 def measured(

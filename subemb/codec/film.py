@@ -3,17 +3,20 @@
 A film only looks: it draws no random number and changes none, so codes are equal with and without it. It is taken where somebody asked
 for it with :func:`filming`, by the methods that iterate over the whole table (``cluster``, ``product``, ``optimized_product``,
 ``residual``); others leave it without pictures.
+torch is imported where pictures are taken: pages that only draw kept ones do without it.
 Axis letters: V tokens, f subspaces, Q codebook size, d width of the first subspace, n tokens watched.
 """
+
+from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 if TYPE_CHECKING:
+    import torch
+
     from .blocks import Blocks
 
 MOST_TOKENS = 200  # watched
@@ -25,11 +28,11 @@ _INSIDE = 0.97  # of the tokens watched
 _ROWS = 2048  # of the table, that the two axes are found from
 _TURNS = 12  # of the search for them
 
-_NOW: ContextVar["Film | None"] = ContextVar("film", default=None)
+_NOW: ContextVar[Film | None] = ContextVar("film", default=None)
 
 
 @contextmanager
-def filming(vocabulary: int, familiar: Sequence[int] = ()) -> Iterator["Film"]:
+def filming(vocabulary: int, familiar: Sequence[int] = ()) -> Iterator[Film]:
     """Have compressions of tables of V = ``vocabulary`` tokens inside this block take pictures. familiar: ids that are watched in any case."""
     film = Film(vocabulary, familiar)
     token = _NOW.set(film)
@@ -49,7 +52,7 @@ def not_filming() -> Iterator[None]:
         _NOW.reset(token)
 
 
-def film_of(blocks: "Blocks") -> "Film | None":
+def film_of(blocks: Blocks) -> Film | None:
     """The film that is being taken of such blocks, or None."""
     film = _NOW.get()
     return film if film is not None and film.vocabulary == blocks.vocabulary else None
@@ -69,15 +72,15 @@ class Film:
         self._axes: torch.Tensor | None = None  # (d, 2)
         self._scale = 1.0
 
-    def take(
-        self, stage: str, blocks: "Blocks", books: list[torch.Tensor], codes: torch.Tensor | None = None
-    ) -> dict[str, Any]:
+    def take(self, stage: str, blocks: Blocks, books: list[torch.Tensor], codes: torch.Tensor | None = None) -> dict[str, Any]:
         """One more picture, in plain types: ``stage``; ``codes`` of the n tokens in the first subspace; ``books``, places x, y of codewords,
         and ``shown``, which codewords they are (None: all Q); ``familiar``, codes of the familiar tokens in the first subspaces; ``points``,
         places of the n tokens, where they are not those of the picture before; ``tokens`` and ``share`` in the first picture.
 
         books: one (g, Q, d) a group of subspaces of equal width. codes: (V, f), or None for the nearest.
         """
+        import torch
+
         picture: dict[str, Any] = {"stage": stage, "points": self._enter(blocks) if blocks is not self._blocks else None}
         book = books[0][0]
         if codes is None:
@@ -99,8 +102,10 @@ class Film:
         """At most MOST_PICTURES of them, evenly, the first and the last among them."""
         return thinned(self.pictures)
 
-    def _enter(self, blocks: "Blocks") -> list[list[int]]:
+    def _enter(self, blocks: Blocks) -> list[list[int]]:
         """Look at other blocks from now on; returns where the tokens lie in them."""
+        import torch
+
         self._blocks = blocks
         self._ids = torch.tensor(self.tokens, device=blocks.device)
         chosen = self._ids[: len(self.familiar)]
@@ -140,11 +145,13 @@ def thinned(pictures: list[dict[str, Any]], most: int = MOST_PICTURES) -> list[d
 
 def _nearest(x: torch.Tensor, books: torch.Tensor) -> torch.Tensor:
     """(g, n, d), (g, Q, d) -> (g, n) codes."""
-    return torch.baddbmm(books.square().sum(-1).unsqueeze(1), x, books.mT, alpha=-2).argmin(-1)
+    return books.square().sum(-1).unsqueeze(1).baddbmm(x, books.mT, alpha=-2).argmin(-1)
 
 
 def _main_axes(rows: torch.Tensor) -> tuple[torch.Tensor, float]:
     """The two main axes of centred rows (n, d) by orthogonal iteration: (d, 2), and their share of the variance. Of one dimension the other is 0."""
+    import torch
+
     width = rows.shape[1]
     if width == 1:
         return torch.tensor([[1.0, 0.0]], device=rows.device), 1.0

@@ -310,17 +310,21 @@ class _Search:
                 borders = (0, *chosen, self.vocabulary)
                 ladders = [self.ladder(a, b) for a, b in itertools.pairwise(borders)]
                 apart = sum(membership_bytes(b - a, self.vocabulary - a) for a, b in itertools.pairwise(borders[:-1]))
-                shape = [len(forms) for forms, _, _ in ladders]
+                *first, (forms, own, own_lost) = ladders
+                shape = [len(rest) for rest, _, _ in first]
                 sizes, lost = np.full([1] * len(shape), float(apart)), np.zeros([1] * len(shape))
-                for axis, (_, own, own_lost) in enumerate(ladders):
+                for axis, (_, before, before_lost) in enumerate(first):
                     along = [1] * len(shape)
                     along[axis] = -1
-                    sizes, lost = sizes + own.reshape(along), lost + own_lost.reshape(along)
-                lost = np.where(sizes <= self.budget, lost, np.inf)
+                    sizes, lost = sizes + before.reshape(along), lost + before_lost.reshape(along)
+                # Larger forms lose less: the last tier takes the largest one that there is room for.
+                last = np.searchsorted(own, self.budget - sizes, side="right") - 1
+                lost = np.where(last >= 0, lost + own_lost[last], np.inf)
                 at = int(lost.argmin())
                 if math.isfinite(lost.flat[at]):
-                    forms = tuple(ladder[0][place] for ladder, place in zip(ladders, np.unravel_index(at, shape), strict=True))
-                    found.append((float(lost.flat[at]), (borders, forms)))
+                    places = np.unravel_index(at, shape) if shape else ()
+                    chosen_forms = [ladder[0][place] for ladder, place in zip(first, places, strict=True)]
+                    found.append((float(lost.flat[at]), (borders, (*chosen_forms, forms[int(last.flat[at])]))))
         found.sort(key=lambda entry: entry[0])
         return [choice for _, choice in found if self.bytes(choice) <= self.budget]
 
