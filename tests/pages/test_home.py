@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 from subemb.codec.methods import METHODS
 from subemb.codec.settings import CompressionSettings
 from subemb.jobs.manager import manager
+from subemb.presets import PRESETS
 from subemb.runs import Run, run_and_keep
 from subemb.ui.shell.request import Request, to_query
 
@@ -99,6 +100,24 @@ def test_run_shows_at_once_what_was_computed_before(models):
     assert test.query_params["q"] == "16"
     assert metrics(test)["Codebooks"] == "768 B"
     assert "Computed before" in test.info[0].value
+
+
+def test_a_message_that_left_the_browser_before_a_run_was_shown_does_not_choose_a_preset_again(models):
+    settings = replace(PRESETS["paper"].settings, subspaces=2)
+    kept(PRESETS["paper"].settings)
+    kept(settings)
+    test = opened(Request("small", None, settings))
+    (control,) = test.get("button_group")
+    control.set_value("paper")
+    test.run()
+    assert test.query_params["f"] == "3"
+    late = test._tree.get_widget_states()  # what the browser has now, and still sends while the next run is being drawn
+    test.number_input(key="form_f_cluster").set_value(2).run()
+    test.button(key="run_button").click().run()
+    assert test.query_params["f"] == "2"
+    test._run(late)
+    assert not test.exception
+    assert test.query_params["f"] == "2"
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -1,6 +1,7 @@
 """Visitors of a page: what a tab that is loaded again finds, what Back shows, and what others see of it."""
 
 import re
+import threading
 from types import SimpleNamespace
 
 import jobs_functions
@@ -149,7 +150,12 @@ def test_back_shows_the_run_of_its_address_in_every_part(monkeypatch):
     assert test.number_input(key="form_seed").value == 61
 
 
-def test_an_address_that_was_on_its_way_when_the_page_changed_is_no_step_back():
+@pytest.mark.parametrize("waited", [False, True], ids=["soon", "while the page was drawn for long"])
+def test_an_address_that_was_on_its_way_when_the_page_changed_is_no_step_back(monkeypatch, waited):
+    if waited:  # Streamlit runs what waits in the thread of the run before
+        here = threading.current_thread()
+        monkeypatch.setattr(visits, "_IN_FLIGHT_SECONDS", 0.0)
+        monkeypatch.setattr(visits, "current_thread", lambda: here)
     first, second = product(2, seed=71), product(4, seed=72)
     for request in (first, second):
         run_and_keep("small", None, request.settings.to_dict())

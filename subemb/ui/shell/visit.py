@@ -4,6 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from threading import Thread, current_thread
 
 import streamlit as st
 
@@ -58,7 +59,8 @@ class Visit:
     automatic: set[Hashable] = field(default_factory=set)  # keys of jobs that began without a press of a button
     drawn: dict[Hashable, float] = field(default_factory=dict)  # key of a job on this page -> when how far it is was last drawn
     written: dict[str, str] = field(default_factory=dict)  # what was last written to the URL of run and adaptation
-    written_before: tuple[dict[str, str], float] = ({}, 0.0)  # those before them, and when they were replaced
+    #: Those before them, when they were replaced, and by which thread.
+    written_before: tuple[dict[str, str], float, Thread | None] = ({}, 0.0, None)
     held: OrderedDict[Hashable, Job] = field(default_factory=OrderedDict)  # jobs whose results were shown last
     entries: OrderedDict[tuple[str, str], Store] = field(default_factory=OrderedDict)  # kept results that were shown last
 
@@ -279,8 +281,7 @@ def _request_in(parameters: dict[str, str]) -> Request | None:
 def follow_url(visit: Visit) -> None:
     """Show what the URL names, if it is not what was written there: a link was followed, or the browser has gone back or forward."""
     found = _parameters()
-    before, replaced = visit.written_before
-    if found == visit.written or (found == before and time.monotonic() - replaced < _IN_FLIGHT_SECONDS):
+    if found == visit.written or _is_on_its_way(visit, found):
         return
     visit.link_problem, visit.failure = None, None
     try:
@@ -293,11 +294,20 @@ def follow_url(visit: Visit) -> None:
     visit.written = found
 
 
+def _is_on_its_way(visit: Visit, found: dict[str, str]) -> bool:
+    """Whether the browser can have sent this address before it was told the one that is written now.
+
+    It waits while the script runs, however long that takes: Streamlit then runs the script again in the same thread, and lets the thread
+    end where nothing waits."""
+    before, replaced, writer = visit.written_before
+    return found == before and (time.monotonic() - replaced < _IN_FLIGHT_SECONDS or writer is current_thread())
+
+
 def write_url(visit: Visit) -> None:
     """Make the URL say what the page shows. Parameters of the page itself are left alone."""
     wanted = visit.address
     for name in ADDRESS:
         write_parameter(name, wanted.get(name))
     if wanted != visit.written:
-        visit.written_before = visit.written, time.monotonic()
+        visit.written_before = visit.written, time.monotonic(), current_thread()
         visit.written = wanted

@@ -15,7 +15,7 @@ from ...widgets.runs_list import runs_list
 from .cards import quality_card, size_card
 from .picture import quality_picture, size_picture
 
-_PRESET = "home_preset"
+_PRESETS_CHANGES = "home_preset_changes"  # session state: how often another preset was shown than the visitor had chosen
 
 
 def draw() -> None:
@@ -52,22 +52,30 @@ def presets(visit: Visit) -> None:
     model = visit.request
     requests = {key: Request(model.model, model.revision, preset.settings) for key, preset in PRESETS.items()}
     shown = next((key for key, request in requests.items() if visit.shows(request)), None)
-    st.session_state[_PRESET] = shown
+    # What a browser sends may be older than what is shown now: a choice that was made before another run was shown is not made again.
+    changes = st.session_state.setdefault(_PRESETS_CHANGES, 0)
+    if st.session_state.get(_preset_key(changes)) != shown:
+        changes = st.session_state[_PRESETS_CHANGES] = changes + 1
+    st.session_state[_preset_key(changes)] = shown
     st.segmented_control(
         "Settings to begin with",
         list(PRESETS),
         format_func=lambda key: PRESETS[key].title,
-        key=_PRESET,
+        key=_preset_key(changes),
         label_visibility="collapsed",
         on_change=_open_preset,
-        args=(visit, requests),
+        args=(visit, requests, _preset_key(changes)),
     )
     st.caption(PRESETS[shown].line if shown else f"Your own settings: {escape_markdown(visit.request.settings.in_words)}")
 
 
-def _open_preset(visit: Visit, requests: dict[str, Request]) -> None:
-    chosen = st.session_state[_PRESET]
-    if chosen is not None:
+def _preset_key(changes: int) -> str:
+    return f"home_preset_{changes}"
+
+
+def _open_preset(visit: Visit, requests: dict[str, Request], key: str) -> None:
+    chosen = st.session_state.get(key)
+    if chosen is not None and key == _preset_key(st.session_state[_PRESETS_CHANGES]):
         visit.open(requests[chosen])
 
 
