@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from starlette.exceptions import HTTPException
 from streamlit import config
-from streamlit.runtime import Runtime
+from streamlit.runtime import Runtime, RuntimeState
 from streamlit.runtime.memory_session_storage import MemorySessionStorage
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.uploaded_file_manager import UploadedFileRec
@@ -126,6 +126,22 @@ def test_sessions_of_visitors_who_left_are_dropped_on_the_servers_own_thread():
         running.join()
         loop.close()
     assert threads == [running]
+
+
+@pytest.mark.parametrize(
+    ("state", "is_closed", "told"),
+    [
+        (RuntimeState.NO_SESSIONS_CONNECTED, False, ["the upkeep of the server failed"]),
+        (RuntimeState.STOPPING, False, []),
+        (RuntimeState.NO_SESSIONS_CONNECTED, True, []),
+    ],
+)
+def test_only_what_fails_while_the_server_runs_is_told_as_a_defect(caplog, state, is_closed, told):
+    loop = SimpleNamespace(is_closed=lambda: is_closed)
+    server = SimpleNamespace(state=state, _get_async_objs=lambda: SimpleNamespace(eventloop=loop))
+    with upkeep._logged(server):
+        raise RuntimeError("Event loop is closed")
+    assert [record.message for record in caplog.records] == told
 
 
 def test_the_server_does_not_collect_all_garbage_after_every_run():

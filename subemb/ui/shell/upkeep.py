@@ -52,11 +52,11 @@ def _keep_up(reference: "weakref.ref[Any]") -> None:
     while True:
         time.sleep(EVERY_SECONDS)
         server = reference()
-        if server is None:
+        if server is None or _has_ended(server):
             return
-        with _logged():
+        with _logged(server):
             stay_with_open_tabs()
-        with _logged():
+        with _logged(server):
             count = expire_sessions(server)
             if count < known:  # somebody has left
                 release_memory()
@@ -64,13 +64,19 @@ def _keep_up(reference: "weakref.ref[Any]") -> None:
         del server
 
 
+def _has_ended(server: Any) -> bool:
+    """Whether the server has stopped, or is about to: its event loop takes nothing more."""
+    return server.state.name in ("STOPPING", "STOPPED") or server._get_async_objs().eventloop.is_closed()
+
+
 @contextmanager
-def _logged() -> Iterator[None]:
-    """A defect must not end the thread."""
+def _logged(server: Any) -> Iterator[None]:
+    """A defect must not end the thread; what fails because the server ends meanwhile is none."""
     try:
         yield
     except Exception:
-        log.exception("the upkeep of the server failed")
+        if not _has_ended(server):
+            log.exception("the upkeep of the server failed")
 
 
 def expire_sessions(server: Any) -> int:
