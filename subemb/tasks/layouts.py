@@ -1,5 +1,6 @@
 """What the token map needs of a run, as jobs: UMAP of all tokens, and their clusters."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -59,20 +60,28 @@ def group(subject: Subject, progress: ProgressCallback | None = None) -> Cluster
     return cluster_tokens(model.table, compressed_side(subject), eligible=speaking, progress=part_of(progress, 0.05, 1.0))
 
 
-def ship(folder: Path, model: str, settings: dict, progress: ProgressCallback | None = None) -> list[Path]:
-    """Write what the token map needs of a run into ``folder``, in the form of the stores: its UMAP fitted on all tokens, and its clusters.
-    ``assets/layouts/README.md`` has the command that makes what comes along.
+def ship(
+    folder: Path, model: str, settings: dict, others: Sequence[dict] = (), progress: ProgressCallback | None = None
+) -> list[Path]:
+    """Write what the token map needs of a run into ``folder``, in the form of the stores: its UMAP fitted on all tokens, its clusters, and
+    where the tables of other runs lie on that map. ``assets/layouts/README.md`` has the command that makes what comes along.
 
-    settings: of the run, as ``CompressionSettings.to_dict`` gives them; it is computed if it is not kept. Returns the files.
+    settings, others: of the runs, as ``CompressionSettings.to_dict`` gives them; they are computed if they are not kept. Returns the files.
     """
-    run = run_and_keep(model, None, settings)
-    subject = Subject(model, None, run.model["identity"], run.key)
+    subject, *placed = (_subject(model, each) for each in (settings, *others))
+    count = open_model(subject).num_tokens
+    calls = [(arrange, arrange.call(subject, count, UmapSettings())), (group, group.call(subject))]
+    calls += [(place, place.call(subject, other, count, UmapSettings())) for other in placed]
     made = []
-    for call in (arrange.call(subject, run.model["vocabulary"], UmapSettings()), group.call(subject)):
-        job = arrange if call.store is MAPS else group
+    for job, call in calls:
         found = job(**call.arguments, progress=progress)
         made.append(call.store.write_in(Path(folder) / call.store.name / call.key, found))
     return made
+
+
+def _subject(model: str, settings: dict) -> Subject:
+    run = run_and_keep(model, None, settings)
+    return Subject(model, None, run.model["identity"], run.key)
 
 
 def estimated_seconds(tokens: int, warm: bool = True) -> float:

@@ -8,7 +8,7 @@ from subemb.base.paths import app_folder
 from subemb.models.load import load_listed
 from subemb.presets import DEFAULT_PRESET, PRESETS
 from subemb.runs import run_and_keep
-from subemb.tasks.layouts import arrange, group
+from subemb.tasks.layouts import arrange, group, place
 from subemb.tasks.sides import Subject
 
 BUNDLED = "all-MiniLM-L6-v2"
@@ -26,6 +26,10 @@ def test_layouts_and_clusters_of_all_presets_come_along_and_no_others():
         places, clusters = (call.kept() for call in calls)
         assert places.fitted == len(places.original) == len(clusters.before) == tokens
         keys |= {call.key for call in calls}
+        for other in (other for other in map(subject_of, PRESETS) if other != subject):
+            call = place.call(subject, other, tokens, UmapSettings())
+            assert np.array_equal(call.kept().original, places.original), "on the same map"
+            keys.add(call.key)
     folder = app_folder() / "assets" / "layouts"
     assert {path.name for path in folder.glob("*/*")} == keys
     for path in folder.glob("*/*/*"):
