@@ -101,7 +101,7 @@ def test_a_visitor_selects_colours_searches_zooms_and_gives_the_link_to_another(
     wait_for(page, lambda: not map_state(page)["ids"] and not bar(page))
 
 
-def test_pointing_names_a_token_a_click_opens_its_inspector_and_the_morph_moves_one_map(page, open_map):
+def test_pointing_names_a_token_a_click_opens_its_inspector_and_the_morph_moves_one_map(page, open_map, server):
     open_map(page)
     box = map_box(page, LEFT)
     for step in range(0, 120, 4):
@@ -125,6 +125,14 @@ def test_pointing_names_a_token_a_click_opens_its_inspector_and_the_morph_moves_
     page.keyboard.press("0")
     page.keyboard.press("Escape")
     wait_for(page, lambda: not map_state(page)["ids"])
+
+    page.goto(f"{server.url}/Token_map")  # of the bundled model, whose presets come along
+    maps_are_drawn(page)
+    page.get_by_role("button", name="Presets").click()
+    wait_for(page, lambda: map_state(page)["stops"] == 3)
+    assert map_state(page)["right"] == "Balanced"
+    page.get_by_role("slider", name="From original to The paper's").fill("300")
+    wait_for(page, lambda: map_state(page)["right"] == "The paper's")
 
 
 def test_umap_comes_by_itself_with_clusters_and_both_themes_and_a_phone_show_them(new_page, open_map):

@@ -290,6 +290,19 @@ def test_principal_axes_are_shown_until_umap_is_ready_and_then_it_is_shown(open_
     assert "Two axes show" in texts(open_page("wide", map="PCA"))
 
 
+def test_the_way_through_the_presets_goes_from_most_bytes_to_fewest_on_one_map(open_page, keys):
+    test = healthy(open_app(PAGE, map_presets="1"))  # the bundled model, whose presets come along
+    found = told(test)
+    names, _, is_shown = zip(*found["stops"], strict=True)
+    assert (names, is_shown) == (("Nearly lossless", "Balanced", "The paper's"), (False, True, False))
+    _, arrays = sent(test)[found["through"]]
+    (points,) = [arrays for _, arrays in sent(test).values() if "from" in arrays]
+    moved = [np.abs(table.astype(int) - points["from"]).mean() for table in (arrays["0"], points["to"], arrays["2"])]
+    assert moved == sorted(moved), "fewer bytes move tokens further"
+    assert "colours stay those of this run" in texts(test)
+    assert not told(open_page())["stops"], "no preset of this model was computed"
+
+
 def test_a_failed_umap_says_so_and_the_map_stays(keys):
     key = arrange.key(subject(keys["rotated"]), len(TOKENS), UmapSettings())
     job = manager().submit(key, "jobs_functions:fail_input", lane=arrange.lane)

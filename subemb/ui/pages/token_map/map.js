@@ -101,7 +101,7 @@ class TokenMap {
       root, name: Math.random().toString(36).slice(2), sent: 0, send: () => {}, told: {}, points: null, old: null, arrived: 1,
       view: { x: 0.5, y: 0.5, zoom: RIM }, morph: 1, colour: null, highlight: -1, ids: [], how: null, by: null, flags: null, tool: "move",
       columns: new Map(), unpacked: new Map(), names: new Map(), asked: new Set(), pointed: null, fingers: new Map(),
-      outline: null, showNames: true, share: 1, frames: 0, frameMilliseconds: 0, labels: [], centres: null, changed: false,
+      outline: null, showNames: true, share: 1, frames: 0, frameMilliseconds: 0, labels: [], centres: null, changed: false, through: false, way: null,
     });
     this.inbox = (window.subembMapInbox ??= { arrays: new Map(), told: null, listeners: new Set() });
     this.listen = () => this.hear();
@@ -130,7 +130,9 @@ class TokenMap {
     }
     this.colours = element("select", { onchange: () => this.pickColour(this.colours.value) });
     this.slider = element("input", { type: "range", min: 0, max: 100, value: 100, "aria-label": "From original to reconstructed",
-      oninput: () => { this.morph = this.slider.value / 100; this.paint(true); } });
+      oninput: () => { this.morph = this.slider.value / 100; this.nameStop(); this.paint(true); } });
+    this.presets = element("button", { type: "button", text: "Presets", title: "Move on through the presets, from most bytes to fewest", hidden: "",
+      onclick: () => { this.through = !this.through; this.press(); this.findWay(); this.paint(); this.say(); } });
     this.player = button("play", "Play: move from original to reconstructed", () => this.play());
     this.namer = button("names", "Show names", () => { this.showNames = !this.showNames; this.press(); this.paint(); });
     this.ends = [element("span", { text: "original" }), element("span", { text: "reconstructed" })];
@@ -140,7 +142,7 @@ class TokenMap {
         button("whole", "Show the whole map", () => this.home())),
       this.namer,
       element("label", {}, element("span", { text: "Colour" }), this.colours),
-      element("label", { class: "morph" }, this.player, this.ends[0], this.slider, this.ends[1]));
+      element("span", { class: "morph" }, this.presets, this.player, this.ends[0], this.slider, this.ends[1]));
     this.heads = [element("div"), element("div")];
     this.picture = element("canvas", { "aria-hidden": "true" });
     this.overlay = element("canvas", { "aria-hidden": "true" });
@@ -157,6 +159,7 @@ class TokenMap {
   press() {
     for (const [name, button] of Object.entries(this.tools)) button.setAttribute("aria-pressed", name === this.tool);
     this.namer.setAttribute("aria-pressed", this.showNames);
+    this.presets.setAttribute("aria-pressed", this.through);
     this.stage.classList.toggle("picks", this.tool !== "move");
     this.stage.classList.toggle("holds", this.tool !== "move");
   }
@@ -180,13 +183,14 @@ class TokenMap {
     if (!this.flags || this.flags.length !== found.count) this.flags = new Uint8Array(found.count);
     this.mark();
     this.centres = null;
+    this.way = null;
+    this.findWay();
     if (!first) this.view = { x: 0.5, y: 0.5, zoom: RIM };
     this.upload();
     if (this.old) this.animate("arrived", 0, 1, 900); else this.paint();
   }
 
   async hear() {
-    const told = this.inbox.told;
     for (const [name, bytes] of this.inbox.arrays) {
       if (this.unpacked.has(name)) continue;
       this.unpacked.set(name, null);
@@ -194,6 +198,7 @@ class TokenMap {
       this.unpacked.set(name, found);
       this.refreshed = true;
     }
+    const { told } = this.inbox;  // the newest: more may have come while arrays were unpacked
     if (!told || !this.root.isConnected) return;
     const isNew = told !== this.told || this.refreshed;
     this.refreshed = false;
@@ -206,12 +211,72 @@ class TokenMap {
     this.texts = texts ? (texts.lines ??= new TextDecoder().decode(texts.arrays.texts).split("\n")) : null;
     const fresh = this.sent === 0 || told.heard.from !== this.name;
     if (fresh || told.heard.number >= this.sent) this.adopt(told, fresh && !before.run);
-    this.ends.forEach((end, side) => { end.textContent = told.ends[side]; });
-    this.slider.setAttribute("aria-label", `From ${told.ends[0]} to ${told.ends[1]}`);
-    this.heads.forEach((head, side) => head.replaceChildren(element("b", { text: told.heads[side][0] }), " ", element("span", { text: told.heads[side][1] })));
+    this.presets.hidden = !told.stops.length;
+    this.findWay();
     this.stage.setAttribute("aria-label", told.alt);
     this.drawLegend();
     this.paint();
+  }
+
+  // Where the slider leads: from the original to the table shown, or on through the presets as soon as their places are here.
+  // `morph` counts its stretches: 1.5 is half way from the first table to the second.
+
+  findWay() {
+    const { points, told } = this, { stops = [] } = told;
+    if (!points || !told.heads) return;
+    const found = this.through && stops.length ? this.unpacked.get(told.through)?.arrays : null;
+    const tables = found ? stops.map(([, , isShown], at) => (isShown ? points.to : found[at])) : [points.to];
+    const fits = tables.every((table) => table?.length === 2 * points.count);
+    const way = [points.from, ...(fits ? tables : [points.to])];
+    if (!this.way || way.length !== this.way.length || way.some((table, at) => table !== this.way[at])) {
+      const isLong = way.length > 2;
+      if (isLong || this.way?.length > 2 || this.morph > 1) this.morph = isLong ? 1 + stops.findIndex(([, , isShown]) => isShown) : 1;
+      this.way = way;
+      this.centres = null;
+      this.slider.max = 100 * (way.length - 1);
+      this.slider.value = Math.round(100 * this.morph);
+    }
+    this.nameStop();
+  }
+
+  // The two tables that the morph is between, and how far it has come from one to the other
+  between(side) {
+    const first = side ? Math.min(Math.floor(this.morph), this.way.length - 2) : 0;
+    return { from: this.way[first], to: this.way[first + 1], t: side ? this.morph - first : 0 };
+  }
+
+  // The stop that the morph stands at: a number of the way; null between two
+  get stop() {
+    const nearest = Math.round(this.morph);
+    return Math.abs(this.morph - nearest) < 0.02 ? nearest : null;
+  }
+
+  get isLong() {
+    return this.way?.length > 2;
+  }
+
+  // Whether the right map shows the table that colours and tips are about
+  get isOwn() {
+    return !this.isLong || this.told.stops[this.stop - 1]?.[2] === true;
+  }
+
+  nameStop() {
+    const { told, stop, isLong } = this, names = [told.ends[0], ...told.stops.map(([name]) => name)];
+    const end = isLong ? told.stops.at(-1)[0] : told.ends[1];
+    const first = Math.floor(this.morph), here = stop === null ? `${names[first]} → ${names[first + 1]}` : names[stop];
+    this.ends[0].textContent = told.ends[0];
+    this.ends[1].textContent = end;
+    this.slider.setAttribute("aria-label", `From ${told.ends[0]} to ${end}`);
+    if (isLong) this.slider.setAttribute("aria-valuetext", here); else this.slider.removeAttribute("aria-valuetext");
+    this.rightName = isLong ? here : told.heads[1][0];
+    const heads = [told.heads[0], [this.rightName, told.heads[1][1]]];
+    this.heads.forEach((head, side) => head.replaceChildren(element("b", { text: heads[side][0] }), " ", element("span", { text: heads[side][1] })));
+  }
+
+  // How far two dimensions flatter, of the table on the right
+  get keptText() {
+    if (!this.isLong || this.isOwn) return this.told.kept;
+    return this.stop ? this.told.stops[this.stop - 1][1] : "";
   }
 
   adopt(told, first) {
@@ -222,6 +287,7 @@ class TokenMap {
     }
     this.colour = told.colour;
     this.highlight = told.highlight ?? -1;
+    if (this.through !== told.presets) { this.through = told.presets; this.press(); }
     if (first && told.view) this.view = { x: told.view[0], y: told.view[1], zoom: told.view[2] };
   }
 
@@ -232,7 +298,7 @@ class TokenMap {
     this.sent += 1;
     const { x, y, zoom } = this.view, home = x === 0.5 && y === 0.5 && zoom === RIM;
     const round = (value) => Number(value.toPrecision(4));
-    this.send({ from: this.name, number: this.sent, colour: this.colour, highlight: this.highlight < 0 ? null : this.highlight,
+    this.send({ from: this.name, number: this.sent, colour: this.colour, presets: this.through, highlight: this.highlight < 0 ? null : this.highlight,
       view: home ? null : [x, y, zoom].map(round), have: [...this.inbox.arrays.keys()], ids: this.changed ? this.ids : null, by: this.by, how: this.how, ...more });
   }
 
@@ -303,8 +369,8 @@ class TokenMap {
     gl.useProgram(program);
     this.program = program;
     this.uniforms = Object.fromEntries(UNIFORMS.map((name) => [name, gl.getUniformLocation(program, name)]));
-    this.buffers = { from: gl.createBuffer(), to: gl.createBuffer(), oldFrom: gl.createBuffer(), oldTo: gl.createBuffer(), flags: gl.createBuffer(),
-      none: gl.createBuffer(), order: gl.createBuffer(), values: new Map() };
+    this.buffers = { oldFrom: gl.createBuffer(), oldTo: gl.createBuffer(), flags: gl.createBuffer(), none: gl.createBuffer(), order: gl.createBuffer(),
+      values: new Map(), places: new Map() };
     gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
     for (const [what, how] of [[gl.TEXTURE_MIN_FILTER, gl.NEAREST], [gl.TEXTURE_MAG_FILTER, gl.NEAREST], [gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE], [gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE]]) {
       gl.texParameteri(gl.TEXTURE_2D, what, how);
@@ -324,8 +390,7 @@ class TokenMap {
   upload() {
     if (!this.program || !this.points) return;
     const { buffers, points } = this;
-    this.fill(buffers.from, points.from);
-    this.fill(buffers.to, points.to);
+    buffers.places.clear();
     this.fill(buffers.oldFrom, (this.old ?? points).from);
     this.fill(buffers.oldTo, (this.old ?? points).to);
     this.fill(buffers.flags, this.flags);
@@ -366,18 +431,22 @@ class TokenMap {
 
   values(side) {
     const found = this.column?.arrays;
-    return found ? (side && found.value_after) || found.value : null;
+    return found ? (side && this.isOwn && found.value_after) || found.value : null;
   }
 
   valueBuffer(side) {
     const array = this.values(side);
-    if (!array || array.length !== this.points.count) return this.buffers.none;
-    if (!this.buffers.values.has(array)) {
+    return array?.length === this.points.count ? this.buffered(array, this.buffers.values) : this.buffers.none;
+  }
+
+  // The buffer of an array, filled when it is first needed
+  buffered(array, buffers) {
+    if (!buffers.has(array)) {
       const buffer = this.gl.createBuffer();
       this.fill(buffer, array);
-      this.buffers.values.set(array, buffer);
+      buffers.set(array, buffer);
     }
-    return this.buffers.values.get(array);
+    return buffers.get(array);
   }
 
   // What each byte stands for, as red, green and blue
@@ -437,7 +506,7 @@ class TokenMap {
   }
 
   draw() {
-    if (!this.points || !(this.program || this.plain) || !this.stage.clientWidth || !this.told.heads) return;
+    if (!this.way || !(this.program || this.plain) || !this.stage.clientWidth || !this.told.heads) return;
     const now = performance.now(), moving = now < (this.movingUntil ?? 0);
     if (moving && this.lastFrame && now - this.lastFrame < 400) {
       // A machine that cannot keep up draws a fair sample while the map moves, and everything once it rests.
@@ -472,13 +541,14 @@ class TokenMap {
         gl.enableVertexAttribArray(at);
         gl.vertexAttribPointer(at, width, kind, scaled, 0, 0);
       };
-      [buffers.oldFrom, buffers.oldTo, buffers.from, buffers.to].forEach((buffer, at) => bind(at, buffer, 2, gl.UNSIGNED_SHORT, true));
+      const { from, to, t } = this.between(side), places = [from, to].map((array) => this.buffered(array, buffers.places));
+      [buffers.oldFrom, buffers.oldTo, ...places].forEach((buffer, at) => bind(at, buffer, 2, gl.UNSIGNED_SHORT, true));
       bind(4, this.valueBuffer(side), 1, gl.UNSIGNED_BYTE, false);
       bind(5, buffers.flags, 1, gl.UNSIGNED_BYTE, false);
       gl.uniform2f(uniforms.u_centre, view.x, view.y);
       gl.uniform2f(uniforms.u_zoom, view.zoom, view.zoom);
       gl.uniform1f(uniforms.u_arrived, this.arrived);
-      gl.uniform1f(uniforms.u_morph, side ? this.morph : 0);
+      gl.uniform1f(uniforms.u_morph, t);
       gl.uniform1f(uniforms.u_size, size);
       gl.uniform1f(uniforms.u_picked, this.manyPicked ? 1 : 0);
       gl.uniform1f(uniforms.u_highlight, highlight);
@@ -499,7 +569,7 @@ class TokenMap {
     const pixels = new Uint32Array(this.image.data.buffer), word = ([red, green, blue]) => ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
     const room = this.paper.map((value) => Math.round(lerp(value, this.dark ? 255 : 0, 0.03)));
     const grey = word(room.map((value) => Math.round(lerp(value, this.dark ? 255 : 0, 0.16))));
-    const values = [0, 1].map((side) => this.values(side)), old = this.arrived < 1 ? this.old : null, { arrived } = this, { from, to, count: tokens } = this.points;
+    const values = [0, 1].map((side) => this.values(side)), old = this.arrived < 1 ? this.old : null, { arrived } = this, tokens = this.points.count;
     // Three quarters of a point's colour and one of what is there, four bytes at once: half of it twice
     const halves = Uint32Array.from(this.colourTable(), (colour) => (word(colour) >>> 1) & 0x7f7f7f7f), faint = (grey >>> 1) & 0x7f7f7f7f;
     const only = values[0] ? highlight : -1, picked = this.manyPicked, passes = picked || only >= 0 ? [1, 2] : [0];
@@ -507,7 +577,7 @@ class TokenMap {
     this.panels().forEach((panel, side) => {
       const [left, top, right, bottom] = [panel.x, panel.y, panel.x + panel.width, panel.y + panel.height].map((value) => Math.round(value * ratio));
       for (let y = top; y < bottom; y++) pixels.fill(word(room), y * width + left, y * width + right);
-      const own = values[side] ?? new Uint8Array(tokens).fill(MISSING), t = side ? this.morph : 0;
+      const own = values[side] ?? new Uint8Array(tokens).fill(MISSING), { from, to, t } = this.between(side);
       const scaleX = view.zoom * (right - left) / 65535, scaleY = -view.zoom * (bottom - top) / 65535;
       for (const pass of passes) {
         const size = Math.max(1, Math.round(this.size() * ratio * (pass === 2 ? 1.35 : 1))), half = size / 2, disc = [];
@@ -547,8 +617,8 @@ class TokenMap {
   // Where a token is, in pixels of the stage
 
   at(id, side, panel) {
-    const place = (points, axis) => lerp(points.from[2 * id + axis], points.to[2 * id + axis], side ? this.morph : 0) / 65535;
-    const axis = (number) => (this.arrived < 1 && this.old ? lerp(place(this.old, number), place(this.points, number), this.arrived) : place(this.points, number));
+    const ends = this.between(side), place = (points, axis) => lerp(points.from[2 * id + axis], points.to[2 * id + axis], ends.t) / 65535;
+    const axis = (number) => (this.arrived < 1 && this.old ? lerp(place(this.old, number), place(ends, number), this.arrived) : place(ends, number));
     return this.pixel(axis(0), axis(1), panel);
   }
 
@@ -588,7 +658,7 @@ class TokenMap {
 
   // Stacked maps have their names inside; and how far two dimensions flatter stands in the picture.
   drawHead(context, panel, side, taken) {
-    const lines = [...(this.stacked ? [this.told.heads[side][0]] : []), ...(side && this.told.kept ? [this.told.kept] : [])];
+    const lines = [...(this.stacked ? [side ? this.rightName : this.told.heads[0][0]] : []), ...(side && this.keptText ? [this.keptText] : [])];
     lines.forEach((text, at) => {
       context.font = `600 12px ${this.font}`;
       const width = context.measureText(text).width, x = panel.x + 8, y = panel.y + 8 + 20 * at;
@@ -655,13 +725,12 @@ class TokenMap {
   drawNames(context, panel, side, taken, moving) {
     const { view } = this, shown = this.shown, values = this.values(0);
     if (shown?.places && values && view.zoom < 6) {
-      this.centres = this.centres?.of === this.points && this.centres.values === values ? this.centres : this.middles(values, shown.colours.length);
+      if (this.centres?.values !== values) this.centres = this.middles(values, shown.colours.length);
       const order = shown.places.map((_, at) => at).sort((a, b) => this.centres.sizes[b] - this.centres.sizes[a]);
       for (const group of order) {
         if (this.highlight >= 0 && group !== this.highlight) continue;
-        const [from, to] = [this.centres.from[group], this.centres.to[group]];
+        const { from: first, to: last, t } = this.between(side), [from, to] = [first, last].map((table) => this.centres.of.get(table)[group]);
         if (!from) continue;
-        const t = side ? this.morph : 0;
         const [x, y] = this.pixel(lerp(from[0], to[0], t), lerp(from[1], to[1], t), panel);
         this.label(context, shown.places[group], x, y, side, panel, taken, { group, bold: true, middle: true });
       }
@@ -685,9 +754,9 @@ class TokenMap {
     this.ask(ids);
   }
 
-  // The member of each group that is nearest to the middle of its members, on both maps, as shares of the map
+  // The member of each group that is nearest to the middle of its members, in every table of the way, as shares of the map
   middles(values, groups) {
-    const members = Array.from({ length: groups }, () => []), { points } = this;
+    const members = Array.from({ length: groups }, () => []);
     for (let id = 0; id < values.length; id++) if (values[id] < groups) members[values[id]].push(id);
     const middle = (array) => members.map((own) => {
       if (!own.length) return null;
@@ -699,7 +768,7 @@ class TokenMap {
       }
       return [array[2 * best] / 65535, array[2 * best + 1] / 65535];
     });
-    return { of: points, values, from: middle(points.from), to: middle(points.to), sizes: members.map((own) => own.length) };
+    return { values, of: new Map(this.way.map((table) => [table, middle(table)])), sizes: members.map((own) => own.length) };
   }
 
   // A name beside its point, where no other name is; whether there was room
@@ -731,8 +800,9 @@ class TokenMap {
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) milliseconds = 1;
     const step = (now) => {
       const t = clamp((now - begun) / milliseconds, 0, 1);
-      this[what] = lerp(from, to, t * t * (3 - 2 * t));
-      if (what === "morph") this.slider.value = Math.round(100 * this.morph);
+      const smooth = (share) => share * share * (3 - 2 * share), even = lerp(from, to, t), whole = Math.floor(even);
+      this[what] = what === "morph" && this.isLong ? whole + smooth(even - whole) : lerp(from, to, smooth(t));  // it slows down at every stop
+      if (what === "morph") { this.slider.value = Math.round(100 * this.morph); this.nameStop(); }
       this.movingUntil = now + 100;
       this.draw();
       if (t < 1) this.animation = requestAnimationFrame(step);
@@ -743,7 +813,8 @@ class TokenMap {
   }
 
   play() {
-    this.animate("morph", this.morph > 0.95 ? 0 : this.morph, 1, 2200);
+    const end = this.way.length - 1, from = this.isLong || this.morph > 0.95 ? 0 : this.morph;
+    this.animate("morph", from, end, 2200 * end);
   }
 
   home() {
@@ -860,9 +931,9 @@ class TokenMap {
   }
 
   nearest(place, within = NEAR) {
-    if (!this.points) return null;
+    if (!this.way) return null;
     let best = null, least = within * within;
-    const { from, to } = this.points, t = place.side ? this.morph : 0, scaleX = this.view.zoom * place.panel.width, scaleY = this.view.zoom * place.panel.height;
+    const { from, to, t } = this.between(place.side), scaleX = this.view.zoom * place.panel.width, scaleY = this.view.zoom * place.panel.height;
     const values = this.values(0), only = values ? this.highlight : -1;
     for (let id = 0, at = 0; id < this.points.count; id++, at += 2) {
       const x = ((from[at] + (to[at] - from[at]) * t) / 65535 - place.mapX) * scaleX;
@@ -875,7 +946,7 @@ class TokenMap {
   }
 
   inside(outline, side) {
-    const panel = this.panels()[side], { view } = this, t = side ? this.morph : 0, { from, to } = this.points, found = [];
+    const panel = this.panels()[side], { view } = this, { from, to, t } = this.between(side), found = [];
     const step = Math.max(1, Math.floor(outline.length / 120));
     const corners = outline.filter((_, at) => at % step === 0).map(([x, y]) => [
       65535 * (view.x + ((x - panel.x) / panel.width - 0.5) / view.zoom), 65535 * (view.y - ((y - panel.y) / panel.height - 0.5) / view.zoom)]);
@@ -936,7 +1007,7 @@ class TokenMap {
       else parts.push(shown.labels[value]);
       const after = this.column.arrays.after;
       const where = this.told.ends[1] === "reconstructed" ? "after compression" : `in ${this.told.ends[1]}`;
-      if (after && after[id] !== value) parts.push(`${where} with ${shown.labels[after[id]]}`);
+      if (after && this.isOwn && after[id] !== value) parts.push(`${where} with ${shown.labels[after[id]]}`);
     }
     return parts.join(" · ");
   }
@@ -989,7 +1060,7 @@ class TokenMap {
     return { points: this.points?.count ?? 0, layout: this.points?.name, ids: [...this.ids], view: { ...this.view }, morph: this.morph, colour: this.colour,
       coloured: Boolean(this.points && this.values(0)?.length === this.points.count), highlight: this.highlight, tool: this.tool, found: this.told.found ?? [],
       labels: this.labels, legend: this.legend.innerText, pointed: this.pointed, tip: this.tip.hidden ? "" : this.tip.textContent, frames: this.frames, share: this.share,
-      arrived: this.arrived, panels: this.panels() };
+      arrived: this.arrived, panels: this.panels(), stops: this.way ? this.way.length - 1 : 0, right: this.rightName };
   }
 
   // A pixel of every colour that is drawn, and how often, as drawn

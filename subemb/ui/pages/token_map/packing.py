@@ -44,6 +44,16 @@ def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return header, arrays
 
 
+def name_of(data: bytes) -> str:
+    """The name that :func:`pack` was given.
+
+    >>> name_of(pack("a", {}))
+    'a'
+    """
+    (length,) = struct.unpack_from("<I", data)
+    return json.loads(data[4 : 4 + length])["name"]
+
+
 def packed_texts(texts: list[str]) -> np.ndarray:
     """Texts that hold no line break as one array of bytes.
 

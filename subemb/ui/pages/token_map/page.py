@@ -28,7 +28,8 @@ from .component import draw_maps, heard_of, said, tell
 from .controls import PCA, UMAP_TOKENS, View, controls, is_finite
 from .facts import TokenFacts, kept_on_the_plane, token_facts, token_table
 from .inspector import inspector
-from .packing import pack, packed_texts
+from .packing import name_of, pack, packed_texts
+from .presets import Stop, stops_of, way
 from .selection import (
     NOTHING,
     ORIGINAL,
@@ -55,7 +56,13 @@ SELECTED = "map_selection"  # session state: the Selection
 HEARD = "map_heard"  # session state: sender and number of the browser's last message
 LOOK = "map_look"  # session state: what the browser shows, see _look
 #: URL parameter -> name in the look.
-PARAMETERS = {"map_colour": "colour", "map_highlight": "highlight", "map_view": "view", "map_selected": "selected"}
+PARAMETERS = {
+    "map_colour": "colour",
+    "map_highlight": "highlight",
+    "map_view": "view",
+    "map_presets": "presets",
+    "map_selected": "selected",
+}
 
 
 def draw() -> None:
@@ -89,13 +96,15 @@ def _explore(frame: Frame, facts: list[TokenFacts]) -> None:
                 found = [_wanted(frame, group.call(side.subject), "Finding clusters") for side in frame.sides]
                 clusters = [each for each in found if each is not None] if None not in found else []
                 arranged = None if view.method == PCA else _umap(frame, view, quiet=not clusters)
+                stops = [] if arranged is None else stops_of(frame)
+                through = _through(frame, view, arranged, stops) if stops and look["presets"] else None
         places = arranged or _pca_of(frame)
         on_plane = _on_plane(_name(frame, places, view), places) if frame.second is None else None
         full = [side.run.quality["neighbours_kept"] if side.name != ADAPTED else None for side in frame.sides]
         with verdict:
             say_verdict(frame, clusters, full)
-        maps(frame, view, facts, places, clusters, kept_text(frame, full, on_plane))
-        notes(frame, view, places)
+        maps(frame, view, facts, places, clusters, kept_text(frame, full, on_plane), stops, through)
+        notes(frame, view, places, through is not None)
         if clusters and look["colour"] in (None, colours.CLUSTER) and look["highlight"] is not None:
             for side, each in zip(frame.sides, clusters, strict=True):
                 cluster_note(frame, each, look["highlight"], side)
@@ -110,7 +119,8 @@ def _take_up(frame: Frame) -> None:
     """Begin with what the link asks for; another model's tokens are not those that were selected."""
     count, identity = frame.run.model["vocabulary"], frame.run.model["identity"]
     if st.session_state.get("map_model") != identity:
-        look = {"colour": None, "highlight": None, "view": None, "wanted": (), "have": (), "theirs": False, "written": {}}
+        look = {"colour": None, "highlight": None, "view": None, "presets": False, "wanted": (), "have": (), "theirs": False}
+        look["written"] = {}
         st.session_state.update({"map_model": identity, SELECTED: NOTHING, HEARD: heard_of(None), LOOK: look})
     if within(st.session_state[SELECTED], count) != st.session_state[SELECTED]:
         _select(within(st.session_state[SELECTED], count).ids, None)
@@ -123,6 +133,7 @@ def _take_up(frame: Frame) -> None:
         look["highlight"] = int(highlight) if highlight.isascii() and highlight.isdigit() and len(highlight) < 4 else None
         with_numbers = (asked["map_view"] or "").split(",")
         look["view"] = valid_view([float(part) for part in with_numbers]) if all(map(is_finite, with_numbers)) else None
+        look["presets"] = asked["map_presets"] == "1"
         ids = from_address(asked["map_selected"] or "", count)
         if ids or (is_led and not asked["map_selected"] and look["written"].get("map_selected")):
             _select(ids, "link")
@@ -136,6 +147,7 @@ def _write(frame: Frame) -> None:
         "map_colour": look["colour"],
         "map_highlight": None if look["highlight"] is None else str(look["highlight"]),
         "map_view": None if look["view"] is None else ",".join(f"{value:.4g}" for value in look["view"]),
+        "map_presets": "1" if look["presets"] else None,
         "map_selected": in_address(ids) if ids else None,
     }
     for name, value in written.items():
@@ -161,7 +173,7 @@ def _hear(frame: Frame, names: list[str]) -> None:
     if colour in names:
         look["colour"] = colour
     look["highlight"] = highlight if isinstance(highlight, int) and 0 <= highlight < colours.MOST_GROUPS else None
-    look["view"] = valid_view(message.get("view"))
+    look["view"], look["presets"] = valid_view(message.get("view")), message.get("presets") is True
     look["wanted"] = valid_ids(wanted[:NAMES_AT_ONCE], count) if isinstance(wanted, list) else ()
 
 
@@ -235,6 +247,13 @@ def _umap(frame: Frame, view: View, quiet: bool) -> TokenMap | None:
             return None
         shown.append(placed.reconstructed)
     return replace(base, original=shown[0], reconstructed=shown[1])
+
+
+def _through(frame: Frame, view: View, places: TokenMap, stops: list[Stop]) -> bytes | None:
+    """Where the presets' tables lie on the map, once that is known."""
+    count = frame.run.model["vocabulary"]
+    tokens = count if places.fitted == count else min(count, view.tokens or UMAP_TOKENS)
+    return way(frame, stops, _name(frame, places, view), view.umap, tokens, lambda call, what: _wanted(frame, call, what))
 
 
 def _wanted(frame: Frame, call: Call, what: str, quiet: bool = False) -> Any | None:
@@ -322,8 +341,17 @@ def _unit(frame: Frame) -> str:
     return "stage" if frame.first.run.settings.about.is_additive else "subspace"
 
 
-def maps(frame: Frame, view: View, facts: list[TokenFacts], places: TokenMap, clusters: list[Clusters], kept: str) -> None:
-    """Both maps. The browser gets every array once; what is told each time is small."""
+def maps(
+    frame: Frame,
+    view: View,
+    facts: list[TokenFacts],
+    places: TokenMap,
+    clusters: list[Clusters],
+    kept: str,
+    stops: list[Stop],
+    through: bytes | None,
+) -> None:
+    """Both maps. The browser gets every array once; what is told each time is small. through: packed places of the stops."""
     run, look, selection = frame.run, st.session_state[LOOK], st.session_state[SELECTED]
     of_tables = "/".join(side.key for side in frame.sides)
     offered = colours.choices(facts[0], _unit(frame))
@@ -352,6 +380,8 @@ def maps(frame: Frame, view: View, facts: list[TokenFacts], places: TokenMap, cl
         for of, name in columns.items():
             if name not in look["have"]:
                 tell(f"map_column_{of}", _column(name, of, frame, facts, clusters))
+        if through is not None and name_of(through) not in look["have"]:
+            tell("map_through", through)
         tell(
             "map_told",
             {
@@ -371,6 +401,9 @@ def maps(frame: Frame, view: View, facts: list[TokenFacts], places: TokenMap, cl
                 "found": view.found,
                 "heads": titles,
                 "kept": kept,
+                "stops": [[stop.name, stop.kept, stop.is_shown] for stop in stops],
+                "presets": look["presets"],
+                "through": None if through is None else name_of(through),
                 "alt": f"Two maps of {len(frame.vocabulary):,} tokens, {names[0]} and {names[1]}, coloured by {colour.lower()}. "
                 "Selected tokens are listed in the table below.",
             },
@@ -384,8 +417,8 @@ def names_of_maps(frame: Frame) -> list[str]:
     return [RECONSTRUCTED if name == COMPRESSED else name for name in names]
 
 
-def notes(frame: Frame, view: View, places: TokenMap) -> None:
-    """What the search found, and what is drawn."""
+def notes(frame: Frame, view: View, places: TokenMap, is_through: bool) -> None:
+    """What the search found, and what is drawn. is_through: whether the map goes through the presets."""
     if view.query:
         search_note(view)
     total = len(places.original)
@@ -394,6 +427,8 @@ def notes(frame: Frame, view: View, places: TokenMap) -> None:
         text += f" UMAP arranged {count_text(places.fitted)} of them (seed {view.umap.seed}), both sides together; the others lie where their nearest do."
     elif places.explained is not None:
         text += f" Two axes show {percent_text(float(places.explained.sum()))} of the variance."
+    if is_through:
+        text += " The presets lie where the vectors most like theirs lie on this run's map; colours stay those of this run."
     st.caption(text)
 
 
