@@ -118,9 +118,11 @@ def run(given: argparse.Namespace) -> int:
     facts = Adaptation.from_dict(adapted.facts)
     if given.json:
         said = [{"name": name, **note.to_dict()} for name, note in notes]
-        print_json({**facts.to_dict(), "notes": said, "saved": str(given.output)})
+        print_json({**facts.to_dict(), "pooling": found.model.pooling, "notes": said, "saved": str(given.output)})
     elif not given.quiet:
         print(adaptation_text(facts))
+        if settings.objective != "masked":
+            print(one_line(f"sentence vector: {found.model.pooling}"))
         for said in filter(None, (facts.changed_weights, facts.hurry)):
             print(said)
         for name, note in notes:

@@ -67,6 +67,7 @@ def test_it_saves_what_the_library_gives(model, saved, text, pairs, folder, caps
     assert np.abs(loaded.encode(["the cat sits"]) - alone.encode(["the cat sits"])).max() < 1e-6
     assert report["scores"] == pytest.approx(alone.facts["scores"])
     assert report["steps"] == 30
+    assert report["pooling"] == original.pooling
     assert report["scored"]["pairs"] == 30
 
 
@@ -92,6 +93,7 @@ def test_a_model_is_compressed_first_and_no_text_is_needed(model, folder, capsys
     assert main(line) == 0
     said = capsys.readouterr().out
     assert "50 token sequences drawn from the vocabulary" in said
+    assert f"sentence vector: {subemb.load(model).pooling}" in said
     loaded = subemb.load(out)
     assert f"({loaded.changed_parameters:,} numbers)" in said
     assert loaded.changed_parameters > 0

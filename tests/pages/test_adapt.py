@@ -128,6 +128,7 @@ def test_every_setting_is_explained(subject):
     main = [*test.main.number_input, *test.main.slider, *test.main.select_slider, *test.main.toggle]
     assert {"Sentences a step", "Time", "Seed", "Codes may change"} <= {part.label for part in main}
     assert [part.label for part in main if not part.help] == []
+    assert "Sentence vector: mean" in texts(test)
 
 
 @pytest.mark.slow

@@ -106,6 +106,8 @@ def objective_input(frame: Frame) -> str:
         setting_input(AdaptationSettings, "objective", "adapt_objective", options=list(titles), help=None, **KEPT)
     ]
     st.caption(OBJECTIVES[objective].help)
+    if objective != "masked":
+        st.caption(f"Sentence vector: {escape_markdown(frame.model.pooling)}.")
     return objective
 
 
