@@ -330,10 +330,21 @@ def test_a_text_that_the_tokenizer_does_not_know_is_warned_about(open_page, text
 
 def test_an_example_text_is_taken(open_page):
     test = open_page(masked_view="Text")
-    test.selectbox(key="scored_example").set_value("German").run()
+    test.selectbox(key="scored_example_0").set_value("German").run()
     assert test.text_area(key="scored_text").value.startswith("Der Markt")
     test.text_area(key="scored_text").set_value("").run()
     assert "Paste a text" in texts(test)
+
+
+def test_a_message_that_left_the_browser_before_an_example_was_taken_does_not_take_it_again(open_page):
+    test = open_page(masked_view="Text", scored="the cat says meow.")
+    test.selectbox(key="scored_example_0").set_value("German")
+    late = test._tree.get_widget_states()
+    test.run()
+    test._run(late)
+    assert test.text_area(key="scored_text").value == "the cat says meow."  # what that message says of the text
+    test.selectbox(key="scored_example_1").set_value("German").run()  # the same one again
+    assert test.text_area(key="scored_text").value.startswith("Der Markt")
 
 
 # Parts

@@ -14,6 +14,7 @@ from ....tasks.evaluations import fill_sentence
 from ...shell.jobs import outcome
 from ...shell.text import counted, write_parameter
 from ...widgets.charts import download_csv
+from ...widgets.renewed import renew, renewed
 from ...widgets.scores import SIDE_COLOURS
 from ...widgets.sentence_inputs import cut, say_cut, take_up
 from .asked import ContextPage, bold
@@ -67,11 +68,10 @@ def read_sentence() -> str:
         cut("masked_text", LONGEST_SENTENCE)
         st.session_state["masked_word"] = None  # the words have other numbers now
 
-    def take_example() -> None:
-        if st.session_state["masked_example"]:
-            st.session_state["masked_text"] = st.session_state["masked_example"]
-            st.session_state["masked_example"] = None  # so that the same one can be taken again
-            changed()
+    def take_example(chosen: str) -> None:
+        st.session_state["masked_text"] = chosen
+        renew("masked_example")  # so that the same one can be taken again
+        changed()
 
     take_up_sentence()
     # Not bound to the URL by Streamlit: a pasted book would go there before anybody could cut it.
@@ -90,9 +90,8 @@ def read_sentence() -> str:
             index=None,
             format_func=lambda sentence: f"{_LANGUAGE[sentence]}: {sentence}",
             placeholder="Choose an example",
-            key="masked_example",
-            on_change=take_example,
             help="A model guesses well only in the languages that it was trained on.",
+            **renewed("masked_example", take_example),
         )
         st.caption(
             f"Up to {count_text(LONGEST_SENTENCE)} characters. [MASK] and \\<mask> both work, whatever the model's own mask is. A decoder "

@@ -26,6 +26,7 @@ from ....tasks.evaluations import known_as, score_text
 from ...shell.jobs import begin, outcome
 from ...shell.text import counted, shortened, write_parameter
 from ...widgets.charts import NEUTRAL, layout, show
+from ...widgets.renewed import renew, renewed
 from ...widgets.scores import SIDE_COLOURS
 from ...widgets.sentence_inputs import cut, put, say_cut, take_up
 from .asked import ContextPage
@@ -84,10 +85,9 @@ def take_up_text() -> None:
 def choose_text() -> None:
     """A list of texts to try."""
 
-    def take_example() -> None:
-        if st.session_state["scored_example"]:
-            put("scored_text", TEXTS[st.session_state["scored_example"]], LONGEST_TEXT)
-            st.session_state["scored_example"] = None  # so that the same one can be taken again
+    def take_example(chosen: str) -> None:
+        put("scored_text", TEXTS[chosen], LONGEST_TEXT)
+        renew("scored_example")  # so that the same one can be taken again
 
     take_up_text()
     st.selectbox(
@@ -95,10 +95,9 @@ def choose_text() -> None:
         list(TEXTS),
         index=None,
         placeholder="Examples by language",
-        key="scored_example",
-        on_change=take_example,
         label_visibility="collapsed",
         width=220,
+        **renewed("scored_example", take_example),
     )
 
 

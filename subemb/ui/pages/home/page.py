@@ -11,11 +11,12 @@ from ...shell.text import unbroken
 from ...shell.visit import Visit
 from ...widgets.charts import error_curve, kept_chart, show
 from ...widgets.motion import familiar_names, motion_figure, motion_words
+from ...widgets.renewed import renewed, show_choice
 from ...widgets.runs_list import runs_list
 from .cards import quality_card, size_card
 from .picture import quality_picture, size_picture
 
-_PRESETS_CHANGES = "home_preset_changes"  # session state: how often another preset was shown than the visitor had chosen
+_PRESET = "home_preset"
 
 
 def draw() -> None:
@@ -52,31 +53,15 @@ def presets(visit: Visit) -> None:
     model = visit.request
     requests = {key: Request(model.model, model.revision, preset.settings) for key, preset in PRESETS.items()}
     shown = next((key for key, request in requests.items() if visit.shows(request)), None)
-    # What a browser sends may be older than what is shown now: a choice that was made before another run was shown is not made again.
-    changes = st.session_state.setdefault(_PRESETS_CHANGES, 0)
-    if st.session_state.get(_preset_key(changes)) != shown:
-        changes = st.session_state[_PRESETS_CHANGES] = changes + 1
-    st.session_state[_preset_key(changes)] = shown
+    show_choice(_PRESET, shown)
     st.segmented_control(
         "Settings to begin with",
         list(PRESETS),
         format_func=lambda key: PRESETS[key].title,
-        key=_preset_key(changes),
         label_visibility="collapsed",
-        on_change=_open_preset,
-        args=(visit, requests, _preset_key(changes)),
+        **renewed(_PRESET, lambda chosen: visit.open(requests[chosen])),
     )
     st.caption(PRESETS[shown].line if shown else f"Your own settings: {escape_markdown(visit.request.settings.in_words)}")
-
-
-def _preset_key(changes: int) -> str:
-    return f"home_preset_{changes}"
-
-
-def _open_preset(visit: Visit, requests: dict[str, Request], key: str) -> None:
-    chosen = st.session_state.get(key)
-    if chosen is not None and key == _preset_key(st.session_state[_PRESETS_CHANGES]):
-        visit.open(requests[chosen])
 
 
 _ICONS = {"good": ":green[:material/check_circle:]", "fair": ":orange[:material/adjust:]", "poor": ":red[:material/error:]"}
