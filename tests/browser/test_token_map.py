@@ -134,6 +134,14 @@ def test_pointing_names_a_token_a_click_opens_its_inspector_and_the_morph_moves_
     page.get_by_role("slider", name="From original to The paper's").fill("300")
     wait_for(page, lambda: map_state(page)["right"] == "The paper's")
 
+    assert all(map_state(page)["shaded"]), "tokens hide each other: shades are drawn in their places"
+    for _ in range(11):
+        choose_tool(page, "Zoom in")
+    wait_for(page, lambda: not any(map_state(page)["shaded"]))
+    page.locator(".st-key-map_find input").press_sequentially("kin")
+    wait_for(page, lambda: len(map_state(page)["found"]) == 2)
+    assert "map_find" not in page.url, "the server knows nothing of it yet"
+
 
 def test_umap_comes_by_itself_with_clusters_and_both_themes_and_a_phone_show_them(new_page, open_map):
     page = new_page()

@@ -13,6 +13,7 @@ const RIM = 0.94, CLOSEST = 400, WIDEST = 0.5;  // zoom: 1 shows the whole map
 const NEAR = 9;  // pixels from a pointer within which a token is pointed at
 const NAMED = 12, RINGED = 200;  // tokens that get a name, and a ring, besides those named because there is room
 const WORDS_FROM = 2.2;  // zoom from which on single tokens are named
+const HIDDEN_BY = 3, FEWEST = 6000;  // tokens in one place from which on they hide each other, and tokens of a map that can have such places
 const MISSING = 255;  // the byte of a token without a value
 
 const VERTEX = `#version 300 es
@@ -43,6 +44,7 @@ void main() {
 }`;
 const ATTRIBUTES = ["a_old_from", "a_old_to", "a_from", "a_to", "a_value", "a_flag"];
 const UNIFORMS = ["u_centre", "u_zoom", "u_arrived", "u_morph", "u_size", "u_pass", "u_picked", "u_highlight", "u_alpha", "u_faint", "u_palette"];
+const FIELD = ".st-key-map_find";
 const ICONS = {
   move: "M8 1v14M1 8h14M8 1 6 3M8 1l2 2M8 15l-2-2M8 15l2-2M1 8l2-2M1 8l2 2M15 8l-2-2M15 8l-2 2",
   lasso: "M8 2C4 2 1.5 4 1.5 6.500S4 11 8 11s6.500-2 6.500-4.500S12 2 8 2M5 10.500c-1.500.5-1.500 2.500 0 2.500s1.500 1 1 2",
@@ -102,10 +104,14 @@ class TokenMap {
       view: { x: 0.5, y: 0.5, zoom: RIM }, morph: 1, colour: null, highlight: -1, ids: [], how: null, by: null, flags: null, tool: "move",
       columns: new Map(), unpacked: new Map(), names: new Map(), asked: new Set(), pointed: null, fingers: new Map(),
       outline: null, showNames: true, share: 1, frames: 0, frameMilliseconds: 0, labels: [], centres: null, changed: false, through: false, way: null,
+      typed: null, search: null, shaded: [0, 0],
     });
     this.inbox = (window.subembMapInbox ??= { arrays: new Map(), told: null, listeners: new Set() });
     this.listen = () => this.hear();
     this.inbox.listeners.add(this.listen);
+    // The search field is Streamlit's and tells the server when Enter is pressed; what it finds is ringed while one types.
+    this.type = ({ target }) => { if (target.closest?.(FIELD)) { this.typed = target.value; this.paint(); this.tellFound(); } };
+    document.addEventListener("input", this.type, true);
     this.build();
     this.watchSize = new ResizeObserver(() => this.resize());
     this.watchSize.observe(this.stage);
@@ -115,6 +121,7 @@ class TokenMap {
 
   leave() {
     this.inbox.listeners.delete(this.listen);
+    document.removeEventListener("input", this.type, true);
     this.watchSize.disconnect();
     this.gl?.getExtension("WEBGL_lose_context")?.loseContext();
     delete this.root.subembMap;
@@ -138,7 +145,7 @@ class TokenMap {
     this.ends = [element("span", { text: "original" }), element("span", { text: "reconstructed" })];
     this.bar = element("div", { class: "bar", role: "toolbar", "aria-label": "Tools of the map" },
       element("span", { class: "group" }, ...Object.values(this.tools)),
-      element("span", { class: "group" }, button("closer", "Zoom in", () => this.zoomBy(1.6)), button("wider", "Zoom out", () => this.zoomBy(1 / 1.6)),
+      element("span", { class: "group" }, button("closer", "Zoom in", () => this.closer()), button("wider", "Zoom out", () => this.zoomBy(1 / 1.6)),
         button("whole", "Show the whole map", () => this.home())),
       this.namer,
       element("label", {}, element("span", { text: "Colour" }), this.colours),
@@ -305,6 +312,20 @@ class TokenMap {
   sayLater(wait = 700) {
     clearTimeout(this.later);
     this.later = setTimeout(() => this.say(), wait);
+  }
+
+  // What is searched for: ids, best first. The server's answer counts as soon as it is about the text in the field.
+
+  get found() {
+    const { told, texts, typed } = this, server = told.found ?? [];
+    if (typed === null || typed.trim() === (told.query ?? "").trim() || !texts) return server;
+    if (this.search?.typed !== typed || this.search.texts !== texts) this.search = { typed, texts, ids: searched(texts, typed.trim()) };
+    return this.search.ids;
+  }
+
+  tellFound() {
+    const count = this.found.length;
+    this.status.textContent = this.typed?.trim() ? `${count === RINGED ? `${count} or more` : count} tokens found` : "";
   }
 
   // Names that the browser does not have are asked for in batches
@@ -639,6 +660,7 @@ class TokenMap {
       context.beginPath();
       context.rect(panel.x, panel.y, panel.width, panel.height);
       context.clip();
+      this.drawDensity(context, panel, side, moving ? this.share : 1);
       this.drawHead(context, panel, side, taken[side]);
       this.drawJourneys(context, panel, side, named, taken[side]);
       if (this.showNames && (!moving || this.points.count < 60000)) this.drawNames(context, panel, side, taken[side], moving);
@@ -654,6 +676,41 @@ class TokenMap {
       context.fill();
       context.stroke();
     }
+  }
+
+  // Where points hide each other, shades take their place: the mean of their colours, so that mixed groups look mixed, stronger the
+  // more there are.
+  drawDensity(context, panel, side, share) {
+    this.shaded[side] = 0;
+    if (this.manyPicked || this.highlight >= 0 || this.points.count < FEWEST || this.arrived < 1) return;
+    const cell = Math.max(3, Math.round(this.size())), columns = Math.ceil(panel.width / cell), rows = Math.ceil(panel.height / cell), every = Math.round(1 / share);
+    const counts = new Uint32Array(columns * rows), sums = new Uint32Array(3 * columns * rows), colours = Uint8Array.from(this.colourTable().flat());
+    const { from, to, t } = this.between(side), own = this.values(side), { view } = this;
+    const scaleX = view.zoom * panel.width / 65535 / cell, scaleY = -view.zoom * panel.height / 65535 / cell;
+    const beginX = panel.width * (0.5 - view.x * view.zoom) / cell, beginY = panel.height * (0.5 + view.y * view.zoom) / cell;
+    let most = 0;
+    for (let id = 0, at = 0; id < this.points.count; id += every, at += 2 * every) {
+      const x = beginX + scaleX * (from[at] + (to[at] - from[at]) * t), y = beginY + scaleY * (from[at + 1] + (to[at + 1] - from[at + 1]) * t);
+      if (!(x >= 0 && y >= 0 && x < columns && y < rows)) continue;
+      const place = (y | 0) * columns + (x | 0), colour = 3 * (own ? own[id] : MISSING);
+      if (++counts[place] > most) most = counts[place];
+      for (let channel = 0; channel < 3; channel++) sums[3 * place + channel] += colours[colour + channel];
+    }
+    if (most * every < 2 * HIDDEN_BY) return;
+    this.shades ??= document.createElement("canvas");
+    Object.assign(this.shades, { width: columns, height: rows });
+    const shades = this.shades.getContext("2d"), image = shades.createImageData(columns, rows), deep = Math.log(most * every / HIDDEN_BY);
+    for (let place = 0; place < counts.length; place++) {
+      const count = counts[place] * every;
+      if (count < HIDDEN_BY) continue;
+      this.shaded[side] += 1;
+      const strength = Math.log(count / HIDDEN_BY) / deep;
+      for (let channel = 0; channel < 3; channel++) image.data[4 * place + channel] = lerp(sums[3 * place + channel] / counts[place], this.ink[channel], 0.45 * strength);
+      image.data[4 * place + 3] = 215;
+    }
+    shades.putImageData(image, 0, 0);
+    context.imageSmoothingEnabled = true;
+    context.drawImage(this.shades, panel.x, panel.y, columns * cell, rows * cell);
   }
 
   // Stacked maps have their names inside; and how far two dimensions flatter stands in the picture.
@@ -682,7 +739,7 @@ class TokenMap {
   }
 
   named() {
-    const found = this.told.found ?? [], selected = this.ids.length <= NAMED ? this.ids : [];
+    const { found } = this, selected = this.ids.length <= NAMED ? this.ids : [];
     return [...new Set([...(this.pointed === null ? [] : [this.pointed]), ...selected, ...found])];
   }
 
@@ -821,6 +878,15 @@ class TokenMap {
     this.view = { x: 0.5, y: 0.5, zoom: RIM };
     this.paint(true);
     this.sayLater();
+  }
+
+  // From the whole map to where most tokens are: its middle may be empty
+  closer() {
+    const { view, points } = this;
+    if (view.x === 0.5 && view.y === 0.5 && view.zoom === RIM && points) {
+      [view.x, view.y] = [0, 1].map((axis) => Uint16Array.from({ length: points.count }, (_, id) => points.from[2 * id + axis]).sort()[points.count >> 1] / 65535);
+    }
+    this.zoomBy(1.6);
   }
 
   zoomBy(factor, x = null, y = null) {
@@ -1058,9 +1124,9 @@ class TokenMap {
 
   state() {
     return { points: this.points?.count ?? 0, layout: this.points?.name, ids: [...this.ids], view: { ...this.view }, morph: this.morph, colour: this.colour,
-      coloured: Boolean(this.points && this.values(0)?.length === this.points.count), highlight: this.highlight, tool: this.tool, found: this.told.found ?? [],
+      coloured: Boolean(this.points && this.values(0)?.length === this.points.count), highlight: this.highlight, tool: this.tool, found: this.found,
       labels: this.labels, legend: this.legend.innerText, pointed: this.pointed, tip: this.tip.hidden ? "" : this.tip.textContent, frames: this.frames, share: this.share,
-      arrived: this.arrived, panels: this.panels(), stops: this.way ? this.way.length - 1 : 0, right: this.rightName };
+      arrived: this.arrived, panels: this.panels(), stops: this.way ? this.way.length - 1 : 0, right: this.rightName, shaded: [...this.shaded] };
   }
 
   // A pixel of every colour that is drawn, and how often, as drawn
@@ -1084,6 +1150,20 @@ function hasHardware() {
   const about = gl.getExtension("WEBGL_debug_renderer_info"), name = about ? gl.getParameter(about.UNMASKED_RENDERER_WEBGL) : "";
   gl.getExtension("WEBGL_lose_context")?.loseContext();
   return !/swiftshader|llvmpipe|software|basic render/i.test(name);
+}
+
+// Ids of the tokens that are the query, or else begin with it, short ones and small ids first, as the server finds them
+function searched(texts, query) {
+  const wanted = query.toLowerCase(), number = /^#?(\d{1,12})$/.exec(query), row = number && Number(number[1]) < texts.length ? [Number(number[1])] : [];
+  if (!wanted) return [];
+  const equal = [], begin = [];
+  texts.forEach((text, id) => {
+    const drawn = text.toLowerCase(), word = drawn.replace(/^(##|␣)/, "");
+    if (word === wanted || drawn === wanted) equal.push(id);
+    else if (word.startsWith(wanted) || drawn.startsWith(wanted)) begin.push(id);
+  });
+  const best = equal.length ? equal : begin.sort((a, b) => texts[a].length - texts[b].length || a - b);
+  return [...new Set(query.startsWith("#") ? [...row, ...best] : [...best, ...row])].slice(0, RINGED);
 }
 
 function slope(stops, share) {

@@ -398,6 +398,7 @@ def maps(
                 "words": KINDS.index("whole word"),
                 "ids": None if look["theirs"] else selection.ids,
                 "heard": st.session_state[HEARD],
+                "query": view.query,
                 "found": view.found,
                 "heads": titles,
                 "kept": kept,
