@@ -138,7 +138,7 @@ def nearest_with_sums(x: torch.Tensor, codebooks: torch.Tensor, weights: torch.T
     float32, weighted sums of members (g, Q, d), their weights (g, Q).
     """
     if _in_loops(x) and x.shape[2] > 1:
-        from .kernels import nearest
+        from .nearest import nearest
 
         return nearest(x, codebooks, weights)
     codes, distances = nearest_codes(x, codebooks)
@@ -153,7 +153,7 @@ def nearest_codes(
     if width == 1:
         return _nearest_on_a_line(x[..., 0], codebooks[..., 0])
     if chunk_elements is None and _in_loops(x):
-        from .kernels import nearest
+        from .nearest import nearest
 
         codes, distances, _, _ = nearest(x, codebooks, with_sums=False)
         return codes.long(), distances

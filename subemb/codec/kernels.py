@@ -1,4 +1,4 @@
-"""Inner loops that numba compiles: nearest codewords with the sums of their members, sums alone, logits out of products.
+"""Inner loops that numba compiles: sums of members, prices of codes, rows and logits out of codes; nearest codewords have a file of their own.
 
 Why not torch: one pass over the table does what takes it four, each of them a parallel region that every thread has to reach. On a
 busy computer those regions wait for each other (11 times faiss's wall time was measured), and its minimum along rows is slower than
@@ -76,12 +76,12 @@ def bounds(vocabulary: int, pieces: int) -> list[tuple[int, int]]:
     return [(start, min(start + step, vocabulary)) for start in range(0, vocabulary, step)]
 
 
-def _numbers(weights: torch.Tensor | None) -> np.ndarray:
+def numbers_of(weights: torch.Tensor | None) -> np.ndarray:
     """Weights (V,) as the loops take them, which look at none where there are none."""
     return np.ones(1, np.float32) if weights is None else weights.float().contiguous().numpy()
 
 
-def _filled_up(codebooks: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+def filled_up(codebooks: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Codebooks (g, Q, d) as columns (g, d, Q') with Q' a multiple of LANES, and half their squared lengths (g, Q')."""
     g, size, width = codebooks.shape
     filled = -(-size // LANES) * LANES
@@ -89,95 +89,6 @@ def _filled_up(codebooks: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
     columns[:, :, :size] = codebooks.mT.numpy()
     halves[:, :size] = (0.5 * codebooks.square().sum(-1)).numpy()
     return columns, halves
-
-
-# Nearest codewords
-
-
-def nearest(
-    x: torch.Tensor, codebooks: torch.Tensor, weights: torch.Tensor | None = None, with_sums: bool = True
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-    """One step of k-means in g subspaces: (g, V, d), (g, Q, d), weights (V,) -> nearest codes (g, V) int32, squared distances (g, V)
-    float32, weighted sums of every codeword's members (g, Q, d) float64 and their weights (g, Q) float64 (None without sums).
-    """
-    g, vocabulary, width = x.shape
-    size = codebooks.shape[1]
-    columns, halves = _filled_up(codebooks)
-    pieces = max(1, -(-PIECES // g))
-    if with_sums:
-        pieces = min(pieces, max(1, vocabulary // (4 * size)))
-    runs = bounds(vocabulary, pieces)
-    codes = torch.empty(g, vocabulary, dtype=torch.int32)
-    distances = torch.empty(g, vocabulary, dtype=torch.float32)
-    kept = (len(runs), g, size, width) if with_sums else (1, 1, 1, 1)
-    sums, totals = np.zeros(kept, np.float32), np.zeros(kept[:3])
-    pull = _numbers(weights)
-    vectors, into, apart = x.contiguous().numpy(), codes.numpy(), distances.numpy()
-
-    def work(i: int, piece: int) -> None:
-        start, end = runs[piece]
-        place = (piece, i) if with_sums else (0, 0)
-        nearest_loop(
-            vectors[i, start:end], columns[i], halves[i], into[i, start:end], apart[i, start:end],
-            weights is not None, pull[start:end] if weights is not None else pull, with_sums, sums[place], totals[place], size,
-        )  # fmt: skip
-
-    in_threads(work, [(i, piece) for i in range(g) for piece in range(len(runs))])
-    if not with_sums:
-        return codes, distances, None, None
-    return codes, distances, torch.from_numpy(sums.sum(0, dtype=np.float64)), torch.from_numpy(totals.sum(0))
-
-
-@compiled
-def nearest_loop(x, columns, halves, codes, distances, weighted, weights, with_sums, sums, totals, size):
-    """naive: distances = ((x[:, None] - codebook) ** 2).sum(-1); codes = distances.argmin(1); sums[codes] += weights * x.
-
-    |x - c|^2 = |x|^2 + 2 (|c|^2 / 2 - x.c), so the smallest |c|^2 / 2 - x.c is nearest. Two tokens and four axes at a time: what is
-    read from the codebook is then used twice, and what is added up is written once for four axes.
-    """
-    vocabulary, width = x.shape
-    filled = len(halves)
-    gaps = np.empty((2, filled), np.float32)
-    here, there = gaps[0], gaps[1]
-    fours = width // 4 * 4
-    for t in range(0, vocabulary, 2):
-        u = min(t + 1, vocabulary - 1)
-        for q in range(filled):
-            here[q] = halves[q]
-            there[q] = halves[q]
-        for j in range(0, fours, 4):
-            c0, c1, c2, c3 = columns[j], columns[j + 1], columns[j + 2], columns[j + 3]
-            x0, x1, x2, x3 = x[t, j], x[t, j + 1], x[t, j + 2], x[t, j + 3]
-            y0, y1, y2, y3 = x[u, j], x[u, j + 1], x[u, j + 2], x[u, j + 3]
-            for q in range(filled):
-                here[q] -= x0 * c0[q] + x1 * c1[q] + x2 * c2[q] + x3 * c3[q]
-                there[q] -= y0 * c0[q] + y1 * c1[q] + y2 * c2[q] + y3 * c3[q]
-        for j in range(fours, width):
-            c0, x0, y0 = columns[j], x[t, j], x[u, j]
-            for q in range(filled):
-                here[q] -= x0 * c0[q]
-                there[q] -= y0 * c0[q]
-        for v in range(t, u + 1):
-            gap = gaps[v - t]
-            least = gap[0]
-            for q in range(filled):
-                least = min(least, gap[q])
-            best = filled
-            for q in range(filled):
-                best = min(best, q if gap[q] <= least else filled)
-            if best >= size:  # numbers beyond float32: any codeword is as good
-                best = 0
-            square = np.float32(0.0)
-            for j in range(width):
-                square += x[v, j] * x[v, j]
-            codes[v] = best
-            distances[v] = max(square + np.float32(2.0) * least, np.float32(0.0))
-            if with_sums:
-                pull = weights[v] if weighted else np.float32(1.0)
-                totals[best] += pull
-                into = sums[best]
-                for j in range(width):
-                    into[j] += pull * x[v, j]
 
 
 # Sums
@@ -265,7 +176,7 @@ def member_sums(
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Weighted sums of the members of every codeword in float64: table (V, D), codes (V, f) -> f sums (Q, d_i), and weights (f, Q)."""
     rows, chosen = table.contiguous().numpy(), codes.to(torch.int32).T.contiguous().numpy()
-    pull = _numbers(weights)
+    pull = numbers_of(weights)
     sums = [np.zeros((size, width)) for width in widths]
     totals = np.zeros((len(widths), size))
     starts = np.r_[0, np.cumsum(widths)]
@@ -289,7 +200,7 @@ def group_sums(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """:func:`member_sums` of subspaces that lie apart: (g, V, d), codes (g, V) -> (g, Q, d), and weights (g, Q), float64."""
     vectors, chosen = x.contiguous().numpy(), codes.to(torch.int32).contiguous().numpy()
-    pull = _numbers(weights)
+    pull = numbers_of(weights)
     sums, totals = np.zeros((len(x), size, x.shape[2])), np.zeros((len(x), size))
 
     def work(i: int) -> None:
@@ -304,7 +215,7 @@ def code_errors(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Squared distances to given codewords, summed over tokens: (g, V, d), codes (g, V), (g, Q, d) -> plain and weighted (g,) float64."""
     vectors, chosen, books = x.contiguous().numpy(), codes.to(torch.int32).contiguous().numpy(), codebooks.contiguous().numpy()
-    pull = _numbers(weights)
+    pull = numbers_of(weights)
     found = np.zeros((2, len(x)))
 
     def work(i: int) -> None:
@@ -331,9 +242,9 @@ def error_loop(x, codes, book, weighted, weights):
 
 def code_costs(x: torch.Tensor, tokens: np.ndarray, book: torch.Tensor, weights: torch.Tensor | None) -> np.ndarray:
     """(n, Q) float32: what every codeword costs some tokens above the cheapest, times their weights: x (V, d), tokens (n,), book (Q, d)."""
-    (columns,), (halves,) = _filled_up(book[None])
+    (columns,), (halves,) = filled_up(book[None])
     costs = np.empty((len(tokens), len(book)), np.float32)
-    pull = _numbers(weights)
+    pull = numbers_of(weights)
     vectors = x.contiguous().numpy()
 
     def work(start: int, end: int) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from subemb.codec import compress, kernels
 from subemb.codec.blocks import Blocks, exact_codebooks, nearest_codes
 from subemb.codec.kmeans import Monitor, kmeans, sampled_start
+from subemb.codec.nearest import nearest
 from subemb.codec.rounds import passes, plan
 
 
@@ -17,7 +18,7 @@ def test_one_step_agrees_with_the_naive_one(groups, vocabulary, width, size, wei
     x = torch.randn(groups, vocabulary, width, generator=generator)
     books = torch.randn(groups, size, width, generator=generator)
     weights = torch.rand(vocabulary, generator=generator) if weighted else None
-    codes, distances, sums, totals = kernels.nearest(x, books, weights)
+    codes, distances, sums, totals = nearest(x, books, weights)
     apart = (x[:, :, None] - books[:, None]).square().sum(-1)
     torch.testing.assert_close(distances, apart.amin(-1), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(apart.gather(2, codes.long()[..., None])[..., 0], apart.amin(-1), rtol=1e-4, atol=1e-5)
