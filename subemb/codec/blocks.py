@@ -28,12 +28,34 @@ class Blocks:
     def cut(cls, centred: torch.Tensor, subspaces: int, weights: torch.Tensor | None) -> "Blocks":
         """Cut a (V, D) table; ``weights`` (V,) of mean 1 or None."""
         widths = subspace_widths(centred.shape[1], subspaces)
-        wider = sum(width == widths[0] for width in widths)
+        wider = _wider(widths)
         split = wider * widths[0]
         groups = [(0, _stacked(centred[:, :split], wider))]
         if wider < subspaces:
             groups.append((wider, _stacked(centred[:, split:], subspaces - wider)))
         return cls(groups, weights, widths)
+
+    @classmethod
+    def of_table(
+        cls, table: torch.Tensor, mean: torch.Tensor, unit: float, subspaces: int, weights: torch.Tensor | None
+    ) -> "Blocks":
+        """Cut a (V, D) table about its (weighted) ``mean`` (D,), in units of ``unit``: :func:`centred_in_units` and :meth:`cut` in one pass."""
+        if not _in_loops(table):
+            return cls.cut(centred_in_units(table, mean, unit), subspaces, weights)
+        from .kernels import centred, table_moments
+
+        widths = subspace_widths(table.shape[1], subspaces)
+        parts = centred(table, mean, unit, widths)
+        wider = _wider(widths)
+        groups = [(first, _behind(parts[first:last])) for first, last in ((0, wider), (wider, subspaces)) if first < last]
+        blocks = cls(groups, weights, widths)
+
+        def of_subspaces(spreads) -> torch.Tensor:
+            return torch.stack([part.sum() for part in torch.from_numpy(spreads).split(widths)]) / unit**2
+
+        plain = of_subspaces(table_moments(table, None)[1])
+        blocks.variances = plain, plain if weights is None else of_subspaces(table_moments(table, weights)[1])
+        return blocks
 
     @property
     def vocabulary(self) -> int:
@@ -104,6 +126,16 @@ class Blocks:
                 plain.append(distance.sum(dtype=torch.float64))
                 weighted.append(plain[-1] if self.weights is None else distance.double() @ self.weights.double())
         return torch.stack(plain), torch.stack(weighted)
+
+
+def _wider(widths: list[int]) -> int:
+    """How many subspaces are as wide as the first."""
+    return sum(width == widths[0] for width in widths)
+
+
+def _behind(parts: list[torch.Tensor]) -> torch.Tensor:
+    """g parts (V, d) that lie one behind the other in memory, as one (g, V, d)."""
+    return parts[0].as_strided((len(parts), *parts[0].shape), (parts[0].numel(), *parts[0].stride()))
 
 
 def _stacked(table: torch.Tensor, pieces: int) -> torch.Tensor:
@@ -236,9 +268,8 @@ def exact_codebooks(
     if _in_loops(table):
         from .kernels import member_sums
 
-        middle = column_means(table, None)
         sums, totals = member_sums(table, codes, widths, codebook_size, weights)
-        for i, mean in enumerate(middle.split(widths)):
+        for i, mean in enumerate(column_means(table, None).split(widths)):
             fallback = mean.expand(codebook_size, -1)
             books.append(means_of(torch.from_numpy(sums[i]), torch.from_numpy(totals[i]), fallback).float())
         return books
@@ -252,9 +283,9 @@ def exact_codebooks(
 def column_means(table: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
     """The (weighted) mean of the rows, (D,) float64."""
     if _in_loops(table):
-        from .kernels import moments
+        from .kernels import table_moments
 
-        return torch.from_numpy(moments(table, weights)[0])
+        return torch.from_numpy(table_moments(table, weights)[0])
     total = torch.zeros(table.shape[1], dtype=torch.float64, device=table.device)
     w = None if weights is None else weights.double()
     for rows, part in _runs_of_rows(table):
@@ -262,23 +293,28 @@ def column_means(table: torch.Tensor, weights: torch.Tensor | None) -> torch.Ten
     return total / (len(table) if w is None else w.sum())
 
 
-def centred_and_scaled(table: torch.Tensor, mean: torch.Tensor) -> tuple[torch.Tensor, float]:
-    """A (V, D) table about ``mean`` (D,), in units of its root mean square: float32 numbers, and the unit (1 if all are 0)."""
+def unit_about(table: torch.Tensor, mean: torch.Tensor) -> float:
+    """The root mean square of a (V, D) table about ``mean`` (D,), in float32's range; 1 if all are 0."""
+    if _in_loops(table):
+        from .kernels import squares_about
+
+        total = squares_about(table, mean)
+    else:
+        # squared in float64: in float32 the squares of numbers beyond 1e19 or below 1e-22 are infinite or 0
+        total = float(sum((part - mean).square_().sum() for _, part in _runs_of_rows(table)))
+    return total**0.5 / table.numel() ** 0.5 or 1.0
+
+
+def centred_in_units(table: torch.Tensor, mean: torch.Tensor, unit: float) -> torch.Tensor:
+    """A (V, D) table about ``mean`` (D,), in units of ``unit``: (V, D) float32."""
     if _in_loops(table):
         from .kernels import centred
 
-        rows, squares = centred(table, mean)
-        scale = squares**0.5 / rows.numel() ** 0.5 or 1.0
-        return rows.div_(scale), scale
+        return centred(table, mean, unit, [table.shape[1]])[0]
     centred = torch.empty(table.shape, dtype=torch.float32, device=table.device)
-    # squared in float64: in float32 the squares of numbers beyond 1e19 or below 1e-22 are infinite or 0
-    total = torch.zeros((), dtype=torch.float64, device=table.device)
     for rows, part in _runs_of_rows(table):
-        part = (part - mean).float()
-        centred[rows] = part
-        total += part.double().square_().sum()
-    scale = float(total) ** 0.5 / centred.numel() ** 0.5 or 1.0
-    return centred.div_(scale), scale
+        centred[rows] = (part - mean).float()
+    return centred.div_(unit)
 
 
 def _runs_of_rows(table: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:

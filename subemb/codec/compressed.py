@@ -16,6 +16,7 @@ from .sizes import Size, code_bits_each
 
 torch = lazy_module("torch")
 
+ROWS_AT_ONCE = 2**17  # numbers of rows that stay in a core's cache
 MANY_ROWS = 256  # from which on rows are joined by compiled loops, which have to be read from a disk first
 
 
@@ -45,6 +46,19 @@ class Compressed(Shown, ABC):
     @abstractmethod
     def size(self, model_parameters: int | None = None) -> Size:
         """Everything stored; ``model_parameters`` (floats of the whole model) adds the share of the model."""
+
+    def distances(self, table: torch.Tensor) -> torch.Tensor:
+        """Squared distance of every row of the (V, D) float32 table to what stands for it, summed in float64: (V,)."""
+        from .kernels import row_distances
+
+        step = max(1, ROWS_AT_ONCE // table.shape[1])
+        starts = range(0, len(table), step)
+        return torch.cat(
+            [
+                row_distances(table[start : start + step], self.lookup(torch.arange(start, min(start + step, len(table)))))
+                for start in starts
+            ]
+        )
 
     @property
     def coded(self) -> list[Coded]:
@@ -166,6 +180,13 @@ class SubspaceCompressed(Compressed):
         vectors = torch.stack(parts).sum(0) if self.is_additive else torch.cat(parts, dim=-1)
         return vectors if self.rotation is None else vectors @ self.rotation.T
 
+    def distances(self, table: torch.Tensor) -> torch.Tensor:
+        from .kernels import coded_distances, usable
+
+        if self.is_additive or self.rotation is not None or not usable(table, *self.codebooks):
+            return super().distances(table)
+        return coded_distances(table, self.codes, self.codebooks)
+
     def size(self, model_parameters: int | None = None) -> Size:
         bits = sum(code_bits_each(len(book)) for book in self.codebooks) if self.settings.about.stores_codes else 0
         numbers = sum(book.numel() for book in self.codebooks)
@@ -191,13 +212,17 @@ class SubspaceCompressed(Compressed):
             groups, count = groups * base + self.codes[:, i], count * base
         return torch.unique(groups, return_inverse=True)[1]
 
+    def tuple_counts(self) -> tuple[int, int]:
+        """:attr:`distinct_tuples` and :attr:`colliding_tokens`."""
+        tokens = torch.bincount(self.tuple_groups())
+        return len(tokens), int(tokens[tokens > 1].sum())
+
     @property
     def distinct_tuples(self) -> int:
         """How many different tuples there are; V when all are unique."""
-        return int(self.tuple_groups().max()) + 1
+        return self.tuple_counts()[0]
 
     @property
     def colliding_tokens(self) -> int:
         """Tokens that share their tuple with at least one other token."""
-        groups = self.tuple_groups()
-        return int((torch.bincount(groups)[groups] > 1).sum())
+        return self.tuple_counts()[1]

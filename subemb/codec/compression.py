@@ -11,7 +11,7 @@ from ..base.arguments import checked
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
 from .blocks import WEIGHT_FLOOR, column_means
-from .compressed import Compressed
+from .compressed import ROWS_AT_ONCE, Compressed
 from .kmeans import share
 from .methods import DEFAULT_METHOD, with_budget
 from .sensitive import definite
@@ -115,24 +115,21 @@ def measured(
     weighted, with r^T M r in place of |r|^2, M as in :mod:`subemb.codec.sensitive`.
     """
     each = torch.ones(len(table), dtype=torch.float64) if weights is None else weights.double()
-    from .kernels import moments, row_distances
+    from .kernels import table_moments
 
     measures = {"error": torch.ones(len(table), dtype=torch.float64)}
     if weights is not None:
         measures["weighted_error"] = each
-    sums = {name: [0.0, float(moments(table, None if name == "error" else w)[1].sum())] for name, w in measures.items()}
-    matrix = None if sensitivity is None else definite(sensitivity).double()
-    if matrix is not None:
+    distances = compressed.distances(table)
+    spreads = {name: table_moments(table, None if name == "error" else weights)[1] for name in measures}
+    sums = {name: [float(w @ distances), float(spreads[name].sum())] for name, w in measures.items()}
+    if sensitivity is not None:
+        matrix = definite(sensitivity).double()
         sums["sensitive_error"] = [0.0, 0.0]
         mean = column_means(table, weights)
-    step = max(1, 2**17 // table.shape[1])  # rows that stay in a core's cache
-    for start in range(0, len(table), step):
-        rows = table[start : start + step]
-        rebuilt = compressed.lookup(torch.arange(start, start + len(rows)))
-        distance = row_distances(rows, rebuilt)
-        for name, w in measures.items():
-            sums[name][0] += float(w[start : start + step] @ distance)
-        if matrix is not None:
+        for start in range(0, len(table), step := max(1, ROWS_AT_ONCE // table.shape[1])):
+            rows = table[start : start + step]
+            rebuilt = compressed.lookup(torch.arange(start, start + len(rows)))
             for place, vectors in enumerate((rows.double() - rebuilt, rows.double() - mean)):
                 noticed = ((vectors @ matrix) * vectors).sum(1)
                 sums["sensitive_error"][place] += float(each[start : start + step] @ noticed)

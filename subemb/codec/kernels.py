@@ -11,6 +11,7 @@ The first call ever compiles for some seconds; machine code is then kept in ``__
 cache folder, and read in some tenths of a second.
 """
 
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -28,12 +29,17 @@ FAR = np.float32(1e38)  # half the squared length of codewords that fill up
 FAST = {"nnan", "nsz", "contract", "reassoc", "arcp"}
 
 
-def compiled(function: Callable) -> Callable:
+def compiled(function: Callable, assumed: set[str] = FAST) -> Callable:
     """Compile at the first call, outside the interpreter's lock, and keep the machine code where some folder can be written."""
     try:
-        return numba.njit(nogil=True, cache=True, fastmath=FAST)(function)
+        return numba.njit(nogil=True, cache=True, fastmath=assumed)(function)
     except RuntimeError:  # no folder for it
-        return numba.njit(nogil=True, fastmath=FAST)(function)
+        return numba.njit(nogil=True, fastmath=assumed)(function)
+
+
+def compiled_exactly(function: Callable) -> Callable:
+    """:func:`compiled`, but nothing assumed: numbers are those that torch finds."""
+    return compiled(function, set())
 
 
 def in_threads(work: Callable, parts: Sequence[tuple], numbers: int = FEWEST_NUMBERS) -> None:
@@ -94,6 +100,25 @@ def filled_up(codebooks: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
 # Sums
 
 
+_found: tuple[tuple, ...] = ()  # what was asked for last, see :func:`table_moments`
+
+
+def table_moments(table: torch.Tensor, weights: torch.Tensor | None) -> tuple[np.ndarray, np.ndarray]:
+    """:func:`moments` of a whole table: one compression asks for the same ones several times, and they are found once."""
+    global _found
+    given = table, weights
+    if any(one is not None and one.is_inference() for one in given):  # nobody counts their changes
+        return moments(table, weights)
+    versions = tuple(None if one is None else one._version for one in given)
+    for asked, before, found in _found:
+        if all(one() is other for one, other in zip(asked, given, strict=True)) and before == versions:
+            return found
+    found = moments(table, weights)
+    asked = tuple((lambda: None) if one is None else weakref.ref(one) for one in given)
+    _found = (*_found[-1:], (asked, versions, found))
+    return found
+
+
 def moments(x: torch.Tensor, weights: torch.Tensor | None) -> tuple[np.ndarray, np.ndarray]:
     """Weighted mean of every column, and weighted sums of squared distances to it: (V, d) -> (d,) and (d,) float64."""
     rows = x.contiguous().numpy()
@@ -127,31 +152,40 @@ def moments_loop(x, first, weighted, weights, sums, squares):
     return whole
 
 
-def centred(table: torch.Tensor, mean: torch.Tensor) -> tuple[torch.Tensor, float]:
-    """(V, D) numbers about ``mean`` (D,) float64, and the sum of their squares."""
-    out = torch.empty(table.shape, dtype=torch.float32)
-    rows, into, middle = table.contiguous().numpy(), out.numpy(), mean.double().numpy()
-    runs = bounds(len(rows), PIECES)
-    squares = np.zeros(len(runs))
-
-    def work(i: int) -> None:
-        start, end = runs[i]
-        squares[i] = centre_loop(rows[start:end], middle, into[start:end])
-
-    in_threads(work, [(i,) for i in range(len(runs))])
-    return out, float(squares.sum())
+def squares_about(table: torch.Tensor, mean: torch.Tensor) -> float:
+    """The sum of squares of (V, D) numbers about ``mean`` (D,) float64."""
+    own, squares = table_moments(table, None)
+    return float(squares.sum() + len(table) * np.square(mean.double().numpy() - own).sum())
 
 
-@compiled
-def centre_loop(x, mean, out):
-    """naive: out = x - mean. Gives back the sum of out ** 2."""
-    total = 0.0
-    for v in range(len(x)):
-        for j in range(x.shape[1]):
-            value = np.float64(x[v, j]) - mean[j]
-            out[v, j] = value
-            total += value * value
-    return total
+def centred(table: torch.Tensor, mean: torch.Tensor, unit: float, widths: Sequence[int]) -> list[torch.Tensor]:
+    """(V, D) numbers about ``mean`` (D,) float64 in units of ``unit``, cut into runs of axes: one (V, d) float32 for each of ``widths``.
+
+    Runs of one width lie one behind the other in memory.
+    """
+    rows, middle = table.contiguous().numpy(), mean.double().numpy()
+    into = torch.empty(rows.size, dtype=torch.float32).numpy()
+    ends = np.cumsum([0, *widths])
+
+    def work(start: int, end: int) -> None:
+        centre_loop(rows, start, end, middle, np.float32(unit), ends, into)
+
+    in_threads(work, bounds(len(rows), PIECES))
+    parts = torch.from_numpy(into).split([len(rows) * width for width in widths])
+    return [part.view(len(rows), width) for part, width in zip(parts, widths, strict=True)]
+
+
+@compiled_exactly
+def centre_loop(x, first, last, mean, unit, ends, out):
+    """naive: out = (x - mean) / unit, one run of axes behind the other."""
+    for v in range(first, last):
+        for i in range(len(ends) - 1):
+            start, width = ends[i], ends[i + 1] - ends[i]
+            row, middle = x[v, start : start + width], mean[start : start + width]
+            begin = len(x) * start + v * width
+            into = out[begin : begin + width]
+            for j in range(width):
+                into[j] = np.float32(np.float64(row[j]) - middle[j]) / unit
 
 
 def row_distances(rows: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
@@ -159,6 +193,37 @@ def row_distances(rows: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
     found = np.empty(len(rows))
     distance_loop(rows.contiguous().numpy(), others.contiguous().numpy(), found)
     return torch.from_numpy(found)
+
+
+def coded_distances(table: torch.Tensor, codes: torch.Tensor, codebooks: Sequence[torch.Tensor]) -> torch.Tensor:
+    """:func:`row_distances` of a table (V, D) to what its codes (V, f) and codebooks (Q, d_i) stand for: (V,) float64."""
+    found = np.empty(len(table))
+    flat, starts, widths = _end_to_end(codebooks)
+    rows, chosen = table.contiguous().numpy(), codes.numpy()
+
+    def work(start: int, end: int) -> None:
+        coded_distance_loop(rows[start:end], chosen[start:end], flat, starts, widths, found[start:end])
+
+    in_threads(work, bounds(len(rows), PIECES))
+    return torch.from_numpy(found)
+
+
+@compiled
+def coded_distance_loop(x, codes, flat, starts, widths, found):
+    rebuilt = np.empty(x.shape[1], np.float32)
+    for v in range(len(x)):
+        place = np.uint64(0)
+        for i in range(len(starts)):
+            width = widths[i]
+            begin = starts[i] + np.uint64(codes[v, i]) * width
+            for j in range(width):
+                rebuilt[place + j] = flat[begin + j]
+            place += width
+        total = 0.0
+        for j in range(x.shape[1]):
+            gap = np.float64(x[v, j]) - np.float64(rebuilt[j])
+            total += gap * gap
+        found[v] = total
 
 
 @compiled
@@ -303,12 +368,9 @@ def joined_rows(ids: torch.Tensor, codes: torch.Tensor, codebooks: Sequence[torc
     """
     if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < len(codes):
         raise IndexError("index out of range in self")
-    widths = np.array([book.shape[1] for book in codebooks])
-    lengths = np.array([book.numel() for book in codebooks])
-    flat = torch.cat([book.detach().reshape(-1) for book in codebooks]).numpy()
+    flat, starts, widths = _end_to_end(codebooks)
     rows = torch.empty(len(ids), int(widths.sum()), dtype=torch.float32)
     wanted, chosen, into = ids.numpy(), codes.numpy(), rows.view(-1).numpy()
-    starts, widths = (lengths.cumsum() - lengths).astype(np.uint64), widths.astype(np.uint64)
     step = max(256, 2**19 // rows.shape[1])
 
     def work(first: int) -> None:
@@ -317,6 +379,14 @@ def joined_rows(ids: torch.Tensor, codes: torch.Tensor, codebooks: Sequence[torc
 
     in_threads(work, [(first,) for first in range(0, len(ids), step)], rows.numel())
     return rows
+
+
+def _end_to_end(codebooks: Sequence[torch.Tensor]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All numbers of codebooks (Q, d_i), where each of them begins, and their widths."""
+    lengths = np.array([book.numel() for book in codebooks])
+    flat = torch.cat([book.detach().reshape(-1) for book in codebooks]).numpy()
+    widths = np.array([book.shape[1] for book in codebooks])
+    return flat, (lengths.cumsum() - lengths).astype(np.uint64), widths.astype(np.uint64)
 
 
 @compiled

@@ -194,14 +194,14 @@ def chosen_together(
 
     Every entry has the error of the table itself too, and ``sensitive_error``, which is the one that is minimised. Raises Cancelled.
     """
-    from .kernels import centred, moments
+    from .kernels import centred, table_moments
 
     began, history, widths = time.perf_counter(), [], [book.shape[1] for book in books]
     each = torch.ones(len(table)) if weights is None else weights.float()
-    mean, weighted_of_all = map(torch.from_numpy, moments(table, weights))
-    of_all = torch.from_numpy(moments(table, None)[1])
+    mean, weighted_of_all = map(torch.from_numpy, table_moments(table, weights))
+    of_all = torch.from_numpy(table_moments(table, None)[1])
     metric = metric_of(sensitivity, widths)
-    about_mean = share(metric.weight(table, each), metric.weight(centred(table, mean)[0], each))
+    about_mean = share(metric.weight(table, each), metric.weight(centred(table, mean, 1.0, [table.shape[1]])[0], each))
 
     def watch(apart: torch.Tensor, error: float, done: float) -> None:
         squares = apart.square()

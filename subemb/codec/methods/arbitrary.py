@@ -39,10 +39,9 @@ class Random(CodebookMethod):
     is_unique = True
 
     def find(self, problem: Problem) -> Found:
-        from ..blocks import Blocks
         from ..kmeans import Monitor
 
-        blocks = Blocks.cut(problem.taken(), problem.settings.subspaces, problem.weights)
+        blocks = problem.cut()
         codes = self.codes(problem.settings, blocks.vocabulary, problem.generator)
         return Found(codes.to(blocks.device), Monitor(blocks, problem.progress))
 

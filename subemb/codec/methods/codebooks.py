@@ -37,16 +37,25 @@ MOST_CODES = 2**28
 class Problem:
     """What a method is given to find codes."""
 
-    centred: torch.Tensor  # (V, D) float32, about its (weighted) mean, in units of its root mean square
+    table: torch.Tensor  # (V, D) float32
+    mean: torch.Tensor  # (D,) float64, weighted
+    unit: float  # root mean square about that mean
     weights: torch.Tensor | None  # (V,) of mean 1
     settings: MethodSettings  # resolved
     generator: torch.Generator  # the source of everything random
     progress: ProgressCallback | None = None
 
-    def taken(self) -> torch.Tensor:
-        """The centred table, for the last time: memory for it is free once the caller is done with it."""
-        centred, self.centred = self.centred, None
-        return centred
+    def centred(self) -> torch.Tensor:
+        """(V, D) float32: the table about its mean, in units of its root mean square."""
+        from ..blocks import centred_in_units
+
+        return centred_in_units(self.table, self.mean, self.unit)
+
+    def cut(self) -> Any:
+        """The same, cut into its subspaces: Blocks."""
+        from ..blocks import Blocks
+
+        return Blocks.of_table(self.table, self.mean, self.unit, self.settings.subspaces, self.weights)
 
 
 @dataclass
@@ -127,7 +136,7 @@ class CodebookMethod(Method):
         weights: torch.Tensor | None = None,
         sensitivity: torch.Tensor | None = None,
     ) -> SubspaceCompressed:
-        from ..blocks import centred_and_scaled, column_means, exact_codebooks
+        from ..blocks import column_means, exact_codebooks, unit_about
         from ..sensitive import chosen_together, stretch_of, without_numbers
 
         vocabulary, dim = table.shape
@@ -139,15 +148,13 @@ class CodebookMethod(Method):
             sensitivity = None
         seen = table if sensitivity is None else table * stretch_of(sensitivity).to(table.device)
         mean = column_means(seen, weights)
-        centred, scale = centred_and_scaled(seen, mean)
+        unit = unit_about(seen, mean)
         generator = torch.Generator().manual_seed(settings.seed)
         told = progress if sensitivity is None else without_numbers(part_of(progress, 0.0, 0.5))
-        problem = Problem(centred, weights, settings, generator, told)
-        del centred  # a method may free it
-        found = self.find(problem)
+        found = self.find(Problem(seen, mean, unit, weights, settings, generator, told))
         codes, history = found.codes, found.monitor.history
         if found.codebooks is not None:  # additive: the first stage carries the mean
-            books = list(found.codebooks * scale)
+            books = list(found.codebooks * unit)
             books[0] = (books[0].double() + mean).float()
         else:
             turned = table if found.rotation is None else table @ found.rotation
@@ -166,11 +173,12 @@ class CodebookMethod(Method):
             rotation=None if found.rotation is None else found.rotation.cpu(),
             history=history,
         )
+        distinct, colliding = compressed.tuple_counts()
         compressed.info = {
             "iterations": len(compressed.history),
             "stop": found.stop,
-            "distinct": compressed.distinct_tuples,
-            "colliding_tokens": compressed.colliding_tokens,
+            "distinct": distinct,
+            "colliding_tokens": colliding,
         }
         return compressed
 

@@ -29,7 +29,7 @@ class OptimizedProduct(Product):
         from ..blocks import Blocks
         from ..kmeans import Monitor, kmeans
 
-        settings, x = problem.settings, problem.centred
+        settings, x = problem.settings, problem.centred()
         weighted = x if problem.weights is None else x * problem.weights[:, None]
         rotation = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
         books, turns = None, settings.iterations

@@ -55,10 +55,9 @@ class Product(CodebookMethod):
     cost: ClassVar[Cost] = Cost(multiply=0.032, compare=0.62, read=2.9, gather=58)
 
     def find(self, problem: Problem) -> Found:
-        from ..blocks import Blocks
         from ..kmeans import Monitor
 
-        blocks = Blocks.cut(problem.taken(), problem.settings.subspaces, problem.weights)
+        blocks = problem.cut()
         monitor = Monitor(blocks, problem.progress)
         codes, stop = clustered(problem, blocks, monitor)
         return Found(codes, monitor, stop)

@@ -42,7 +42,8 @@ class Residual(CodebookMethod):
         from ..blocks import Blocks, codebook_means
         from ..kmeans import Monitor, kmeans
 
-        settings, left = problem.settings, problem.centred
+        settings, centred = problem.settings, problem.centred()
+        left = centred
         stages, size = settings.subspaces, settings.codebook_size
         monitor = Monitor(Blocks.cut(left, 1, problem.weights), problem.progress)
         codes = torch.empty(len(left), stages, dtype=torch.int64, device=left.device)
@@ -59,7 +60,7 @@ class Residual(CodebookMethod):
         if stages > 1 and stages * size <= LARGEST_JOINT:
             books = joint_codebooks(left, codes, books, problem.weights)
             rebuilt = torch.stack([books[stage][codes[:, stage]] for stage in range(stages)]).sum(0)
-            distance = (problem.centred - rebuilt).square().sum(1).double()
+            distance = (centred - rebuilt).square().sum(1).double()
             weighted = distance if problem.weights is None else distance * problem.weights
             monitor.record("joint codebooks", 1.0, distance.sum()[None], weighted.sum()[None])
         return Found(codes, monitor, result.stop, codebooks=books)
