@@ -24,9 +24,9 @@ from ..models.load import opened
 from ..models.sensitivity import MOST_ROWS
 from .codes import ROUNDS, sensitive_codes, with_drawn_codebooks
 from .material import Material, check_given, material_of, searched_rows
-from .objectives import distilled_head
+from .objectives import MASKED_SHARE, distilled_head
 from .result import ADAPTED, COMPRESSED, ORIGINAL, TUNED, Adaptation
-from .settings import DRAWN, AdaptationSettings, device_for
+from .settings import DRAWN, LABELLED, AdaptationSettings, device_for
 from .students import OriginalStudent, Student
 from .texts import Text, text_of
 from .trainer import Trainer, read_state, write_state
@@ -412,7 +412,10 @@ def steps_seconds(settings: AdaptationSettings, model: "PretrainedModel", compre
         each += _READ  # the teacher, which otherwise reads a text once
     network = (model.parameters or 0) - model.num_tokens * model.dim
     token = network / _FLOPS if network > 0 else _LOOKED_UP
-    seconds = settings.steps * settings.batch_size * _TOKENS * each * token
+    if settings.objective == "masked":  # the head says every word at the places that are masked
+        token += MASKED_SHARE * model.num_tokens * model.dim / _FLOPS
+    sentences = settings.batch_size * (2 if settings.objective in LABELLED else 1)
+    seconds = settings.steps * sentences * _TOKENS * each * token
     if settings.reassigns(compression.method):
         seconds += (ROUNDS + 1) * MOST_ROWS * _TOKENS * (_READ + _BACK) * token
         seconds += _COMPRESSIONS * compression_seconds(compression, model.num_tokens, model.dim)

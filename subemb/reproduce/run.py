@@ -176,7 +176,8 @@ def _cell_seconds(model: "PretrainedModel", cell: Cell, sizes: Sizes) -> float:
     network = model.has_network and model.has_tokenizer
     if network and cell.on == SENTENCES:
         sentence = "a sentence of some twelve words, as those that are scored mostly are"
-        seconds += encoding_seconds(model, [f"{sentence} {number}" for number in range(2 * sizes.pairs)], 3)
+        sides = 2 if cell.training == TUNED else 1  # the original that was trained alike is scored too
+        seconds += sides * encoding_seconds(model, [f"{sentence} {number}" for number in range(2 * sizes.pairs)], 3)
     if cell.on == MASKED:
         seconds += _TOKEN_SECONDS * sizes.tokens * (1 if cell.training == UNTRAINED else 0.5) * 4
     if cell.seconds is not None:

@@ -41,6 +41,17 @@ def test_more_work_takes_longer(model, more):
     assert steps_seconds(AdaptationSettings(steps=100, **more), model, CLUSTER) > plain > 0
 
 
+def test_both_sentences_of_labelled_pairs_are_read_and_the_head_says_every_word_at_its_masks(model):
+    def seconds(objective: str) -> float:
+        settings = AdaptationSettings(steps=100, reassign=False, train="everything", objective=objective)
+        return steps_seconds(settings, model, CLUSTER)
+
+    # The original is trained alike, and a step has two sentences a pair.
+    assert seconds("similarity") == seconds("entailment") == pytest.approx(4 * seconds("distill"))
+    table = model.num_tokens * model.dim
+    assert seconds("masked") == pytest.approx(2 * seconds("distill") * (1 + 0.15 * table / (model.parameters - table)))
+
+
 def test_a_teacher_of_masked_words_reads_along(model):
     """Its probabilities are of new masks every time; sentence vectors are read once and kept."""
     settings = AdaptationSettings(steps=100, reassign=False)
