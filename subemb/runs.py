@@ -74,14 +74,24 @@ class Run(Shown):
         )  # fmt: skip
 
     @property
-    def entropy_coded(self) -> str:
-        """What entropy-coding its codes would save, in words; "" where there is nothing to say."""
+    def entropy_saves(self) -> int | None:
+        """Bytes that entropy-coding its codes would save; 0 where it does not pay, None where there is nothing to say."""
         coded, whole = self.quality.get("entropy_coded_bytes"), self.size.total_bytes
         if coded is None or not self.size.code_bits or not (self.size.codebook_parameters or self.settings.about.keeps_rows):
-            return ""
+            return None
         if coded > (1 - ENTROPY_PAYS) * whole:
-            return "entropy coding would save next to nothing" if self.size.codebook_parameters else ""
-        return f"{size_text(coded)} in a file with entropy-coded codes, {percent_text(1 - coded / whole)} less"
+            return 0 if self.size.codebook_parameters else None
+        return whole - coded
+
+    @property
+    def entropy_coded(self) -> str:
+        """What entropy-coding its codes would save, in words; "" where there is nothing to say."""
+        saved, whole = self.entropy_saves, self.size.total_bytes
+        if saved is None:
+            return ""
+        if not saved:
+            return "entropy coding would save next to nothing"
+        return f"{size_text(whole - saved)} in a file with entropy-coded codes, {percent_text(saved / whole)} less"
 
     @property
     def asked(self) -> CompressionSettings:

@@ -26,6 +26,11 @@ def add(commands) -> None:
         "--compact", type=path_argument, metavar="OUT", help="a folder with codes, codebooks, changed weights and a model card"
     )
     command.add_argument(
+        "--entropy",
+        action="store_true",
+        help="with --compact: codes in as few bits as their frequencies allow, where that takes less",
+    )
+    command.add_argument(
         "--dense",
         type=path_argument,
         metavar="OUT",
@@ -57,6 +62,8 @@ def run(given: argparse.Namespace) -> int:
 
     if not any(getattr(given, form) for form in FORMS):
         raise InputError(f"say what to write: {', '.join(f'--{form}' for form in FORMS)}")
+    if given.entropy and given.compact is None:
+        raise InputError("--entropy says how the compact folder is written; add --compact OUT")
     if given.compact is not None:
         if given.compact.exists() and given.compact.resolve() == given.folder.resolve():
             raise InputError(f"{given.compact} is the folder itself; give another one for the compact folder")
@@ -68,7 +75,7 @@ def run(given: argparse.Namespace) -> int:
     with ProgressLine(enabled=not given.quiet) as progress:
         model = open_saved(given.folder, given.original, given.revision, progress)
         if given.compact is not None:
-            export.compact(model, given.compact)
+            export.compact(model, given.compact, entropy=given.entropy)
             written["compact"] = {"path": str(given.compact), "bytes": _bytes(given.compact)}
         if given.dense is not None:
             export.dense(model, given.dense, progress)

@@ -23,16 +23,17 @@ model.encode(["a sentence"])
 
 
 @checked
-def compact(model: "PretrainedModel", folder: Path, adaptation: "Adaptation | None" = None) -> Path:
+def compact(model: "PretrainedModel", folder: Path, adaptation: "Adaptation | None" = None, entropy: bool = False) -> Path:
     """Write codes, codebooks, changed weights, a configuration and a model card into a folder. Returns the folder.
 
     model: compressed or adapted. adaptation: settings and scores for the card; by default those that an adapted model carries.
+    entropy: codes in as few bits as their frequencies allow, where that takes less.
     Raises InputError if the disk is full or the folder holds something else, see :func:`check_folder`.
     """
     folder = Path(folder)
     check_folder(folder)
-    model.save_pretrained(folder)
-    write_file(folder / CARD_FILE, model_card(model, adaptation))
+    model.save_pretrained(folder, entropy=entropy)
+    write_file(folder / CARD_FILE, model_card(model, adaptation, entropy=entropy))
     return folder
 
 
@@ -51,10 +52,11 @@ def check_folder(folder: Path) -> None:
 
 
 @checked
-def model_card(model: "PretrainedModel", adaptation: "Adaptation | None" = None, use: str = _USE) -> str:
+def model_card(model: "PretrainedModel", adaptation: "Adaptation | None" = None, use: str = _USE, entropy: bool = False) -> str:
     """The card: metadata that the hub reads, sizes, settings, measured scores, and how to use the folder.
 
-    It holds only what was measured: without a scored set there are no scores. use: the section on using it, in markdown.
+    It holds only what was measured: without a scored set there are no scores. use: the section on using it, in markdown. entropy: codes are saved in as few
+    bits as their frequencies allow.
     """
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -85,7 +87,7 @@ def model_card(model: "PretrainedModel", adaptation: "Adaptation | None" = None,
         tags=["subspace-embedding", "embedding-compression"],
         **({"model_name": name, "eval_results": results} if results else {}),
     )
-    return f"---\n{data.to_yaml()}\n---\n\n# {name}\n\n{_facts(model, adaptation)}\n\n## Use\n\n{use}\n"
+    return f"---\n{data.to_yaml()}\n---\n\n# {name}\n\n{_facts(model, adaptation, entropy)}\n\n## Use\n\n{use}\n"
 
 
 def _base_model(model: "PretrainedModel") -> str | None:
@@ -96,7 +98,9 @@ def _base_model(model: "PretrainedModel") -> str | None:
     return {"hub": original.name, "bundled": BUNDLED_HUB_ID}.get(original.source)
 
 
-def _facts(model: "PretrainedModel", adaptation: "Adaptation | None") -> str:
+def _facts(model: "PretrainedModel", adaptation: "Adaptation | None", entropy: bool) -> str:
+    from ..codec.storage import entropy_coded_bytes
+
     size = model.compressed.size(model.original.parameters)
     changed = model.changed_parameters
     whole = []
@@ -105,7 +109,8 @@ def _facts(model: "PretrainedModel", adaptation: "Adaptation | None") -> str:
             f"| the whole original model, float32 | {size.model_bytes:,} |",
             f"| the whole model with this table | {size.compressed_model_bytes:,} |",
         ]
-    total = size.total_bytes + 4 * changed
+    saved = size.total_bytes - entropy_coded_bytes(model.compressed) if entropy else 0
+    total = size.total_bytes - saved + 4 * changed
     lines = [
         f"`{model.name}` with its token table ({size.vocabulary:,} x {size.dim}) replaced by codes and codebooks: subspace embedding "
         "(Jaiswal and Liu, CIKM 2023, doi 10.1145/3583780.3615269).",
@@ -116,6 +121,7 @@ def _facts(model: "PretrainedModel", adaptation: "Adaptation | None") -> str:
         "|---|---|",
         f"| original table, float32 | {size.original_bytes:,} |",
         f"| codebooks and codes | {size.total_bytes:,} ({percent_text(size.total_share)}) |",
+        *([f"| the same, codes in as few bits as their frequencies allow | {size.total_bytes - saved:,} |"] if saved else []),
         *whole,
         f"| changed weights of the network, in place of the original's | {4 * changed:,} |",
         f"| this folder: codebooks, codes and changed weights | {total:,} ({size_text(total)}) |",

@@ -37,6 +37,9 @@ class Export:
     files: tuple[tuple[str, int], ...]  # name and bytes of every file in it
     folder: str = ""  # the directory in an archive
     checked: dict[str, Any] = field(default_factory=dict)  # the fields of an OnnxCheck for ONNX, else empty
+    entropy_saved: int | None = (
+        None  # bytes by which entropy-coded codes are shorter than packed ones; None: packed was asked for
+    )
 
     @property
     def path(self) -> Path:
@@ -66,17 +69,21 @@ def _write(folder: Path, fill: Callable[[Path], Export]) -> None:
 EXPORTS: Store[Export] = Store("exports", most=12, most_bytes=4_000_000_000, kind=Export, read=_read, write=_write)
 
 
-def _what_decides(subject: Subject, kind: str) -> dict[str, Any]:
+def _what_decides(subject: Subject, kind: str, entropy: bool) -> dict[str, Any]:
     """What the key is made of: equal for equal models of one name, runs and adaptations. Raises InputError without a run."""
     if subject.run_key is None:
         raise InputError("there is no compressed table to export; press Run first")
-    return {"version": __version__, "kind": kind, "subject": subject, "name": subject.name}
+    coded = {"entropy": True} if entropy else {}
+    return {"version": __version__, "kind": kind, "subject": subject, "name": subject.name, **coded}
 
 
 @task(lane="evaluate", key=_what_decides, keep=EXPORTS)
-def make_export(subject: Subject, kind: str, progress: ProgressCallback | None = None) -> Callable[[Path], Export]:
+def make_export(
+    subject: Subject, kind: str, entropy: bool = False, progress: ProgressCallback | None = None
+) -> Callable[[Path], Export]:
     """A function that writes one export into a folder of the cache; the kept result is an :class:`Export`.
 
+    entropy: of a compact folder, codes in as few bits as their frequencies allow, where that takes less.
     Raises InputError for what cannot be exported, a full disk, or a package that is not installed; ModelError, Cancelled.
     """
     if kind not in KINDS:
@@ -85,7 +92,7 @@ def make_export(subject: Subject, kind: str, progress: ProgressCallback | None =
     model = sides[ADAPTED if ADAPTED in sides else COMPRESSED]
     adaptation = None if subject.adapted_key is None else known_adaptation(subject.adapted_key)
     stem = file_stem(subject, adaptation)
-    return lambda folder: _export(kind, model, adaptation, folder, stem, part_of(progress, 0.2, 1.0))
+    return lambda folder: _export(kind, model, adaptation, folder, stem, entropy, part_of(progress, 0.2, 1.0))
 
 
 def file_stem(subject: Subject, adaptation: "Adaptation | None" = None) -> str:
@@ -99,7 +106,7 @@ def file_stem(subject: Subject, adaptation: "Adaptation | None" = None) -> str:
     return f"{name[:60]}-{(adaptation.key if adaptation is not None else subject.run_key)[:8]}"
 
 
-def _export(kind: str, model, adaptation, folder: Path, stem: str, progress: ProgressCallback | None) -> Export:
+def _export(kind: str, model, adaptation, folder: Path, stem: str, entropy: bool, progress: ProgressCallback | None) -> Export:
     """Write the file of an export, and say what it is; the key is filled in later."""
     report(progress, "writing the files", 0.0)
     if kind == ONNX:
@@ -107,16 +114,20 @@ def _export(kind: str, model, adaptation, folder: Path, stem: str, progress: Pro
     from .. import export
 
     stem = f"{stem}-{kind}"
-    staging = folder / "staging" / stem
+    staging, saved = folder / "staging" / stem, None
     if kind == COMPACT:
-        export.compact(model, staging, adaptation)
+        export.compact(model, staging, adaptation, entropy)
+        if entropy:
+            from ..codec.storage import entropy_coded_bytes
+
+            saved = model.compressed.size().total_bytes - entropy_coded_bytes(model.compressed)
     else:
         export.dense(model, staging, part_of(progress, 0.0, 0.7))
     report(progress, "packing them", 0.7)
     archive = folder / f"{stem}.zip"
     files = pack(staging, archive, part_of(progress, 0.7, 1.0))
     shutil.rmtree(folder / "staging")
-    return Export(kind, "", archive.name, archive.stat().st_size, files, stem)
+    return Export(kind, "", archive.name, archive.stat().st_size, files, stem, entropy_saved=saved)
 
 
 def _export_onnx(model, path: Path) -> Export:

@@ -22,6 +22,7 @@ import subemb
 from subemb import export
 from subemb.base.errors import InputError
 from subemb.cli import main
+from subemb.codec.storage import entropy_coded_bytes
 
 SENTENCES = ["the cat sits on the mat", "a dog runs", "two birds sing under the tree"]
 TEXTS = [f"{first} {second}" for first in WORDS[:5] for second in WORDS[5:10]]
@@ -52,6 +53,21 @@ def test_the_compact_folder_opens_again_and_its_card_is_read_by_the_hub(adapted,
     assert card.data.eval_results is None
     assert f"{adapted.compressed.size().total_bytes:,}" in card.text
     assert f"{4 * adapted.changed_parameters:,}" in card.text
+
+
+def test_a_folder_with_entropy_coded_codes_says_how_large_it_is_and_opens_as_before(tmp_path, capsys):
+    words = [f"word{number}" for number in range(900)]
+    model = subemb.load(make_bert(tmp_path / "words", [*SPECIAL, *words], initializer_range=0.3))
+    small = subemb.attach(model, subemb.compress(model.table, "product", 2, 5))  # five codewords take three bits when packed
+    export.compact(small, tmp_path / "coded", entropy=True)
+    coded = entropy_coded_bytes(small.compressed)
+    assert coded < small.compressed.size().total_bytes
+    assert f"codes in as few bits as their frequencies allow | {coded:,} |" in (tmp_path / "coded" / "README.md").read_text()
+    assert torch.equal(subemb.load(tmp_path / "coded").compressed.codes, small.compressed.codes)
+    assert main(["export", str(tmp_path / "coded"), "--entropy"]) == 2
+    assert "say what to write" in capsys.readouterr().err
+    assert main(["export", str(tmp_path / "coded"), "--entropy", "--report", str(tmp_path / "report.html")]) == 2
+    assert "add --compact OUT" in capsys.readouterr().err
 
 
 def test_a_readme_of_something_else_is_not_replaced(adapted, tmp_path):

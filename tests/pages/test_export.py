@@ -9,11 +9,11 @@ from checkpoints import HOSTILE, SPECIAL, make_bert
 from streamlit.testing.v1 import AppTest
 
 from subemb.base.paths import cache_folder
-from subemb.base.text import count_text
+from subemb.base.text import count_text, size_text
 from subemb.codec.settings import CompressionSettings
 from subemb.evaluate import demo_pairs
 from subemb.jobs.manager import manager
-from subemb.runs import run_and_keep
+from subemb.runs import RUNS, run_and_keep
 from subemb.tasks.evaluations import evaluate_similarity_set
 from subemb.tasks.exports import COMPACT, KINDS, make_export
 from subemb.tasks.sides import Subject
@@ -94,6 +94,31 @@ def test_what_is_made_is_offered_with_its_size(models, kind):
     assert dict(made.files) in [dict(zip(table["file"], table["bytes"], strict=True)) for table in tables]
     other = checked(open_app(PAGE, request))
     assert f"export_{kind}_download" in downloads(other), "the next visitor finds it made"
+
+
+def test_codes_are_entropy_coded_where_that_pays(models):
+    words = [f"word{number}" for number in range(900)]
+    make_bert(models / "words", [*SPECIAL, *words], initializer_range=0.3)
+    request, subject = run_of("words", codebook_size=5)  # five codewords take three bits when packed
+    run = RUNS.get(subject.run_key)
+    assert run.entropy_saves > 0
+    test = checked(open_app(PAGE, request))
+    assert size_text(run.entropy_saves) in test.toggle(key="entropy").label
+    test.toggle(key="entropy").set_value(True).run()
+    pressed(test, "export_compact_make")
+    name = "subspace_embedding.safetensors"
+    packed = (cache_folder("runs") / subject.run_key / name).stat().st_size
+    coded = dict(make_export.kept(subject, COMPACT, entropy=True).files)[name]
+    assert packed - coded == pytest.approx(run.entropy_saves, abs=8)  # tensors are aligned
+    assert f"made it {count_text(run.entropy_saves)} bytes smaller" in texts(checked(test))
+
+
+def test_where_entropy_coding_does_not_pay_it_is_said_and_not_offered(models):
+    request, subject = run_of(seed=8)  # too few tokens
+    assert RUNS.get(subject.run_key).entropy_saves == 0
+    test = checked(open_app(PAGE, request))
+    assert "entropy" not in {toggle.key for toggle in test.toggle}
+    assert "entropy coding would save next to nothing" in texts(test)
 
 
 def test_what_was_dropped_from_the_cache_can_be_made_again(models):

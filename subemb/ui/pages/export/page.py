@@ -6,13 +6,13 @@ import streamlit as st
 
 from ....base.errors import InputError
 from ....base.pace import rough
-from ....base.text import count_text, escape_markdown, seconds_text, size_text
+from ....base.text import count_text, escape_markdown, percent_text, seconds_text, size_text
 from ....evaluate.context.network import kind_of
 from ....evaluate.entailment.engines import engine_options
 from ....export.report import WordsInContext, html_report
 from ....jobs.task import Call
 from ....tasks.evaluations import evaluations_of, words_of
-from ....tasks.exports import Export, file_stem, make_export
+from ....tasks.exports import COMPACT, Export, file_stem, make_export
 from ...shell.frame import Frame, page
 from ...shell.jobs import begin, outcome
 from ...shell.text import counted, public_name
@@ -83,24 +83,49 @@ def export_card(frame: Frame, shown: ShownResult, offer: Offer) -> None:
     if problem:
         st.info(problem, icon=":material/info:")
         return
-    call = make_export.call(frame.subject, offer.kind)
+    entropy = offer.kind == COMPACT and entropy_choice(shown)
+    call = make_export.call(frame.subject, offer.kind, entropy)
     made = outcome(frame.visit, call, f"Making the {offer.title.lower()}")
     if made is None and call.job is not None:
         return
     if made is None:
-        _make(frame, shown, offer, call)
+        _make(frame, shown, offer, call, entropy)
     else:
         _take(made)
     st.markdown("How to use it")
     st.code(offer.usage(shown, made), language=offer.language, wrap_lines=True)
 
 
-def _make(frame: Frame, shown: ShownResult, offer: Offer, call: Call) -> None:
+def entropy_choice(shown: ShownResult) -> bool:
+    """Whether codes are to be written in as few bits as their frequencies allow: asked where that pays, and said where it does not."""
+    saved = shown.run.entropy_saves
+    if saved is None:
+        return False
+    if not saved and shown.adaptation is None:
+        st.caption("Codes are packed in bits; entropy coding would save next to nothing.")
+        return False
+    if shown.adaptation is None:
+        share = percent_text(saved / shown.run.size.total_bytes)
+        label = f"Entropy-code the codes: {size_text(saved)} less ({share})"
+    else:
+        label = "Entropy-code the codes"
+    return st.toggle(
+        label,
+        key="entropy",
+        bind="query-params",
+        help="Codes that many tokens have take fewer bits (Huffman), in the file only: nothing else changes, and `subemb.load` opens "
+        "it as before. What it saves of adapted codes is said once the file is made.",
+    )
+
+
+def _make(frame: Frame, shown: ShownResult, offer: Offer, call: Call, entropy: bool) -> None:
     """The button that makes it, and what that will cost."""
     if st.button("Make", icon=":material/package_2:", key=f"export_{offer.kind}_make", type="primary"):
         begin(frame.visit, call)
         st.rerun()
     size = offer.estimated_bytes(shown)
+    if entropy and shown.adaptation is None:
+        size -= shown.run.entropy_saves
     about = "of a size that is not known yet" if size is None else f"about {size_text(size)}"
     st.caption(
         f"The file will be {about}; to make it takes about {rough(offer.seconds(shown))}, a rough estimate. It can be "
@@ -120,7 +145,13 @@ def _take(made: Export) -> None:
         on_click="ignore",
         type="primary",
     )
-    st.caption(f"{escape_markdown(made.name)}: {size_text(made.bytes)} ({count_text(made.bytes)} bytes).")
+    saved = ""
+    if made.entropy_saved is not None:
+        smaller = (
+            f"made it {count_text(made.entropy_saved)} bytes smaller" if made.entropy_saved else "would not make it smaller"
+        )
+        saved = f" Entropy coding {smaller}."
+    st.caption(f"{escape_markdown(made.name)}: {size_text(made.bytes)} ({count_text(made.bytes)} bytes).{saved}")
     if made.checked:
         st.caption(
             f"Checked with onnxruntime against torch on {counted(made.checked['tokens'], 'token')}: the largest difference of a number "
