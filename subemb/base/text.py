@@ -159,6 +159,21 @@ def percent_text(share: float, digits: int = 3) -> str:
     return f"{float(text):.10f}".rstrip("0").rstrip(".") + " %"
 
 
+def percents_text(*shares: float) -> list[str]:
+    """Shares to be compared as per cent, all with the same decimals: three or as many as it takes to say no false 100, fewer where
+    all would end in 0.
+
+    >>> percents_text(0.99502, 0.995), percents_text(0.75, 0.5), percents_text(0.9999996, 0.5)
+    (['99.502 %', '99.500 %'], ['75 %', '50 %'], ['99.99996 %', '50.00000 %'])
+    """
+    decimals = 3
+    while decimals < 8 and any(share < 1 and float(f"{100 * share:.{decimals}f}") >= 100 for share in shares):
+        decimals += 1
+    while decimals and all(f"{100 * share:.{decimals}f}".endswith("0") for share in shares):
+        decimals -= 1
+    return [f"{100 * share:.{decimals}f} %" for share in shares]
+
+
 def count_text(number: int) -> str:
     """Thousands set apart.
 

@@ -6,6 +6,8 @@ ceil(log2 Q) bits for every token. Both measures are here, for every method, wit
 
 from dataclasses import dataclass
 
+from ..base.text import percents_text
+
 FLOAT_BYTES = 4  # the original is counted in float32, whatever the checkpoint's own type, and so is what has no bits of its own
 
 
@@ -83,6 +85,12 @@ class Size:
     def total_share(self) -> float:
         """The honest measure: all bytes stored over the bytes of the table."""
         return self.total_bytes / self.original_bytes
+
+    @property
+    def fewer_texts(self) -> tuple[str, str]:
+        """How many fewer floats, and how many fewer bytes, in per cent with equal decimals: ``('99.895 %', '99.852 %')``."""
+        floats, whole = percents_text(1 - self.parameter_share, 1 - self.total_share)
+        return floats, whole
 
     @property
     def original_share_of_model(self) -> float | None:

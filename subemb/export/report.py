@@ -322,8 +322,8 @@ def _size_cards(run: Run) -> list[Card]:
         found.append((run.settings.about.packed.capitalize(), size_text(size.code_bytes), "packed"))
     return [
         *found,
-        ("Fewer floats", percent_text(1 - size.parameter_share, 5), "the paper’s measure"),
-        ("Fewer bytes", percent_text(1 - size.total_share, 5), "the honest measure"),
+        ("Fewer floats", size.fewer_texts[0], "the paper’s measure"),
+        ("Fewer bytes", size.fewer_texts[1], "the honest measure"),
     ]
 
 

@@ -7,9 +7,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from subemb.codec.sizes import Size
 from subemb.ui.pages.lesson import pictures
 from subemb.ui.pages.lesson.plane import adaptation_drawing, k_means_drawing
-from subemb.ui.pages.lesson.real import arrows_html, cells_image
+from subemb.ui.pages.lesson.real import arrows_html, cells_image, stored_picture, stored_text
 from subemb.ui.pages.lesson.steps import STEPS
 from subemb.ui.pages.lesson.toy import ROUNDS, toy
 
@@ -96,6 +97,27 @@ def test_pictures_show_the_numbers_of_the_table():
     assert "= 4.25" in pictures.rebuilt_picture(toy())
     assert "<b>46</b> → <b>47.8</b>" in pictures.collision_picture(toy())
     assert pictures.codes_picture(toy()).count("le-b") > 3 * 12
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        (Size(1000, 100, 1000, code_bits=8000), "**20 %** of what is stored: 1.2 times"),  # 4,000 of floats, 1,000 of codes
+        (Size(1000, 100, 1000, code_bits=24000, codebook_bytes=1000), "**75 %** of what is stored. Codebooks in 8 bits each instead of 32 make up"),
+        (Size(1000, 100, 1000, code_bits=8000, codebook_bytes=1000), "8 bits each instead of 32 more than make up for them."),
+        (Size(1000, 100, 1000, code_bits=800), "so little that both numbers nearly agree"),
+        (Size(1000, 100, 1000), "stores none"),
+        (Size(1000, 100, 0, 1000), "no codebooks"),
+    ],
+)  # fmt: skip
+def test_the_papers_number_is_said_to_flatter_only_where_it_does(size, said):
+    assert said in stored_text(size)
+
+
+def test_both_measures_have_equal_decimals():
+    picture = stored_picture(Size(30522, 384, 58360, code_bits=176_000 * 8, codebook_bytes=58_700), "MiniLM")
+    assert "<b>99.502 %</b>" in picture
+    assert "<b>99.499 %</b>" in picture
 
 
 def test_drawings_of_the_plane_hold_every_point():

@@ -33,16 +33,17 @@ def size_card(run: Run) -> None:
         )
         _parts(run, *st.columns(2))
         paper, honest = st.columns(2)
+        fewer_floats, fewer_bytes = size.fewer_texts
         paper.metric(
             "Fewer floats",
-            percent_text(1 - size.parameter_share, 5),
+            fewer_floats,
             "the paper's measure",
             help="Floats that are no longer stored, as a share of V × D. Codes are not counted.",
             **PLAIN,
         )
         honest.metric(
             "Fewer bytes",
-            percent_text(1 - size.total_share, 5),
+            fewer_bytes,
             "the honest measure",
             help="Bytes that are no longer stored, codes and everything else counted.",
             **PLAIN,

@@ -10,7 +10,7 @@ import numpy as np
 
 from ....analysis.parts import parts_of, places_of
 from ....base.text import count_text, escape_html, percent_text, size_text
-from ....codec.sizes import Size
+from ....codec.sizes import FLOAT_BYTES, Size
 from ....evaluate.similarity.effects import cosines
 from ....evaluate.similarity.moved import MovedSentence
 from ...shell.frame import Frame
@@ -24,6 +24,7 @@ LINE = 64  # cells in a line
 DIGITS = 6  # numbers that are written out, as many as the lesson's own table has
 MOST_BARS = 14  # tokens of a sentence, or subspaces
 CODES_SAID = 4  # codes that a text names
+NOTABLY = 1.05  # two measures that differ by less are called nearly equal
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,7 @@ def stored_picture(size: Size, name: str) -> str:
     """What the run on the page stores, to scale: codes beside everything else; and both measures."""
     codes, rest = size.code_bytes, size.total_bytes - size.code_bytes
     share = codes / size.total_bytes if size.total_bytes else 0.0
+    fewer_floats, fewer_bytes = size.fewer_texts
     what = "codebooks" if size.codebook_parameters else "other numbers"
     label = f"{size_text(rest)} of {what} and {size_text(codes)} of codes"
     if not size.codebook_parameters:
@@ -205,9 +207,26 @@ def stored_picture(size: Size, name: str) -> str:
         f'<div class="le-stack" role="img" aria-label="{label}"><span style="width:{100 * (1 - share):.2f}%;background:var(--Q)"></span>'
         f'<span style="width:{100 * share:.2f}%;background:var(--f)"></span></div>'
         f'<p class="le-under">{label}</p>'
-        f"<p>fewer floats (the paper): <b>{percent_text(1 - size.parameter_share, 5)}</b><br>fewer bytes (everything): "
-        f"<b>{percent_text(1 - size.total_share, 5)}</b></p></div>"
+        f"<p>fewer floats (the paper): <b>{fewer_floats}</b><br>fewer bytes (everything): "
+        f"<b>{fewer_bytes}</b></p></div>"
     )
+
+
+def stored_text(size: Size) -> str:
+    """What the paper's measure, which leaves the codes out, makes of a run: it flatters only where a float is not stored smaller as well."""
+    if not size.codebook_parameters:
+        return "The run shown has no codebooks: the bar is all that it stores."
+    if not size.code_bits:
+        return "The run shown computes its codes from the token's number and stores none."
+    text = f"In the run shown they are **{percent_text(size.code_bytes / size.total_bytes)}** of what is stored"
+    times = size.total_share / size.parameter_share
+    if times > NOTABLY:
+        return text + f": {times:.{1 if times < 10 else 0}f} times what the paper's number says is left. There it flatters."
+    if size.codebook_bytes >= size.codebook_parameters * FLOAT_BYTES:
+        return text + ", so little that both numbers nearly agree."
+    more = "more than " if times * NOTABLY < 1 else ""
+    agree = "" if more else ", so both numbers nearly agree"
+    return text + f". Codebooks in {size.bits_of_codebooks} instead of {8 * FLOAT_BYTES} {more}make up for them{agree}."
 
 
 # Sentences

@@ -22,6 +22,7 @@ from .real import (
     sentence_picture,
     sentence_text,
     stored_picture,
+    stored_text,
     token_picture,
     token_row,
     token_text,
@@ -161,14 +162,11 @@ def _bytes(place: Place) -> None:
     run = place.frame.run
     fewer = 1 - CODEBOOK_SIZE / count
     text = (
-        f"Every square is a byte. The paper counts floats alone: [Q|{CODEBOOK_SIZE} × {dim}] are left of [V|{count} × {dim}], {fewer:.0%} fewer. "
+        f"Every square is a byte. The paper counts floats alone: [Q|{CODEBOOK_SIZE} × {dim}] are left of [V|{count} × {dim}], {percent_text(fewer)} fewer. "
         "The [f|codes] have to be stored as well."
     )
-    if run is not None and run.size.total_bytes and run.size.codebook_parameters:
-        share = run.size.code_bytes / run.size.total_bytes
-        text += f" In the run shown they are **{percent_text(share)}** of what is stored: there the paper's number flatters."
-    elif run is not None:
-        text += " The run shown has no codebooks: the bar is all that it stores."
+    if run is not None:
+        text += f" {stored_text(run.size)}"
     place.say(text)
     place.show(pictures.bytes_picture(toy(), "" if run is None else stored_picture(run.size, run.model["name"])))
 
