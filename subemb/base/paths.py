@@ -80,6 +80,19 @@ def write_files(folder: Path, files: dict[str, bytes]) -> None:
                 staging.unlink(missing_ok=True)
 
 
+def give_usual_modes(folder: Path) -> None:
+    """Give all that is in a folder the modes that the umask says: what safetensors writes is for its owner alone.
+
+    Raises OSError.
+    """
+    probe = folder / f".{uuid.uuid4().hex}"
+    probe.mkdir()
+    mode = probe.stat().st_mode & 0o777
+    probe.rmdir()
+    for path in folder.rglob("*"):
+        path.chmod(mode if path.is_dir() else mode & 0o666)
+
+
 def check_can_save(folder: Path, marker: str, what: str = "", force: bool = True) -> None:
     """Raise InputError if a result cannot be saved in a folder: better before the work than after.
 

@@ -134,7 +134,13 @@ def run(given: argparse.Namespace) -> int:
         )  # fmt: skip
     within = None if given.within is None else table.within(given.within)
     print_json(sweep_json(table, within)) if given.json else print(sweep_report(table, within, given.all))
+    if not table.done:
+        raise InputError(f"none of {_settings(len(table))} could be measured; the reason of each stands above")
     return 0
+
+
+def _settings(count: int) -> str:
+    return f"{count_text(count)} setting{'' if count == 1 else 's'}"
 
 
 def sweep_json(table: "SweepTable", within: "Within | None") -> dict[str, Any]:
@@ -210,8 +216,11 @@ def _about(table: "SweepTable") -> list[str]:
     lines += [one_line(note) for note in table.notes]
     if table.weights != "none":
         lines.append(f"Weighted errors count tokens as --weights {table.weights} does, in every row.")
+    known, failed = len(table.done) - table.computed, len(table.failed)
+    how = f" ({table.how})" if table.computed or not failed else ""
     lines.append(
-        f"{table.computed} settings computed in {seconds_text(table.seconds)} ({table.how}), {len(table) - table.computed} known before."
+        f"{_settings(table.computed)} computed in {seconds_text(table.seconds)}{how}, {count_text(known)} known before"
+        + (f", {count_text(failed)} failed." if failed else ".")
     )
     lines.append(f"The table: {table.folder}")
     return [line for line in lines if line]

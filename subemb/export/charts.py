@@ -6,6 +6,7 @@ A :class:`Chart` says what is drawn; the pages draw it in their look (``ui/widge
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import exp, log10
 from typing import Any
 
@@ -72,12 +73,15 @@ def _as_text(value: Any) -> str:
 def error_chart(history: Sequence[dict[str, Any]]) -> Chart | None:
     """Relative squared error after every step of a compression, of the whole table and of each subspace; None without steps.
 
-    history: dicts with ``stage``, ``error`` and ``per_subspace``, as the progress callback sends them.
+    history: dicts with ``iteration``, ``stage``, ``error`` and ``per_subspace``, as the progress callback sends them; some of the steps
+    where not all were kept.
     """
     rows = [entry for entry in history if entry.get("error") is not None]
     if not rows:
         return None
-    steps = list(range(1, len(rows) + 1))
+    steps = [entry.get("iteration") or at for at, entry in enumerate(rows, 1)]
+    if any(later <= step for step, later in pairwise(steps)):  # no numbers of their own
+        steps = list(range(1, len(rows) + 1))
     noticed = all(entry.get("sensitive_error") is not None for entry in rows)  # then that is what is minimised
     totals = [entry["sensitive_error" if noticed else "error"] for entry in rows]
     whole, what = (
@@ -105,16 +109,17 @@ def error_chart(history: Sequence[dict[str, Any]]) -> Chart | None:
     hover = f"{whole}, step %{{x}}: %{{y:.4f}}"
     lines.append(_line(steps, totals, whole, PALETTE[0], hover, mode="lines+markers", marker={"size": 6}))
     stages = [entry.get("stage") or "" for entry in rows]
+    of_steps = f"each of {len(steps)} steps" if len(steps) == steps[-1] else f"{len(steps)} of {steps[-1]} steps"
     return Chart(
         name="error",
         title="Error left after each step: lower is better",
         x="step",
         y="relative squared error",
-        alt=f"{what} after each of {len(steps)} steps, from {totals[0]:.3f} to {totals[-1]:.3f}.",
+        alt=f"{what} after {of_steps}, from {totals[0]:.3f} to {totals[-1]:.3f}.",
         columns=["step", "stage", whole, *names],
         rows=[[*row, *part] for *row, part in zip(steps, stages, totals, parts, strict=True)],
         data=lines,
-        layout={"xaxis": {"tick0": 0, "dtick": max(1, len(steps) // 10)}, **_stage_marks(stages)},
+        layout={"xaxis": {"tick0": 0, "dtick": max(1, steps[-1] // 10)}, **_stage_marks(steps, stages)},
     )
 
 
@@ -283,16 +288,16 @@ def _line(
     } | more
 
 
-def _stage_marks(stages: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+def _stage_marks(steps: Sequence[int], stages: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """A line where a new stage begins, with its name: the error may jump there, as when tuples are made distinct.
 
     Of stages such as ``tier 1 of 2: k-means`` only the part before the colon is told: names of all would overlap.
     """
     previous, shapes, annotations = None, [], []
-    for step, stage in enumerate((stage.split(": ")[0] for stage in stages), 1):
+    for at, (step, stage) in enumerate(zip(steps, (stage.split(": ")[0] for stage in stages), strict=True)):
         if not stage or stage == previous:
             continue
-        begins = step if previous is None else step - 0.5
+        begins = step if previous is None else (steps[at - 1] + step) / 2
         if previous is not None:
             line = {"width": 1, "dash": "dash", "color": NEUTRAL}
             shapes.append({"type": "line", "x0": begins, "x1": begins, "y0": 0, "y1": 1, "yref": "paper", "line": line})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..base.arguments import checked
 from ..base.errors import InputError, ModelError
+from ..base.paths import give_usual_modes
 from ..base.progress import ProgressCallback, report
 from ..models.architectures import HEADS, spellings
 from ..models.headers import read_header
@@ -55,10 +56,12 @@ def dense(model: "PretrainedModel", folder: Path, progress: ProgressCallback | N
     prefix = getattr(model.original.network(), "prefix", "")  # that only subemb knows how to take off
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        place = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     except OSError as error:
         raise _cannot_write(folder, error) from error
+    staging = place / folder.name
     try:
+        staging.mkdir()
         _copy_files(checkpoint, staging)
         for number, source in enumerate(checkpoint.weights_files):
             report(progress, f"writing {source.name}", number / len(checkpoint.weights_files))
@@ -68,12 +71,12 @@ def dense(model: "PretrainedModel", folder: Path, progress: ProgressCallback | N
         (staging / CARD_FILE).write_text(model_card(model, use=_USE), encoding="utf-8")
         if folder.exists():
             folder.rmdir()
-        staging.chmod(0o755)
+        give_usual_modes(staging)
         staging.rename(folder)
     except OSError as error:
         raise _cannot_write(folder, error) from error
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        shutil.rmtree(place, ignore_errors=True)
     return folder
 
 
@@ -106,6 +109,7 @@ def masked(model: "PretrainedModel", folder: Path) -> Path:
         model.tokenizer.save_pretrained(folder)
         about = f"{_USE_MASKED} {model.head_note('masked')}"
         (folder / CARD_FILE).write_text(model_card(model, use=about), encoding="utf-8")
+        give_usual_modes(folder)
     except OSError as error:
         raise _cannot_write(folder, error) from error
     return folder

@@ -222,7 +222,7 @@ class _Work:
         self.rows[row.key] = row
         if row.is_done:
             ROWS.put(row.key, row)
-        self.table = replace(self.table, rows=self._ordered(), computed=self.table.computed + 1)
+        self.table = replace(self.table, rows=self._ordered(), computed=self.table.computed + row.is_done)
         if time.monotonic() - self.written > _WRITING_SECONDS:
             self.write()
         self.say(settings_text(row.settings), row=to_plain(row.flat()))
@@ -231,7 +231,7 @@ class _Work:
         """How far it is. Raises Cancelled."""
         total = sum(self.costs.values()) or 1.0
         share = sum(cost for key, cost in self.costs.items() if key in self.rows) / total
-        stage = f"{self.table.computed} of {len(self.costs)} settings" + (f": {what}" if what else "")
+        stage = f"{sum(key in self.rows for key in self.costs)} of {len(self.costs)} settings" + (f": {what}" if what else "")
         report(self.progress, stage, _SHARED_SHARE + (1 - _SHARED_SHARE) * share, **values)
 
     def write(self) -> None:

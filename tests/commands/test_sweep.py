@@ -67,6 +67,18 @@ def test_a_sweep_says_its_verdict_first(place, capsys):
     assert "original" in out.partition("pairs.tsv: ")[2].splitlines()[0]
 
 
+def test_a_sweep_that_measures_nothing_is_an_error(place, capsys):
+    line = ["sweep", "small", "--methods", "product", "-f", "13", "-q", "16", "--no-scores", "-o", "nothing", "--quiet"]
+    for _ in range(2):  # also where it is known before
+        code, out, err = said(capsys, *line)
+        assert code == 2
+        assert "none of 1 setting could be measured" in err
+        assert out.startswith("No setting of small could be measured.")
+        assert "0 settings computed" in out
+        assert "0 known before, 1 failed." in out
+        assert "nothing had to be computed" not in out
+
+
 def test_a_sweep_as_json(place, capsys):
     code, out, _ = said(capsys, *["sweep", *SWEEP], "--json")
     found = json.loads(out)

@@ -121,6 +121,10 @@ def test_the_dense_checkpoint_needs_nothing_of_subemb(adapted, tmp_path):
     network = AutoModel.from_pretrained(tmp_path / "dense", local_files_only=True)
     assert torch.equal(network.get_input_embeddings().weight, adapted.table)
     assert close(subemb.load(tmp_path / "dense"), adapted)
+    (tmp_path / "mine").touch()
+    usual = (tmp_path / "mine").stat().st_mode
+    assert {path.stat().st_mode for path in (tmp_path / "dense").rglob("*") if path.is_file()} == {usual}
+    assert (tmp_path / "dense").stat().st_mode & 0o777 == (usual | (usual & 0o444) >> 2) & 0o777  # folders can be entered
 
 
 @pytest.mark.parametrize("make", [make_distilbert, make_mpnet, make_xlmr, make_t5], ids=lambda make: make.__name__)

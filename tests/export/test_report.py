@@ -19,6 +19,7 @@ from subemb.base.errors import InputError
 from subemb.base.text import count_text, percent_text, size_text
 from subemb.cli import parser as command_line
 from subemb.codec.settings import CompressionSettings
+from subemb.codec.storage import brief_history, history_of
 from subemb.evaluate import demo_pairs, evaluate_pairs
 from subemb.evaluate.data.pairs import LABELS, PairSet
 from subemb.evaluate.entailment.pairs import make_report
@@ -392,6 +393,17 @@ def test_figures_are_ones_that_plotly_knows(finished):
     for chart in charts:
         go.Figure(chart.figure)  # raises for an unknown property
         assert all(len(row) == len(chart.columns) for row in chart.rows)
+
+
+def test_steps_of_which_some_were_kept_have_the_numbers_that_they_had():
+    history = [{"iteration": at, "stage": "a" if at < 40 else "b", "error": 1 / at} for at in range(1, 76)]
+    chart = error_chart(history_of(brief_history(history)))
+    assert [row[0] for row in chart.rows] == [entry["iteration"] for entry in history_of(brief_history(history))]
+    assert (chart.rows[0][0], chart.rows[-1][0]) == (1, 75)
+    assert "after 30 of 75 steps" in chart.alt
+    (line,) = chart.layout["shapes"]
+    assert 37 < line["x0"] < 41
+    assert "after each of 75 steps" in error_chart(history).alt
 
 
 def test_nothing_measured_draws_nothing(finished):

@@ -242,6 +242,10 @@ def test_tiers_can_be_adapted(models):
     test.button(key="adapt_start").click().run()
     finished(test)
     assert any("Whole model" in label for label in metrics(test))
+    table = table_with(test, "trained", "table, kB")
+    row = table[table["table"] == tiers.in_words].iloc[0]
+    assert row["table, kB"] > 0
+    assert "None" not in row["table"]
 
 
 def test_every_file_is_read_once_however_many_there_are(subject, monkeypatch):

@@ -115,8 +115,8 @@ def test_a_filter_takes_what_it_says():
     scored = SimpleNamespace(
         model=run.model, settings=run.settings, task=SimpleNamespace(original=0.80, compressed=0.76, low=-0.1, high=0.0)
     )
-    assert Filter(lost=5.0).takes(scored, [])
-    assert not Filter(lost=4.9).takes(scored, [])
+    assert Filter(lost=4.0).takes(scored, [])  # in points, as the column Lost
+    assert not Filter(lost=3.9).takes(scored, [])
 
 
 def test_deleting_takes_it_from_the_list_and_from_disk_only_if_nobody_else_has_it():

@@ -29,9 +29,17 @@ from ...shell.visit import ADAPTED
 from ...widgets.charts import NEUTRAL, PALETTE, chart_places, download_csv, layout, show
 
 THREE_COLUMNS = ("Similarity", "Entailment", "Words in context", "Export")  # pages that show an adaptation as a third side
+SIDES = ("original", TUNED, "compressed", "adapted")
 PARAMETER = "adaptation"  # URL parameter: key of the adaptation on the page
 TRAINING_NOW = "training now"
 STATES = {"running": "interrupted", "paused": "paused", "done": "done", "stopped": "stopped early", "failed": "failed"}
+
+
+COLUMNS = {
+    "table": st.column_config.TextColumn(width=280),
+    "table, kB": st.column_config.NumberColumn(format="%.1f", help="Everything that the table stores, in units of 1000 bytes"),
+    "model, MB": st.column_config.NumberColumn(format="%.1f", help="The whole model, in units of a million bytes"),
+} | dict.fromkeys(SIDES, st.column_config.NumberColumn(format="%.1f", help="Score x 100"))
 
 
 def is_training(key: str) -> bool:
@@ -97,11 +105,13 @@ def history_view(frame: Frame, current: str | None) -> None:
     if not found:
         return
     st.header("Your adaptations of this model", anchor=False)
-    table = pd.DataFrame([_row(known, token) for known in found])
+    table = pd.DataFrame([_row(known, token) for known in found]).dropna(axis=1, how="all")
     event = st.dataframe(
         table,
         hide_index=True,
         key=f"adapt_history_{len(found)}",
+        placeholder="",
+        column_config=COLUMNS,
         on_select="rerun",
         selection_mode="multi-row",
         alt="Adaptations of this model with settings, sizes and scores",
@@ -165,9 +175,9 @@ def show_adaptation(frame: Frame, known: Adaptation) -> None:
 
 
 def _row(known: Adaptation, visitor: str) -> dict:
-    settings, names = known.compression, given_names(known.key, visitor)
+    names = given_names(known.key, visitor)
     return {
-        "table": f"{settings['method']} f={settings['subspaces']} Q={settings['codebook_size']}",
+        "table": CompressionSettings.from_dict(known.compression).in_words,
         "objective": known.settings.objective,
         "trained": known.settings.train,
         "text": names.get("text") or names.get("labelled") or _public(known, known.text["name"]),
@@ -175,14 +185,15 @@ def _row(known: Adaptation, visitor: str) -> dict:
         "state": TRAINING_NOW if is_training(known.key) else STATES.get(known.state, known.state),
         "steps": known.steps,
         "seconds": round(known.seconds),
-        "bytes of the table": known.size.get("table_bytes"),
-        "bytes of the model": known.size.get("model_bytes"),
-        "original": _score(known, "original"),
-        TUNED: _score(known, TUNED),
-        "compressed": _score(known, "compressed"),
-        "adapted": _score(known, "adapted"),
+        "table, kB": _part(known.size.get("table_bytes"), 1e3),
+        "model, MB": _part(known.size.get("model_bytes"), 1e6),
+        **{side: _score(known, side) for side in SIDES},
         "scored on": names.get("scored") or _public(known, known.scored["name"]) if known.scored else None,
     }
+
+
+def _part(size: int | None, unit: float) -> float | None:
+    return None if size is None else round(size / unit, 1)
 
 
 def _score(known: Adaptation, side: str) -> float | None:

@@ -49,8 +49,8 @@ def size_card(run: Run) -> None:
             **PLAIN,
         )
         st.caption(
-            "The paper counts only the floats that are left. The codes are integers, but they have to be kept as well, so the "
-            "second number is the one that a file shows."
+            "The paper counts only the floats that are left. The codes are integers, but they have to be kept as well: the "
+            "second number counts them. A file is larger by its header and the settings, up to 2 kB."
         )
         if run.entropy_coded:
             st.caption(f"{run.entropy_coded[:1].upper()}{run.entropy_coded[1:]}.")

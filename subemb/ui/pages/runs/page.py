@@ -53,7 +53,7 @@ class Filter:
     text: str = ""  # in settings, model or tags; every word of it
     model: str = ALL
     methods: Sequence[str] = ()  # all if empty
-    lost: float | None = None  # per cent of the original's score at most
+    lost: float | None = None  # points of the score x 100 at most, against the original
 
     def takes(self, run: Run, tags: Sequence[str]) -> bool:
         """Whether a run is listed."""
@@ -65,7 +65,7 @@ class Filter:
         if self.lost is None:
             return True
         score, original = scores_of(run)
-        return score is not None and score >= (1 - self.lost / 100) * original
+        return score is not None and round(original - score, 1) <= self.lost  # as the table shows it
 
 
 def filtered(visit: Visit, runs: list[Run]) -> list[Run]:
@@ -86,7 +86,7 @@ def filtered(visit: Visit, runs: list[Run]) -> list[Run]:
     lost = None
     if has_scores:
         lost = next(places).number_input(
-            "Lost at most, %",
+            "Lost at most, points",
             0.0,
             100.0,
             None,
@@ -95,7 +95,7 @@ def filtered(visit: Visit, runs: list[Run]) -> list[Run]:
             key="lost",
             bind="query-params",
             placeholder="any",
-            help="Of the original's task score.",
+            help="Points of the task score (x 100), against the original's: the column Lost.",
         )
     wanted = Filter(text or "", model, methods, lost)
     return [run for run in runs if wanted.takes(run, visit.visitor.tags.get(run.key, ()))]
