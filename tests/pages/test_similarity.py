@@ -62,7 +62,7 @@ def test_an_example_pair_is_compared_at_once(open_page):
     labels = [metric.label for metric in test.metric]
     assert labels == ["Cosine, original", "Cosine, compressed"]
     before, after = (float(metric.value.replace("−", "-")) for metric in test.metric)
-    assert float(test.metric[1].delta) == pytest.approx(after - before, abs=2e-3)
+    assert float(test.metric[1].delta.replace("−", "-")) == pytest.approx(after - before, abs=2e-3)
     assert test.metric[0].delta == "the reference"
     assert html_of(test).count('class="te-bar"') == 2
     assert "Exact: for each token" in texts(test)
@@ -83,6 +83,17 @@ def test_the_link_names_the_pair_and_its_tokens_are_shown(open_page):
     assert blocks["last axis"].tolist() == [7, 15]
     assert "mean of the last hidden states" in texts(test)
     assert query(test, "first") == FIRST
+
+
+def test_the_token_that_moves_the_score_most_is_named(open_page):
+    test = open_page(first=FIRST, second=SECOND)
+    before, after = (float(metric.value.replace("−", "-")) for metric in test.metric)
+    direction = 1 if after > before else -1
+    table = table_with(test, "effect")
+    own = table[~table["token"].isin(["[CLS]", "[SEP]"])]
+    most = own.loc[(direction * own["effect"]).idxmax()]
+    which = "first" if most["sentence"] == 1 else "second"
+    assert f"In the {which} sentence **{most['token']}** {'raises' if direction > 0 else 'lowers'} it most" in texts(test)
 
 
 def test_typing_another_pair(open_page):

@@ -208,8 +208,9 @@ def summary(page: ContextPage, result: TextPerplexity) -> None:
             st.metric(
                 f"{name}, {title}",
                 perplexity_text(result.perplexity(title)),
-                delta=None if side == 0 else f"{change:+.1%}".replace("%", " %"),
-                delta_color="inverse",
+                delta=None if side == 0 else f"{change:+.1%}".replace("%", " %").replace("-", "−"),
+                delta_arrow="auto" if side == 0 else "up" if change > 0 else "down",
+                delta_color="red" if change > 0 else "green",
                 help=f"{_ABOUT[result.kind]} Lower is better: as if the model chose among so many equally probable tokens.",
                 width=210,
             )

@@ -30,6 +30,7 @@ NAMED_BLOCKS = 4  # strongest blocks named in the details of a token
 RAISES, LOWERS = "#009E73", "#B05AA8"
 STRONGEST = 0.6  # how opaque the colour of the largest effect is, so that text stays readable on it in both themes
 FAINTEST = 0.01  # share of colour below which a token gets no edge either
+CANCELS = 1.5  # times the whole change, beyond which the two sentences' own effects are said beside it
 NOTHING = 1e-6  # a smaller effect is rounding
 
 
@@ -125,9 +126,9 @@ def scores_view(result: PairComparison) -> None:
             st.metric(
                 f"Cosine, {side}",
                 f"{value:.3f}".replace("-", "−"),
-                delta=f"{result.change(side):+.3f}" if place else "the reference",
+                delta=signed(result.change(side)) if place else "the reference",
                 delta_color="off",
-                delta_arrow="auto" if place else "off",
+                delta_arrow=arrow_of(result.change(side)) if place else "off",
                 help="1: the same direction, 0: nothing in common.",
             )
             label = f"{side}: cosine {value:.3f} on a scale from {low:g} to 1"
@@ -137,7 +138,7 @@ def scores_view(result: PairComparison) -> None:
 def effects_view(result: PairComparison, effects: Attribution, place: int) -> None:
     """Tokens of both sentences by effect, the blocks' effects, and all numbers as a table."""
     side = list(result.attributions)[place]
-    st.markdown(summary_text(effects))
+    st.markdown(summary_text(effects, result.sentences))
     elsewhere = result.cosines[side] - effects.after
     if abs(elsewhere) > 1e-4:
         st.caption(f"Another {signed(elsewhere)} comes from weights outside the token table.")
@@ -166,23 +167,60 @@ def effects_view(result: PairComparison, effects: Attribution, place: int) -> No
     blocks_view(effects, place)
 
 
-def summary_text(effects: Attribution) -> str:
-    """How much the cosine changed, in a few sentences."""
+def summary_text(effects: Attribution, sentences: tuple[ReadSentence, ...]) -> str:
+    """How much the cosine changed, by which token most, and how the two sentences' own effects come together, in markdown."""
     change, digits = effects.change, digits_for(abs(effects.change))
     if abs(change) < 5e-7:
         return "Replacing every token of both sentences by its reconstruction leaves the cosine as it is."
     word = "raises" if change > 0 else "lowers"
-    text = f"Replacing every token of both sentences by its reconstruction {word} the cosine by **{abs(change):.{digits}f}**. "
-    if effects.tokens_exact:
-        text += "Each token below is coloured by what replacing it alone moves."
-        if any(part.whole * change < 0 or abs(part.whole) > 2 * abs(change) for part in effects.sentences):
-            text += (
-                " The sentences’ own effects are larger than that, or of the other sign: a sentence that is replaced alone moves away "
-                "from the other one, which stays where it was. With both replaced, they move in much the same direction, and much of "
-                "it cancels out."
-            )
-        return text
-    return text + "Each token below is coloured by its share of that."
+    text = f"Replacing every token of both sentences by its reconstruction {word} the cosine by **{abs(change):.{digits}f}**."
+    if most := strongest_text(effects, sentences, word):
+        text += f" {most}"
+    if not effects.tokens_exact:
+        return f"{text} Each token below is coloured by its share of that."
+    text += " Each token below is coloured by what replacing it alone moves."
+    first, second = (part.whole for part in effects.sentences)
+    if (first + second) * change < 0 or abs(first + second) > CANCELS * abs(change):
+        text += (
+            f" The first sentence alone makes {signed(first, digits)}, the second {signed(second, digits)}. These do not add up: as far as "
+            "both sentences move in the same direction, their cosine stays."
+        )
+    return text
+
+
+def strongest_text(effects: Attribution, sentences: tuple[ReadSentence, ...], word: str) -> str:
+    """Which token of a text moves the cosine most in the direction in which it changed; "" if none does."""
+    direction = 1 if effects.change > 0 else -1
+    places = [
+        (direction * float(part.tokens[place]), number, place)
+        for number, (sentence, part) in enumerate(zip(sentences, effects.sentences, strict=True))
+        for place in range(len(sentence.tokens))
+        if sentence.kinds[place] != "special"
+    ]
+    effect, number, place = max(places, default=(0.0, 0, 0))
+    if effect < NOTHING:
+        return ""
+    sentence = sentences[number]
+    token, whole = sentence.tokens[place], whole_word(sentence, place)
+    of = f" (of “{escape_markdown(whole)}”)" if whole != token else ""
+    value = signed(direction * effect, digits_for(effect))
+    return f"In the {('first', 'second')[number]} sentence **{escape_markdown(token)}**{of} {word} it most: {value}."
+
+
+def whole_word(sentence: ReadSentence, place: int) -> str:
+    """The word that a token is part of, where its pieces begin with ##; else the token.
+
+    >>> sentence = ReadSentence("", (1, 2, 3), ("tasty", "lo", "##aves"), ("word", "word", "word piece"), 3)
+    >>> [whole_word(sentence, place) for place in range(3)]
+    ['tasty', 'loaves', 'loaves']
+    """
+    pieces = [token.startswith("##") for token in sentence.tokens]
+    begin, end = place, place + 1
+    while begin and pieces[begin]:
+        begin -= 1
+    while end < len(pieces) and pieces[end]:
+        end += 1
+    return "".join(token.removeprefix("##") if at else token for at, token in enumerate(sentence.tokens[begin:end]))
 
 
 def method_text(effects: Attribution) -> str:
@@ -356,6 +394,11 @@ def digits_for(scale: float) -> int:
     while 0 < scale < 10 ** (1 - digits) and digits < 6:
         digits += 1
     return digits
+
+
+def arrow_of(change: float) -> str:
+    """Which way the arrow beside a change points."""
+    return "off" if abs(change) < NOTHING else "up" if change > 0 else "down"
 
 
 def signed(value: float, digits: int = 3) -> str:
