@@ -100,10 +100,10 @@ def claims_json(table: "ClaimsTable", found: "list[Judged]") -> dict[str, Any]:
 
 def claims_report(table: "ClaimsTable", found: "list[Judged]") -> str:
     """The report as text: how many hold, then claim by claim its verdict, what the paper says, and the numbers."""
-    from ..reproduce.claims import tally
+    from ..reproduce.claims import tally, tally_of_abstract
 
     name = one_line(str(table.facts.model["name"]))
-    parts = [f"{name}: {tally(found)}."]
+    parts = ["\n".join(filter(None, [f"{name}: {tally(found)}.", textwrap.fill(tally_of_abstract(found), _WIDTH)]))]
     parts += [_claim_text(one) for one in found]
     if table.failed:
         lines = [f"{one_line(row.name)}: {one_line(row.problem)}" for row in table.failed]
@@ -114,7 +114,7 @@ def claims_report(table: "ClaimsTable", found: "list[Judged]") -> str:
 
 def _claim_text(one: "Judged") -> str:
     claim = one.claim
-    head = f"{claim.number}. {claim.title}: {_SIGNS[one.verdict]}"
+    head = f"{claim.number}. {claim.title}: {_SIGNS[one.verdict]} ({claim.whose})"
     texts = [("Paper", claim.paper), ("Found", one.sentence), ("Rule", claim.rule)]
     lines = [
         head,

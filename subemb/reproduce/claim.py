@@ -41,6 +41,8 @@ SLOWER = 1.1  # times a dense table's seconds that a step may take
 LONGEST_SECONDS = 60.0  # of compressing at int4's bytes, on two free cores; where it takes longer there is no such row
 FEW, SEVERAL, MANY = 3, 8, 24  # subspaces that are tried, beside the 2 of claim 6
 NOT_SAID = "Its abstract does not speak of this."
+#: Whose a claim is: of the paper's abstract, of its algorithms and its authors' code, or a question that a reader has.
+ABSTRACT, METHOD, ASKED = "from its abstract", "from its algorithms and code", "a reader's question"
 BASE_LANGUAGE = "en"
 
 
@@ -104,7 +106,7 @@ class Judged:
         """JSON types."""
         claim = self.claim
         return {
-            "number": claim.number, "claim": claim.title, "paper": claim.paper, "verdict": self.verdict, "sentence": self.sentence,
+            "number": claim.number, "claim": claim.title, "whose": claim.whose, "paper": claim.paper, "verdict": self.verdict, "sentence": self.sentence,
             "limit": claim.limit, "unit": claim.unit, "parts": [part.to_dict() for part in self.parts], "rows": list(self.rows),
         }  # fmt: skip
 
@@ -146,6 +148,7 @@ class Claim:
 
     number: int
     title: str  # as a sentence that can hold or fail
+    whose: str  # ABSTRACT, METHOD or ASKED
     paper: str  # what the paper says
     rule: str  # when it holds and when it fails, in words
     judge: Callable[["Claim", ClaimsTable], Judged]
@@ -153,6 +156,7 @@ class Claim:
     needs: str = ""  # what is measured, in words
     limit: float | None = None  # the line in its chart
     unit: str = "points"  # of its numbers
+    bars: str = "95 % intervals over the pairs"  # what the bars of its chart are
 
 
 # Rows

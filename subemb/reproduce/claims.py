@@ -6,7 +6,9 @@ from dataclasses import replace
 from ..analysis.equal_bytes import NEAR
 from ..base.text import percent_text
 from .claim import (
+    ABSTRACT,
     ARBITRARY,
+    ASKED,
     CLUSTER,
     FAILS,
     FEW,
@@ -14,6 +16,7 @@ from .claim import (
     INT4,
     KNOWN_TABLES,
     MANY,
+    METHOD,
     NOT_SAID,
     OPEN,
     POINTS,
@@ -95,11 +98,13 @@ def all_distinct(claim: Claim, table: ClaimsTable) -> Judged:
     verdict = all_hold(part.verdict for part in parts)
     sharing = max(part.value for part in parts)
     found = (
-        f"In all {len(rows)} tables every token has a tuple of its own"
+        f"In {'the one table' if len(rows) == 1 else f'all {len(rows)} tables'} every token has a tuple of its own"
         if verdict == HOLDS
         else f"Up to {sharing:.0f} tokens share a tuple"
     )
-    return judged(claim, verdict, f"{found}, after training too." if verdict == HOLDS else f"{found}.", parts, rows)
+    trained = any(training in (CODEBOOKS, SEARCHED) for _, _, training in _grouped(rows))
+    after = ", after training too." if trained else "; none of them was trained."
+    return judged(claim, verdict, found + after if verdict == HOLDS else f"{found}.", parts, rows)
 
 
 def _grouped(rows: Iterable[ClaimRow]) -> dict[tuple[str, str, str], list[ClaimRow]]:
@@ -190,21 +195,30 @@ def few_points_lost(claim: Claim, table: ClaimsTable) -> Judged:
         share = max(part.share or 0 for part in settings[words])
         smaller = [name for name, one in verdicts.items() if one == FAILS]
         tail = f"; {listed(smaller)} does not" if smaller else ""
-        sentence = f"{words} loses at most 4 points on every task, in {percent_text(share)} of the bytes{tail}."
+        sentence = (
+            f"{words} loses at most 4 points on every task, in {percent_text(share)} of the bytes{_codebooks(rows)}{tail}."
+        )
     else:
         worst = {
             words: min((part for part in parts if part.counts), key=lambda part: part.value)
             for words, parts in settings.items()
         }
         words, part = max(worst.items(), key=lambda item: item[1].value)
-        fails = "No setting beyond 99.8 % stays" if verdict == FAILS else "No setting beyond 99.8 % surely stays"
+        stays = "stays" if verdict == FAILS else "surely stays"
         perhaps = "" if part.low is None or part.verdict == FAILS else f", and perhaps {-part.low:.1f}"
         sentence = (
-            f"{fails} within 4 points everywhere: the nearest, {words} ({percent_text(part.share)} of the bytes), loses "
+            f"No setting that saves over 99.8 % of the floats {stays} within 4 points everywhere: the nearest, {words} "
+            f"({percent_text(part.share)} of the bytes{_codebooks(rows)}), loses "
             f"{-part.value:.1f} points on {part.on}{perhaps}."
         )
     everything = [part for parts in settings.values() for part in parts]
     return judged(claim, verdict, sentence + _without(table), everything, rows)
+
+
+def _codebooks(rows: Sequence[ClaimRow]) -> str:
+    """How the numbers of codebooks are stored, where shares of bytes are said; "" where rows differ."""
+    bits = {row.settings.codebook_bits for row in rows}
+    return f", codebooks in {bits.pop()} bits" if len(bits) == 1 and None not in bits else ""
 
 
 def _easiest(parts: Sequence[Part]) -> list[Part]:
@@ -243,7 +257,7 @@ def every_language(claim: Claim, table: ClaimsTable) -> Judged:
     best = max(settings, key=lambda words: min(part.value for part in counted(settings[words])))
     worst = min(counted(settings[best]), key=lambda part: part.value)
     sentence = (
-        f"Of {len(languages)} languages the worst under {best} ({percent_text(worst.share)} of the bytes): {worst.on}, "
+        f"Of {len(languages)} languages the worst under {best} ({percent_text(worst.share)} of the bytes{_codebooks(rows)}): {worst.on}, "
         f"{points_text(worst.value)} points."
     )
     return judged(claim, verdict, sentence, [part for parts in settings.values() for part in parts], rows)
@@ -266,7 +280,7 @@ def three_is_enough(claim: Claim, table: ClaimsTable) -> Judged:
     worst = min(asked, key=lambda part: part.value)
     sentence = (
         f"f = 3 scores {points_text(worst.value)} points against f = 2 on {worst.on}, where it does worst, and stores "
-        f"{percent_text(three.share)} of the bytes instead of {percent_text(two.share)}."
+        f"{percent_text(three.share)} of the bytes instead of {percent_text(two.share)}{_codebooks([two, three])}."
     )
     return judged(claim, verdict, sentence, parts, [row for rows in by_count.values() for row in rows])
 
@@ -311,7 +325,8 @@ def masked_models(claim: Claim, table: ClaimsTable) -> Judged:
     verdict = any_holds(part.verdict for part in asked)
     best = max(asked, key=lambda part: part.value)
     sentence = (
-        f"Fine-tuned alike, {best.what.split(', fine')[0]} guesses {points_text(best.value)} points against the original. "
+        f"Fine-tuned alike, {best.what.split(', fine')[0]} guesses {abs(best.value):.1f} points "
+        f"{'fewer' if best.value < 0 else 'more'} of the masked words right than the original. "
     )
     sentence += _perplexities(rows)
     note = f" {table.facts.head_note}" if table.facts.head_note else ""
@@ -351,6 +366,9 @@ def no_slower(claim: Claim, table: ClaimsTable) -> Judged:
         f"A training step takes {min(steps):.2f} to {max(steps):.2f} times as long as with nn.Embedding; looking rows up alone "
         f"{min(lookups):.1f} to {max(lookups):.1f} times."
     )
+    if verdict == OPEN:
+        reach = max(part.high for part in counted(parts))
+        sentence += f" The middle half of the timings reaches {reach:.2f}, beyond {SLOWER}: they are too far apart to tell."
     return judged(claim, verdict, sentence, parts, rows)
 
 
@@ -375,8 +393,9 @@ def honest_bytes(claim: Claim, table: ClaimsTable) -> Judged:
     kept = next((part for part in few_points_lost(BY_NUMBER[4], table).parts if part.what.startswith(f"f = {MANY},")), None)
     many = next((part for part in parts if part.what.startswith(f"f = {MANY},")), None)
     tail = (
-        f"; f = {MANY}, which keeps most of the scores, saves {many.value:.1f} %"
-        if many is not None and kept is not None
+        f"; f = {MANY}, which keeps most of the scores, saves {many.value:.1f} %, and {100 * (1 - many.share):.1f} % as it is stored "
+        f"here{_codebooks(rows)}"
+        if many is not None and many.share is not None and kept is not None
         else ""
     )
     return judged(claim, verdict, f"With codes and floats of 32 bits counted, {few}{tail}.", parts, rows)
@@ -429,6 +448,7 @@ CLAIMS = (
     Claim(
         1,
         "The table shrinks by more than 99.8 %, counted in floats",
+        ABSTRACT,
         "“Compression rates beyond 99.8 % in comparison with the original embeddings”, for language models on XNLI and GLUE.",
         "Arithmetic: 1 − Q / V with the smallest Q that gives distinct tuples. Holds if f = 3 saves more than 99.8 % of every table.",
         fewer_floats,
@@ -438,8 +458,9 @@ CLAIMS = (
     Claim(
         2,
         "Every token has a tuple of codes of its own",
+        METHOD,
         f"{NOT_SAID} Its Algorithm 1 makes tuples distinct, and its Algorithm 2 makes them distinct again.",
-        "Holds if no two tokens of any table share a tuple, before and after training.",
+        "Holds if no two tokens share a tuple in any of the tables that were measured, trained or not.",
         all_distinct,
         untrained,
         "tables",
@@ -449,6 +470,7 @@ CLAIMS = (
     Claim(
         3,
         "Cluster codes keep more than arbitrary ones",
+        ABSTRACT,
         "The assignment follows “the contextual relationship among tokens from pre-trained language models”; evaluated on similarity and "
         "textual entailment, sentence and paraphrase tasks.",
         "f = 3, the same Q, equally many training steps. Holds if the whole interval of the difference lies above 0 on every task.",
@@ -461,6 +483,7 @@ CLAIMS = (
     Claim(
         4,
         "At most 4 points are lost",
+        ABSTRACT,
         "“A sacrifice of up to 4 % absolute accuracy”, on XNLI and GLUE.",
         "After adaptation, or fine-tuning of both. Holds if one setting beyond 99.8 % fewer floats surely loses at most 4 points on every "
         "task; fails if none can.",
@@ -473,6 +496,7 @@ CLAIMS = (
     Claim(
         5,
         "So in every language",
+        ABSTRACT,
         "Evaluated on XNLI, which has 15 languages. How languages differ, its abstract does not say.",
         "As claim 4, on similarity and entailment in each of the model's languages.",
         every_language,
@@ -484,6 +508,7 @@ CLAIMS = (
     Claim(
         6,
         "Three subspaces keep as much as two",
+        ASKED,
         NOT_SAID,
         "Both with the smallest Q that gives distinct tuples, equally long training. Holds if f = 3 is surely less than 1 point below f = 2.",
         three_is_enough,
@@ -495,6 +520,7 @@ CLAIMS = (
     Claim(
         7,
         "Multilingual models gain most",
+        ABSTRACT,
         "Multilingual models “cover a significant part of their overall learning parameters” with their table.",
         "What f = 3 takes off the whole model, codes counted. Holds if every multilingual model gains more than every other one.",
         multilingual_gain,
@@ -503,6 +529,7 @@ CLAIMS = (
     Claim(
         8,
         "It works inside a masked language model",
+        ABSTRACT,
         "“The subspace embedding structure calibrates to masked language models.”",
         "Input table and tied head both compressed, fine-tuned on masked words like the original. Holds if a setting surely guesses at most "
         "4 points less.",
@@ -515,6 +542,7 @@ CLAIMS = (
     Claim(
         9,
         "Training takes no longer",
+        ASKED,
         NOT_SAID,
         "Holds if the middle half of a training step's ratios to nn.Embedding lies at or below 1.1.",
         no_slower,
@@ -522,10 +550,12 @@ CLAIMS = (
         "timings",
         limit=SLOWER,
         unit="times as long as nn.Embedding",
+        bars="the middle half of the timings",
     ),
     Claim(
         10,
         "Beyond 99.8 % also with every byte counted",
+        ASKED,
         "It counts “compression rates” of the embeddings; of the codes, its abstract says nothing.",
         "f = 3: codebooks as floats of 32 bits, and every code. Holds if more than 99.8 % of the bytes of every table are saved.",
         honest_bytes,
@@ -537,6 +567,7 @@ CLAIMS = (
     Claim(
         11,
         "Codebooks may begin at random",
+        METHOD,
         f"{NOT_SAID} The authors' code begins with random codebooks.",
         "The same cluster codes, equally many steps. Holds if random codebooks end surely less than 1 point below fitted ones.",
         random_start,
@@ -548,6 +579,7 @@ CLAIMS = (
     Claim(
         12,
         "No other way keeps more at equal bytes",
+        ASKED,
         NOT_SAID,
         "Nothing trained, every byte counted. Holds if no rival is surely more than 1 point better; fails if one surely is.",
         best_at_equal_bytes,
@@ -572,4 +604,17 @@ def tally(found: Iterable[Judged]) -> str:
     return (
         f"{holding} of {len(verdicts)} claims hold{'s' if holding == 1 else ''}, {failing} fail{'s' if failing == 1 else ''}, "
         f"{open_ones} cannot be told here"
+    )
+
+
+def tally_of_abstract(found: Iterable[Judged]) -> str:
+    """``Of the 6 that its abstract makes, 3 hold, ...``: the others are not what the paper says of itself; "" without any."""
+    own = [one for one in found if one.claim.whose == ABSTRACT]
+    if not own:
+        return ""
+    holding, failing, open_ones = (sum(one.verdict == verdict for one in own) for verdict in (HOLDS, FAILS, OPEN))
+    return (
+        f"Of the {len(own)} that the paper's abstract makes, {holding} hold{'s' if holding == 1 else ''}, {failing} "
+        f"fail{'s' if failing == 1 else ''}, {open_ones} cannot be told. The others come from its algorithms and code, or are questions "
+        "that a reader has; more than the abstract is not known here."
     )

@@ -8,9 +8,11 @@ from subemb.codec.settings import CompressionSettings
 from subemb.codec.sizes import Size
 from subemb.codec.subspaces import automatic_codebook_size
 from subemb.reproduce.claim import (
+    ABSTRACT,
     FAILS,
     HOLDS,
     KNOWN_TABLES,
+    NOT_SAID,
     OPEN,
     SHARE,
     Ask,
@@ -19,7 +21,7 @@ from subemb.reproduce.claim import (
     float_share,
     honest_share,
 )  # fmt: skip
-from subemb.reproduce.claims import BY_NUMBER, judge, tally
+from subemb.reproduce.claims import BY_NUMBER, judge, tally, tally_of_abstract
 from subemb.reproduce.rows import CODEBOOKS, SEARCHED, SPEED, ClaimRow, ClaimsTable, Facts, Measured, Sizes, over_seeds
 from subemb.sweep.table import SetScore
 
@@ -205,6 +207,29 @@ def test_the_tally_counts_every_verdict():
     assert BY_NUMBER[8].judge(
         BY_NUMBER[8], ClaimsTable(facts(missing={"masked": "m has no masked-word head"}), ())
     ).sentence == ("m has no masked-word head.")
+
+
+def test_what_the_abstract_claims_is_counted_apart_from_what_readers_ask():
+    found = judge(ClaimsTable(facts(), ()))
+    own = [one for one in found if one.claim.number in (1, 3, 4, 5, 7, 8)]
+    assert {one.claim.whose for one in own} == {ABSTRACT}
+    assert all(NOT_SAID not in one.claim.paper for one in own)
+    said = tally_of_abstract(found)
+    holding, failing = (sum(one.verdict == verdict for one in own) for verdict in (HOLDS, FAILS))
+    assert said.startswith(f"Of the 6 that the paper's abstract makes, {holding} hold")
+    assert f", {failing} fail" in said
+    assert tally_of_abstract(judge(ClaimsTable(facts(), ()), [2, 12])) == ""
+
+
+def test_distinct_tuples_after_training_are_claimed_only_where_something_was_trained():
+    assert verdict(2, row()).sentence == "In the one table every token has a tuple of its own; none of them was trained."
+    assert verdict(2, row(), row(training=SEARCHED)).sentence.endswith("after training too.")
+    assert verdict(2, row(distinct_tuples=V - 3, colliding_tokens=6)).verdict == FAILS
+
+
+def test_bytes_say_how_codebooks_are_counted():
+    many = row(f=24, q=61, lost=9, training=SEARCHED)
+    assert "of the bytes, codebooks in 8 bits)" in verdict(4, many).sentence
 
 
 def test_pairs_that_the_head_was_trained_on_decide_nothing():

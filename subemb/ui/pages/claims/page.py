@@ -12,7 +12,7 @@ from ....base.text import count_text, escape_markdown, percent_text, score_text,
 from ....jobs.manager import Job, manager
 from ....jobs.task import Call
 from ....reproduce.claim import Judged
-from ....reproduce.claims import judge, tally
+from ....reproduce.claims import judge, tally, tally_of_abstract
 from ....reproduce.kept import known_tables
 from ....reproduce.rows import ClaimsTable
 from ....reproduce.run import LADDER, MINUTES, estimated_seconds
@@ -23,7 +23,7 @@ from ...shell.models import open_model
 from ...shell.text import counted, show_error
 from ...shell.visit import Visit
 from ...widgets.charts import download_csv
-from .pictures import chart_html, strip_html, verdict_html
+from .pictures import chart_html, strip_html, verdict_html, whose_html
 
 if TYPE_CHECKING:
     from ....models.model import PretrainedModel
@@ -33,7 +33,7 @@ _KEPT = {"persist_state": "session"}
 _CALL = "claims_call"  # session state: what this tab began last
 SOURCES = """
 - The paper: A. K. Jaiswal and H. Liu, [Lightweight Adaptation of Neural Language Models via Subspace
-  Embedding](https://doi.org/10.1145/3583780.3615269), CIKM 2023. Only its abstract is known here.
+  Embedding](https://doi.org/10.1145/3583780.3615269), CIKM 2023.
 - Its forerunner: Hwang and Moon, 2022, [OpenReview MqEcDNQwOSA](https://openreview.net/forum?id=MqEcDNQwOSA).
 - A follow-up: OrBIT, [arXiv 2610.10385](https://arxiv.org/abs/2610.10385).
 """
@@ -57,6 +57,7 @@ def claims_page(frame: Frame) -> None:
         name = escape_markdown(model.name)
         with st.container(key="verdict"):
             st.markdown(f"**{name}: {tally(found)}.**")
+            st.caption(tally_of_abstract(found))
         st.html(strip_html(found))
     measuring(visit, model, table)
     if table is None:
@@ -165,7 +166,7 @@ def card(one: Judged, table: ClaimsTable) -> None:
     claim = one.claim
     with st.container(border=True, key=f"claim_card_{claim.number}", height="stretch"):
         st.header(f"{claim.number}. {claim.title}", anchor=f"claim-{claim.number}")
-        st.html(verdict_html(one))
+        st.html(f"{verdict_html(one)} {whose_html(claim)}")
         st.markdown(escape_markdown(one.sentence))
         picture = chart_html(one)
         if picture:

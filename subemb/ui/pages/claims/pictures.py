@@ -52,6 +52,11 @@ def verdict_html(one: Judged) -> str:
     )
 
 
+def whose_html(claim: Claim) -> str:
+    """Whose claim it is, beside the verdict."""
+    return f'<span style="font-size:0.875rem;color:{_SOFT};white-space:nowrap">{escape_html(claim.whose)}</span>'
+
+
 def drawn_parts(one: Judged) -> list[Part]:
     """The parts that a chart shows: all, if they are few. Else, of those that the verdict follows from, the worst of each setting, and as
     many more of the setting whose worst is best as there is room for."""
@@ -101,6 +106,8 @@ def chart_html(one: Judged) -> str:
     left = len(one.parts) - len(parts)
     more = f" {left} more behind the click." if left else ""
     limit = "" if claim.limit is None else f" The line: {number_text(claim.limit, claim.unit)}."
+    if any(part.low is not None for part in parts):
+        limit += f" Bars: {claim.bars}."
     if not all(part.counts for part in parts):
         limit += " Hollow: for comparison."
     alt = "; ".join(f"{part.what}, {part.on}: {number_text(part.value, claim.unit)}, {part.verdict}" for part in parts)
