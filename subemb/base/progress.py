@@ -37,7 +37,8 @@ def report(callback: ProgressCallback | None, stage: str, fraction: float | None
         raise Cancelled(f"stopped during: {stage}")
 
 
-_EARLY_SECONDS, _EARLY_SHARE = 2.0, 0.05  # until both are over, what was done says little about what is left
+#: Until one of these pairs of seconds and share is over, what was done says little about what is left: beginning takes its own time.
+_EARLY = ((2.0, 0.2), (20.0, 0.05))
 
 
 def seconds_left(seconds: float, fraction: float | None) -> float | None:
@@ -47,8 +48,10 @@ def seconds_left(seconds: float, fraction: float | None) -> float | None:
 
     >>> seconds_left(30.0, 0.75), seconds_left(1.0, 0.75), seconds_left(30.0, None)
     (10.0, None, None)
+    >>> seconds_left(12.0, 0.05), seconds_left(30.0, 0.05)
+    (None, 570.0)
     """
-    if fraction is None or fraction < _EARLY_SHARE or seconds < _EARLY_SECONDS:
+    if fraction is None or not any(seconds >= least and fraction >= share for least, share in _EARLY):
         return None
     return seconds * (1 - min(1.0, fraction)) / fraction
 

@@ -57,7 +57,7 @@ def claims_page(frame: Frame) -> None:
         name = escape_markdown(model.name)
         with st.container(key="verdict"):
             st.markdown(f"**{name}: {tally(found)}.**")
-            st.caption(tally_of_abstract(found))
+        st.caption(tally_of_abstract(found))
         st.html(strip_html(found))
     measuring(visit, model, table)
     if table is None:
