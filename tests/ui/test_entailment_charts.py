@@ -245,6 +245,11 @@ def test_mcnemar_is_read_for_people():
     assert "in 0.8 of 100 cases" in said
     assert "hardly chance" in said
     assert "may explain it" in mcnemar_sentence("compressed", McNemar(5, 5, 1.0))
+    near = Interval(-0.082, -0.164, -0.006)  # 0 lies outside, barely
+    for p_value, disagrees in ((0.06, True), (0.04, False)):
+        said = mcnemar_sentence("compressed", McNemar(30, 16, p_value), interval=near)
+        assert ("take the difference as not sure" in said) == disagrees
+        assert ("may explain it" in said) is False
     assert "1 pair is right" in mcnemar_sentence("compressed", McNemar(1, 0, 1.0))
 
 

@@ -164,8 +164,8 @@ def interval_sentence(side: str, interval: Interval, metric: str = "accuracy", r
     )
 
 
-def mcnemar_sentence(side: str, test: McNemar, reference: str = "original") -> str:
-    """McNemar's exact test in words. Names are escaped for markdown.
+def mcnemar_sentence(side: str, test: McNemar, reference: str = "original", interval: Interval | None = None) -> str:
+    """McNemar's exact test in words. Names are escaped for markdown. interval: of the same difference, with which it may disagree.
 
     >>> mcnemar_sentence("compressed", McNemar(0, 0, 1.0))
     'No pair is right on one side only, so there is nothing for McNemar’s test to weigh.'
@@ -175,6 +175,8 @@ def mcnemar_sentence(side: str, test: McNemar, reference: str = "original") -> s
         return "No pair is right on one side only, so there is nothing for McNemar’s test to weigh."
     chance = "under 0.01" if 100 * test.p_value < 0.01 else f"{100 * test.p_value:.2g}" if test.p_value < 0.995 else "100"
     verdict = "hardly chance" if test.p_value < 0.05 else "so chance may explain it"
+    if interval is not None and not math.isnan(interval.low) and interval.excludes_zero != (test.p_value < 0.05):
+        verdict = "the interval and the test disagree, as they may so near their limits, so take the difference as not sure"
     return (
         f"{counted(one_side, 'pair')} {'is' if one_side == 1 else 'are'} right on one side only: "
         f"{test.only_first_right:,} on {escape_markdown(reference)}, {test.only_second_right:,} on {escape_markdown(side)}. If both "

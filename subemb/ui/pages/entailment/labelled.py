@@ -104,7 +104,7 @@ def differences_view(report: EntailmentReport) -> None:
     for side in others:
         score = report.scores[side]
         st.markdown(interval_sentence(side, score.difference, "accuracy", reference))
-        st.markdown(mcnemar_sentence(side, score.mcnemar, reference))
+        st.markdown(mcnemar_sentence(side, score.mcnemar, reference, score.difference))
         st.markdown(agreement_sentence(report, side), help=KAPPA_HELP)
 
 
