@@ -120,6 +120,15 @@ def test_a_message_that_left_the_browser_before_a_run_was_shown_does_not_choose_
     assert test.query_params["f"] == "2"
 
 
+def test_an_automatic_codebook_size_is_told_and_that_it_is_the_least(models):
+    test = opened(Request("small", None, CompressionSettings("cluster", subspaces=6)))
+    captions = [caption.value.replace("\\", "") for caption in test.caption]
+    assert any(
+        "Q = 3 (the least for distinct tuples; a larger Q keeps more)" in said for said in captions
+    )  # 3 ** 6 >= 205 > 2 ** 6
+    assert any(said.startswith("Your own settings: Cluster (unique), f = 6, Q = 3") for said in captions)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_can_be_shown_and_chosen(models, method):
     settings = CompressionSettings(method, subspaces=3, iterations=2)

@@ -40,6 +40,7 @@ PAGES = (
 ANOTHER = "Another Hugging Face model …"
 ALWAYS_OPEN = ("rank", "budget", "keep")  # of the settings without a place of their own; the others are in an expander
 LONGEST_TEXT = 5_000_000
+_FEW_CODEWORDS = 16  # below so many it is said that Q may be larger
 _CHOSEN = "form_chosen"  # session state: what this visitor set of f and Q, for every method in which it means the same
 _PAGE = "subemb_page"  # session state: the page that the form was drawn on last
 _DOWNLOAD = "subemb_download"  # session state: the download that this visitor waits for
@@ -384,7 +385,7 @@ def estimate(settings: CompressionSettings, model) -> CompressionSettings | None
         show_error(str(error))
         return None
     size = predicted_size(resolved, model.num_tokens, model.dim, model.parameters)
-    automatic = f", Q = {resolved.codebook_size}" if settings.codebook_size is None and resolved.codebook_size else ""
+    automatic = _automatic_q(resolved, model.num_tokens) if settings.codebook_size is None and resolved.codebook_size else ""
     tiers = _tiers_of(resolved, model)
     words = "" if tiers is None else in_words(parsed(tiers))
     nearly = "about " if resolved.about.is_guess(resolved) and tiers is None else ""
@@ -394,6 +395,14 @@ def estimate(settings: CompressionSettings, model) -> CompressionSettings | None
         help=f"{words[:1].upper()}{words[1:]}." if words else None,
     )
     return resolved
+
+
+def _automatic_q(resolved: CompressionSettings, vocabulary: int) -> str:
+    """The Q that was chosen, and that it is the least where it is: more subspaces with fewer codewords may keep less."""
+    size = resolved.codebook_size
+    least = resolved.wants_unique and size == automatic_codebook_size(vocabulary, resolved.subspaces)
+    more = " (the least for distinct tuples; a larger Q keeps more)" if least and size < _FEW_CODEWORDS else ""
+    return f", Q = {size}{more}"
 
 
 def _enough_tuples(settings: CompressionSettings, vocabulary: int) -> str:

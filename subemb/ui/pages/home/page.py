@@ -2,10 +2,12 @@
 
 import streamlit as st
 
+from ....base.errors import InputError
 from ....base.text import escape_markdown, percent_text
 from ....presets import PRESETS
 from ....runs import NEIGHBOURS, RUNS, Run, film_of_run
 from ...shell.frame import Frame, explain_empty, live_view, page
+from ...shell.models import key_of
 from ...shell.request import Request, command_line
 from ...shell.text import unbroken
 from ...shell.visit import Visit
@@ -61,7 +63,15 @@ def presets(visit: Visit) -> None:
         label_visibility="collapsed",
         **renewed(_PRESET, lambda chosen: visit.open(requests[chosen])),
     )
-    st.caption(PRESETS[shown].line if shown else f"Your own settings: {escape_markdown(visit.request.settings.in_words)}")
+    st.caption(PRESETS[shown].line if shown else f"Your own settings: {escape_markdown(_in_words(visit.request))}")
+
+
+def _in_words(request: Request) -> str:
+    """Settings with the values that automatic ones have, where the model is here."""
+    try:
+        return key_of(request)[1].in_words
+    except InputError:
+        return request.settings.in_words
 
 
 _ICONS = {"good": ":green[:material/check_circle:]", "fair": ":orange[:material/adjust:]", "poor": ":red[:material/error:]"}
