@@ -1,16 +1,21 @@
 """The lesson's own table: numbers worked out by hand, and pictures that show them and nothing else."""
 
+import base64
 import inspect
+import io
 import re
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from subemb.codec.sizes import Size
+from subemb.evaluate.similarity.moved import MovedSentence
 from subemb.ui.pages.lesson import pictures
 from subemb.ui.pages.lesson.plane import adaptation_drawing, k_means_drawing
-from subemb.ui.pages.lesson.real import arrows_html, cells_image, stored_picture, stored_text
+from subemb.ui.pages.lesson.real import arrows_html, cells_image, sentence_picture, sentence_text, stored_picture, stored_text
 from subemb.ui.pages.lesson.steps import STEPS
 from subemb.ui.pages.lesson.toy import ROUNDS, toy
 
@@ -103,8 +108,8 @@ def test_pictures_show_the_numbers_of_the_table():
     ("size", "said"),
     [
         (Size(1000, 100, 1000, code_bits=8000), "**20 %** of what is stored: 1.2 times"),  # 4,000 of floats, 1,000 of codes
-        (Size(1000, 100, 1000, code_bits=24000, codebook_bytes=1000), "**75 %** of what is stored. Codebooks in 8 bits each instead of 32 make up"),
-        (Size(1000, 100, 1000, code_bits=8000, codebook_bytes=1000), "8 bits each instead of 32 more than make up for them."),
+        (Size(1000, 100, 1000, code_bits=24000, codebook_bytes=1000), "**75 %** of what is stored. Codebooks in 8 bits a number instead of 32 make up"),
+        (Size(1000, 100, 1000, code_bits=8000, codebook_bytes=1000), "8 bits a number instead of 32 more than make up for them."),
         (Size(1000, 100, 1000, code_bits=800), "so little that both numbers nearly agree"),
         (Size(1000, 100, 1000), "stores none"),
         (Size(1000, 100, 0, 1000), "no codebooks"),
@@ -137,6 +142,26 @@ def test_arrows_have_their_true_angles():
     assert "90°" in arrows_html({"original": 1.0, "compressed": 0.0})
     assert "rotate(-30.0deg)" in arrows_html({"original": 1.0, "compressed": 0.5})
     assert "180°" in arrows_html({"original": 1.0, "compressed": -1.0000001})
+
+
+def test_the_sentence_names_which_of_two_equal_tokens_turns_it_most_and_says_degrees():
+    tokens = ["drinks", "wine", "drinks"]
+    turns = np.cos(np.radians([21.0, 5, 14]))
+    found = MovedSentence(SimpleNamespace(tokens=tokens), {"original": 1.0, "compressed": 0.5}, turns, "mean")
+    assert "the first **drinks** does most, **21°**" in sentence_text(found, ("original", "compressed"))
+    picture = sentence_picture(found, ("original", "compressed"))
+    assert [int(turn) for turn in re.findall(r">(\d+)°</td>", picture)] == [21, 5, 14]
+    still = MovedSentence(SimpleNamespace(tokens=tokens), {"original": 1.0, "compressed": 1.0}, np.ones(3), "mean")
+    assert "None of its tokens moves it" in sentence_text(still, ("original", "compressed"))
+
+
+def test_cells_of_a_wide_piece_stand_in_equal_lines():
+    def size(count: int) -> tuple[int, int]:
+        data = re.search(r"base64,([^\"]+)", cells_image([np.ones(count)] * 3, 1.0))[1]
+        return Image.open(io.BytesIO(base64.b64decode(data))).size
+
+    assert size(96) == (48 * 8, (3 * 2 + 2) * 8)  # two lines of 48 each, and a gap of a cell between the three
+    assert size(48) == (48 * 8, 3 * 8 + 2 * 4)
 
 
 def test_cells_are_as_many_as_there_are_numbers():

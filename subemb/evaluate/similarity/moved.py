@@ -24,8 +24,7 @@ class MovedSentence(Brief):
 
     sentence: ReadSentence  # how the model reads it
     cosines: dict[str, float]  # side -> cosine of its vector with that of the first side
-    distances: dict[str, float]  # side -> length of the difference to the first side's vector, over the length of that
-    #: (n,) the same distance when that position's embedding alone is replaced by the compressed one; None for a longer sentence
+    #: (n,) the same cosine when that position's embedding alone is replaced by the compressed one; None for a longer sentence
     tokens: np.ndarray | None
     pooling: str  # how sentence vectors are made
 
@@ -62,17 +61,10 @@ def sentence_on_sides(
             return variants
 
         encoded = encode_variants(GivenEncoder(sides[reference]), sentence.ids, count, swapped, progress, "swapping tokens")
-        tokens = _distances(encoded, start)
+        tokens = cosines(encoded, start)
     return MovedSentence(
         sentence,
         {side: float(cosines(start, vector)) for side, vector in vectors.items()},
-        {side: float(_distances(vector, start)) for side, vector in vectors.items()},
         tokens,
         sides[reference].pooling,
     )
-
-
-def _distances(vectors: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """(...,) distance of (..., width) vectors to one, as a share of its length; 0 where that is zero."""
-    length = float(np.linalg.norm(start))
-    return np.linalg.norm(vectors - start, axis=-1) / (length or 1.0)

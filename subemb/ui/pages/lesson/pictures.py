@@ -54,7 +54,7 @@ STYLE = f"""
 .le-stack {{ display: flex; width: 100%; height: 2.2em; border-radius: 4px; overflow: hidden; background: color-mix(in srgb, currentColor 12%, transparent); }}
 .le-stack span {{ display: block; min-width: 2px; }}
 .le-key {{ display: inline-block; width: 0.8em; height: 0.8em; border-radius: 2px; background: var(--k); margin-right: 0.35em; vertical-align: -0.05em; }}
-.le-arrows {{ position: relative; width: min(18em, 100%); height: 12.5em; flex: 0 0 auto; }}
+.le-arrows {{ position: relative; width: min(18em, 100%); height: 13.3em; flex: 0 0 auto; }}
 .le-arrow {{ position: absolute; left: calc(50% - 2px); bottom: 0.8em; width: 4px; background: var(--k); transform-origin: 50% 100%; border-radius: 2px; }}
 .le-arrow i {{ position: absolute; left: -6px; top: -8px; width: 16px; height: 16px; background: var(--k); clip-path: polygon(50% 0, 100% 100%, 50% 75%, 0 100%); }}
 .le-arrow b {{ position: absolute; left: 2px; top: -0.6em; white-space: pre; line-height: 1.15; transform-origin: 0 0.6em; font-weight: 650; }}

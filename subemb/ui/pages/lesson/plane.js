@@ -15,6 +15,7 @@ export default function ({ data, parentElement }) {
   const last = data.frames.length - 1;
   slider.max = last;
   svg.setAttribute("aria-label", data.label);
+  root.querySelector(".title").textContent = data.title;
   svg.replaceChildren();
 
   // What is drawn once: a grid of whole numbers, lines, targets, points, codewords; each moves by its transform.
@@ -62,6 +63,7 @@ export default function ({ data, parentElement }) {
       const code = frame.codes[n], to = data.rings ? data.rings[n] : code >= 0 ? frame.books[code] : point;
       dots[n].querySelector("circle").style.fill = data.rings ? "" : code >= 0 ? data.colours[code][0] : "";
       const [[x1, y1], [x2, y2]] = [place(point), place(to)];
+      if (data.rings) dots[n].querySelector("text").setAttribute("y", Math.min(0, y2 - y1) - 17);  // a name covers no ring
       for (const [key, value] of Object.entries({ x1, y1, x2, y2 })) links[n].setAttribute(key, value);
       links[n].style.stroke = data.rings || code < 0 ? "" : data.colours[code][0];
     });

@@ -7,9 +7,9 @@ import numpy as np
 import streamlit as st
 
 from ...widgets.blocks import block_colors
-from .toy import DRAWN, DRAWN_ADAPTATION, ROUNDS, Toy
+from .toy import DRAWN, DRAWN_ADAPTATION, ROUNDS, SUBSPACES, Toy
 
-_HTML = """<div class="plane"><svg role="img"></svg><p class="said" aria-live="polite"></p>
+_HTML = """<div class="plane"><p class="title"></p><svg role="img"></svg><p class="said" aria-live="polite"></p>
 <div class="controls"><button data-do="back" aria-label="One step back">‹</button><button data-do="play"></button>
 <button data-do="on" aria-label="One step on">›</button><input type="range" min="0" value="0" aria-label="Moment"><span class="count"></span></div></div>"""
 _CSS = """
@@ -25,6 +25,7 @@ svg text { font-size: 0.9rem; fill: currentColor; }
 .ring { fill: none; stroke: currentColor; stroke-width: 2; }
 .book rect { stroke: light-dark(#111722, #E6EAF2); stroke-width: 1.5; }
 .book, .dot { transition: transform 0.7s ease; } .dot circle { transition: fill 0.3s; } .still * { transition: none !important; }
+.title { text-align: center; font-weight: 650; margin: 0 0 0.2rem; }
 .said { text-align: center; font-weight: 600; margin: 0.35rem 0; min-height: 1.4em; }
 .controls { display: flex; gap: 0.5rem; justify-content: center; align-items: center; }
 button { font: inherit; white-space: nowrap; color: inherit; min-width: 2.5rem; min-height: 2.2rem; padding: 0 0.7rem; border-radius: 6px; cursor: pointer;
@@ -67,9 +68,7 @@ def adaptation_drawing(toy: Toy) -> dict:
     for rounds in ROUNDS:
         found = toy.adapted(rounds)
         dots, books = toy.sentence_vectors(toy.rebuilt(found))[:, axes], found[1][DRAWN_ADAPTATION]
-        said = (
-            f"After {rounds} rounds: sentences off by {toy.sentence_error(found):.2f}, single words by {toy.error(found):.1f}."
-        )
+        said = f"After {rounds} rounds, in all {SUBSPACES} pieces: sentences off by {toy.sentence_error(found):.2f}, single words by {toy.error(found):.1f}."
         frames.append({"dots": dots.tolist(), "codes": [-1] * len(dots), "books": books.tolist(), "said": said})
         everything += [dots, books]
     names = [" ".join(toy.words[token] for token in sentence) for sentence in toy.sentences]
@@ -82,8 +81,9 @@ def _drawing(
 ) -> dict:
     """What plane.js reads. everything: (n, 2) all points, that the plane has to hold."""
     count = len(frames[0]["books"])
+    title = f"Piece {subspace} alone, by its two numbers"
     low, high = everything.min(axis=0) - 0.6, everything.max(axis=0) + 0.9  # names stand above their points
     return {
-        "name": name, "label": label, "names": list(names), "frames": frames, "low": low.tolist(), "high": high.tolist(),
+        "name": name, "title": title, "label": label, "names": list(names), "frames": frames, "low": low.tolist(), "high": high.tolist(),
         "colours": [block_colors(subspace, code) for code in range(count)], **more,
     }  # fmt: skip

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import acos, degrees
 
@@ -24,6 +24,8 @@ LINE = 64  # cells in a line
 DIGITS = 6  # numbers that are written out, as many as the lesson's own table has
 MOST_BARS = 14  # tokens of a sentence, or subspaces
 CODES_SAID = 4  # codes that a text names
+UNMOVED = 0.05  # degrees below which nothing is said to turn
+ORDINALS = ("first", "second", "third", "fourth", "fifth")
 NOTABLY = 1.05  # two measures that differ by less are called nearly equal
 
 
@@ -146,8 +148,10 @@ def token_picture(row: TokenRow) -> str:
         )
     label = f"{count_text(drawn)} numbers as coloured cells: original, rebuilt, and the difference under each other"
     cut = "" if drawn == dim else f'<p class="le-under">Drawn: the first {drawn} of {count_text(dim)} numbers.</p>'
+    lines = _lines(min(row.widths[0], drawn))
+    each = f", each in {lines} lines" if lines > 1 else ""
     legend = (
-        f'<p class="le-under">From above: original, rebuilt, difference. <i class="le-key" style="--k:{ABOVE}"></i>above 0 '
+        f'<p class="le-under">From above: original, rebuilt, difference{each}. <i class="le-key" style="--k:{ABOVE}"></i>above 0 '
         f'<i class="le-key" style="--k:{BELOW};margin-left:.7em"></i>below 0</p>'
     )
     drawing = f'<div class="le-row" style="gap:.7rem .8rem" role="img" aria-label="{label}">{"".join(panels)}</div>'
@@ -160,26 +164,32 @@ def _fine(value: float, largest: float) -> str:
     return cell(value, largest).replace(f">{number_text(value)}<", f">{value:.{digits}f}<".replace("-", "−"))
 
 
+def _lines(count: int) -> int:
+    """In how many lines so many cells are drawn."""
+    return -(-count // LINE)
+
+
 def _chip(subspace: int, code: int) -> str:
     background, text = block_colors(subspace, code)
     return f'<span class="le-b" style="--c:{background};--t:{text};display:inline-block;font-size:.8em;padding:.1em .35em;margin:1px">{code}</span>'
 
 
 def cells_image(rows: Sequence[np.ndarray], largest: float) -> str:
-    """The same cells several times under each other, in lines of at most LINE, as an image: st.html draws no SVG.
+    """The same cells several times under each other, in equal lines of at most LINE, as an image: st.html draws no SVG.
 
     Colours are transparent where a number is small, so that the image suits both themes.
     """
     from PIL import Image
 
     count = len(rows[0])
-    columns = min(count, LINE)
-    lines = -(-count // columns)
-    image = np.zeros(((lines * len(rows)) * CELL + (len(rows) - 1) * CELL // 2, columns * CELL, 4), np.uint8)
+    lines = _lines(count)
+    columns = -(-count // lines)
+    gap = CELL // 2 if lines == 1 else CELL
+    image = np.zeros(((lines * len(rows)) * CELL + (len(rows) - 1) * gap, columns * CELL, 4), np.uint8)
     colours = [[int(colour[start : start + 2], 16) for start in (1, 3, 5)] for colour in (BELOW, ABOVE)]
     for number, values in enumerate(rows):
         for n, value in enumerate(values.tolist()):
-            top = (number * lines + n // columns) * CELL + number * CELL // 2
+            top = (number * lines + n // columns) * CELL + number * gap
             left = n % columns * CELL
             opaque = round(255 * min(1.0, 0.06 + 0.94 * abs(value) / largest))
             image[top : top + CELL - 1, left : left + CELL - 1] = [*colours[value > 0], opaque]
@@ -224,9 +234,10 @@ def stored_text(size: Size) -> str:
         return text + f": {times:.{1 if times < 10 else 0}f} times what the paper's number says is left. There it flatters."
     if size.codebook_bytes >= size.codebook_parameters * FLOAT_BYTES:
         return text + ", so little that both numbers nearly agree."
+    bits = f"{8 * size.codebook_bytes / size.codebook_parameters:.2g}"
     more = "more than " if times * NOTABLY < 1 else ""
     agree = "" if more else ", so both numbers nearly agree"
-    return text + f". Codebooks in {size.bits_of_codebooks} instead of {8 * FLOAT_BYTES} {more}make up for them{agree}."
+    return text + f". Codebooks in {bits} bits a number instead of {8 * FLOAT_BYTES} {more}make up for them{agree}."
 
 
 # Sentences
@@ -238,13 +249,31 @@ def sentence_text(found: MovedSentence, sides: Sequence[str]) -> str:
     text = f"The model turns a sentence into one vector. On the compressed table the same sentence points **{angle:.0f}°** elsewhere."
     if found.tokens is None:
         return text + " It is too long to replace its tokens one by one."
-    if not found.tokens.max() > 0:
+    turns = _turns(found)
+    if not max(turns) >= UNMOVED:
         return text + " None of its tokens moves it."
-    strongest = _named(found.sentence.tokens[int(found.tokens.argmax())])
-    return (
-        text
-        + f" Replace one token at a time, and see who pushes: **{strongest}** does most. Many small pushes can cancel, or add up."
+    strongest = int(np.argmax(turns))
+    return text + (
+        f" Replace one token at a time, and see who turns it: {_which(found.sentence.tokens, strongest)} does most, **{turns[strongest]:.0f}°**. "
+        "Such turns have different directions: they can cancel, or add up."
     )
+
+
+def _turns(found: MovedSentence) -> list[float]:
+    """Degrees by which each token alone turns the sentence's vector."""
+    return [_degrees(value) for value in found.tokens.tolist()]
+
+
+def _which(tokens: Sequence[str], place: int) -> str:
+    """A token by its name, for a step's text; where the sentence has it more than once, which one.
+
+    >>> _which(["a", "b", "a"], 2), _which(["a", "b", "a"], 1)
+    ('the second **a**', '**b**')
+    """
+    name, before = f"**{_named(tokens[place])}**", tokens[:place].count(tokens[place])
+    if tokens.count(tokens[place]) == 1:
+        return name
+    return f"the {ORDINALS[before]} {name}" if before < len(ORDINALS) else f"{name} at place {place + 1}"
 
 
 def sentence_picture(found: MovedSentence, sides: Sequence[str]) -> str:
@@ -253,11 +282,12 @@ def sentence_picture(found: MovedSentence, sides: Sequence[str]) -> str:
     if found.tokens is None:
         return framed(f'<div class="le-row">{arrows}</div>')
     tokens = found.sentence.tokens
-    shown = sorted(np.argsort(-found.tokens, kind="stable")[:MOST_BARS].tolist())
-    title = "moved by one token alone"
+    turns = _turns(found)
+    shown = sorted(np.argsort(np.negative(turns), kind="stable")[:MOST_BARS].tolist())
+    title = "turned by one token alone"
     if len(shown) < len(tokens):
         title += f" (the strongest {len(shown)} of {len(tokens)})"
-    bars = bars_html([tokens[i] for i in shown], [float(found.tokens[i]) for i in shown], title)
+    bars = bars_html([tokens[i] for i in shown], [turns[i] for i in shown], title, lambda turn: f"{turn:.0f}°")
     return framed(f'<div class="le-row" style="align-items:center">{arrows}{bars}</div>')
 
 
@@ -276,18 +306,23 @@ def row_picture(row: TokenRow) -> str:
     away = [float(np.linalg.norm((row.original - row.rebuilt)[axes])) for axes in row.pieces]
     length = float(np.linalg.norm(row.original)) or 1.0
     shown = sorted(np.argsort(np.negative(away), kind="stable")[:MOST_BARS].tolist())
-    title = "how far each piece moved" + (f" (the farthest {len(shown)} of {len(away)})" if len(shown) < len(away) else "")
-    bars = bars_html([f"piece {i}" for i in shown], [away[i] / length for i in shown], title)
+    title = "how far each piece moved, in % of the row's length"
+    if len(shown) < len(away):
+        title += f" (the farthest {len(shown)} of {len(away)})"
+    bars = bars_html(
+        [f"piece {i}" for i in shown], [away[i] / length for i in shown], title, lambda part: f"{100 * part:.0f} %"
+    )
     arrows = arrows_html({"original": 1.0, "compressed": row.cosine})
     return framed(f'<div class="le-row" style="align-items:center">{arrows}{bars}</div>')
 
 
-def bars_html(names: Sequence[str], values: Sequence[float], title: str) -> str:
-    """Names with bars from 0 to the largest value, as shares of a whole length."""
-    largest = max(values, default=0.0) or 1.0
+def bars_html(names: Sequence[str], values: Sequence[float], title: str, written: Callable[[float], str]) -> str:
+    """Names with bars from 0 to the largest value, which is brought out. written: a value with its unit."""
+    most = max(values, default=0.0)
+    largest = most or 1.0
     rows = "".join(
-        f'<tr><th scope="row"><bdi>{escape_html(name)}</bdi></th><td style="width:8em"><span class="le-bar" '
-        f'style="width:{100 * value / largest:.1f}%"></span></td><td style="text-align:right;padding-left:.5em">{100 * value:.0f} %</td></tr>'
+        f'<tr style="font-weight:{700 if value == most else 400}"><th scope="row" style="font-weight:inherit"><bdi>{escape_html(name)}</bdi></th><td style="width:8em"><span class="le-bar" '
+        f'style="width:{100 * value / largest:.1f}%"></span></td><td style="text-align:right;padding-left:.5em">{written(value)}</td></tr>'
         for name, value in zip(names, values, strict=True)
     )
     return f'<table aria-label="{escape_html(title)}"><caption style="max-width:24em;white-space:normal">{escape_html(title)}</caption><tbody>{rows}</tbody></table>'
@@ -302,11 +337,11 @@ def arrows_html(found: Mapping[str, float]) -> str:
     ]
     for n, ((side, value), turn) in enumerate(zip(found.items(), turns, strict=True)):
         angle = turn - widest / 2  # of the clock: 0 is up
-        words = side if not n else f"{side}\n{value:.2f}"
+        words = side if not n else f"{side}\ncosine {value:.2f}"
         colour = SIDE_COLOURS[n % len(SIDE_COLOURS)]
         parts.append(
             f'<span class="le-arrow" style="--k:{colour};height:{8.5 - 1.2 * max(0, n - 1):.1f}em;transform:rotate({angle:.1f}deg)"><i></i>'
-            f'<b style="transform:rotate({-angle:.1f}deg) translate({_aside(angle)})">{escape_html(words)}</b></span>'
+            f'<b style="transform:rotate({-angle:.1f}deg) translate({_aside(angle, words)})">{escape_html(words)}</b></span>'
         )
     label = "Directions: " + ", ".join(
         f"{side} has cosine {value:.2f} with {next(iter(found))}" for side, value in found.items()
@@ -314,6 +349,6 @@ def arrows_html(found: Mapping[str, float]) -> str:
     return f'<div class="le-arrows" role="img" aria-label="{escape_html(label)}">{"".join(parts)}<em>{widest:.0f}°</em></div>'
 
 
-def _aside(angle: float) -> str:
-    """Where a name stands beside the tip of an arrow, as CSS: away from the middle."""
-    return f"{-50 + 50 * max(-1.0, min(1.0, angle / 30)):.0f}%, -1.6em"
+def _aside(angle: float, words: str) -> str:
+    """Where a name stands beside the tip of an arrow, as CSS: away from the middle, and all of its lines above the tip."""
+    return f"{-50 + 50 * max(-1.0, min(1.0, angle / 30)):.0f}%, {-1.6 - 1.15 * words.count(chr(10)):.2f}em"

@@ -248,8 +248,8 @@ def _adaptation(place: Place) -> None:
     start, end = toy().unique, toy().adapted(16)
     nearer = toy().sentence_error(start) / toy().sentence_error(end)
     place.say(
-        "Codewords need not sit in the middle of their words. Move them until **sentences**, here means of words, come back to where they were "
-        f"(the rings): **{nearer:.0f} times** less error, though single words get worse. This is adaptation in small; the real one asks the network."
+        "Codewords need not sit in the middle of their words. Press **Play**: they move until **sentences**, here means of words, are back where "
+        f"they were (the rings): **{nearer:.0f} times** less error, though single words get worse. This is adaptation in small; the real one asks the network."
     )
     with place.picture:
         draw_plane(adaptation_drawing(toy()))
