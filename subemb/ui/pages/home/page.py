@@ -8,7 +8,7 @@ from ....presets import PRESETS
 from ....runs import NEIGHBOURS, RUNS, Run, film_of_run
 from ...shell.frame import Frame, explain_empty, live_view, page
 from ...shell.models import key_of
-from ...shell.request import Request, command_line
+from ...shell.request import BUNDLED, Request, command_line
 from ...shell.text import unbroken
 from ...shell.visit import Visit
 from ...widgets.charts import error_curve, kept_chart, show
@@ -48,12 +48,21 @@ def draw() -> None:
         finished_motion(frame)
         runs_of_this_visit(frame)
         reproduce(frame)
+        if frame.visit.request.model == BUNDLED:
+            # All is drawn: now the settings of its presets are worked out, so that the first click on each waits for nothing.
+            for request in preset_requests(frame.visit).values():
+                key_of(request)
+
+
+def preset_requests(visit: Visit) -> dict[str, Request]:
+    """The presets of the model on the page."""
+    model = visit.request
+    return {key: Request(model.model, model.revision, preset.settings) for key, preset in PRESETS.items()}
 
 
 def presets(visit: Visit) -> None:
     """Three settings to begin with. Choosing one shows its run, or fills in the form where it has to be computed first."""
-    model = visit.request
-    requests = {key: Request(model.model, model.revision, preset.settings) for key, preset in PRESETS.items()}
+    requests = preset_requests(visit)
     shown = next((key for key, request in requests.items() if visit.shows(request)), None)
     show_choice(_PRESET, shown)
     st.segmented_control(
