@@ -61,6 +61,7 @@ def test_from_the_first_step_to_the_last_in_few_words_each(run):
         assert [header.value for header in test.header] == [step.title]
         assert test.session_state["step"] == number
         assert 10 <= len(words_on(test)) <= 60, step.title
+        assert number == len(STEPS) or "data-lead" in html_of(test), "it leads on to a page"
         if number < len(STEPS):
             checked(test.button(key="step_after").click().run())
     assert test.button(key="step_after").disabled

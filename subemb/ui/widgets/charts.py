@@ -46,6 +46,9 @@ def layout(figure: go.Figure, title: str, x: str, y: str, height: int = 360, **m
     return figure
 
 
+_CONFIG = {"displaylogo": False, "scrollZoom": False}
+
+
 def show(
     figure: go.Figure | Callable[[], go.Figure],
     alt: str,
@@ -53,15 +56,21 @@ def show(
     key: str,
     file_name: str | None = None,
     content: Hashable | None = None,
+    on_click: Callable[[dict], None] | None = None,
 ) -> None:
     """Draw a chart with its text alternative, and the table behind it to read or to download.
 
     figure: or a function that makes it, called only where nobody has seen it yet. content: what figure and table follow from, besides
     ``alt`` and ``key``, such as the key of the run and the settings of the view. With it both are built once for all visitors, which is
-    most of the work of a page with charts; without it they are built each time.
+    most of the work of a page with charts; without it they are built each time. on_click: a callback, given the point that was clicked.
     """
     make = figure if callable(figure) else lambda: figure
-    if content is None:
+    if on_click is not None:
+        st.plotly_chart(
+            _kept_figure(content, key, make), key=key, alt=alt, config=_CONFIG, selection_mode="points",
+            on_select=lambda: _clicked(key, on_click),
+        )  # fmt: skip
+    elif content is None:
         _chart(make, key, alt)
     else:
         kept_chart(content, key, alt, make)
@@ -79,6 +88,19 @@ def kept_chart(content: Hashable, key: str, alt: str, _make: Callable[[], go.Fig
     _chart(_make, key, alt)
 
 
+@st.cache_resource(max_entries=100, show_spinner=False)
+def _kept_figure(content: Hashable, key: str, _make: Callable[[], go.Figure]) -> go.Figure:
+    """A figure that can be clicked: what is drawn with a callback cannot be repeated from a cache, what it is made of can."""
+    return _make()
+
+
+def _clicked(key: str, on_click: Callable[[dict], None]) -> None:
+    event = st.session_state.get(key)
+    points = event.selection.points if event else []
+    if points:
+        on_click(points[0])
+
+
 @st.cache_resource(max_entries=300, show_spinner=False)
 def kept_table(content: Hashable, key: str, alt: str, _table_behind: pd.DataFrame) -> None:
     """The table behind a chart, made ready for the browser once."""
@@ -86,7 +108,7 @@ def kept_table(content: Hashable, key: str, alt: str, _table_behind: pd.DataFram
 
 
 def _chart(make: Callable[[], go.Figure], key: str, alt: str) -> None:
-    st.plotly_chart(make(), key=key, alt=alt, config={"displaylogo": False, "scrollZoom": False})
+    st.plotly_chart(make(), key=key, alt=alt, config=_CONFIG)
 
 
 def _table(table: pd.DataFrame, key: str, alt: str) -> None:

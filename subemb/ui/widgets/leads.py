@@ -75,6 +75,16 @@ def codeword_link(subspace: int, code: int, tier: int | None = None) -> str:
     return "Assignments?" + urlencode(where if tier is None else where | {"tier": tier})
 
 
+def usage_link(subspace: int, tier: int | None = None) -> str:
+    """How evenly the codes of a subspace are used.
+
+    >>> usage_link(3)
+    'Assignments?view=Usage&subspace=3'
+    """
+    where = {"view": "Usage", "subspace": subspace}
+    return "Assignments?" + urlencode(where if tier is None else where | {"tier": tier})
+
+
 def sentence_link(text: str) -> str:
     """The tokens of a sentence as blocks.
 
@@ -154,9 +164,14 @@ def chosen_row(event: Any, count: int) -> int | None:
 
 def open_link(visit: Visit, link: str) -> None:
     """Go where a link leads, for what is chosen in a table."""
+    lead_to(visit, link)
+    st.rerun(scope="app")
+
+
+def lead_to(visit: Visit, link: str) -> None:
+    """Go where a link leads with the run of the script that follows, for what is chosen in a callback."""
     visit.led += 1
     visit.leads_to = link
-    st.rerun(scope="app")
 
 
 def follow(visit: Visit) -> None:

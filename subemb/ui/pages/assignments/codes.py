@@ -9,7 +9,7 @@ from ....analysis.parts import Part, identical
 from ....base.text import count_text, percent_text
 from ...shell.text import counted
 from ...widgets.charts import NEUTRAL, PALETTE, download_csv, layout, show
-from ...widgets.leads import chosen_row, lead_table, open_link, token_chips, token_link
+from ...widgets.leads import chosen_row, codeword_link, lead_table, lead_to, open_link, token_chips, token_link, usage_link
 from .assignment import Assignment, block_legend
 
 DRAWN_MEMBERS = 12  # tokens of a codeword that are drawn
@@ -148,7 +148,7 @@ def entropy_chart(table: pd.DataFrame, unit: str) -> go.Figure:
         marker={"color": PALETTE[0]},
         customdata=table[["used", "codes", "perplexity"]].to_numpy(),
         hovertemplate=f"{unit} %{{x}}: %{{y:.3f}} bits<br>%{{customdata[0]}} of %{{customdata[1]}} codes used, perplexity "
-        "%{customdata[2]:.1f}<extra></extra>",
+        f"%{{customdata[2]:.1f}}<br>Click to see the codes of this {unit}<extra></extra>",
     )
     figure.add_scatter(
         x=table[unit],
@@ -182,7 +182,7 @@ def counts_chart(table: pd.DataFrame, unit: str, subspace: int) -> go.Figure:
         name="tokens of the code",
         marker={"color": PALETTE[0]},
         customdata=drawn["code"],
-        hovertemplate="code %{customdata}, rank %{x}: %{y:,} tokens<extra></extra>",
+        hovertemplate="code %{customdata}, rank %{x}: %{y:,} tokens<br>Click to see them<extra></extra>",
     )
     figure.add_hline(
         y=float(table["tokens"].mean()),
@@ -204,6 +204,7 @@ def usage_view(assignment: Assignment) -> None:
     unit = assignment.unit
     of_tier = f" in tier {part.number}" if assignment.has_tiers else ""
     content = (assignment.key, part.number)
+    visit, tier = assignment.frame.visit, part.number if assignment.has_tiers else None
     table = usage_table(usage, unit)
     unused = int((table["codes"] - table["used"]).sum())
     st.markdown(
@@ -223,6 +224,7 @@ def usage_view(assignment: Assignment) -> None:
         key="entropy",
         file_name="subemb-code-usage.csv",
         content=content,
+        on_click=lambda point: lead_to(visit, usage_link(int(point["x"]), tier)),
     )
     subspace = clamped_number(unit.capitalize(), "subspace", part.subspaces - 1)
     counts = counts_table(usage.counts[subspace])
@@ -234,6 +236,7 @@ def usage_view(assignment: Assignment) -> None:
         key="counts",
         file_name=f"subemb-codes-of-{unit}-{subspace}.csv",
         content=(*content, subspace),
+        on_click=lambda point: lead_to(visit, codeword_link(subspace, int(counts["code"].iloc[int(point["x"]) - 1]), tier)),
     )
 
 

@@ -7,6 +7,7 @@ import streamlit as st
 from ...shell import presentation
 from ...shell.frame import page
 from ...shell.sidebar import PAGES
+from ...widgets.leads import lead
 from .pictures import code_picture
 from .steps import STEPS, Place, Step
 
@@ -16,7 +17,9 @@ _OVER = "lesson_over"  # session state: which way somebody went on beyond the fi
 _STYLE = """
 [data-testid="stMainBlockContainer"] { padding-left: clamp(1rem, 3vw, 3rem); padding-right: clamp(1rem, 3vw, 3rem); }
 .st-key-lesson_steps { margin-bottom: -0.25rem; }
-.st-key-step button { border-radius: 999px !important; min-width: 2.1rem; min-height: 2.1rem; padding: 0 !important; justify-content: center; }
+.st-key-step button { border: 1px solid color-mix(in srgb, currentColor 30%, transparent) !important; margin: 0 !important;
+  border-radius: 999px !important; min-width: 2.1rem; min-height: 2.1rem; padding: 0 !important; justify-content: center; }
+.st-key-step button[aria-checked=true] { border-color: currentColor !important; }
 .st-key-step [role=radiogroup] { gap: 0.2rem; flex-wrap: wrap; }
 .st-key-lesson_words h2 { padding-top: 0; font-size: 1.5rem; }
 @media (max-width: 640px) { .st-key-step button { min-width: 1.62rem; min-height: 1.75rem; }
@@ -46,6 +49,8 @@ def draw() -> None:
             st.header(step.title, anchor=False)
             said = st.container()
         step.draw(Place(frame, said, picture))
+        if step.link:
+            words.html(lead(step.link, f"{step.leads_to} →"))
         if shows_code:
             _code(step)
 

@@ -12,6 +12,7 @@ from ....tasks.evaluations import move_sentence
 from ....tasks.sides import ADAPTED, COMPRESSED, ORIGINAL
 from ...shell.frame import Frame
 from ...shell.jobs import outcome
+from ...widgets.leads import lead, token_link
 from ...widgets.token_choice import choose_token, default_token
 from . import pictures
 from .pictures import number_text
@@ -58,6 +59,8 @@ class Step:
     draw: Callable[[Place], None]
     functions: tuple[Callable, ...]  # of codec/readable.py whose lines are shown
     lines: tuple[str, ...]  # what the lines have in them that this step runs
+    link: str = ""  # the page that goes on from here; empty where the step draws a link of its own
+    leads_to: str = ""  # what is there
 
 
 # The table, and its pieces
@@ -193,6 +196,7 @@ def _token(place: Place) -> None:
     row = token_row(place.frame, token)
     Place(place.frame, words, place.picture).say(token_text(place.frame, row))
     place.show(token_picture(row))
+    place.words.html(lead(token_link(token), "All about this token →"))
 
 
 def _sentence(place: Place) -> None:
@@ -261,14 +265,14 @@ def _adaptation(place: Place) -> None:
 
 
 STEPS = (
-    Step("A table of numbers", _table, (readable.product,), ("table: np.ndarray", "in enumerate(table)")),
-    Step("Cut it into pieces", _cut, (readable.product, readable.cut), ("enumerate(cut(", "ends =", "return [slice")),
-    Step("Find shared points", _k_means, (readable.product,), ("distances =", "np.argmin", "members", "for token, row", "for code in", "break")),
-    Step("Write down the codes", _codes, (readable.product,), ("codes[token, i] =", "codebooks.append", "return codes")),
-    Step("Two words collide", _collision, (readable.cluster,), ("seats =", "prices", "linear_sum_assignment", "codebook[code] =")),
-    Step("Put it together again", _rebuild, (readable.rebuild, readable.squared_error), ("parts =", "np.concatenate", "difference", "total +")),
-    Step("Count every byte", _bytes, (readable.count_bytes,), ("table =", "codebooks =", "bits =", "codes =")),
+    Step("A table of numbers", _table, (readable.product,), ("table: np.ndarray", "in enumerate(table)"), "Token_map", "All tokens of your model"),
+    Step("Cut it into pieces", _cut, (readable.product, readable.cut), ("enumerate(cut(", "ends =", "return [slice"), "Reconstruction_error", "What each piece loses in your model"),
+    Step("Find shared points", _k_means, (readable.product,), ("distances =", "np.argmin", "members", "for token, row", "for code in", "break"), "Assignments?view=Codewords", "The codewords of your model"),
+    Step("Write down the codes", _codes, (readable.product,), ("codes[token, i] =", "codebooks.append", "return codes"), "Assignments?view=Token", "The codes of a word of your model"),
+    Step("Two words collide", _collision, (readable.cluster,), ("seats =", "prices", "linear_sum_assignment", "codebook[code] ="), "Assignments?view=Collisions", "What collides in your model"),
+    Step("Put it together again", _rebuild, (readable.rebuild, readable.squared_error), ("parts =", "np.concatenate", "difference", "total +"), "Reconstruction_error?part=Best+and+worst", "The best and worst words of your model"),
+    Step("Count every byte", _bytes, (readable.count_bytes,), ("table =", "codebooks =", "bits =", "codes ="), "Trade-off", "What every byte buys"),
     Step("One token of your model", _token, (readable.rebuild,), ("parts =", "np.concatenate")),
-    Step("What a sentence feels", _sentence, (readable.adapt,), ("rebuilt =", "difference =")),
+    Step("What a sentence feels", _sentence, (readable.adapt,), ("rebuilt =", "difference ="), "Similarity", "Compare two sentences"),
     Step("What adaptation repairs", _adaptation, (readable.adapt,), ("difference", "codebooks[i][codes", "for token in tokens")),
 )  # fmt: skip
