@@ -176,8 +176,13 @@ class SubspaceCompressed(Compressed):
                 return vectors if self.rotation is None else vectors @ self.rotation.T
         rows = self.codes[ids.long()].long()  # torch takes uint8 ids for a mask
         # naive: for i in range(f): out[..., start_i:end_i] = codebooks[i][codes[ids, i]]
-        parts = [book[rows[..., i]] for i, book in enumerate(self.codebooks)]
-        vectors = torch.stack(parts).sum(0) if self.is_additive else torch.cat(parts, dim=-1)
+        parts = (book[rows[..., i]] for i, book in enumerate(self.codebooks))
+        if not self.is_additive:
+            vectors = torch.cat(list(parts), dim=-1)
+        else:  # one by one: all parts of a large table together are gigabytes
+            vectors = next(parts)
+            for part in parts:
+                vectors = vectors + part
         return vectors if self.rotation is None else vectors @ self.rotation.T
 
     def distances(self, table: torch.Tensor) -> torch.Tensor:

@@ -209,8 +209,8 @@ class SubspaceEmbedding(TableLayer):
             vectors = joined_rows(ids.reshape(-1), self.codes, self.codebooks).view(*ids.shape, self.embedding_dim)
             return vectors if self.rotation is None else vectors @ self.rotation.T
         codes = F.embedding(ids, self.codes).long()  # (..., f); F.embedding checks the range of the ids
-        parts = [F.embedding(codes[..., i], book) for i, book in enumerate(self.codebooks)]
-        vectors = sum(parts[1:], parts[0]) if self.additive else torch.cat(parts, dim=-1)
+        parts = (F.embedding(codes[..., i], book) for i, book in enumerate(self.codebooks))
+        vectors = sum(parts, next(parts)) if self.additive else torch.cat(list(parts), dim=-1)
         return vectors if self.rotation is None else vectors @ self.rotation.T
 
     def project(self, hidden: torch.Tensor) -> torch.Tensor:

@@ -59,7 +59,9 @@ class Residual(CodebookMethod):
             left = left - books[stage][codes[:, stage]]
         if stages > 1 and stages * size <= LARGEST_JOINT:
             books = joint_codebooks(left, codes, books, problem.weights)
-            rebuilt = torch.stack([books[stage][codes[:, stage]] for stage in range(stages)]).sum(0)
+            rebuilt = books[0][codes[:, 0]]
+            for stage in range(1, stages):  # one by one: all stages of a large table together are gigabytes
+                rebuilt += books[stage][codes[:, stage]]
             distance = (centred - rebuilt).square().sum(1).double()
             weighted = distance if problem.weights is None else distance * problem.weights
             monitor.record("joint codebooks", 1.0, distance.sum()[None], weighted.sum()[None])
@@ -90,7 +92,8 @@ def joint_codebooks(left: torch.Tensor, codes: torch.Tensor, books: torch.Tensor
             normal[i, :, j] = torch.bincount(codes[:, i] * size + codes[:, j], weights=w, minlength=size * size).view(
                 size, size
             )
-    right = torch.stack([codebook_sums(left.double()[None], codes[:, i][None], size, w)[0][0] for i in range(stages)])
+    exact = left.double()[None]
+    right = torch.stack([codebook_sums(exact, codes[:, i][None], size, w)[0][0] for i in range(stages)])
     normal = normal.view(stages * size, stages * size)
     normal.diagonal().add_(1e-6 * normal.diagonal().mean())
     change = torch.cholesky_solve(right.view(stages * size, dim), torch.linalg.cholesky(normal))
