@@ -3,12 +3,13 @@
 Of the bundled model they are shipped as finished runs in ``assets/runs``, which ``subemb presets --write assets/runs`` makes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .base.progress import ProgressCallback, part_of
 from .codec.methods import DEFAULT_METHOD, with_budget
+from .codec.methods.budgets import budget_bytes
 from .codec.settings import CompressionSettings
 from .runs import RUNS, filmed_run
 
@@ -50,6 +51,17 @@ PRESETS = {
     )
 }
 DEFAULT_PRESET = "balanced"
+
+
+def as_preset(settings: CompressionSettings, vocabulary: int, dim: int) -> CompressionSettings:
+    """Resolved settings, spelled as the preset that is the same, if there is one: a budget can be written in bytes or as a share."""
+    for preset in PRESETS.values() if settings.budget is not None else ():
+        own = preset.settings.resolve(vocabulary, dim)
+        if own.budget is None or replace(own, budget=settings.budget) != settings:
+            continue
+        if budget_bytes(own.budget, vocabulary, dim) == budget_bytes(settings.budget, vocabulary, dim):
+            return own
+    return settings
 
 
 def write_presets(model: "PretrainedModel", folder: Path, progress: ProgressCallback | None = None) -> list[str]:

@@ -157,7 +157,7 @@ def run(
     quality = measure(table, compressed, weights, to_measure, seed=settings.seed)
     quality["sensitive_error"] = compressed.info.get("sensitive_error")
     measured = time.perf_counter()
-    task, why = _task_of(model, compressed, to_score)
+    task, why = task_of(model, _attached(model, compressed), to_score)
     summary = Run(
         key=run_key(model.identity, settings),
         model=describe(model),
@@ -208,22 +208,36 @@ def what_is_noticed(
     return model.sensitivity(rows, progress=progress)
 
 
-def _task_of(
-    model: "PretrainedModel", compressed: "Compressed", progress: ProgressCallback | None = None
-) -> tuple[TaskScore | None, str]:
-    """The score on the demonstration pairs, or why there is none."""
+def _attached(model: "PretrainedModel", compressed: "Compressed") -> "PretrainedModel":
     from .codec import attach
 
+    return attach(model, compressed)
+
+
+def task_of(
+    model: "PretrainedModel", small: "PretrainedModel", progress: ProgressCallback | None = None
+) -> tuple[TaskScore | None, str]:
+    """The score on the demonstration pairs, or why there is none."""
     try:
-        return demonstration_score(model, attach(model, compressed), progress), ""
+        return demonstration_score(model, small, progress), ""
     except ModelError as error:
         return None, str(error)
 
 
-def measured_run(model: "PretrainedModel", compressed: "Compressed", progress: ProgressCallback | None = None) -> Run:
-    """The summary of a compressed table that lies somewhere else, such as a saved folder: measured again, all tokens alike."""
+def measured_run(
+    model: "PretrainedModel",
+    compressed: "Compressed",
+    progress: ProgressCallback | None = None,
+    scored: "PretrainedModel | None" = None,
+) -> Run:
+    """The summary of a compressed table that lies somewhere else, such as a saved folder: measured again, all tokens alike.
+
+    scored: the model with that table, and weights that were changed with it, whose sentences are scored; None for no score.
+    """
     started = time.perf_counter()
     quality = measure(model.table, compressed, None, progress, seed=compressed.settings.seed)
+    measured = time.perf_counter() - started
+    task, why = (None, "It was measured again from a folder, without sentences.") if scored is None else task_of(model, scored)
     return Run(
         key=run_key(model.identity, compressed.settings),
         model=describe(model),
@@ -231,8 +245,9 @@ def measured_run(model: "PretrainedModel", compressed: "Compressed", progress: P
         size=compressed.size(model.parameters),
         quality=quality,
         history=compressed.history,
-        seconds={"load": 0.0, "compress": 0.0, "measure": time.perf_counter() - started},
-        no_task="It was measured again from a folder, without sentences.",
+        seconds={"load": 0.0, "compress": 0.0, "measure": measured},
+        task=task,
+        no_task=why,
     )
 
 

@@ -9,7 +9,7 @@ from ..base.plain import Settings, setting
 from .grids import CODEBOOK_BITS
 from .methods import DEFAULT_METHOD, METHODS
 from .methods.base import Method
-from .methods.budgets import budget_bytes
+from .methods.budgets import budget_bytes, budget_text
 from .methods.codebooks import CodebookMethod
 from .methods.tiers import in_words, parsed
 from .methods.trim import USED, kept_of
@@ -222,7 +222,7 @@ def settings_text(settings: CompressionSettings, spelled: bool = False) -> str:
         if settings.codebook_bits is not None:
             parts.append(f"{settings.codebook_bits}-bit codebooks")
     if settings.budget is not None:
-        parts.append(f"budget {settings.budget}")
+        parts.append(f"budget {budget_text(settings.budget)}")
     if "tiers" in method.reads and settings.wants_unique:
         parts.append("unique tuples")
     if "keep" in method.reads:

@@ -58,6 +58,7 @@ def run(given: argparse.Namespace) -> int:
     """Write every form that was asked for."""
     from .. import export
     from ..export.compact_folder import check_folder
+    from ..runs import measured_run, task_of
     from .text import ProgressLine
 
     if not any(getattr(given, form) for form in FORMS):
@@ -74,11 +75,19 @@ def run(given: argparse.Namespace) -> int:
     written: dict[str, dict] = {}
     with ProgressLine(enabled=not given.quiet) as progress:
         model = open_saved(given.folder, given.original, given.revision, progress)
+        run, task = None, None
+        if given.report is not None:
+            run = measured_run(model.original, model.compressed, scored=model)
+            task = run.task
+        elif (
+            given.compact is not None or given.dense is not None
+        ) and not model.facts:  # else the card has those of the adaptation
+            task = task_of(model.original, model)[0]
         if given.compact is not None:
-            export.compact(model, given.compact, entropy=given.entropy)
+            export.compact(model, given.compact, entropy=given.entropy, task=task)
             written["compact"] = {"path": str(given.compact), "bytes": _bytes(given.compact)}
         if given.dense is not None:
-            export.dense(model, given.dense, progress)
+            export.dense(model, given.dense, progress, task=task)
             written["dense"] = {"path": str(given.dense), "bytes": _bytes(given.dense)}
         if given.masked is not None:
             export.masked(model, given.masked)
@@ -92,7 +101,7 @@ def run(given: argparse.Namespace) -> int:
                 "tokens_compared": check.tokens,
             }
         if given.report is not None:
-            written["report"] = _report(model, given.report)
+            written["report"] = _report(model, run, given.report)
     if given.json:
         print_json(written)
     elif not given.quiet:
@@ -100,17 +109,16 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
-def _report(model, path: Path) -> dict:
-    """The HTML report of a saved result; its quality is measured here, since the folder does not hold it."""
+def _report(model, run, path: Path) -> dict:
+    """The HTML report of a saved result. run: measured again, since the folder does not hold its quality."""
     from ..adaptation.result import Adaptation
     from ..export import html_report
     from ..export.compact_folder import write_file
-    from ..runs import measured_run
 
     facts = model.facts
     adaptation = Adaptation.from_dict(facts) if facts else None
     measured = "compressed" if adaptation is None else "adapted"  # the folder holds one table
-    page = html_report(measured_run(model.original, model.compressed), adaptation, measured=measured)
+    page = html_report(run, adaptation, measured=measured)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path, page)
     return {"path": str(path), "bytes": path.stat().st_size}

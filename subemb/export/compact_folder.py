@@ -8,9 +8,11 @@ from ..adaptation.settings import OBJECTIVES
 from ..base.arguments import checked
 from ..base.errors import InputError
 from ..base.text import percent_text, size_text
+from ..evaluate.report import METRIC_NAMES
 
 if TYPE_CHECKING:
     from ..adaptation.result import Adaptation
+    from ..evaluate.similarity.demonstration import TaskScore
     from ..models.model import PretrainedModel
 
 CARD_FILE = "README.md"
@@ -23,17 +25,23 @@ model.encode(["a sentence"])
 
 
 @checked
-def compact(model: "PretrainedModel", folder: Path, adaptation: "Adaptation | None" = None, entropy: bool = False) -> Path:
+def compact(
+    model: "PretrainedModel",
+    folder: Path,
+    adaptation: "Adaptation | None" = None,
+    entropy: bool = False,
+    task: "TaskScore | None" = None,
+) -> Path:
     """Write codes, codebooks, changed weights, a configuration and a model card into a folder. Returns the folder.
 
     model: compressed or adapted. adaptation: settings and scores for the card; by default those that an adapted model carries.
-    entropy: codes in as few bits as their frequencies allow, where that takes less.
+    entropy: codes in as few bits as their frequencies allow, where that takes less. task: for the card, as in :func:`model_card`.
     Raises InputError if the disk is full or the folder holds something else, see :func:`check_folder`.
     """
     folder = Path(folder)
     check_folder(folder)
     model.save_pretrained(folder, entropy=entropy)
-    write_file(folder / CARD_FILE, model_card(model, adaptation, entropy=entropy))
+    write_file(folder / CARD_FILE, model_card(model, adaptation, entropy=entropy, task=task))
     return folder
 
 
@@ -52,11 +60,17 @@ def check_folder(folder: Path) -> None:
 
 
 @checked
-def model_card(model: "PretrainedModel", adaptation: "Adaptation | None" = None, use: str = _USE, entropy: bool = False) -> str:
+def model_card(
+    model: "PretrainedModel",
+    adaptation: "Adaptation | None" = None,
+    use: str = _USE,
+    entropy: bool = False,
+    task: "TaskScore | None" = None,
+) -> str:
     """The card: metadata that the hub reads, sizes, settings, measured scores, and how to use the folder.
 
     It holds only what was measured: without a scored set there are no scores. use: the section on using it, in markdown. entropy: codes are saved in as few
-    bits as their frequencies allow.
+    bits as their frequencies allow. task: what original and model score on the demonstration pairs; told where there is no adaptation.
     """
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -80,6 +94,19 @@ def model_card(model: "PretrainedModel", adaptation: "Adaptation | None" = None,
                 metric_value=round(adaptation.scores["adapted"], 2),
             )
         )
+    if adaptation is not None or task is None or task.original is None or task.compressed is None:
+        task = None
+    else:
+        results.append(
+            EvalResult(
+                task_type="sentence-similarity",
+                dataset_type="labelled-pairs",
+                dataset_name=task.name,
+                metric_type=task.metric.lower(),
+                metric_name=f"{METRIC_NAMES[task.metric]} x 100, {task.pairs:,} pairs",
+                metric_value=round(100 * task.compressed, 2),
+            )
+        )
     name = f"{model.name.rstrip('/').rsplit('/', 1)[-1]}-subspace"
     data = ModelCardData(
         library_name="subemb",
@@ -87,7 +114,7 @@ def model_card(model: "PretrainedModel", adaptation: "Adaptation | None" = None,
         tags=["subspace-embedding", "embedding-compression"],
         **({"model_name": name, "eval_results": results} if results else {}),
     )
-    return f"---\n{data.to_yaml()}\n---\n\n# {name}\n\n{_facts(model, adaptation, entropy)}\n\n## Use\n\n{use}\n"
+    return f"---\n{data.to_yaml()}\n---\n\n# {name}\n\n{_facts(model, adaptation, entropy, task)}\n\n## Use\n\n{use}\n"
 
 
 def _base_model(model: "PretrainedModel") -> str | None:
@@ -98,7 +125,7 @@ def _base_model(model: "PretrainedModel") -> str | None:
     return {"hub": original.name, "bundled": BUNDLED_HUB_ID}.get(original.source)
 
 
-def _facts(model: "PretrainedModel", adaptation: "Adaptation | None", entropy: bool) -> str:
+def _facts(model: "PretrainedModel", adaptation: "Adaptation | None", entropy: bool, task: "TaskScore | None") -> str:
     from ..codec.storage import entropy_coded_bytes
 
     size = model.compressed.size(model.original.parameters)
@@ -134,6 +161,18 @@ def _facts(model: "PretrainedModel", adaptation: "Adaptation | None", entropy: b
     ]
     if adaptation is not None:
         lines += _adaptation_lines(adaptation)
+    if task is not None:
+        lines += [
+            "",
+            "## Scores",
+            "",
+            f"{METRIC_NAMES[task.metric]} x 100 on the {task.pairs:,} pairs ({', '.join(task.languages)}) of subemb's demonstration set, which is no benchmark.",
+            "",
+            "| model | score |",
+            "|---|---|",
+            f"| original | {100 * task.original:.2f} |",
+            f"| compressed | {100 * task.compressed:.2f} |",
+        ]
     return "\n".join(lines)
 
 

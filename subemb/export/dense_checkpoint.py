@@ -17,6 +17,7 @@ from .compact_folder import CARD_FILE, model_card
 if TYPE_CHECKING:
     import torch
 
+    from ..evaluate.similarity.demonstration import TaskScore
     from ..models.checkpoint import Checkpoint
     from ..models.model import PretrainedModel
 
@@ -35,10 +36,12 @@ _USE_MASKED = (
 
 
 @checked
-def dense(model: "PretrainedModel", folder: Path, progress: ProgressCallback | None = None) -> Path:
+def dense(
+    model: "PretrainedModel", folder: Path, progress: ProgressCallback | None = None, task: "TaskScore | None" = None
+) -> Path:
     """Write the model as an ordinary checkpoint: transformers and sentence-transformers open it. Returns the folder.
 
-    model: compressed or adapted. Tensors keep the original's names; a checkpoint in another type than float32 becomes float32, so
+    model: compressed or adapted. task: its score for the card. Tensors keep the original's names; a checkpoint in another type than float32 becomes float32, so
     that nothing is rounded. Raises InputError if the folder is not empty, or cannot be written (then nothing is left there),
     ModelError if the original has no checkpoint or a changed weight is not in it.
     """
@@ -68,7 +71,7 @@ def dense(model: "PretrainedModel", folder: Path, progress: ProgressCallback | N
             _rewrite(source, staging / source.relative_to(checkpoint.folder), changed, checkpoint, prefix)
         _write_index(staging / checkpoint.weights_folder.relative_to(checkpoint.folder))
         _say_float32(staging / checkpoint.weights_folder.relative_to(checkpoint.folder) / "config.json")
-        (staging / CARD_FILE).write_text(model_card(model, use=_USE), encoding="utf-8")
+        (staging / CARD_FILE).write_text(model_card(model, use=_USE, task=task), encoding="utf-8")
         if folder.exists():
             folder.rmdir()
         give_usual_modes(staging)

@@ -26,6 +26,7 @@ from ..evaluate.context.perplexity import NAMES, TextPerplexity
 from ..evaluate.context.uses import TableUses
 from ..evaluate.context.verdicts import capitalized, perplexity_text, text_verdict, uses_verdict
 from ..evaluate.report import METRIC_NAMES, Report
+from ..evaluate.similarity.demonstration import TaskScore
 from ..evaluate.statistics import Interval
 from ..runs import NEIGHBOURS, Run
 from .charts import Chart, error_chart, loss_chart, score_chart, uses_chart
@@ -76,6 +77,9 @@ def html_report(
     model = (run or adaptation).model
     settings = run.settings if run is not None else CompressionSettings.from_dict(adaptation.compression)
     sets = [scored_set(result) for result in results]
+    own = None if run is None or run.task is None else task_set(run.task, measured)
+    if own is not None and (own.data, own.pairs) not in {(one.data, one.pairs) for one in sets}:
+        sets.insert(0, own)
     followed = None if adaptation is None else adaptation_set(adaptation)
     if followed is not None:
         sets.insert(0, followed)
@@ -245,6 +249,23 @@ def scored_set(report: ScoredSet | Report) -> ScoredSet:
         {side: found.differences[metric] for side, found in report.scores.items() if metric in found.differences},
         report.judged_by,
         _notes(report),
+    )
+
+
+def task_set(task: TaskScore, side: str = "compressed") -> ScoredSet | None:
+    """The score of a run itself on the demonstration pairs; None where it is not defined. side: that was scored beside the original."""
+    if task.original is None or task.compressed is None:
+        return None
+    has_interval = task.low is not None and task.high is not None
+    interval = Interval(task.compressed - task.original, task.low, task.high) if has_interval else None
+    note = f"It comes with subemb, is no benchmark, and was read in: {', '.join(task.languages)}."
+    return ScoredSet(
+        task.name,
+        task.pairs,
+        METRIC_NAMES[task.metric],
+        {"original": 100 * task.original, side: 100 * task.compressed},
+        {} if interval is None else {side: interval},
+        notes=(note,),
     )
 
 

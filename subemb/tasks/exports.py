@@ -15,6 +15,7 @@ from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
 from ..base.store import Store
 from ..jobs.task import task
+from ..runs import RUNS
 from .sides import ADAPTED, COMPRESSED, Subject, open_sides
 
 if TYPE_CHECKING:
@@ -91,8 +92,9 @@ def make_export(
     sides = open_sides(subject, part_of(progress, 0.0, 0.2))
     model = sides[ADAPTED if ADAPTED in sides else COMPRESSED]
     adaptation = None if subject.adapted_key is None else known_adaptation(subject.adapted_key)
-    stem = file_stem(subject, adaptation)
-    return lambda folder: _export(kind, model, adaptation, folder, stem, entropy, part_of(progress, 0.2, 1.0))
+    stem, run = file_stem(subject, adaptation), RUNS.get(subject.run_key, is_use=False)
+    task = None if run is None or adaptation is not None else run.task
+    return lambda folder: _export(kind, model, adaptation, folder, stem, entropy, part_of(progress, 0.2, 1.0), task)
 
 
 def file_stem(subject: Subject, adaptation: "Adaptation | None" = None) -> str:
@@ -106,7 +108,9 @@ def file_stem(subject: Subject, adaptation: "Adaptation | None" = None) -> str:
     return f"{name[:60]}-{(adaptation.key if adaptation is not None else subject.run_key)[:8]}"
 
 
-def _export(kind: str, model, adaptation, folder: Path, stem: str, entropy: bool, progress: ProgressCallback | None) -> Export:
+def _export(
+    kind: str, model, adaptation, folder: Path, stem: str, entropy: bool, progress: ProgressCallback | None, task
+) -> Export:
     """Write the file of an export, and say what it is; the key is filled in later."""
     report(progress, "writing the files", 0.0)
     if kind == ONNX:
@@ -116,13 +120,13 @@ def _export(kind: str, model, adaptation, folder: Path, stem: str, entropy: bool
     stem = f"{stem}-{kind}"
     staging, saved = folder / "staging" / stem, None
     if kind == COMPACT:
-        export.compact(model, staging, adaptation, entropy)
+        export.compact(model, staging, adaptation, entropy, task)
         if entropy:
             from ..codec.storage import entropy_coded_bytes
 
             saved = model.compressed.size().total_bytes - entropy_coded_bytes(model.compressed)
     else:
-        export.dense(model, staging, part_of(progress, 0.0, 0.7))
+        export.dense(model, staging, part_of(progress, 0.0, 0.7), task)
     report(progress, "packing them", 0.7)
     archive = folder / f"{stem}.zip"
     files = pack(staging, archive, part_of(progress, 0.7, 1.0))

@@ -23,6 +23,7 @@ from subemb import export
 from subemb.base.errors import InputError
 from subemb.cli import main
 from subemb.codec.storage import entropy_coded_bytes
+from subemb.evaluate.similarity.demonstration import TaskScore
 
 SENTENCES = ["the cat sits on the mat", "a dog runs", "two birds sing under the tree"]
 TEXTS = [f"{first} {second}" for first in WORDS[:5] for second in WORDS[5:10]]
@@ -84,6 +85,15 @@ def test_an_earlier_compact_folder_is_written_anew(model, adapted, tmp_path):
     export.compact(adapted, tmp_path / "out")
     assert (tmp_path / "out" / "README.md").read_text() != before
     assert close(subemb.load(tmp_path / "out"), adapted)
+
+
+def test_the_card_of_a_compressed_table_has_its_own_score(model, tmp_path):
+    small = subemb.attach(model, subemb.compress(model.table, "product", 2, 8))
+    score = TaskScore("Demonstration set", ("en",), 193, "spearman", 0.754, 0.6543)
+    export.compact(small, tmp_path / "out", task=score)
+    card = ModelCard.load(tmp_path / "out" / "README.md")
+    assert card.data.eval_results[0].metric_value == 65.43
+    assert "| compressed | 65.43 |" in card.text
 
 
 def test_the_card_names_the_original_of_the_hub_and_the_measured_score():
@@ -240,6 +250,8 @@ def test_the_command_writes_every_form(adapted, saved, tmp_path, capsys):
     assert close(subemb.load(tmp_path / "d"), adapted)
     assert written["onnx"]["bytes"] == (tmp_path / "t.onnx").stat().st_size
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "no benchmark" in page  # the score of the run itself
+    assert "No labelled set was scored" not in page
     assert page.startswith("<!DOCTYPE html>") or page.startswith("<!doctype html>")
     assert main(["export", str(saved), "--onnx", str(tmp_path / "again.onnx")]) == 0
     assert "onnxruntime and torch agree" in capsys.readouterr().out

@@ -11,6 +11,7 @@ from subemb.base.text import escape_markdown
 from subemb.codec.settings import CompressionSettings
 from subemb.jobs.manager import manager
 from subemb.models.load import load_listed
+from subemb.presets import PRESETS
 from subemb.runs import RUNS, run_and_keep, run_key
 from subemb.sweep.kept import known_tables
 from subemb.sweep.run import sweep
@@ -18,6 +19,7 @@ from subemb.sweep.table import pareto_front
 from subemb.ui.pages.tradeoff import page as tradeoff
 from subemb.ui.pages.tradeoff.form import SCORED, SHORT, grid_of
 from subemb.ui.pages.tradeoff.points import BYTES, CLAIMS, FLOATS, SCORE, front_of, points_of
+from subemb.ui.shell.models import key_of
 from subemb.ui.shell.request import Request
 from subemb.ui.shell.visit import Visit
 
@@ -82,6 +84,18 @@ def test_a_click_puts_the_run_of_the_point_on_all_pages(swept):
     assert visit.reset_form
     tradeoff.open_point(visit, model, points, "no such run")
     assert (visit.shown, visit.shown_key) == opened
+
+
+def test_a_point_that_is_a_preset_opens_the_run_that_is_shipped_however_its_budget_is_written():
+    model = load_listed("all-MiniLM-L6-v2", None)
+    points = points_of(tradeoff.tables_of(model), [])
+    preset = PRESETS["nearly-lossless"].settings
+    (point,) = [point for point in points if point.settings.budget == preset.budget]
+    assert point.run_key == key_of(Request(settings=preset))[0]
+    assert RUNS.get(point.run_key).size.total_bytes == point.total_bytes
+    assert key_of(Request(settings=replace(preset, budget="656345")))[0] == point.run_key
+    assert key_of(Request(settings=replace(preset, budget="656345", seed=1)))[0] != point.run_key
+    assert "budget 656,344 bytes" in replace(preset, budget="656344").in_words
 
 
 def test_the_front_of_the_chart_is_that_of_the_table(swept):

@@ -72,6 +72,15 @@ def budget_bytes(text: str, vocabulary: int, dim: int) -> int:
     return int(found)
 
 
+def budget_text(text: str) -> str:
+    """A budget as people read it: with its unit.
+
+    >>> budget_text("656345"), budget_text("0.5%")
+    ('656,345 bytes', '0.5%')
+    """
+    return f"{int(text):,} bytes" if text.strip().isdecimal() else text
+
+
 # What is lost
 
 

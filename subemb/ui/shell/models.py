@@ -7,7 +7,8 @@ import time
 from ...base.open_server import is_public
 from ...base.store import Memory
 from ...codec.settings import CompressionSettings
-from ...runs import resolved, run_key
+from ...presets import as_preset
+from ...runs import RUNS, resolved, run_key
 from .request import Request
 
 log = logging.getLogger(__name__)
@@ -55,5 +56,15 @@ def list_again() -> None:
 def key_of(request: Request) -> tuple[str, CompressionSettings]:
     """Run key and resolved settings of a request. Raises InputError or ModelError."""
     model = open_model(request.model, request.revision)
-    settings = resolved(request.settings, model, None)
-    return run_key(model.identity, settings), settings
+    return kept_key(model, resolved(request.settings, model, None))
+
+
+def kept_key(model, settings: CompressionSettings) -> tuple[str, CompressionSettings]:
+    """Run key of resolved settings, and these; of a run that is not kept, those of a preset's that is and has the same settings otherwise
+    spelled."""
+    key, spelled = run_key(model.identity, settings), as_preset(settings, model.num_tokens, model.dim)
+    if spelled != settings and RUNS.get(key, is_use=False) is None:
+        preset = run_key(model.identity, spelled)
+        if RUNS.get(preset, is_use=False) is not None:
+            return preset, spelled
+    return key, settings

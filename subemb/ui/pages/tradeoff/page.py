@@ -15,7 +15,7 @@ from ....runs import RUNS, estimate_run_seconds
 from ....sweep.kept import known_tables
 from ....sweep.table import SweepRow, SweepTable, Within, verdict_text
 from ...shell.frame import Frame, page
-from ...shell.models import open_model
+from ...shell.models import kept_key, open_model
 from ...shell.request import Request
 from ...shell.text import unbroken
 from ...shell.visit import Visit
@@ -56,12 +56,18 @@ def tradeoff_page(frame: Frame) -> None:
 def tables_of(model: "PretrainedModel", rows: Sequence[SweepRow] = ()) -> list[SweepTable]:
     """What sweeps have found, rows that are coming in right now included; scored tables first."""
     scored, unscored = known_tables(model)
-    found = [table for table in (scored, unscored) if table is not None]
+    found = [replace(table, rows=_as_kept(model, table.rows)) for table in (scored, unscored) if table is not None]
     if rows:
         weights = found[0].weights if found else "vocabulary"
         original_bytes = FLOAT_BYTES * model.num_tokens * model.dim
         found.append(SweepTable(describe(model), tuple(rows), weights=weights, original_bytes=original_bytes))
     return found
+
+
+def _as_kept(model: "PretrainedModel", rows: Sequence[SweepRow]) -> tuple[SweepRow, ...]:
+    """Rows under the key of the run that is kept of them, where that is a preset's whose budget is written otherwise."""
+    kept = ((row, kept_key(model, row.settings) if row.is_done and row.settings.budget is not None else None) for row in rows)
+    return tuple(row if found is None else replace(row, run_key=found[0], settings=found[1]) for row, found in kept)
 
 
 def own_runs(visit: Visit, model: "PretrainedModel") -> list:
