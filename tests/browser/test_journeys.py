@@ -41,6 +41,17 @@ def test_a_teacher_hands_out_a_link_to_two_runs_and_a_neighbour_leads_on_and_bac
     wait_for(page, lambda: kept_lines(page) == said)
     expect(page.get_by_role("textbox", name="Find a token")).to_have_value("queen")
 
+    page.goto(f"{server.url}/Assignments?{A}&view=Usage&subspace=1")
+    settled(page)
+    bar = page.locator(".st-key-counts .point path").first
+    bar.scroll_into_view_if_needed()
+    settled(page)
+    box = bar.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(page.get_by_text(re.compile(r"\) use code"))).to_be_visible()
+    assert "view=Codewords" in page.url
+    assert "subspace=1" in page.url
+
 
 def test_an_engineer_takes_away_the_smallest_setting_within_some_points(server, new_page, tmp_path):
     page = new_page()
