@@ -1,12 +1,14 @@
 """``subemb compare``: two compressed tables side by side, and with labelled pairs the difference of their scores."""
 
 import argparse
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of
 from ..base.text import columns_text, count_text, one_line
+from ..codec.settings import settings_text
 from ..evaluate.report import METRIC_NAMES, METRICS
 from ..tasks.side_by_side import QUALITY, Side, error_verdict, facts_of, size_verdict
 from .evaluate_inputs import DataSet, add_data, check_counts, open_original, open_result, read_sets, seed_of
@@ -17,6 +19,8 @@ from .text import data_text, scores_table
 if TYPE_CHECKING:
     from ..codec.compressed import Compressed
     from ..models.model import PretrainedModel
+
+_WIDTH = 110  # of a line of settings
 
 
 def add(commands) -> None:
@@ -150,7 +154,7 @@ def compare_text(report: dict[str, Any], first: Side, second: Side) -> str:
                 differences = {side: found["differences"][metric] for side, found in list(data["scores"].items())[1:]}
                 labels = ["" if step else data["name"], "" if step else count_text(data["pairs"]), METRIC_NAMES[metric]]
                 rows.append((labels, values, differences))
-        about = f"Differences are to A. Intervals: paired bootstrap over pairs, {count_text(report['resamples'])} resamples, seed {report['seed']}."
+        about = f"Differences are to A.\nIntervals: paired bootstrap over pairs, {count_text(report['resamples'])} resamples, seed {report['seed']}."
         notes = [data_text(data) for data in report["sets"]]
         parts.append(
             "\n".join(["SCORES (x 100)", scores_table(["SET", "PAIRS", "METRIC"], rows, numbers=[1]), "", about, *notes])
@@ -176,5 +180,11 @@ def _verdict(report: dict[str, Any], first: Side, second: Side) -> str:
 
 
 def _sides_text(first: Side, second: Side) -> str:
+    """All facts as a table; the settings, which are long, below it."""
     facts = facts_of(first, second)
-    return columns_text([["", "A", "B"], *([fact.title, one_line(fact.first), one_line(fact.second)] for fact in facts)])
+    rows = [[fact.title, one_line(fact.first), one_line(fact.second)] for fact in facts if fact.title != "settings"]
+    settings = [
+        textwrap.fill(f"{side.label}: {settings_text(side.settings)}", _WIDTH, subsequent_indent="   ")
+        for side in (first, second)
+    ]
+    return "\n".join([columns_text([["", "A", "B"], *rows]), "", *settings])

@@ -5,6 +5,8 @@ import argparse
 from ..base.errors import InputError
 from .terminal import path_argument, print_json
 
+FEW = 8  # codes of a token that are listed, unless --all
+
 
 def add(commands) -> None:
     command = commands.add_parser(
@@ -15,6 +17,7 @@ def add(commands) -> None:
     command.add_argument("folder", type=path_argument, metavar="DIR", help="what `subemb compress -o DIR` wrote")
     command.add_argument("tokens", nargs="+", metavar="TOKEN", help="a token as the vocabulary spells or shows it, or #ID")
     command.add_argument("--limit", type=int, default=8, help="tokens listed at most for each code (default 8)")
+    command.add_argument("--all", action="store_true", help=f"every code of a token, not only the first {FEW}")
     command.add_argument("--json", action="store_true", help="for programs")
     command.set_defaults(function=run)
 
@@ -31,5 +34,5 @@ def run(given: argparse.Namespace) -> int:
     if given.json:
         print_json({"facts": inspector.facts, "tokens": found})
     else:
-        print(inspection_text(inspector.facts, found))
+        print(inspection_text(inspector.facts, found, None if given.all else FEW))
     return 0

@@ -108,7 +108,7 @@ def claims_report(table: "ClaimsTable", found: "list[Judged]") -> str:
     if table.failed:
         lines = [f"{one_line(row.name)}: {one_line(row.problem)}" for row in table.failed]
         parts.append("ROWS THAT FAILED (the same command tries them again)\n" + "\n".join(lines))
-    parts.append("\n".join(_about(table)))
+    parts.append("\n".join(_about(table, found)))
     return "\n\n".join(parts)
 
 
@@ -131,19 +131,29 @@ def _claim_text(one: "Judged") -> str:
     return "\n".join(lines)
 
 
-def _about(table: "ClaimsTable") -> list[str]:
-    """How the numbers came about, a line each."""
+def _about(table: "ClaimsTable", found: "list[Judged]") -> list[str]:
+    """How the numbers came about, a line each; of some of the claims only what these were judged by."""
+    from ..reproduce.claims import CLAIMS
+    from ..reproduce.rows import SENTENCES, UNTRAINED
+
     facts, sizes = table.facts, table.facts.sizes
+    keys = {key for one in found for key in one.rows}
+    rows = [row for row in table.rows if row.key in keys]
+    is_whole = len(found) == len(CLAIMS)
+    sets = [one for one in facts.sets if is_whole or any(one["name"] in row.scores for row in rows)]
     lines = [
         f"{one_line(one['name'])}: {one['metric']} x 100 of {count_text(one['pairs'])} pairs, original {score_text(one['original'] / 100)}"
-        for one in facts.sets
+        for one in sets
     ]
-    lines += [one_line(note) for one in facts.sets for note in one["notes"]]
-    lines += [f"{task}: {one_line(why)}" for task, why in facts.missing.items()]
-    lines += [one_line(note) for note in (*facts.notes, facts.head_note) if note]
-    lines.append(
-        f"Learned from {one_line(facts.text)}: {sizes.steps} steps, or {sizes.seconds:g} s where codes are chosen anew; {sizes.seeds} seeds."
-    )
+    lines += [one_line(note) for one in sets for note in one["notes"]]
+    if is_whole:
+        lines += [f"{task}: {one_line(why)}" for task, why in facts.missing.items()]
+    in_context = is_whole or any(row.on != SENTENCES for row in rows)
+    lines += [one_line(note) for note in (*facts.notes, facts.head_note if in_context else "") if note]
+    if is_whole or any(row.training != UNTRAINED for row in rows):
+        lines.append(
+            f"Learned from {one_line(facts.text)}: {sizes.steps} steps, or {sizes.seconds:g} s where codes are chosen anew; {sizes.seeds} seeds."
+        )
     lines.append(
         "Intervals: paired bootstrap over the pairs, ends averaged over the seeds. A verdict needs the whole interval and every seed."
     )

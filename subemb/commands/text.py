@@ -215,15 +215,15 @@ def presets_text(presets) -> str:
     return columns_text(rows, right=(1, 2)) + "\n\n" + lines
 
 
-def inspection_text(facts: dict[str, Any], tokens: Sequence[dict[str, Any]]) -> str:
-    """What :class:`subemb.analysis.inspection.Inspector` found, as text."""
+def inspection_text(facts: dict[str, Any], tokens: Sequence[dict[str, Any]], most: int | None = None) -> str:
+    """What :class:`subemb.analysis.inspection.Inspector` found, as text. most: codes of a token that are listed; None for all."""
     head = f"{one_line(str(facts['model']))}: {facts['settings']}"
     if facts["note"]:
         head += f"\n{one_line(facts['note'])}"
-    return "\n\n".join([head, *(_token(token) for token in tokens)])
+    return "\n\n".join([head, *(_token(token, most) for token in tokens)])
 
 
-def _token(token: dict[str, Any]) -> str:
+def _token(token: dict[str, Any], most: int | None = None) -> str:
     lines = [f"{_name(token)}  {token['kind'] or ''}".rstrip()]
     if token["error"] is not None:
         lines.append(f"  relative error {token['error']:.3f}, cosine {token['cosine']:.3f}")
@@ -238,7 +238,10 @@ def _token(token: dict[str, Any]) -> str:
     for i, (code, sharing) in enumerate(zip(token["codes"], token["sharing"], strict=True)):
         listed = ", ".join(_name(other) for other in sharing["tokens"])
         rows.append([f"  subspace {i}", f"code {code}", f"{count_text(sharing['count'])} more tokens", listed])
-    lines.append(columns_text(rows, right=(2,)))
+    few = rows if most is None or len(rows) <= most + 1 else rows[:most]
+    lines.append(columns_text(few, right=(2,)))
+    if len(few) < len(rows):
+        lines.append(f"  ... and {len(rows) - len(few)} more of {len(rows)} subspaces: --all lists them")
     if token["same_tuple"]["count"]:
         names = ", ".join(_name(other) for other in token["same_tuple"]["tokens"])
         lines.append(f"  same tuple (identical after compression): {count_text(token['same_tuple']['count'])}: {names}")

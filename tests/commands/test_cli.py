@@ -17,7 +17,7 @@ from checkpoints import WORDS, make_bert, make_sentence_model
 from subemb import __version__
 from subemb.base.progress import Progress
 from subemb.cli import main, parser
-from subemb.commands.text import ProgressLine, models_text, progress_text
+from subemb.commands.text import ProgressLine, inspection_text, models_text, progress_text
 
 ROOT = Path(__file__).resolve().parents[2]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -279,6 +279,12 @@ def test_inspect_agrees_with_the_codes(saved, capsys):
     result = load(saved)
     codes, vectors = result.codes.tolist(), result.reconstruct()
     token = run_json(capsys, "inspect", str(saved), "word5", "--limit", "3")["tokens"][0]
+    short, whole = ({**token, "codes": list(range(30)), "sharing": [token["sharing"][0]] * 30} for _ in range(2))
+    facts = {"model": "m", "settings": "s", "note": ""}
+    assert "... and 22 more of 30 subspaces: --all" in (told := inspection_text(facts, [short], 8))
+    assert "subspace 7" in told
+    assert "subspace 8" not in told
+    assert "subspace 29" in inspection_text(facts, [whole])
     i = words(V).index("word5")
     assert (token["id"], token["token"], token["codes"]) == (i, "word5", codes[i])
     for axis, sharing in enumerate(token["sharing"]):

@@ -146,6 +146,8 @@ def test_two_are_put_side_by_side(place, capsys):
     assert code == 0
     assert out.startswith("B is ")
     assert all(word in out for word in ("relative error", "neighbours kept", "distinct tuples", f"run {first[:8]}"))
+    assert "\nA: Product quantization, f = " in out
+    assert max(map(len, out.splitlines())) <= 110
 
 
 def test_a_folder_and_a_row_of_a_sweep_with_scores(place, capsys):

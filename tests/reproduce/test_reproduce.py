@@ -160,6 +160,8 @@ def test_the_command_says_verdicts_first(place, capsys):
     out = capsys.readouterr().out
     assert out.startswith("small: ")
     assert "of 2 claims hold" in out.splitlines()[0]
+    assert "Learned from" not in out  # of what was not asked for nothing is said
+    assert "masked: " not in out
     assert all((place / "line" / name).is_file() for name in FILES)
     assert main([*line, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
