@@ -119,6 +119,12 @@ def test_the_choice_is_in_the_list_and_can_be_taken_back(key):
     box.select("none").run()
     checked(test)
     assert "adapted" not in test.query_params
+    # Links of Adapt and of the other pages are understood by each other.
+    test = checked(open_app(SIMILARITY, REQUEST, adaptation=key))
+    assert test.query_params["adapted"] in (key, [key])
+    assert "adaptation" not in test.query_params
+    assert next(box for box in test.selectbox if box.label == "Adapted side").value == key
+    assert "Three columns" in texts(checked(open_app(ADAPT, REQUEST, adapted=key)))
 
 
 def test_an_unknown_one_is_said_and_one_of_another_run_is_left_out(key):

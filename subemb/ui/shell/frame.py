@@ -32,7 +32,7 @@ from .models import key_of, open_model
 from .request import EXAMPLE, Request, other_request
 from .sides import ADAPTED, COMPRESSED, RUN_A, RUN_B, Side
 from .text import errors_shown, is_other, shortened, show_error, unbroken
-from .visit import Visit, submit_run, this_visit, write_url
+from .visit import Visit, submit_run, take_adaptation, this_visit, write_url
 from .visitor import VISITORS, keep_in_browser
 
 
@@ -203,6 +203,8 @@ def page(title: str, lead: str | None = None, has_steps: bool = False) -> Frame:
     st.logo(str(assets / "logo.svg"), size="large", icon_image=str(assets / "icon.png"))
     style.draw()
     sweep_cache()
+    if title != "Adapt":
+        take_adaptation()
     visit = this_visit()
     visit.settle()
     with errors_shown():
@@ -289,9 +291,10 @@ def explain_empty(frame: Frame) -> None:
     if visit.shown_key is None:  # the error is shown already
         st.caption("In the sidebar you can download this model, or choose another model or other settings.")
         return
+    press = "press **Run** there" if visit.form_is_usable else "what is missing or wrong is said there, beside **Run**"
     st.info(
         f"{escape_markdown(visit.request.model)} with {escape_markdown(visit.request.settings.in_words)} has not been "
-        "computed on this server yet. Its settings are in the sidebar: press **Run** there.",
+        f"computed on this server yet. Its settings are in the sidebar: {press}.",
         icon=":material/link:",
     )
     if visit.request.settings.text_digest:
@@ -328,11 +331,11 @@ def live_curve(job: Job, request: Request, is_example: bool) -> None:
     if pictures and "tokens" in pictures[0]:
         live_motion(pictures, request)
     figure, table, _ = error_curve(history)
-    last = history[-1]["error"]
+    last, steps = history[-1]["error"], table["step"].iloc[-1]
     st.plotly_chart(
         figure,
         key="live_curve",
-        alt=f"Relative squared error after each of {len(history)} steps; now {last:.4f}",
+        alt=f"Relative error after {steps} steps; now {last:.4f}",
         config={"displayModeBar": False},
     )
-    st.caption(f"Step {len(table)}: relative error {last:.4f} · {seconds_text(job.seconds)}")
+    st.caption(f"Step {steps}: relative error {last:.4f} · {seconds_text(job.seconds)}")

@@ -428,6 +428,7 @@ def settings_form(visit: Visit, name: str, revision: str | None) -> None:
             return  # progress and Cancel stand in the button's place
         request = Request(name, revision, settings)
         is_usable = resolved is not None and not needs_text
+        visit.form_is_usable = is_usable
         with run_bar:
             pressed = st.button(
                 "Run", type="primary", icon=":material/play_arrow:", width="stretch", key="run_button", disabled=not is_usable

@@ -73,6 +73,9 @@ STYLE = f"""
 .st-key-navigation a p {{ font-size: 0.8125rem; white-space: nowrap; }}
 [data-testid="stSidebar"] [data-testid="stLayoutWrapper"]:has(> .st-key-run_bar) {{ position: sticky; bottom: 0; z-index: 5;
   padding: 0.4rem 0 0.6rem; background: {SIDEBAR}; border-top: 1px solid color-mix(in srgb, {TEXT} 15%, transparent); }}
+/* What is wrong with the settings is told beside Run, and must not push the field that it is about out of sight. */
+.st-key-run_bar [data-testid="stAlertContainer"] {{ max-height: 7rem; overflow-y: auto; padding: 0.4rem 0.6rem; }}
+.st-key-run_bar [data-testid="stAlertContainer"] p {{ font-size: 0.8125rem; line-height: 1.3; }}
 /* The colours of code are 2.6:1 in the light theme, 3:1 in captions. */
 [data-testid="stCode"] code span, [data-testid="stCaptionContainer"] code {{ color: inherit !important; }}
 [data-testid="stPlotlyChart"] :is(.xtick, .ytick, .x2tick, .y2tick, .g-xtitle, .g-ytitle, .g-x2title, .g-y2title, .colorbar) text,

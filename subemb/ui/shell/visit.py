@@ -19,6 +19,7 @@ from .visitor import Visitor, is_open, new_token, session_id, token_in_browser, 
 
 _KEY = "subemb_visit"
 ADAPTED = "adapted"  # URL parameter: key of the adaptation that is shown as a third side
+ADAPTATION = "adaptation"  # URL parameter of the page Adapt: key of the adaptation that it shows
 OTHER = "b"  # URL parameter: settings of the run that is compared with the one shown, in the form of a link; or ADAPTED
 FIRST = "a"  # URL parameter: ADAPTED, where the adaptation takes the place of the run, on pages that show one compressed table or two
 ADDRESS = (*RUN_PARAMETERS, ADAPTED, FIRST, OTHER)  # parameters of the URL that name what is shown
@@ -61,6 +62,7 @@ class Visit:
     written: dict[str, str] = field(default_factory=dict)  # what was last written to the URL of run and adaptation
     #: Those before them, when they were replaced, and by which thread.
     written_before: tuple[dict[str, str], float, Thread | None] = ({}, 0.0, None)
+    form_is_usable: bool = True  # whether Run can be pressed
     held: OrderedDict[Hashable, Job] = field(default_factory=OrderedDict)  # jobs whose results were shown last
     entries: OrderedDict[tuple[str, str], Store] = field(default_factory=OrderedDict)  # kept results that were shown last
 
@@ -235,6 +237,15 @@ def this_visit() -> Visit:
     visit.drawn = {}
     follow_url(visit)
     return visit
+
+
+def take_adaptation() -> None:
+    """Have what the page Adapt calls its adaptation in a link be the third side, on any other page."""
+    key = st.query_params.get(ADAPTATION)
+    if key is not None:
+        del st.query_params[ADAPTATION]
+        if ADAPTED not in st.query_params:
+            st.query_params[ADAPTED] = key
 
 
 def _first_visit() -> Visit:

@@ -63,7 +63,8 @@ def adapt_page(frame: Frame) -> None:
 
 def current_key(frame: Frame) -> str | None:
     """Key of the adaptation of this run that the URL names; None, with a message, if this server does not have it."""
-    key = st.query_params.get(PARAMETER) or still_running(frame)
+    adapted = frame.visit.adapted  # the third side of other pages, by whose link this one can be opened too
+    key = st.query_params.get(PARAMETER) or still_running(frame) or (adapted if adapted and run_key_of(adapted) else None)
     if key is None:
         return None
     if not is_key(key) or run_key_of(key) is None:

@@ -25,12 +25,12 @@ from ...shell.frame import Frame
 from ...shell.request import Request, to_query
 from ...shell.sidebar import PAGES
 from ...shell.text import counted, public_name, write_parameter
-from ...shell.visit import ADAPTED
+from ...shell.visit import ADAPTATION, ADAPTED
 from ...widgets.charts import NEUTRAL, PALETTE, chart_places, download_csv, layout, show
 
 THREE_COLUMNS = ("Similarity", "Entailment", "Words in context", "Export")  # pages that show an adaptation as a third side
 SIDES = ("original", TUNED, "compressed", "adapted")
-PARAMETER = "adaptation"  # URL parameter: key of the adaptation on the page
+PARAMETER = ADAPTATION
 TRAINING_NOW = "training now"
 STATES = {"running": "interrupted", "paused": "paused", "done": "done", "stopped": "stopped early", "failed": "failed"}
 
@@ -131,6 +131,9 @@ def history_view(frame: Frame, current: str | None) -> None:
                     frame.visit.notice = (
                         "Another visitor began the same adaptation: it is gone from your list, and stays in theirs."
                     )
+                if chosen[0].key == frame.visit.adapted:
+                    frame.visit.adapted = None
+                    write_parameter(ADAPTED, None)
                 if chosen[0].key == current:
                     write_parameter(PARAMETER, None)
                 st.rerun()
