@@ -1,5 +1,6 @@
 """What to compute: the frozen settings of one compression. They key jobs, caches and URLs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -239,6 +240,26 @@ def settings_text(settings: CompressionSettings, spelled: bool = False) -> str:
             parts.append("sensitive")
         parts.append(f"seed {settings.seed}")
     return ", ".join(parts).replace(";, ", "; ")
+
+
+def told_apart(settings: Sequence[CompressionSettings]) -> tuple[list[str], str]:
+    """Settings as people read them, without the token weights and the seed where all have the same; and what was left out, in words.
+
+    >>> told_apart([CompressionSettings("product", subspaces=f, codebook_size=32) for f in (3, 8)])
+    (['Product quantization, f = 3, Q = 32', 'Product quantization, f = 8, Q = 32'], 'vocabulary weights, seed 0')
+    """
+    labels = [one.in_words for one in settings]
+    same = []
+    for words in (
+        {_SHORT_WEIGHT_NAMES[one.weights] for one in settings if "weights" in one.about.reads},
+        {f"seed {one.seed}" for one in settings},
+    ):
+        if len(settings) > 1 and len(words) == 1:
+            (common,) = words
+            if any(f", {common}" in label or f"; {common}" in label for label in labels):
+                labels = [label.replace(f", {common}", "").replace(f"; {common}", "") for label in labels]
+                same.append(common)
+    return labels, ", ".join(same)
 
 
 def _kept_text(keep: str | None) -> str:

@@ -88,13 +88,13 @@ def test_a_click_puts_the_run_of_the_point_on_all_pages(swept):
 
 def test_a_point_that_is_a_preset_opens_the_run_that_is_shipped_however_its_budget_is_written():
     model = load_listed("all-MiniLM-L6-v2", None)
-    points = points_of(tradeoff.tables_of(model), [])
+    rows = tradeoff.tables_of(model)[0].rows
     preset = PRESETS["nearly-lossless"].settings
-    (point,) = [point for point in points if point.settings.budget == preset.budget]
-    assert point.run_key == key_of(Request(settings=preset))[0]
-    assert RUNS.get(point.run_key).size.total_bytes == point.total_bytes
-    assert key_of(Request(settings=replace(preset, budget="656345")))[0] == point.run_key
-    assert key_of(Request(settings=replace(preset, budget="656345", seed=1)))[0] != point.run_key
+    (row,) = [row for row in rows if row.settings.budget == preset.budget]
+    assert row.run_key == key_of(Request(settings=preset))[0]
+    assert RUNS.get(row.run_key).size.total_bytes == row.total_bytes
+    assert key_of(Request(settings=replace(preset, budget="656345")))[0] == row.run_key
+    assert key_of(Request(settings=replace(preset, budget="656345", seed=1)))[0] != row.run_key
     assert "budget 656,344 bytes" in replace(preset, budget="656344").in_words
 
 

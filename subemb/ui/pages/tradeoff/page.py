@@ -9,6 +9,7 @@ import streamlit as st
 
 from ....base.pace import rough
 from ....base.text import escape_markdown, percent_text, size_text
+from ....codec.settings import told_apart
 from ....codec.sizes import FLOAT_BYTES
 from ....models.model import describe
 from ....runs import RUNS, estimate_run_seconds
@@ -233,7 +234,9 @@ def table_behind(visit: Visit, points: list[Point]) -> None:
     """Every point as a row, to open and to download."""
     front = {point.run_key for point in front_of(points, SCORE, BYTES) or front_of(points, WEIGHTED, BYTES)}
     ordered = sorted(points, key=lambda point: point.total_bytes)
-    table = pd.DataFrame([_row(point, front) for point in ordered]).dropna(axis=1, how="all")
+    labels, same = told_apart([point.settings for point in ordered])
+    rows = [_row(point, front, label) for point, label in zip(ordered, labels, strict=True)]
+    table = pd.DataFrame(rows).dropna(axis=1, how="all")
     with st.expander(f"Table behind this chart ({len(table)} settings)", key="tradeoff_table_open", on_change="rerun") as part:
         if not part.open:
             return
@@ -247,7 +250,8 @@ def table_behind(visit: Visit, points: list[Point]) -> None:
             column_config=_COLUMNS,
             alt="Every setting with its bytes and quality",
         )
-        st.caption("Select a row to open that run. ✓: no smaller setting is better.")
+        alike = f" All of them: {same}." if same else ""
+        st.caption(f"Select a row to open that run. ✓: no smaller setting is better.{alike}")
         download_csv(table, "subemb-trade-off.csv", key="tradeoff_download")
         rows = event.selection.rows if event else []
         if rows and ordered[rows[0]].run_key != visit.shown_key:
@@ -256,11 +260,11 @@ def table_behind(visit: Visit, points: list[Point]) -> None:
             st.rerun()
 
 
-def _row(point: Point, front: set[str]) -> dict:
+def _row(point: Point, front: set[str], label: str) -> dict:
     low, high = point.interval or (None, None)
     return {
         "front": "✓" if point.run_key in front else "",
-        "settings": point.label,
+        "settings": label,
         "yours": "✓" if point.is_own else "",
         "bytes": point.total_bytes,
         "of table": 100 * point.shares[BYTES],
@@ -278,7 +282,7 @@ def _row(point: Point, front: set[str]) -> dict:
 
 _COLUMNS = {
     "front": st.column_config.TextColumn("✓", width=28, help="No smaller setting is better"),
-    "settings": st.column_config.TextColumn("Method and settings", width=280),
+    "settings": st.column_config.TextColumn("Method and settings", width=340),
     "yours": st.column_config.TextColumn("Yours", width=50),
     "bytes": st.column_config.NumberColumn("Bytes", format="localized"),
     "of table": st.column_config.NumberColumn("Bytes %", format="%.3f", help="Everything stored, % of the table's bytes"),
