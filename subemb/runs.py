@@ -106,7 +106,7 @@ class Run(Shown):
         error = self.quality.get("relative_error")
         facts = [("model", name), ("settings", settings)]
         facts += [] if self.budget is None else [("tiers chosen for", f"a budget of {self.budget}")]
-        facts += [] if error is None else [("relative squared error", f"{error:.4f}")]
+        facts += [] if error is None else [("relative error", f"{error:.4f}")]
         facts += [] if self.task is None else [("sentence similarity", self.task.in_words), ("verdict", self.verdict.text)]
         line = f"of {name}: {settings}, {share}" + ("" if error is None else f", error {error:.4f}")
         return Card(type(self).__name__, line, facts, share=self.size.total_share, share_text=share)

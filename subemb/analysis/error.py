@@ -54,7 +54,7 @@ class ReconstructionError(Shown):
         """What is shown of it: errors and cosines; 0 is perfect, 1 what the mean of all rows gives."""
         weighted = [] if self.weighted is None else [("with token weights", f"{self.weighted:.4f}")]
         facts = [
-            ("relative squared error", f"{self.relative:.4f}"),
+            ("relative error", f"{self.relative:.4f}"),
             *weighted,
             ("mean cosine", f"{self.mean_cosine:.4f}"),
             *(

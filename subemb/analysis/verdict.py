@@ -72,7 +72,7 @@ def verdict_of(
 
 
 def _smaller(share: float) -> str:
-    return "Choose fewer codes or smaller codebooks: this saves nothing." if share >= 1 else ""
+    return "This saves nothing: choose settings that store less." if share >= 1 else ""
 
 
 def _whole_percent(share: float) -> str:

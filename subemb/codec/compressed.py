@@ -82,7 +82,7 @@ class Compressed(Shown, ABC):
         )
         settings = self.settings.in_words
         error = self.info.get("error")
-        left = [] if error is None else [("relative squared error", f"{error:.4f}")]
+        left = [] if error is None else [("relative error", f"{error:.4f}")]
         return Card(
             type(self).__name__,
             ", ".join([settings, shape, share, *(f"{name} {value}" for name, value in left)]),

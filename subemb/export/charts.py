@@ -84,9 +84,7 @@ def error_chart(history: Sequence[dict[str, Any]]) -> Chart | None:
         steps = list(range(1, len(rows) + 1))
     noticed = all(entry.get("sensitive_error") is not None for entry in rows)  # then that is what is minimised
     totals = [entry["sensitive_error" if noticed else "error"] for entry in rows]
-    whole, what = (
-        ("as the output notices", "Error as the output notices it") if noticed else ("whole table", "Relative squared error")
-    )
+    whole, what = ("as the output notices", "Error as the output notices it") if noticed else ("whole table", "Relative error")
     subspaces = len(rows[-1].get("per_subspace") or [])
     names = [f"subspace {i}" for i in range(subspaces)]
     # An earlier stage may not tell subspaces apart.
@@ -114,7 +112,7 @@ def error_chart(history: Sequence[dict[str, Any]]) -> Chart | None:
         name="error",
         title="Error left after each step: lower is better",
         x="step",
-        y="relative squared error",
+        y="relative error",
         alt=f"{what} after {of_steps}, from {totals[0]:.3f} to {totals[-1]:.3f}.",
         columns=["step", "stage", whole, *names],
         rows=[[*row, *part] for *row, part in zip(steps, stages, totals, parts, strict=True)],

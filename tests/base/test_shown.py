@@ -25,7 +25,7 @@ def test_a_result_is_one_line_without_its_history(method):
     line = repr(found)
     assert len(line) < 250
     assert "\n" not in line
-    for part in (found.settings.about.title, "40 tokens x 12", f"relative squared error {found.info['error']:.4f}"):
+    for part in (found.settings.about.title, "40 tokens x 12", f"relative error {found.info['error']:.4f}"):
         assert part in line
     assert f"{found.info['error']:.4f}" in found._repr_html_()
 

@@ -18,7 +18,7 @@ MOST_ID_BINS = 120
 SPREAD = (0.1, 0.5, 0.9)  # quantiles of the error within a group
 #: What the comparison of methods can draw: title -> (column, title of the axis).
 MEASURES = {
-    "Relative error": ("error", "relative squared error (less is better)"),
+    "Relative error": ("error", "relative error (less is better)"),
     "Mean cosine": ("cosine", "mean cosine of original and compressed (more is better)"),
     "Neighbours kept": ("neighbours", "share of the 10 nearest tokens kept, % (more is better)"),
     "Total size": ("bytes", "bytes stored in total"),
@@ -179,7 +179,7 @@ def group_chart(table: pd.DataFrame, title: str, whole: float, sides: tuple[str,
             hovertemplate=f"%{{y}}<br>mean of {sides[1]} %{{x:.3f}}<extra></extra>",
         )
     figure.add_vline(x=whole, line={"color": NEUTRAL, "dash": "dash"}, annotation_text="all tokens", annotation_position="top")
-    layout(figure, title, "relative squared error of a token", "", height=150 + 34 * len(names))
+    layout(figure, title, "relative error of a token", "", height=150 + 34 * len(names))
     figure.update_yaxes(title=None, autorange="reversed", type="category")
     figure.update_layout(margin={"t": 70})
     figure.update_xaxes(rangemode="tozero")
@@ -256,7 +256,7 @@ def order_chart(
                 name=f"{column}, {sides[1]}",
                 hovertemplate=f"{column} of {sides[1]} %{{y:.3f}}<extra></extra>",
             )
-    layout(figure, title, axis, "relative squared error", height=380)
+    layout(figure, title, axis, "relative error", height=380)
     figure.update_yaxes(exponentformat="power")
     if logarithmic:
         figure.update_xaxes(type="log", dtick=1)
@@ -295,7 +295,7 @@ def subspace_chart(table: pd.DataFrame, whole: float, title: str, axis: str) -> 
         annotation_text=f"whole table: {whole:.3g}",
         annotation_position="top right",
     )
-    layout(figure, title, axis, "relative squared error", height=340)
+    layout(figure, title, axis, "relative error", height=340)
     figure.update_yaxes(exponentformat="power")
     if len(table) <= 30:
         figure.update_xaxes(dtick=1)

@@ -224,9 +224,9 @@ def error_distribution(measured: Measured) -> None:
     marks = {"mean": measured.error.relative, "median": median}
     show(
         lambda: charts.distribution_chart(
-            table, "Error of every token", "relative squared error of a token", of_first(marks, measured.names), measured.names
+            table, "Error of every token", "relative error of a token", of_first(marks, measured.names), measured.names
         ),
-        f"Distribution of the relative squared error over {count_text(len(values))} tokens: mean "
+        f"Distribution of the relative error over {count_text(len(values))} tokens: mean "
         f"{small_text(measured.error.relative)}, median {small_text(median)}, from {small_text(values.min())} to "
         f"{small_text(values.max())}.",
         table,
@@ -302,7 +302,7 @@ def subspaces_view(measured: Measured, ending: str = "") -> None:
     table = charts.subspace_table(errors, widths)
     show(
         lambda: charts.subspace_chart(table, measured.error.relative, title, axis),
-        f"Relative squared error of each of {len(table)} subspaces or runs of axes, from {table['error'].min():.3f} to "
+        f"Relative error of each of {len(table)} subspaces or runs of axes, from {table['error'].min():.3f} to "
         f"{table['error'].max():.3f}; the whole table has {measured.error.relative:.3f}.",
         table,
         key=f"subspace_errors{ending}",
@@ -349,7 +349,7 @@ def kinds_view(measured: Measured) -> None:
         lambda: charts.group_chart(
             shown, f"Error by {grouping} of token, with the number of tokens", measured.error.relative, measured.names
         ),
-        f"Relative squared error of {len(shown)} groups of tokens: lowest mean {best['mean']:.3f} for {best['group']}, highest "
+        f"Relative error of {len(shown)} groups of tokens: lowest mean {best['mean']:.3f} for {best['group']}, highest "
         f"{worst['mean']:.3f} for {worst['group']}; all tokens have {measured.error.relative:.3f}.",
         table,
         key=f"groups_{grouping}",
@@ -404,7 +404,7 @@ def ids_view(measured: Measured) -> None:
         lambda: charts.order_chart(
             table, f"Error by {axis}", axis + (" + 1 (logarithmic)" if logarithmic else ""), logarithmic, measured.names
         ),
-        f"Relative squared error in {len(table)} runs of tokens ordered by {order_name}: median {table['median'].iloc[0]:.3f} in the "
+        f"Relative error in {len(table)} runs of tokens ordered by {order_name}: median {table['median'].iloc[0]:.3f} in the "
         f"first run and {table['median'].iloc[-1]:.3f} in the last.",
         table,
         key="order_chart",

@@ -4,6 +4,7 @@ import streamlit as st
 
 from ....base.errors import InputError
 from ....base.text import escape_markdown, percent_text
+from ....codec.methods.tiers import parsed
 from ....presets import PRESETS
 from ....runs import NEIGHBOURS, RUNS, Run, film_of_run
 from ...shell.frame import Frame, explain_empty, live_view, page
@@ -146,6 +147,11 @@ def finished_curve(run: Run) -> None:
         file_name=f"subemb-error-{run.settings.method}.csv",
         content=run.key,
     )
+    if run.settings.tiers is not None and len(parsed(run.settings.tiers)) > 1:
+        st.caption(
+            "Tiers are compressed one after the other. The steps of each are measured on a sample of its tokens, its end on all of them: "
+            "there the curve can jump."
+        )
 
 
 @st.cache_resource(max_entries=40, show_spinner=False)
