@@ -89,6 +89,16 @@ def test_codes_stand_in_their_cells_in_order():
     assert html.count(f"--c:{block_colors(0, 7)[0]}") == 2  # the shared block, once a row
 
 
+def test_a_token_of_another_tier_does_not_stretch_the_drawing():
+    rows = [Row("cat", [7, 0], token=3, is_current=True), Row("dog", [7] * 77, token=4), Row("cow", [1, 2], token=5)]
+    reader = Reader(table_html(rows, "three"))
+    assert "".join(reader.texts).count("+ 69") == 1  # of 77, 8 are drawn
+    assert reader.elements.count("td") == 3 * 8 + 1
+    assert [value for name, value in reader.attributes if name == "href"].count(token_link(4)) == 2
+    alone = Reader(table_html(rows[1:], "two"))  # where no token is the page's, nothing is left out
+    assert alone.elements.count("td") == 2 * 77
+
+
 def test_shared_blocks_are_told_by_more_than_colour():
     html = table_html([Row("cat", [7, 0], shared=[True, False])], "one row")
     assert html.count("sb-same") - html.split("</style>")[0].count("sb-same") == 1

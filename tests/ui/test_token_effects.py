@@ -33,6 +33,7 @@ def test_nothing_a_token_says_is_markup():
         "small",
         "span",
         "class",
+        "data-tells",
         "aria-hidden",
         "aria-label",
         "tabindex",

@@ -9,7 +9,7 @@ from functools import cache
 
 from ...base.text import escape_html
 from .colours import oklch, readable_on
-from .leads import codeword_link, lead, token_lead
+from .leads import codeword_link, lead, token_lead, token_link
 
 HUES = 24
 LIGHTNESSES = (0.74, 0.62, 0.50)  # of OKLCH: far enough from white and from black to show on both themes
@@ -18,6 +18,7 @@ CHROMA = 0.115
 _STEP = 31  # has no divisor in common with COLORS: codes 0, 1, 2 ... of a subspace go through all colours, far apart in hue
 _STEP_OF_SUBSPACE = 19
 LARGEST_DRAWING = 12_000  # blocks in one drawing; about 1 MB of HTML
+MANY = 8  # blocks that are drawn of a token even where the one beside it has fewer
 LARGEST_TITLED = 1_500  # blocks up to which each says its subspace and code in a tooltip
 
 
@@ -75,6 +76,7 @@ _STYLE = """
 .sb-t { position: sticky; left: 0; z-index: 1; background: var(--sb-page); padding-right: .5rem !important; }
 .sb-t span.sb-w { display: block; max-width: 11rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .sb-t small { display: block; font-size: .72rem; opacity: .8; white-space: nowrap; }
+.sb-m { white-space: nowrap; font-size: .75rem; padding: 0 .3rem !important; }
 .sb-b { display: block; position: relative; min-width: 2.4rem; padding: .25rem .3rem; border-radius: .3rem; text-align: center;
   font-variant-numeric: tabular-nums; border: 2px solid transparent; background: var(--c); border-color: var(--c);
   color: var(--t); box-sizing: border-box; }
@@ -85,7 +87,7 @@ _STYLE = """
 .sb-wrap small { display: block; font-size: .7rem; opacity: .8; }
 .sb-v { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @media (max-width: 640px) {
-  .sb-t span.sb-w { max-width: 7rem; } .sb-t small { white-space: normal; max-width: 7rem; line-height: 1.15; }
+  .sb-t { min-width: 6.5rem; } .sb-t span.sb-w { max-width: 7rem; } .sb-t small { white-space: normal; max-width: 7rem; line-height: 1.15; }
 }
 """
 
@@ -110,19 +112,37 @@ def _name(row: Row) -> str:
     return f'<span class="sb-w" title="{text}">{name}</span>{note}'
 
 
+def columns_of(rows: Sequence[Row]) -> int:
+    """How many columns of blocks are drawn: beside the token that the page is about, no more than it has or MANY.
+
+    Tokens of another tier may have many times as many blocks, and share none with it.
+    """
+    most = max((len(row.codes) for row in rows), default=0)
+    own = next((len(row.codes) for row in rows if row.is_current), most)
+    return min(most, max(own, MANY))
+
+
+def _more(row: Row, count: int, unit: str) -> str:
+    """That a token has more blocks than are drawn; leads to all of them."""
+    text = f"+ {count}"
+    return text if row.token is None else lead(token_link(row.token), text, f"{count} more blocks, by {unit}: all of them")
+
+
 def table_html(rows: Sequence[Row], caption: str, unit: str = "subspace", page: str = "transparent") -> str:
     """Rows of blocks under each other, subspace under subspace; scrolls sideways where the page is too narrow.
 
     unit: what a column is: ``subspace`` or ``stage``. page: the page's background, put behind the tokens while scrolling.
     """
-    subspaces = max((len(row.codes) for row in rows), default=0)
+    subspaces = columns_of(rows)
     titled = len(rows) * subspaces <= LARGEST_TITLED
     head = "".join(f'<th scope="col">{i}</th>' for i in range(subspaces))
     body = []
     for number, row in enumerate(rows):
         # Tab stops at the names, and at the blocks of the first row: it would take hundreds of presses to get past all others.
-        blocks = "".join(f"<td>{_block(row, i, unit, titled, number == 0)}</td>" for i in range(len(row.codes)))
-        blocks += "<td></td>" * (subspaces - len(row.codes))  # a token of a tier with fewer codes
+        drawn, more = min(len(row.codes), subspaces), len(row.codes) - subspaces
+        blocks = "".join(f"<td>{_block(row, i, unit, titled, number == 0)}</td>" for i in range(drawn))
+        blocks += "<td></td>" * (subspaces - drawn)  # a token of a tier with fewer codes
+        blocks += f'<td class="sb-m">{_more(row, more, unit)}</td>' if more > 0 else ""
         body.append(f'<tr><th scope="row" class="sb-t">{_name(row)}</th>{blocks}</tr>')
     label = escape_html(caption)
     return (

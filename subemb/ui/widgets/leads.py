@@ -33,16 +33,24 @@ _FOLLOW = """export default function ({ data }) {
     window.dispatchEvent(new PopStateEvent("popstate", { state: {} }));
     document.querySelector("[data-testid=stMain]")?.scrollTo({ top: 0 });
   };
+  // A finger cannot point: where links tell something while they are pointed at, the first tap has it told, and the second follows.
+  let waits = null;
   const complete = (event) => { const link = linkOf(event); if (link) link.href = addressOf(link).href; };
+  const touched = (event) => {
+    complete(event);
+    const link = linkOf(event), tells = event.pointerType === "touch" && link?.closest("[data-tells]");
+    waits = tells && link !== document.activeElement ? link : null;
+  };
   const follow = (event) => {
     const link = linkOf(event);
     if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
+    if (link === waits && event.detail) { waits = null; link.focus({ preventScroll: true }); return; }
     go(addressOf(link));
   };
   if (data.go && data.number > (window.subembLed ?? 0)) go(whole(data.go));
   window.subembLed = Math.max(window.subembLed ?? 0, data.number);
-  const heard = [["pointerdown", complete], ["focusin", complete], ["contextmenu", complete], ["click", follow]];
+  const heard = [["pointerdown", touched], ["focusin", complete], ["contextmenu", complete], ["click", follow]];
   heard.forEach(([what, act]) => window.addEventListener(what, act, true));
   return () => heard.forEach(([what, act]) => window.removeEventListener(what, act, true));
 }"""

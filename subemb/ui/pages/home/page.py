@@ -3,7 +3,7 @@
 import streamlit as st
 
 from ....base.errors import InputError
-from ....base.text import escape_markdown, percent_text
+from ....base.text import escape_markdown, percent_text, size_text
 from ....codec.methods.tiers import parsed
 from ....presets import PRESETS
 from ....runs import NEIGHBOURS, RUNS, Run, film_of_run
@@ -20,6 +20,9 @@ from .cards import quality_card, size_card
 from .picture import quality_picture, size_picture
 
 _PRESET = "home_preset"
+_DIMMED = """
+[data-testid="stLayoutWrapper"]:has(> .st-key-live_run) ~ *, .st-key-page_header p:has(strong), .st-key-home_presets { opacity: 0.5; }
+"""
 
 
 def draw() -> None:
@@ -30,12 +33,13 @@ def draw() -> None:
         "tokens share.",
     )
     with frame.errors():
-        presets(frame.visit)
+        with st.container(key="home_presets"):
+            presets(frame.visit)
         if frame.run is None:
             explain_empty(frame)
             return
         if frame.visit.running is not None:
-            live_view(frame.visit)
+            _until_then(frame)
         verdict(frame.run)
         pictures(frame.run)
         with st.expander("Details", icon=":material/table_chart:", key="details", on_change="rerun") as details:
@@ -59,6 +63,18 @@ def preset_requests(visit: Visit) -> dict[str, Request]:
     """The presets of the model on the page."""
     model = visit.request
     return {key: Request(model.model, model.revision, preset.settings) for key, preset in PRESETS.items()}
+
+
+def _until_then(frame: Frame) -> None:
+    """The run that is computed, and that all the rest of the page is still about another one."""
+    st.html(f"<style>{_DIMMED}</style>")
+    with st.container(key="live_run"):
+        live_view(frame.visit)
+        shown = frame.run
+        st.markdown(
+            f"Shown until then: **{escape_markdown(shown.model['name'])}**, {size_text(shown.size.total_bytes)}, "
+            f"{escape_markdown(shown.settings.in_words)}"
+        )
 
 
 def presets(visit: Visit) -> None:

@@ -31,6 +31,7 @@ RAISES, LOWERS = "#009E73", "#B05AA8"
 STRONGEST = 0.6  # how opaque the colour of the largest effect is, so that text stays readable on it in both themes
 FAINTEST = 0.01  # share of colour below which a token gets no edge either
 CANCELS = 1.5  # times the whole change, beyond which the two sentences' own effects are said beside it
+FLAT = 4  # bars beside which their numbers have room without being turned
 NOTHING = 1e-6  # a smaller effect is rounding
 
 
@@ -332,7 +333,7 @@ def blocks_view(effects: Attribution, place: int) -> None:
         else f"Sums of the integrated gradients over all tokens, by {effects.kind}."
     )
     if effects.kind != "subspace":
-        st.caption("This method has no subspaces of its own, so equal runs of axes are shown.")
+        st.caption("The tokens of this run are not all cut into the same subspaces, so equal runs of axes are shown.")
 
 
 def block_table(effects: Attribution) -> pd.DataFrame:
@@ -365,6 +366,9 @@ def block_chart(effects: Attribution, table: pd.DataFrame) -> go.Figure:
             marker={"color": colour, "pattern": {"shape": "" if name == "raises" else "/", "size": 6}},
             text=[signed(value, digits) for value in part["effect"]] if few else None,
             textposition="outside",
+            textangle=-90 if len(table) > FLAT else 0,
+            textfont={"size": 12},
+            constraintext="none",  # else plotly makes them as narrow as their bars, too small to read on a phone
             cliponaxis=False,
             customdata=part[["first axis", "last axis"]].to_numpy(),
             hovertemplate=f"{effects.kind} %{{x}}, axes %{{customdata[0]}} to %{{customdata[1]}}: %{{y:+.5f}}<extra></extra>",
@@ -374,7 +378,7 @@ def block_chart(effects: Attribution, table: pd.DataFrame) -> go.Figure:
         figure, f"What each {effects.kind} alone moves", axis, "change of the cosine", height=300, bargap=0.6 if few else 0.2
     )
     figure.update_yaxes(zeroline=True, zerolinewidth=2, zerolinecolor="#8A93A3")
-    reach = 1.25 * float(values.abs().max()) or 1e-3
+    reach = (1.45 if len(table) > FLAT else 1.25) * float(values.abs().max()) or 1e-3
     figure.update_yaxes(range=[-reach if values.min() < 0 else -0.15 * reach, reach if values.max() > 0 else 0.15 * reach])
     if len(table) <= 30:
         figure.update_xaxes(dtick=1)
@@ -423,7 +427,8 @@ _STYLE = """
 .te small { display: block; font-size: .72rem; opacity: .85; font-variant-numeric: tabular-nums; }
 .te .te-d, .te .te-h { position: absolute; left: 0; right: 0; bottom: 0; min-height: 2.3rem; font-size: .8rem; text-align: left;
   padding: .2rem .1rem; box-sizing: border-box; }
-.te .te-h { opacity: .75; }
+.te .te-h { opacity: .75; } .te .te-f { display: none; }
+@media (hover: none) { .te .te-p { display: none; } .te .te-f { display: inline; } }
 .te .te-d { visibility: hidden; background: var(--st-background-color, Canvas); font-variant-numeric: tabular-nums; z-index: 1; }
 .te li:hover .te-d, .te li:is(:focus, :focus-within) .te-d { visibility: visible; }
 .te ul:hover li:is(:focus, :focus-within):not(:hover) .te-d { visibility: hidden; }
@@ -456,8 +461,11 @@ def strip_html(tokens: Sequence[TokenEffect], scale: float, caption: str) -> str
             f'<li{stop} style="--c:{colour};--a:{100 * share:.0f}%;--e:{edge}">{name}'
             f'<small>{signed(token.effect, digits)}</small><span class="te-d">{escape_html(token.details)}</span></li>'
         )
-    hint = '<div class="te-h" aria-hidden="true">Point at a token to read its numbers here; a click opens its inspector.</div>'
-    return f'<style>{_STYLE}</style><div class="te">{hint}<ul aria-label="{escape_html(caption)}">{"".join(items)}</ul></div>'
+    hint = (
+        '<div class="te-h" aria-hidden="true"><span class="te-p">Point at a token to read its numbers here; a click opens its inspector.'
+        '</span><span class="te-f">Tap a token to read its numbers here; tap it again to open its inspector.</span></div>'
+    )
+    return f'<style>{_STYLE}</style><div class="te" data-tells>{hint}<ul aria-label="{escape_html(caption)}">{"".join(items)}</ul></div>'
 
 
 def _colours(effect: float, scale: float) -> tuple[str, float]:
