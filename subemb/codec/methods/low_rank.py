@@ -286,7 +286,7 @@ class LowRank(Method):
         return {**tensors, "scales": torch.stack(scales)}
 
     def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int) -> float:
-        return 0.08 * vocabulary * dim * dim  # the Gram matrix
+        return 0.2 * vocabulary * dim * dim  # the Gram matrix, and both factors
 
     def at_bytes(self, settings: MethodSettings, target: int, vocabulary: int, dim: int) -> MethodSettings:
         each = FLOAT_BYTES if _is_whole(settings) else FACTOR_BITS // 8

@@ -52,7 +52,7 @@ class Product(CodebookMethod):
     can_be_sensitive = True
     can_be_reassigned = True
 
-    cost: ClassVar[Cost] = Cost(multiply=0.032, compare=0.62, read=2.9, gather=58)
+    cost: ClassVar[Cost] = Cost(multiply=0.036, compare=0.4, read=0.6, gather=24)
 
     def find(self, problem: Problem) -> Found:
         from ..kmeans import Monitor

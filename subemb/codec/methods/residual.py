@@ -68,7 +68,7 @@ class Residual(CodebookMethod):
         return Found(codes, monitor, result.stop, codebooks=books)
 
     def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int) -> float:
-        stage = passes(vocabulary, settings.codebook_size, settings.iterations) * (4.5 + 0.05 * settings.codebook_size)
+        stage = passes(vocabulary, settings.codebook_size, settings.iterations) * (3.3 + 0.036 * settings.codebook_size)
         return vocabulary * dim * (15.0 + settings.subspaces * stage)
 
     def most_subspaces(self, dim: int) -> int:
