@@ -239,6 +239,8 @@ def settings_widgets(visit: Visit, model) -> tuple[CompressionSettings | None, s
     text = None
     if method.uses_codebooks:
         values |= _codebook_widgets(method, shown)
+    others = [name for name in method.reads if name not in (*values, "unique", "sensitive", "weights", "tiers")]
+    values |= _other_widgets([name for name in others if name in ALWAYS_OPEN], shown)
     if method.can_be_unique:
         unique = _input("unique", f"form_unique_{key}", shown.wants_unique if key == shown.method else method.is_unique)
         values["unique"] = None if unique == method.is_unique else unique
@@ -246,8 +248,6 @@ def settings_widgets(visit: Visit, model) -> tuple[CompressionSettings | None, s
         values["sensitive"] = _input("sensitive", f"form_sensitive_{key}", shown.sensitive if key == shown.method else None)
     if "weights" in method.reads:
         text = _weights_widgets(values, shown)
-    others = [name for name in method.reads if name not in (*values, "unique", "weights", "tiers")]
-    values |= _other_widgets([name for name in others if name in ALWAYS_OPEN], shown)
     place = st.container()  # of the tiers, which depend on what follows
     stopping = [
         *(["seed"] if method.uses_codebooks or method.is_iterative else []),
