@@ -99,12 +99,13 @@ def export_card(frame: Frame, shown: ShownResult, offer: Offer) -> None:
 def entropy_choice(shown: ShownResult) -> bool:
     """Whether codes are to be written in as few bits as their frequencies allow: asked where that pays, and said where it does not."""
     saved = shown.run.entropy_saves
-    if saved is None:
+    is_unknown = shown.run.quality.get("entropy_coded_bytes") is None and shown.run.size.code_bits > 0  # of older runs
+    if saved is None and not is_unknown:
         return False
-    if not saved and shown.adaptation is None:
+    if saved == 0 and shown.adaptation is None:
         st.caption("Codes are packed in bits; entropy coding would save next to nothing.")
         return False
-    if shown.adaptation is None:
+    if shown.adaptation is None and saved:
         share = percent_text(saved / shown.run.size.total_bytes)
         label = f"Entropy-code the codes: {size_text(saved)} less ({share})"
     else:
@@ -114,7 +115,7 @@ def entropy_choice(shown: ShownResult) -> bool:
         key="entropy",
         bind="query-params",
         help="Codes that many tokens have take fewer bits (Huffman), in the file only: nothing else changes, and `subemb.load` opens "
-        "it as before. What it saves of adapted codes is said once the file is made.",
+        "it as before. What it saves is said once the file is made, where it is not known before.",
     )
 
 
@@ -125,7 +126,7 @@ def _make(frame: Frame, shown: ShownResult, offer: Offer, call: Call, entropy: b
         st.rerun()
     size = offer.estimated_bytes(shown)
     if entropy and shown.adaptation is None:
-        size -= shown.run.entropy_saves
+        size -= shown.run.entropy_saves or 0
     about = "of a size that is not known yet" if size is None else f"about {size_text(size)}"
     st.caption(
         f"The file will be {about}; to make it takes about {rough(offer.seconds(shown))}, a rough estimate. It can be "
