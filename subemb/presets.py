@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .base.errors import InputError
 from .base.progress import ProgressCallback, part_of
 from .codec.methods import DEFAULT_METHOD, with_budget
 from .codec.methods.budgets import budget_bytes
@@ -56,7 +57,10 @@ DEFAULT_PRESET = "balanced"
 def as_preset(settings: CompressionSettings, vocabulary: int, dim: int) -> CompressionSettings:
     """Resolved settings, spelled as the preset that is the same, if there is one: a budget can be written in bytes or as a share."""
     for preset in PRESETS.values() if settings.budget is not None else ():
-        own = preset.settings.resolve(vocabulary, dim)
+        try:
+            own = preset.settings.resolve(vocabulary, dim)
+        except InputError:  # no preset for so small a table
+            continue
         if own.budget is None or replace(own, budget=settings.budget) != settings:
             continue
         if budget_bytes(own.budget, vocabulary, dim) == budget_bytes(settings.budget, vocabulary, dim):
