@@ -40,7 +40,7 @@ PRESETS = {
         Preset(
             "balanced",
             "Balanced",
-            "Frequent tokens get more codes than rare ones, chosen by what the output notices. Nothing is trained.",
+            "Frequent tokens get more codes than rare ones, chosen so that the model's output changes least. Nothing is trained.",
             CompressionSettings(with_budget(), budget="0.5%", sensitive=True),
         ),
         Preset(

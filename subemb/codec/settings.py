@@ -122,7 +122,7 @@ class CompressionSettings(Settings):
     )
     sensitive: bool | None = setting(
         None,
-        title="By what the output notices",
+        title="Tune codes to the output",
         help="Choose all codes together, by how much the model's output moves with their errors, which is measured once. Takes "
         "longer, and keeps more of what the model can do at the same size.",
         automatic="no",

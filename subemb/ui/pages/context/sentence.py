@@ -1,5 +1,6 @@
 """The page Words in context, a sentence: every side fills its gap, with the ten best side by side."""
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -198,7 +199,8 @@ def mask_view(page: ContextPage, filled: Filled, mask: FilledMask, number: int) 
 
 
 def numbers(filled: Filled, mask: FilledMask) -> None:
-    """KL divergence, how many of the best are kept, entropies, and the masked word."""
+    """KL divergence, how many of the best are kept, entropies, and the masked word; first what they mean."""
+    st.markdown(plain_words(filled.sides, mask.kl, mask.entropy))
     many = len(filled.sides) > 2
     with st.container(horizontal=True):
         for side in range(1, len(filled.sides)):
@@ -218,6 +220,24 @@ def numbers(filled: Filled, mask: FilledMask) -> None:
                 help="How undecided this side is: 0 means sure of one token; a blind guess has the logarithm of the number of tokens.",
                 width=170,
             )
+
+
+def plain_words(sides: Sequence[str], kl: Sequence[float], entropy: Sequence[float]) -> str:
+    """What divergences and entropies in nats say, without either word: as shares of a probability, and as equally likely tokens.
+
+    >>> plain_words(["original", "compressed"], [0.0, math.log(2)], [math.log(3), math.log(40)])
+    'What the original expects here gets 50 % of its probability from compressed, on average (geometric mean). Undecided as if between equally likely tokens: original 3.0, compressed 40.'
+    """
+    shares = [
+        f"{percent_text(math.exp(-value), 2)} of its probability from {side}"
+        for side, value in zip(sides[1:], kl[1:], strict=True)
+    ]
+    as_many = [math.exp(value) for value in entropy]
+    among = [
+        f"{side} {count:.1f}" if count < 9.95 else f"{side} {count_text(round(count))}"
+        for side, count in zip(sides, as_many, strict=True)
+    ]
+    return f"What the {sides[0]} expects here gets {' and '.join(shares)}, on average (geometric mean). Undecided as if between equally likely tokens: {', '.join(among)}."
 
 
 def nats_text(value: float) -> str:

@@ -30,7 +30,7 @@ def draw() -> None:
     frame = page(
         "Home",
         "A language model starts with a table of vectors, one for every token. Subspace embedding cuts each vector into pieces that "
-        "tokens share.",
+        "tokens share; a token keeps only their numbers, its codes.",
     )
     with frame.errors():
         with st.container(key="home_presets"):

@@ -307,10 +307,10 @@ def verdict_of_two(names: Sequence[str], stay: Sequence[float], near: Sequence[f
 
 def kept_text(frame: Frame, full: list[float | None], on_plane: float | None) -> str:
     """How far two dimensions flatter, for the picture."""
-    here = "" if on_plane is None else f"{percent_text(on_plane)} on this map, "
+    here = "" if on_plane is None else f"{NEIGHBOURS * on_plane:.1f} on this map, "
     ends = [f" by {side.name}" for side in frame.sides] if frame.second is not None else [""]
-    parts = [f"{percent_text(each)}{end}" for each, end in zip(full, ends, strict=True) if each is not None]
-    return f"neighbours kept: {here}{', '.join(parts)} in all {frame.run.model['dim']} axes" if parts else ""
+    parts = [f"{NEIGHBOURS * each:.1f}{end}" for each, end in zip(full, ends, strict=True) if each is not None]
+    return f"of {NEIGHBOURS} neighbours stay: {here}{', '.join(parts)} in all {frame.run.model['dim']} axes" if parts else ""
 
 
 def colouring(of: str, frame: Frame, both: list[TokenFacts], clusters: list[Clusters]) -> colours.Colouring:
@@ -436,11 +436,12 @@ def notes(frame: Frame, view: View, places: TokenMap, is_through: bool) -> None:
 def search_note(view: View) -> None:
     """What the search found."""
     quoted = escape_markdown(view.query)
-    more = f" {count_text(view.inside)} more have it inside: **More** finds them too." if view.inside else ""
+    more = f" {count_text(view.inside)} more {'has' if view.inside == 1 else 'have'} it inside." if view.inside else ""
     if not view.found:
         st.warning(
             f"No token {'begins with' if view.inside else 'contains'} {quoted}.{more or ' Try a shorter part of it, or #123 for the token with id 123.'}"
         )
+        _inside_too(view)
         return
     with st.container(horizontal=True, vertical_alignment="center", key="map_found"):
         ringed = "ringed" if view.found_in_all == len(view.found) else f"the best {len(view.found)} ringed"
@@ -452,6 +453,17 @@ def search_note(view: View) -> None:
             on_click=_select,
             args=(view.found, "search"),
         )
+        _inside_too(view)
+
+
+def _inside_too(view: View) -> None:
+    """A button for the tokens that have what was searched for somewhere inside."""
+    if view.inside:
+        st.button("Find these too", icon=":material/search:", key="map_find_inside", on_click=_find_inside)
+
+
+def _find_inside() -> None:
+    st.session_state["map_inside"] = True
 
 
 def cluster_note(frame: Frame, clusters: Clusters, number: int, side: Side) -> None:
