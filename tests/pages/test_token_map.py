@@ -191,10 +191,12 @@ def test_tokens_can_be_selected_without_a_pointer(open_page):
     test = open_page()
     healthy(test.text_input(key="map_find").set_value("king").run())
     assert told(test)["found"] == [5]
-    assert "1 token found for king, ringed on both maps. 1 more have it inside" in texts(test)
+    assert "1 token found for king, ringed on both maps. 1 more has it inside" in texts(test)
     healthy(test.button(key="map_select_found").click().run())
     assert test.session_state[SELECTED].ids == (5,)
     healthy(test.button(key="map_clear").click().run())
+    healthy(test.button(key="map_find_inside").click().run())
+    assert "2 tokens found for king" in texts(test)
     healthy(test.button(key="map_select_worst").click().run())
     assert len(test.dataframe[0].value) == 20
     assert "20 tokens selected by error" in texts(test)
