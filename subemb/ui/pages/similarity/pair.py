@@ -378,7 +378,8 @@ def block_chart(effects: Attribution, table: pd.DataFrame) -> go.Figure:
         figure, f"What each {effects.kind} alone moves", axis, "change of the cosine", height=300, bargap=0.6 if few else 0.2
     )
     figure.update_yaxes(zeroline=True, zerolinewidth=2, zerolinecolor="#8A93A3")
-    reach = (1.45 if len(table) > FLAT else 1.25) * float(values.abs().max()) or 1e-3
+    both = values.min() < 0 < values.max()  # then an end of the plot is half as far from 0, and its numbers need as many pixels
+    reach = (1.25 if len(table) <= FLAT else 2.2 if both else 1.5) * float(values.abs().max()) or 1e-3
     figure.update_yaxes(range=[-reach if values.min() < 0 else -0.15 * reach, reach if values.max() > 0 else 0.15 * reach])
     if len(table) <= 30:
         figure.update_xaxes(dtick=1)
