@@ -157,7 +157,7 @@ def run(
     quality = measure(table, compressed, weights, to_measure, seed=settings.seed)
     quality["sensitive_error"] = compressed.info.get("sensitive_error")
     measured = time.perf_counter()
-    task, why = task_of(model, _attached(model, compressed), to_score)
+    task, why = _task_of(model, compressed, to_score)
     summary = Run(
         key=run_key(model.identity, settings),
         model=describe(model),
@@ -208,10 +208,16 @@ def what_is_noticed(
     return model.sensitivity(rows, progress=progress)
 
 
-def _attached(model: "PretrainedModel", compressed: "Compressed") -> "PretrainedModel":
+def _task_of(
+    model: "PretrainedModel", compressed: "Compressed", progress: ProgressCallback | None
+) -> tuple[TaskScore | None, str]:
     from .codec import attach
 
-    return attach(model, compressed)
+    try:
+        small = attach(model, compressed)
+    except ModelError as error:
+        return None, str(error)
+    return task_of(model, small, progress)
 
 
 def task_of(

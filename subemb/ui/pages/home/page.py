@@ -21,7 +21,7 @@ from .picture import quality_picture, size_picture
 
 _PRESET = "home_preset"
 _DIMMED = """
-[data-testid="stLayoutWrapper"]:has(> .st-key-live_run) ~ *, .st-key-page_header p:has(strong), .st-key-home_presets { opacity: 0.5; }
+[data-testid="stLayoutWrapper"]:has(> .st-key-live_run) ~ *, .st-key-page_header p:has(strong), .st-key-home_presets { opacity: 0.75; }
 """
 
 
