@@ -91,6 +91,7 @@ def lasso(page, side, radius: float = 60, keys: str = "") -> None:
 
 def settled(page, seconds: float = 60) -> None:
     """Wait until the script has not run for a quarter of a second: whatever runs again gives new files to its download buttons."""
+    page.get_by_role("heading", level=1).first.wait_for(timeout=1000 * seconds)  # before it there is nothing that could rest
     script = page.locator("[data-testid=stApp]")
     deadline, quiet = time.monotonic() + seconds, 0
     while quiet < 5:

@@ -9,6 +9,8 @@ import re
 from browsing import downloaded, settled, unpacked, wait_for
 from playwright.sync_api import expect
 
+from subemb.ui.shell.visitor import COOKIE
+
 LONG = 180_000  # ms, on a busy machine
 A, B = "model=kings&method=product&f=3&q=8&iterations=3", "model=kings&method=product&f=48&q=8&iterations=2"
 
@@ -22,6 +24,9 @@ def test_a_teacher_hands_out_a_link_to_two_runs_and_a_neighbour_leads_on_and_bac
     page = new_page()
     page.goto(f"{server.url}/Assignments?{B}")
     settled(page)
+    wait_for(
+        page, lambda: COOKIE in {one["name"] for one in page.context.cookies()}
+    )  # by which the next visit is known as hers
     page.goto(f"{server.url}/Assignments?{A}&token=queen")
     settled(page)
     page.get_by_role("combobox", name="Compare with").click()
