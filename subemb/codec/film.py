@@ -3,7 +3,6 @@
 A film only looks: it draws no random number and changes none, so codes are equal with and without it. It is taken where somebody asked
 for it with :func:`filming`, by the methods that iterate over the whole table (``cluster``, ``product``, ``optimized_product``,
 ``residual``); others leave it without pictures.
-torch is imported where pictures are taken: pages that only draw kept ones do without it.
 Axis letters: V tokens, f subspaces, Q codebook size, d width of the first subspace, n tokens watched.
 """
 
@@ -14,10 +13,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import torch
+from ..base.lazy import lazy_module
 
+if TYPE_CHECKING:
     from .blocks import Blocks
+
+torch = lazy_module("torch")
 
 MOST_TOKENS = 200  # watched
 MOST_SUBSPACES = 12  # whose codes of familiar tokens are kept
@@ -79,8 +80,6 @@ class Film:
 
         books: one (g, Q, d) a group of subspaces of equal width. codes: (V, f), or None for the nearest.
         """
-        import torch
-
         picture: dict[str, Any] = {"stage": stage, "points": self._enter(blocks) if blocks is not self._blocks else None}
         book = books[0][0]
         if codes is None:
@@ -104,8 +103,6 @@ class Film:
 
     def _enter(self, blocks: Blocks) -> list[list[int]]:
         """Look at other blocks from now on; returns where the tokens lie in them."""
-        import torch
-
         self._blocks = blocks
         self._ids = torch.tensor(self.tokens, device=blocks.device)
         chosen = self._ids[: len(self.familiar)]
@@ -145,13 +142,11 @@ def thinned(pictures: list[dict[str, Any]], most: int = MOST_PICTURES) -> list[d
 
 def _nearest(x: torch.Tensor, books: torch.Tensor) -> torch.Tensor:
     """(g, n, d), (g, Q, d) -> (g, n) codes."""
-    return books.square().sum(-1).unsqueeze(1).baddbmm(x, books.mT, alpha=-2).argmin(-1)
+    return torch.baddbmm(books.square().sum(-1).unsqueeze(1), x, books.mT, alpha=-2).argmin(-1)
 
 
 def _main_axes(rows: torch.Tensor) -> tuple[torch.Tensor, float]:
     """The two main axes of centred rows (n, d) by orthogonal iteration: (d, 2), and their share of the variance. Of one dimension the other is 0."""
-    import torch
-
     width = rows.shape[1]
     if width == 1:
         return torch.tensor([[1.0, 0.0]], device=rows.device), 1.0

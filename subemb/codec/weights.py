@@ -23,17 +23,21 @@ English, German and Chinese for probabilities, whose power is smaller: p favours
 and 62.9, 31.1 and 27.8 against 30.1 and 27.0. Such lists have licences of their own, so none comes with subemb.
 """
 
+from __future__ import annotations
+
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 
 from ..base.arguments import Count, checked
 from ..base.errors import InputError
+from ..base.lazy import lazy_module
 from ..base.progress import ProgressCallback, report
+
+torch = lazy_module("torch")
 
 ZIPF_OFFSET = 2.7  # Mandelbrot's shift of the rank, the usual value for text
 RANK_OFFSET = 30.0

@@ -13,14 +13,12 @@ from ..evaluate.report import METRIC_NAMES, METRICS
 from ..tasks.side_by_side import QUALITY, Side, error_verdict, facts_of, size_verdict
 from .evaluate_inputs import DataSet, add_data, check_counts, open_original, open_result, read_sets, seed_of
 from .outputs import RESULT_FILE
-from .terminal import print_json
+from .terminal import WIDTH, print_json
 from .text import data_text, scores_table
 
 if TYPE_CHECKING:
     from ..codec.compressed import Compressed
     from ..models.model import PretrainedModel
-
-_WIDTH = 110  # of a line of settings
 
 
 def add(commands) -> None:
@@ -184,7 +182,7 @@ def _sides_text(first: Side, second: Side) -> str:
     facts = facts_of(first, second)
     rows = [[fact.title, one_line(fact.first), one_line(fact.second)] for fact in facts if fact.title != "settings"]
     settings = [
-        textwrap.fill(f"{side.label}: {settings_text(side.settings)}", _WIDTH, subsequent_indent="   ")
+        textwrap.fill(f"{side.label}: {settings_text(side.settings)}", WIDTH, subsequent_indent="   ")
         for side in (first, second)
     ]
     return "\n".join([columns_text([["", "A", "B"], *rows]), "", *settings])

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.plain import to_plain
 from ..base.text import columns_text, count_text, one_line, percent_text, score_text, seconds_text
-from .terminal import path_argument, print_json
+from .terminal import WIDTH, path_argument, print_json
 
 if TYPE_CHECKING:
     from ..reproduce.claim import Judged
     from ..reproduce.rows import ClaimsTable
 
 _SIGNS = {"holds": "✓ holds", "fails": "✗ fails", "cannot be told here": "? cannot be told here"}
-_WIDTH = 110
 BUNDLED = "all-MiniLM-L6-v2"
 
 
@@ -103,7 +102,7 @@ def claims_report(table: "ClaimsTable", found: "list[Judged]") -> str:
     from ..reproduce.claims import tally, tally_of_abstract
 
     name = one_line(str(table.facts.model["name"]))
-    parts = ["\n".join(filter(None, [f"{name}: {tally(found)}.", textwrap.fill(tally_of_abstract(found), _WIDTH)]))]
+    parts = ["\n".join(filter(None, [f"{name}: {tally(found)}.", textwrap.fill(tally_of_abstract(found), WIDTH)]))]
     parts += [_claim_text(one) for one in found]
     if table.failed:
         lines = [f"{one_line(row.name)}: {one_line(row.problem)}" for row in table.failed]
@@ -118,7 +117,7 @@ def _claim_text(one: "Judged") -> str:
     texts = [("Paper", claim.paper), ("Found", one.sentence), ("Rule", claim.rule)]
     lines = [
         head,
-        *(textwrap.fill(f"{label}: {text}", _WIDTH, initial_indent="   ", subsequent_indent="   ") for label, text in texts),
+        *(textwrap.fill(f"{label}: {text}", WIDTH, initial_indent="   ", subsequent_indent="   ") for label, text in texts),
     ]
     if one.parts:
         rows = [["", claim.unit.upper(), "INTERVAL", "SEEDS", "OF BYTES", ""]]

@@ -13,6 +13,8 @@ from ..base.errors import InputError
 from ..base.files import given_path
 from ..base.text import without_control
 
+WIDTH = 110  # characters of a line of text that is broken
+
 
 class SafeStream:
     """A stream on which control characters and direction marks are written by their numbers; line ends and tabs stay.

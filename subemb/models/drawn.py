@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import InputError
+from ..codec.weights import model_weights
 
 _NEVER_DRAWN = ("special", "unused", "padding row")  # kinds of tokens
 
@@ -15,8 +16,6 @@ def sampled_rows(model: Any, count: int, seed: int = 0) -> list[list[int]]:
     A row has 4 to 24 tokens between the special tokens that the tokenizer puts around a text. Words come by their estimated
     frequency to the power 0.75, so that rare ones are seen too; word pieces that continue a word only follow a word or a piece.
     """
-    from ..codec.weights import model_weights  # imports torch
-
     before, after = _frame(model)
     vocabulary = model.vocabulary
     chances = np.asarray(model_weights(model, "vocabulary"), dtype=np.float64) ** 0.75

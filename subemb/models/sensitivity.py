@@ -10,7 +10,6 @@ so it is kept in the cache by the model's content; that of the bundled model com
 Measured on it, nothing trained, ``product`` f=8 Q=61, seed 0, Spearman x 100 on SICK trial and SimLex: 65.3 and 30.1 without a
 sensitivity, 67.9 and 33.4 with one from rows as they are drawn, 66.3 and 30.3 from rows in which tokens are as frequent as they are
 thought to be in texts.
-torch is imported where S is measured or read: what measuring would take is said without it.
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..base.deadline import Deadline
 from ..base.errors import InputError
 from ..base.files import read_json
+from ..base.lazy import lazy_module
 from ..base.paths import app_folder
 from ..base.progress import ProgressCallback, report
 from ..base.store import Store
 from .drawn import sampled_rows
 from .sentences import reading_seconds
 
-if TYPE_CHECKING:
-    import torch
+torch = lazy_module("torch")
 
 MOST_ROWS = 2000  # on which S is measured
 _BATCH = 64
@@ -53,8 +52,6 @@ def measured_sensitivity(
 
     Raises InputError for rows that are not ids, ModelError if there is no network, Cancelled.
     """
-    import torch
-
     deadline = deadline or Deadline(None)
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(rows), generator=generator)[:MOST_ROWS].tolist()
@@ -113,8 +110,6 @@ def sensitivity_seconds(model: Any, of_text: bool = False) -> float:
 
 def text_rows(model: Any, text: str, seed: int = 0) -> list[list[int]]:
     """The tokens of some lines of a text, as many as S is measured on, drawn with the seed. Raises InputError if none has any."""
-    import torch
-
     lines = [line for line in text.splitlines() if line.strip()]
     drawn = torch.randperm(len(lines), generator=torch.Generator().manual_seed(seed))[:MOST_ROWS].tolist()
     rows = [row for row in model.token_ids([lines[place][:_LONGEST_LINE] for place in drawn]) if row]
@@ -131,8 +126,6 @@ def sensitivity_of(
     progress: ProgressCallback | None = None,
 ) -> torch.Tensor:
     """See :meth:`subemb.models.model.PretrainedModel.sensitivity`."""
-    import torch
-
     if not model.has_network:
         return torch.eye(model.dim)
     if rows is not None:
@@ -172,7 +165,6 @@ def _shipped_folder(model: Any) -> Path | None:
 
 def save_sensitivity(folder: Path, matrix: torch.Tensor) -> None:
     """Write S into a folder: the numbers on and above its diagonal, in the type that they have."""
-    import torch
     from safetensors.torch import save_file
 
     upper = torch.triu_indices(len(matrix), len(matrix))
@@ -195,7 +187,6 @@ def ship(model: Any, folder: str | Path) -> None:
 
 def _read(folder: Path) -> torch.Tensor:
     """The inverse of :func:`save_sensitivity`: (D, D) float32. Raises InputError for another file."""
-    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

@@ -599,12 +599,9 @@ def judge(table: ClaimsTable, numbers: Sequence[int] = ()) -> list[Judged]:
 
 def tally(found: Iterable[Judged]) -> str:
     """``7 of 12 claims hold, 3 fail, 2 cannot be told here``."""
-    verdicts = [one.verdict for one in found]
-    holding, failing, open_ones = (verdicts.count(one) for one in (HOLDS, FAILS, OPEN))
-    return (
-        f"{holding} of {len(verdicts)} claims hold{'s' if holding == 1 else ''}, {failing} fail{'s' if failing == 1 else ''}, "
-        f"{open_ones} cannot be told here"
-    )
+    found = list(found)
+    holding, others = _tallied(found)
+    return f"{holding} of {len(found)} claims {others} here"
 
 
 def tally_of_abstract(found: Iterable[Judged]) -> str:
@@ -612,9 +609,18 @@ def tally_of_abstract(found: Iterable[Judged]) -> str:
     own = [one for one in found if one.claim.whose == ABSTRACT]
     if not own:
         return ""
-    holding, failing, open_ones = (sum(one.verdict == verdict for one in own) for verdict in (HOLDS, FAILS, OPEN))
+    holding, others = _tallied(own)
     return (
-        f"Of the {len(own)} that the paper's abstract makes, {holding} hold{'s' if holding == 1 else ''}, {failing} "
-        f"fail{'s' if failing == 1 else ''}, {open_ones} cannot be told. The others come from its algorithms and code, or are questions "
-        "that a reader has; more than the abstract is not known here."
+        f"Of the {len(own)} that the paper's abstract makes, {holding} {others}. The others come from its algorithms and code, or are "
+        "questions that a reader has; more than the abstract is not known here."
+    )
+
+
+def _tallied(found: Sequence[Judged]) -> tuple[int, str]:
+    """How many hold, and the words that follow that number."""
+    verdicts = [one.verdict for one in found]
+    holding, failing, open_ones = (verdicts.count(one) for one in (HOLDS, FAILS, OPEN))
+    return (
+        holding,
+        f"hold{'s' if holding == 1 else ''}, {failing} fail{'s' if failing == 1 else ''}, {open_ones} cannot be told",
     )
