@@ -15,6 +15,7 @@ from subemb.reproduce.rows import Sizes
 from subemb.ui.pages.claims import page as claims
 from subemb.ui.pages.claims.pictures import chart_html, drawn_parts
 from subemb.ui.shell.request import Request
+from subemb.ui.shell.text import unbroken
 
 PAGE = "pages/11_Claims.py"
 QUICK = Sizes(pairs=10, steps=1, seconds=1.0, seeds=1, tokens=5)
@@ -45,8 +46,8 @@ def test_verdicts_come_first_then_a_card_a_claim(measured):
     found = judge(measured)
     assert f"**small: {tally(found)}.**" in texts(test)
     assert html_of(test).count('href="#claim-') == 12
-    assert [header.value for header in test.header] == [f"{one.claim.number}. {one.claim.title}" for one in found]
-    assert all(escape_markdown(one.sentence) in texts(test) for one in found)
+    assert [header.value for header in test.header] == [unbroken(f"{one.claim.number}. {one.claim.title}") for one in found]
+    assert all(unbroken(escape_markdown(one.sentence)) in texts(test) for one in found)
     assert "2610.10385" in texts(test)
     assert "MqEcDNQwOSA" in texts(test)
 

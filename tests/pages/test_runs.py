@@ -51,8 +51,12 @@ def test_runs_and_tags_of_a_visitor_are_there_after_a_restart_and_others_see_non
         opened(f)
     visitor_of(token).tag(runs[0].key, ["for class", " <b>x</b> ", ""])
     restarted()
-    table = table_with(opened(2), "run", "tags")
+    test = opened(2)
+    table = table_with(test, "run", "tags")
     assert set(table["tags"]) == {"for class, <b>x</b>", ""}
+    kept_as = ", Q = 8, 32-bit codebooks"  # which small tables choose
+    assert set(table["run"]) == {f"Product quantization, f = {f}{kept_as}" for f in (2, 3)}  # what differs, no more
+    assert "All with vocabulary weights, seed 0." in texts(test)
     assert len(table) == 2
     assert table["when"].notna().all()
     browser("ben")

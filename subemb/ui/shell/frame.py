@@ -20,6 +20,7 @@ from ...adaptation.library import ADAPTATIONS, known_adaptation, run_key_of
 from ...base.paths import app_folder
 from ...base.store import DAMAGE_LISTENERS, sweep_cache
 from ...base.text import escape_markdown, percent_text, seconds_text, size_text
+from ...codec.settings import settings_text
 from ...jobs.manager import Job
 from ...runs import RUNS, Run, compressed_of, reconstruction_of
 from ...tasks.sides import Subject
@@ -271,8 +272,9 @@ def heading(frame: Frame) -> None:
     run = frame.run
     badge = ":blue-badge[Example]" if frame.is_example else ":green-badge[Your run]"
     size = f"{size_text(run.size.total_bytes)}, {percent_text(run.size.total_share)}"
+    asked = escape_markdown(settings_text(run.asked))
     words = escape_markdown(run.settings.in_words)
-    st.markdown(f"{badge} **{escape_markdown(run.model['name'])}** · {unbroken(size)} · {words}", help=words)
+    st.markdown(f"{badge} **{escape_markdown(run.model['name'])}** · {unbroken(size)} · {asked}", help=words)
 
 
 def explain_empty(frame: Frame) -> None:

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from ...base.store import content_key
+from ...codec.settings import told_apart
 from ...runs import Run
 from ..shell.visit import Visit
 from .charts import download_csv
@@ -30,8 +31,12 @@ def runs_list(visit: Visit, runs: Sequence[Run], key: str, mode: str = "single-r
     key: begins the keys of its widgets. mode: ``single-row`` or ``multi-row``.
     """
     table = pd.DataFrame([_row(run, visit) for run in runs]).dropna(axis=1, how="all")
+    labels, same = told_apart([run.asked for run in runs])
+    shown = table.assign(run=labels)
+    if table["model"].nunique() == 1:
+        shown = shown.drop(columns="model")
     event = st.dataframe(
-        table,
+        shown,
         hide_index=True,
         column_config=COLUMNS,
         key=f"{key}_{content_key([[run.key for run in runs], visit.shown_key])}",
@@ -41,6 +46,8 @@ def runs_list(visit: Visit, runs: Sequence[Run], key: str, mode: str = "single-r
         height=min(560, 38 + 35 * max(1, len(table))),
         alt="Runs with their settings, size, quality, tags and time",
     )
+    if same:
+        st.caption(f"All with {same}.")
     if len(runs) > 1:
         download_csv(table.drop(columns="shown"), "subemb-runs.csv", key=f"{key}_download")
     return [runs[row] for row in event.selection.rows if row < len(runs)] if event and event.selection else []
@@ -74,7 +81,7 @@ def _number(title: str, form: str, help: str):
 
 COLUMNS = {
     "shown": st.column_config.TextColumn("✓", width=28, help="The run on all pages"),
-    "run": st.column_config.TextColumn("Method and settings", width=280),
+    "run": st.column_config.TextColumn("Method and settings", width=340),
     "tags": st.column_config.TextColumn("Tags"),
     "bytes": _number("kB", "%.1f", "Everything stored, in units of 1000 bytes"),
     "of table": _number("Bytes %", "%.3f", "Everything stored, % of the table's bytes"),

@@ -20,7 +20,7 @@ from ....tasks.reproduction import run_reproduction
 from ...shell.frame import Frame, page
 from ...shell.jobs import begin, progress_of, watch
 from ...shell.models import open_model
-from ...shell.text import counted, show_error
+from ...shell.text import counted, show_error, unbroken
 from ...shell.visit import Visit
 from ...widgets.charts import download_csv
 from .pictures import chart_html, strip_html, verdict_html, whose_html
@@ -165,9 +165,9 @@ def card(one: Judged, table: ClaimsTable) -> None:
     """A claim: verdict, what was found, picture; the rest behind a click."""
     claim = one.claim
     with st.container(border=True, key=f"claim_card_{claim.number}", height="stretch"):
-        st.header(f"{claim.number}. {claim.title}", anchor=f"claim-{claim.number}")
+        st.header(unbroken(f"{claim.number}. {claim.title}"), anchor=f"claim-{claim.number}")
         st.html(f"{verdict_html(one)} {whose_html(claim)}")
-        st.markdown(escape_markdown(one.sentence))
+        st.markdown(unbroken(escape_markdown(one.sentence)))
         picture = chart_html(one)
         if picture:
             st.html(picture)
