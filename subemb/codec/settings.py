@@ -165,6 +165,7 @@ class CompressionSettings(Settings):
             parsed(self.tiers)
         if self.budget is not None:
             budget_bytes(self.budget, 1000, 1000)
+            object.__setattr__(self, "budget", budget_text(self.budget))  # one budget, one run, however it was typed
         if self.keep is not None and kept_of(self.keep) is None and self.weights not in (*OF_TEXT, GIVEN):
             raise InputError(
                 f"keep {USED!r} needs a text that tells what is used; choose weights that count one, or give a number of tokens"
@@ -223,7 +224,7 @@ def settings_text(settings: CompressionSettings, spelled: bool = False) -> str:
         if settings.codebook_bits is not None:
             parts.append(f"{settings.codebook_bits}-bit codebooks")
     if settings.budget is not None:
-        parts.append(f"budget {budget_text(settings.budget)}")
+        parts.append(f"budget {settings.budget}")
     if "tiers" in method.reads and settings.wants_unique:
         parts.append("unique tuples")
     if "keep" in method.reads:

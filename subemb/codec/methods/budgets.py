@@ -30,7 +30,8 @@ np = lazy_module("numpy")
 torch = lazy_module("torch")
 
 _UNIT = {"": 1, "b": 1, "bytes": 1, "kb": 1000, "mb": 10**6, "gb": 10**9, "kib": 1024, "mib": 2**20, "gib": 2**30}
-_BUDGET = re.compile(r"(\d+(?:\.\d+)?)\s*(%|[a-z]*)", re.IGNORECASE)
+_NAMES = {10**6: "MB", 1000: "kB", 1: "B"}
+_BUDGET = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*(%|[a-z]*)", re.IGNORECASE)
 CLOSE = 0.02  # a budget is used to within this share, wherever tiers can be so fine
 
 _INT8_LEFT = 5e-5  # of the variance, as an error
@@ -54,31 +55,42 @@ _MOST_STEPS = 30
 _KEPT = 3  # of the choices on the grid, from which steps are made
 
 
+def _read(text: str) -> tuple[float, str]:
+    """Number and unit, in small letters. Raises InputError."""
+    match = _BUDGET.fullmatch(text.strip())
+    unit = "" if match is None else match[2].lower()
+    if match is None or (unit != "%" and unit not in _UNIT):
+        raise InputError(
+            f"budget {text[:80]!r} cannot be read; give bytes, kB, MB or a share of the table, such as 100 kB or 0.5%"
+        )
+    return float(match[1]), unit
+
+
 def budget_bytes(text: str, vocabulary: int, dim: int) -> int:
     """Bytes of ``100 kB``, ``1.5MB``, ``70000`` or ``0.5%`` (of the table in float32). Raises InputError.
 
     >>> budget_bytes("100 kB", 30522, 384), budget_bytes("0.5%", 30522, 384)
     (100000, 234408)
     """
-    match = _BUDGET.fullmatch(text.strip())
-    unit = None if match is None else match[2].lower()
-    if match is None or (unit != "%" and unit not in _UNIT):
-        raise InputError(
-            f"budget {text[:80]!r} cannot be read; give bytes, kB, MB or a share of the table, such as 100 kB or 0.5%"
-        )
-    found = float(match[1]) * (vocabulary * dim * 4 / 100 if unit == "%" else _UNIT[unit])
+    number, unit = _read(text)
+    found = number * (vocabulary * dim * 4 / 100 if unit == "%" else _UNIT[unit])
     if found < 1:
         raise InputError(f"budget {text[:80]!r} is less than one byte; give more, such as 100 kB")
     return int(found)
 
 
 def budget_text(text: str) -> str:
-    """A budget as people read it: with its unit.
+    """A budget in the one way that all of its spellings have in common. Raises InputError.
 
-    >>> budget_text("656345"), budget_text("0.5%")
-    ('656,345 bytes', '0.5%')
+    >>> [budget_text(text) for text in ("300kB", "300000", "0.30 mb", "656345", "1.5 MB", "70 B", "0.50 %")]
+    ['300 kB', '300 kB', '300 kB', '656.345 kB', '1.5 MB', '70 B', '0.5%']
     """
-    return f"{int(text):,} bytes" if text.strip().isdecimal() else text
+    number, unit = _read(text)
+    if unit == "%":
+        return f"{number:.12g}%"
+    size = int(number * _UNIT[unit])
+    whole = next((whole for whole in _NAMES if size >= whole and (size * 1000) % whole == 0), 1)
+    return f"{size / whole:.12g} {_NAMES[whole]}"
 
 
 # What is lost
