@@ -60,6 +60,9 @@ class Run(Shown):
     version: str = __version__  # of subemb
     budget: str | None = None  # for which the tiers of the settings were chosen
     keep: str | None = None  # what was asked for, where the text told how many tokens the settings keep
+    #: Why codebooks have more bits than was asked for: ``asked`` (None for an automatic number), ``in`` (bits), ``errors`` (without rounding,
+    #: and in so few bits), ``tier`` (its number, where there are tiers).
+    rounding: dict[str, Any] | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -94,9 +97,22 @@ class Run(Shown):
         return f"{size_text(whole - saved)} in a file with entropy-coded codes, {percent_text(saved / whole)} less"
 
     @property
+    def rounding_text(self) -> str:
+        """Why its codebooks have more bits than usual, in words; "" where they have not."""
+        if self.rounding is None:
+            return ""
+        before, after = self.rounding["errors"]
+        whose = f"the error of tier {self.rounding['tier']}" if "tier" in self.rounding else "the error"
+        return (
+            f"codebooks have {self.settings.codebook_bits} bits a number, because in {self.rounding['in']} bits {whose} would be {after:.3f} instead "
+            f"of {before:.3f}: the table's numbers lie far from 0 and differ little"
+        )
+
+    @property
     def asked(self) -> CompressionSettings:
         """The settings that it was asked for: those that its key was made from, and that a link to it carries."""
         settings = self.settings if self.budget is None else replace(self.settings, tiers=None, budget=self.budget)
+        settings = settings if self.rounding is None else replace(settings, codebook_bits=self.rounding["asked"])
         return settings if self.keep is None else replace(settings, keep=self.keep)
 
     def described(self) -> Card:
@@ -164,6 +180,7 @@ def run(
         settings=compressed.settings,
         budget=compressed.info.get("budget"),
         keep=compressed.info.get("keep"),
+        rounding=compressed.info.get("rounding"),
         size=compressed.size(model.parameters),
         quality=quality,
         history=compressed.history,

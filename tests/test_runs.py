@@ -14,6 +14,7 @@ from subemb.base.paths import cache_folder
 from subemb.codec.methods import METHODS
 from subemb.codec.settings import CompressionSettings
 from subemb.models.load import load_listed
+from subemb.models.model import PretrainedModel
 
 WORDS = [f"word{number}" for number in range(120)]
 
@@ -63,6 +64,18 @@ def test_a_run_is_kept_and_found_again(model):
     seen = []
     assert runs.run_and_keep("small", None, settings.to_dict(), progress=seen.append) == first
     assert not seen, "a kept run is not computed again"
+
+
+def test_a_run_whose_codebooks_got_more_bits_says_so_and_is_found_again(monkeypatch, tmp_path):
+    monkeypatch.setenv("SUBEMB_CACHE", str(tmp_path / "cache"))
+    model = PretrainedModel.from_table(5 + 0.01 * torch.randn(400, 32, generator=torch.Generator().manual_seed(0)))
+    settings = runs.resolved(CompressionSettings("product", subspaces=4, codebook_size=32, weights="none"), model, None)
+    summary, _ = runs.run(model, settings)
+    assert summary.settings.codebook_bits == 32
+    assert summary.asked == settings
+    assert summary.key == runs.run_key(model.identity, summary.asked)
+    assert "codebooks have 32 bits a number, because in 8 bits the error would be" in summary.rounding_text
+    assert runs.Run.from_dict(json.loads(json.dumps(summary.to_dict()))) == summary
 
 
 def test_a_damaged_kept_run_is_computed_again(model):

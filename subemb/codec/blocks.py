@@ -293,6 +293,15 @@ def column_means(table: torch.Tensor, weights: torch.Tensor | None) -> torch.Ten
     return total / (len(table) if w is None else w.sum())
 
 
+def variance_of(table: torch.Tensor, weights: torch.Tensor | None) -> float:
+    """Sum over tokens of (weighted) squared distances to the mean row."""
+    if _in_loops(table):
+        from .kernels import table_moments
+
+        return float(table_moments(table, weights)[1].sum())
+    return float(spread(table[None], weights)[0])
+
+
 def unit_about(table: torch.Tensor, mean: torch.Tensor) -> float:
     """The root mean square of a (V, D) table about ``mean`` (D,), in float32's range; 1 if all are 0."""
     if _in_loops(table):

@@ -6,18 +6,19 @@ The report of one kind of evaluation stands with its command.
 import math
 import signal
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from ..base.progress import Progress, seconds_left
-from ..base.text import columns_text, count_text, one_line, percent_text, score_text, seconds_text, size_text
+from ..base.text import columns_text, count_text, one_line, percent_text, score_text, seconds_text, sentence_case, size_text
 from ..codec.settings import CompressionSettings, settings_text
 from ..evaluate.data.pairs import Columns, Note, Skipped, skipped_text
 from ..evaluate.statistics import Interval
 from ..runs import NEIGHBOURS, Run
-from .terminal import plain_stream
+from .terminal import WIDTH, plain_stream
 
 BAR = 24  # characters of the progress bar
 REDRAW_SECONDS = 0.1  # at least, between two drawings
@@ -174,7 +175,8 @@ def _size(run: Run) -> str:
         before, after = percent_text(size.original_share_of_model), percent_text(size.share_of_model)
         bytes_ = f"{size_text(size.model_bytes)} before, {size_text(size.compressed_model_bytes)} after"
         rows.append(["whole model", "", f"{bytes_}; the table is {before} of it before, {after} after"])
-    return "SIZE\n" + columns_text(rows, right=(1,))
+    note = "\n" + textwrap.fill(f"{sentence_case(run.rounding_text)}.", WIDTH) if run.rounding_text else ""
+    return "SIZE\n" + columns_text(rows, right=(1,)) + note
 
 
 def _quality(run: Run) -> str:

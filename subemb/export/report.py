@@ -20,7 +20,7 @@ from ..adaptation.settings import LABELLED, OBJECTIVES, TRAINED
 from ..adaptation.texts import VOCABULARY
 from ..base.arguments import checked
 from ..base.errors import InputError
-from ..base.text import count_text, percent_text, score_text, seconds_text, size_text, without_control
+from ..base.text import count_text, percent_text, score_text, seconds_text, sentence_case, size_text, without_control
 from ..codec.settings import GIVEN, METHODS, OF_TEXT, WEIGHT_NAMES, CompressionSettings
 from ..evaluate.context.perplexity import NAMES, TextPerplexity
 from ..evaluate.context.uses import TableUses
@@ -112,7 +112,7 @@ def html_report(
         scored_notes=[f"{found.data}: {' '.join(found.notes)}" for found in sets if found.notes],
         has_intervals=any(found.differences for found in sets),
         model_facts=_model_facts(model),
-        compression_facts=_compression_facts(settings),
+        compression_facts=_compression_facts(settings, "" if run is None else run.rounding_text),
         adaptation_facts=[] if adaptation is None else _adaptation_facts(adaptation),
         commands=_commands(model, settings, adaptation),
         command_notes=_command_notes(settings, adaptation),
@@ -458,7 +458,7 @@ def _model_facts(model: Mapping[str, Any]) -> list[Fact]:
     return items + [("Note", str(note)) for note in model.get("notes") or ()]
 
 
-def _compression_facts(settings: CompressionSettings) -> list[Fact]:
+def _compression_facts(settings: CompressionSettings, rounding: str) -> list[Fact]:
     method = METHODS[settings.method]
     items = [("Method", f"{method.title}: {method.summary}")]
     if method.uses_codebooks:
@@ -481,7 +481,7 @@ def _compression_facts(settings: CompressionSettings) -> list[Fact]:
         items.append(("Seed", str(settings.seed)))
     if settings.rank is not None:
         items.append(("Rank", str(settings.rank)))
-    return items
+    return items + ([("Note", f"{sentence_case(rounding)}.")] if rounding else [])
 
 
 def _adaptation_facts(adaptation: Adaptation) -> list[Fact]:

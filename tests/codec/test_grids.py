@@ -1,5 +1,7 @@
 """Codebooks in 8 and 16 bits: what is measured is what is stored, and it costs next to nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,9 +10,11 @@ from hypothesis import strategies as st
 
 from subemb.base.errors import InputError
 from subemb.codec import compress
+from subemb.codec.compression import checked_weights, measured
 from subemb.codec.estimates import predicted_size
 from subemb.codec.grids import automatic_codebook_bits, from_stored, on_grid, stored_dtype, to_stored
 from subemb.codec.layers import SubspaceEmbedding
+from subemb.codec.loading import load
 from subemb.codec.methods import METHODS
 from subemb.codec.settings import CompressionSettings
 
@@ -108,3 +112,51 @@ def test_8_bits_add_less_than_a_thousandth_to_the_error():
         rounded = compress(table, "product", subspaces, size, iterations=4)
         assert rounded.settings.codebook_bits == 8
         assert rounded.info["error"] < exact.info["error"] * 1.001
+
+
+FAR_FROM_0 = [
+    {"method": "product", "subspaces": 8, "codebook_size": 32},
+    {"method": "residual", "subspaces": 3, "codebook_size": 32},
+    {"method": "optimized_product", "subspaces": 8, "codebook_size": 32},
+    {"tiers": "300:8x32,*:2x32"},
+    {"budget": "9 kB"},
+]
+
+
+@pytest.mark.parametrize("settings", FAR_FROM_0, ids=lambda one: next(iter(one.values())))
+def test_numbers_far_from_0_get_codebooks_that_tell_them_apart(settings, tmp_path):
+    """One scale serves numbers about 0; of numbers that are all 5 or so, a step of 8 bits would be as large as what tells tokens apart."""
+    asked = {"iterations": 3, **settings}
+    spread = torch.randn(800, 32, generator=torch.Generator().manual_seed(0))
+    about_0, far = compress(spread, **asked), compress(5 + 0.01 * spread, **asked)
+    assert about_0.settings.codebook_bits in (8, None)
+    assert "rounding" not in about_0.info
+    assert far.settings.codebook_bits == 32
+    assert far.size() == predicted_size(far.settings, 800, 32)
+    found = far.info["rounding"]
+    assert found["in"] < 32
+    assert 1.01 * found["errors"][0] < found["errors"][1]
+    if "budget" in settings:
+        assert far.size().total_bytes <= 9000
+    else:
+        assert far.info["error"] == pytest.approx(about_0.info["error"], rel=0.02)
+    far.save_pretrained(tmp_path)
+    assert torch.equal(load(tmp_path).reconstruct(), far.reconstruct())
+
+
+def test_the_error_that_rounding_would_have_made_is_the_one_it_makes():
+    table = 5 + 0.05 * torch.randn(800, 32, generator=torch.Generator().manual_seed(0))
+    weights = torch.rand(800, generator=torch.Generator().manual_seed(1))
+    served = compress(table, "product", 8, 32, iterations=3, weights=weights)
+    books = [on_grid(book, 8) for book in served.codebooks]
+    rounded = measured(table, replace(served, codebooks=books), checked_weights(weights, 800))
+    assert served.info["rounding"]["errors"] == pytest.approx(
+        [served.info["weighted_error"], rounded["weighted_error"]], rel=0.02
+    )
+
+
+def test_bits_that_differ_from_the_usual_ones_are_kept():
+    table = 5 + 0.01 * torch.randn(800, 32, generator=torch.Generator().manual_seed(0))
+    wished = compress(table, "product", 8, 32, iterations=3, codebook_bits=16)
+    assert wished.settings.codebook_bits == 16
+    assert "rounding" not in wished.info

@@ -19,7 +19,16 @@ from ...base.errors import InputError
 from ...base.lazy import lazy_module
 from ...base.progress import ProgressCallback, part_of
 from ..compressed import SubspaceCompressed
-from ..grids import CODEBOOK_BITS, HARDLY_ANY, automatic_codebook_bits, codebook_bytes, from_stored, stored_dtype, to_stored
+from ..grids import (
+    CODEBOOK_BITS,
+    HARDLY_ANY,
+    automatic_codebook_bits,
+    bits_that_serve,
+    codebook_bytes,
+    from_stored,
+    stored_dtype,
+    to_stored,
+)
 from ..packing import CodesIn, pack, packed_bytes, unpack
 from ..sizes import FLOAT_BYTES, Size, code_bits_each
 from ..subspaces import LARGEST_CODEBOOK, checked_codebook_size, has_enough_tuples, require_enough_tuples, subspace_widths
@@ -164,8 +173,8 @@ class CodebookMethod(Method):
                 table.cpu(), codes.cpu(), [book.cpu() for book in books], None if weights is None else weights.cpu(), sensitivity,
                 unique=settings.unique, sweeps=settings.iterations, seed=settings.seed, progress=part_of(progress, 0.5, 1.0),
             )  # fmt: skip
-        compressed = SubspaceCompressed(
-            settings,
+        exact = SubspaceCompressed(
+            replace(settings, codebook_bits=32),
             vocabulary,
             dim,
             codes=codes.to(_held_dtype(settings)).cpu(),
@@ -173,14 +182,37 @@ class CodebookMethod(Method):
             rotation=None if found.rotation is None else found.rotation.cpu(),
             history=history,
         )
+        bits, errors = self._bits_that_serve(settings, table, exact, weights)
+        compressed = replace(exact, settings=replace(settings, codebook_bits=bits))
         distinct, colliding = compressed.tuple_counts()
         compressed.info = {
             "iterations": len(compressed.history),
             "stop": found.stop,
             "distinct": distinct,
             "colliding_tokens": colliding,
-        }
+        } | (
+            {}
+            if errors is None
+            else {"rounding": {"asked": settings.codebook_bits, "in": settings.codebook_bits, "errors": errors}}
+        )
         return compressed
+
+    def _bits_that_serve(
+        self, settings: MethodSettings, table: torch.Tensor, exact: SubspaceCompressed, weights: torch.Tensor | None
+    ) -> tuple[int, list[float] | None]:
+        """:func:`bits_that_serve`. Bits that differ from what the shape asks for were wished for, and stay."""
+        from ..blocks import variance_of
+
+        vocabulary, dim = table.shape
+        usual = automatic_codebook_bits(vocabulary, dim, settings.subspaces, settings.codebook_size)
+        if settings.codebook_bits != usual:
+            return settings.codebook_bits, None
+
+        def left() -> float:
+            distances = exact.distances(table.cpu())
+            return float(distances.sum() if weights is None else weights.cpu().double() @ distances)
+
+        return bits_that_serve(usual, exact.codebooks, exact.codes, weights, variance_of(table, weights), left)
 
     # The saved form: ``codes`` packed in bits, row by row (see subemb.codec.packing); ``codebooks``, all numbers of all codebooks one after
     # the other in their own type; ``codebook_scales`` (f,) bfloat16 where that is not float32; ``rotation`` (D, D) float32

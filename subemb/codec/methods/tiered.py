@@ -214,12 +214,37 @@ class Tiered(Method):
         from ..film import not_filming
 
         vocabulary, dim = table.shape
-        settings, asked = self.resolve(settings, vocabulary, dim), settings.budget
-        if asked is not None:
+        settings, curves, info = self.resolve(settings, vocabulary, dim), None, {}
+        asked = settings
+        if asked.budget is not None:
+            info["budget"] = asked.budget
             share = _measuring(settings, vocabulary, dim) / self.nanoseconds(settings, vocabulary, dim)
             with not_filming():
                 curves = _curves(table, settings, part_of(progress, 0.0, share), weights, sensitivity)
-            settings, progress = self._for_budget(settings, vocabulary, dim, curves), part_of(progress, share, 1.0)
+            progress = part_of(progress, share, 1.0)
+        while True:
+            chosen = settings if curves is None else self._for_budget(settings, vocabulary, dim, curves)
+            compressed = self._fitted(table, chosen, progress, weights, sensitivity)
+            rounded = [(number, part) for number, part in enumerate(compressed.parts, 1) if "rounding" in part.info]
+            if not rounded:
+                break
+            # one number of bits for all tiers, which the settings can say: and with that, once more
+            number, worst = max(rounded, key=lambda pair: pair[1].info["rounding"]["errors"][1])
+            info.setdefault("rounding", {**worst.info["rounding"], "asked": asked.codebook_bits, "tier": number})
+            settings = replace(settings, codebook_bits=max(part.settings.codebook_bits for _, part in rounded))
+        compressed.info |= info
+        return compressed
+
+    def _fitted(
+        self,
+        table: torch.Tensor,
+        settings: MethodSettings,
+        progress: ProgressCallback | None,
+        weights: torch.Tensor | None,
+        sensitivity: torch.Tensor | None,
+    ) -> TieredCompressed:
+        """The result with the tiers of resolved settings."""
+        vocabulary, dim = table.shape
         parts = self.parts(settings, vocabulary, dim)
         # the heaviest first; of equal ones the lower id
         order = torch.arange(vocabulary) if weights is None else torch.argsort(weights.cpu(), descending=True, stable=True)
@@ -252,7 +277,7 @@ class Tiered(Method):
             "iterations": sum(len(part.history) for part in found),
             "distinct": compressed.distinct_tuples,
             "colliding_tokens": compressed.colliding_tokens,
-        } | ({} if asked is None else {"budget": asked})
+        }
         return compressed
 
     def _for_budget(self, settings: MethodSettings, vocabulary: int, dim: int, curves: Curves) -> MethodSettings:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ....base.text import count_text, percent_text, seconds_text, size_text
+from ....base.text import count_text, percent_text, seconds_text, sentence_case, size_text
 from ....codec.settings import WEIGHT_NAMES
 from ....runs import NEIGHBOURS, Run
 from ...widgets.runs_list import ERROR_HELP
@@ -52,8 +52,9 @@ def size_card(run: Run) -> None:
             "The paper counts only the floats that are left. The codes are integers, but they have to be kept as well: the "
             "second number counts them. A file is larger by its header and the settings, up to 2 kB."
         )
-        if run.entropy_coded:
-            st.caption(f"{run.entropy_coded[:1].upper()}{run.entropy_coded[1:]}.")
+        for note in (run.rounding_text, run.entropy_coded):
+            if note:
+                st.caption(f"{sentence_case(note)}.")
         if size.share_of_model is not None:
             st.markdown(
                 f"The table is **{percent_text(size.original_share_of_model)}** of the whole model "
