@@ -13,6 +13,8 @@ from .values import USUAL_ORDER, WITHOUT, as_number, kind_of, meaning_of_label, 
 
 _MOST_CLASSES = 10
 _SAMPLE = 200  # rows after which a column with many values is no companion
+#: What stands for no label. -1 may be one, if something says so.
+_NO_VALUE = tuple(word for word in WITHOUT if word != "-1")
 _WORDS = {"paraphrase": "paraphrase", "not_paraphrase": "not paraphrase"}
 
 
@@ -43,10 +45,14 @@ def meanings_of(
         pairs = {str(number): word for number, word in enumerate(names)}
         if any(as_number(word) is None for word in names):
             return Meanings(pairs, f"Labels are numbers; the file says what they stand for: {_listed(pairs)}{_unusual(pairs)}")
-    written = {plain_word(value) for value in set(values)} - set(WITHOUT)
-    if not written or len(written) > _MOST_CLASSES or not all(word.isdigit() for word in written):
+    written = {plain_word(value) for value in set(values)} - set(_NO_VALUE)
+    if not written or len(written) > _MOST_CLASSES:
         return None
-    return _companion(rows, values, found, columns, len(written), name)
+    numbers = written - {"-1"}
+    said = None
+    if numbers and all(word.isdigit() for word in numbers):
+        said = _companion(rows, values, found, columns, len(written), name)
+    return said or (_of_name(columns.gold, written, name) if found.has_header else None)
 
 
 def _said(reading: Reading) -> Meanings:
@@ -61,6 +67,35 @@ def _said(reading: Reading) -> Meanings:
     return Meanings(names, f"Labels are read as you said: {_listed(names)}")
 
 
+def _of_name(column: str, written: set[str], name: str) -> Meanings | None:
+    """What 0 and 1, no and yes say in a column that is called after one of the labels. Raises InputError if they do not tell the others apart."""
+    words = words_of(column)
+    label = meaning_of_label("_".join(word for word in words if word not in _ASKING))
+    yes, no = ({word for word in written if word in _ANSWERS[answer]} for answer in (True, False))
+    if label is None or not written <= yes | no | {"-1"}:
+        return None
+    other = _OPPOSITE.get(label)
+    if other is None:
+        raise InputError(
+            f"{name}: the column {column!r} only says which pairs are labelled {label}, not which of the others are entailment; choose a column "
+            "with all labels, with --columns or under Columns on a page"
+        )
+    if label == "paraphrase":
+        return None  # as such columns always are
+    meanings = dict.fromkeys(sorted(yes), label) | dict.fromkeys(sorted(no), other)
+    return Meanings(
+        {word: _WORDS.get(meant, meant) for word, meant in meanings.items()},
+        f"The column {column!r} is read as its name says: {_listed(meanings)}",
+    )
+
+
+#: Words of names that ask whether something holds.
+_ASKING = ("is", "has", "are", "does", "the", "of", "gold", "label")
+_ANSWERS = {True: ("1", "true", "yes"), False: ("0", "false", "no")}
+_OPPOSITE = {"entailment": "not_entailment", "paraphrase": "not_paraphrase"}
+_OPPOSITE |= {other: label for label, other in _OPPOSITE.items()}
+
+
 def _companion(rows, values, found: Recognised, columns: Columns, classes: int, name: str) -> Meanings | None:
     """What a column of words that goes with the labels one to one says. Raises InputError if it does not go with them, although its name does."""
     gold_words, answers = set(words_of(columns.gold)), {}
@@ -73,7 +108,7 @@ def _companion(rows, values, found: Recognised, columns: Columns, classes: int, 
         both = {
             (number, word)
             for number, word in set(zip(map(plain_word, values), map(plain_word, cells), strict=True))
-            if number not in WITHOUT and word not in WITHOUT
+            if number not in _NO_VALUE and word not in WITHOUT and (number != "-1" or meaning_of_label(word))
         }
         words = {word for _, word in both}
         if not words or any(as_number(word) is not None for word in words):

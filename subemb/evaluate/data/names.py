@@ -32,8 +32,14 @@ def _set(words: str) -> frozenset[str]:
 
 # Sentences
 
-_PREMISES = ("premise", "premises", "prem", "context", "evidence", "passage", "text")
-_HYPOTHESES = ("hypothesis", "hypotheses", "hypo", "hyp", "statement", "claim")
+_PREMISES = (
+    *("premise", "premises", "prem", "context", "evidence", "passage", "text"),
+    *("prämisse", "premisa", "prémisse", "premessa", "premissa", "посылка", "前提"),
+)
+_HYPOTHESES = (
+    *("hypothesis", "hypotheses", "hypo", "hyp", "statement", "claim"),
+    *("hypothese", "hipótesis", "hypothèse", "ipotesi", "hipótese", "гипотеза", "假设", "仮説"),
+)
 #: Words that tell the two columns of a pair apart; the pairs of the first tuple are beyond doubt.
 _SURE = (("premise", "hypothesis"), ("1", "2"), ("a", "b"), ("0", "1"), ("first", "second"), ("left", "right"), ("one", "two"))
 _LIKELY = (
@@ -47,7 +53,8 @@ _SERIES = (tuple("0123456789"), tuple("abcdefg"), ("first", "second", "third", "
 #: What sentences are called; a name of other words is taken only if its columns hold sentences.
 _STEMS = _set(
     "sentence sentences sent text texts txt question questions string strings str s t q phrase phrases utterance segment snippet "
-    "input inputs example examples pair pairs set data translation content"
+    "input inputs example examples pair pairs set data translation content "
+    "satz sätze frase frases oración oraciones phrases zin frage предложение 句子 文"
 )
 #: Words of names whose columns are no sentences of a pair, whatever they hold.
 _NO_SENTENCE = _set(
@@ -57,7 +64,9 @@ _NO_SENTENCE = _set(
     "adversary adverary system answer answers label labels gold score scores rating similarity relatedness length len count "
     "annotator annotators annotation annotations worker rater judge user author genre domain topic category type kind subset "
     "dataset split source origin url link file filename path date time year language lang locale locales keyword keywords key "
-    "hash version embedding embeddings vector logits logit probability confidence marked highlighted highlight html title"
+    "hash version embedding embeddings vector logits logit probability confidence marked highlighted highlight html title "
+    "begründung erklärung kommentar anmerkung explicación razón comentario explication justification commentaire raison spiegazione "
+    "explicação объяснение комментарий 解释 理由 説明"
 )
 #: Words of names of columns that were derived from another: the ones without come first.
 _DERIVED = _set(
@@ -151,8 +160,14 @@ _HYPOTHESES_OR_QUERY = frozenset((*_HYPOTHESES, "query"))
 
 # Scores and labels
 
-_SCORES = _set("score scores similarity similarities relatedness rating ratings sim grade grades sts")
-_LABELS = _set("label labels judgment judgement relation duplicate paraphrase equivalent quality class entailment verdict nli")
+_SCORES = _set(
+    "score scores similarity similarities relatedness rating ratings sim grade grades sts "
+    "ähnlichkeit bewertung similarité similitud similaridade similarità somiglianza puntuación punteggio pontuação оценка сходство 相似度 類似度"
+)
+_LABELS = _set(
+    "label labels judgment judgement relation duplicate paraphrase equivalent quality class entailment verdict nli "
+    "etikett etiqueta étiquette etichetta rótulo метка 标签 ラベル"
+)
 _EITHER = _set("target y")
 _GOLD = _set("gold golden true truth final majority consensus human reference")
 _MEANS = _set("mean avg average averaged median")
@@ -164,7 +179,8 @@ _NO_GOLD = _set(
     "counts votes annotator annotators annotation annotations worker workers rater raters judge user users time duration seconds "
     "length len chars words tokens id ids uid guid idx index row line no nr number rank order position pos fold split year month "
     "date timestamp version entropy agreement kappa baseline cosine cos bleu bert bertscore bleurt chrf overlap distance draft old "
-    "previous correct loss weight weights seed page offset start end difficulty hard easy gpt llm chatgpt"
+    "previous correct loss weight weights seed page offset start end difficulty hard easy gpt llm chatgpt "
+    "dissimilarity dissimilarities unrelatedness difference distances abstand distanz distancia distanza"
 )
 
 
@@ -224,7 +240,10 @@ def is_identifier(column: str) -> bool:
 
 
 #: Names of columns with a language code in each row.
-LANGUAGES = ("language", "lang", "locale", "language_code", "lang_code", "lang_id", "locales")
+LANGUAGES = (
+    *("language", "lang", "locale", "language_code", "lang_code", "lang_id", "locales"),
+    *("sprache", "langue", "idioma", "lingua", "taal", "язык", "语言", "言語"),
+)
 
 
 def is_known_name(name: str) -> bool:

@@ -197,7 +197,7 @@ def _check_twins(records: Records, found: Recognised, columns: Columns, body: Se
     raw = [plain_name(str(cell)) for cell in (records.names or records.rows[0])]
     for column in columns.names:
         place = found.header.index(column)
-        twins = [other for other, cell in enumerate(raw) if cell == raw[place] and other != place]
+        twins = [other for other, cell in enumerate(raw) if cell and cell == raw[place] and other != place]
         if any(row[place] != row[other] for row in body for other in twins if len(row) > max(place, other)):
             names = ", ".join(repr(found.header[other]) for other in sorted((place, *twins)))
             raise InputError(
@@ -403,7 +403,7 @@ def _no_columns(found: Recognised, records: Records, name: str, task: str | None
     plain = {plain_name(column) for column in found.header}
     is_pair = ({"sentence1", "sentence2"}, {"#1_string", "#2_string"}, {"question1", "question2"})
     hint = "Say which columns hold the two sentences and the score or label: --columns first=NAME,second=NAME,gold=NAME, or under Columns on a page"
-    if any(names <= plain for names in is_pair) and "no column holds" in found.unclear:
+    if any(names <= plain for names in is_pair) and found.unclear == "no column holds a score or label":
         hint = f"The test files of GLUE have no score or label: give a file that has one. {hint}"
     have = names_text(found.header) if found.has_header else f"1 to {len(found.header)} (no header)"
     left = names_text([f"{column} ({what})" for column, what in records.left_out.items()])

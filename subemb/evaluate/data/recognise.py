@@ -178,14 +178,15 @@ def _headerless(records: Records, header: tuple[str, ...], body: Sequence[Sequen
 
 
 def _is_benchmark(body: Sequence[Sequence[Any]]) -> bool:
-    """Whether fields 1, 3 and 5 hold a genre, a year and a score, and 6 and 7 sentences."""
+    """Whether fields 1, 3 and 5 hold a genre, a year and a score, and 6 and 7 sentences, which 2 and 4 do not."""
     years, genres = _cells(body, 2), {str(cell).strip() for cell in _cells(body, 0)}
     return (
         _share(years, lambda cell: re.fullmatch(r"(19|20)\d\d([a-zA-Z_-].*)?", str(cell).strip())) >= _NEARLY_ALL
         and all(genre and as_number(genre) is None for genre in genres)
         and len(genres) <= _MOST_GENRES
         and _are_scores(_cells(body, 4))
-        and all(kind_of(_cells(body, place)) not in ("numbers", "nothing") for place in (5, 6))
+        and all(_reads_like_sentences(_cells(body, place)) for place in (5, 6))
+        and all(_share(_cells(body, place), lambda cell: len(str(cell).split()) > 2) < 1 / 2 for place in (1, 3))
     )
 
 
@@ -195,6 +196,14 @@ _NEARLY_ALL, _MOST_GENRES = 0.9, 20
 def _are_scores(cells: list[Any]) -> bool:
     """Whether nearly all cells are numbers of 0 to 5, as in the sets of STS."""
     return _share(cells, lambda cell: (number := as_number(cell)) is not None and 0 <= number <= 5) >= _NEARLY_ALL
+
+
+def _reads_like_sentences(cells: list[Any]) -> bool:
+    """Whether texts have several words, or are long, as in scripts without blanks."""
+    texts = [text for cell in cells[:200] if (text := str(cell or "").strip()) and as_number(text) is None]
+    return 2 * len(texts) > len(cells[:200]) and (
+        fmean(len(text.split()) for text in texts) >= 2 or fmean(map(len, texts)) >= 12
+    )
 
 
 def _share(cells: list[Any], holds) -> float:
@@ -277,7 +286,7 @@ class _Table:
             return self._best(by_name)
         texts = [column for column in self.header if column != language_column and self.kind(column) == "text"]
         fitting = [column for column in texts if may_be_sentences(column) and not self._is_category(column)]
-        sentences = [column for column in fitting if self._reads_like_sentences(column)]
+        sentences = [column for column in fitting if _reads_like_sentences(self.cells(column))]
         chosen = sentences if len(sentences) >= 2 else fitting
         if len(chosen) != 2:
             raise _Unclear(self._which_texts(chosen if len(chosen) > 2 else texts))
@@ -335,7 +344,7 @@ class _Table:
             and not (chosen.language and column in of_languages)
             and may_be_sentences(column)
             and self.kind(column) == "text"
-            and self._reads_like_sentences(column)
+            and _reads_like_sentences(self.cells(column))
         ]
         if rest or not chosen.is_sure:
             left = f"; other columns that hold text: {names_text(rest)}" if rest else ""
@@ -351,11 +360,6 @@ class _Table:
         if len(texts) < 2:
             return f"{len(texts) or 'no'} column{'' if len(texts) == 1 else 's'} of it hold{'s' if len(texts) == 1 else ''} sentences"
         return f"{len(texts)} columns hold text, and their names do not say which two are the sentences: {names_text(texts)}"
-
-    def _reads_like_sentences(self, column: str) -> bool:
-        """Whether its texts have several words, or are long, as in scripts without blanks."""
-        texts = [text for cell in self.cells(column)[:200] if (text := str(cell or "").strip())]
-        return bool(texts) and (fmean(len(text.split()) for text in texts) >= 2 or fmean(map(len, texts)) >= 12)
 
     def _is_category(self, column: str) -> bool:
         """Whether a few texts come again and again, as names of topics do."""
@@ -425,6 +429,7 @@ class _Table:
 
     def _gold_by_values(self, free: list[str]) -> str:
         """The only column of labels, else of 0 and 1, else of numbers, that does not tell rows apart. Raises _Unclear."""
+        of_other_names = [column for column in free if not may_be_gold(column) and not is_identifier(column)]
         free = [column for column in free if may_be_gold(column)]
         kinds = {column: self.kind(column) for column in free}
         usable = [column for column in free if kinds[column] in _GOLD_KINDS and not _is_id(self.cells(column))]
@@ -437,11 +442,16 @@ class _Table:
             raise _Unclear(
                 f"{len(usable)} columns may be the score or label: {names_text(usable)}"
                 if usable
-                else "no column holds a score or label"
+                else "no column holds a score or label" + self._passed_over(of_other_names)
             )
         text = f"The score or label is read from {usable[0]!r}, the only column that may hold one"
         self.gold_notes[usable[0]] = Note("columns", text)
         return usable[0]
+
+    def _passed_over(self, columns: list[str]) -> str:
+        """Which columns hold numbers or labels, but are called after something else, as a part of a sentence."""
+        held = [column for column in columns if self.kind(column) in _GOLD_KINDS]
+        return f", as far as names say: {names_text(held)} would be taken for one only if you say so" if held else ""
 
 
 _GOLD_KINDS = ("labels", "binary", "classes", "numbers")

@@ -247,6 +247,7 @@ class LabelReader:
     unknown: dict[str, int]  # plain words of the file that are not understood -> rows that have them
 
 
+_SLIPS = 0.1  # share of the rows from which on -1 beside 0 and 1 need not stand for a missing label
 USUAL_ORDER = ", ".join(f"{number} {label}" for number, label in enumerate(LABELS))
 
 
@@ -277,6 +278,11 @@ def label_reader(
             raise InputError(
                 f"labels are the numbers {', '.join(numbers[:9])}, and nothing says what they mean; say it with --labels, such as "
                 "--labels 1=entailment,2=neutral,3=contradiction (on a page: What the labels mean)"
+            )
+        if "2" not in words and len(numbers) > 1 and words["-1"] > _SLIPS * words.total():
+            raise InputError(
+                "labels are the numbers -1, 0, 1, and nothing says whether -1 is a label or means that there is none; say what they mean with "
+                "--labels, such as --labels 0=neutral,1=entailment,-1=contradiction (on a page: What the labels mean)"
             )
         two_way = "2" not in words
         order = TWO_WAY_LABELS[::-1] if one_is_entailment else TWO_WAY_LABELS if two_way else LABELS
@@ -329,9 +335,9 @@ def _meaning(value: Any, meanings: Mapping[str, str] | None) -> str:
 
 
 def _named(word: str, meanings: Mapping[str, str] | None) -> str:
-    if not meanings or word in WITHOUT:
-        return word
-    return plain_word(meanings[word]) if word in meanings else f"number_{word}" if word.isdigit() else word
+    if meanings and word in meanings:
+        return plain_word(meanings[word])
+    return f"number_{word}" if meanings and word.isdigit() else word
 
 
 def _remembering(read):

@@ -150,16 +150,23 @@ def _score_by_name(header: Sequence[str], name: str) -> str | None:
 
 
 def _places_by_values(rows: Sequence[Sequence[str]]) -> tuple[tuple[int, int, int], Note | None]:
-    """Places of word, word and score: the first three cells, or the only column of numbers behind the words if the third is none."""
+    """Places of word, word and score: the first three cells, or else the first two columns that hold neither numbers nor parts of speech,
+    and the only column of numbers behind them."""
     width = min((len(row) for row in rows), default=0)
     numeric = [
         place for place in range(width) if 2 * sum(not isinstance(score_of(row[place]), str) for row in rows) > len(rows)
     ]
-    if 2 in numeric or len(numeric) != 1 or numeric[0] < 2:
-        extra = f"; the other columns are not read ({width} in all)" if width > 3 and 2 in numeric else ""
+    if 2 in numeric and not {0, 1}.intersection(numeric):
+        extra = f"; the other columns are not read ({width} in all)" if width > 3 else ""
         return (0, 1, 2), Note("left out", f"Read as word, word, score from the first three fields{extra}") if extra else None
-    place = numeric[0]
-    return (0, 1, place), Note("left out", f"The score is read from field {place + 1}, the only one that holds numbers")
+    tags = [place for place in range(width) if all(_TAG.fullmatch(row[place].strip()) for row in rows)]
+    words = [place for place in range(width) if place not in (*numeric, *tags)][:2]
+    scores = [place for place in numeric if place > max(words, default=0)]
+    if len(words) < 2 or len(scores) != 1:
+        return (0, 1, 2), None
+    places = (*words, scores[0])
+    text = f"The words are read from fields {words[0] + 1} and {words[1] + 1}, the score from field {scores[0] + 1}"
+    return places, Note("left out", f"{text}, the only one behind them that holds numbers")
 
 
 def _pair(
@@ -187,13 +194,11 @@ def _format(header: list[str]) -> str:
 
 # Parts of speech
 
-#: A word and the mark of its part of speech: moon-n, run_VB, cold#a, dog.n.01, sail/V.
-_MARKED = re.compile(
-    r"(?P<word>.*[^\W_].*?)(?P<mark>[-_#./:|](?P<tag>n|v|j|a|r|s|nn|nns|nnp|vb|vbd|vbg|vbn|vbp|vbz|jj|jjr|jjs|rb|rbr|noun|verb|adj|adv|"
-    r"propn)(?:[.#]\d+)?)",
-    re.IGNORECASE,
-)
-_NEARLY_ALL = 0.9
+_TAGS = r"(?:n|v|j|a|r|s|nn|nns|nnp|vb|vbd|vbg|vbn|vbp|vbz|jj|jjr|jjs|rb|rbr|noun|verb|adj|adv|propn)"
+_TAG = re.compile(_TAGS, re.IGNORECASE)
+#: A word and the mark of its part of speech: moon-n, run_VB, cold#a, dog.n.01, sail/V, moon (n).
+_MARKED = re.compile(rf"(?P<word>.*[^\W_].*?)(?P<mark>[-_#./:|]{_TAGS}(?:[.#]\d+)?| ?[(\[]{_TAGS}\.?[)\]])", re.IGNORECASE)
+_NEARLY_ALL, _FEWEST_MARKED = 0.9, 3
 
 
 def without_part_of_speech(first: Sequence[str], second: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...], list[Note]]:
@@ -206,10 +211,15 @@ def without_part_of_speech(first: Sequence[str], second: Sequence[str]) -> tuple
     """
     words = dict.fromkeys((*first, *second))
     matches = {word: match for word in words if (match := _MARKED.fullmatch(word))}
-    kinds = {match["mark"][0] for match in matches.values()}
+    kinds = {match["mark"].strip()[0] for match in matches.values()}
     unmarked = [word for word in words if word not in matches]
     if len(kinds) != 1 or len(matches) < _NEARLY_ALL * len(words):
-        return tuple(first), tuple(second), []
+        alone = [number for number, column in enumerate((first, second)) if all(word in matches for word in column)]
+        if len(alone) != 1 or len(kinds) != 1 or len(first) < _FEWEST_MARKED:
+            return tuple(first), tuple(second), []
+        place = "first" if alone == [0] else "second"
+        text = f"All {place} words end in what may be their part of speech, such as {(first, second)[alone[0]][0]}; nothing was left away"
+        return tuple(first), tuple(second), [Note("left out", text)]
     marks = ", ".join(list(dict.fromkeys(match["mark"] for match in matches.values()))[:6])
     if unmarked:
         text = f"Nearly all words end in what may be their part of speech ({marks}), but not {', '.join(unmarked[:3])}; nothing was left away"

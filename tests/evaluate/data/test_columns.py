@@ -75,6 +75,10 @@ def about(pairs, subject: str) -> list[str]:
             "abnncp",
             ("sentence1", "sentence2", "label"),
         ),
+        (("Prämisse", "Begründung", "Hypothese", "Etikett"), "awbl", ("Prämisse", "Hypothese", "Etikett")),
+        (("premisa", "explicación", "hipótesis", "etiqueta"), "awbl", ("premisa", "hipótesis", "etiqueta")),
+        (("前提", "説明", "仮説", "ラベル"), "awbl", ("前提", "仮説", "ラベル")),
+        (("", "sentence1", "sentence2", ""), "iabl", ("sentence1", "sentence2", "column 4")),
         (("claim", "evidence", "label"), "bal", ("evidence", "claim", "label")),
         (("Sentence 1 ", " SENTENCE 2", "Gold Label"), "abl", ("Sentence 1", "SENTENCE 2", "Gold Label")),
         (("explanation_1", "explanation_2", "premise", "hypothesis", "label"), "wwabl", ("premise", "hypothesis", "label")),
@@ -226,6 +230,19 @@ def test_a_benchmark_has_more_marks_than_its_width():
     assert (pairs.format, pairs.gold.tolist()) == ("STS benchmark", [s for *_, s in SCORED])
 
 
+def test_a_benchmark_has_sentences_in_its_last_fields():
+    rows = [("news", "x", "2012", a, s, b, ("sport", "music")[n % 2]) for n, (a, b, s) in enumerate(SCORED * 5)]
+    pairs = read_pairs(table(None, rows, "\t"), "x.tsv")
+    assert pairs.columns == Columns("4", "6", "5")
+    assert "'4' and '6', the only two columns that hold sentences" in about(pairs, "columns")[0]
+
+
+@pytest.mark.parametrize("name", ["distance", "dissimilarity", "model_score"])
+def test_numbers_of_another_name_are_named_and_no_scores(name):
+    with pytest.raises(InputError, match=f"as far as names say: {name} would be taken for one only if you say so"):
+        read_pairs(table(("sentence1", "sentence2", name), SCORED), "x")
+
+
 def test_numbers_that_tell_rows_apart_are_no_scores():
     rows = [(1000 + n, 70 + 3 * n, 2020, a, b, s) for n, (a, b, s) in enumerate(SCORED)]
     assert read_pairs(table(None, rows, "\t"), "x.tsv").columns == Columns("4", "5", "6")
@@ -295,6 +312,39 @@ def test_words_beside_numbers_say_what_is_a_paraphrase():
         for n, (a, b, _) in enumerate(PAIRS)
     ]
     assert read_pairs(lines(rows), "x", "similarity").gold.tolist() == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("column", "yes"), [("entailment", 1), ("is_entailed", "true"), ("not_entailment", 0), ("Entails?", "yes")]
+)
+def test_a_column_called_after_a_label_means_it(column, yes):
+    no = {1: 0, 0: 1, "true": "false", "yes": "no"}[yes]
+    content = table(("premise", "hypothesis", column), [(a, b, yes if c == "entailment" else no) for a, b, c in PAIRS])
+    for chosen in (None, Columns("premise", "hypothesis", column)):
+        pairs = read_pairs(content, "x", "entailment", chosen)
+        assert labels_of(pairs) == ["entailment", "not_entailment", "not_entailment", "entailment"]
+        assert "is read as its name says" in about(pairs, "labels")[0]
+
+
+def test_a_column_of_one_label_that_is_not_entailment_is_refused():
+    content = table(("premise", "hypothesis", "contradiction"), [(a, b, int(c == "contradiction")) for a, b, c in PAIRS])
+    with pytest.raises(
+        InputError, match="only says which pairs are labelled contradiction, not which of the others are entailment"
+    ):
+        read_pairs(content, "x", "entailment")
+
+
+def test_minus_one_may_be_a_label():
+    numbers = {"entailment": 1, "neutral": 0, "contradiction": -1}
+    rows = [{"premise": a, "hypothesis": b, "label": numbers[c], "label_text": c} for a, b, c in PAIRS]
+    assert labels_of(read_pairs(lines(rows), "x")) == [c for *_, c in PAIRS]
+    without = lines([{key: value for key, value in row.items() if key != "label_text"} for row in rows])
+    with pytest.raises(InputError, match="whether -1 is a label or means that there is none"):
+        read_pairs(without, "x", "entailment")
+    said = Reading(labels=tuple((str(number), label) for label, number in numbers.items()))
+    assert labels_of(read_pairs(without, "x", "entailment", reading=said)) == [c for *_, c in PAIRS]
+    some = table(("premise", "hypothesis", "label"), [(a, b, NUMBERS[c]) for a, b, c in PAIRS * 4] + [("a b", "c d", -1)])
+    assert [(part.reason, part.count) for part in read_pairs(some, "x", "entailment").skipped] == [("no gold label", 1)]
 
 
 def test_what_a_model_guessed_names_no_labels():
@@ -479,7 +529,15 @@ def test_a_note_says_how_to_say_otherwise():
 
 
 @pytest.mark.parametrize(
-    "marks", [("-n", "-v", "-j"), ("_N", "_V", "_A"), ("#n", "#v", "#a"), (".n.01", ".v.02", ".a.01"), ("/NN", "/VB", "/JJ")]
+    "marks",
+    [
+        ("-n", "-v", "-j"),
+        ("_N", "_V", "_A"),
+        ("#n", "#v", "#a"),
+        (".n.01", ".v.02", ".a.01"),
+        ("/NN", "/VB", "/JJ"),
+        ("(n)", "(v)", "(j)"),
+    ],
 )
 def test_parts_of_speech_do_not_belong_to_words(marks):
     a, b, c = marks
@@ -494,6 +552,20 @@ def test_a_hyphen_inside_a_word_stays():
     words = read_words(b"word1,word2,score\nmoon,night,41\nx-ray,picture,30\nvitamin-a,pill,2\n", "w")
     assert words.first == ("moon", "x-ray", "vitamin-a")
     assert words.notes == ()
+
+
+def test_parts_of_speech_in_fields_of_their_own_are_no_words():
+    words = read_words(b"moon,n,night,n,3.5\nsail,v,boat,n,4\nx-ray,n,bone,n,1\n", "w")
+    assert (words.first, words.second) == (("moon", "sail", "x-ray"), ("night", "boat", "bone"))
+    assert "fields 1 and 3, the score from field 5" in words.notes[0].text
+    numbered = read_words(b"1 moon night 3.5\n2 sail boat 4\n", "w")
+    assert (numbered.first, numbered.gold.tolist()) == (("moon", "sail"), [3.5, 4])
+
+
+def test_marks_on_one_side_only_are_said():
+    words = read_words(b"moon-n,night,3.5\nsail-v,boat,4\nx-ray-n,bone,1\n", "w")
+    assert words.first[0] == "moon-n"
+    assert "All first words end in what may be their part of speech" in words.notes[0].text
 
 
 def test_lists_in_other_layouts():
