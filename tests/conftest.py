@@ -40,6 +40,10 @@ PATIENCE_SECONDS = 90
 settings.register_profile("subemb", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("subemb")
 
+# pytest rewrites every assertion, which costs ten seconds of a core: kept as bytecode, whatever the environment says.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Models of tests are so small that threads lose by waiting for each other: up to ten times, on a busy machine.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[_name] = "1"

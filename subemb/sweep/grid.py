@@ -1,6 +1,7 @@
 """Which settings a sweep tries: the default grid over all methods, every combination of some values, or what a file says."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,13 +64,20 @@ def default_grid(
     >>> len(grid), len({settings.method for settings in grid}) == len(METHODS)
     (40, True)
     """
+    return list(_found(vocabulary, dim, count, has_network, tuple(sorted(more.items()))))
+
+
+@lru_cache(maxsize=16)  # seconds for large tables, and asked for by several rooms
+def _found(
+    vocabulary: int, dim: int, count: int, has_network: bool, more: tuple[tuple[str, Any], ...]
+) -> tuple[CompressionSettings, ...]:
     found: dict[CompressionSettings, None] = {}
-    for settings in _candidates(vocabulary, dim, has_network, more):
+    for settings in _candidates(vocabulary, dim, has_network, dict(more)):
         if len(found) == count:
             break
         if estimate_seconds(settings, vocabulary, dim) <= (LONGEST_TOGETHER if settings.sensitive else LONGEST):
             found.setdefault(settings)
-    return list(found)
+    return tuple(found)
 
 
 def short_grid(vocabulary: int, dim: int, has_network: bool = False) -> list[CompressionSettings]:

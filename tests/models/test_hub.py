@@ -180,7 +180,7 @@ def server(checkpoint, monkeypatch) -> Iterator[Hub]:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     with Hub() as running:
         running.repositories["team/small"] = Repository(checkpoint)
-        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread = threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         yield running
         running.shutdown()

@@ -10,6 +10,7 @@ codebooks crowd out subspaces.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from ..compressed import SubspaceCompressed
 from ..grids import (
     CODEBOOK_BITS,
     HARDLY_ANY,
+    SCALE_BYTES,
     automatic_codebook_bits,
     bits_that_serve,
     codebook_bytes,
@@ -346,8 +348,10 @@ class CodebookMethod(Method):
         Automatic bits of codebooks change with Q, so that bytes do not always grow with it: the Q nearest to the target is one for each
         of them, or one of those where they change.
 
-        Bytes are counted here by the formula of :meth:`size`, because calling it for thousands of pairs would take seconds.
+        Bytes are counted here by the formula of :meth:`size`, because calling it for thousands of pairs would take seconds. Left out is
+        what is neither as near as TOLERANCE nor nearer than a pair before it, whatever its Q.
         """
+        nearest_yet = math.inf
         limit = min(vocabulary, LARGEST_CODEBOOK)
         rotation = FLOAT_BYTES * dim * dim if self.is_rotated else 0
         for subspaces in range(1, self.most_subspaces(dim) + 1):
@@ -357,6 +361,9 @@ class CodebookMethod(Method):
                 low, high = 2 ** (bits - 1) + 1, min(2**bits, limit)
                 if low > high:
                     continue
+                most = fixed + high * in_codeword * FLOAT_BYTES + SCALE_BYTES * subspaces
+                if max(fixed - target, target - most) > max(TOLERANCE, nearest_yet) * target:
+                    continue
                 # Automatic bits fall and rise with Q: for each that there are, the Q that would be nearest; and where they change.
                 numbers = {settings.codebook_bits} if settings.codebook_bits else CODEBOOK_BITS
                 nearest = [round((target - fixed) / (in_codeword * number / 8)) for number in numbers]
@@ -365,7 +372,9 @@ class CodebookMethod(Method):
                     number = _codebook_bits(settings, vocabulary, dim, subspaces, size)
                     stored = fixed + codebook_bytes(size * in_codeword, subspaces, number)
                     if not settings.wants_unique or has_enough_tuples(vocabulary, subspaces, size):
-                        yield Pair(subspaces, size, abs(stored - target) / target)
+                        gap = abs(stored - target) / target
+                        nearest_yet = min(nearest_yet, gap)
+                        yield Pair(subspaces, size, gap)
 
 
 def _codebook_bits(settings: MethodSettings, vocabulary: int, dim: int, subspaces: int, size: int) -> int:

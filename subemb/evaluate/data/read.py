@@ -21,6 +21,7 @@ from ...base.arguments import checked
 from ...base.errors import InputError
 from ...base.paths import app_folder
 from ...base.progress import ProgressCallback, report
+from ...base.store import Memory
 from ...base.text import is_whole_text
 from .languages import in_languages, language_of_name
 from .meanings import Meanings, meanings_of
@@ -36,6 +37,7 @@ LONGEST_SHOWN = 300  # characters of a cell in the preview
 #: The demonstration sets that come with subemb: material to try the pages with, not a benchmark.
 DEMO_NAME = "Demonstration set"
 DEMO_FILES = {"similarity": "demo_similarity.csv", "entailment": "demo_entailment.csv"}
+_DEMO_SETS = Memory(len(DEMO_FILES))  # as they were read, by task: every run is scored on one of them
 _WHAT = {"similarity": "graded scores", "paraphrase": "0 and 1", "entailment": "labels of entailment"}
 
 
@@ -214,8 +216,9 @@ def demo_pairs(task: str) -> PairSet:
     """
     if task not in DEMO_FILES:
         raise InputError(f"there is no demonstration set for {task!r}; there are {', '.join(DEMO_FILES)}")
-    pairs = read_pairs(app_folder() / "assets" / DEMO_FILES[task], task=task)
-    return replace(pairs, name=DEMO_NAME, format="not a benchmark")
+    file = app_folder() / "assets" / DEMO_FILES[task]
+    read = _DEMO_SETS.take(task, lambda: read_pairs(file, task=task), file.stat().st_mtime_ns)
+    return replace(read, name=DEMO_NAME, format="not a benchmark")
 
 
 # Columns, and the tasks that their values serve

@@ -19,6 +19,7 @@ from .pairs import cosines, encoding_seconds
 if TYPE_CHECKING:
     from ...models.model import PretrainedModel
 
+_OWN_PAIRS = Memory(16)  # of models
 # Bytes of a token and share of unknown ones, from which on a language is taken for the model's own.
 _OWN_BYTES, _MOST_UNKNOWN = 3.5, 0.01
 
@@ -47,8 +48,12 @@ def own_languages(model: "PretrainedModel", pairs: PairSet) -> tuple[str, ...]:
 def own_demo_pairs(model: "PretrainedModel") -> tuple[PairSet, tuple[str, ...]]:
     """The demonstration pairs for similarity in a model's own languages, and which these are. Raises what ``token_ids`` raises."""
     pairs = demo_pairs("similarity")
-    languages = own_languages(model, pairs)
-    return in_languages(pairs, languages), languages
+
+    def own() -> tuple[PairSet, tuple[str, ...]]:
+        languages = own_languages(model, pairs)
+        return in_languages(pairs, languages), languages
+
+    return _OWN_PAIRS.take((model.identity, pairs.digest), own)
 
 
 @dataclass(frozen=True)
