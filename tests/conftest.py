@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -38,6 +39,7 @@ PATIENCE_SECONDS = 90
 
 # Properties say what is computed, not how fast a busy machine does it.
 settings.register_profile("subemb", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("everyday", settings.get_profile("subemb"), max_examples=20)
 settings.load_profile("subemb")
 
 # pytest rewrites every assertion, which costs ten seconds of a core: kept as bytecode, whatever the environment says.
@@ -63,9 +65,20 @@ for _name in ("SUBEMB_MODELS", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKE
     os.environ.pop(_name, None)
 
 
+def pytest_configure(config) -> None:
+    if "not slow" in config.getoption("markexpr"):
+        settings.load_profile("everyday")
+
+
 @pytest.hookimpl(tryfirst=True)  # before -m chooses by marks
 def pytest_collection_modifyitems(items) -> None:
+    cases = Counter()
     for item in items:
+        if after := item.get_closest_marker("slow_after"):
+            function = item.nodeid.split("[")[0]
+            cases[function] += 1
+            if cases[function] > after.args[0]:
+                item.add_marker(pytest.mark.slow)
         if item.path.parent.name == "browser":
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.flaky(reruns=1))

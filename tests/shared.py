@@ -1,9 +1,11 @@
 """What tests share: things made once for all processes of a session, waiting, and development data that is not part of the project."""
 
+import ast
 import os
 import shutil
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -40,3 +42,18 @@ def until(condition: Callable[[], object], seconds: float = 60) -> None:
     while not condition():
         assert time.monotonic() < end, "waited too long"
         time.sleep(0.01)
+
+
+@cache
+def imports_and_texts(path: Path) -> tuple[list[ast.Import | ast.ImportFrom], set[str]]:
+    """All imports in a file of Python, wherever they stand, and every string in its code, docstrings aside. Parsed once."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imports, strings, said = [], [], set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imports.append(node)
+        elif isinstance(node, ast.Expr):
+            said.add(id(node.value))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            strings.append(node)
+    return imports, {node.value for node in strings if id(node) not in said}

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from shared import imports_and_texts
 
 from subemb.adaptation.settings import AdaptationSettings
 from subemb.base.plain import declared, url_names
@@ -46,21 +47,15 @@ def _modules() -> dict[str, Path]:
 
 
 @cache
-def _nodes(path: Path) -> list[ast.AST]:
-    """Everything that is written in a file."""
-    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-
-
-@cache
 def _imports(module: str) -> list[tuple[str, int]]:
     """The modules of subemb that a module imports, anywhere in it, each with its line."""
     path, known = _modules()[module], _modules()
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     found = []
-    for node in _nodes(path):
+    for node in imports_and_texts(path)[0]:
         if isinstance(node, ast.Import):
             found += [(alias.name, node.lineno) for alias in node.names if alias.name in known]
-        elif isinstance(node, ast.ImportFrom):
+        else:
             base = package
             for _ in range(max(0, node.level - 1)):
                 base = base.rpartition(".")[0]
@@ -134,7 +129,7 @@ def test_only_ui_knows_streamlit():
     importing = {
         path.relative_to(ROOT).as_posix()
         for path in _modules().values()
-        for node in _nodes(path)
+        for node in imports_and_texts(path)[0]
         if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "streamlit" for alias in node.names))
         or (isinstance(node, ast.ImportFrom) and not node.level and node.module.split(".")[0] == "streamlit")
     }
@@ -151,23 +146,12 @@ def test_entry_points_call_one_function_of_the_ui():
         assert isinstance(call.value, ast.Call), path
 
 
-def _texts(path: Path) -> set[str]:
-    """Every string in the code of a file, docstrings aside."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    return {
-        node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in said
-    }
-
-
 def test_only_codec_methods_names_a_method():
     naming = {
         path.relative_to(ROOT).as_posix(): sorted(found)
         for module, path in _modules().items()
         if not module.startswith(("subemb.codec.methods", "subemb.bench", "subemb.reproduce"))  # what measures methods by name
-        if (found := _texts(path) & set(METHODS))
+        if (found := imports_and_texts(path)[1] & set(METHODS))
     }
     assert not naming
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from checkpoints import SPECIAL, make_bert, make_sentence_model
+from shared import imports_and_texts
 
 import subemb
 from subemb.base.paths import app_folder
@@ -33,6 +34,7 @@ def wheel(tmp_path_factory) -> Path:
     return next(folder.glob("*.whl"))
 
 
+@pytest.mark.slow
 def test_wheel_holds_the_package_and_the_app_and_nothing_else(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert all(name.startswith(("subemb/", f"subemb-{subemb.__version__}.dist-info/")) for name in names)
@@ -138,14 +140,15 @@ def _plain(requirement: str) -> str:
 def _imported(path: Path) -> set[str]:
     """Top-level names of absolute imports anywhere in a file."""
     modules = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in imports_and_texts(path)[0]:
         if isinstance(node, ast.Import):
             modules |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level:
+        elif not node.level:
             modules.add(node.module.split(".")[0])
     return modules
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("statement", ["import subemb", "import subemb.cli", "import subemb.cli; subemb.cli.parser()"])
 def test_import_is_cheap(statement):
     code = f"{statement}; import sys; print(*sorted(set({SLOW_IMPORTS!r}) & set(sys.modules)))"
@@ -207,6 +210,7 @@ def test_a_first_visit_imports_nothing_slow(tmp_path):
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_every_setting_of_the_app_is_one_that_streamlit_knows():
     shown = subprocess.run([sys.executable, "-m", "streamlit", "config", "show"], cwd=ROOT, capture_output=True, text=True)
     assert shown.returncode == 0

@@ -27,6 +27,7 @@ def model(tmp_path, monkeypatch):
     return load_listed("small")
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_gives_the_same_kind_of_run(model, method):
     summary, compressed = runs.run(model, CompressionSettings(method, subspaces=3, iterations=3))
@@ -78,6 +79,7 @@ def test_a_run_whose_codebooks_got_more_bits_says_so_and_is_found_again(monkeypa
     assert runs.Run.from_dict(json.loads(json.dumps(summary.to_dict()))) == summary
 
 
+@pytest.mark.slow
 def test_a_damaged_kept_run_is_computed_again(model):
     settings = CompressionSettings("arbitrary")
     key = runs.run_and_keep("small", None, settings.to_dict()).key
@@ -124,6 +126,7 @@ def test_counted_tokens_are_rebuilt_better(model):
     assert error(counted, text=text) < 0.5 * error(plain)
 
 
+@pytest.mark.slow
 def test_two_texts_are_two_runs(model):
     """Also where nobody gave their digest: a kept run must not be shown for another text."""
     settings = CompressionSettings("product", subspaces=2, codebook_size=4, weights="counts").to_dict()

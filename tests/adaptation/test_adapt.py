@@ -48,6 +48,7 @@ def relation_error(first, second, texts) -> float:
     return float((a @ a.T - b @ b.T).square().mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method",
     [
@@ -73,6 +74,7 @@ def test_a_tiny_model_can_learn_a_few_sentences_by_heart(model):
     assert mean_cosine(model, adapted, texts) > 0.995 > mean_cosine(model, subemb.attach(model, compressed), texts)
 
 
+@pytest.mark.slow
 def test_the_original_and_the_compressed_table_stay_as_they_were(model, compressed):
     texts = sentences(20)
     vectors, weights = model.encode(texts), {name: p.clone() for name, p in model.network().named_parameters()}
@@ -84,6 +86,7 @@ def test_the_original_and_the_compressed_table_stay_as_they_were(model, compress
     assert all(map(torch.equal, books, compressed.codebooks))
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("train", ["codebooks", "norms", "last", "everything"])
 def test_what_is_trained_is_stored_and_counted(model, compressed, train, tmp_path):
     adapted = subemb.adapt(model, compressed, sentences(), steps=5, train=train)
@@ -129,6 +132,7 @@ def test_codes_stay_where_that_is_asked_for_or_the_method_has_none_to_choose(mod
     assert torch.equal(subemb.adapt(model, digits, sentences(), steps=60).compressed.codes, digits.codes)
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_results(model, compressed):
     first, second, other = (
         subemb.adapt(model, compressed, sentences(), steps=55, train="norms", seed=seed) for seed in (0, 0, 1)
@@ -163,6 +167,7 @@ def tiered(model):
     return subemb.compress(model, tiers=TIERS, codebook_bits=8, unique=False)
 
 
+@pytest.mark.slow
 def test_of_tiers_what_has_codes_is_trained_and_the_rest_stays(model, tiered, tmp_path):
     pairs = graded_pairs(model)
     adapted = subemb.adapt(model, tiered, sentences(), steps=12, codebook_rate=1e-2, scored=pairs)
@@ -198,6 +203,7 @@ def test_tiers_of_distinct_tuples_stay_so(model):
     assert adapted.compressed.settings == compressed.settings
 
 
+@pytest.mark.slow
 def test_tiers_stop_and_go_on_as_if_they_had_not(model, tiered, tmp_path):
     settings = AdaptationSettings(steps=24, batch_size=32)
     whole = subemb.adapt(model, tiered, sentences(), settings=settings)
@@ -262,6 +268,7 @@ def test_codes_that_were_found_are_kept_before_the_first_step(model, tmp_path, m
     assert all(map(torch.equal, again.trainer.student.codebooks, first.trainer.student.codebooks))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_adaptation_is_not_gone_on_with(model, compressed, tmp_path):
     given = {"text": sentences(), "steps": 20, "seed": 1, "folder": tmp_path}
     with pytest.raises(Cancelled):
@@ -445,6 +452,7 @@ def test_a_masked_word_head_gets_its_words_back(tmp_path):
     assert right(subemb.load(tmp_path / "out")) == right(adapted)
 
 
+@pytest.mark.slow
 def test_a_sentence_model_that_began_as_a_masked_one_learns_sentence_vectors(tmp_path):
     """Many have a masked-word head by their config.json, which their authors neither trained nor kept."""
     shutil.copytree(masked_models.trained() / "animals", tmp_path / "animals")

@@ -33,6 +33,7 @@ def rows(model):
     return model.token_ids([" ".join(WORDS[i : i + 4]) for i in range(12)])
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("unique", [False, True])
 def test_a_table_in_one_tier_gets_the_codes_that_product_gets(model, rows, unique):
     product, tiered = (

@@ -160,6 +160,7 @@ def test_files_hold_the_head_and_damage_is_named(encoder, tmp_path):
         read(tmp_path / "head")
 
 
+@pytest.mark.slow
 def test_another_models_head_is_not_taken(encoder, trained, tmp_path):
     other = subemb.load(str(make_sentence_model(make_bert(tmp_path / "other", tokens(), 16))))
     assert not other.has_head("masked")

@@ -59,6 +59,7 @@ def trained(seconds: float, pace, spent: float = 0.0, rows: int = 5000, **values
     return trainer, work
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("seconds", [30, 60, 300])
 @pytest.mark.parametrize("row", [0.0005, 0.01, 0.03, 0.1])
 def test_a_steady_computer_meets_the_budget_and_gives_a_curve(seconds, row):
@@ -88,6 +89,7 @@ def test_a_computer_that_becomes_busy_or_free_still_meets_it(pace):
     assert sum("loss" in point for point in trainer.history) >= 20
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("pace", [lambda now: 0.01, lambda now: 0.01 if now < 40 else 0.001])
 def test_scores_are_taken_all_along_also_when_the_computer_becomes_free(pace):
     work = Worked(pace)
@@ -191,6 +193,7 @@ def model(tmp_path_factory):
     return subemb.load(make_sentence_model(make_bert(tmp_path_factory.mktemp("m") / "small", [*SPECIAL, *WORDS])))
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("each", [0.01, 0.3, 2.0])
 @pytest.mark.parametrize(("tiers", "looks"), [(None, 6), ("4:int8,9:4x4,12:3x4,*:2x4", 12)])
 def test_the_search_for_codes_ends_in_time_however_slow_its_pieces_are(model, each, tiers, looks):
@@ -203,6 +206,7 @@ def test_the_search_for_codes_ends_in_time_however_slow_its_pieces_are(model, ea
     assert clock.now <= 20 + looks * each, "the looks of a piece that was begun in time, and whether there is time for a tier"
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("objective", ["distill", "masked"])
 def test_the_search_gets_sixty_percent_of_the_budget_and_fine_tuning_shares_the_rest(model, objective, monkeypatch):
     asked = []

@@ -63,6 +63,7 @@ def test_the_output_bias_is_exchanged_wherever_it_is_held(animals, compressed):
     assert all(own[name] is before[name] for name in own if before[name] is not before[BIAS])
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("make", "class_name"),
     [
@@ -142,6 +143,7 @@ def made(kind: str, folder):
     return subemb.load(make_sentence_model(base) if kind == "sentence" else base), texts
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("train", ["codebooks", "everything"])
 @pytest.mark.parametrize("kind", ["plain", "sentence", "masked", "classifier"])
 def test_the_original_is_not_frozen(kind, train, tmp_path):
@@ -166,6 +168,7 @@ def test_the_original_is_not_frozen(kind, train, tmp_path):
             assert own[name].grad is None, name
 
 
+@pytest.mark.slow
 def test_fine_tuning_both_leaves_the_original_alone(tmp_path):
     model, _ = made("sentence", tmp_path)
     rng = np.random.default_rng(0)
@@ -181,6 +184,7 @@ def test_fine_tuning_both_leaves_the_original_alone(tmp_path):
         assert torch.equal(value, before[name][1]), name
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("train", ["codebooks", "norms"])
 @pytest.mark.parametrize("kind", ["sentence", "masked"])
 def test_only_what_is_trained_has_memory_of_its_own(kind, train, tmp_path):

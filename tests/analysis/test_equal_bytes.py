@@ -19,6 +19,7 @@ from subemb.codec.settings import CompressionSettings
 V, D = 30522, 384
 
 
+@pytest.mark.slow
 def test_examples_in_the_documentation():
     for module in (equal_bytes, sizes, estimates):
         result = doctest.testmod(module)
@@ -81,6 +82,7 @@ def test_settings_that_do_not_fit_are_refused():
 # settings_at_bytes
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("share", [0.003, 0.0136, 0.05, 0.15625])
 def test_every_flexible_method_comes_near(share):
     target = round(share * V * D * 4)
@@ -118,6 +120,7 @@ def test_no_pair_of_f_and_q_is_nearer_when_none_is_within_the_tolerance(vocabula
                     assert abs(other.total_bytes - target) >= gap - 1e-6 * target
 
 
+@pytest.mark.slow
 def test_the_rule_prefers_codebooks_of_32():
     found = settings_at_bytes(predicted_size(CompressionSettings("product", 12, 32), V, D).total_bytes, V, D)
     assert (found["product"].settings.subspaces, found["product"].settings.codebook_size) == (12, 32)
@@ -133,6 +136,7 @@ def test_the_run_compared_with_keeps_its_settings():
     assert found["cluster"].is_near
 
 
+@pytest.mark.slow
 def test_methods_that_cannot_come_near_are_flagged():
     found = settings_at_bytes(1000, V, D)
     assert [method for method, entry in found.items() if entry.is_near] == ["arbitrary"]  # two codewords, no codes

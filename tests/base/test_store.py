@@ -225,6 +225,7 @@ def _put_and_get(number: int, start, seen) -> None:
         store.put(f"key{number}{turn}", number)
 
 
+@pytest.mark.slow
 def test_two_processes_may_put_the_same_key(cache, caplog):
     """Two servers on one folder: a reader sees a whole entry of one of the two, and nothing is left behind."""
     context = multiprocessing.get_context("fork")

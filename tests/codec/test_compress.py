@@ -98,6 +98,7 @@ def test_reconstructing_its_own_reconstruction_changes_nothing(table, method):
         torch.testing.assert_close(row, rebuilt[token])
 
 
+@pytest.mark.slow
 def test_a_codebook_as_large_as_the_vocabulary_keeps_every_bit(table):
     for method in ("cluster", "product"):
         compressed = compress(table, method, 2, 300)
@@ -128,6 +129,7 @@ def test_unique_tuples_can_be_asked_of_others(table, method):
     assert plain.info["error"] < unique.info["error"] < compress(table, "arbitrary", 3, 8).info["error"]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("method", ["product", "cluster", "residual"])
 def test_more_codewords_give_less_error(table, method):
     errors = [min(compress(table, method, 3, size, seed=seed).info["error"] for seed in range(2)) for size in (8, 16, 32, 64)]
@@ -237,6 +239,7 @@ def test_every_float_type_is_taken(table, kind):
     assert compressed.info["error"] == pytest.approx(compress(table, "product", 3, 8).info["error"], rel=0.05)
 
 
+@pytest.mark.slow_after(6)
 @pytest.mark.parametrize("method", ["cluster", "optimized_product", "residual", "low_rank", "int8", "int4"])
 @pytest.mark.parametrize("factor", [1e-12, 1e12, 1e-28, 1e28])  # the squares of the last two do not fit float32
 def test_scale_does_not_matter(table, method, factor):

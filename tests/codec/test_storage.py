@@ -522,6 +522,7 @@ def test_a_folder_without_anything_to_code_is_what_it_always_was(method, tmp_pat
         assert (tmp_path / "packed" / name).read_bytes() == (tmp_path / "coded" / name).read_bytes()
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_entropy_coded_folders_are_refused(data, skewed_folder):

@@ -263,6 +263,7 @@ def test_budgets_are_read():
         CompressionSettings("tiered", budget="10").resolve(V, D)
 
 
+@pytest.mark.slow
 @given(st.integers(1000, 300_000), st.sampled_from([64, 96, 128, 384, 768, 1024]), st.floats(0.0015, 0.99))
 @settings(max_examples=6, deadline=None)
 def test_a_budget_is_never_exceeded_and_used_wherever_tiers_can_be_so_fine(vocabulary, dim, share):
@@ -275,6 +276,7 @@ def test_a_budget_is_never_exceeded_and_used_wherever_tiers_can_be_so_fine(vocab
     assert resolved.resolve(vocabulary, dim) == resolved
 
 
+@pytest.mark.slow
 def test_a_budget_from_the_least_to_more_than_the_table(table, weights):
     """Whatever it is: what fits, and no more of it left than a row of the table or a codebook takes."""
     for budget in (48, 60, 100, 500, 2000, 9000, V * D * 4, 10**6):
@@ -295,6 +297,7 @@ def test_more_exact_rows_than_a_tier_can_keep_make_several():
     assert tiers_for(70_000 * 16 + 9000, 70_000, 4, curves) == tiers
 
 
+@pytest.mark.slow
 def test_bytes_go_where_they_lose_least():
     """The heavier half of the tokens hardly varies, so the others get the bytes, which the shape alone would give to the first half."""
     rows = torch.randn(2000, 24, generator=torch.Generator().manual_seed(0))
@@ -343,6 +346,7 @@ def test_tiers_of_a_budget_are_searched_once_whatever_else_is_set(monkeypatch):
     assert searched == [1234, 11, 1234]
 
 
+@pytest.mark.slow
 def test_what_bytes_would_buy_is_measured_once_for_all_budgets(table, weights, monkeypatch, tmp_path):
     monkeypatch.setenv("SUBEMB_CACHE", str(tmp_path))
     monkeypatch.setattr(tiered, "_WORTH_KEEPING", 1)

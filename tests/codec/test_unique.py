@@ -60,6 +60,7 @@ def test_tuples_are_distinct_whenever_there_are_enough(vocabulary, dim, subspace
     assert all(later <= earlier + 1e-6 for earlier, later in pairwise(errors))
 
 
+@pytest.mark.slow_after(5)
 @pytest.mark.parametrize(
     ("vocabulary", "subspaces", "size"), [(27, 3, 3), (1024, 2, 32), (64, 1, 64), (256, 8, 2), (243, 5, 3)]
 )

@@ -138,6 +138,7 @@ def test_fine_tuning_from_labelled_pairs(saved, pairs, folder, capsys):
     assert "fine-tuned original" in said
 
 
+@pytest.mark.slow_after(4)
 @pytest.mark.parametrize(
     ("options", "message"),
     [

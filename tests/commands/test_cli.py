@@ -92,6 +92,7 @@ def test_compress_saves_what_it_reports(model, saved):
     assert json.loads((saved / "config.json").read_text())["model"]["name"] == model
 
 
+@pytest.mark.slow
 def test_report_for_people_has_the_numbers_of_the_report_for_programs(model, capsys):
     report = run_json(capsys, "compress", model, "--method", "product", "-f", "4", "-q", "16")
     assert main(["compress", model, "--method", "product", "-f", "4", "-q", "16"]) == 0
@@ -103,12 +104,14 @@ def test_report_for_people_has_the_numbers_of_the_report_for_programs(model, cap
     assert err == ""  # no terminal, no progress bar
 
 
+@pytest.mark.slow
 def test_quiet_says_nothing(model, tmp_path, capsys):
     assert main(["compress", model, "-f", "2", "--quiet", "-o", str(tmp_path / "out")]) == 0
     assert capsys.readouterr() == ("", "")
     assert (tmp_path / "out" / "config.json").is_file()
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     "options",
     [
@@ -134,6 +137,7 @@ def test_every_method_runs_and_saves(model, options, tmp_path, capsys):
     assert main(["inspect", str(tmp_path / "out"), "word1"]) == 0
 
 
+@pytest.mark.slow
 def test_counts_of_a_text_change_the_result(model, tmp_path, capsys):
     text = tmp_path / "text.txt"
     text.write_text("word1 word2 word1 word3\n" * 50, encoding="utf-8")
@@ -145,6 +149,7 @@ def test_counts_of_a_text_change_the_result(model, tmp_path, capsys):
     assert counted["quality"]["relative_error"] > plain["quality"]["relative_error"]
 
 
+@pytest.mark.slow
 def test_a_frequency_list_weighs_tokens(model, tmp_path, capsys):
     words = tmp_path / "words.txt"
     words.write_text("word1 1000\nword2 50\nword3 2\n", encoding="utf-8")
@@ -154,6 +159,7 @@ def test_a_frequency_list_weighs_tokens(model, tmp_path, capsys):
     assert listed["quality"]["weighted_error"] < listed["quality"]["relative_error"]
 
 
+@pytest.mark.slow
 def test_sensitive_codes_read_a_text(tmp_path, capsys):
     model = str(make_sentence_model(make_bert(tmp_path / "small", [*SPECIAL, *WORDS])))
     text = tmp_path / "text.txt"
@@ -231,6 +237,7 @@ def test_bad_input_is_one_line_and_code_2(arguments, expected, model, tmp_path, 
     assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_an_older_result_is_replaced_only_by_force(model, tmp_path, capsys):
     line = ["compress", model, "-f", "2", "-q", "30", "--quiet", "-o", str(tmp_path / "out")]
     assert main(line) == 0
@@ -242,6 +249,7 @@ def test_an_older_result_is_replaced_only_by_force(model, tmp_path, capsys):
     assert json.loads((tmp_path / "out" / "config.json").read_text())["settings"]["method"] == "product"
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(("form", "name"), [("--compact", "again"), ("--report", "r.html"), ("--onnx", "t.onnx")])
 def test_export_replaces_nothing_unasked(saved, form, name, tmp_path, capsys):
     place = tmp_path / name
@@ -259,6 +267,7 @@ def test_adapt_replaces_nothing_unasked(saved, capsys):
     assert "--force" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_unexpected_disk_trouble_is_no_traceback(model, monkeypatch, tmp_path, capsys):
     from subemb.codec.compressed import Compressed
 
@@ -318,6 +327,7 @@ def test_inspect_shows_collisions(model, tmp_path, capsys):
     assert len(token["nearest"]) == 2
 
 
+@pytest.mark.slow
 def test_inspect_of_tiers(model, tmp_path, capsys):
     """Only tokens of the same tier are told as sharing codes."""
     from subemb.analysis.parts import parts_of
@@ -356,6 +366,7 @@ def test_inspect_of_an_unknown_token_names_near_ones(saved, capsys):
     assert "at least 1" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_inspect_without_the_model_takes_ids(tmp_path, capsys):
     import shutil
 
@@ -371,6 +382,7 @@ def test_inspect_without_the_model_takes_ids(tmp_path, capsys):
     assert "not at hand" in report["facts"]["note"]
 
 
+@pytest.mark.slow
 def test_inspect_sees_that_the_model_changed(tmp_path, capsys):
     import shutil
 
@@ -460,6 +472,7 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "subemb", *arguments]
 
 
+@pytest.mark.slow
 def test_version_and_help_by_module():
     done = subprocess.run(command("--version"), capture_output=True, text=True, check=True)
     assert done.stdout == f"subemb {__version__}\n"
@@ -500,6 +513,7 @@ def read_terminal(descriptor: int) -> bytes:
         return b""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="no SIGPIPE there")
 def test_a_reader_that_goes_away_is_no_defect():
     process = subprocess.Popen(command("models"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)

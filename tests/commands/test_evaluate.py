@@ -194,6 +194,7 @@ def test_a_limit_draws_the_same_pairs_as_the_library(model, sts, capsys):
     assert "8 pairs read, 4 of them used (--limit)" in run_text(capsys, "similarity", model, "--data", sts, "--limit", 4)
 
 
+@pytest.mark.slow
 def test_files_of_several_languages_are_one_set_and_others_are_not(model, saved, sts, tmp_path, capsys):
     german = write_pairs(tmp_path / "stsb-de-dev.csv", PAIRS[:5])
     english = write_pairs(tmp_path / "stsb-en-dev.csv", PAIRS[3:])
@@ -244,6 +245,7 @@ def test_word_lists_are_measured_on_the_tables(model, saved, tmp_path, capsys):
     assert "too few fields: 1 (line 5)" in out
 
 
+@pytest.mark.slow
 def test_a_pair_shows_both_cosines_and_what_moved_them(model, saved, capsys):
     from subemb.evaluate.similarity.sentences import pair_on_sides
 
@@ -266,6 +268,7 @@ def test_a_pair_shows_both_cosines_and_what_moved_them(model, saved, capsys):
     assert "TOKENS" not in run_text(capsys, "similarity", model, "--pair", *sentences)  # one side moves nothing
 
 
+@pytest.mark.slow
 def test_without_data_the_demonstration_is_taken_and_says_so(model, classifier, capsys):
     (data,) = run_json(capsys, "similarity", model, "--limit", 40)["sets"]
     assert (data["is_demonstration"], data["pairs"]) == (True, 40)
@@ -335,6 +338,7 @@ def test_entailment_is_that_of_the_library(classifier, nli, capsys):
     assert f"2 of {len(flips)} listed" in out
 
 
+@pytest.mark.slow
 def test_entailment_by_language(classifier, tmp_path, capsys):
     files = [write_nli(tmp_path / f"xnli.dev.{code}.tsv") for code in ("en", "sw")]
     (data,) = run_json(capsys, "entailment", classifier, *MILD, "--data", *files, "--resamples", 20)["sets"]
@@ -344,6 +348,7 @@ def test_entailment_by_language(classifier, tmp_path, capsys):
     assert {"sw", "en"} <= {word for line in out.splitlines() for word in line.split()}
 
 
+@pytest.mark.slow
 def test_a_pair_is_judged_by_every_side(classifier, capsys):
     from subemb.evaluate.entailment.engines import engine_for
 
@@ -356,6 +361,7 @@ def test_a_pair_is_judged_by_every_side(classifier, capsys):
     assert f"{expected[0] * 100:.1f} %" in run_text(capsys, "entailment", classifier, "--pair", "the cat sits", "a cat sits")
 
 
+@pytest.mark.slow
 def test_a_head_is_named_or_given_as_a_folder(headless, model, nli, tmp_path, capsys):
     from subemb.evaluate.entailment.head_files import save_head
 
@@ -392,6 +398,7 @@ def test_masks_are_filled_as_by_the_library(model, saved, capsys):
     assert f"{found.masks[0].top(0)[0].probabilities[0] * 100:.2f} %" in out
 
 
+@pytest.mark.slow
 def test_pseudo_perplexity_is_that_of_the_library(model, saved, text, capsys):
     from subemb.evaluate.context.perplexity import text_perplexity
 
@@ -408,6 +415,7 @@ def test_pseudo_perplexity_is_that_of_the_library(model, saved, text, capsys):
     assert "30 of them drawn at random" in out
 
 
+@pytest.mark.slow
 def test_a_decoder_says_what_comes_next_and_scores_a_text(folder, text, capsys):
     from checkpoints import make_gpt2
 
@@ -447,6 +455,7 @@ def test_a_decoder_says_what_comes_next_and_scores_a_text(folder, text, capsys):
     assert "read in windows of 64 tokens that overlap by half" in out
 
 
+@pytest.mark.slow
 def test_either_table_can_be_compressed(saved, capsys):
     found = {
         tables: run_json(capsys, "fill-mask", saved, "--sentence", "the [MASK] sits", "--compress", tables)
@@ -460,6 +469,7 @@ def test_either_table_can_be_compressed(saved, capsys):
 # where a saved result's model lies
 
 
+@pytest.mark.slow
 def test_the_original_is_found_again_where_it_moved(sts, tmp_path, capsys):
     folder, out = make_bert(tmp_path / "moving", initializer_range=0.5), tmp_path / "out"
     assert main(["compress", str(folder), *MILD, "-o", str(out), "--quiet"]) == 0

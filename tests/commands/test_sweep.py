@@ -57,6 +57,7 @@ def said(capsys, *line):
     return code, out.out, out.err
 
 
+@pytest.mark.slow
 def test_a_sweep_says_its_verdict_first(place, capsys):
     code, out, _ = said(capsys, *["sweep", *SWEEP], "--all")
     assert code == 0

@@ -62,6 +62,7 @@ def test_a_head_is_trained_saved_and_reported(encoder, data, tmp_path, capsys):
     assert json.loads((output / CARD_FILE).read_text(encoding="utf-8")) == card, "equal seeds give equal heads"
 
 
+@pytest.mark.slow
 def test_without_a_place_the_head_is_kept_where_the_pages_look(encoder, data, capsys):
     assert main(["train-head", encoder.name, "--data", str(data), *QUICK, "--quiet"]) == 0
     assert capsys.readouterr() == ("", "")

@@ -62,6 +62,7 @@ def test_statistics_agree_with_other_libraries(statistic, ties):
         assert getattr(ours, statistic)(gold, side) == pytest.approx(independent(statistic, gold, side), abs=1e-12)
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("statistic", STATISTICS)
 def test_a_resample_has_the_value_of_the_pairs_that_it_drew(statistic):
     # Few pairs with few values: resamples have ties of every size, and some are constant or have one class only.
@@ -154,6 +155,7 @@ def test_the_bootstrap_of_ten_predictions_by_hand():
     assert not found.excludes_zero
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("statistic", ["spearman", "average_precision", "best_accuracy"])
 def test_the_bootstrap_of_five_pairs_is_all_resamples(statistic):
     gold = np.array([1.0, 2, 3, 4, 5]) if statistic == "spearman" else np.array([0.0, 1, 0, 1, 1])
@@ -188,6 +190,7 @@ def test_ranks_alone_count_for_spearman():
     assert (found.difference, found.low, found.high) == (0.0, 0.0, 0.0)
 
 
+@pytest.mark.slow
 def test_nineteen_of_twenty_intervals_hold_the_true_difference():
     # Scores are truth plus noise, all normal, so their correlations with the truth are known.
     generator, held, sets = np.random.default_rng(11), 0, 150

@@ -96,6 +96,7 @@ def test_the_card_of_a_compressed_table_has_its_own_score(model, tmp_path):
     assert "| compressed | 65.43 |" in card.text
 
 
+@pytest.mark.slow
 def test_the_card_names_the_original_of_the_hub_and_the_measured_score():
     from subemb.adaptation.result import Adaptation
 
@@ -137,6 +138,7 @@ def test_the_dense_checkpoint_needs_nothing_of_subemb(adapted, tmp_path):
     assert (tmp_path / "dense").stat().st_mode & 0o777 == (usual | (usual & 0o444) >> 2) & 0o777  # folders can be entered
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("make", [make_distilbert, make_mpnet, make_xlmr, make_t5], ids=lambda make: make.__name__)
 def test_every_family_is_written_under_its_own_names(make, tmp_path):
     original = subemb.load(make(tmp_path / "m"))
@@ -239,6 +241,7 @@ def saved(adapted, tmp_path_factory):
     return adapted.save_pretrained(tmp_path_factory.mktemp("saved") / "out")
 
 
+@pytest.mark.slow
 def test_the_command_writes_every_form(adapted, saved, tmp_path, capsys):
     pytest.importorskip("onnxruntime")
     line = ["export", str(saved), "--compact", str(tmp_path / "c"), "--dense", str(tmp_path / "d")]
@@ -286,6 +289,7 @@ def test_a_folder_that_is_no_result_is_refused(tmp_path, capsys):
     assert "config.json" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_was_fine_tuned_can_be_taken_away_and_says_so(model, tmp_path, capsys):
     first, second = TEXTS[:20], TEXTS[5:]
     pairs = subemb.evaluate.PairSet("graded.csv", "similarity", "made", first, second, [float(n % 6) for n in range(20)])

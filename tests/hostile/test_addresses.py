@@ -107,6 +107,7 @@ def page_of(name: str) -> str:
     return next((page for page in PAGES if name != "app.py" and name in page), "app.py")
 
 
+@pytest.mark.slow_after(6)
 @pytest.mark.parametrize("name", ["app.py", *PAGE_PARAMETERS])
 @pytest.mark.parametrize("shift", [0, 3])
 def test_a_page_stands_whatever_its_own_parameters_say(name, shift):

@@ -176,6 +176,7 @@ def obeyed(text: str) -> set[str]:
     )
 
 
+@pytest.mark.slow
 def test_no_token_of_a_stranger_steers_the_terminal(folder, tmp_path, capsys):
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "\x1b[2J", "a\x07b", "\x9b31m", "\u202eevil", "x\rgone"]
     make_bert(tmp_path / "strange", tokens=tokens)
@@ -222,6 +223,7 @@ def test_an_address_of_the_hub_that_is_none_is_one_line(endpoint, monkeypatch, c
     assert not obeyed(err)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("value", ["~nouser/x", "x" * 5000, "/dev/null", "/proc/no/such", "words.txt"])
 def test_folders_in_the_environment_that_cannot_be(value, folder, monkeypatch, capsys):
     monkeypatch.setenv("SUBEMB_MODELS", value)

@@ -88,6 +88,7 @@ def test_the_deepest_description_of_a_saved_table(saved):
         load(folder)
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize("store", STORES, ids=lambda store: store.name)
 @settings(MANY, max_examples=25)
 @given(value=ANY, is_wrapped=st.booleans())

@@ -161,6 +161,7 @@ def test_a_training_may_finish_what_it_has_begun(tmp_path):
         manager.close()
 
 
+@pytest.mark.slow_after(1)
 @posix
 @pytest.mark.parametrize(("function", "how"), [("exit_now", "exit code 3"), ("kill_self", "signal 9.*memory")])
 def test_a_crash_is_an_error_of_that_job_alone(manager, function, how, caplog):
@@ -292,6 +293,7 @@ def test_history_is_bounded_and_keeps_the_whole_curve(shared):
     assert quiet.history == []
 
 
+@pytest.mark.slow
 def test_warming_waits_for_real_jobs_and_is_done_again_after_a_crash(manager, tmp_path):
     go, calls = tmp_path / "go", tmp_path / "calls"
     first = manager.submit(1, named("wait_for_file"), {"path": str(go)}, lane="a")

@@ -124,6 +124,7 @@ def rewrite(folder, change, weights=None):
     (folder / "config.json").write_text(json.dumps(config))
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -170,6 +171,7 @@ def with_everything(original, folder, head=None):
     return model
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize("make", ARCHITECTURES, ids=lambda make: make.__name__)
 def test_every_family_finds_its_weights_again(make, tmp_path):
     original = subemb.load(make(tmp_path / "m"))
@@ -177,6 +179,7 @@ def test_every_family_finds_its_weights_again(make, tmp_path):
     assert set(subemb.load(tmp_path / "out").weights) == set(model.weights)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("head", [None, "masked", "classifier"])
 def test_weights_of_heads_are_found_again(head, tmp_path):
     import entailment_models

@@ -134,6 +134,7 @@ def test_a_foreign_revision_of_the_bundled_model(bundled):
     assert "has no revision 'v2'" in refused(BUNDLED, "unknown", revision="v2")
 
 
+@pytest.mark.slow
 def test_vectors_are_those_of_sentence_transformers(bundled):
     from sentence_transformers import SentenceTransformer
 
@@ -159,6 +160,7 @@ def test_similarity_of_the_bundled_model_on_sts_dev(bundled):
 # Architectures
 
 
+@pytest.mark.slow_after(4)
 @pytest.mark.parametrize("make", ARCHITECTURES, ids=lambda make: make.__name__.removeprefix("make_"))
 def test_every_architecture(tmp_path, make):
     model = load(make(tmp_path / "m"))
@@ -406,6 +408,7 @@ def test_a_hostile_vocabulary_is_read_as_it_is(tmp_path):
 # Exchanged embeddings
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     ("make", "as_sentence_model"),
     [(make_bert, True), (make_bert, False), (make_albert, False), (make_gpt2, False), (make_t5, False), (make_electra, False)],

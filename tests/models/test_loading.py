@@ -70,6 +70,7 @@ def bert(tmp_path):
     return make_bert(tmp_path / "m", [*SPECIAL, *WORDS], masked_lm=True)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     "change",
     [
@@ -104,6 +105,7 @@ def test_two_networks_in_one_file_are_not_told_apart(bert):
     )
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("as_sentence_model", [False, True])
 @pytest.mark.parametrize(
     ("change", "named"),
@@ -118,6 +120,7 @@ def test_what_the_files_lack_is_named(bert, change, named, as_sentence_model):
     assert named in refusal(make_sentence_model(bert) if as_sentence_model else bert)
 
 
+@pytest.mark.slow
 def test_more_layers_in_the_config_than_in_the_file(bert):
     assert "encoder.layer.1." in refusal(reconfigured(bert, num_hidden_layers=2))
 
@@ -129,6 +132,7 @@ def test_fewer_layers_in_the_config_than_in_the_file_are_said(bert):
     assert "more layers than its config.json asks for" in model.notes[-1]
 
 
+@pytest.mark.slow
 def test_a_shard_that_the_index_forgets(tmp_path):
     folder = shard(make_bert(tmp_path / "m"))
     path = folder / "model.safetensors.index.json"
@@ -145,11 +149,13 @@ def test_another_shape_is_said_with_both_sizes(bert):
     )
 
 
+@pytest.mark.slow
 def test_another_vocabulary_size_is_said(bert):
     rows = len([*SPECIAL, *WORDS])
     assert f"is {rows} x 16 in its files, but {rows + 9} x 16" in refusal(reconfigured(bert, vocab_size=rows + 9))
 
 
+@pytest.mark.slow
 def test_nan_in_a_weight_of_the_network_is_named(bert):
     def change(weights):
         weights["bert.encoder.layer.0.output.dense.weight"][1, 2] = float("nan")
@@ -201,6 +207,7 @@ def test_a_stack_with_a_table_of_its_own_is_refused(tmp_path):
         subemb.load(other)
 
 
+@pytest.mark.slow
 def test_computed_positions_need_no_place_in_the_files(tmp_path):
     from transformers import MarianConfig, MarianMTModel
 
@@ -229,6 +236,7 @@ def test_a_masked_head_is_found_by_its_weights(bert, architecture):
     assert "masked-word head, though its config.json does not say so" in model.notes[0]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("part", ["cls.predictions.bias", "cls.predictions.transform.dense", "cls."])
 def test_a_masked_head_that_lacks_a_weight_is_none(bert, part):
     model = subemb.load(renamed(bert, without(part)))
@@ -251,6 +259,7 @@ def scaled(end, by_row=False):
     return change
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(("end", "by_row"), [("weight_scale", False), ("scale_weight", True), ("weight_scale_inv", True)])
 def test_a_scaled_table_is_read_times_its_scale(bert, tmp_path, end, by_row):
     table = subemb.load(bert).table.clone()
@@ -281,6 +290,7 @@ def test_a_scale_of_which_nothing_is_known_is_named(bert, added, dtype):
         subemb.load(renamed(bert, change))
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("config", "added", "named"),
     [
@@ -353,6 +363,7 @@ def test_what_transformers_cannot_build_is_said_in_our_words(bert, config, said)
 # What is trained and taken away
 
 
+@pytest.mark.slow
 def test_weights_that_transformers_renames_are_exported(tmp_path):
     from transformers import NomicBertConfig, NomicBertForMaskedLM
 
@@ -369,6 +380,7 @@ def test_weights_that_transformers_renames_are_exported(tmp_path):
     assert np.abs(plain(tmp_path / "dense") - adapted.encode(TEXTS)).max() < 1e-6
 
 
+@pytest.mark.slow
 def test_the_table_of_a_nested_model_is_exported_beside_renamed_weights(tmp_path):
     from transformers import Gemma3Config, Gemma3ForConditionalGeneration
 

@@ -87,6 +87,7 @@ def plain(folder) -> np.ndarray:
         return np.stack([part(**tokenizer(line, return_tensors="pt")).last_hidden_state[0].mean(0).numpy() for line in LINES])
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize("make", ARCHITECTURES, ids=lambda make: make.__name__.removeprefix("make_"))
 def test_every_way_to_a_vector_is_the_same(tmp_path, make):
     model = load(make(tmp_path / "m"))
@@ -252,6 +253,7 @@ def _modules(kind: str) -> tuple[list, dict]:
     }[kind]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("kind", ["cut", "cut dense", "layer norm", "prompt"])
 def test_what_its_config_asks_holds_on_every_way(tmp_path, kind):
     modules, config = _modules(kind)
@@ -409,6 +411,7 @@ def test_a_limit_of_a_sentence_model_beyond_its_positions(tmp_path):
     assert np.isfinite(model.encode(["the cat " * 100])).all()
 
 
+@pytest.mark.slow
 def test_a_sentence_model_reads_as_far_after_the_trial():
     """The trial of the longest text begins with a short one."""
     model, long = load("all-MiniLM-L6-v2"), "house garden " * 200

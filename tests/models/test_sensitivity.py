@@ -86,6 +86,7 @@ def test_without_a_network_every_axis_counts_alike():
     assert torch.equal(table.sensitivity(), torch.eye(4))
 
 
+@pytest.mark.slow
 def test_a_text_says_more(model):
     text = "\n".join(" ".join(WORDS[i : i + 3]) for i in range(12))
     rows = text_rows(model, text + "\n\n")

@@ -27,6 +27,7 @@ from subemb.models.sentences import padded
 FAMILIES = [make_bert, make_distilbert, make_mpnet, make_roberta, make_xlmr, make_gpt2, make_t5]
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("make", FAMILIES, ids=lambda make: make.__name__.removeprefix("make_"))
 def test_ids_give_the_vectors_of_their_sentences(tmp_path, make):
     model = load(make(tmp_path / "m"))
@@ -102,6 +103,7 @@ def test_padding_left_and_right():
 # Heads
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("make", [make_roberta, make_electra, make_mpnet])
 def test_heads_are_read_and_never_made_up(tmp_path, make):
     from transformers import AutoModel, AutoModelForMaskedLM

@@ -95,6 +95,7 @@ def test_long_texts_are_cut_as_model2vec_cuts_them(tmp_path):
     assert len(subemb.load(make_model2vec(tmp_path / "n", max_length=None)).token_ids(["a " * 600])[0]) == 600
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("more", "options"),
     [

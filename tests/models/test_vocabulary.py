@@ -103,6 +103,7 @@ def test_invisible_characters_are_drawn():
     ]
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("scheme", ["wordpiece", "byte_bpe", "sentencepiece", "suffix", "words"])
 @given(tokens=ANY_TOKENS)
 def test_display_is_never_empty_and_always_visible(scheme, tokens):
@@ -147,6 +148,7 @@ def test_scripts_by_majority_of_letters():
     assert dict(zip(expected, text_facts(list(expected)).script.tolist(), strict=True)) == expected
 
 
+@pytest.mark.slow
 def test_scripts_agree_with_the_unicode_property():
     regex = pytest.importorskip("regex", reason="needs regex, which knows the script property")
     names = ["Latin", "Cyrillic", "Greek", "Han", "Arabic", "Hebrew", "Hangul", "Hiragana", "Katakana", "Thai", "Devanagari"]

@@ -64,6 +64,7 @@ def stopped_after(subject, count: int, **settings) -> str:
     return key
 
 
+@pytest.mark.slow
 def test_the_form_keeps_what_was_chosen_through_a_training_and_a_visit_elsewhere(subject):
     test = checked(open_app(PAGE, REQUEST))
     test.select_slider(key="adapt_time").set_value("30 seconds").run()
@@ -168,6 +169,7 @@ def test_fine_tuning_on_entailment_says_what_is_missing(subject):
     assert "no NLI classifier" in test.error[0].value
 
 
+@pytest.mark.slow
 def test_a_paused_one_is_found_by_its_link_and_goes_on(subject):
     key = stopped_after(subject, 20, steps=60)
     test = checked(open_app(PAGE, REQUEST, adaptation=key))
@@ -178,6 +180,7 @@ def test_a_paused_one_is_found_by_its_link_and_goes_on(subject):
     assert library.known_adaptation(key).state == "done"
 
 
+@pytest.mark.slow
 def test_a_paused_one_can_be_ended(subject):
     key = stopped_after(subject, 20, steps=61)
     test = checked(open_app(PAGE, REQUEST, adaptation=key))
@@ -187,6 +190,7 @@ def test_a_paused_one_can_be_ended(subject):
     assert "stopped early" in texts(test)
 
 
+@pytest.mark.slow
 def test_a_failure_is_said_and_what_was_saved_stays(subject, monkeypatch):
     from subemb.adaptation import objectives
     from subemb.base.errors import InputError
@@ -209,6 +213,7 @@ def test_a_link_to_one_that_is_gone_says_so(subject):
         assert "Start" in labels(test)
 
 
+@pytest.mark.slow
 def test_an_adaptation_of_another_run_is_not_shown_with_this_one(subject):
     key = stopped_after(subject, 5, steps=63)
     other = CompressionSettings("product", subspaces=2, codebook_size=8)
@@ -232,6 +237,7 @@ def test_what_cannot_be_adapted_is_said(models, request_, message):
     assert "Start" not in labels(test)
 
 
+@pytest.mark.slow
 def test_tiers_can_be_adapted(models):
     tiers = CompressionSettings("tiered", tiers="4:int8,*:2x4")
     run_and_keep("small", None, tiers.to_dict())
@@ -310,6 +316,7 @@ def key_in(test) -> str:
     return found[0] if isinstance(found, list) else found
 
 
+@pytest.mark.slow
 def test_pause_stop_and_delete_are_the_owners(subject, browser, busy):
     token = browser("anna")
     hers = started(201)
@@ -338,6 +345,7 @@ def test_pause_stop_and_delete_are_the_owners(subject, browser, busy):
     assert "Go on" in labels(checked(hers)), "she finds it again without a link"
 
 
+@pytest.mark.slow
 def test_two_who_start_the_same_share_it_and_a_stop_takes_only_one_away(subject, browser, busy):
     browser("anna")
     hers = started(202)

@@ -70,6 +70,7 @@ def test_a_pair_has_the_cosine_of_each_side(key):
     assert test.query_params["adapted"] in (key, [key])
 
 
+@pytest.mark.slow
 def test_lists_have_a_heat_map_for_each_side(key):
     test = open_app(SIMILARITY, REQUEST, adapted=key, similarity="Lists")
     next(button for button in test.button if button.label == "Compare the lists").click().run()
@@ -79,6 +80,7 @@ def test_lists_have_a_heat_map_for_each_side(key):
     assert {"Difference: compressed minus original", "Difference: adapted minus original"} <= set(titles)
 
 
+@pytest.mark.slow
 def test_a_labelled_set_has_a_card_for_each_side(key):
     test = open_app(SIMILARITY, REQUEST, adapted=key, similarity="Labelled set")
     run = [button for button in test.button if button.key == "similarity_set_run"]
@@ -94,6 +96,7 @@ def test_a_labelled_set_has_a_card_for_each_side(key):
         assert shown[f"Spearman, {name}"] == f"{score_of(side, english):.1f}"
 
 
+@pytest.mark.slow
 def test_a_masked_word_has_the_fillings_of_each_side(key):
     own = adapted("animals", sentences(), steps=40, codebook_rate=5e-2)
     test = open_app(MASKED, Request("animals", None, RUN), adapted=own, masked="the cat says [MASK] .")
@@ -127,6 +130,7 @@ def test_the_choice_is_in_the_list_and_can_be_taken_back(key):
     assert "Three columns" in texts(checked(open_app(ADAPT, REQUEST, adapted=key)))
 
 
+@pytest.mark.slow
 def test_an_unknown_one_is_said_and_one_of_another_run_is_left_out(key):
     test = checked(open_app(SIMILARITY, REQUEST, adapted="f" * 24))
     assert "is no longer on this server" in texts(test)
@@ -137,6 +141,7 @@ def test_an_unknown_one_is_said_and_one_of_another_run_is_left_out(key):
     assert "adapted" not in test.query_params
 
 
+@pytest.mark.slow
 def test_the_page_adapt_leads_to_the_other_pages_and_they_take_it_away(key):
     test = checked(open_app(ADAPT, REQUEST, adaptation=key))
     links = {
@@ -149,6 +154,7 @@ def test_the_page_adapt_leads_to_the_other_pages_and_they_take_it_away(key):
     assert "page **Adapt**" in texts(checked(open_app(EXPORT, REQUEST)))
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("role", [{"a": "adapted"}, {"b": "adapted"}, {"a": "adapted", "b": other_query(OTHER)}])
 def test_an_adaptation_is_either_of_two_tables_on_the_pages_that_show_tables(key, role, monkeypatch):
     monkeypatch.setattr("subemb.ui.pages.token_map.page.warm_umap.warm", lambda: None)

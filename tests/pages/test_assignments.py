@@ -154,6 +154,7 @@ def test_collisions_are_listed_with_their_distance(open_page):
     assert "share their whole tuple" in texts(test)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("query", "said"),
     [({"neighbours": "999"}, "neighbours=999"), ({"view": "Nonsense"}, "view=Nonsense"), ({"neighbours": "15"}, None)],

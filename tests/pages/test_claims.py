@@ -80,6 +80,7 @@ def test_a_model_that_was_not_measured_says_what_it_costs(folder):
     assert not html_of(test).count('href="#claim-')
 
 
+@pytest.mark.slow
 def test_what_is_missing_can_be_measured_from_the_page_and_stopped(measured):
     test = opened()
     test.button(key="claims_button").click().run()

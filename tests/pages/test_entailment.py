@@ -81,6 +81,7 @@ def option_of(subjects, name: str, place: int = 0):
 # A pair
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", ["classifier", "encoder"])
 def test_a_pair_in_the_link_is_judged_on_every_side(open_page, subjects, name):
     premise, hypothesis = "the cat sits on the mat", "a dog runs"
@@ -168,6 +169,7 @@ def test_without_an_engine_the_page_says_what_to_do(open_page):
     assert test.session_state["form_hub_id"] == "cross-encoder/nli-MiniLM2-L6-H768"
 
 
+@pytest.mark.slow
 def test_the_bundled_model_can_be_chosen(open_page):
     from subemb.ui.shell import visit
 
@@ -197,6 +199,7 @@ def demo(monkeypatch):
     data_source._demo.clear()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", ["classifier", "encoder"])
 def test_a_set_is_offered_with_its_cost_and_judged_on_a_button(open_page, demo, name):
     test = open_page(name, part="Labelled set")
@@ -224,6 +227,7 @@ def test_a_set_is_offered_with_its_cost_and_judged_on_a_button(open_page, demo, 
     assert all(chart.proto.alt for chart in test.get("plotly_chart"))
 
 
+@pytest.mark.slow
 def test_a_kept_result_is_shown_at_once_and_its_parts_can_be_chosen(open_page, subjects, demo):
     option = option_of(subjects, "classifier")
     evaluate_entailment_set(subjects["classifier"], demo, option.choice)

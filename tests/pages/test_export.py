@@ -81,6 +81,7 @@ def test_an_unknown_run_is_not_computed_by_itself(models):
     assert not test.header
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("kind", ["compact", "dense"])
 def test_what_is_made_is_offered_with_its_size(models, kind):
     request, subject = run_of(seed={"compact": 2, "dense": 6}[kind])  # nothing else was made of it
@@ -96,6 +97,7 @@ def test_what_is_made_is_offered_with_its_size(models, kind):
     assert f"export_{kind}_download" in downloads(other), "the next visitor finds it made"
 
 
+@pytest.mark.slow
 def test_codes_are_entropy_coded_where_that_pays(models):
     words = [f"word{number}" for number in range(900)]
     make_bert(models / "words", [*SPECIAL, *words], initializer_range=0.3)
@@ -121,6 +123,7 @@ def test_where_entropy_coding_does_not_pay_it_is_said_and_not_offered(models):
     assert "entropy coding would save next to nothing" in texts(test)
 
 
+@pytest.mark.slow
 def test_what_was_dropped_from_the_cache_can_be_made_again(models):
     request, subject = run_of(seed=3)
     test = pressed(checked(open_app(PAGE, request)), "export_compact_make")
@@ -131,6 +134,7 @@ def test_what_was_dropped_from_the_cache_can_be_made_again(models):
     assert "export_compact_download" in downloads(checked(test))
 
 
+@pytest.mark.slow
 def test_a_failure_is_said_and_can_be_tried_again(models):
     request, subject = run_of(seed=4)
     test = checked(open_app(PAGE, request))
@@ -145,6 +149,7 @@ def test_a_failure_is_said_and_can_be_tried_again(models):
     assert "export_compact_download" in downloads(checked(pressed(test, again)))
 
 
+@pytest.mark.slow
 def test_a_run_that_cannot_be_read_any_more_is_to_be_run_again(models):
     request, subject = run_of(seed=7)
     test = checked(open_app(PAGE, request))
@@ -167,6 +172,7 @@ def test_without_onnx_the_page_says_how_to_get_it(models, monkeypatch):
     assert "export_onnx_make" not in button_keys(test)
 
 
+@pytest.mark.slow
 def test_with_onnx_the_table_is_checked_and_offered(models):
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
@@ -175,6 +181,7 @@ def test_with_onnx_the_table_is_checked_and_offered(models):
     assert "Checked with onnxruntime" in texts(test)
 
 
+@pytest.mark.slow
 def test_the_report_has_what_was_evaluated_with_this_run(models):
     request, subject = run_of(seed=6)
     assert "No labelled set was evaluated" in texts(checked(open_app(PAGE, request)))
@@ -185,6 +192,7 @@ def test_the_report_has_what_was_evaluated_with_this_run(models):
     assert "15 pairs" in shown
 
 
+@pytest.mark.slow
 def test_hostile_names_are_text(models):
     test = checked(open_app(PAGE, run_of(EVIL)[0]))
     pressed(test, "export_compact_make")
@@ -196,6 +204,7 @@ def test_hostile_names_are_text(models):
     assert len(names) == 2
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("method", ["low_rank", "int8", "arbitrary", "residual"])
 def test_every_method_has_its_page(models, method):
     settings = {"residual": {"subspaces": 2, "codebook_size": 4}}.get(method, {"subspaces": 3, "codebook_size": None})

@@ -69,6 +69,7 @@ def test_a_link_to_a_run_that_is_not_there_asks_for_run(models):
     assert not metrics(test)
 
 
+@pytest.mark.slow
 def test_a_links_own_tolerance_is_what_run_computes(models):
     settings = CompressionSettings("product", subspaces=2, codebook_size=16, iterations=2, tolerance=0.25)
     test = opened(Request("small", None, settings))
@@ -91,6 +92,7 @@ def test_run_computes_in_a_worker_and_shows_the_result(models):
     assert len(test.dataframe[-1].value) == 2, "both runs of the visit stand in the table"
 
 
+@pytest.mark.slow
 def test_run_shows_at_once_what_was_computed_before(models):
     kept(QUICK)
     test = opened(Request("small", None, replace(QUICK, codebook_size=9)))
@@ -102,6 +104,7 @@ def test_run_shows_at_once_what_was_computed_before(models):
     assert "Computed before" in test.info[0].value
 
 
+@pytest.mark.slow
 def test_a_message_that_left_the_browser_before_a_run_was_shown_does_not_choose_a_preset_again(models):
     settings = replace(PRESETS["paper"].settings, subspaces=2)
     kept(PRESETS["paper"].settings)
@@ -129,6 +132,7 @@ def test_an_automatic_codebook_size_is_told_and_that_it_is_the_least(models):
     assert any(said.startswith("Your own settings: Cluster (unique), f = 6, Q = 3") for said in captions)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_can_be_shown_and_chosen(models, method):
     settings = CompressionSettings(method, subspaces=3, iterations=2)
@@ -140,6 +144,7 @@ def test_every_method_can_be_shown_and_chosen(models, method):
     assert not test.button(key="run_button").disabled
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [
@@ -164,6 +169,7 @@ def said(test: AppTest) -> str:
     return " ".join(text.value for text in test.main.markdown)
 
 
+@pytest.mark.slow
 def test_a_changed_form_says_that_the_page_shows_another_run_and_leads_back(models):
     kept(QUICK)
     test = opened(Request("small", None, QUICK))
@@ -178,6 +184,7 @@ def test_a_changed_form_says_that_the_page_shows_another_run_and_leads_back(mode
     assert test.number_input(key="form_f_product").value == 2
 
 
+@pytest.mark.slow
 def test_the_bar_runs_what_the_form_asks_for(models):
     kept(QUICK)
     kept(replace(QUICK, subspaces=3))
@@ -231,6 +238,7 @@ def test_a_link_whose_settings_do_not_fit_its_model_names_the_value_and_shows_th
     assert not set(query) & set(test.query_params)
 
 
+@pytest.mark.slow
 def test_another_method_keeps_what_was_set_and_begins_with_its_own_otherwise(models):
     test = opened(Request("small", None, CompressionSettings("cluster")))
 
@@ -270,6 +278,7 @@ def test_a_link_cannot_name_a_folder_outside(models):
     assert not metrics(test)
 
 
+@pytest.mark.slow
 def test_a_broken_model_is_listed_with_its_reason(models):
     (models / "broken").mkdir()
     (models / "broken" / "config.json").write_text('{"model_type": "bert"}')

@@ -53,6 +53,7 @@ def drawn(test: AppTest) -> AppTest:
     return rerun_until(test, lambda test: "le-said" in html_of(test))
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("run", ["cluster", "int8"])
 def test_from_the_first_step_to_the_last_in_few_words_each(run):
     test = opened(run)
@@ -69,6 +70,7 @@ def test_from_the_first_step_to_the_last_in_few_words_each(run):
     assert test.query_params["step"] == "9"
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     ("run", "said"),
     [
@@ -117,6 +119,7 @@ def test_the_first_question_is_checked():
     assert "both are" in test.success[0].value
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(("answer", "said"), [(81, "Yes"), (72, "codebooks alone"), (108, "2 bits"), (288, "original table")])
 def test_the_second_question_is_checked(answer, said):
     test = opened(step="6")

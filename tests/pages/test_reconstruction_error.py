@@ -49,6 +49,7 @@ def open_page(models):
     return opened
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("run", RUNS)
 def test_overview_of_every_method(open_page, run):
     test = open_page(run)
@@ -126,6 +127,7 @@ def test_the_comparison_is_offered_with_its_cost(open_page):
     assert test.button(key="compare_button").label == "Compare at equal bytes"
 
 
+@pytest.mark.slow
 def test_a_finished_comparison_is_shown_and_its_runs_open(open_page):
     settings = RUNS["cluster"]
     entries = compare_methods("small", None, settings.to_dict())
@@ -141,6 +143,7 @@ def test_a_finished_comparison_is_shown_and_its_runs_open(open_page):
         assert not test.error
 
 
+@pytest.mark.slow
 def test_the_button_starts_a_job_that_can_be_cancelled(open_page):
     settings = CompressionSettings("product", subspaces=3, codebook_size=11, iterations=2)
     run_and_keep("small", None, settings.to_dict())
@@ -156,6 +159,7 @@ def test_the_button_starts_a_job_that_can_be_cancelled(open_page):
     assert job.state in ("cancelled", "done")
 
 
+@pytest.mark.slow
 def test_count_weights_need_the_text_again(open_page, models):
     text = "king queen king"
     import hashlib

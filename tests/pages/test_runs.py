@@ -98,6 +98,7 @@ def test_the_example_alone_is_nobodys_list_on_disk():
     assert VISITORS.stamp(key_of_token(visitor.token)) is None
 
 
+@pytest.mark.slow
 def test_the_search_narrows_the_table_and_says_if_nothing_is_left(browser):
     browser("carl")
     kept(2), kept(4)
@@ -123,6 +124,7 @@ def test_a_filter_takes_what_it_says():
     assert not Filter(lost=3.9).takes(scored, [])
 
 
+@pytest.mark.slow
 def test_deleting_takes_it_from_the_list_and_from_disk_only_if_nobody_else_has_it():
     anna, ben = visitor_of(new_token()), visitor_of(new_token())
     own, shared = kept(2, seed=5), kept(3, seed=5)
@@ -141,6 +143,7 @@ def test_deleting_takes_it_from_the_list_and_from_disk_only_if_nobody_else_has_i
     assert visitor_of(anna.token).runs == []
 
 
+@pytest.mark.slow
 def test_two_runs_stand_side_by_side_and_what_differs_is_marked(browser, monkeypatch):
     browser("dora")
     first, second = kept(2), kept(6)

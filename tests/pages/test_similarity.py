@@ -169,6 +169,7 @@ def test_hostile_tokens_are_escaped(open_page):
     assert "&lt;" in html
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(("model", "words"), [("bare", "comes without a tokenizer"), ("words", "cannot encode sentences")])
 @pytest.mark.parametrize("tab", ["A pair", "Lists"])
 def test_a_bare_table_says_what_to_do(open_page, model, words, tab):
@@ -207,6 +208,7 @@ def test_a_list_against_itself(open_page):
     assert ranks or "Every sentence ranks the others as before." in texts(test)
 
 
+@pytest.mark.slow
 def test_more_sentences_than_the_limit_are_cut_and_counted(open_page):
     test = open_page(similarity="Lists", list1="the cat", list2="a dog")
     test.text_area(key="lists_first").set_value("\n".join(f"the cat {number}" for number in range(250)))

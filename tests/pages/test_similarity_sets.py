@@ -121,6 +121,7 @@ def test_a_link_shows_another_visitor_the_kept_result(open_tab, subject):
     assert "give the file to compute them" in texts(missing)
 
 
+@pytest.mark.slow
 def test_paraphrases_and_languages(open_tab, subject):
     generator = np.random.default_rng(3)
     rows = [f"{' '.join(generator.choice(NAMES, 3))}\t{' '.join(generator.choice(NAMES, 3))}\t{n % 2}" for n in range(20)]

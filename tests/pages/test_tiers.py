@@ -54,6 +54,7 @@ def parts(models):
 ASSIGNMENTS = "pages/2_Assignments.py"
 
 
+@pytest.mark.slow
 def test_a_token_has_the_blocks_of_its_tier(open_page, parts):
     for part, row in ((parts[1], 3), (parts[2], 40)):
         token = int(part.ids[row])
@@ -139,6 +140,7 @@ def test_the_map_is_coloured_by_tier(open_page, parts):
         assert (arrays["value"][part.ids] == part.number - 1).all()
 
 
+@pytest.mark.slow
 def test_the_error_by_tier(open_page, parts):
     test = open_page("pages/3_Reconstruction_error.py", part="Kinds and scripts", group="tier")
     table = table_with(test, "group", "mean")

@@ -143,6 +143,7 @@ def test_clusters_come_first_with_how_many_stay(open_page, clustered):
     assert list(test.session_state[SELECTED].ids) == np.flatnonzero(clustered.before == 1).tolist()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("run", list(RUNS))
 def test_every_method_can_be_coloured_by_all_that_it_has(open_page, run):
     offered = told(test := open_page(run))["colours"]
@@ -179,6 +180,7 @@ def test_a_selection_is_listed_with_codes_and_errors_and_can_be_cleared(open_pag
     assert told(test)["ids"] == []
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("run", ["cluster", "residual", "int8"])
 def test_one_token_opens_its_inspector(open_page, run):
     test = open_page(run, Selection((5,), ORIGINAL, "click"))
@@ -235,6 +237,7 @@ def test_a_link_restores_search_selection_colour_highlight_zoom_and_layout(open_
         assert test.query_params[name] in (value, [value])
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     "query",
     [
@@ -278,6 +281,7 @@ def test_a_selection_survives_another_method_but_not_another_vocabulary(open_pag
 # UMAP
 
 
+@pytest.mark.slow
 def test_principal_axes_are_shown_until_umap_is_ready_and_then_it_is_shown(open_page, keys):
     assert "Two axes show" in texts(open_page("wide"))
     random = np.random.default_rng(0)
@@ -292,6 +296,7 @@ def test_principal_axes_are_shown_until_umap_is_ready_and_then_it_is_shown(open_
     assert "Two axes show" in texts(open_page("wide", map="PCA"))
 
 
+@pytest.mark.slow
 def test_the_way_through_the_presets_goes_from_most_bytes_to_fewest_on_one_map(open_page, keys):
     test = healthy(open_app(PAGE, map_presets="1"))  # the bundled model, whose presets come along
     found = told(test)

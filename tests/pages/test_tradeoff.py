@@ -129,6 +129,7 @@ def test_claims_are_drawn_where_they_would_hold():
     assert (ours.lowest(75.0), other.lowest(80.0)) == (71.0, 76.0)
 
 
+@pytest.mark.slow
 def test_a_sweep_begins_on_a_button_with_its_cost_and_its_rows_appear(swept, monkeypatch):
     monkeypatch.setattr("joblib.cpu_count", lambda: 1)  # rows in this process, which has loaded torch
     test = open_part(opened(), "sweep_form_open")
@@ -146,6 +147,7 @@ def test_a_sweep_begins_on_a_button_with_its_cost_and_its_rows_appear(swept, mon
     assert test.button(key="sweep_button").disabled, "nothing is left to measure"
 
 
+@pytest.mark.slow
 def test_a_model_without_any_sweep_says_so_and_offers_one(swept, tmp_path_factory):
     make_bert(Path(load_listed("small").folder).parent / "new", [*SPECIAL, *(f"other{number}" for number in range(60))], dim=8)
     settings = CompressionSettings("product", subspaces=2, codebook_size=8, iterations=2)

@@ -68,6 +68,7 @@ def test_the_error_page_draws_both_on_the_same_scale(browser, runs):
     assert table["tokens"].sum() == table["run B"].sum() == load_listed("small").num_tokens
 
 
+@pytest.mark.slow
 def test_another_run_of_the_visitor_is_chosen_and_given_up_again(browser, runs):
     browser("anna")
     open_app(SIMILARITY, Request("small", None, B))
@@ -81,6 +82,7 @@ def test_another_run_of_the_visitor_is_chosen_and_given_up_again(browser, runs):
     assert "b" not in test.query_params
 
 
+@pytest.mark.slow
 def test_a_run_that_a_budget_chose_stands_as_b_under_the_key_it_was_asked_for(browser):
     browser("dora")
     asked = CompressionSettings(with_budget(), budget="1500", iterations=2)
@@ -95,6 +97,7 @@ def test_a_run_that_a_budget_chose_stands_as_b_under_the_key_it_was_asked_for(br
     assert "is not kept here" not in texts(test)
 
 
+@pytest.mark.slow
 def test_a_run_b_that_is_not_kept_is_computed_at_one_press(browser):
     browser("ben")
     settings = CompressionSettings("product", subspaces=8, codebook_size=4)

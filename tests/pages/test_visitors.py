@@ -87,6 +87,7 @@ def test_another_visitor_with_the_same_link_finds_neither(browser, busy):
     assert manager().jobs_of(browser("ben")) == []
 
 
+@pytest.mark.slow
 def test_a_tab_that_is_open_keeps_what_it_waits_for(browser, busy, monkeypatch):
     browser("anna")
     earlier = product(2, seed=31)
@@ -100,6 +101,7 @@ def test_a_tab_that_is_open_keeps_what_it_waits_for(browser, busy, monkeypatch):
     assert "cancel_button" not in buttons(second), "only a tab that was closed is taken over"
 
 
+@pytest.mark.slow
 def test_one_of_two_who_wait_for_the_same_run_only_leaves_and_is_told(browser, busy):
     request = product(2, seed=41)
     browser("anna")
@@ -130,6 +132,7 @@ def test_the_fourth_run_of_a_visitor_waits_for_the_others_to_be_done(browser, bu
     assert "cancel_button" in buttons(test)
 
 
+@pytest.mark.slow
 def test_back_shows_the_run_of_its_address_in_every_part(monkeypatch):
     monkeypatch.setattr(visits, "_IN_FLIGHT_SECONDS", 0.0)
     first, second = product(2, seed=61), product(4, seed=62)
@@ -150,6 +153,7 @@ def test_back_shows_the_run_of_its_address_in_every_part(monkeypatch):
     assert test.number_input(key="form_seed").value == 61
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("waited", [False, True], ids=["soon", "while the page was drawn for long"])
 def test_an_address_that_was_on_its_way_when_the_page_changed_is_no_step_back(monkeypatch, waited):
     if waited:  # Streamlit runs what waits in the thread of the run before
@@ -168,6 +172,7 @@ def test_an_address_that_was_on_its_way_when_the_page_changed_is_no_step_back(mo
     assert test.query_params["f"] == "4"
 
 
+@pytest.mark.slow
 def test_what_is_shown_is_not_dropped_for_the_runs_of_others(monkeypatch):
     monkeypatch.setattr(RUNS, "most", 2)
     request = product(2, seed=81)

@@ -79,6 +79,7 @@ def fillings(test: AppTest):
 # Models without a head
 
 
+@pytest.mark.slow
 def test_a_model_without_head_is_told_and_others_are_offered(open_page):
     test = open_page("headless")
     shown = texts(test)
@@ -90,6 +91,7 @@ def test_a_model_without_head_is_told_and_others_are_offered(open_page):
     assert not test.tabs
 
 
+@pytest.mark.slow
 def test_an_old_address_leads_here_with_all_it_carries(open_page):
     test = open_page(at="pages/99_Masked_words.py", masked="the dog says woof .", word="3", tables="output")
     assert test.title[0].value == "Words in context"
@@ -196,6 +198,7 @@ def test_a_head_with_a_table_of_its_own(open_page):
     assert len(bars(test)) == 2
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     ("query", "message"),
     [
@@ -220,6 +223,7 @@ def test_what_the_model_cannot_read_is_an_error_in_words(open_page, models):
     assert "43 tokens\\, and this model reads 32" in test.error[0].value
 
 
+@pytest.mark.slow
 def test_hostile_tokens_and_sentences_are_shown_as_text(open_page):
     test = open_page("hostile", masked="<script>alert(1)</script> $x$ [MASK] **b** :smile:")
     drawn = "".join(bars(test))
@@ -233,6 +237,7 @@ def test_hostile_tokens_and_sentences_are_shown_as_text(open_page):
 # A decoder
 
 
+@pytest.mark.slow
 def test_a_decoder_says_what_comes_next_and_is_asked_for_a_clicked_word(open_page):
     test = open_page("decoder", masked="A small dog runs under the [MASK] tree.")
     assert "Read: A small dog runs under the **▁▁▁** :gray[\\[MASK\\] tree\\. (not read)]" in texts(test)
@@ -264,6 +269,7 @@ def text_of(text: str):
     return SimpleNamespace(digest=digest_of(text))
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(("name", "uses"), [("animals", 4), ("decoder", 4), ("untied", 2)])
 def test_one_button_shows_which_use_of_the_table_hurts(open_page, name, uses):
     query = {"masked": "the dog says [MASK] .", "scored": "the cat says meow. the dog says woof."}
@@ -295,6 +301,7 @@ def test_one_button_shows_which_use_of_the_table_hurts(open_page, name, uses):
 # Text
 
 
+@pytest.mark.slow
 def test_a_text_is_scored_on_the_button(open_page):
     text = "\n".join(masked_models.sentences()[:6])
     test = open_page(masked_view="Text", scored=text)
@@ -319,6 +326,7 @@ def test_a_long_text_is_sampled_and_said(open_page):
     assert "it takes at least 5 sentences" in texts(test)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(("text", "is_warned"), [("zz yy. xx the cat.", True), ("the cat says meow. the owl.", False)])
 def test_a_text_that_the_tokenizer_does_not_know_is_warned_about(open_page, text, is_warned):
     test = open_page(masked_view="Text", scored=text)

@@ -87,6 +87,7 @@ def test_a_sweep_on_a_cluster_can_be_stopped_and_goes_on(cluster, model, pairs, 
     assert again.failed == []
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense", "tcp://127.0.0.1", "ftp://127.0.0.1:8786"])
 def test_an_address_where_nobody_answers_is_said_in_seconds(address):
     with pytest.raises(InputError, match="no Dask scheduler answers at") as said:

@@ -11,6 +11,7 @@ from subemb.codec.settings import CompressionSettings
 from subemb.sweep.grid import LONGEST, default_grid, grid_of, read_grid
 
 
+@pytest.mark.slow
 def test_the_default_grid_has_40_settings_over_all_methods_and_sizes():
     grid = default_grid(30_522, 384)
     assert len(grid) == len(set(grid)) == 40
@@ -22,6 +23,7 @@ def test_the_default_grid_has_40_settings_over_all_methods_and_sizes():
         assert sum(low < share <= high for share in shares) >= 4
 
 
+@pytest.mark.slow
 def test_with_a_network_sensitive_codes_are_tried_too():
     able = {name for name, method in METHODS.items() if method.can_be_sensitive}
     assert not any(settings.sensitive for settings in default_grid(30_522, 384))

@@ -43,6 +43,7 @@ def test_a_table_is_read_again_as_it_was_written(small, tmp_path):
     assert read_table(tmp_path / "nothing") is None
 
 
+@pytest.mark.slow
 def test_what_is_known_of_a_model_tells_nothing_of_anybodys_pairs_and_texts(small):
     assert kept.known_tables(small) == (None, None)
     scored = sweep("small", GRID[:1], processes=1)
@@ -56,6 +57,7 @@ def test_what_is_known_of_a_model_tells_nothing_of_anybodys_pairs_and_texts(smal
     assert [row.settings.subspaces for row in second.rows] == [3]
 
 
+@pytest.mark.slow
 def test_rows_that_come_with_subemb_are_not_computed_again(small, tmp_path, monkeypatch):
     table = sweep("small", GRID[:1], processes=1, folder=tmp_path / "shipped")
     ROWS.drop(table.rows[0].key)
@@ -65,6 +67,7 @@ def test_rows_that_come_with_subemb_are_not_computed_again(small, tmp_path, monk
     assert again.rows[0] == table.rows[0]
 
 
+@pytest.mark.slow
 def test_the_shipped_table_is_the_default_sweep_of_the_bundled_model(bundled):
     table, _ = kept.known_tables(bundled)
     grid = default_grid(bundled.num_tokens, bundled.dim, has_network=True)

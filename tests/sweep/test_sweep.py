@@ -126,6 +126,7 @@ def test_a_folder_alone_is_enough_to_go_on(model, pairs, table, no_rows, monkeyp
     assert sweep(model, GRID, pairs, folder=table.folder, processes=1).computed == 0
 
 
+@pytest.mark.slow
 def test_cancelling_keeps_what_was_finished(model, pairs, table, no_rows, tmp_path):
     seen = []
 
@@ -143,6 +144,7 @@ def test_cancelling_keeps_what_was_finished(model, pairs, table, no_rows, tmp_pa
     assert comparable(rest.rows) == comparable(table.rows)
 
 
+@pytest.mark.slow
 def test_a_row_that_fails_is_kept_with_its_reason_and_can_be_tried_again(model, pairs, no_rows, tmp_path, monkeypatch):
     import subemb.codec
 
@@ -230,6 +232,7 @@ def test_the_package_is_the_function_too():
         subemb.sweep("all-MiniLM-L6-v2", GRID, (), processes=0)
 
 
+@pytest.mark.slow
 def test_the_bundled_models_own_language_is_english():
     from subemb.evaluate.data.read import demo_pairs
 

@@ -88,6 +88,7 @@ def test_a_paused_one_goes_on_as_if_it_had_not_been(subject):
     assert library.open_adapted(key).identity == resumed.identity
 
 
+@pytest.mark.slow
 def test_a_paused_one_can_be_ended_with_what_there_is(subject):
     key = begin(subject, steps=60)
     with pytest.raises(InputError, match="not trained long enough"):
@@ -100,6 +101,7 @@ def test_a_paused_one_can_be_ended_with_what_there_is(subject):
     assert library.open_adapted(key).encode(["the cat"]).shape == (1, 16)
 
 
+@pytest.mark.slow
 def test_a_failure_keeps_what_was_known(subject, monkeypatch):
     from subemb.adaptation import objectives
 
@@ -135,6 +137,7 @@ def test_a_killed_worker_loses_nothing_but_the_last_interval(subject, worker_pro
     assert library.open_adapted(key).encode(["the cat"]).shape == (1, 16)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("key", ["", "..", "../x", "a" * 24, "A" * 24, "0" * 23, "é" * 24])
 def test_keys_of_links_are_never_paths(subject, key):
     assert library.known_adaptation(key) is None

@@ -70,6 +70,7 @@ def test_all_methods_get_the_runs_own_weights_and_effort(models):
             assert entry.settings.iterations == 7
 
 
+@pytest.mark.slow
 def test_every_method_becomes_a_run_that_can_be_opened(compared, base):
     entries, _ = compared
     assert {entry.settings.method for entry in entries} >= {"cluster", "product", "residual", "low_rank", "int8", "int4"}
@@ -114,6 +115,7 @@ def test_a_file_that_cannot_be_read_counts_as_none(compared, base):
         COMPARISONS.put(key, compared[0])
 
 
+@pytest.mark.slow
 def test_cancelled_in_the_middle_keeps_what_was_finished(models):
     settings = CompressionSettings("product", subspaces=3, codebook_size=16, iterations=2, seed=9)
 

@@ -47,6 +47,7 @@ def first_choice(subject):
     return engine_options(open_sides(subject)["original"])[0][0].choice
 
 
+@pytest.mark.slow
 def test_a_classifier_comes_with_the_order_that_it_has(subjects):
     (option,), problem = engine_options(open_sides(subjects["classifier"])["original"])
     assert problem is None

@@ -160,6 +160,7 @@ def adapted(models) -> Subject:
     return dataclasses.replace(subject, adapted_key=key)
 
 
+@pytest.mark.slow
 def test_an_adapted_model_is_taken_away_with_what_was_trained(adapted, tmp_path):
     from transformers import AutoModel
 
@@ -208,6 +209,7 @@ def test_a_file_that_is_gone_is_said_to_be(models):
         made.read()
 
 
+@pytest.mark.slow
 def test_only_so_many_are_kept(models, monkeypatch):
     monkeypatch.setattr(EXPORTS, "most", 2)
     subjects = [subject_of(seed=seed) for seed in range(3)]
@@ -216,6 +218,7 @@ def test_only_so_many_are_kept(models, monkeypatch):
     assert [make_export.kept(subject, COMPACT) is not None for subject in subjects] == [False, True, True]
 
 
+@pytest.mark.slow
 def test_only_so_many_bytes_are_kept_but_always_the_newest(models, monkeypatch):
     monkeypatch.setattr(EXPORTS, "most_bytes", 1)
     subjects = [subject_of(seed=seed) for seed in range(2)]
@@ -232,6 +235,7 @@ def test_an_unknown_export_is_refused():
 # Evaluations for the report
 
 
+@pytest.mark.slow
 def test_evaluations_of_a_run_are_found_and_others_are_not(models):
     make_classifier(models / "judge")
     subject, other = subject_of("judge"), subject_of("judge", seed=1)

@@ -33,6 +33,7 @@ def test_original_first_then_compressed(subject):
     assert list(open_sides(Subject(subject.name, None, subject.identity, None))) == ["original"]
 
 
+@pytest.mark.slow
 def test_models_stay_open_and_no_more_than_a_few(subject, tmp_path):
     first = open_sides(subject)
     assert open_sides(subject)["original"] is first["original"]
@@ -78,6 +79,7 @@ def test_an_adaptation_is_the_third_side(subject):
     assert list(pair.attributions) == ["compressed"]  # the network of the other is another one
 
 
+@pytest.mark.slow
 def test_an_adaptation_of_the_codebooks_alone_is_explained_by_tokens(subject):
     from subemb.adaptation import AdaptationSettings, text_of
     from subemb.evaluate.similarity.sentences import pair_on_sides

@@ -144,6 +144,7 @@ def test_every_chart_names_its_axes():
     assert x
 
 
+@pytest.mark.slow_after(6)
 @pytest.mark.parametrize("text", HOSTILE)
 def test_group_names_are_no_markup(text):
     table = charts.group_table(np.ones(2), np.ones(2), np.array([text, text]))
@@ -171,6 +172,7 @@ def test_extremes_among_some():
     assert worst.tolist() == [2, 0]
 
 
+@pytest.mark.slow_after(6)
 @pytest.mark.parametrize("text", HOSTILE)
 def test_extremes_are_no_markup(text):
     table = pd.DataFrame(

@@ -52,6 +52,7 @@ def by_hand(network, row: list[int]) -> torch.Tensor:
 # Against transformers
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", MAKERS)
 def test_what_comes_next_is_what_transformers_says(decoders, name):
     model = decoders[name]
@@ -106,6 +107,7 @@ def test_a_long_text_is_read_in_windows_that_overlap_by_half(decoders, name):
 # What is compressed
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", MAKERS)
 def test_input_output_and_both(decoders, name):
     model = decoders[name]

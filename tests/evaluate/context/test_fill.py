@@ -67,6 +67,7 @@ def right_answers(sides) -> list[int]:
 # Against transformers
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_original_fills_as_transformers_pipeline_does(families, name):
     from transformers import pipeline
@@ -87,6 +88,7 @@ def test_the_original_fills_as_transformers_pipeline_does(families, name):
             )
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_head_asked_at_a_few_places_says_what_the_whole_network_says(families, name):
     """Padding beside it changes nothing, and the compressed table's whole network agrees too."""
@@ -107,6 +109,7 @@ def test_a_head_asked_at_a_few_places_says_what_the_whole_network_says(families,
 # What is compressed
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_input_output_and_both_differ_and_nothing_compressed_is_the_original(families, name):
     model = subemb.load(families / name)
@@ -342,6 +345,7 @@ def test_several_masks_are_filled_each_with_the_others_masked(families):
     assert [mask.masked for mask in word.masks] == ["", "mat"]
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize(
     ("sentence", "how", "message"),
     [

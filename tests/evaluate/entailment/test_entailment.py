@@ -62,6 +62,7 @@ def sure(predicted, columns=3):
 # Classifiers
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("order", list(itertools.permutations(LABELS)), ids="-".join)
 def test_label_order_is_read_from_the_model(tmp_path, order):
     reference = make_classifier(tmp_path / "reference", LABELS)

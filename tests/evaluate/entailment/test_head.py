@@ -150,6 +150,7 @@ def test_pairs_that_all_hang_together_cannot_be_split():
 # Training
 
 
+@pytest.mark.slow
 def test_a_made_language_is_learnt(model, trained):
     (found,) = trained.card["accuracy"]
     assert found["report_accuracy"] > 0.9
@@ -166,6 +167,7 @@ def test_what_is_learnt_survives_mild_compression_and_breaks_under_harsh(model, 
     assert report.scores["harsh"].mcnemar.p_value < 1e-6
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_heads_and_cards(model, trained):
     again, card = train_head(model, [made_pairs()], QUICK, name="made")
     assert card == trained.card

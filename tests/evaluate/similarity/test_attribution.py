@@ -71,6 +71,7 @@ def naive_vector(folder, is_sentence_model: bool, ids: list[int], rows: dict[int
         return part(**features).last_hidden_state.mean(1)[0].numpy()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", ["bert", "sentence", "roberta", "xlmr", "albert", "t5"])
 def test_effects_are_those_of_a_loop_over_changed_tables(folders, name):
     folder = folders[name]
@@ -102,6 +103,7 @@ def test_effects_are_those_of_a_loop_over_changed_tables(folders, name):
     assert np.abs(found.first.tokens).max() > 1e-4  # something moved at all
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("name", ["bert", "sentence", "roberta", "xlmr", "albert", "t5"])
 @pytest.mark.parametrize("settings", [AttributionSettings(), INTEGRATED])
 def test_all_tokens_together_give_the_score_of_the_compressed_side(folders, name, settings):
@@ -323,6 +325,7 @@ def test_methods_without_subspaces_have_runs_of_axes(method, dim, blocks):
     assert len(AxisBlocks.of(None, 100)) == RUNS_OF_AXES
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(("method", "more"), [("optimized_product", {}), ("residual", {"subspaces": 2}), ("int8", {})])
 def test_every_kind_of_method(folders, method, more):
     sides, _ = sides_for(folders["sentence"], method, **more)
