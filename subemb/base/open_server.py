@@ -28,7 +28,7 @@ class UploadLimits(NamedTuple):
 
 
 _USUAL = UploadLimits(20 << 20, 120_000_000, 400_000_000)
-_PUBLIC = UploadLimits(5_000_000, 20_000_000, 100_000_000)
+_PUBLIC = UploadLimits(5 << 20, 20_000_000, 100_000_000)
 
 
 def is_public() -> bool:

@@ -102,12 +102,14 @@ def stamp_of(file: Path) -> Stamp | None:
 class Memory:
     """Values in memory by key; beyond ``most``, the one that nobody has asked for the longest is dropped.
 
+    most_bytes, bytes_of: also beyond so many bytes together, where a value has as many as ``bytes_of`` says; the newest stays.
     Everybody gets the same object, so nobody may change it. If several threads ask for the same key at once, one makes the value and the others wait.
     """
 
-    def __init__(self, most: int):
-        self.most = most
+    def __init__(self, most: int, most_bytes: float = float("inf"), bytes_of: Callable[[Any], int] = lambda value: 0):
+        self.most, self.most_bytes, self._bytes_of = most, most_bytes, bytes_of
         self._entries: OrderedDict[Hashable, tuple[Any, Any]] = OrderedDict()
+        self._bytes: dict[Hashable, int] = {}
         self._making: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
 
@@ -128,11 +130,14 @@ class Memory:
                     return self._entries[key][1]
             try:
                 value = make()
+                size = self._bytes_of(value)
                 with self._lock:
-                    self._entries[key] = stamp, value
+                    self._entries[key], self._bytes[key] = (stamp, value), size
                     self._entries.move_to_end(key)
-                    while len(self._entries) > self.most:
-                        self._entries.popitem(last=False)
+                    while len(self._entries) > self.most or (
+                        len(self._entries) > 1 and sum(self._bytes.values()) > self.most_bytes
+                    ):
+                        self._drop(next(iter(self._entries)))
             finally:
                 with self._lock:
                     self._making.pop(key, None)
@@ -158,12 +163,16 @@ class Memory:
         """Drop everything for whose key and value ``which`` says True."""
         with self._lock:
             for key in [key for key, (_, value) in self._entries.items() if which(key, value)]:
-                del self._entries[key]
+                self._drop(key)
 
     def clear(self) -> None:
         """Drop everything."""
         with self._lock:
             self._entries.clear()
+            self._bytes.clear()
+
+    def _drop(self, key: Hashable) -> None:
+        del self._entries[key], self._bytes[key]
 
 
 class Store(Generic[T]):

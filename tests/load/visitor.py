@@ -5,13 +5,16 @@ their hash, runs fragments again when the server says so, and takes up the widge
 """
 
 import asyncio
+import secrets
 import time
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+import requests
 import websockets
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.Common_pb2 import FileUploaderState
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 PATIENCE_SECONDS = 60.0  # after so long a script run counts as an error
@@ -27,6 +30,7 @@ _VALUE_FIELDS = {
     "text_area": "string_value",
     "button_group": "string_array_value",
     "multiselect": "string_array_value",
+    "file_uploader": "file_uploader_state_value",
 }
 
 
@@ -69,9 +73,14 @@ class Visitor:
         self._query = ""
         self._run = 0
         self._finished: asyncio.Queue[int | None] = asyncio.Queue()  # how runs ended; None: the connection did
+        self._places: asyncio.Queue[Any] = asyncio.Queue()  # where files are to be sent
         self._bytes, self._errors = 0, []
         self._socket = await websockets.connect(
-            f"ws://{self.address}/_stcore/stream", subprotocols=["streamlit"], max_size=None, open_timeout=PATIENCE_SECONDS
+            f"ws://{self.address}/_stcore/stream",
+            subprotocols=["streamlit"],
+            additional_headers={"Cookie": f"subemb_visitor={secrets.token_hex(16)}"},  # a browser of its own
+            max_size=None,
+            open_timeout=PATIENCE_SECONDS,
         )
         self._reader = asyncio.create_task(self._read())
         return self
@@ -97,11 +106,48 @@ class Visitor:
         widget = self._widgets.get(key)
         if widget is None:
             raise LookupError(f"there is no widget {key} on {self.page or 'Home'}: {sorted(self._widgets)}")
+        if widget.field == "string_array_value" and isinstance(value, str):
+            value = [value]  # one of several, chosen
         if widget.field != "trigger_value":
             self._states[widget.id] = (widget.field, value)
         message = self._request(pressed=widget.id if widget.field == "trigger_value" else None)
         message.rerun_script.fragment_id = widget.fragment
         await self._ask(message, f"{self.page or 'Home'}: {key}")
+
+    async def give(self, key: str, name: str, content: bytes) -> str | None:
+        """Give a file to an uploader by its key, as the browser does: ask where to send it, send it, and say that it is there.
+
+        Returns why the server refused it, or None. Raises LookupError as :meth:`set`.
+        """
+        widget = self._widgets.get(key)
+        if widget is None:
+            raise LookupError(f"there is no uploader {key} on {self.page or 'Home'}: {sorted(self._widgets)}")
+        request = BackMsg()
+        request.file_urls_request.request_id = key
+        request.file_urls_request.file_names.append(name)
+        await self._socket.send(request.SerializeToString())
+        place = await asyncio.wait_for(self._places.get(), PATIENCE_SECONDS)
+        refused = await asyncio.to_thread(self._send_file, place.upload_url, name, content)
+        if refused is not None:
+            return refused
+        state = FileUploaderState()
+        entry = state.uploaded_file_info.add(name=name, size=len(content), file_id=place.file_id)
+        entry.file_urls.CopyFrom(place)
+        self._states[widget.id] = (widget.field, state)
+        message = self._request()
+        message.rerun_script.fragment_id = widget.fragment
+        await self._ask(message, f"{self.page or 'Home'}: {key}")
+        return None
+
+    def _send_file(self, place: str, name: str, content: bytes) -> str | None:
+        with requests.Session() as browser:
+            browser.get(
+                f"http://{self.address}/_stcore/health", timeout=PATIENCE_SECONDS
+            )  # gives the cookie against forged requests
+            headers = {"X-Xsrftoken": browser.cookies.get("_streamlit_xsrf") or ""}
+            files = {name: (name, content)}
+            found = browser.put(f"http://{self.address}{place}", files=files, headers=headers, timeout=PATIENCE_SECONDS)
+        return None if found.ok else f"{found.status_code}: {found.text}"
 
     async def think(self, seconds: float) -> None:
         """Do nothing for a while; fragments that show progress run meanwhile, as the server asked."""
@@ -140,6 +186,8 @@ class Visitor:
             entry = state.widget_states.widgets.add(id=widget)
             if name == "string_array_value":
                 entry.string_array_value.data.extend(value)
+            elif name == "file_uploader_state_value":
+                entry.file_uploader_state_value.CopyFrom(value)
             else:
                 setattr(entry, name, value)
         if pressed is not None:
@@ -210,6 +258,8 @@ class Visitor:
             self._query = message.page_info_changed.query_string
         elif kind == "session_event" and message.session_event.WhichOneof("type") == "script_compilation_exception":
             self._errors.append("a script does not compile")
+        elif kind == "file_urls_response":
+            self._places.put_nowait(message.file_urls_response.file_urls[0])
         elif kind == "script_finished":
             if message.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY:
                 self._forget()

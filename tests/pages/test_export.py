@@ -2,6 +2,7 @@
 
 import importlib.util
 import shutil
+from dataclasses import replace
 
 import pytest
 from apps import checked, open_app, own_folders, rerun_until, texts
@@ -18,6 +19,7 @@ from subemb.tasks.evaluations import evaluate_similarity_set
 from subemb.tasks.exports import COMPACT, KINDS, make_export
 from subemb.tasks.sides import Subject
 from subemb.ui.pages.export.offers import OFFERS
+from subemb.ui.shell import visitor as visitors
 from subemb.ui.shell.request import Request
 
 PAGE = "pages/8_Export.py"
@@ -190,6 +192,17 @@ def test_the_report_has_what_was_evaluated_with_this_run(models):
     shown = texts(checked(open_app(PAGE, request)))
     assert "With the scores of what was evaluated" in shown
     assert "15 pairs" in shown
+
+
+def test_what_was_evaluated_on_a_visitors_file_is_in_their_report_after_a_restart_and_in_nobody_elses(models, browser):
+    request, subject = run_of(seed=7)
+    pairs = replace(demo_pairs("similarity").sample(16), name="complaints.csv")
+    evaluate_similarity_set(subject, pairs)
+    visitors.visitor_of(browser("anna")).name_set(pairs.digest, pairs.name)
+    visitors._visitors.clear()  # as a restart does
+    assert r"complaints\.csv (16 pairs)" in texts(checked(open_app(PAGE, request)))
+    browser("ben")
+    assert "complaints" not in texts(checked(open_app(PAGE, request)))
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from .jobs import begin, jobs_elsewhere, stage_of, taken_text, watch
 from .models import list_again, listed_models, open_model
 from .request import Request
 from .text import counted, errors_shown, show_error, without_folders
+from .uploads import Content, content_of, file_uploader, hold
 from .visit import Visit
 
 PAGES = (
@@ -226,7 +227,7 @@ def model_facts(name: str, revision: str | None):
     return None
 
 
-def settings_widgets(visit: Visit, model) -> tuple[CompressionSettings | None, str | None]:
+def settings_widgets(visit: Visit, model) -> tuple[CompressionSettings | None, Content | None]:
     """The settings as widgets; returns them (or None with the reason shown) and the text to count tokens in, if any.
 
     model: the one that they are for.
@@ -327,13 +328,13 @@ def _choose(meaning: str, widget: str) -> None:
     st.session_state[_CHOSEN][meaning] = st.session_state[widget]
 
 
-def _weights_widgets(values: dict, shown: CompressionSettings) -> str | None:
+def _weights_widgets(values: dict, shown: CompressionSettings) -> Content | None:
     known = shown.weights if shown.weights in WEIGHTS else "none"
     weights = _input("weights", "form_weights", known, format_func=WEIGHT_NAMES.get)
     values["weights"] = weights
     if weights not in OF_TEXT:
         return None
-    uploaded = st.file_uploader(
+    uploaded = file_uploader(
         "Text to count tokens in" if weights != "list" else "Frequency list: a word and its count a line",
         type=["txt"],
         key="form_text_file",
@@ -341,23 +342,24 @@ def _weights_widgets(values: dict, shown: CompressionSettings) -> str | None:
         max_upload_size=5,
     )
     pasted = st.text_area("or paste it here", key="form_text", height=100, persist_state="session")
-    text = pasted
-    if uploaded is not None:
-        try:
-            text = uploaded.getvalue().decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            show_error(f"{uploaded.name} is not UTF-8 text (byte {error.start}); save it as UTF-8 and upload it again")
-            text = ""
-    longest = longest_text(LONGEST_TEXT)
-    if len(text) > longest:
-        show_error(f"the text has {len(text):,} characters; at most {longest:,} are counted: upload a shorter one")
-        text = ""
+    try:
+        given = hold(pasted.encode("utf-8", "replace") if uploaded is None else content_of(uploaded))
+        text = given.text
+        longest = longest_text(LONGEST_TEXT)
+        if len(text) > longest:
+            raise InputError(f"the text has {len(text):,} characters; at most {longest:,} are counted: upload a shorter one")
+    except InputError as error:
+        show_error(str(error))
+        return None
+    except UnicodeDecodeError as error:
+        show_error(f"{uploaded.name} is not UTF-8 text (byte {error.start}); save it as UTF-8 and upload it again")
+        return None
     if not text.strip():
         return None
     from ...codec.weights import text_digest
 
     values["text_digest"] = text_digest(text)
-    return text
+    return given
 
 
 def _other_widgets(names: list[str], shown: CompressionSettings, **instead) -> dict:
@@ -439,7 +441,7 @@ def settings_form(visit: Visit, name: str, revision: str | None) -> None:
         _tell_page(visit, (request, text) if is_usable and not visit.shows(request) else None)
 
 
-def _tell_page(visit: Visit, pending: tuple[Request, str | None] | None) -> None:
+def _tell_page(visit: Visit, pending: tuple[Request, Content | None] | None) -> None:
     """Let the page, which is drawn after the form, say that the form differs from it; where the form is drawn alone, draw the page too."""
     changes = (pending is None) != (visit.pending is None)
     visit.pending = pending

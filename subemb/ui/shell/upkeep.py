@@ -1,14 +1,11 @@
-"""What the server does beside its pages: limits on what visitors upload, a word for tabs in the background, and memory given back
-when visitors have left.
+"""What the server does beside its pages: a word for tabs in the background, and memory given back when visitors have left.
 
-Streamlit keeps the session of a visitor who left for two minutes, in case they come back, but drops it only when the next one leaves;
-and it holds uploads without any limit on all of them together. The parts of it that are used here and are not documented are named in
-``tests/ui/test_upkeep.py``.
+Streamlit keeps the session of a visitor who left for two minutes, in case they come back, but drops it only when the next one leaves.
+The parts of it that are used here and are not documented are named in ``tests/ui/test_upkeep.py``.
 """
 
 import ctypes
 import gc
-import hashlib
 import logging
 import sys
 import threading
@@ -19,9 +16,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
-from ...base.errors import InputError
-from ...base.open_server import upload_limits
-from ...base.text import size_text
+from .uploads import forget_what_left, limit_uploads
 from .visitor import stay_with_open_tabs
 
 log = logging.getLogger(__name__)
@@ -59,6 +54,8 @@ def _keep_up(reference: "weakref.ref[Any]") -> None:
         with _logged(server):
             count = expire_sessions(server)
             if count < known:  # somebody has left
+                gc.collect()
+                forget_what_left()
                 release_memory()
             known = count
         del server
@@ -102,69 +99,3 @@ def release_memory() -> None:
             ctypes.CDLL("libc.so.6").malloc_trim(0)
         except (OSError, AttributeError):  # another C library
             return
-
-
-# Uploads
-
-
-def limit_uploads(manager: Any) -> None:
-    """Let Streamlit's uploads hold so many bytes and no more. manager: its UploadedFileManager.
-
-    Of one visitor the oldest files go first; where all visitors together have too many, another upload is refused, and the browser
-    says so beside the file. Equal files, as in a class, are held once.
-    """
-    from starlette.exceptions import HTTPException
-
-    add, lock = manager.add_file, threading.Lock()
-
-    def add_file(session_id: str, file: Any) -> None:
-        limits = upload_limits()
-        if len(file.data) > limits.of_a_file:
-            raise HTTPException(413, detail=f"At most {size_text(limits.of_a_file)} a file.")
-        with lock:
-            held = [one for files in list(manager.file_storage.values()) for one in list(files.values())]
-            same = next((one.data for one in held if one.data == file.data), None)
-            own = list(manager.file_storage.get(session_id, {}).values())
-            while own and sum(len(one.data) for one in own) + len(file.data) > limits.of_a_visitor:
-                manager.remove_file(session_id, own.pop(0).file_id)
-            total = sum({id(one.data): len(one.data) for one in held}.values())
-            if same is None and total + len(file.data) > limits.of_all:
-                log.warning("an upload of %s was refused: %s are held already", size_text(len(file.data)), size_text(total))
-                raise HTTPException(507, detail="The server holds as many uploads as it may; try again in a few minutes.")
-            add(session_id=session_id, file=file if same is None else file._replace(data=same))
-
-    manager.add_file = add_file
-
-
-class Content:
-    """The content of a file that a visitor gave; it is held for as long as somebody's session names it."""
-
-    def __init__(self, data: bytes, digest: str):
-        self.data, self.digest = data, digest
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-
-_contents: "weakref.WeakValueDictionary[str, Content]" = weakref.WeakValueDictionary()
-_holding = threading.Lock()
-
-
-def hold(data: bytes) -> Content:
-    """Keep what a visitor gave beyond the page it was given on; equal contents are held once.
-
-    Raises InputError where all visitors together have given too much.
-    """
-    digest = hashlib.sha256(data).hexdigest()
-    most = upload_limits().of_all
-    with _holding:
-        found = _contents.get(digest)
-        if found is None:
-            total = sum(len(one) for one in _contents.values())
-            if total + len(data) > most:
-                raise InputError(
-                    f"the server holds {size_text(total)} of files that visitors gave, and may hold {size_text(most)}; give a "
-                    "smaller file, or try again in a few minutes"
-                )
-            found = _contents[digest] = Content(data, digest)
-    return found

@@ -15,6 +15,7 @@ from ...runs import RUNS, Run, run_and_keep
 from .models import key_of
 from .request import EXAMPLE, RUN_PARAMETERS, Request, from_query, to_query
 from .text import write_parameter
+from .uploads import Content
 from .visitor import Visitor, is_open, new_token, session_id, token_in_browser, visitor_of
 
 _KEY = "subemb_visit"
@@ -43,9 +44,11 @@ class Visit:
     link_problem: str | None = None  # what was wrong with the link
     notice: str | None = None  # one message to show once
     failure: str | None = None  # why the last run failed
-    text: str | None = None  # given last to count tokens in; runs do not keep it
+    text: Content | None = None  # given last to count tokens in; runs do not keep it
     model_to_choose: str | None = None  # the model that the sidebar is to choose next
-    pending: tuple[Request, str | None] | None = None  # what the form asks for, and its text, where that is not what is shown
+    pending: tuple[Request, Content | None] | None = (
+        None  # what the form asks for, and its text, where that is not what is shown
+    )
     is_whole_page: bool = False  # whether the form is drawn as part of the whole page, not alone
     reset_form: bool = False  # whether the form is to start again from the run shown
     revisions: dict[str, str | None] = field(default_factory=dict)  # downloaded model -> the revision that was asked for
@@ -171,7 +174,7 @@ class Visit:
         self.notice = LEFT
         return False
 
-    def start(self, request: Request, text: str | None = None) -> None:
+    def start(self, request: Request, text: Content | None = None) -> None:
         """Start the job of a request, or join it, or show its result if it is there. Raises InputError if it cannot start."""
         key, settings = key_of(request)
         self.failure = None
@@ -181,7 +184,7 @@ class Visit:
             self.remember(key)
             self.notice = "Computed before on this server, so the result is here at once."
             return
-        submit_run(request, settings.to_dict(), text, self.token)
+        submit_run(request, settings.to_dict(), text.text if text else None, self.token)
         self.running = (key, request)
 
     def job(self) -> Job | None:

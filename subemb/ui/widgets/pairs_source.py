@@ -5,13 +5,15 @@ are kept (:func:`linked_digest`), and a visitor without the file is told which o
 """
 
 import hashlib
+import itertools
 import re
+import sys
 
 import pandas as pd
 import streamlit as st
 
 from ...base.errors import InputError
-from ...base.open_server import is_public
+from ...base.open_server import is_public, upload_limits
 from ...base.text import escape_markdown, size_text
 from ...evaluate.data.languages import in_languages
 from ...evaluate.data.pairs import ALL_LANGUAGES, SEPARATORS, UNKNOWN_LANGUAGE, Columns, PairSet, Reading, combine, skipped_text
@@ -22,10 +24,9 @@ from ...evaluate.similarity.demonstration import own_languages
 from ..shell.frame import Frame
 from ..shell.jobs import begin, outcome
 from ..shell.text import counted, show_error, write_parameter
-from ..shell.upkeep import Content, hold
+from ..shell.uploads import Content, content_of, file_uploader, hold, read_once
 
 TYPES = ["csv", "tsv", "txt", "jsonl", "ndjson", "json", "parquet"]
-MOST_MEGABYTES = 20  # a file; what the server's maxUploadSize allows
 MOST_FILES = 20
 JUDGED = 100  # pairs of a language by which it is found out whether it is one of the model's own
 MOST_TOTAL_BYTES = 60_000_000  # of all files together, which the server holds for each visitor
@@ -197,12 +198,11 @@ def _language_text(code: str) -> str:
 
 def uploaded_pairs(task: str, key: str, linked: str | None) -> PairSet | None:
     """The pairs of the files given, all together; None while there are none. linked: name of the file in the link."""
-    st.file_uploader(
+    file_uploader(
         "Files with labelled pairs",
         type=TYPES,
         accept_multiple_files=True,
         key=f"{key}_upload",
-        max_upload_size=MOST_MEGABYTES,
         on_change=_take,
         args=(key,),
         help="STS benchmark, stsb-multi-mt, SICK, GLUE (STS-B, MRPC, QQP, RTE, QNLI, WNLI), PAWS-X, SNLI, MultiNLI and XNLI as they "
@@ -228,7 +228,7 @@ def uploaded_pairs(task: str, key: str, linked: str | None) -> PairSet | None:
     sets = []
     for name, content in files:
         try:
-            sets.append(_read(content.digest, name, task, columns, reading, content))
+            sets.append(_read(content, name, task, columns, reading))
         except InputError as error:
             show_error(f"{error}")
     if 0 < len(sets) < len(files):
@@ -241,8 +241,8 @@ def _take(key: str) -> None:
     given = st.session_state.get(f"{key}_upload") or []
     st.session_state[f"{key}_files"], st.session_state[f"{key}_problem"] = [], None
     try:
-        st.session_state[f"{key}_files"] = [(entry.name, hold(entry.getvalue())) for entry in given]
-    except InputError as error:  # the server holds too much; said where the files are shown
+        st.session_state[f"{key}_files"] = [(entry.name, hold(content_of(entry))) for entry in given]
+    except InputError as error:  # the server holds too much; said where files are shown
         st.session_state[f"{key}_problem"] = str(error)
 
 
@@ -254,7 +254,9 @@ def _ask(linked: str | None) -> None:
             icon=":material/link:",
         )
     else:
-        st.caption(f"Up to {MOST_MEGABYTES} MB each, UTF-8. What was recognised and what had to be left out is shown here.")
+        st.caption(
+            f"Up to {upload_limits().of_a_file >> 20} MB each, UTF-8. What was recognised and what had to be left out is shown here."
+        )
 
 
 def _given_before(files: list[tuple[str, Content]], key: str) -> None:
@@ -266,10 +268,18 @@ def _given_before(files: list[tuple[str, Content]], key: str) -> None:
             st.rerun()
 
 
-@st.cache_data(max_entries=8, show_spinner="Reading the file")
-def _read(digest: str, name: str, task: str, columns: Columns | None, reading: Reading, _content: Content) -> PairSet:
-    """The rows of a file. digest: of its content, the key of the cache."""
-    return read_pairs(_content.data, name, task, columns, reading=reading)
+def _read(content: Content, name: str, task: str, columns: Columns | None, reading: Reading) -> PairSet:
+    """The rows of a file."""
+
+    def rows() -> PairSet:
+        with st.spinner("Reading the file"):
+            return read_pairs(content.data, name, task, columns, reading=reading)
+
+    return read_once(content, (name, task, columns, reading), rows, _bytes_of)
+
+
+def _bytes_of(pairs: PairSet) -> int:
+    return sum(map(sys.getsizeof, itertools.chain(pairs.first, pairs.second))) + 3 * 8 * len(pairs)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

@@ -1,5 +1,6 @@
 """The form of the page Adapt: what to learn from, what to train, for how long."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -16,6 +17,7 @@ from ....base.text import escape_markdown, size_text
 from ....export.command_lines import UPLOADED_PAIRS, UPLOADED_TEXT
 from ...shell.frame import Frame
 from ...shell.text import counted, errors_shown, show_error
+from ...shell.uploads import content_of, file_uploader, hold, read_once
 from ...widgets.settings import has_widget, setting_input
 
 SOURCES = {
@@ -32,7 +34,7 @@ LABELLED_SOURCES = {
 SCORED = {"The demonstration pairs": "demo", "A file of mine": "file", "Nothing": None}
 HELD_OUT = {"A tenth, held out": None, "A file of mine": "file"}
 DEFAULT = AdaptationSettings()
-_TEXTS = "adapt_texts"  # session state: what was read from the files that are given, by file and columns
+_FOUND = "adapt_found"  # session state: what is said of the files that are given, by file and columns
 #: The form is not on the page while something is trained: what was chosen in it is there again afterwards, as after a visit elsewhere.
 KEPT = {"persist_state": "session"}
 #: Settings with a place of their own in the form; those under Advanced need no more than their declaration.
@@ -122,7 +124,7 @@ def labelled_inputs() -> tuple[str, object, int]:
         **KEPT,
     )
     st.caption(LABELLED_SOURCES[source])
-    given = st.file_uploader("Files", key="adapt_labelled", accept_multiple_files=True) if source == "Upload" else None
+    given = file_uploader("Files", key="adapt_labelled", accept_multiple_files=True) if source == "Upload" else None
     return source, given, DEFAULT.sample
 
 
@@ -150,16 +152,16 @@ def text_inputs(objective: str) -> tuple[str, object, int]:
     return source, given, sample
 
 
-def uploaded_text() -> list | None:
-    """Texts read from the files that are given, each a source of its own, with what was inferred about them; None for none."""
-    files = st.file_uploader(
+def uploaded_text() -> list[tuple[Any, tuple[str, ...]]] | None:
+    """The files that can be read, each a source of its own, with the columns to read; None for none. What was read is said."""
+    files = file_uploader(
         "Files",
         key="adapt_files",
         accept_multiple_files=True,
         help="Equally much is learned from each file, however long it is.",
     )
     if not files:
-        st.session_state.pop(_TEXTS, None)
+        st.session_state.pop(_FOUND, None)
         return None
     columns = st.text_input(
         "Columns",
@@ -168,30 +170,43 @@ def uploaded_text() -> list | None:
         help="Of tables: the columns that hold sentences, such as title, body; numbers from 1 where there is no header.",
     )
     named = tuple(part.strip() for part in columns.split(",") if part.strip())
-    before, found, texts = st.session_state.get(_TEXTS, {}), {}, []
+    before, found, given = st.session_state.get(_FOUND, {}), {}, []
     for file in files:
         key = file.file_id, named
-        text = found[key] = before[key] if key in before else _read_text(file, named)
-        if isinstance(text, str):
-            show_error(text)
+        said = found[key] = before[key] if key in before else _said_of(file, named)
+        if isinstance(said, str):
+            show_error(said)
             continue
-        texts.append(text)
-        st.caption(f"{escape_markdown(text.name)}: {counted(len(text), 'sentence')}")
-        for _, note in text.notes:
-            st.caption(escape_markdown(note.sentence(on_page=True)))
-    st.session_state[_TEXTS] = found
-    return texts
+        given.append((file, named))
+        for line in said:
+            st.caption(line)
+    st.session_state[_FOUND] = found
+    return given
 
 
-def _read_text(file, columns: tuple[str, ...]):
-    """The sentences of a file, or why they cannot be read."""
+def _said_of(file, columns: tuple[str, ...]) -> list[str] | str:
+    """How many sentences a file has and what was inferred, in markdown; or why it cannot be read. The sentences stay with nobody: those of
+    many visitors would fill the server."""
+    try:
+        text = _text_of(file, columns)
+    except InputError as error:
+        return str(error)
+    head = f"{escape_markdown(text.name)}: {counted(len(text), 'sentence')}"
+    return [head, *(escape_markdown(note.sentence(on_page=True)) for _, note in text.notes)]
+
+
+def _text_of(file, columns: tuple[str, ...]):
+    """The sentences of a file. Raises InputError."""
     from ....adaptation.texts import read_text_bytes
 
-    with st.spinner("Reading the text"):
-        try:
-            return read_text_bytes(file.getvalue(), file.name, columns)
-        except InputError as error:
-            return str(error)
+    def read():
+        with st.spinner("Reading the text"):
+            return read_text_bytes(content_of(file), file.name, columns)
+
+    def bytes_of(text) -> int:
+        return sum(map(sys.getsizeof, text.sentences)) + 8 * len(text)
+
+    return read_once(hold(content_of(file)), ("sentences", file.name, columns), read, bytes_of)
 
 
 @cache
@@ -214,7 +229,7 @@ def scored_inputs(objective: str) -> tuple[str | None, object]:
         help="Labelled pairs on which the model is scored from time to time. The weights with the best score are kept, so the last score is "
         "a little too good. Sentences of these pairs are taken out of the text.",
     )
-    file = st.file_uploader("Labelled pairs", key="adapt_scored_file") if choices[chosen] == "file" else None
+    file = file_uploader("Labelled pairs", key="adapt_scored_file") if choices[chosen] == "file" else None
     return choices[chosen], file
 
 
@@ -284,7 +299,7 @@ def read_text_inputs(source: str, given):
         return read_text(given, "pasted")
     if not given:
         raise InputError("there is no file yet: upload one, or paste sentences, or choose None")
-    return one_text(given)
+    return one_text([_text_of(file, columns) for file, columns in given])
 
 
 def read_labelled(objective: str, source: str, given):
@@ -297,7 +312,7 @@ def read_labelled(objective: str, source: str, given):
         return in_languages(demo_pairs(objective))
     if not given:
         raise InputError("there is no file yet: upload labelled pairs, or choose the demonstration pairs")
-    return combine([in_languages(read_pairs(file.getvalue(), file.name)) for file in given])
+    return combine([in_languages(read_pairs(content_of(file), file.name)) for file in given])
 
 
 def read_scored(scored: tuple[str | None, object]):
@@ -312,4 +327,4 @@ def read_scored(scored: tuple[str | None, object]):
         return in_languages(demo_pairs("similarity"))
     if file is None:
         raise InputError("there is no file of labelled pairs yet: upload one, or follow another score")
-    return in_languages(read_pairs(file.getvalue(), file.name))
+    return in_languages(read_pairs(content_of(file), file.name))

@@ -89,10 +89,12 @@ def text_of_weights(measured: Measured) -> tuple[str | None, bool]:
     settings = measured.frame.run.settings
     if settings.weights not in OF_TEXT:
         return None, False
-    text = measured.frame.visit.text
+    given = measured.frame.visit.text
+    if given is None:
+        return None, True
     from ....codec.weights import text_digest
 
-    return text, not text or text_digest(text) != settings.text_digest
+    return given.text, text_digest(given.text) != settings.text_digest
 
 
 def call_of(measured: Measured, text: str | None) -> Call:

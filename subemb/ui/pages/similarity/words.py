@@ -16,6 +16,7 @@ from ....tasks.evaluations import evaluate_word_list
 from ...shell.frame import Frame
 from ...shell.jobs import begin, outcome, outcome_or_offer
 from ...shell.text import counted, errors_shown, show_error
+from ...shell.uploads import content_of, file_uploader
 from ...widgets.charts import show
 from ...widgets.labelled_set import differences_in_words, named, score_cards
 from ...widgets.scores import interval_text, skipped_rows
@@ -96,11 +97,12 @@ def form(frame: Frame) -> None:
             persist_state="session",
             help="Separated by blanks, tabs, commas or semicolons. Higher scores mean more alike; any scale will do.",
         )
-        upload = right.file_uploader(
+        upload = file_uploader(
             "Or a file",
             type=["txt", "csv", "tsv"],
             max_upload_size=MOST_BYTES // 1_000_000,
             key="word_similarity_file",
+            place=right,
             help="WordSim-353 or SimLex-999 as distributed, or lines of word, word, score. The file is taken if both are given.",
         )
         as_written = right.checkbox(
@@ -133,7 +135,7 @@ def _given(typed: str, upload, as_written: bool) -> WordSet:
             raise InputError(
                 f"{upload.name} has {count_text(upload.size)} bytes; lists of up to {count_text(MOST_BYTES)} are read"
             )
-        return read_words(upload.getvalue(), upload.name, as_written)
+        return read_words(content_of(upload), upload.name, as_written)
     if not typed.strip():
         raise InputError("there is no list yet; type lines of the form: word word score, or choose a file")
     longest = longest_text(LONGEST_TEXT)
