@@ -112,7 +112,7 @@ def error_chart(history: Sequence[dict[str, Any]]) -> Chart | None:
         name="error",
         title="Error left after each step: lower is better",
         x="step",
-        y="relative error",
+        y="error as noticed" if noticed else "relative error",
         alt=f"{what} after {of_steps}, from {totals[0]:.3f} to {totals[-1]:.3f}.",
         columns=["step", "stage", whole, *names],
         rows=[[*row, *part] for *row, part in zip(steps, stages, totals, parts, strict=True)],

@@ -1,6 +1,7 @@
 """Tiers of tokens: as text, as results, as layers, in files, and chosen for a budget."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -390,3 +391,8 @@ def test_what_the_output_notices_reaches_the_codes_of_every_tier(table, weights)
     ]
     assert noticed[1][0] < noticed[0][0]
     assert noticed[1][1] < noticed[0][1]
+    # What every step makes smaller is kept of the whole table, tier after tier, and ends at what is measured.
+    errors = [step["sensitive_error"] for step in found.history]
+    assert all(later <= error * 1.001 for error, later in pairwise(errors))
+    assert errors[-1] == pytest.approx(found.info["sensitive_error"], rel=1e-3)
+    assert all("sensitive_error" not in step for step in plain.history)

@@ -39,6 +39,8 @@ from .trim import borrowed_rows, most_alike, searching
 np = lazy_module("numpy")
 torch = lazy_module("torch")
 
+_NOTICED_AT_ONCE = 4096  # rows
+
 
 @dataclass(repr=False)
 class TieredCompressed(Compressed):
@@ -255,7 +257,8 @@ class Tiered(Method):
             members.append(order[start : start + count].sort().values)
             start += count
         borrowing, lenders = order[start:].sort().values, None
-        steps = _Steps(table, [*members, borrowing] if len(borrowing) else members, progress)
+        noticed = sensitivity if settings.sensitive else None
+        steps = _Steps(table, [*members, borrowing] if len(borrowing) else members, progress, weights, noticed)
         for number, (_, part) in enumerate(parts):
             ids = members[number]
             tier[ids] = number
@@ -368,19 +371,34 @@ class Tiered(Method):
 
 
 class _Steps:
-    """The error of the whole table after each step in each tier; tiers that are not compressed yet count as their mean.
+    """The errors of the whole table after each step in each tier; tiers that are not compressed yet count as their mean.
 
-    members: the ids of every tier. history: see :class:`subemb.codec.compressed.Compressed`; every stage names its tier.
+    members: the ids of every tier. weights, sensitivity: with a sensitivity its error is kept too, weighted: it is what is made small.
+    history: see :class:`subemb.codec.compressed.Compressed`; every stage names its tier.
     """
 
-    def __init__(self, table: torch.Tensor, members: list[torch.Tensor], progress: ProgressCallback | None):
+    def __init__(
+        self,
+        table: torch.Tensor,
+        members: list[torch.Tensor],
+        progress: ProgressCallback | None,
+        weights: torch.Tensor | None = None,
+        sensitivity: torch.Tensor | None = None,
+    ):
         from ..blocks import spread
 
-        self.table, self.members, self.progress = table, members, progress
+        self.table, self.members, self.progress, self.weights = table, members, progress, weights
         self.history: list[dict[str, Any]] = []
-        self.variances = [float(spread(table[ids.to(table.device)][None], None)) for ids in members]
-        self.left = list(self.variances)  # squared errors of all tiers, so far
-        self.whole = float(spread(table[None], None))
+        self.variances = {"error": [float(spread(self._rows(ids)[None], None)) for ids in members]}
+        self.whole = {"error": float(spread(table[None], None))}
+        self.matrix = None
+        if sensitivity is not None:
+            from ..sensitive import definite
+
+            self.matrix = definite(sensitivity)
+            self.variances["sensitive_error"] = [self._noticed_about_mean(ids) for ids in members]
+            self.whole["sensitive_error"] = self._noticed_about_mean(torch.arange(len(table)))
+        self.left = {name: list(sums) for name, sums in self.variances.items()}  # squared errors of all tiers, so far
         self.number = 0
 
     def begun(self, number: int) -> str:
@@ -391,12 +409,21 @@ class _Steps:
     def _named(self, stage: str) -> str:
         return f"tier {self.number + 1} of {len(self.members)}" + (f": {stage}" if stage else "")
 
+    def _errors(self, entry: dict[str, Any] | None = None) -> dict[str, float]:
+        """The errors of the whole table. entry: errors of the tier, in place of what is known to be left of it."""
+        found = {}
+        for name, sums in self.left.items():
+            left = list(sums)
+            if entry is not None and name not in entry:
+                continue
+            if entry is not None:
+                left[self.number] = entry[name] * self.variances[name][self.number]
+            found[name] = sum(left) / self.whole[name] if self.whole[name] > 0 else 0.0
+        return found
+
     def _entry(self, entry: dict[str, Any], stage: str) -> dict[str, Any]:
         """A step of the tier as one of the table. Errors that only the tier has, such as those of its subspaces, are left out."""
-        left = list(self.left)
-        left[self.number] = entry["error"] * self.variances[self.number]
-        error = sum(left) / self.whole if self.whole > 0 else 0.0
-        found = {"iteration": len(self.history) + entry["iteration"], "error": error, "per_subspace": []}
+        found = {"iteration": len(self.history) + entry["iteration"], **self._errors(entry), "per_subspace": []}
         return found | {"stage": self._named(stage)} | ({"seconds": entry["seconds"]} if "seconds" in entry else {})
 
     def told(self, message: Progress) -> bool | None:
@@ -412,25 +439,43 @@ class _Steps:
     def borrowed(self, part: Compressed) -> None:
         """Keep as a step what is left once the tokens of the last tier have the rows that they borrow."""
         self.finished(part)
-        error = sum(self.left) / self.whole if self.whole > 0 else 0.0
-        entry = {"iteration": len(self.history) + 1, "error": error, "per_subspace": []}
+        entry = {"iteration": len(self.history) + 1, **self._errors(), "per_subspace": []}
         self.history.append(entry | {"stage": self._named("borrowing rows")})
 
     def finished(self, part: Compressed) -> None:
-        """Keep the steps of a tier, and the error that is left of it."""
+        """Keep the steps of a tier, and the errors that are left of it, in float64."""
+        from ..chunks import rebuilt_rows
+
         steps = [self._entry({**entry, "iteration": at}, entry["stage"]) for at, entry in enumerate(part.history, 1)]
         self.history += steps
-        self.left[self.number] = _squared_error(self.table, self.members[self.number], part)
+        ids = self.members[self.number]
+        sums = dict.fromkeys(self.left, 0.0)
+        for here, rows in rebuilt_rows(part, torch.device("cpu")):
+            apart = (self._rows(ids[here]).cpu() - rows).double()
+            sums["error"] += float(apart.square().sum())
+            if self.matrix is not None:
+                sums["sensitive_error"] += self._noticed(apart, ids[here])
+        for name, left in sums.items():
+            self.left[name][self.number] = left
 
+    def _rows(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.table[ids.to(self.table.device)]
 
-def _squared_error(table: torch.Tensor, ids: torch.Tensor, part: Compressed) -> float:
-    """The squared error of the tokens of a part, in float64."""
-    from ..chunks import rebuilt_rows
+    def _noticed_about_mean(self, ids: torch.Tensor) -> float:
+        """What the output would notice if one vector, their weighted mean, stood for these tokens."""
+        from ..blocks import column_means
 
-    squares = 0.0
-    for here, rows in rebuilt_rows(part, torch.device("cpu")):
-        squares += float((table[ids[here].to(table.device)].cpu() - rows).double().square().sum())
-    return squares
+        rows = self._rows(ids)
+        mean = column_means(rows, None if self.weights is None else self.weights[ids].to(rows.device))
+        return sum(
+            self._noticed((rows[start : start + _NOTICED_AT_ONCE].double() - mean).cpu(), ids[start : start + _NOTICED_AT_ONCE])
+            for start in range(0, len(rows), _NOTICED_AT_ONCE)
+        )
+
+    def _noticed(self, apart: torch.Tensor, ids: torch.Tensor) -> float:
+        """Sum of w r^T M r over (n, D) vectors r in float64, of tokens (n,)."""
+        noticed = ((apart @ self.matrix.cpu().double()) * apart).sum(1)
+        return float(noticed.sum() if self.weights is None else self.weights[ids].cpu().double() @ noticed)
 
 
 def _bytes_in(form: TensorForm) -> int:
