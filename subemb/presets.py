@@ -45,7 +45,7 @@ PRESETS = {
         ),
         Preset(
             "nearly-lossless",
-            "Nearly lossless",
+            "Closer",
             "The same with three times the bytes. Nothing is trained.",
             CompressionSettings(with_budget(), budget="1.4%", sensitive=True),
         ),

@@ -62,6 +62,8 @@ def verdict_of(
             found += "; the rest may be chance"
         tone = "good" if kept >= GOOD else "fair" if kept >= FAIR else "poor"
     text = f"{size} {found}. {_words(neighbours_kept, neighbours)}"
+    if relative_error >= 1:
+        text += " One vector for all tokens would be no further from the original."
     if colliding_share >= _MANY:
         text += f" {_whole_percent(colliding_share)} of the tokens cannot be told from another any more."
     if share >= 1:
@@ -85,6 +87,7 @@ def _words(kept: float, neighbours: int) -> str:
     stay = round(neighbours * kept)
     if stay == neighbours:
         return f"Single words stay where they were: all {count_text(neighbours)} neighbours of a word stay."
+    if not stay:
+        return f"Single words are lost: of {count_text(neighbours)} neighbours none stays."
     how = "move a little" if kept >= 0.75 else "move" if kept >= 0.4 else "are blurred"
-    number = "none" if stay == 0 else count_text(stay)
-    return f"Single words {how}: of {count_text(neighbours)} neighbours {number} {'stays' if stay <= 1 else 'stay'}."
+    return f"Single words {how}: of {count_text(neighbours)} neighbours {count_text(stay)} {'stays' if stay == 1 else 'stay'}."

@@ -9,7 +9,7 @@ def add(commands) -> None:
     command = commands.add_parser(
         "presets",
         help="three settings to begin with",
-        description="Three settings to begin with: the paper's, a balanced one and a nearly lossless one, with what they store for MODEL.",
+        description="Three settings to begin with: the paper's, a balanced one and a closer one, with what they store for MODEL.",
     )
     command.add_argument("model", metavar="MODEL", nargs="?", default="all-MiniLM-L6-v2", help="as for `subemb compress`")
     command.add_argument(

@@ -93,21 +93,30 @@ def settings_that_differ(first: CompressionSettings, second: CompressionSettings
     """
     read = {"method", *first.about.reads, *second.about.reads}
     return [
-        Fact(one.title or name.replace("_", " "), *(_setting(getattr(side, name)) for side in (first, second)))
+        Fact(one.title or name.replace("_", " "), *(_setting(side, name) for side in (first, second)))
         for name, one in declared(CompressionSettings).items()
         if name in read and getattr(first, name) != getattr(second, name)
     ]
 
 
-def _setting(value: Any) -> str:
+def _setting(settings: CompressionSettings, name: str) -> str:
+    """A setting in words; a dash where the method has none such."""
+    value = getattr(settings, name)
+    if name == "method":
+        return settings.about.title
+    if name not in settings.about.reads:
+        return "–"
     return "automatic" if value is None else str(value) if not isinstance(value, bool) else "yes" if value else "no"
 
 
 def size_verdict(first: Side, second: Side) -> str:
     """How large B is against A, as the beginning of a sentence."""
     ratio = second.total_bytes / first.total_bytes
-    size = "as large as A" if ratio == 1 else f"{ratio:.2f} times as large as A"
-    return f"B is {size} ({size_text(second.total_bytes)} against {size_text(first.total_bytes)})"
+    size = (
+        "is as large as A" if ratio == 1 else f"is {ratio:.3g} times as large as A" if ratio > 1
+        else f"takes {percent_text(ratio, 2)} of A's bytes"
+    )  # fmt: skip
+    return f"B {size} ({size_text(second.total_bytes)} against {size_text(first.total_bytes)})"
 
 
 def error_verdict(first: Side, second: Side) -> str:
@@ -118,5 +127,5 @@ def error_verdict(first: Side, second: Side) -> str:
 
 def _number(name: str, value: float | None) -> str:
     if value is None:
-        return "-"
+        return "–"
     return percent_text(value) if name in _SHARES else count_text(value) if name in _COUNTS else f"{value:.4f}"

@@ -18,13 +18,13 @@ def test_examples_are_true():
     ("numbers", "text", "tone"),
     [
         ((0.00599, 0.5, 0.12, 0.933, (-5.0, -1.0)), "keeps 93 % of the sentence similarity. Single words are blurred: of 10 neighbours 1 stays.", "fair"),
-        ((0.0014, 0.9, 0.02, 0.7, (-30, -10)), "At 0.14 % of its size the table keeps 70 % of the sentence similarity. Single words are blurred: of 10 neighbours none stays.", "poor"),
+        ((0.0014, 0.9, 0.02, 0.7, (-30, -10)), "At 0.14 % of its size the table keeps 70 % of the sentence similarity. Single words are lost: of 10 neighbours none stays.", "poor"),
         ((0.014, 0.3, 0.5, 0.97, (-3, 0.5)), "keeps 97 % of the sentence similarity; the rest may be chance. Single words move: of 10 neighbours 5 stay.", "good"),
         ((0.25, 0.001, 0.96, 1.01, (-0.2, 0.9)), "keeps all of the sentence similarity. Single words stay where they were: all 10 neighbours of a word stay.", "good"),
         ((0.1, 0.1, 0.8, 0.9999, (-3, -1)), "keeps 99 % of the sentence similarity. Single words move a little: of 10 neighbours 8 stay.", "good"),
         ((0.1, 0.1, 0.8, -0.2, (-90, -70)), "keeps nothing of the sentence similarity.", "poor"),
         ((0.1, 0.3, 0.3, None, None), "keeps 70 % of the differences between its vectors. Single words are blurred: of 10 neighbours 3 stay.", "poor"),
-        ((0.1, 1.3, 0.0, None, None), "keeps 0 % of the differences between its vectors.", "poor"),
+        ((0.1, 1.3, 0.0, None, None), "keeps 0 % of the differences between its vectors. Single words are lost: of 10 neighbours none stays. One vector for all tokens would be no further from the original.", "poor"),
         ((1.2, 0.1, 0.9, 0.99, (-1, 1)), "It takes 120 % of the table's bytes and keeps 99 % of the sentence similarity", "poor"),
     ],
 )  # fmt: skip

@@ -36,7 +36,7 @@ def watched(new_page):
 
 def opened(page, server, path: str, model: str = "hostile") -> None:
     page.goto(f"{server.url}/{path}&model={model}&{QUERY}")
-    page.get_by_text("Your run").first.wait_for()
+    page.get_by_text("This run").first.wait_for()
     at_rest(page)
 
 

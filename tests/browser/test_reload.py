@@ -15,7 +15,7 @@ def test_loading_again_finds_the_queued_run_and_back_the_one_before(server, new_
     page = new_page()
     page.goto(f"{server.url}/?{RUNS.format(seed=901)}")
     press_run(page)
-    expect(page.get_by_text("Your run", exact=True)).to_be_visible()
+    expect(page.get_by_text("This run", exact=True)).to_be_visible()
     assert any(cookie["name"] == "subemb_visitor" for cookie in page.context.cookies())
 
     # A run that takes long enough to be met: the bundled model's, with settings that nobody used before.

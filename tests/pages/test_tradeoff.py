@@ -95,7 +95,7 @@ def test_a_point_that_is_a_preset_opens_the_run_that_is_shipped_however_its_budg
     assert RUNS.get(row.run_key).size.total_bytes == row.total_bytes
     assert key_of(Request(settings=replace(preset, budget="656345")))[0] == row.run_key
     assert key_of(Request(settings=replace(preset, budget="656345", seed=1)))[0] != row.run_key
-    assert "budget 656,344 bytes" in replace(preset, budget="656344").in_words
+    assert "budget 656.344 kB" in replace(preset, budget="656344").in_words
 
 
 def test_the_front_of_the_chart_is_that_of_the_table(swept):

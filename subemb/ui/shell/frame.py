@@ -270,7 +270,9 @@ def _differs(visit: Visit) -> None:
 def heading(frame: Frame) -> None:
     """What names the run on the page."""
     run = frame.run
-    badge = ":blue-badge[Example]" if frame.is_example else ":green-badge[Your run]"
+    visit = frame.visit
+    is_example = visit.is_example or (visit.request.model == EXAMPLE.model and visit.preset is not None)
+    badge = ":blue-badge[Example]" if is_example else ":green-badge[This run]"
     size = f"{size_text(run.size.total_bytes)}, {percent_text(run.size.total_share)}"
     asked = escape_markdown(settings_text(run.asked))
     words = escape_markdown(run.settings.in_words)

@@ -39,6 +39,8 @@ STYLE = f"""
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p {{
   color: color-mix(in srgb, {TEXT} 74%, transparent) !important; opacity: 1 !important; }}
 :is(a, button, summary, [role="tab"], [role="slider"]):focus-visible {{ outline: 2px solid {PRIMARY} !important; outline-offset: 2px; }}
+/* How many characters a field has left is told below it, not over its text. */
+[data-testid="stTextInput"] [data-testid="InputInstructions"] {{ top: 100%; bottom: auto; }}
 /* The head of a page is one line, and its title no larger than that. */
 .st-key-page_header {{ flex-wrap: nowrap !important; }}
 .st-key-page_header h1 {{ font-size: 1.6rem; padding: 0; white-space: nowrap; }}

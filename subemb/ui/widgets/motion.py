@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 
 from ...base.text import plotly_text
 from ...codec.film import UNIT
-from .charts import COMPRESSED, NEUTRAL, ORIGINAL
+from .charts import NEUTRAL, ORIGINAL
 
 EDGE = 1.25  # of the square that is drawn, beyond which few tokens lie
 SECONDS = 0.7  # a picture, while it plays
@@ -94,7 +94,6 @@ def _traces(pictures: Sequence[dict[str, Any]], at: int, names: Sequence[str]) -
     own = books[codes if picture["shown"] is None else np.searchsorted(picture["shown"], codes)]
     threads = np.stack([points, own, np.full_like(own, np.nan)], axis=1).reshape(-1, 2)
     labels = np.array([*names, *[""] * (len(points) - len(names))], object)
-    stage = f"{picture['stage']} · {int(moved.sum())} of {len(codes)} changed code"
     if not names:  # the vocabulary has none
         picture = {**picture, "familiar": np.zeros((0, 1), int)}
     heat, changed = np.array(picture["familiar"]), np.zeros((len(names), 1))
@@ -115,8 +114,8 @@ def _traces(pictures: Sequence[dict[str, Any]], at: int, names: Sequence[str]) -
             marker={"color": _MOVED, "size": 10, "symbol": "circle-open", "line": {"width": 2}},
         ),
         go.Scatter(
-            x=books[:, 0], y=books[:, 1], mode="markers", name=stage, hoverinfo="skip",
-            marker={"color": COMPRESSED, "size": 10, "symbol": "diamond"}, showlegend=False,
+            x=books[:, 0], y=books[:, 1], mode="markers", name="codeword", hoverinfo="skip",
+            marker={"color": NEUTRAL, "size": 9, "symbol": "diamond"},
         ),
         go.Heatmap(
             z=changed, x=np.arange(heat.shape[1]), y=list(names), text=heat, texttemplate="%{text}", zmin=0, zmax=1,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 #: Bytes. A download goes through the server's memory; anything larger is written with the command line.
 LARGEST_DOWNLOAD = 2_000_000_000
+_CARD_BYTES = 3_000  # of configuration, model card and the file's head, beside the table
 _LOADING = 6.0  # seconds for a worker to start and to open the model
 _BYTES_A_SECOND = 60e6  # written, roughly
 
@@ -79,7 +80,7 @@ class CompactFolder(Offer):
         )
 
     def estimated_bytes(self, shown: ShownResult) -> int:
-        return shown.run.size.total_bytes + shown.changed_bytes + 10_000
+        return shown.run.size.total_bytes + shown.changed_bytes + _CARD_BYTES
 
     def usage(self, shown: ShownResult, made: Export | None) -> str:
         folder = made.folder if made is not None else "unpacked"

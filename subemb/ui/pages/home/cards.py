@@ -94,7 +94,13 @@ def quality_card(run: Run) -> None:
     with st.container(border=True, height="stretch", key="quality_card"):
         st.header("Quality", anchor=False)
         left, right = st.columns(2)
-        left.metric("Relative error", f"{quality['relative_error']:.3f}", "0 is perfect", help=ERROR_HELP, **PLAIN)
+        left.metric(
+            "Relative error",
+            f"{quality['relative_error']:.3f}",
+            "0 is perfect, 1 no better than the mean",
+            help=ERROR_HELP,
+            **PLAIN,
+        )
         right.metric(
             "Mean cosine",
             f"{quality['mean_cosine']:.3f}",

@@ -55,14 +55,8 @@ def draw() -> None:
         reproduce(frame)
         if frame.visit.request.model == BUNDLED:
             # All is drawn: now the settings of its presets are worked out, so that the first click on each waits for nothing.
-            for request in preset_requests(frame.visit).values():
+            for request in frame.visit.presets.values():
                 key_of(request)
-
-
-def preset_requests(visit: Visit) -> dict[str, Request]:
-    """The presets of the model on the page."""
-    model = visit.request
-    return {key: Request(model.model, model.revision, preset.settings) for key, preset in PRESETS.items()}
 
 
 def _until_then(frame: Frame) -> None:
@@ -79,8 +73,7 @@ def _until_then(frame: Frame) -> None:
 
 def presets(visit: Visit) -> None:
     """Three settings to begin with. Choosing one shows its run, or fills in the form where it has to be computed first."""
-    requests = preset_requests(visit)
-    shown = next((key for key, request in requests.items() if visit.shows(request)), None)
+    requests, shown = visit.presets, visit.preset
     show_choice(_PRESET, shown)
     st.segmented_control(
         "Settings to begin with",
@@ -137,9 +130,9 @@ def finished_motion(frame: Frame) -> None:
             st.caption(unkept if run.settings.about.is_iterative else "This method has no steps to watch.")
             return
         st.caption(
-            f"{len(pictures[0]['codes'])} of {run.size.vocabulary:,} tokens (dots) hang on their codewords (diamonds) in the first "
+            f"{len(pictures[0]['codes'])} of {run.size.vocabulary:,} tokens (dots) hang on their codewords (grey diamonds) in the first "
             f"subspace. Its two main axes show {percent_text(pictures[0]['share'])} of its variance: what looks near "
-            "may be far. Orange: changed in this step."
+            "may be far. Orange: codes that changed in this step."
         )
         if run.settings.sensitive:
             st.caption("Afterwards codes were chosen together, by what the output notices; that is not in these pictures.")
@@ -165,8 +158,7 @@ def finished_curve(run: Run) -> None:
     )
     if run.settings.tiers is not None and len(parsed(run.settings.tiers)) > 1:
         st.caption(
-            "Tiers are compressed one after the other. The steps of each are measured on a sample of its tokens, its end on all of them: "
-            "there the curve can jump."
+            "Tiers are compressed one after the other; those still to come count as one vector each, so the curve falls as each is begun."
         )
 
 

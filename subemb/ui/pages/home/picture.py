@@ -52,6 +52,8 @@ def size_picture(size: Size, packed: str = Method.packed) -> str:
         cells.append(f'<div style="width:{100 * stored / size.total_bytes:.3f}%;background:{colour}"></div>')
         dot = f'<span style="display:inline-block;width:0.7rem;height:0.7rem;border-radius:2px;background:{colour}"></span>'
         legend.append(f'<span style="white-space:nowrap">{dot} {name} {size_text(stored)}</span>')
+    if size.codebook_parameters and not size.code_bytes:
+        legend.append('<span style="white-space:nowrap">no codes: the token\'s number tells them</span>')
     body.append(f'<div style="{_BAR};display:flex;gap:1px;overflow:hidden">{"".join(cells)}</div>')
     body.append(
         f'<div style="display:flex;flex-wrap:wrap;gap:0.1rem 1.1rem;margin-top:0.4rem;{_small()}">{"".join(legend)}</div>'

@@ -20,6 +20,7 @@ from .pictures import ABOVE, BELOW, cell, framed, number_text
 
 CELL = 8  # pixels of a cell, its gap included
 MOST_DRAWN = 512  # numbers of a row
+MOST_PIECES = 30  # of a row, so that all of the picture is seen at once
 LINE = 64  # cells in a line
 DIGITS = 6  # numbers that are written out, as many as the lesson's own table has
 MOST_BARS = 14  # tokens of a sentence, or subspaces
@@ -135,7 +136,7 @@ def token_picture(row: TokenRow) -> str:
     dim = len(row.original)
     note = f"the first {min(DIGITS, dim)} of {count_text(dim)} numbers"
     digits = f'<table aria-label="{note}"><caption>{note}</caption><tbody>{body}</tbody></table>'
-    drawn = min(dim, MOST_DRAWN)
+    drawn = min(dim, MOST_DRAWN, row.pieces[:MOST_PIECES][-1].stop)
     panels = []
     for i, axes in enumerate(row.pieces):
         if axes.start >= drawn:
@@ -147,7 +148,8 @@ def token_picture(row: TokenRow) -> str:
             f'<figure style="margin:0"><figcaption>{head}</figcaption>{cells_image([values[axes] for _, values in lines], largest)}</figure>'
         )
     label = f"{count_text(drawn)} numbers as coloured cells: original, rebuilt, and the difference under each other"
-    cut = "" if drawn == dim else f'<p class="le-under">Drawn: the first {drawn} of {count_text(dim)} numbers.</p>'
+    pieces = f", in {len(panels)} of {len(row.pieces)} pieces" if len(row.pieces) > len(panels) else ""
+    cut = "" if drawn == dim else f'<p class="le-under">Drawn: the first {drawn} of {count_text(dim)} numbers{pieces}.</p>'
     lines = _lines(min(row.widths[0], drawn))
     each = f", each in {lines} lines" if lines > 1 else ""
     legend = (
@@ -155,7 +157,7 @@ def token_picture(row: TokenRow) -> str:
         f'<i class="le-key" style="--k:{BELOW};margin-left:.7em"></i>below 0</p>'
     )
     drawing = f'<div class="le-row" style="gap:.7rem .8rem" role="img" aria-label="{label}">{"".join(panels)}</div>'
-    return framed(f'<div class="le-row">{digits}</div><div style="margin-top:1rem">{drawing}{legend}{cut}</div>')
+    return framed(f'<div class="le-row">{digits}</div><div style="margin-top:1rem">{legend}{drawing}{cut}</div>')
 
 
 def _fine(value: float, largest: float) -> str:

@@ -162,10 +162,12 @@ def side_by_side(first: Run, second: Run) -> None:
     a, b = Side.of_run("A", first), Side.of_run("B", second)
     st.header("A and B", anchor=False)
     st.markdown(f"**{escape_markdown(error_verdict(a, b))}**")
-    rows = [fact for fact in facts_of(a, b) if fact.title != "from"] + settings_that_differ(first.settings, second.settings)
+    st.caption("  \n".join(f"{side.label}: {escape_markdown(side.settings.in_words)}" for side in (a, b)))
+    rows = [fact for fact in facts_of(a, b) if fact.title not in ("from", "settings")]
     scores = [scores_of(run)[0] for run in (first, second)]
     if None not in scores:
-        rows.append(Fact("task score", *(f"{score:.1f}" for score in scores)))
+        rows.insert(1, Fact("task score", *(f"{score:.1f}" for score in scores)))
+    rows += settings_that_differ(first.settings, second.settings)
     table = pd.DataFrame(
         [{"differs": "≠" if row.differs else "", "": row.title, "A": row.first, "B": row.second} for row in rows]
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import median
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -151,7 +152,7 @@ def picture(visit: Visit, model: "PretrainedModel", rows: Sequence[SweepRow] = (
         config={"displaylogo": False, "scrollZoom": False},
     )
     st.html(legend_html(shape))
-    st.caption(_about(scored, measure))
+    st.caption(_about(scored, measure, points))
 
 
 def sentence(points: list[Point], measure: str, axis: str, scored: SweepTable | None, within: Within | None) -> str:
@@ -174,17 +175,29 @@ def original_score(tables: Sequence[SweepTable]) -> float | None:
     return next((row.score - row.difference for row in rows), None)
 
 
-def _about(scored: SweepTable | None, measure: str) -> str:
-    """On what the numbers were measured."""
+def _about(scored: SweepTable | None, measure: str, points: list[Point]) -> str:
+    """On what the numbers were measured, and how far apart two must be to be told apart."""
     if measure == SCORE and scored is not None:
         sets = ", ".join(f"{one['name']} ({one['pairs']:,} pairs, {', '.join(one['languages'])})" for one in scored.sets)
+        chance = chance_of(points)
+        noise = (
+            ""
+            if chance is None
+            else f" Points less than about {chance:.0f} apart, less near the original, may be no different: pairs are few."
+        )
         return (
-            f"Spearman x 100 on: {escape_markdown(sets)}. Green: as near to the original as asked for. Dotted boxes: what papers claim for "
+            f"Spearman x 100 on: {escape_markdown(sets)}.{noise} Green: as near to the original as asked for. Dotted boxes: what papers claim for "
             "other models, in floats; see below. Click a point to open its run."
         )
     if measure == WEIGHTED:
         return "Squared error over the table's variance, tokens counted by their weight: 0 is perfect. Click a point to open its run."
     return "Click a point to open its run on all pages."
+
+
+def chance_of(points: list[Point]) -> float | None:
+    """Half the width of the 95 % interval of a point's difference to the original, the median of all: points of the score x 100."""
+    widths = [(point.interval[1] - point.interval[0]) / 2 for point in points if point.interval is not None]
+    return median(widths) if widths else None
 
 
 # Opening a point
