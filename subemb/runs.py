@@ -27,6 +27,7 @@ from .jobs.task import task as job
 from .models.model import describe
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from .analysis.neighbours import NearBefore
@@ -170,7 +171,7 @@ def run(
     loaded = time.perf_counter()
     compressed = compress(table, settings=settings, weights=weights, sensitivity=sensitivity, progress=to_compress)
     finished = time.perf_counter()
-    quality = measure(table, compressed, weights, to_measure, seed=settings.seed)
+    quality = measure(table, compressed, weights, to_measure, seed=settings.seed, frequencies=frequencies_of(model))
     quality["sensitive_error"] = compressed.info.get("sensitive_error")
     measured = time.perf_counter()
     task, why = _task_of(model, compressed, to_score)
@@ -258,7 +259,8 @@ def measured_run(
     scored: the model with that table, and weights that were changed with it, whose sentences are scored; None for no score.
     """
     started = time.perf_counter()
-    quality = measure(model.table, compressed, None, progress, seed=compressed.settings.seed)
+    seed, frequencies = compressed.settings.seed, frequencies_of(model)
+    quality = measure(model.table, compressed, None, progress, seed=seed, frequencies=frequencies)
     measured = time.perf_counter() - started
     task, why = (None, "It was measured again from a folder, without sentences.") if scored is None else task_of(model, scored)
     return Run(
@@ -322,14 +324,18 @@ def measure(
     progress: ProgressCallback | None = None,
     seed: int = 0,
     before: "NearBefore | None" = None,
+    frequencies: "np.ndarray | None" = None,
 ) -> dict[str, Any]:
     """The numbers of the quality card, in JSON types.
 
     ``relative_error``, ``weighted_error`` (or None), ``mean_cosine``, ``cosine_quantiles`` ({"0.05": ..., ...}), ``per_subspace``,
     ``neighbours_kept`` (share of the 10 nearest), ``neighbours_sample`` (tokens asked), ``distinct_tuples`` and ``colliding_tokens``
-    (or None without codes), ``entropy_coded_bytes`` (of a file with entropy-coded codes). :func:`run` adds ``sensitive_error``. before: the neighbours in the table, where they were found already.
+    (or None without codes), ``entropy_coded_bytes`` (of a file with entropy-coded codes); with ``frequencies`` (:func:`frequencies_of`)
+    ``kept_by_frequency``, the neighbours kept of frequent and of rare tokens. :func:`run` adds ``sensitive_error``. before: the neighbours in the
+    table, where they were found already.
     """
     from .analysis import neighbours_kept, reconstruction_error
+    from .analysis.neighbours import kept_by_frequency
     from .codec.storage import entropy_coded_bytes
 
     report(progress, "measuring the reconstruction", 0.0)
@@ -350,7 +356,15 @@ def measure(
         "distinct_tuples": getattr(compressed, "distinct_tuples", None),
         "colliding_tokens": getattr(compressed, "colliding_tokens", None),
         "entropy_coded_bytes": entropy_coded_bytes(compressed),
+        **({} if frequencies is None else {"kept_by_frequency": kept_by_frequency(kept, frequencies)}),
     }
+
+
+def frequencies_of(model: "PretrainedModel") -> "np.ndarray":
+    """(V,) how frequent tokens are thought to be, whatever weights a run was made with: bands of frequency are the same for all runs."""
+    from .codec.weights import estimated_frequencies
+
+    return estimated_frequencies(model.vocabulary)
 
 
 def kept_keys(begin: str) -> list[str]:

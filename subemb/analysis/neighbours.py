@@ -13,6 +13,8 @@ from ..codec.compressed import Compressed
 from .rows import Rows, as_table, pieces
 
 METRICS = ("cosine", "euclidean")
+RANKS = (1000, 5000, 15_000)  # of token frequency at which a band ends; the last band is the rest
+FEWEST = 20  # tokens asked of a band, of which its share is told
 _SCORE_FLOATS = 2**23  # 32 MB of similarities at a time
 _TIE = 1e-6  # cosines closer than this are equal: float32 products of equal rows differ by about 1e-7
 
@@ -196,6 +198,27 @@ def neighbours_kept(
         kept[start:end] = (was_above + places * was_tied) / k
     report(progress, "comparing neighbours", 1.0)
     return NeighboursKept(float(kept.mean()), kept.astype(np.float32), before.ids, k)
+
+
+def frequency_bands(frequencies: np.ndarray) -> dict[str, np.ndarray]:
+    """Tokens by how frequent they are: the ranks of each band in words -> its ids, the most frequent first.
+
+    frequencies: (V,), or any numbers in their order. Of equal ones the lower id is the more frequent.
+
+    >>> {ranks: ids.tolist()[:3] for ranks, ids in frequency_bands(np.arange(1200.0)).items()}
+    {'1 to 1,000': [1199, 1198, 1197], '1,001 to 1,200': [199, 198, 197]}
+    """
+    order = np.argsort(-np.asarray(frequencies), kind="stable")
+    ends = [*(end for end in RANKS if end < len(order)), len(order)]
+    return {f"{start + 1:,} to {end:,}": order[start:end] for start, end in zip([0, *ends], ends, strict=False)}
+
+
+def kept_by_frequency(kept: NeighboursKept, frequencies: np.ndarray) -> dict[str, float]:
+    """Share of nearest neighbours kept, band by band: of the tokens that were asked, those of each; bands of fewer than FEWEST left out."""
+    shares = np.full(len(frequencies), np.nan)
+    shares[kept.ids] = kept.per_token
+    found = {ranks: shares[ids][~np.isnan(shares[ids])] for ranks, ids in frequency_bands(frequencies).items()}
+    return {ranks: float(own.mean()) for ranks, own in found.items() if len(own) >= FEWEST}
 
 
 @torch.no_grad()

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from ..evaluate.data.pairs import PairSet, WordSet
     from ..models.model import PretrainedModel
 
-BANDS = (1000, 5000, 15_000)  # ranks of token frequency at which a band ends; the last band is the rest
 ASKED = 250  # tokens of each band whose neighbours are compared
 NEIGHBOURS = 10
 
@@ -103,12 +102,12 @@ def bands_of(weights: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
     >>> {name: len(ids) for name, ids in bands_of(np.arange(1200.0)).items()}
     {'1 to 1,000': 250, '1,001 to 1,200': 200}
     """
-    order = np.argsort(-np.asarray(weights), kind="stable")
-    ends = [*(end for end in BANDS if end < len(order)), len(order)]
-    found = {}
-    for start, end in zip([0, *ends], ends, strict=False):
-        ids = np.random.default_rng([seed, start]).permutation(order[start:end])[:ASKED]
-        found[f"{start + 1:,} to {end:,}"] = np.sort(ids)
+    from ..analysis.neighbours import frequency_bands
+
+    found, start = {}, 0
+    for ranks, ids in frequency_bands(weights).items():
+        found[ranks] = np.sort(np.random.default_rng([seed, start]).permutation(ids)[:ASKED])
+        start += len(ids)
     return found
 
 

@@ -77,7 +77,7 @@ def _found(label: str, name: str, original: str | None, progress: ProgressCallba
     if runs and (one := RUNS.get(runs[0])) is not None:
         return Side.of_run(label, one)
     if rows and (row := ROWS.get(rows[0])) is not None:
-        quality = {name: getattr(row, name, None) for name in QUALITY}
+        quality = {name: getattr(row, name, None) for name in (*QUALITY, "kept_by_frequency")}
         return Side(
             label, f"row {row.key[:8]} of a sweep", {"name": row.model}, row.settings, row.total_bytes, row.share, quality
         )

@@ -1,6 +1,7 @@
 """``subemb sweep``: many settings of one model side by side; which is the smallest that is good enough."""
 
 import argparse
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError
@@ -178,7 +179,9 @@ def rows_text(table: "SweepTable", rows: "list[SweepRow]") -> str:
     """Rows as a table, the smallest first."""
     weighted = table.weights != "none"
     front = {row.key for row in table.front}
-    head = ["", "SETTINGS", "BYTES", "OF TABLE", "ERROR", *(["WEIGHTED"] if weighted else []), "NEIGHBOURS", "DISTINCT"]
+    rare = _rarest(rows)
+    head = ["", "SETTINGS", "BYTES", "OF TABLE", "ERROR", *(["WEIGHTED"] if weighted else []), "NEIGHBOURS"]
+    head += [*(["OF RARE"] if rare else []), "DISTINCT"]
     head += [*(["SCORE", "DIFFERENCE", "95 % INTERVAL"] if table.sets else []), "SECONDS", "KEY"]
     lines = [head]
     for row in sorted(rows, key=lambda row: (row.total_bytes, row.loss or 0)):
@@ -189,7 +192,10 @@ def rows_text(table: "SweepTable", rows: "list[SweepRow]") -> str:
             percent_text(row.share),
         ]
         line += [f"{row.relative_error:.3f}", *([f"{row.weighted_error:.3f}"] if weighted else [])]
-        line += [percent_text(row.neighbours_kept), "" if row.distinct_tuples is None else count_text(row.distinct_tuples)]
+        line.append(percent_text(row.neighbours_kept))
+        if rare:
+            line.append(percent_text(row.kept_by_frequency[rare]) if rare in row.kept_by_frequency else "")
+        line.append("" if row.distinct_tuples is None else count_text(row.distinct_tuples))
         if table.sets:
             low, high = row.interval
             line += [
@@ -201,9 +207,16 @@ def rows_text(table: "SweepTable", rows: "list[SweepRow]") -> str:
     return columns_text(lines, right=range(2, len(head) - 1))
 
 
+def _rarest(rows: "Iterable[SweepRow]") -> str:
+    """The ranks of the rarest tokens whose neighbours are told apart; "" where no row tells them."""
+    return next((list(row.kept_by_frequency)[-1] for row in rows if row.kept_by_frequency), "")
+
+
 def _about(table: "SweepTable") -> list[str]:
     """How the numbers came about, a line each."""
     lines = ["*: no setting that is as small is better." if table.front else ""]
+    if rare := _rarest(table.done):
+        lines.append(f"OF RARE: the neighbours kept of tokens of the ranks {rare} by frequency; all ranks are in the files.")
     for one in table.sets:
         metric = METRIC_NAMES[one["metric"]]
         demo = ", demonstration material that comes with subemb, not a benchmark" if one["is_demonstration"] else ""

@@ -190,6 +190,9 @@ def _quality(run: Run) -> str:
     rows.append(["mean cosine", f"{quality['mean_cosine']:.3f}", "between a token's vector and its reconstruction"])
     asked = f"of the {NEIGHBOURS} nearest, asked of {count_text(quality['neighbours_sample'])} tokens"
     rows.append(["neighbours kept", percent_text(quality["neighbours_kept"]), asked])
+    if bands := quality.get("kept_by_frequency"):
+        told = ", ".join(f"{percent_text(share)} of {ranks}" for ranks, share in bands.items())
+        rows.append(["by frequency", "", f"the same by the tokens' rank: {told}"])
     if quality["distinct_tuples"] is not None:
         colliding = f"{count_text(quality['colliding_tokens'])} tokens share theirs with another"
         rows.append(["distinct tuples", count_text(quality["distinct_tuples"]), colliding])

@@ -23,7 +23,7 @@ from ..evaluate.entailment.pairs import gold_of, judged, labels_of
 from ..evaluate.report import METRICS, score_sides
 from ..evaluate.similarity.pairs import cosines_of, distinct_sentences
 from ..jobs.worker import describe
-from ..runs import NEIGHBOURS, measure, neighbour_queries, run_key, what_is_noticed
+from ..runs import NEIGHBOURS, frequencies_of, measure, neighbour_queries, run_key, what_is_noticed
 from .table import FAILED, SetScore, SweepRow
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ class Shared:
     measured_with: str  # the kind that weighted_error is measured with
     measured_text: str | None  # digest of the text, or list, that this kind counts
     near: "NearBefore"
+    frequencies: np.ndarray  # (V,) how frequent tokens are thought to be
     sets: tuple[LabelledSet, ...] = ()
 
     def key(self, settings: CompressionSettings) -> str:
@@ -175,6 +176,7 @@ def shared_of(
         measuring,
         text_digest(text) if measuring in OF_TEXT else None,
         near,
+        frequencies_of(model),
         tuple(sets),
     )
 
@@ -232,7 +234,7 @@ def _measured(settings: CompressionSettings, shared: Shared, progress: ProgressC
     sensitivity = torch.from_numpy(shared.sensitivity) if settings.sensitive else None
     compressed = compress(table, settings=settings, weights=weights, sensitivity=sensitivity, progress=progress)
     compressing = time.perf_counter() - began
-    quality = measure(table, compressed, measuring, progress, before=shared.near)
+    quality = measure(table, compressed, measuring, progress, before=shared.near, frequencies=shared.frequencies)
     scores = {}
     if shared.sets:
         side = attach(_opened(shared), compressed)
@@ -244,6 +246,7 @@ def _measured(settings: CompressionSettings, shared: Shared, progress: ProgressC
         "total_bytes": size.total_bytes,
         "share": size.total_share,
         **{name: quality[name] for name in names},
+        "kept_by_frequency": quality["kept_by_frequency"],
         "scores": scores,
         "compress_seconds": compressing,
         "threads": torch.get_num_threads(),

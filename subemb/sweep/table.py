@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 PARQUET, CSV = "sweep.parquet", "sweep.csv"
 FACTS = "sweep.json"  # what all rows share
 DONE, FAILED = "done", "failed"
+_NESTED = ("settings", "scores", "data", "kept_by_frequency")  # of a row: more than one cell each
+_KEPT = "neighbours kept, ranks "  # the column of a band of frequency begins so
 _SCORE = ("score", "difference", "low", "high")
 
 
@@ -52,6 +54,9 @@ class SweepRow:
     weighted_error: float | None = None  # with the weights of the sweep, the same for all rows
     mean_cosine: float | None = None
     neighbours_kept: float | None = None  # share of the nearest, the same tokens asked for all rows
+    kept_by_frequency: dict[str, float] = field(
+        default_factory=dict
+    )  # the same of the asked tokens of some ranks; {} of older rows
     distinct_tuples: int | None = None  # None without codes
     colliding_tokens: int | None = None
     scores: dict[str, SetScore] = field(default_factory=dict)  # by name of the set
@@ -97,7 +102,7 @@ class SweepRow:
 
     def flat(self) -> dict[str, Any]:
         """One cell a column, for a data frame."""
-        cells = {name: value for name, value in vars(self).items() if name not in ("settings", "scores", "data")}
+        cells = {name: value for name, value in vars(self).items() if name not in _NESTED}
         cells["data"] = " ".join(self.data)
         chosen = self.settings.to_dict()
         cells |= {"settings": json.dumps(chosen), **{name: chosen.get(name) for name in declared(CompressionSettings)}}
@@ -105,12 +110,15 @@ class SweepRow:
         cells["low"], cells["high"] = self.interval or (None, None)
         for name, one in self.scores.items():
             cells |= {f"{what}: {name}": getattr(one, what) for what in _SCORE}
-        return cells
+        return cells | {f"{_KEPT}{ranks}": share for ranks, share in self.kept_by_frequency.items()}
 
     @classmethod
     def from_flat(cls, cells: dict[str, Any]) -> "SweepRow":
         """The inverse of :meth:`flat`. Raises what reading damaged cells raises."""
-        own = {name for name in cls.__dataclass_fields__ if name not in ("settings", "scores", "data")}
+        own = {name for name in cls.__dataclass_fields__ if name not in _NESTED}
+        kept = {
+            name.removeprefix(_KEPT): share for name, share in cells.items() if name.startswith(_KEPT) and share is not None
+        }
         sets = [name.partition(": ")[2] for name in cells if name.startswith("score: ")]
         scores = {
             name: SetScore(
@@ -120,7 +128,8 @@ class SweepRow:
             if cells[f"score: {name}"] is not None
         }
         settings = CompressionSettings.from_dict(json.loads(cells["settings"]))
-        return cls(settings=settings, scores=scores, data=tuple(str(cells["data"] or "").split()), **{n: cells[n] for n in own})
+        data = tuple(str(cells["data"] or "").split())
+        return cls(settings=settings, scores=scores, data=data, kept_by_frequency=kept, **{name: cells[name] for name in own})
 
 
 def _mean(values: Sequence[float]) -> float | None:

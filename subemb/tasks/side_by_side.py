@@ -45,8 +45,13 @@ class Side:
             "settings": self.settings.to_dict(),
             "total_bytes": self.total_bytes,
             "share": self.share,
-            "quality": {name: self.quality.get(name) for name in QUALITY},
+            "quality": {name: self.quality.get(name) for name in QUALITY} | {"kept_by_frequency": self.kept_by_frequency},
         }
+
+    @property
+    def kept_by_frequency(self) -> dict[str, float]:
+        """Neighbours kept of the tokens of some ranks of frequency; {} where a run or row is of an older subemb."""
+        return self.quality.get("kept_by_frequency") or {}
 
     @classmethod
     def of_run(cls, label: str, run: Run) -> "Side":
@@ -82,6 +87,10 @@ def facts_of(first: Side, second: Side) -> list[Fact]:
         values = [side.quality.get(name) for side in (first, second)]
         if values != [None, None]:
             found.append(Fact(title, *(_number(name, value) for value in values)))
+        if name == "neighbours_kept":
+            bands = [side.kept_by_frequency for side in (first, second)]
+            for ranks in dict.fromkeys([*bands[0], *bands[1]]):
+                found.append(Fact(f"of ranks {ranks}", *(_number(name, band.get(ranks)) for band in bands)))
     return found
 
 

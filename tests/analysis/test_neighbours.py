@@ -196,3 +196,18 @@ def test_neighbours_found_before_give_the_same_share():
         others = cosines[token].clone()
         others[token] = -2
         assert near == set(torch.nonzero(others >= others.topk(7).values[-1] - 1e-6).flatten().tolist())
+
+
+def test_neighbours_kept_by_frequency_are_means_of_those_who_were_asked():
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(1300, 8)).astype(np.float32)
+    kept = neighbours_kept(table, table + 0.3 * rng.normal(size=table.shape).astype(np.float32), 5, sample=600)
+    frequencies = rng.random(1300)
+    ranks = np.empty(1300, int)
+    ranks[np.argsort(-frequencies)] = np.arange(1300)
+    first = kept.per_token[ranks[kept.ids] < 1000].mean()
+    rest = kept.per_token[ranks[kept.ids] >= 1000].mean()
+    found = module.kept_by_frequency(kept, frequencies)
+    assert found == pytest.approx({"1 to 1,000": first, "1,001 to 1,300": rest}, rel=1e-6)
+    few = neighbours_kept(table, table, 5, ids=np.argsort(-frequencies)[:50])
+    assert module.kept_by_frequency(few, frequencies) == {"1 to 1,000": 1.0}  # nobody of the others was asked

@@ -148,6 +148,7 @@ def test_two_are_put_side_by_side(place, capsys):
     assert out.startswith("B is ")
     assert all(word in out for word in ("relative error", "neighbours kept", "distinct tuples", f"run {first[:8]}"))
     assert "\nA: Product quantization, f = " in out
+    assert "\nof ranks 1 to " in out
     assert max(map(len, out.splitlines())) <= 110
 
 
@@ -156,6 +157,7 @@ def test_a_folder_and_a_row_of_a_sweep_with_scores(place, capsys):
     code, out, _ = said(capsys, "compare", "saved", row.key[:12], "--data", "pairs.tsv", "--json", "--quiet")
     assert code == 0
     found = json.loads(out)
+    assert found["sides"][1]["quality"]["kept_by_frequency"] == row.kept_by_frequency != {}
     scores = found["sets"][0]["scores"]
     assert list(scores) == ["A", "B", "original"]
     # what the sweep said of the same setting

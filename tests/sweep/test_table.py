@@ -82,6 +82,7 @@ def test_an_undefined_score_is_within_nothing():
 def test_rows_come_back_from_disk(tmp_path):
     failed = SweepRow("f", CompressionSettings("product", subspaces=9), "m", ("ab",), FAILED, "9 is too many")
     rows = [row("a", 10, -1.0), dataclasses.replace(row("b", 20, -2.0), distinct_tuples=None, cpu_seconds=0.25), failed]
+    rows[1] = dataclasses.replace(rows[1], kept_by_frequency={"1 to 1,000": 0.5, "1,001 to 1,300": 0.25})
     write_table(tmp_path, table(*rows))
     assert list(read_rows(tmp_path).values()) == rows
     csv = pd.read_csv(tmp_path / CSV)
