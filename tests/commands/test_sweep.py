@@ -145,7 +145,7 @@ def test_two_are_put_side_by_side(place, capsys):
     first, second = list(RUNS)
     code, out, _ = said(capsys, "compare", first[:10], second[:10])
     assert code == 0
-    assert out.startswith("B is ")
+    assert out.startswith("B takes ")
     assert all(word in out for word in ("relative error", "neighbours kept", "distinct tuples", f"run {first[:8]}"))
     assert "\nA: Product quantization, f = " in out
     assert "\nof ranks 1 to " in out
@@ -163,7 +163,7 @@ def test_a_folder_and_a_row_of_a_sweep_with_scores(place, capsys):
     # what the sweep said of the same setting
     assert 100 * scores["B"]["values"]["spearman"] == pytest.approx(row.score)
     assert set(scores["B"]["differences"]["spearman"]) >= {"difference", "low", "high"}
-    assert said(capsys, "compare", "saved", row.key[:12], "--data", "pairs.tsv", "--quiet")[1].startswith("B is 0.")
+    assert said(capsys, "compare", "saved", row.key[:12], "--data", "pairs.tsv", "--quiet")[1].startswith("B takes ")
 
 
 def test_a_beginning_of_several_keys_is_refused(place, capsys, monkeypatch):
