@@ -35,6 +35,8 @@ STACK_COPIES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
 LANGUAGE_MODELS = ("ForMaskedLM", "LMHeadModel", "ForCausalLM", "ForConditionalGeneration", "ForPreTraining")
 #: Ends of the names of architectures that are the encoder of an encoder-decoder alone, such as T5EncoderModel.
 ENCODERS = ("T5EncoderModel",)
+#: Architectures that AutoModel takes for a sibling of another name.
+SIBLINGS = ("DPRContextEncoder",)
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ HEADS = {
     "masked": Head(
         "masked-word head",
         "AutoModelForMaskedLM",
-        ("ForMaskedLM", "WithLMHeadModel", "BartForConditionalGeneration"),
+        ("ForMaskedLM", "WithLMHeadModel", "BartForConditionalGeneration", "MvpForConditionalGeneration"),
         re.compile(
             r"(^|\.)(cls\.predictions\.|predictions\.(dense|LayerNorm)\.|generator_predictions\.|lm_predictions\.|vocab_transform\.|"
             r"pred_layer\.proj\.)|(^|\.)lm_head\.(dense|layer_norm)\.|^decoder\.bias$"
@@ -156,7 +158,7 @@ def text_part(config: dict[str, Any]) -> dict[str, Any]:
 # Stored tensors that are not parameters: names, and GPT-2's causal masks of four axes, which it used to store.
 _BUFFERS = re.compile(
     r"(position_ids|token_type_ids|masked_bias|inv_freq|final_logits_bias|running_mean|running_var|num_batches_tracked|_float_tensor|"
-    r"weight_integer|bias_integer|_scaling_factor|\.x_min|\.x_max|LayerNorm\.shift)$"
+    r"weight_integer|bias_integer|_scaling_factor|\.x_min|\.x_max|LayerNorm\.shift|act_fn\.(beta|eps))$"
 )
 _CAUSAL_MASK = ".attn.bias"
 # What old checkpoints call the weights of a LayerNorm.
@@ -164,7 +166,11 @@ _OLD_NAMES = ((".LayerNorm.weight", ".LayerNorm.gamma"), (".LayerNorm.bias", ".L
 
 
 def is_buffer(name: str, axes: int) -> bool:
-    """Whether a stored tensor of so many axes is a buffer rather than a parameter, by its name."""
+    """Whether a stored tensor of so many axes is a buffer rather than a parameter, by its name.
+
+    >>> [is_buffer(name, 1) for name in ("layers.0.mlp.act_fn.beta", "embeddings.LayerNorm.beta", "embeddings.position_ids")]
+    [True, False, True]
+    """
     return _BUFFERS.search(name) is not None or (name.endswith(_CAUSAL_MASK) and axes == 4)
 
 

@@ -367,12 +367,12 @@ def _is_known_type(model_type: Any) -> bool:
 def find_table(folder: Path, config: dict[str, Any], tensors: dict[str, Tensor]) -> str:
     """Name of the input embedding's tensor: by known names where there is no doubt, else by asking the architecture."""
     text_config = config.get("text_config") if isinstance(config.get("text_config"), dict) else {}
-    vocabulary = config.get("vocab_size", text_config.get("vocab_size"))
+    sizes = (config.get("vocab_size"), text_config.get("vocab_size"))
     for suffix in TABLE_SUFFIXES:
         names = [name for name in tensors if name == suffix or name.endswith("." + suffix)]
         if len(names) > 1:  # T5 without "shared": the encoder's is the input
             names = [name for name in names if "encoder.embed_tokens" in name] or names
-        if len(names) == 1 and len(tensors[names[0]].shape) == 2 and tensors[names[0]].shape[0] == vocabulary:
+        if len(names) == 1 and len(tensors[names[0]].shape) == 2 and tensors[names[0]].shape[0] in sizes:
             return names[0]
         if names:
             break

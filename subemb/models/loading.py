@@ -19,7 +19,7 @@ import torch
 from safetensors import safe_open
 
 from ..base.errors import ModelError
-from .architectures import ENCODERS, HEADS
+from .architectures import ENCODERS, HEADS, SIBLINGS
 from .folder import json_object, name_of
 from .headers import Tensor, read_headers
 from .scaled import read_number_tensor, scale_of, scaled
@@ -68,9 +68,12 @@ def architecture(folder: Path, auto_class: str = "AutoModel") -> torch.nn.Module
             layers = getattr(config.get_text_config(), "num_hidden_layers", None)
             if isinstance(layers, int) and layers > _MOST_LAYERS:
                 raise ModelError(f"config.json of {name} asks for {layers:,} layers; no network has so many", "unsupported")
-            if auto_class == "AutoModel" and str((config.architectures or [""])[0]).endswith(ENCODERS):
+            own_class = str((config.architectures or [""])[0])
+            if auto_class == "AutoModel" and own_class.endswith(ENCODERS):
                 auto_class = "AutoModelForTextEncoding"  # AutoModel would ask for a decoder too
             with torch.device("meta"):
+                if auto_class == "AutoModel" and own_class in SIBLINGS:
+                    return getattr(transformers, own_class)(config)
                 return getattr(transformers, auto_class).from_config(config, trust_remote_code=False, dtype=torch.float32)
         except ModelError:
             raise

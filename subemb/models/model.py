@@ -15,6 +15,7 @@ tokenizer and network are read when first used, each once, whichever thread asks
 import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -509,7 +510,7 @@ class PretrainedModel:
         from .authors import pooling_in_words
         from .sentences import MEAN
 
-        habits = self._root._trials.get("habits")  # pages that never encode need no trial
+        habits = self._root._worst_habits  # pages that never encode need no trial
         how = pooling_in_words(self.folder, habits.source if habits and habits.source else MEAN)
         return f"{how}. {habits.note}" if habits and habits.note else how
 
@@ -642,10 +643,11 @@ class PretrainedModel:
         from .sentences import checked_rows
 
         rows = checked_rows(rows, self.num_tokens)
+        lengths = [len(row) for row in rows]
         return in_company(
-            self.habits(),
+            self.habits(lengths=lengths),
             self.network(),
-            [len(row) for row in rows],
+            lengths,
             lambda part: self._read_batch([rows[place] for place in part]),
         )
 
@@ -672,7 +674,7 @@ class PretrainedModel:
                 found[place] = own
             return mask_of[:, :1]  # what is wanted is in ``found``
 
-        in_company(self.habits(head), pointed.network, lengths, read)
+        in_company(self.habits(head, lengths), pointed.network, lengths, read)
         return torch.cat(found)
 
     def _vectors(self, rows: list[list[int]]) -> "np.ndarray":
@@ -727,26 +729,62 @@ class PretrainedModel:
         root = self._root
         return root._trials.take("text features", find) if root is self else root._text_features
 
-    def habits(self, head: str | None = None) -> "Habits":
+    def habits(self, head: str | None = None, lengths: Sequence[int] = ()) -> "Habits":
         """How the network reads texts, found by a trial of some milliseconds when it is first used.
 
-        head: of the network that reads; without one it is the sentence vector that is tried.
+        head: of the network that reads; without one it is the sentence vector that is tried. lengths: of rows that are to be read
+        together, in tokens; where they are longer than those of the trial, it is made with as long ones too, once for each doubling.
         Raises ModelError (``unsupported``) if it cannot read sentences, or says something else of them each time.
         """
+        if self._root is not self:
+            return self._root.habits(head, lengths)
+        found = self._habits_of_short(head)
+        return self._habits_of_long(head, found, max(lengths)) if len(lengths) > 1 else found
+
+    def _habits_of_long(self, head: str | None, habits: "Habits", longest: int) -> "Habits":
+        """The habits for batches with a row of so many tokens."""
+        from .reading import LONGEST, TEXTS, Company, tried_together
+
+        claimed = self._claimed_length if not self.checkpoint.is_static else 0
+        if longest <= LONGEST or not claimed or habits.company is not Company.ANY:
+            return habits
+        reach = LONGEST
+        while reach < longest:
+            reach *= 2
+
+        def find() -> "Habits":
+            short, long = (self._rows([text], claimed)[0] for text in (TEXTS[0], TEXTS[-1]))
+            for length in dict.fromkeys((max(longest, min(reach, claimed)), longest)):
+                row = [long[0], *(long[1:-1] * (length // max(1, len(long) - 2) + 1))[: length - 2], long[-1]]
+                with suppress(ModelError):  # its files may promise more than it reads
+                    return tried_together(habits, self._trial_reader(head), short, row)
+            return habits
+
+        return self._trials.take(f"habits {head} {reach}", find)
+
+    @property
+    def _worst_habits(self) -> "Habits | None":
+        """What trials of sentence vectors have found so far: the habits of the one with most to tell; None without a trial."""
+        found = [
+            habits for key, habits in dict(self._trials).items() if str(key) == "habits" or str(key).startswith("habits None ")
+        ]
+        return next((habits for habits in found if habits.note), found[0] if found else None)
+
+    def _trial_reader(self, head: str | None, sources: list[str] | None = None) -> "Callable[[list[list[int]]], torch.Tensor]":
+        """Puts rows of ids through the network in one batch; sources: gets how sentence vectors were made, in words."""
+        return lambda rows: self._read_batch(rows, sources) if head is None else self._read_head(head, rows)
+
+    def _habits_of_short(self, head: str | None) -> "Habits":
+        """What a trial with short texts finds."""
         import torch
 
         from .reading import LONGEST, TEXTS, longest_readable, tried
-
-        if self._root is not self:
-            return self._root.habits(head)
 
         def find() -> "Habits":
             sources = [""]
             claimed = self._claimed_length if not self.checkpoint.is_static else 0
             *rows, long = (self._rows([text], claimed)[0] for text in TEXTS)
-
-            def read(batch: list[list[int]]) -> "torch.Tensor":
-                return self._read_batch(batch, sources) if head is None else self._read_head(head, batch)
+            read = self._trial_reader(head, sources)
 
             def trial(length: int) -> "Habits":
                 texts = [row[:length] for row in (*rows, long)]

@@ -6,7 +6,7 @@ decided in :mod:`subemb.models.model`.
 
 import copy
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -256,7 +256,7 @@ def sentence_model_with(source, network: torch.nn.Module, device: torch.device |
 # Architectures without weights
 
 
-def table_name_by_network(folder: Path, tensors: Collection[str]) -> str:
+def table_name_by_network(folder: Path, tensors: Mapping[str, Tensor]) -> str:
     """Have the architecture built without weights and look which parameter its input embedding is; then find its stored name.
 
     Raises ModelError (``unsupported``) if the architecture is not known, or has no token table.
@@ -270,7 +270,7 @@ def table_name_by_network(folder: Path, tensors: Collection[str]) -> str:
             f"{name_of(folder)} has no token table: the architecture {found.model_type!r} does not look its tokens up in one",
             "unsupported",
         )
-    names, prefix = found.inputs, found.prefix
+    names, prefix, shapes = found.inputs, found.prefix, found.shapes
     for name in names:
         for wanted in (name, f"{prefix}.{name}"):
             if wanted in tensors:
@@ -280,6 +280,12 @@ def table_name_by_network(folder: Path, tensors: Collection[str]) -> str:
         found = [stored for stored in tensors if stored.endswith("." + name) or name.endswith("." + stored)]
         if len(found) == 1:
             return found[0]
+    for name in names:
+        # Older releases kept a network inside another under a longer name.
+        end = ".".join(name.split(".")[-2:])
+        same = [stored for stored in tensors if stored.endswith(f".{end}") and [*tensors[stored].shape] == shapes.get(name)]
+        if len(same) == 1:
+            return same[0]
     wanted = names[0] if names else "weight"
     packed = partner_name(wanted, tensors) or next((partner_name(f"{prefix}.{wanted}", tensors) for _ in names), None)
     if packed is not None:

@@ -3,12 +3,15 @@
 What a network says of a sentence should depend on that sentence alone. Some networks do not, or not wholly, leave out the padding
 that a longer neighbour brings (Fourier transforms, convolutions, means of segments), some share places among the tokens of a batch,
 some draw random numbers, and some are another network after what they have read. :func:`tried` puts short and long texts through a
-network, alone, once more and together; :func:`in_company` then reads a batch in groups in which every row gets what it gets alone.
+network, alone, once more and together, and :func:`tried_together` longer ones when such are read; :func:`in_company` then reads a batch
+in groups in which every row gets what it gets alone.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +107,23 @@ def tried(network: "torch.nn.Module", read: Read, rows: Sequence[list[int]], nam
     return Habits(company, int(apart[0].numel()), keeps_state, source())
 
 
+def tried_together(habits: Habits, read: Read, short: list[int], long: list[int]) -> Habits:
+    """The habits for batches with rows as long as ``long``: padding may be read only from some length on, that of the windows and
+    blocks into which a network cuts a text. short: a row that is padded to that length.
+
+    Raises ModelError as ``read`` does.
+    """
+    import torch
+
+    with torch.inference_mode():
+        alone = torch.cat([read([long]), read([short])])
+        if _same(_or_nan(read, [long, short]), alone):
+            return habits
+        turned = [long[0], *long[-2:0:-1], long[-1]]
+        is_equal = _same(_or_nan(read, [long, turned]), torch.cat([alone[:1], read([turned])]))
+    return replace(habits, company=Company.EQUAL_LENGTH if is_equal else Company.ALONE)
+
+
 def _or_nan(read: Read, rows: list[list[int]]) -> "torch.Tensor":
     """What is read, or NaN where the network cannot read these together."""
     import torch
@@ -189,6 +209,31 @@ def left_as_found(network: "torch.nn.Module", before=None) -> Iterator[None]:
         _restore(_changed(network, before))
 
 
+# Messages
+
+_is_reading: ContextVar[bool] = ContextVar("is_reading", default=False)
+
+
+class _Errors(logging.Filter):
+    """Lets only errors through while this thread has a network read."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR or not _is_reading.get()
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """While a network reads, what transformers says of its own doings (padding to whole blocks, another attention) reaches nobody."""
+    for handler in logging.getLogger("transformers").handlers:
+        if not any(isinstance(known, _Errors) for known in handler.filters):
+            handler.addFilter(_Errors())
+    token = _is_reading.set(True)
+    try:
+        yield
+    finally:
+        _is_reading.reset(token)
+
+
 # Batches
 
 
@@ -220,7 +265,7 @@ def in_company(
     places = groups(habits, lengths)
     parts = []
     for part in places or [[]]:
-        with left_as_found(network) if habits.keeps_state else nullcontext():
+        with unheard(), left_as_found(network) if habits.keeps_state else nullcontext():
             parts.append(read(part))
     if len(parts) == 1:
         return parts[0]

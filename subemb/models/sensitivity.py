@@ -63,7 +63,7 @@ def measured_sensitivity(
 
     def watch(module, arguments, output):
         seen.append(output.detach().requires_grad_())
-        return seen[-1]
+        return seen[-1].clone()  # some networks scale what they are given in place
 
     table.register_forward_hook(watch)
     total = torch.zeros(model.dim, model.dim, device=model.device)

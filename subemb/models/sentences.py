@@ -11,6 +11,7 @@ from ..base.plain import is_whole
 from ..base.progress import ProgressCallback, report
 from ..base.text import is_whole_text
 from .architectures import POSITIONS, POSITIONS_AFTER_PADDING, text_part
+from .reading import unheard
 
 if TYPE_CHECKING:
     import torch
@@ -140,7 +141,8 @@ def called(network: "torch.nn.Module", *inputs, **named):
     import torch
 
     try:
-        return network(*inputs, **named)
+        with unheard():
+            return network(*inputs, **named)
     except (InputError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # it may want pictures, the input of a decoder, or anything else

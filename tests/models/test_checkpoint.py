@@ -110,6 +110,22 @@ def test_a_wrong_vocabulary_size_in_the_config_does_not_matter(tmp_path):
     assert open_checkpoint(folder).table.shape == (len(TOKENS), 16)
 
 
+def test_a_network_of_text_and_images_keeps_its_table_where_releases_did(tmp_path):
+    from checkpoints import save
+    from transformers import LlavaConfig, LlavaForConditionalGeneration
+
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    text, vision = (
+        {"model_type": "llama", "vocab_size": 50, **sizes},
+        {"model_type": "clip_vision_model", "image_size": 8, "patch_size": 4},
+    )
+    config = LlavaConfig(text_config=text, vision_config={**vision, **sizes}, image_token_index=5)
+    folder = save(tmp_path / "m", LlavaForConditionalGeneration, config)
+    checkpoint = open_checkpoint(reconfigured(folder, vocab_size=999))  # of another part, as some configs have it
+    assert (checkpoint.table.name, checkpoint.table.shape) == ("language_model.model.embed_tokens.weight", (50, 8))
+    assert table_name_by_network(checkpoint.weights_folder, checkpoint.tensors) == checkpoint.table.name
+
+
 def test_reading_reports_and_can_be_stopped(tmp_path):
     checkpoint = open_checkpoint(make_table(tmp_path / "m", TABLE))
     seen = []

@@ -11,7 +11,7 @@ from subemb import attach, compress, load
 from subemb.adaptation.objectives import PairClasses
 from subemb.base.errors import ModelError
 from subemb.evaluate.similarity.attribution import attribute
-from subemb.models.reading import TEXTS, Company, Habits, groups, in_company, longest_readable, tried
+from subemb.models.reading import TEXTS, Company, Habits, groups, in_company, longest_readable, tried, tried_together, unheard
 from subemb.models.sentences import known_positions, padded
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
@@ -65,6 +65,22 @@ def make_dpr(folder):
     return save(folder, DPRQuestionEncoder, config, word_piece(TOKENS))
 
 
+def make_dpr_of_passages(folder):
+    """AutoModel takes it for the encoder of questions."""
+    from transformers import DPRConfig, DPRContextEncoder
+
+    config = DPRConfig(vocab_size=len(TOKENS), **SIZES, max_position_embeddings=66, projection_dim=8)
+    return save(folder, DPRContextEncoder, config, word_piece(TOKENS))
+
+
+def make_ctrl(folder):
+    """It scales the embeddings that it is given in place."""
+    from transformers import CTRLConfig, CTRLModel
+
+    config = CTRLConfig(vocab_size=len(TOKENS), n_embd=16, n_layer=1, n_head=2, dff=16, n_positions=66, pad_token_id=0)
+    return save(folder, CTRLModel, config, word_piece(TOKENS))
+
+
 def make_funnel_base(folder):
     """Gives half as many states as there are tokens."""
     from transformers import FunnelBaseModel, FunnelConfig
@@ -115,6 +131,91 @@ def test_padding_that_is_read_makes_no_difference(tmp_path):
     assert "does not leave out padding" in model.pooling
     seen = attribute(model, model, *model.token_ids(LINES[:2]))
     assert seen.before == pytest.approx(seen.after)
+
+
+class LeaksBeyond(torch.nn.Module):
+    """Means of ids, and of their padding too in batches that are longer than so many tokens. together: and of the other rows."""
+
+    def __init__(self, tokens: int, together: bool = False):
+        super().__init__()
+        self.tokens, self.together, self.read = tokens, together, 0
+
+    def forward(self, rows: list[list[int]]) -> torch.Tensor:
+        ids, mask = padded(rows, 5)
+        self.read += 1
+        if ids.shape[1] > self.tokens:
+            mask = torch.ones_like(mask)
+        means = (ids * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True)
+        return means - means.mean() if self.together and ids.shape[1] > self.tokens and len(rows) > 1 else means
+
+
+@pytest.mark.parametrize(
+    ("network", "length", "company"),
+    [
+        (LeaksBeyond(100), 90, Company.ANY),
+        (LeaksBeyond(100), 130, Company.EQUAL_LENGTH),
+        (LeaksBeyond(100, together=True), 130, Company.ALONE),
+    ],
+)
+def test_padding_that_is_read_in_long_texts_only(network, length, company):
+    habits = Habits(Company.ANY, 1)
+    assert tried_together(habits, network, [1, 2, 3], [*range(length)]).company is company
+
+
+def test_an_encoder_of_passages_is_read_as_one(tmp_path):
+    from transformers import AutoTokenizer, DPRContextEncoder
+
+    folder = make_dpr_of_passages(tmp_path / "m")
+    network, tokenizer = DPRContextEncoder.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    with torch.no_grad():
+        right = network(**tokenizer(LINES[0], return_tensors="pt")).pooler_output
+    np.testing.assert_allclose(load(folder).encode(LINES[:1]), right, atol=1e-5)
+
+
+def test_networks_that_change_what_they_are_given_in_place(tmp_path):
+    model = load(make_ctrl(tmp_path / "m"))
+    rows = model.token_ids(LINES[:2])
+    assert model.sensitivity(rows).shape == (16, 16)
+    seen = attribute(model, attach(model, compress(model.table, "product", 2, 4, weights="none")), *rows)
+    one, other = model.encode(LINES[:2])
+    assert seen.before == pytest.approx(one @ other / np.linalg.norm(one) / np.linalg.norm(other), abs=1e-5)
+
+
+def make_long_bert(folder):
+    """It reads texts of up to 200 tokens."""
+    from transformers import BertConfig, BertModel
+
+    tokenizer = word_piece(TOKENS)
+    tokenizer.model_max_length = 200
+    config = BertConfig(vocab_size=len(TOKENS), **SIZES, max_position_embeddings=200, pad_token_id=0)
+    return save(folder, BertModel, config, tokenizer)
+
+
+def test_long_texts_are_tried_when_they_are_read_together(tmp_path):
+    model = load(make_long_bert(tmp_path / "m"))
+    short, long = model.token_ids([LINES[0], " ".join(LINES * 9)])
+
+    def trials() -> list[str]:
+        return [key for key in model._trials if str(key).startswith("habits ")]
+
+    model.encode_ids([short, short])
+    model.encode_ids([long])  # alone, there is no padding
+    assert (len(long) > 72, trials()) == (True, [])
+    model.encode_ids([short, long])
+    assert len(trials()) == 1
+    assert model.habits().company is Company.ANY
+
+
+def test_what_transformers_says_while_it_reads_reaches_nobody(tmp_path, capfd):
+    import logging
+
+    network = load(make_big_bird(tmp_path / "m"))
+    network.encode(LINES)
+    logger = logging.getLogger("transformers.models.big_bird.modeling_big_bird")
+    with unheard():
+        logger.warning("padded")
+    assert "padded" not in (said := capfd.readouterr().err)
+    assert "attention type" not in said.lower()
 
 
 def test_effects_of_tokens_are_those_of_a_sentence_read_alone(tmp_path):

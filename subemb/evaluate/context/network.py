@@ -7,8 +7,9 @@ A head computes V numbers for every token. With a vocabulary of 250,000 that tak
 only run at the places that are asked for.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...base.errors import InputError, ModelError
@@ -90,7 +91,7 @@ class ContextSides:
         for use in uses.values():
             network, what = _network_of(use, self.kind)
             padding = padding_id(self.tokenizer, network.config)
-            self._networks.append(_Pointed(network, padding, self.model.habits(self.kind)))
+            self._networks.append(_Pointed(network, padding, partial(self.model.habits, self.kind)))
             tables.append(what)
         self.tables = tuple(tables)
         if self.kind == CAUSAL:
@@ -178,7 +179,7 @@ def _has_table_outside(network: "torch.nn.Module") -> bool:
 class _Pointed:
     """A network that runs its head only at some positions: only the body's outputs at these are passed on to it."""
 
-    def __init__(self, network: "torch.nn.Module", padding: int, habits: Habits):
+    def __init__(self, network: "torch.nn.Module", padding: int, habits: Callable[[list[int]], Habits]):
         from ...models.places import AtPlaces, is_split
 
         if not is_split(network):
@@ -198,4 +199,5 @@ class _Pointed:
             return self._pointed.logits(ids, mask, torch.arange(len(part)).unsqueeze(1), columns).double()
 
         with torch.inference_mode():
-            return in_company(self._habits, self._pointed.network, [len(row) for row in rows], read)
+            lengths = [len(row) for row in rows]
+            return in_company(self._habits(lengths), self._pointed.network, lengths, read)

@@ -200,7 +200,8 @@ def classifier_logits(model: "PretrainedModel", pairs: Sequence[tuple[str, str]]
             inputs["token_type_ids"] = padded(types, 0, left, model.device)[0]
         return network(**inputs).logits.float()
 
-    return in_company(model.habits("classifier"), network, [len(row) for row in read["input_ids"]], logits_of)
+    lengths = [len(row) for row in read["input_ids"]]
+    return in_company(model.habits("classifier", lengths), network, lengths, logits_of)
 
 
 # An entailment head

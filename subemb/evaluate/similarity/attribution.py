@@ -96,7 +96,8 @@ class GivenEncoder:
         ids: (n,) the sentence's tokens. vectors: as the input table gives them out, including its output scale.
         """
         # Equally long rows go together, unless this network reads every sentence one by one.
-        parts = groups(self._model.habits(), [len(ids)] * len(vectors))
+        lengths = [len(ids)] * len(vectors)
+        parts = groups(self._model.habits(lengths=lengths), lengths)
         try:
             found = []
             for part in parts:
@@ -188,7 +189,7 @@ class GivenEmbeddings(nn.Module):
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         if self.vectors is None or ids.shape != self.vectors.shape[:-1]:
             raise ModelError("this network does not look its tokens up one by one, so they cannot be swapped", "unsupported")
-        return self.vectors
+        return self.vectors.clone()  # some networks scale what they are given in place
 
 
 def rows_at_once(length: int) -> int:

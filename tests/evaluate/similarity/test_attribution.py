@@ -157,7 +157,7 @@ class MeanOfEmbeddings:
     def with_embeddings(self, module):
         return MeanOfEmbeddings(module)
 
-    def habits(self):
+    def habits(self, head=None, lengths=()):
         return Habits(Company.ANY, self.dim)
 
     def encode_ids_tensor(self, rows):
