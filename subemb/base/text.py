@@ -196,18 +196,56 @@ def seconds_text(seconds: float, whole: bool = False) -> str:
     return f"{int(seconds // 60)} min {int(seconds % 60)} s"
 
 
+def number_text(value: float, digits: int = 1, signed: bool = False, minus: str = "−") -> str:
+    """A number with so many digits after the point; one that they show as 0 has no sign. minus: "-" on a terminal.
+
+    >>> number_text(-12.04), number_text(0.0312, 3, signed=True), number_text(-0.04, signed=True), number_text(float("nan"))
+    ('−12.0', '+0.031', '0.0', 'undefined')
+    """
+    if math.isnan(value):
+        return "undefined"
+    rounded = round(value, digits) + 0.0  # no minus before a zero
+    return f"{rounded:{'+' if signed and rounded else ''}.{digits}f}".replace("-", minus)
+
+
+def shown_change(before: float, after: float, digits: int = 1) -> float:
+    """``after - before`` as a reader finds it who subtracts the two as they are shown, with so many digits after the point.
+
+    >>> shown_change(22.14, 25.86), shown_change(75.44, 70.76), shown_change(0.8271, 0.8446, digits=2)
+    (3.8, -4.6, 0.01)
+    """
+    return round(round(after, digits) - round(before, digits), digits)
+
+
+def change_text(before: float, after: float, digits: int = 1, minus: str = "−") -> str:
+    """How far two numbers that are shown with so many digits are apart, so that the three of them add up.
+
+    >>> change_text(22.14, 25.86), change_text(75.44, 70.76, minus="-"), change_text(1.0, 1.04)
+    ('+3.8', '-4.6', '0.0')
+    """
+    return number_text(shown_change(before, after, digits), digits, signed=True, minus=minus)
+
+
 def score_text(value: float | None, signed: bool = False, minus: str = "−", digits: int = 1) -> str:
     """A score, or with ``signed`` a difference of scores, in natural units (0..1): x 100. None stands for NaN.
+
+    A difference that stands beside both of its scores is :func:`score_change`.
 
     >>> score_text(0.8671), score_text(-0.0001), score_text(-0.12), score_text(float("nan"))
     ('86.7', '0.0', '−12.0', 'undefined')
     >>> score_text(0.005, signed=True), score_text(-0.0124, signed=True, minus="-"), score_text(0.0001, signed=True)
     ('+0.5', '-1.2', '0.0')
     """
-    if value is None or math.isnan(value):
-        return "undefined"
-    rounded = round(100 * value, digits) + 0.0  # no minus before a zero
-    return f"{rounded:{'+' if signed and rounded else ''}.{digits}f}".replace("-", minus)
+    return "undefined" if value is None else number_text(100 * value, digits, signed, minus)
+
+
+def score_change(before: float | None, after: float | None, minus: str = "−", digits: int = 1) -> str:
+    """The difference of two scores in natural units, x 100, so that it and both of them as :func:`score_text` shows them add up.
+
+    >>> score_change(0.22144, 0.25861), score_change(0.5, None)
+    ('+3.8', 'undefined')
+    """
+    return "undefined" if before is None or after is None else change_text(100 * before, 100 * after, digits, minus)
 
 
 def p_text(value: float) -> str:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..base.progress import ProgressCallback, part_of
-from ..base.text import columns_text, count_text, one_line
+from ..base.text import change_text, columns_text, count_text, number_text, one_line, shown_change
 from ..evaluate.report import METRIC_NAMES
 from .evaluate_inputs import (
     ComparedSides,
@@ -190,6 +190,7 @@ def _pair_report(found: "PairComparison") -> dict[str, Any]:
         "second": found.sentences[1].text,
         "cosines": found.cosines,
         "changes": {side: found.change(side) for side in found.sides[1:]},
+        "unrelated": found.unrelated,
         "attributions": {side: _attribution(one, found.sentences) for side, one in found.attributions.items()},
     }
 
@@ -198,6 +199,8 @@ def _attribution(found: "Attribution", sentences: "tuple[ReadSentence, ReadSente
     return {
         "tokens_exact": found.tokens_exact,
         "blocks_exact": found.blocks_exact,
+        "shared_effect": found.shared,
+        "decides": found.decides,
         "block_kind": found.kind,
         "block_effects": [float(effect) for effect in found.per_block],
         "sentences": [_effects(effects, read) for effects, read in zip(found.sentences, sentences, strict=True)],
@@ -288,7 +291,16 @@ def _moved_text(data: dict[str, Any]) -> str:
             before, after = pair["cosines"][reference], pair["cosines"][side]
             ranks = f"{pair['ranks'][reference]:,g} -> {pair['ranks'][side]:,g}"
             language = one_line(pair["language"] or "")
-            rows.append([f"{pair['gold']:g}", f"{before:.3f}", f"{after:.3f}", f"{after - before:+.3f}", ranks, language])
+            rows.append(
+                [
+                    f"{pair['gold']:g}",
+                    f"{before:.3f}",
+                    f"{after:.3f}",
+                    change_text(before, after, 3, minus="-"),
+                    ranks,
+                    language,
+                ]
+            )
         table = columns_text(rows, right=(0, 1, 2, 3, 4)).splitlines()
         lines.append(table[0])
         for line, pair in zip(table[1:], moved, strict=True):
@@ -321,12 +333,26 @@ def _words_text(report: dict[str, Any]) -> str:
 def _pair_text(pair: dict[str, Any], tokens: int) -> str:
     lines = ["PAIR", sentence_text(pair["first"]), sentence_text(pair["second"])]
     rows = [["", "COSINE", "CHANGE"]]
+    first = next(iter(pair["cosines"].values()))
     for side, value in pair["cosines"].items():
-        rows.append([side, f"{value:.4f}", f"{pair['changes'][side]:+.4f}" if side in pair["changes"] else ""])
+        rows.append([side, f"{value:.4f}", change_text(first, value, 4, minus="-") if side in pair["changes"] else ""])
     lines.append(columns_text(rows, right=(1, 2)))
+    for side, found in pair["attributions"].items():
+        change = shown_change(first, pair["cosines"][side], 4)
+        lines.append(_parts_text(found, side, change))
+    if pair["unrelated"]:
+        means = ", ".join(f"{side} {value:.2f}" for side, value in pair["unrelated"].items())
+        lines.append(f"Mean cosine of unrelated sentences: {means}")
     for side, found in pair["attributions"].items():
         lines += ["", _attribution_text(found, side, tokens)]
     return "\n".join(lines)
+
+
+def _parts_text(found: dict[str, Any], side: str, change: float) -> str:
+    """What each sentence does alone and what both share, which add up to the change."""
+    first, second = (round(sentence["effect"], 4) for sentence in found["sentences"])
+    parts = (number_text(value, 4, signed=True, minus="-") for value in (first, second, change - first - second))
+    return "{}: the first sentence alone {}, the second alone {}, both moving together {}".format(side, *parts)
 
 
 def _attribution_text(found: dict[str, Any], side: str, limit: int) -> str:

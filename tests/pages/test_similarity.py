@@ -1,5 +1,7 @@
 """The tabs "A pair" and "Lists" of the page Similarity, without a browser."""
 
+import re
+
 import pytest
 from apps import checked, html_of, open_app, own_folders, rerun_until, table_with, texts
 from checkpoints import HOSTILE, SPECIAL, WORDS, make_bert, make_table
@@ -85,15 +87,20 @@ def test_the_link_names_the_pair_and_its_tokens_are_shown(open_page):
     assert query(test, "first") == FIRST
 
 
-def test_the_token_that_moves_the_score_most_is_named(open_page):
+def test_the_parts_of_the_change_are_told_and_add_up(open_page):
     test = open_page(first=FIRST, second=SECOND)
-    before, after = (float(metric.value.replace("−", "-")) for metric in test.metric)
-    direction = 1 if after > before else -1
-    table = table_with(test, "effect")
-    own = table[~table["token"].isin(["[CLS]", "[SEP]"])]
-    most = own.loc[(direction * own["effect"]).idxmax()]
-    which = "first" if most["sentence"] == 1 else "second"
-    assert f"In the {which} sentence **{most['token']}** {'raises' if direction > 0 else 'lowers'} it most" in texts(test)
+    before, after, change = (
+        float(text.replace("−", "-")) for text in (test.metric[0].value, test.metric[1].value, test.metric[1].delta)
+    )
+    assert before + change == pytest.approx(after, abs=1e-9)
+    said = texts(test)
+    assert (
+        f"{'raises' if change > 0 else 'lowers'} the cosine by **{abs(change):.{len(test.metric[0].value.split('.')[1])}f}**"
+        in said
+    )
+    assert re.search(r"moves? (away from|towards) the", said)
+    assert re.search(r"it most: |No single token decides", said)
+    assert "One subspace at a time they add up to" in said
 
 
 def test_typing_another_pair(open_page):

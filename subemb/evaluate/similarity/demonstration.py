@@ -6,6 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ...base.errors import InputError, ModelError
 from ...base.progress import ProgressCallback, part_of, report
 from ...base.store import Memory
@@ -14,6 +16,7 @@ from ..data.languages import in_languages
 from ..data.pairs import PairSet
 from ..data.read import DEMO_NAME, demo_pairs
 from ..report import METRICS, score_sides
+from .effects import cosines as vector_cosines
 from .pairs import cosines, encoding_seconds
 
 if TYPE_CHECKING:
@@ -150,3 +153,22 @@ def demonstration_score(
     numbers = (scores["original"].values[metric], scores["compressed"].values[metric], change.low, change.high)
     original, found, low, high = (float(number) if math.isfinite(number) else None for number in numbers)
     return TaskScore(DEMO_NAME, languages, len(pairs), metric, original, found, low, high)
+
+
+_UNRELATED = 40  # sentences
+_UNRELATED_COSINES = Memory(16)  # of sides, by identity
+
+
+def unrelated_cosine(model: "PretrainedModel") -> float:
+    """Mean cosine of sentences that have nothing to do with each other: the first 40 of the demonstration pairs, one a pair.
+
+    Where compression makes all sentences more alike, it rises. Raises what ``encode`` raises.
+    """
+
+    def measured() -> float:
+        pairs, _ = own_demo_pairs(model)
+        vectors = model.encode(list(dict.fromkeys(pairs.first))[:_UNRELATED])
+        found = vector_cosines(vectors[:, None], vectors[None])
+        return float(found[~np.eye(len(found), dtype=bool)].mean())
+
+    return _UNRELATED_COSINES.take(model.identity, measured)

@@ -3,12 +3,18 @@
 :mod:`.attribution` computes them. They stand in a separate module so that pages and jobs can read them without importing torch.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ...base.plain import Settings, setting
 from ...base.shown import Brief
+
+OWN_SHARE = (
+    0.25  # of its sentence's part, from which on one token is said to decide; of the other sentence's, from which on both do
+)
+NOTHING = 1e-6  # in cosine; a smaller effect is rounding
 
 
 def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -84,6 +90,44 @@ class Attribution(Brief):
     def sentences(self) -> tuple[SentenceEffects, SentenceEffects]:
         """Both sentences."""
         return self.first, self.second
+
+    @property
+    def shared(self) -> float:
+        """What is left of the change without what each sentence does alone: ``change == first.whole + second.whole + shared``.
+
+        With u and v the two sentence vectors at length 1, u' and v' after: ``(u' - u) @ (v' - v)``. Above 0 both move the same way.
+        """
+        return self.change - self.first.whole - self.second.whole
+
+    @property
+    def decides(self) -> str:
+        """Whose part the change is: ``shared``, ``both`` (what each sentence does alone), ``first`` or ``second``.
+
+        ``shared`` where the common move is more than half of the change; else one sentence where the other's own part is less than a
+        quarter of its, or goes the other way.
+        """
+        direction = 1 if self.change >= 0 else -1
+        first, second = (direction * part.whole for part in self.sentences)
+        if direction * self.shared > first + second:
+            return "shared"
+        return "first" if second < OWN_SHARE * first else "second" if first < OWN_SHARE * second else "both"
+
+    def decisive_token(self, own: Sequence[Sequence[bool]]) -> tuple[int, int] | None:
+        """Sentence (0 or 1) and position of the token that moved the cosine most, or None if no single one decides.
+
+        One does whose effect has the sign of the change and is at least a quarter of its sentence's part, where the sentences' own parts
+        decide. own: (n,) of each sentence, which positions are of the text.
+        """
+        if self.decides == "shared":
+            return None
+        direction = 1 if self.change >= 0 else -1
+        best, found = NOTHING, None
+        for number, part in enumerate(self.sentences):
+            whole = part.whole if self.tokens_exact else float(part.tokens.sum())
+            for place, value in enumerate(direction * part.tokens):
+                if own[number][place] and value > best and value >= OWN_SHARE * direction * whole > 0:
+                    best, found = float(value), (number, place)
+        return found
 
 
 RUNS_OF_AXES = 8  # blocks for a method without subspaces, here and on the page Reconstruction error

@@ -1,7 +1,7 @@
 """Sentences on every side: how a model reads them, the cosine of two and what moved it, and the nearest in a list."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from ...base.errors import InputError
 from ...base.progress import ProgressCallback, part_of, report
-from .effects import Attribution, AttributionSettings, cosines
+from .effects import NOTHING, Attribution, AttributionSettings, cosines
 
 if TYPE_CHECKING:
     from ...models.model import PretrainedModel
@@ -76,6 +76,8 @@ class PairComparison:
     #: a changed network cannot be assigned to single tokens
     attributions: dict[str, Attribution]
     pooling: str  # how sentence vectors are made
+    #: side -> mean cosine of unrelated sentences; {} unless what both sentences share decides somewhere, which may be what all do
+    unrelated: dict[str, float] = field(default_factory=dict)
 
     @property
     def sides(self) -> list[str]:
@@ -98,6 +100,7 @@ def pair_on_sides(
     Raises InputError for a sentence that is empty or too long (see LONGEST_SENTENCE) or has no tokens, ModelError, Cancelled.
     """
     from .attribution import attribute
+    from .demonstration import unrelated_cosine
 
     texts = [checked_text(first, "the first sentence"), checked_text(second, "the second sentence")]
     reference, *others = sides
@@ -120,7 +123,12 @@ def pair_on_sides(
             continue
         part = part_of(progress, 0.1 + 0.9 * number / len(others), 0.1 + 0.9 * (number + 1) / len(others))
         attributions[side] = attribute(sides[reference], sides[side], *rows, settings=settings, progress=part)
-    return PairComparison(found, tuple(sentences), attributions, sides[reference].pooling)
+    unrelated = {}
+    shared = [side for side, one in attributions.items() if one.decides == "shared" and abs(one.change) > NOTHING]
+    if shared:
+        report(progress, "comparing unrelated sentences", 1.0)
+        unrelated = {side: unrelated_cosine(sides[side]) for side in (reference, *shared)}
+    return PairComparison(found, tuple(sentences), attributions, sides[reference].pooling, unrelated)
 
 
 # Lists of sentences

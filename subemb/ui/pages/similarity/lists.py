@@ -17,7 +17,8 @@ from ...shell.jobs import begin
 from ...widgets.charts import SEQUENTIAL, chart_places, download_csv, layout, show
 from ...widgets.colours import readable_on
 from ...widgets.sentence_inputs import cutter, on_one_line, say_cut, take_up, write_link
-from .pair import LOWERS, RAISES, example_pairs, explain_no_sentences, outcome_or_reason, signed
+from .account import signed
+from .pair import LOWERS, RAISES, example_pairs, explain_no_sentences, outcome_or_reason
 
 FIRST, SECOND = "lists_first", "lists_second"
 LONGEST_LIST = 100_000  # characters

@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from ....base.store import content_key
-from ....base.text import count_text, escape_html, escape_markdown
-from ....evaluate.similarity.effects import Attribution, SentenceEffects
+from ....base.text import change_text, count_text, escape_html, escape_markdown, number_text
+from ....evaluate.similarity.effects import NOTHING, Attribution, SentenceEffects
 from ....evaluate.similarity.sentences import LONGEST_SENTENCE, PairComparison, ReadSentence
 from ....jobs.task import Call
 from ....tasks.evaluations import compare_pair
@@ -20,6 +20,7 @@ from ...widgets.charts import download_csv, layout, show
 from ...widgets.leads import lead, token_link
 from ...widgets.scores import SIDE_COLOURS
 from ...widgets.sentence_inputs import example_text, pair_form
+from .account import ELSEWHERE, blocks_sum_text, digits_for, digits_of, method_text, signed, summary_text
 
 WHICH = ("First sentence", "Second sentence")
 FIRST, SECOND = "pair_first", "pair_second"
@@ -30,9 +31,7 @@ NAMED_BLOCKS = 4  # strongest blocks named in the details of a token
 RAISES, LOWERS = "#009E73", "#B05AA8"
 STRONGEST = 0.6  # how opaque the colour of the largest effect is, so that text stays readable on it in both themes
 FAINTEST = 0.01  # share of colour below which a token gets no edge either
-CANCELS = 1.5  # times the whole change, beyond which the two sentences' own effects are said beside it
 FLAT = 4  # bars beside which their numbers have room without being turned
-NOTHING = 1e-6  # a smaller effect is rounding
 
 
 def pair_view(frame: Frame) -> None:
@@ -121,35 +120,37 @@ def pair_result(result: PairComparison) -> None:
 def scores_view(result: PairComparison) -> None:
     """The cosine of every side as a number and a bar on the same scale, one column a side."""
     low = -1.0 if min(result.cosines.values()) < 0 else 0.0
+    digits, first = digits_of(result), result.cosines[result.sides[0]]
     for place, (column, side) in enumerate(zip(st.columns(len(result.sides)), result.sides, strict=True)):
         value = result.cosines[side]
         with column:
             st.metric(
                 f"Cosine, {side}",
-                f"{value:.3f}".replace("-", "−"),
-                delta=signed(result.change(side)) if place else "the reference",
+                number_text(value, digits),
+                delta=change_text(first, value, digits) if place else "the reference",
                 delta_color="off",
                 delta_arrow=arrow_of(result.change(side)) if place else "off",
                 help="1: the same direction, 0: nothing in common.",
             )
-            label = f"{side}: cosine {value:.3f} on a scale from {low:g} to 1"
+            label = f"{side}: cosine {value:.{digits}f} on a scale from {low:g} to 1"
             st.html(bar_html(value, low, 1.0, SIDE_COLOURS[place % len(SIDE_COLOURS)], label))
 
 
 def effects_view(result: PairComparison, effects: Attribution, place: int) -> None:
     """Tokens of both sentences by effect, the blocks' effects, and all numbers as a table."""
     side = list(result.attributions)[place]
-    st.markdown(summary_text(effects, result.sentences))
+    st.markdown(summary_text(result, side))
+    digits = digits_of(result)
     elsewhere = result.cosines[side] - effects.after
-    if abs(elsewhere) > 1e-4:
+    if abs(elsewhere) > ELSEWHERE:
         st.caption(f"Another {signed(elsewhere)} comes from weights outside the token table.")
     scale = max((abs(float(value)) for sentence in effects.sentences for value in sentence.tokens), default=0.0)
     st.html(legend_html(scale))
     for which, sentence, part in zip(WHICH, result.sentences, effects.sentences, strict=True):
         if effects.tokens_exact:
-            st.markdown(f"**{which}** · only this sentence replaced: {signed(part.whole)}")
+            st.markdown(f"**{which}** · only this sentence replaced: {signed(part.whole, digits)}")
         else:
-            st.markdown(f"**{which}** · its tokens' share of the change: {signed(float(part.tokens.sum()))}")
+            st.markdown(f"**{which}** · its tokens' share of the change: {signed(float(part.tokens.sum()), digits)}")
         tokens = token_effects(sentence, part, effects, scale)
         st.html(strip_html(tokens[:MOST_DRAWN], scale, f"{which}: tokens and their effects"))
         if len(tokens) > MOST_DRAWN:
@@ -165,94 +166,7 @@ def effects_view(result: PairComparison, effects: Attribution, place: int) -> No
     with st.expander(f"Table of the tokens ({counted(len(table), 'row')})"):
         st.dataframe(table, hide_index=True, key=f"pair_tokens_{place}", alt="Tokens of both sentences with their effects")
         download_csv(table, "subemb-token-effects.csv", key=f"pair_tokens_download_{place}")
-    blocks_view(effects, place)
-
-
-def summary_text(effects: Attribution, sentences: tuple[ReadSentence, ...]) -> str:
-    """How much the cosine changed, by which token most, and how the two sentences' own effects come together, in markdown."""
-    change, digits = effects.change, digits_for(abs(effects.change))
-    if abs(change) < 5e-7:
-        return "Replacing every token of both sentences by its reconstruction leaves the cosine as it is."
-    word = "raises" if change > 0 else "lowers"
-    text = f"Replacing every token of both sentences by its reconstruction {word} the cosine by **{abs(change):.{digits}f}**."
-    if most := strongest_text(effects, sentences, word):
-        text += f" {most}"
-    if not effects.tokens_exact:
-        return f"{text} Each token below is coloured by its share of that."
-    text += " Each token below is coloured by what replacing it alone moves."
-    first, second = (part.whole for part in effects.sentences)
-    if (first + second) * change < 0 or abs(first + second) > CANCELS * abs(change):
-        text += (
-            f" The first sentence alone makes {signed(first, digits)}, the second {signed(second, digits)}. These do not add up: as far as "
-            "both sentences move in the same direction, their cosine stays."
-        )
-    return text
-
-
-def strongest_text(effects: Attribution, sentences: tuple[ReadSentence, ...], word: str) -> str:
-    """Which token of a text moves the cosine most in the direction in which it changed; "" if none does."""
-    direction = 1 if effects.change > 0 else -1
-    places = [
-        (direction * float(part.tokens[place]), number, place)
-        for number, (sentence, part) in enumerate(zip(sentences, effects.sentences, strict=True))
-        for place in range(len(sentence.tokens))
-        if sentence.kinds[place] != "special"
-    ]
-    effect, number, place = max(places, default=(0.0, 0, 0))
-    if effect < NOTHING:
-        return ""
-    sentence = sentences[number]
-    token, whole = sentence.tokens[place], whole_word(sentence, place)
-    of = f" (of “{escape_markdown(whole)}”)" if whole != token else ""
-    value = signed(direction * effect, digits_for(effect))
-    return f"In the {('first', 'second')[number]} sentence **{escape_markdown(token)}**{of} {word} it most: {value}."
-
-
-def whole_word(sentence: ReadSentence, place: int) -> str:
-    """The word that a token is part of, where its pieces begin with ##; else the token.
-
-    >>> sentence = ReadSentence("", (1, 2, 3), ("tasty", "lo", "##aves"), ("word", "word", "word piece"), 3)
-    >>> [whole_word(sentence, place) for place in range(3)]
-    ['tasty', 'loaves', 'loaves']
-    """
-    pieces = [token.startswith("##") for token in sentence.tokens]
-    begin, end = place, place + 1
-    while begin and pieces[begin]:
-        begin -= 1
-    while end < len(pieces) and pieces[end]:
-        end += 1
-    return "".join(token.removeprefix("##") if at else token for at, token in enumerate(sentence.tokens[begin:end]))
-
-
-def method_text(effects: Attribution) -> str:
-    """How the numbers were found."""
-    if not effects.tokens_exact:
-        integral = effects.integral
-        return (
-            "For long sentences the effects come from integrated gradients (Sundararajan et al., 2017) along the straight line from "
-            f"the original embeddings to the reconstructed ones, at {integral.steps} points. They add up to the whole change: "
-            f"{signed(integral.total, 5)}, {gap_text(integral.gap)} away from the true {signed(integral.change, 5)}."
-        )
-    text = (
-        "Exact: for each token the sentence was encoded again with that token alone replaced by its reconstruction, and compared with "
-        "the original other sentence. Tokens act together in the network, so their effects need not add up to the whole."
-    )
-    if not effects.blocks_exact:
-        text += (
-            f" The parts of each token by {effects.kind} are too many to encode one by one: they come from integrated gradients "
-            f"(Sundararajan et al., 2017, {effects.integral.steps} points, {gap_text(effects.integral.gap)} away from the true "
-            "change), which share out the whole change, so they do not add up to the token's own effect."
-        )
-    return text
-
-
-def gap_text(gap: float) -> str:
-    """How far an integral is off.
-
-    >>> gap_text(-0.000123), gap_text(1e-9)
-    ('0.00012', 'less than 0.00001')
-    """
-    return f"{abs(gap):.5f}" if abs(gap) >= 1e-5 else "less than 0.00001"
+    blocks_view(effects, place, digits)
 
 
 def pooling_text(result: PairComparison) -> str:
@@ -314,7 +228,7 @@ def token_table(sentences: tuple[ReadSentence, ...], effects: Attribution) -> pd
 # Blocks
 
 
-def blocks_view(effects: Attribution, place: int) -> None:
+def blocks_view(effects: Attribution, place: int, digits: int) -> None:
     """The chart of blocks, and how it was found."""
     table = block_table(effects)
     strongest = int(table["effect"].abs().idxmax())
@@ -328,7 +242,7 @@ def blocks_view(effects: Attribution, place: int) -> None:
         content=content_key(effects.kind, effects.rotated, table.to_numpy(float)),
     )
     st.caption(
-        f"Exact: every token of both sentences with only that {effects.kind} replaced."
+        f"Exact: every token of both sentences with only that {effects.kind} replaced. {blocks_sum_text(effects, digits)}"
         if effects.together_exact
         else f"Sums of the integrated gradients over all tokens, by {effects.kind}."
     )
@@ -389,32 +303,9 @@ def block_chart(effects: Attribution, table: pd.DataFrame) -> go.Figure:
 # Numbers and HTML
 
 
-def digits_for(scale: float) -> int:
-    """How many digits after the point, 3 to 6, show an effect as large as ``scale`` with two significant digits.
-
-    >>> digits_for(0.4), digits_for(0.004), digits_for(0.0), digits_for(0.00002)
-    (3, 4, 3, 6)
-    """
-    digits = 3
-    while 0 < scale < 10 ** (1 - digits) and digits < 6:
-        digits += 1
-    return digits
-
-
 def arrow_of(change: float) -> str:
     """Which way the arrow beside a change points."""
     return "off" if abs(change) < NOTHING else "up" if change > 0 else "down"
-
-
-def signed(value: float, digits: int = 3) -> str:
-    """A number with its sign; one that is only rounding is 0.
-
-    >>> signed(0.01234), signed(-0.5), signed(1e-9), signed(-0.0002)
-    ('+0.012', '−0.500', '0', '−0.000')
-    """
-    if abs(value) < NOTHING:
-        return "0"
-    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 _STYLE = """
