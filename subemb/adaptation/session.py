@@ -29,7 +29,7 @@ from .result import ADAPTED, COMPRESSED, ORIGINAL, TUNED, Adaptation
 from .settings import DRAWN, LABELLED, AdaptationSettings, device_for
 from .students import OriginalStudent, Student
 from .texts import Text, text_of
-from .trainer import Trainer, read_state, write_state
+from .trainer import STATE_FILE, Trainer, read_state, write_state
 
 if TYPE_CHECKING:
     from ..codec.compressed import Compressed
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _ALIKE = "alike."  # in a checkpoint, in front of all names that belong to the training of the original
 SEARCH_SHARE = 0.6  # of a time budget, at most, for the search for codes; the training has the rest
+OPENING_SHARE = 0.1  # of the work, in the progress that is told, where no codes are searched
 OWN_SHARE = 0.47  # of the rest, in fine-tuning: steps of the original, whose whole table is trained, take somewhat longer
 _FLOPS = 1.3e11  # floating-point operations a second
 _TOKENS = 16  # of a sentence
@@ -175,10 +176,17 @@ class Session:
         """Whether codes are chosen again before training: if asked for, and possible with this method."""
         return self.settings.reassigns(self.start.settings.method)
 
+    @property
+    def opening(self) -> float:
+        """Share of the whole work that :meth:`open` is, roughly: most of it where codes are searched."""
+        if not self.reassigns or (self.folder is not None and (self.folder / STATE_FILE).is_file()):
+            return OPENING_SHARE
+        return SEARCH_SHARE
+
     def run(self, progress: ProgressCallback | None = None) -> None:
         """From the last checkpoint, or from the start, to the end. Raises Cancelled after saving, InputError, ModelError."""
-        self.open(progress)
-        self.train(self.save, part_of(progress, 0.1, 1.0))
+        self.open(part_of(progress, 0.0, self.opening))
+        self.train(self.save, part_of(progress, self.opening, 1.0))
 
     def _place(self) -> None:
         device = device_for(self.settings.device)
@@ -208,7 +216,7 @@ class Session:
                 self.start,
                 material.rows if self.settings.is_labelled else searched_rows(material, self.settings.seed),
                 self.settings.seed,
-                part_of(progress, 0.0, 0.1),
+                part_of(progress, 0.02, 0.95),
                 None if self.settings.seconds is None else SEARCH_SHARE * self.settings.seconds,
             )
         elif self.settings.start == DRAWN:
@@ -219,7 +227,7 @@ class Session:
         if kept is not None:
             spent = facts["trainer"]["begun"], 0.0  # the rest is restored
         if kept is None and material.scored is not None:
-            report(progress, "scoring the labelled set", 0.1)
+            report(progress, "scoring the labelled set", 0.95)
             self.scores = {
                 ORIGINAL: material.scored.score(self._placed),
                 COMPRESSED: material.scored.score(attach(self._placed, self.start)),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of
-from ..base.text import columns_text, count_text, one_line
+from ..base.text import columns_text, count_text, one_line, score_change, score_text
 from ..codec.settings import settings_text
 from ..evaluate.report import METRIC_NAMES, METRICS
 from ..tasks.side_by_side import QUALITY, Side, error_verdict, facts_of, size_verdict
@@ -168,12 +168,13 @@ def _verdict(report: dict[str, Any], first: Side, second: Side) -> str:
     metric = data["metrics"][0]
     found = data["scores"]["B"]["differences"][metric]
     low, high = found["low"], found["high"]
+    scores = (data["scores"][side]["values"][metric] for side in "AB")
     if low is None or high is None:
         return f"{text}; how their scores differ on {one_line(data['name'])} cannot be measured."
     told = "better" if low > 0 else "worse" if high < 0 else "not told apart from A by these pairs"
     return (
-        f"{text}, and {told} on {one_line(data['name'])}: {METRIC_NAMES[metric]} {100 * found['difference']:+.1f} points "
-        f"(95 % interval {100 * low:+.1f} to {100 * high:+.1f})."
+        f"{text}, and {told} on {one_line(data['name'])}: {METRIC_NAMES[metric]} {score_change(*scores, minus='-')} points "
+        f"(95 % interval {score_text(low, signed=True, minus='-')} to {score_text(high, signed=True, minus='-')})."
     )
 
 

@@ -13,7 +13,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from ..base.progress import Progress, seconds_left
-from ..base.text import columns_text, count_text, one_line, percent_text, score_text, seconds_text, sentence_case, size_text
+from ..base.text import (
+    columns_text,
+    count_text,
+    one_line,
+    percent_text,
+    score_change,
+    score_text,
+    seconds_text,
+    sentence_case,
+    size_text,
+)
 from ..codec.settings import CompressionSettings, settings_text
 from ..evaluate.data.pairs import Columns, Note, Skipped, skipped_text
 from ..evaluate.statistics import Interval
@@ -295,8 +305,9 @@ def scores_table(
         line = [*map(one_line, labels), *(score_text(values[side], minus="-") for side in sides)]
         for side in others:
             interval = Interval.from_dict(differences[side])
+            both = values[sides[0]], values[side]
             line += [
-                score_text(interval.difference, signed=True, minus="-"),
+                score_text(interval.difference, signed=True, minus="-") if None in both else score_change(*both, minus="-"),
                 "undefined" if math.isnan(interval.low) else range_text(interval),
             ]
         lines.append(line)

@@ -16,7 +16,7 @@ from ..base.errors import InputError
 from ..base.plain import from_plain, to_plain
 from ..base.progress import Progress, ProgressCallback, part_of
 from ..base.shown import Card, Shown
-from ..base.text import count_text, score_text
+from ..base.text import count_text, score_change, score_text
 from . import statistics
 from .data.pairs import Note, PairSet, WordSet
 from .statistics import Interval, best_threshold, check_resamples, is_constant, paired_bootstrap
@@ -74,7 +74,7 @@ class Scored(Shown):
         """What is shown of it: the scores x 100 of every side, with their differences to the first."""
         metrics = list(next(iter(self.scores.values())).values) if self.scores else []
         rows = [
-            [side, *(_score_and_difference(self.scores[side], metric) for metric in metrics)]
+            [side, *(_score_and_difference(self.scores[self.sides[0]], self.scores[side], metric) for metric in metrics)]
             for side in self.sides
             if side in self.scores
         ]
@@ -170,13 +170,24 @@ class Report(Scored):
             raise InputError(f"this is no saved {cls.KIND} report ({error}); compute it again") from error
 
 
-def _score_and_difference(scores: SideScores, metric: str) -> str:
+def shown_difference(reference: SideScores, scores: SideScores, metric: str, minus: str = "−") -> str:
+    """The difference of a side's score to the reference's, x 100, as a reader finds it who subtracts the two as they are shown.
+
+    Where they are undefined, as accuracies of answers that never change are, the difference may be known nevertheless.
+    """
+    before, after = reference.values[metric], scores.values[metric]
+    if math.isnan(before) or math.isnan(after):
+        return score_text(scores.differences[metric].difference, signed=True, minus=minus)
+    return score_change(before, after, minus)
+
+
+def _score_and_difference(reference: SideScores, scores: SideScores, metric: str) -> str:
     """A score x 100, and how far it is from that of the first side, where that was measured."""
     text, found = score_text(scores.values[metric]), scores.differences.get(metric)
     if found is None:
         return text
     low, high = (score_text(end, signed=True) for end in (found.low, found.high))
-    return f"{text} ({score_text(found.difference, signed=True)}, {low} to {high})"
+    return f"{text} ({shown_difference(reference, scores, metric)}, {low} to {high})"
 
 
 def read_only(values: Any, kind: type) -> np.ndarray:

@@ -20,7 +20,17 @@ from ..adaptation.settings import LABELLED, OBJECTIVES, TRAINED
 from ..adaptation.texts import VOCABULARY
 from ..base.arguments import checked
 from ..base.errors import InputError
-from ..base.text import count_text, percent_text, score_text, seconds_text, sentence_case, size_text, without_control
+from ..base.text import (
+    change_text,
+    count_text,
+    number_text,
+    percent_text,
+    score_text,
+    seconds_text,
+    sentence_case,
+    size_text,
+    without_control,
+)
 from ..codec.settings import GIVEN, METHODS, OF_TEXT, WEIGHT_NAMES, CompressionSettings
 from ..evaluate.context.perplexity import NAMES, TextPerplexity
 from ..evaluate.context.uses import TableUses
@@ -223,7 +233,13 @@ def _words_part(number: int, words: WordsInContext) -> _WordsPart:
     rows: list[list[Cell]] = []
     for side in found.sides:
         interval = found.interval(side)
-        change = "–" if interval is None else f"{interval.difference:+.3f} ({interval.low:+.3f} to {interval.high:+.3f})"
+        change = (
+            "–"
+            if interval is None
+            else "{} ({} to {})".format(
+                *(number_text(value, 3, signed=True) for value in (interval.difference, interval.low, interval.high))
+            )
+        )
         rows.append([side, perplexity_text(found.perplexity(side)), change])
     table = Table(["side", name, "nats a token against the first (95 % interval)"], rows)
     return _WordsPart(f"{capitalized(name)}: {words.data}", text_verdict(found), table, None, _words_notes(words, found))
@@ -291,7 +307,7 @@ def _score_cards(found: ScoredSet) -> list[Card]:
     items = []
     for side, value in found.values.items():
         reference = found.reference_of(side)
-        change = score_text((value - found.values[reference]) / 100, signed=True)
+        change = change_text(found.values[reference], value)
         remark = found.metric if side == reference else f"{change} points against {reference}"
         items.append((side[:1].upper() + side[1:], score_text(value / 100), remark))
     return items
@@ -315,9 +331,11 @@ def _score_cell(found: ScoredSet, side: str) -> Cell:
         return score
     interval = found.differences.get(side)
     if interval is None:
-        change = score_text((found.values[side] - found.values[reference]) / 100, signed=True)
+        change = change_text(found.values[reference], found.values[side])
         return score, change + (f" against {reference}" if reference == TUNED else "")
-    change, low, high = (score_text(end, signed=True) for end in (interval.difference, interval.low, interval.high))
+    values = found.values[reference], found.values[side]
+    change = score_text(interval.difference, signed=True) if any(map(math.isnan, values)) else change_text(*values)
+    low, high = (score_text(end, signed=True) for end in (interval.low, interval.high))
     return score, f"{change}, no interval" if math.isnan(interval.low) else f"{change} ({low} to {high})"
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..analysis.equal_bytes import settings_at_bytes
-from ..base.text import one_line
+from ..base.text import number_text, one_line
 from ..codec.estimates import estimate_seconds, predicted_size
 from ..codec.settings import CompressionSettings, settings_text
 from ..codec.sizes import FLOAT_BYTES, code_bits_each
@@ -432,4 +432,4 @@ def listed(names: Iterable[str], most: int = 4) -> str:
 
 def points_text(value: float) -> str:
     """A difference of points, with its sign."""
-    return f"{value:+.1f}".replace("-", "−")
+    return number_text(value, signed=True)

@@ -114,9 +114,10 @@ def run_adaptation(key: str, progress: ProgressCallback | None = None) -> str:
     session = _session(key)
     watched = _Watched(session, key, progress)
     try:
-        session.open(watched)
+        opening = session.opening
+        session.open(part_of(watched, 0.0, opening))
         write_facts(key, session.summary("running"))
-        session.train(watched.save, part_of(watched, 0.1, 0.98))
+        session.train(watched.save, part_of(watched, opening, 0.98))
         _finish(key, session, "done")
     except Cancelled:
         if session.trainer is not None:

@@ -28,9 +28,9 @@ def metric(page, label: str) -> str:
 
 
 def summary(page) -> str:
-    """The line that says Spearman before and after with the interval."""
+    """The verdict, with the interval of the difference."""
     line = page.get_by_text(
-        re.compile(rf"Spearman {NUMBER} → {NUMBER}, {NUMBER} points \(95 % interval {NUMBER} to {NUMBER}\)")
+        re.compile(rf"has (the same|{NUMBER} points (less|more)) Spearman (as|than) original.* {NUMBER} to {NUMBER} points")
     )
     return line.first.inner_text(timeout=LONG)
 
@@ -54,7 +54,6 @@ def test_a_file_is_evaluated_and_its_link_shows_another_visitor_the_same(new_pag
         score = spearmanr(*([float(row[column]) for row in rows] for column in ("gold", f"cosine {side}"))).statistic
         written = f"{score * 100:.1f}".replace("-", "−")
         assert metric(page, f"Spearman, {side}") == written
-        assert written in said
     page.locator(".st-key-labelled_set_scatter_0 .js-plotly-plot").wait_for()
     page.wait_for_url(re.compile("similarity_set_digest="))
 

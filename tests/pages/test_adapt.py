@@ -16,7 +16,7 @@ from subemb.jobs.manager import manager
 from subemb.runs import run_and_keep
 from subemb.tasks import adaptation as tasks
 from subemb.tasks.sides import Subject
-from subemb.ui.pages.adapt.results import loss_curve, score_curve
+from subemb.ui.pages.adapt.curves import from_the_start, loss_curve, marks_of, score_curve, verdict_text
 from subemb.ui.shell.request import Request
 
 PAGE = "pages/7_Adapt.py"
@@ -292,6 +292,75 @@ def test_curves_hold_what_was_measured():
     assert [list(trace.y) for trace in figure.data] == [[40.0, 50.0], [40.0]]
     assert list(table["run"]) == ["a", "a", "b"]
     assert figure.layout.shapes[0].y0 == 90.0
+
+
+def known_by(scores: dict[str, float], history=(), best: int = 0, **settings) -> library.Adaptation:
+    """An adaptation of which this is known."""
+    return library.Adaptation(
+        "k",
+        {},
+        {"method": "product"},
+        AdaptationSettings(**settings),
+        {},
+        scores=scores,
+        history=list(history),
+        steps=26,
+        best_step=best,
+    )
+
+
+SCORED = {"original": 75.42, "compressed": 63.18, "adapted": 66.52}
+
+
+@pytest.mark.parametrize(
+    ("adapted", "says"),
+    [
+        (66.52, "wins back **3.3 of the 12.2 points**"),
+        (63.2, "wins back **none of the 12.2 points**"),
+        (62.0, "**1.2 points worse**"),
+        (75.4, "wins back **all of the 12.2 points** that compression had lost."),
+        (76.0, "wins back **all of the 12.2 points** that compression had lost, and 0.6 more."),
+    ],
+)
+def test_the_verdict_says_what_is_won_of_what_was_lost(adapted, says):
+    assert says in verdict_text(known_by({**SCORED, "adapted": adapted}))
+
+
+def test_where_nothing_was_lost_nothing_is_won_back():
+    assert "had lost nothing here; adaptation changes the score by **+3.3 points**" in verdict_text(
+        known_by({**SCORED, "original": 63.0})
+    )
+
+
+def test_fine_tuned_the_verdict_compares_with_the_original_that_was_trained_alike():
+    found = known_by({**SCORED, "fine-tuned original": 70.0})
+    assert verdict_text(found) == "Trained in the same way, the compressed model is **3.5 points worse** than the original."
+    assert verdict_text(known_by({})) == ""
+
+
+def test_what_moved_the_score_is_written_at_its_place_and_adds_up():
+    history = [{"step": 0, "seconds": 17.9, "score": 66.16}, {"step": 6, "seconds": 20.1, "score": 66.52, "loss": 0.9}]
+    found = known_by(SCORED, history, best=6)
+    assert [words for _, _, words in marks_of(found, history)] == ["codes found anew: +3.0", "trained 6 steps: +0.3"]
+    points = from_the_start(found, history)
+    assert (points[0]["seconds"], points[0]["score"]) == (0.0, 63.18)
+    figure, _ = score_curve({"adapted": points}, {}, marks_of(found, history))
+    assert list(figure.data[0].y) == [63.18, 66.16, 66.52]
+    assert [note.x for note in figure.layout.annotations] == [17.9, 20.1]
+
+
+def test_where_training_wins_nothing_the_curve_says_so():
+    history = [{"step": 0, "seconds": 17.9, "score": 66.16}, {"step": 26, "seconds": 30.0, "score": 66.0}]
+    assert [words for _, _, words in marks_of(known_by(SCORED, history), history)][1] == "trained 26 steps: nothing more"
+    kept = known_by(SCORED, history, reassign=False)
+    assert from_the_start(kept, history) == history, "its first point is the compressed table"
+
+
+def test_many_losses_have_a_running_mean():
+    losses = [2.0, 0.5] * 8
+    figure, table = loss_curve([{"step": n, "seconds": float(n), "loss": loss} for n, loss in enumerate(losses)])
+    assert list(figure.data[0].y) == list(table["loss"]) == losses
+    assert list(figure.data[1].y)[-4:] == [1.25] * 4
 
 
 # Another visitor

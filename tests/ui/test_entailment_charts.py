@@ -13,7 +13,7 @@ from subemb.evaluate.statistics import Interval, McNemar
 from subemb.ui.pages.entailment import charts
 from subemb.ui.pages.entailment.labelled import agreement_sentence, confusion_alt, languages_alt, languages_sentence
 from subemb.ui.pages.entailment.pair import flip_text, pair_alt
-from subemb.ui.widgets.scores import interval_sentence, interval_text, mcnemar_sentence, metric_delta
+from subemb.ui.widgets.scores import interval_sentence, interval_text, mcnemar_sentence
 
 HOSTILE = "<b>x</b> **y** $z$ %{x}"
 TWO = PairJudgement(LABELS, {"original": (0.7, 0.2, 0.1), "compressed": (0.25, 0.35, 0.4)})
@@ -226,17 +226,18 @@ def test_every_pair_is_in_the_download(languages):
 
 
 def test_an_interval_is_read_for_people():
-    assert "hardly explains it" in interval_sentence("compressed", Interval(-0.032, -0.045, -0.019))
-    assert "may explain it" in interval_sentence("compressed", Interval(-0.01, -0.03, 0.01))
-    assert "no pair is judged differently" in interval_sentence("compressed", Interval(0.0, 0.0, 0.0))
-    assert "too few pairs" in interval_sentence("compressed", Interval(0.5, math.nan, math.nan))
-    assert "undefined" in interval_sentence("compressed", Interval(math.nan, math.nan, math.nan))
-    assert interval_text(Interval(0.1, 0.05, 0.15)) == "+10.0 points (95 % interval +5.0 to +15.0)"
-    assert "<b>" not in interval_sentence("<b>", Interval(0.1, 0.05, 0.15))
+    assert "hardly explains it" in interval_sentence("compressed", Interval(-0.032, -0.045, -0.019), "−3.2")
+    assert "may explain it" in interval_sentence("compressed", Interval(-0.01, -0.03, 0.01), "−1.0")
+    assert "no pair is judged differently" in interval_sentence("compressed", Interval(0.0, 0.0, 0.0), "0.0")
+    assert "too few pairs" in interval_sentence("compressed", Interval(0.5, math.nan, math.nan), "+50.0")
+    assert "undefined" in interval_sentence("compressed", Interval(math.nan, math.nan, math.nan), "undefined")
+    assert interval_text(Interval(0.1, 0.05, 0.15), "+10.0") == "+10.0 points (95 % interval +5.0 to +15.0)"
+    assert "<b>" not in interval_sentence("<b>", Interval(0.1, 0.05, 0.15), "+10.0")
 
 
-def test_arrows_of_metrics_need_an_ascii_minus():
-    assert [metric_delta(value) for value in (-0.025, 0.025, 0.0)] == ["-2.5", "+2.5", "0.0"]
+def test_the_difference_of_shown_scores_is_told_and_not_that_of_the_scores():
+    judgement = PairJudgement(LABELS, {"original": (0.2214, 0.5, 0.2786), "compressed": (0.2586, 0.4628, 0.2786)})
+    assert charts.pair_chart(judgement).data[1].text[0] == "25.9 (+3.8)"
 
 
 def test_mcnemar_is_read_for_people():

@@ -5,7 +5,7 @@ import streamlit as st
 from ...adaptation.library import known_adaptation, known_adaptations, run_key_of
 from ...adaptation.result import Adaptation
 from ...adaptation.settings import OBJECTIVES, TRAINED
-from ...base.text import seconds_text
+from ...base.text import change_text, seconds_text
 from ..shell.frame import Frame
 from ..shell.text import write_parameter
 from ..shell.visit import ADAPTED
@@ -59,5 +59,5 @@ def adaptation_label(known: Adaptation) -> str:
     if known.settings.is_fine_tuning:
         label = f"{OBJECTIVES[known.settings.objective].title}: {label}"
     if {"adapted", "compressed"} <= set(known.scores):
-        label += f", {known.scores['adapted'] - known.scores['compressed']:+.1f} points"
+        label += f", {change_text(known.scores['compressed'], known.scores['adapted'])} points"
     return label

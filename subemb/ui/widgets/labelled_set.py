@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from ...base.pace import rough
 from ...base.text import count_text, escape_markdown, score_text
 from ...evaluate.data.pairs import PairSet
-from ...evaluate.report import METRIC_HELP, METRIC_NAMES, Report, SideScores
+from ...evaluate.report import METRIC_HELP, METRIC_NAMES, Report, SideScores, shown_difference
 from ...evaluate.similarity.pairs import encoding_seconds
 from ...jobs.task import Call, Task
 from ...tasks.evaluations import MOST_PAIRS
@@ -22,7 +23,7 @@ from ..shell.frame import Frame
 from ..shell.jobs import begin, outcome_or_offer
 from ..shell.text import counted, errors_shown, public_name
 from .pairs_source import choose_pairs, linked_digest
-from .scores import interval_sentence, interval_text, metric_delta, per_cent, range_text, skipped_rows
+from .scores import interval_sentence, interval_text, per_cent, skipped_rows
 
 
 def labelled_set_view(
@@ -131,53 +132,63 @@ def score_cards(report: Report, what: str = "{}") -> None:
     for metric in report.metrics:
         for column, side in zip(st.columns(len(report.sides)), report.sides, strict=True):
             with column.container(border=True, height="stretch"):
-                score_card(report.scores[side], metric, what.format(side), is_alone=len(report.sides) == 1)
+                reference = report.scores[report.sides[0]] if len(report.sides) > 1 else None
+                score_card(reference, report.scores[side], metric, what.format(side))
 
 
-def score_card(scores: SideScores, metric: str, name: str, is_alone: bool = False) -> None:
-    """Draw it into the current container. name: of what was measured, such as ``original``. is_alone: there is no other side."""
+def score_card(reference: SideScores | None, scores: SideScores, metric: str, name: str) -> None:
+    """Draw it into the current container. reference: of the first side, None if there is no other. name: of what was measured, such as
+    ``original``."""
     interval, is_share = scores.differences.get(metric), metric == "accuracy"
-    moves = interval is not None and score_text(interval.difference, signed=True)[0] in "−+"
+    change = "" if interval is None else shown_difference(reference, scores, metric)
+    way = change[:1] if change[:1] in ("−", "+") else ""
     unit = " points" if is_share else ""
     value = scores.values[metric]
     st.metric(
         f"{METRIC_NAMES[metric]}, {name}",
         per_cent(value) if is_share else score_text(value),
-        None if interval is None else f"{metric_delta(interval.difference)}{unit}",
-        delta_color="normal" if moves and interval.excludes_zero else "off",
-        delta_arrow="auto" if moves else "off",
+        f"{change}{unit}" if change else None,
+        delta_color=("green" if way == "+" else "red") if way and interval.excludes_zero else "off",
+        delta_arrow={"−": "down", "+": "up"}.get(way, "off"),
         help=METRIC_HELP[metric],
     )
-    if interval is None:
-        about = "Nothing to compare with." if is_alone else "The side that others are compared with."
-    elif math.isnan(interval.difference):
-        about = "No interval: it is undefined on these pairs."
-    elif math.isnan(interval.low):
-        about = "Too few pairs for an interval."
-    else:
-        about = f"{100 * interval.level:g} % interval of the difference: {range_text(interval)}{unit}"
+    about = []
+    if reference is None:
+        about.append("Nothing to compare with.")
+    elif interval is not None and math.isnan(interval.difference):
+        about.append("No interval: it is undefined on these pairs.")
+    elif interval is not None and math.isnan(interval.low):
+        about.append("Too few pairs for an interval.")
     if metric in scores.thresholds:
-        about += f" · paraphrase from cosine {scores.thresholds[metric]:.3f} on"
-    st.caption(about)
+        about.append(f"Paraphrase from cosine {scores.thresholds[metric]:.3f} on.")
+    if about:
+        st.caption(" ".join(about))
 
 
-def differences_in_words(report: Report) -> None:
-    """Every side against the first: all metrics in one line, and what the interval of the main one says."""
+def verdict(report: Report) -> None:
+    """Every side against the first: by how much the main score differs, and what its interval says."""
     reference, main = report.sides[0], report.metrics[0]
     for side in report.sides[1:]:
-        lines = []
-        for metric in report.metrics:
-            before, after = (report.scores[one].values[metric] for one in (reference, side))
-            interval = report.scores[side].differences[metric]
-            lines.append(f"{METRIC_NAMES[metric]} {change_text(before, after)}, {interval_text(interval)}")
-        st.markdown("; ".join(lines) + ".")
-        st.markdown(interval_sentence(side, report.scores[side].differences[main], METRIC_NAMES[main], reference))
+        scores = report.scores[side]
+        change = shown_difference(report.scores[reference], scores, main)
+        st.markdown(interval_sentence(side, scores.differences[main], change, METRIC_NAMES[main], reference))
 
 
-def change_text(before: float, after: float) -> str:
-    """A score of two sides x 100.
+def metrics_table(report: Report, key: str) -> None:
+    """All metrics of all sides with their differences and intervals, where there are several; what the verdict does not say.
 
-    >>> change_text(0.8671, 0.832)
-    '86.7 → 83.2'
+    key: of the table.
     """
-    return f"{score_text(before)} → {score_text(after)}"
+    if len(report.metrics) < 2 or len(report.sides) < 2:
+        return
+    reference, rows = report.sides[0], []
+    for metric in report.metrics:
+        row = {"score x 100": METRIC_NAMES[metric]}
+        row |= {side: score_text(report.scores[side].values[metric]) for side in report.sides}
+        for side in report.sides[1:]:
+            change = shown_difference(report.scores[reference], report.scores[side], metric)
+            row["difference" if len(report.sides) == 2 else f"difference, {side}"] = interval_text(
+                report.scores[side].differences[metric], change
+            )
+        rows.append(row)
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key=key, alt="All scores of every side, their differences and intervals")

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from ...base.store import content_key
+from ...base.text import shown_change
 from ...codec.settings import told_apart
 from ...runs import Run
 from ..shell.visit import Visit
@@ -33,6 +34,8 @@ def runs_list(visit: Visit, runs: Sequence[Run], key: str, mode: str = "single-r
     table = pd.DataFrame([_row(run, visit) for run in runs]).dropna(axis=1, how="all")
     labels, same = told_apart([run.asked for run in runs])
     shown = table.assign(run=labels)
+    if "lost" in shown:  # so that scores and what is lost add up as they are shown
+        shown["lost"] = [None if None in (pair := scores_of(run)) else -shown_change(pair[1], pair[0]) + 0.0 for run in runs]
     if table["model"].nunique() == 1:
         shown = shown.drop(columns="model")
     event = st.dataframe(

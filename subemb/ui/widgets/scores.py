@@ -106,15 +106,6 @@ def per_cent(value: float, digits: int = 1) -> str:
     return "undefined" if value is None or math.isnan(value) else f"{100 * value:.{digits}f} %"
 
 
-def metric_delta(value: float, digits: int = 1) -> str:
-    """A difference in points for st.metric, whose arrow points down for an ASCII minus only.
-
-    >>> metric_delta(-0.032)
-    '-3.2'
-    """
-    return score_text(value, signed=True, digits=digits).replace("−", "-")
-
-
 def range_text(interval: Interval) -> str:
     """The ends of an interval, in points.
 
@@ -124,31 +115,33 @@ def range_text(interval: Interval) -> str:
     return f"{score_text(interval.low, signed=True)} to {score_text(interval.high, signed=True)}"
 
 
-def interval_text(interval: Interval) -> str:
-    """A difference with its interval, in points.
+def interval_text(interval: Interval, change: str) -> str:
+    """A difference with its interval, in points. change: as :func:`subemb.evaluate.report.shown_difference`.
 
-    >>> interval_text(Interval(-0.032, -0.045, -0.019))
-    '−3.2 points (95 % interval −4.5 to −1.9)'
+    >>> interval_text(Interval(-0.032, -0.045, -0.019), "−3.3")
+    '−3.3 points (95 % interval −4.5 to −1.9)'
     """
     if math.isnan(interval.low):
-        return f"{score_text(interval.difference, signed=True)} points (no interval: too few pairs)"
-    return f"{score_text(interval.difference, signed=True)} points ({100 * interval.level:g} % interval {range_text(interval)})"
+        return f"{change} points (no interval: too few pairs)"
+    return f"{change} points ({100 * interval.level:g} % interval {range_text(interval)})"
 
 
-def interval_sentence(side: str, interval: Interval, metric: str = "accuracy", reference: str = "original") -> str:
-    """What an interval means, for a reader who has never seen one. Names are escaped for markdown.
+def interval_sentence(side: str, interval: Interval, change: str, metric: str = "accuracy", reference: str = "original") -> str:
+    """What a difference and its interval mean, for a reader who has never seen one. Names are escaped for markdown.
 
-    >>> interval_sentence("compressed", Interval(-0.032, -0.045, -0.019))[:52]
-    '**compressed** has 3.2 points less accuracy than ori'
+    change: as :func:`subemb.evaluate.report.shown_difference`.
+
+    >>> interval_sentence("compressed", Interval(-0.032, -0.045, -0.019), "−3.3")[:52]
+    '**compressed** has 3.3 points less accuracy than ori'
     """
     name, reference = escape_markdown(side), escape_markdown(reference)
     if math.isnan(interval.difference):
         return f"**{name}**: the difference in {metric} is undefined on these pairs."
-    amount = score_text(interval.difference, signed=True).lstrip("−+")
+    amount = change.lstrip("−+")
     if float(amount) == 0:
         says = f"**{name}** has the same {metric} as {reference}, to a tenth of a point"
     else:
-        says = f"**{name}** has {amount} points {'less' if interval.difference < 0 else 'more'} {metric} than {reference}"
+        says = f"**{name}** has {amount} points {'less' if change.startswith('−') else 'more'} {metric} than {reference}"
     if math.isnan(interval.low):
         return f"{says}. There are too few pairs to say how sure that is."
     if interval.low == interval.high == 0:

@@ -12,8 +12,9 @@ from ...shell.frame import Frame, page
 from ...shell.jobs import begin, stage_of, watch
 from ...shell.text import errors_shown, show_error, write_parameter
 from ...shell.visit import ABANDONED
+from .curves import curves
 from .form import adapt_form
-from .results import PARAMETER, curves, history_view, result_view
+from .results import PARAMETER, history_view, result_view
 
 _POLL = 1.0  # seconds between two drawings of the training
 _SAVING = 60.0  # seconds to wait for the worker to leave a job that was paused or stopped
@@ -126,7 +127,7 @@ def live_view(job: Job, frame: Frame, key: str) -> None:
     if points:
         if known is not None and known.original_history:
             original = continued(known.original_history, original)
-        curves(points, {} if known is None else known.scores, "adapt_live", original)
+        curves(known, points, "adapt_live", original)
     if not belongs_to(key, frame.visit.token):
         st.caption(":material/group: Another visitor began this adaptation; only they can pause or stop it.")
         return
@@ -192,7 +193,7 @@ def over_view(frame: Frame, key: str, job: Job | None) -> None:
         if known.original_history:
             share = f"step {known.original_history[-1]['step']:,} of {known.steps:,} of the original, which is trained in the same way"
         st.info(f"Saved at {share}. It can go on from there.", icon=":material/pause_circle:")
-        curves(known.history, known.scores, "adapt_paused", known.original_history)
+        curves(known, known.history, "adapt_paused", known.original_history)
     if not belongs_to(key, frame.visit.token):
         st.caption(":material/group: It belongs to another visitor, who can let it go on.")
         return

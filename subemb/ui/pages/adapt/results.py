@@ -1,9 +1,6 @@
-"""The page Adapt, its results: one adaptation, all adaptations of a model, and curves of loss and score."""
-
-from collections.abc import Sequence
+"""The page Adapt, its results: one adaptation, and all adaptations of a model."""
 
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from ....adaptation.library import (
@@ -15,9 +12,10 @@ from ....adaptation.library import (
     run_key_of,
     waiting_adaptations,
 )
-from ....adaptation.result import TUNED, Adaptation
+from ....adaptation.result import ADAPTED as ADAPTED_SIDE
+from ....adaptation.result import COMPRESSED, ORIGINAL, TUNED, Adaptation
 from ....adaptation.settings import OBJECTIVES, TRAINED
-from ....base.text import escape_markdown, seconds_text
+from ....base.text import change_text, escape_markdown, seconds_text
 from ....codec.settings import CompressionSettings
 from ....runs import RUNS
 from ....tasks.adaptation import run_adaptation
@@ -26,10 +24,11 @@ from ...shell.request import Request, to_query
 from ...shell.sidebar import PAGES
 from ...shell.text import counted, public_name, write_parameter
 from ...shell.visit import ADAPTATION, ADAPTED
-from ...widgets.charts import NEUTRAL, PALETTE, chart_places, download_csv, layout, show
+from ...widgets.charts import chart_places, download_csv, show
+from .curves import curves, from_the_start, score_curve, verdict_text
 
 THREE_COLUMNS = ("Similarity", "Entailment", "Words in context", "Export")  # pages that show an adaptation as a third side
-SIDES = ("original", TUNED, "compressed", "adapted")
+SIDES = (ORIGINAL, TUNED, COMPRESSED, ADAPTED_SIDE)
 PARAMETER = ADAPTATION
 TRAINING_NOW = "training now"
 STATES = {"running": "interrupted", "paused": "paused", "done": "done", "stopped": "stopped early", "failed": "failed"}
@@ -54,6 +53,11 @@ def is_training(key: str) -> bool:
 def result_view(frame: Frame, known: Adaptation) -> None:
     """Scores of the sides, sizes, curves."""
     st.header("Adapted", anchor=False)
+    if verdict := verdict_text(known):
+        st.markdown(verdict)
+    if known.scores:
+        score_cards(known)
+    curves(known, known.history, "adapt_done", known.original_history)
     how = "stopped early" if known.state == "stopped" else "done"
     st.markdown(
         f"{OBJECTIVES[known.settings.objective].title}, **{TRAINED[known.settings.train].title}**, {how}: {counted(known.steps, 'step')} in "
@@ -64,14 +68,9 @@ def result_view(frame: Frame, known: Adaptation) -> None:
     if known.scores:
         scored = known.scored
         name = given_names(known.key, frame.visit.token).get("scored") or _public(known, scored["name"])
-        places = st.columns(len(known.scores)) if len(known.scores) <= 3 else chart_places(len(known.scores))
-        for column, (side, score) in zip(places, known.scores.items(), strict=True):
-            reference = TUNED if side == "adapted" and TUNED in known.scores else "original"
-            change = None if side == reference else f"{score - known.scores[reference]:+.1f} to the {reference}"
-            column.metric(f"{scored['metric']} x 100, {side}", f"{score:.1f}", change, border=True)
         st.caption(
-            f"On {escape_markdown(name)}{'' if scored.get('held_out') else f' ({known.scored_count})'}, whose sentences were not used for training. These pairs chose which "
-            "weights were kept, so the score after training is a little too good."
+            f"Scored on {escape_markdown(name)}{'' if scored.get('held_out') else f' ({known.scored_count})'}, whose sentences were not used for training. "
+            "These pairs chose which weights were kept, so the score after training is a little too good."
         )
         if TUNED in known.scores:
             st.caption(
@@ -85,12 +84,31 @@ def result_view(frame: Frame, known: Adaptation) -> None:
             column.metric(name, amount, share, delta_color="off", delta_arrow="off", border=True)
         if known.changed_weights:
             st.caption(known.changed_weights)
-    curves(known.history, known.scores, "adapt_done", known.original_history)
     st.markdown("**Three columns:** original, compressed and adapted side by side, on your own sentences and on labelled sets.")
     query = to_query(frame.visit.request) | {ADAPTED: known.key}
     with st.container(horizontal=True):
         for path, label, icon in (page for page in PAGES if page[1] in THREE_COLUMNS):
             st.page_link(path, label=label, icon=icon, query_params=query)
+
+
+def score_cards(known: Adaptation) -> None:
+    """The score of every side: what compression lost, and what the adaptation won."""
+    scores = known.scores
+    places = st.columns(len(scores)) if len(scores) <= 3 else chart_places(len(scores))
+    for column, (side, score) in zip(places, scores.items(), strict=True):
+        reference = TUNED if side == ADAPTED_SIDE and TUNED in scores else COMPRESSED if side == ADAPTED_SIDE else ORIGINAL
+        change = change_text(scores[reference], score) if reference in scores and side != reference else ""
+        way = change[:1] if change[:1] in ("−", "+") else ""
+        with column.container(border=True, height="stretch"):
+            st.metric(
+                f"{known.scored['metric']} x 100, {side}",
+                f"{score:.1f}",
+                f"{change} to the {reference}" if change else None,
+                delta_color={"−": "red", "+": "green"}.get(way, "off"),
+                delta_arrow={"−": "down", "+": "up"}.get(way, "off"),
+            )
+            if reference == COMPRESSED and ORIGINAL in scores:
+                st.caption(f"{change_text(scores[ORIGINAL], score)} to the original")
 
 
 # All adaptations of a model
@@ -139,7 +157,7 @@ def history_view(frame: Frame, current: str | None) -> None:
                 st.rerun()
     else:
         runs = {
-            f"{place + 1}: {_row(known, token)['table']}, {known.settings.train}": known.history
+            f"{place + 1}: {_row(known, token)['table']}, {known.settings.train}": from_the_start(known, known.history)
             for place, known in enumerate(chosen)
         }
         figure, points = score_curve(runs, {})
@@ -202,64 +220,3 @@ def _part(size: int | None, unit: float) -> float | None:
 def _score(known: Adaptation, side: str) -> float | None:
     score = known.scores.get(side)
     return None if score is None else round(score, 1)
-
-
-# Curves over the time of training
-
-
-def curves(points: list[dict], scores: dict[str, float], key: str, original: Sequence[dict] = ()) -> None:
-    """Loss and score side by side. original: points of the original, where it is trained in the same way."""
-    columns = st.columns(2 if scores else 1, gap="medium")
-    losses, table = loss_curve(points, original)
-    with columns[0]:
-        said = f"Loss at {len(table)} points" + (f"; now {table['loss'].iloc[-1]:.4f}" if len(table) else "")
-        show(losses, said, table, key=f"{key}_loss", file_name="subemb-adapt-loss.csv")
-    if scores:
-        references = {side: score for side, score in scores.items() if side in ("original", "compressed")}
-        figure, table = score_curve({"adapted": points} | ({TUNED: list(original)} if original else {}), references)
-        with columns[1]:
-            last = f"; now {table['score'].iloc[-1]:.1f}" if len(table) else ""
-            show(figure, f"Score at {len(table)} points{last}", table, key=f"{key}_score", file_name="subemb-adapt-score.csv")
-
-
-def loss_curve(points: list[dict], original: Sequence[dict] = ()) -> tuple[go.Figure, pd.DataFrame]:
-    """Loss against seconds. points: of ``Adaptation.history``; original: of ``original_history``."""
-    figure, parts = go.Figure(), []
-    for number, (name, history) in enumerate({"adapted": points, TUNED: original}.items()):
-        rows = [point for point in history if point.get("loss") is not None]
-        if number and not rows:
-            continue
-        figure.add_scatter(
-            x=[row["seconds"] for row in rows],
-            y=[row["loss"] for row in rows],
-            mode="lines+markers",
-            name=name,
-            line={"color": PALETTE[number + 2], "width": 2.5},
-            marker={"size": 4},
-            hovertemplate="%{x:.0f} s: loss %{y:.4f}<extra></extra>",
-        )
-        parts += [{"run": name, "seconds": row["seconds"], "step": row["step"], "loss": row["loss"]} for row in rows]
-    layout(figure, "Loss: lower is better", "seconds of training", "loss", height=300)
-    figure.update_layout(showlegend=len(figure.data) > 1)
-    return figure, pd.DataFrame(parts, columns=["run", "seconds", "step", "loss"])
-
-
-def score_curve(runs: dict[str, list[dict]], references: dict[str, float]) -> tuple[go.Figure, pd.DataFrame]:
-    """Score against seconds. runs: name -> history; references: side -> score, drawn as lines across."""
-    figure, parts = go.Figure(), []
-    for number, (name, points) in enumerate(runs.items()):
-        rows = [point for point in points if point.get("score") is not None]
-        figure.add_scatter(
-            x=[row["seconds"] for row in rows],
-            y=[row["score"] for row in rows],
-            mode="lines+markers",
-            name=name,
-            line={"color": PALETTE[(number + 2) % len(PALETTE)], "width": 2.5},
-            hovertemplate="%{x:.0f} s: %{y:.1f}<extra></extra>",
-        )
-        parts += [{"run": name, "seconds": row["seconds"], "step": row["step"], "score": row["score"]} for row in rows]
-    for side, score in references.items():
-        figure.add_hline(score, line={"color": NEUTRAL, "dash": "dash"}, annotation={"text": f"{side} {score:.1f}"})
-    layout(figure, "Score of the labelled pairs: higher is better", "seconds of training", "score x 100", height=300)
-    figure.update_layout(showlegend=len(runs) > 1)
-    return figure, pd.DataFrame(parts, columns=["run", "seconds", "step", "score"])

@@ -7,8 +7,9 @@ import pandas as pd
 import streamlit as st
 
 from ....analysis.parts import borrowers, stand_in
-from ....base.text import count_text, escape_markdown, sentence_case
-from ...shell.sides import COMPRESSED
+from ....base.text import count_text, escape_markdown, number_text, sentence_case
+from ....runs import NEIGHBOURS
+from ...shell.sides import ADAPTED, COMPRESSED
 from ...shell.text import counted, write_parameter
 from ...widgets.blocks import rows_that_fit, wrapped_html
 from ...widgets.charts import download_csv
@@ -117,7 +118,7 @@ def neighbours_side_by_side(assignment: Assignment, chosen: int) -> None:
         ids, cosines, blocks = near.ids[0].tolist(), near.scores[0], one.part_of(chosen).subspaces
         same = [int(one.shared(chosen, i).sum()) for i in ids]
         notes = [
-            f"cosine {cosine:.3f} · {f'{count} of {blocks} shared · ' if blocks else ''}{'also' if kept else 'not'} {where}"
+            f"cosine {number_text(cosine, 3)} · {f'{count} of {blocks} shared · ' if blocks else ''}{'also' if kept else 'not'} {where}"
             for cosine, count, kept in zip(cosines, same, also, strict=True)
         ]
         rows = one.rows([chosen, *ids], ["the chosen token", *notes], chosen)
@@ -144,10 +145,28 @@ def say_kept(assignment: Assignment, found, chosen: int) -> None:
     st.markdown(
         name
         + _identical(assignment, chosen)
-        + f"**{found.kept[0]} of {len(before)}** neighbours are kept."
+        + f"**{found.kept[0]} of {len(before)}** neighbours are kept{_beside_others(assignment, len(before))}."
         + (in_common if blocks else "")
         + _equally_near(int(found.within_reach[0]), len(after))
     )
+
+
+def _beside_others(assignment: Assignment, listed: int) -> str:
+    """How many neighbours a token of this run keeps on average; "" for lists of another length than the run was measured with."""
+    if listed != NEIGHBOURS or assignment.side.name == ADAPTED:
+        return ""
+    quality = assignment.side.run.quality
+    return average_text(NEIGHBOURS * quality["neighbours_kept"], quality["neighbours_sample"], len(assignment))
+
+
+def average_text(average: float, sample: int, tokens: int) -> str:
+    """How many neighbours tokens keep on average. sample: tokens that were measured, of all ``tokens``.
+
+    >>> average_text(1.74, 1000, 30522), average_text(1.74, 30522, 30522)
+    ('; 1.7 on average of 1,000 tokens drawn at random', '; 1.7 on average of all tokens')
+    """
+    which = "all tokens" if sample >= tokens else f"{count_text(sample)} tokens drawn at random"
+    return f"; {number_text(average)} on average of {which}"
 
 
 def _identical(assignment: Assignment, chosen: int) -> str:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from ....base.text import escape_html
-from ....reproduce.claim import FAILS, HOLDS, OPEN, Claim, Judged, Part
+from ....reproduce.claim import FAILS, HOLDS, OPEN, Claim, Judged, Part, points_text
 from ...shell.style import TEXT
 
 SIGNS = {HOLDS: "✓", FAILS: "✗", OPEN: "?"}
@@ -169,8 +169,4 @@ def number_text(value: float, unit: str) -> str:
         return f"{value:.1f} %" if value < 99 else f"{value:.2f} %"
     if unit.startswith("times"):
         return f"{value:.2f} ×"
-    return (
-        f"{value:.0f}"
-        if unit.startswith("tokens")
-        else f"{value:+.1f}".replace("-", "−").replace("+0.0", "0.0").replace("−0.0", "0.0")
-    )
+    return f"{value:.0f}" if unit.startswith("tokens") else points_text(value)

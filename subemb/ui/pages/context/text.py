@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from ....base.pace import rough
-from ....base.text import count_text, plotly_text
+from ....base.text import count_text, number_text, plotly_text
 from ....evaluate.context.network import CAUSAL, MASKED
 from ....evaluate.context.perplexity import (
     DEFAULT_TOKENS,
@@ -208,7 +208,7 @@ def summary(page: ContextPage, result: TextPerplexity) -> None:
             st.metric(
                 f"{name}, {title}",
                 perplexity_text(result.perplexity(title)),
-                delta=None if side == 0 else f"{change:+.1%}".replace("%", " %").replace("-", "−"),
+                delta=None if side == 0 else f"{number_text(100 * change, signed=True)} %",
                 delta_arrow="auto" if side == 0 else "up" if change > 0 else "down",
                 delta_color="red" if change > 0 else "green",
                 help=f"{_ABOUT[result.kind]} Lower is better: as if the model chose among so many equally probable tokens.",
@@ -253,7 +253,7 @@ def difference_text(result: TextPerplexity, side: str) -> str:
     difference = result.mean(side) - result.mean(result.sides[0])
     text = (
         f"{capitalized(side)} against {result.sides[0]}: the mean log probability of a token changes by "
-        f"**{difference:+.3f} nats** (× {perplexity_text(float(np.exp(difference)))} in probability)"
+        f"**{number_text(difference, 3, signed=True)} nats** (× {perplexity_text(float(np.exp(difference)))} in probability)"
     )
     interval = result.interval(side)
     if interval is None:
@@ -264,7 +264,7 @@ def difference_text(result: TextPerplexity, side: str) -> str:
         else "The interval includes 0: this may be chance in the choice of text."
     )
     return (
-        f"{text}, 95 % interval **{interval.low:+.3f} to {interval.high:+.3f}** (paired bootstrap over sentences, "
+        f"{text}, 95 % interval **{number_text(interval.low, 3, signed=True)} to {number_text(interval.high, 3, signed=True)}** (paired bootstrap over sentences, "
         f"{count_text(interval.resamples)} resamples, seed {interval.seed}). {verdict}"
     )
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from ....base.text import plotly_text, score_text, sentence_case
+from ....base.text import plotly_text, score_change, score_text, sentence_case
 from ....evaluate.entailment.pairs import EntailmentReport, JudgedScores, PairJudgement
 from ...widgets.charts import NEUTRAL, SEQUENTIAL, layout
 from ...widgets.scores import SIDE_COLOURS, SIDE_SYMBOLS, bar_marker, language_name
@@ -52,9 +52,7 @@ def pair_chart(judgement: PairJudgement) -> go.Figure:
     figure = go.Figure()
     for place, side in enumerate(judgement.sides):
         found = judgement.probabilities[side]
-        changes = [
-            f" ({score_text(value - before, signed=True)})" if place else "" for value, before in zip(found, first, strict=True)
-        ]
+        changes = [f" ({score_change(before, value)})" if place else "" for value, before in zip(found, first, strict=True)]
         figure.add_bar(
             y=names,
             x=[100 * value for value in found],

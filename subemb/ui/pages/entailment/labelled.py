@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from ....base.text import count_text, escape_markdown, plotly_text, score_text
+from ....base.text import count_text, escape_markdown, plotly_text, score_change, score_text
 from ....evaluate.data.pairs import PairSet
 from ....evaluate.entailment.engines import EngineOption
 from ....evaluate.entailment.pairs import EntailmentReport
@@ -103,7 +103,11 @@ def differences_view(report: EntailmentReport) -> None:
         st.markdown(sentence)
     for side in others:
         score = report.scores[side]
-        st.markdown(interval_sentence(side, score.difference, "accuracy", reference))
+        st.markdown(
+            interval_sentence(
+                side, score.difference, score_change(report.scores[reference].accuracy, score.accuracy), "accuracy", reference
+            )
+        )
         st.markdown(mcnemar_sentence(side, score.mcnemar, reference, score.difference))
         st.markdown(agreement_sentence(report, side), help=KAPPA_HELP)
 
@@ -222,7 +226,7 @@ def answers_alt(report: EntailmentReport) -> str:
     for name, shares in all_shares.items():
         found = ", ".join(
             f"{label_name(label)} {per_cent(share)}"
-            + (f" ({score_text(share - before, signed=True)} points)" if name in report.sides[1:] else "")
+            + (f" ({score_change(before, share)} points)" if name in report.sides[1:] else "")
             for label, share, before in zip(report.labels, shares, first, strict=True)
         )
         parts.append(f"{name}: {found}")

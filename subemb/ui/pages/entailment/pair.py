@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ....base.text import escape_markdown, score_text, sentence_case
+from ....base.text import escape_markdown, score_change, sentence_case
 from ....evaluate.data.read import demo_pairs
 from ....evaluate.entailment.engines import EngineOption
 from ....evaluate.entailment.pairs import PairJudgement
@@ -105,7 +105,7 @@ def pair_alt(result: PairJudgement) -> str:
     for side in result.sides:
         found = ", ".join(
             f"{label_name(label)} {per_cent(value)}"
-            + (f" ({score_text(value - before, signed=True)} points)" if side != result.sides[0] else "")
+            + (f" ({score_change(before, value)} points)" if side != result.sides[0] else "")
             for label, value, before in zip(result.labels, result.probabilities[side], first, strict=True)
         )
         parts.append(f"{side}: {found}")

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from ....analysis.parts import Part, identical, parts_of, places_of
-from ....base.text import count_text, percent_text, sentence_case
+from ....base.text import count_text, number_text, percent_text, sentence_case
 from ....codec.methods import METHODS
 from ....codec.subspaces import subspace_widths
 from ....evaluate.similarity.effects import RUNS_OF_AXES
@@ -178,15 +178,15 @@ def summary(measured: Measured) -> None:
         )
         st.metric(
             "Mean cosine",
-            f"{error.mean_cosine:.3f}",
-            **of_b(lambda found: f"{found.mean_cosine:.3f}"),
+            number_text(error.mean_cosine, 3),
+            **of_b(lambda found: number_text(found.mean_cosine, 3)),
             help="Of a token's vector and its reconstruction.",
             width=150,
         )
         st.metric(
             "Cosine, lowest 5 %",
-            f"≤ {error.cosine_quantiles[0.05]:.3f}",
-            **of_b(lambda found: f"≤ {found.cosine_quantiles[0.05]:.3f}"),
+            f"≤ {number_text(error.cosine_quantiles[0.05], 3)}",
+            **of_b(lambda found: f"≤ {number_text(found.cosine_quantiles[0.05], 3)}"),
             help="5 % of the tokens have this cosine or less.",
             width=150,
         )
@@ -264,7 +264,7 @@ def cosine_distribution(measured: Measured) -> None:
             measured.names,
         ),
         f"Distribution of the cosine over {count_text(len(values))} tokens: mean {marks['mean']:.3f}, 5 % of the tokens at most "
-        f"{marks['lowest 5 %']:.3f}, from {values.min():.3f} to {values.max():.3f}.",
+        f"{number_text(marks['lowest 5 %'], 3)}, from {number_text(values.min(), 3)} to {number_text(values.max(), 3)}.",
         table,
         key="cosine_distribution",
         file_name="subemb-cosine-distribution.csv",
@@ -558,7 +558,7 @@ def extremes_html(
             [
                 f"{token_lead(row.id, row.token)}<small>#{row.id} · {row.kind}</small>",
                 *(f"{each.error:.3f}" for each in of_both),
-                *([] if two else [f"{row.cosine:.3f}"]),
+                *([] if two else [number_text(row.cosine, 3)]),
                 *(f"{each.kept} of {len(row.before)}" for each in of_both),
                 chips(row.before_ids, row.before),
                 *(after(each) for each in of_both),

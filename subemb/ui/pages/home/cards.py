@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ....base.text import count_text, percent_text, seconds_text, sentence_case, size_text
+from ....base.text import count_text, number_text, percent_text, seconds_text, sentence_case, size_text
 from ....codec.settings import WEIGHT_NAMES
 from ....runs import NEIGHBOURS, Run
 from ...widgets.runs_list import ERROR_HELP
@@ -103,7 +103,7 @@ def quality_card(run: Run) -> None:
         )
         right.metric(
             "Mean cosine",
-            f"{quality['mean_cosine']:.3f}",
+            number_text(quality["mean_cosine"], 3),
             "1 is perfect",
             help="Cosine between a token's vector and its reconstruction, mean over all tokens.",
             **PLAIN,
@@ -146,7 +146,7 @@ def quality_card(run: Run) -> None:
                 **PLAIN,
             )
         quantiles = sorted(((float(name), value) for name, value in quality["cosine_quantiles"].items()))
-        shares = ", ".join(f"{value:.2f} at {percent_text(share)}" for share, value in quantiles)
+        shares = ", ".join(f"{number_text(value, 2)} at {percent_text(share)}" for share, value in quantiles)
         st.caption(
             f"Cosine of single tokens, quantiles: {shares}. Neighbours were measured for {asked}. Computed in "
             f"{seconds_text(run.seconds.get('compress', 0))}, measured in {seconds_text(run.seconds.get('measure', 0))}."

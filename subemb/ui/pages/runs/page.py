@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from ....adaptation.library import ADAPTATIONS, run_key_of
-from ....base.text import escape_markdown
+from ....base.text import escape_markdown, shown_change
 from ....codec.methods import METHODS
 from ....runs import RUNS, Run
 from ....tasks.side_by_side import Fact, Side, error_verdict, facts_of, settings_that_differ
@@ -65,7 +65,7 @@ class Filter:
         if self.lost is None:
             return True
         score, original = scores_of(run)
-        return score is not None and round(original - score, 1) <= self.lost  # as the table shows it
+        return score is not None and -shown_change(original, score) <= self.lost  # as the table shows it
 
 
 def filtered(visit: Visit, runs: list[Run]) -> list[Run]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from ....base.text import plotly_text, score_text, sentence_case
+from ....base.text import plotly_text, score_text
 from ....evaluate.report import METRIC_NAMES
 from ....evaluate.similarity.pairs import SimilarityReport
 from ....evaluate.statistics import descending_ranks
@@ -91,7 +91,7 @@ def cosine_scatter(
         )
     layout(
         figure,
-        f"{sentence_case(sides[1])} against {sides[0]}: below the line it fell",
+        "Pairs below the line moved apart",
         f"cosine, {plotly_text(sides[0])}",
         f"cosine, {plotly_text(sides[1])}",
         height=height,

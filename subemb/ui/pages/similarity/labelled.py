@@ -12,7 +12,7 @@ from ....tasks.evaluations import evaluate_similarity_set
 from ...shell.frame import Frame
 from ...shell.text import counted, shortened
 from ...widgets.charts import download_csv, show
-from ...widgets.labelled_set import differences_in_words, heading, labelled_set_view, score_cards
+from ...widgets.labelled_set import heading, labelled_set_view, metrics_table, score_cards, verdict
 from . import charts
 
 MOST_MOVED = 100  # rows of the table
@@ -38,8 +38,9 @@ def results(report: SimilarityReport, described: bool) -> None:
     low, high = report.pairs.scale
     gold = f"gold {low:g} to {high:g}" if report.pairs.task == "similarity" else "gold 0 or 1"
     heading(report, f"{gold} · sentence vectors: {escape_markdown(report.pooling)} · scores x 100", described)
+    verdict(report)
     score_cards(report)
-    differences_in_words(report)
+    metrics_table(report, "labelled_set_metrics")
     remarks(report)
     others = report.sides[1:]
     for place, side in enumerate(others):

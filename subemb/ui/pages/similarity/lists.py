@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from plotly.colors import get_colorscale, hex_to_rgb
 
-from ....base.text import count_text, plotly_text
+from ....base.text import count_text, number_text, plotly_text
 from ....evaluate.similarity.sentences import MOST_SENTENCES, ListComparison, checked_list
 from ....tasks.evaluations import compare_lists
 from ...shell.frame import Frame
@@ -103,7 +103,7 @@ def lists_result(found: ListComparison) -> None:
         with column:
             show(
                 heat_map(found, matrix, f"Cosines, {side}", scale),
-                f"Heat map of {matrix.shape[0]} by {matrix.shape[1]} cosines, {side}: from {matrix.min():.3f} to {matrix.max():.3f}.",
+                f"Heat map of {matrix.shape[0]} by {matrix.shape[1]} cosines, {side}: from {number_text(matrix.min(), 3)} to {number_text(matrix.max(), 3)}.",
                 matrix_table(found, matrix),
                 key=f"lists_{side}",
                 file_name=f"subemb-cosines-{side}.csv",
@@ -120,7 +120,7 @@ def side_view(found: ListComparison, side: str) -> None:
     reference = found.sides[0]
     show(
         heat_map(found, difference, f"Difference: {side} minus {reference}", (-reach, reach), diverging=True),
-        f"Heat map of the differences between {side} and {reference}: from {difference.min():+.3f} to {difference.max():+.3f}.",
+        f"Heat map of the differences between {side} and {reference}: from {signed(float(difference.min()))} to {signed(float(difference.max()))}.",
         difference_table(found, side),
         key=f"lists_difference_{side}",
         file_name=f"subemb-cosine-differences-{side}.csv",

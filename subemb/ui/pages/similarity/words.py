@@ -9,6 +9,7 @@ from ....base.errors import InputError
 from ....base.open_server import longest_text
 from ....base.text import count_text, escape_markdown, plotly_text, score_text
 from ....evaluate.data.pairs import WordSet
+from ....evaluate.report import shown_difference
 from ....evaluate.similarity.words import WordReport
 from ....evaluate.statistics import descending_ranks
 from ....models.vocabulary import Vocabulary
@@ -18,7 +19,7 @@ from ...shell.jobs import begin, outcome, outcome_or_offer
 from ...shell.text import counted, errors_shown, show_error
 from ...shell.uploads import content_of, file_uploader
 from ...widgets.charts import show
-from ...widgets.labelled_set import differences_in_words, named, score_cards
+from ...widgets.labelled_set import named, score_cards, verdict
 from ...widgets.scores import interval_text, skipped_rows
 from . import charts
 from .labelled import number_columns
@@ -173,8 +174,8 @@ def results(report: WordReport, vocabulary: Vocabulary) -> None:
     for remark in report.remarks:
         st.warning(escape_markdown(remark.sentence(on_page=True)), icon=":material/rule:")
     skipped_rows(report.pairs.skipped, len(report.pairs))
+    verdict(report)
     score_cards(report, "{} table")
-    differences_in_words(report)
     reference = report.sides[0]
     by_pieces(report)
     table = words_table(report, vocabulary)
@@ -195,11 +196,16 @@ def results(report: WordReport, vocabulary: Vocabulary) -> None:
 
 
 def pieces_text(report: WordReport) -> str:
-    """How many words have how many pieces, in a sentence."""
-    parts = [f"{count_text(count)} of {counted(number, 'piece')}" for number, count in report.piece_counts.items()]
-    words = len(report.pieces) + len(report.unknown)
-    unknown = f"; {count_text(len(report.unknown))} unknown" if report.unknown else ""
-    return f"{counted(words, 'distinct word')}: {', '.join(parts)}{unknown}."
+    """How many words there are, and into how many pieces the tokenizer cuts them, in a sentence."""
+    words, counts = len(report.pieces) + len(report.unknown), report.piece_counts
+    unknown = f"; {counted(len(report.unknown), 'word')} unknown" if report.unknown else ""
+    if list(counts) == [1] and not unknown:
+        return f"{counted(words, 'different word')}, {'each ' if words > 1 else ''}one token."
+    parts = [
+        f"{count_text(count)} {'are' if count > 1 else 'is'} {'one token' if number == 1 else f'cut into {count_text(number)} pieces'}"
+        for number, count in counts.items()
+    ]
+    return f"{counted(words, 'different word')}: {', '.join(parts)}{unknown}."
 
 
 def by_pieces(report: WordReport) -> None:
@@ -213,7 +219,9 @@ def by_pieces(report: WordReport) -> None:
         row = {"pairs of which": kind, "pairs": sizes[kind]}
         row |= {f"Spearman {side}": score_text(found[side].values["spearman"]) for side in report.sides}
         for side in report.sides[1:]:
-            row[f"{side} against {reference}"] = interval_text(found[side].differences["spearman"])
+            row[f"{side} against {reference}"] = interval_text(
+                found[side].differences["spearman"], shown_difference(found[reference], found[side], "spearman")
+            )
         rows.append(row)
     st.dataframe(
         pd.DataFrame(rows),

@@ -4,7 +4,7 @@ from html import escape
 
 import plotly.graph_objects as go
 
-from ....base.text import percent_text, plotly_text, score_text, size_text
+from ....base.text import change_text, percent_text, plotly_text, score_text, size_text
 from ....codec.methods import METHODS
 from ...widgets.charts import NEUTRAL, PALETTE, layout
 from .points import CLAIMS, ERROR, FLOATS, MEASURES, NEIGHBOURS, SCORE, WEIGHTED, Claim, Point, Shape, front_of
@@ -113,7 +113,8 @@ def hover(point: Point, measure: str) -> str:
     ]
     if measure == SCORE and point.interval is not None:
         low, high = (score_text(end / 100, signed=True) for end in point.interval)
-        lines.append(f"{score_text(point.difference / 100, signed=True)} against the original, 95 % interval {low} to {high}")
+        score = point.values[SCORE]
+        lines.append(f"{change_text(score - point.difference, score)} against the original, 95 % interval {low} to {high}")
     return "<br>".join([*lines, "Click to open this run" if not point.is_own else "Your run: click to open it"])
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from ....base.pace import rough
-from ....base.text import escape_markdown, percent_text, size_text
+from ....base.text import escape_markdown, percent_text, shown_change, size_text
 from ....codec.settings import told_apart
 from ....codec.sizes import FLOAT_BYTES
 from ....models.model import describe
@@ -250,11 +250,15 @@ def table_behind(visit: Visit, points: list[Point]) -> None:
     labels, same = told_apart([point.settings for point in ordered])
     rows = [_row(point, front, label) for point, label in zip(ordered, labels, strict=True)]
     table = pd.DataFrame(rows).dropna(axis=1, how="all")
+    shown = table
+    if "difference" in table:  # so that it and both scores add up as they are shown
+        pairs = zip(table["score"], table["difference"], strict=True)
+        shown = table.assign(difference=[shown_change(score - difference, score) for score, difference in pairs])
     with st.expander(f"Table behind this chart ({len(table)} settings)", key="tradeoff_table_open", on_change="rerun") as part:
         if not part.open:
             return
         event = st.dataframe(
-            table,
+            shown,
             hide_index=True,
             key=f"tradeoff_table_{visit.shown_key}",
             on_select="rerun",
