@@ -70,6 +70,10 @@ def test_what_both_share_is_told_as_the_cause_with_what_all_sentences_do():
     assert found.endswith("No single token decides.")
 
 
+def test_two_parts_that_nearly_cancel_out_are_told_so():
+    assert "which takes back +0.623. The two nearly cancel out." in said(-0.355, -0.285, -0.017)
+
+
 def test_that_two_sentences_alone_come_together_is_told_too():
     assert "Sentences in general hardly do" in said(-0.284, -0.309, 0.017, unrelated=(0.05, 0.06))
 

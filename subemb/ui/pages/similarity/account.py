@@ -10,6 +10,7 @@ from ....evaluate.similarity.effects import NOTHING, Attribution
 from ....evaluate.similarity.sentences import PairComparison, ReadSentence
 
 ELSEWHERE = 1e-4  # of a cosine that differs more from that of the swapped tokens, the rest comes from other weights
+NEARLY = 0.1  # of the common move, below which a change is what two large parts leave of each other
 TELLING = 0.05  # how far the cosine of unrelated sentences moves, from which on all sentences are said to move
 
 
@@ -96,7 +97,9 @@ def parts_text(parts: Parts, decides: str) -> str:
     """
     signed = parts.signed
     first, second, shared, change = parts.first, parts.second, parts.shared, parts.change
-    if first * second >= 0:
+    if first == second == 0:
+        text = "Neither sentence alone moves"
+    elif first * second >= 0:
         way = "away from" if first + second < 0 else "towards"
         text = f"Each sentence alone moves {way} the other ({signed(first)}, {signed(second)})"
     else:
@@ -112,7 +115,8 @@ def parts_text(parts: Parts, decides: str) -> str:
             return f"{text}, which {result}: **{signed(shared)}**."
         return f"{text}, which does most of it: **{signed(shared)}**."
     if shared * change < 0:
-        return f"{text}, which takes back {signed(shared)}. {_DECIDES[decides]}"
+        end = "The two nearly cancel out." if abs(change) < NEARLY * abs(shared) else _DECIDES[decides]
+        return f"{text}, which takes back {signed(shared)}. {end}"
     return f"{text}, which adds {signed(shared)}. {_DECIDES[decides]}"
 
 
