@@ -60,7 +60,7 @@ class Run(Shown):
     no_task: str = ""  # why there is none
     version: str = __version__  # of subemb
     budget: str | None = None  # for which the tiers of the settings were chosen
-    keep: str | None = None  # what was asked for, where the text told how many tokens the settings keep
+    keep: str | None = None  # what was asked for, where the settings tell it otherwise: as a number, or in tiers
     #: Why codebooks have more bits than was asked for: ``asked`` (None for an automatic number), ``in`` (bits), ``errors`` (without rounding,
     #: and in so few bits), ``tier`` (its number, where there are tiers).
     rounding: dict[str, Any] | None = None

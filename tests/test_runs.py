@@ -80,6 +80,13 @@ def test_a_run_whose_codebooks_got_more_bits_says_so_and_is_found_again(monkeypa
 
 
 @pytest.mark.slow
+def test_a_budget_for_some_tokens_is_found_again_by_what_was_asked(model):
+    settings = runs.resolved(CompressionSettings("tiered", budget="700", keep="40", iterations=2), model, None)
+    summary, _ = runs.run(model, settings)
+    assert summary.settings.tiers.endswith("*:nearest")
+    assert summary.asked == settings
+
+
 def test_a_damaged_kept_run_is_computed_again(model):
     settings = CompressionSettings("arbitrary")
     key = runs.run_and_keep("small", None, settings.to_dict()).key

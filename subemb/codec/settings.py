@@ -101,8 +101,9 @@ class CompressionSettings(Settings):
         metavar="TOKENS",
         title="Tokens kept",
         example="8000",
-        help="How many tokens keep their rows, the heaviest first: a number, a share such as 25%, or `used`: all that the text uses.",
-        automatic="those that the text uses, without a text 25%",
+        help="How many tokens keep their rows, the heaviest first: a number, a share such as 25%, or `used`: all that the text uses. With a "
+        "budget, its bytes are for them. Every other token borrows the row most like its own.",
+        automatic="those that the text uses, without a text 25%; of a budget all",
     )
     unique: bool | None = setting(
         None,
@@ -166,6 +167,8 @@ class CompressionSettings(Settings):
         if self.budget is not None:
             budget_bytes(self.budget, 1000, 1000)
             object.__setattr__(self, "budget", budget_text(self.budget))  # one budget, one run, however it was typed
+        if self.keep is not None and "budget" in method.reads and self.budget is None:
+            raise InputError("keep says which tokens a budget is for; give a budget too, or end the tiers with *:nearest")
         if self.keep is not None and kept_of(self.keep) is None and self.weights not in (*OF_TEXT, GIVEN):
             raise InputError(
                 f"keep {USED!r} needs a text that tells what is used; choose weights that count one, or give a number of tokens"
@@ -227,7 +230,9 @@ def settings_text(settings: CompressionSettings, spelled: bool = False) -> str:
         parts.append(f"budget {settings.budget}")
     if "tiers" in method.reads and settings.wants_unique:
         parts.append("unique tuples")
-    if "keep" in method.reads:
+    if settings.budget is not None and settings.keep is not None:
+        parts.append(f"{_kept_text(settings.keep)}, the others borrow rows")
+    if "keep" in method.reads and "tiers" not in method.reads:
         parts += [_kept_text(settings.keep), _SHORT_WEIGHT_NAMES[settings.weights]]
     if "rank" in method.reads and settings.rank is not None:
         parts.append(f"rank {settings.rank}")

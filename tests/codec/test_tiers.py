@@ -329,6 +329,39 @@ def test_a_result_is_no_larger_than_its_budget(vocabulary, dim, share, unique):
     assert not unique or found.colliding_tokens == 0
 
 
+@pytest.mark.parametrize(("kept", "budget"), [("40", 700), ("25%", 900), ("299", 5000)])
+def test_a_budget_for_some_tokens_whose_rows_the_others_borrow(table, weights, kept, budget, tmp_path):
+    found = compress(table, budget=str(budget), keep=kept, weights=weights, iterations=2)
+    own = 75 if kept == "25%" else int(kept)
+    assert budget - 60 <= found.size().total_bytes <= budget
+    assert found.info["keep"] == kept
+    assert found.settings.keep is None
+    assert found.settings.tiers.endswith(",*:nearest")
+    heaviest = np.argsort(-weights)[:own]
+    assert set(found.stand_ins.tolist()) <= set(heaviest.tolist())
+    assert found.stand_ins[heaviest].tolist() == heaviest.tolist()
+    unit = torch.nn.functional.normalize(table)
+    other = int(np.argsort(-weights)[-1])
+    assert int(found.stand_ins[other]) == heaviest[int((unit[heaviest] @ unit[other]).argmax())]
+    found.save_pretrained(tmp_path)
+    assert torch.equal(load(tmp_path).reconstruct(), found.reconstruct())
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"keep": "40"}, "give a budget too, or end the tiers with"),
+        ({"keep": "40", "budget": "100"}, "telling whose row each of 260 tokens borrows takes 195"),
+        ({"keep": "400", "budget": "1 kB"}, "keep is 400; the table has 300 tokens"),
+        ({"keep": "40", "budget": "1 kB", "unique": True}, "cannot be distinct then"),
+        ({"keep": "used", "budget": "1 kB", "weights": "given"}, "which no budget knows in advance"),
+    ],
+)
+def test_what_no_budget_can_keep_is_refused(asked, message):
+    with pytest.raises(InputError, match=message):
+        CompressionSettings("tiered", **asked).resolve(V, D)
+
+
 def test_tiers_of_a_budget_are_searched_once_whatever_else_is_set(monkeypatch):
     """Also where there are none: the sidebar asks in every run of a page."""
     searched = []

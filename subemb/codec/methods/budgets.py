@@ -257,8 +257,10 @@ class _Form:
 class _Search:
     """Tiers of a (V, D) table within a number of bytes. A choice is (borders, forms): ranks at which tiers begin, and V; how each is kept."""
 
-    def __init__(self, budget: int, vocabulary: int, dim: int, curves: Curves, unique: bool, bits: int | None, trims: bool):
-        self.budget, self.vocabulary, self.dim = budget, vocabulary, dim
+    def __init__(
+        self, budget: int, vocabulary: int, dim: int, curves: Curves, unique: bool, bits: int | None, trims: bool, others: int
+    ):
+        self.budget, self.vocabulary, self.dim, self.others = budget, vocabulary, dim, others
         self.curves, self.unique, self.bits, self.trims = curves, unique, bits, trims
         self._ladders: dict[tuple[int, int], tuple] = {}
         self._lost: dict[tuple, float] = {}
@@ -274,7 +276,7 @@ class _Search:
         return 1 <= f <= self.dim and 2 <= size <= count and (not self.unique or has_enough_tuples(count, f, size))
 
     def bytes(self, choice) -> int:
-        total, left = 0, self.vocabulary
+        total, left = 0, self.vocabulary + self.others
         for form, count in _pieces(choice):
             total += form.bytes(count, self.dim, self.bits) + (self._apart(count, left) if count < left else 0)
             left -= count
@@ -330,7 +332,8 @@ class _Search:
             for chosen in itertools.combinations(inner, number):
                 borders = (0, *chosen, self.vocabulary)
                 ladders = [self.ladder(a, b) for a, b in itertools.pairwise(borders)]
-                apart = sum(membership_bytes(b - a, self.vocabulary - a) for a, b in itertools.pairwise(borders[:-1]))
+                told = borders if self.others else borders[:-1]
+                apart = sum(self._apart(b - a, self.vocabulary + self.others - a) for a, b in itertools.pairwise(told))
                 *first, (forms, own, own_lost) = ladders
                 shape = [len(rest) for rest, _, _ in first]
                 sizes, lost = np.full([1] * len(shape), float(apart)), np.zeros([1] * len(shape))
@@ -424,17 +427,25 @@ def _steps(dim: int) -> list[int]:
 
 
 def tiers_for(
-    budget: int, vocabulary: int, dim: int, curves: Curves, unique: bool = False, bits: int | None = None, thorough: bool = True
+    budget: int,
+    vocabulary: int,
+    dim: int,
+    curves: Curves,
+    unique: bool = False,
+    bits: int | None = None,
+    thorough: bool = True,
+    others: int = 0,
 ) -> list[Tier]:
     """The tiers that lose least in at most ``budget`` bytes, and use it to within CLOSE wherever tiers can be so fine.
 
     bits: of codebooks' numbers; None where they are automatic. thorough: steps are also tried in pairs. The whole table, exactly, where the
-    budget allows it; tokens share one vector only where nothing else is possible.
+    budget allows it; tokens share one vector only where nothing else is possible. others: tokens that are in none of these tiers; telling them
+    apart from the ``vocabulary`` that are is counted.
     Raises InputError naming the least that is possible, if the budget is less.
     """
     whole = ((0, vocabulary), (_Form(EXACT),))
     for trims in (False,) if unique else (False, True):
-        search = _Search(budget, vocabulary, dim, curves, unique, bits, trims)
+        search = _Search(budget, vocabulary, dim, curves, unique, bits, trims, others)
         if search.bytes(whole) <= budget:
             return _as_tiers(whole)
         if grid := search.on_grid():
