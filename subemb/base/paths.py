@@ -107,6 +107,11 @@ def check_can_save(folder: Path, marker: str, what: str = "", force: bool = True
             raise InputError(f"the folder {folder} holds something else; give a new or empty folder to {saved}")
         if not force and (folder / marker).exists():
             raise InputError(f"{folder} holds an older result; add --force to replace it, or give another folder to {saved}")
+    check_can_write(folder)
+
+
+def check_can_write(folder: Path) -> None:
+    """Raise InputError if nothing can be written in a folder, which may still have to be made."""
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise InputError(f"{folder} cannot be written ({existing} is not a folder that you can write to); give another folder")

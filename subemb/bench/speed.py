@@ -23,6 +23,7 @@ from ..base.text import columns_text
 
 ITERATIONS = 10
 LOOKUP_IDS = 8192
+MOST_THREADS = 1024
 LIBRARIES = ("torch", "numpy", "numba", "faiss-cpu", "nanopq", "scikit-learn")  # whose versions are told
 
 
@@ -86,14 +87,14 @@ def run_benchmarks(
 
     threads: of both sides; None is what torch uses. busy: beside one process a thread that computes without end.
 
-    Raises InputError without the peer, for repeats or threads below 1, or if a table's width is not a multiple of f (faiss needs that).
+    Raises InputError without the peer, for repeats or threads that cannot be, or if a table's width is not a multiple of f (faiss needs that).
     """
     from ..models.load import load
 
     if repeats < 1:
         raise InputError(f"{repeats} repeats measure nothing; give at least 1")
-    if threads is not None and threads < 1:
-        raise InputError(f"{threads} threads compute nothing; give at least 1")
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise InputError(f"{threads} threads are not possible; give 1 to {MOST_THREADS:,}")
     peers = {name: import_peer(BENCHMARKS[name].peer) for name in names}
     import torch
 

@@ -2,10 +2,10 @@
 
 import argparse
 import textwrap
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError
+from ..base.files import given_path
 from ..base.progress import ProgressCallback, part_of
 from ..base.text import columns_text, count_text, one_line, score_change, score_text
 from ..codec.settings import settings_text
@@ -63,8 +63,9 @@ def _found(label: str, name: str, original: str | None, progress: ProgressCallba
     from ..runs import RUNS, kept_keys, measured_run
     from ..sweep.run import ROWS
 
-    if (Path(name) / RESULT_FILE).is_file():
-        model, compressed = open_result(Path(name), original, None, progress)
+    folder = given_path(name)
+    if (folder / RESULT_FILE).is_file():
+        model, compressed = open_result(folder, original, None, progress)
         found = measured_run(model, compressed, progress)
         return Side(
             label, f"folder {name}", found.model, found.settings, found.size.total_bytes, found.size.total_share, found.quality,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..base.errors import InputError
 from ..base.files import given_path
-from ..base.paths import check_can_save
+from ..base.paths import check_can_save, check_can_write
 from ..base.plain import Settings, given_flags, to_flags
 
 RESULT_FILE = "subspace_embedding.safetensors"  # codec.storage.TENSORS_FILE, without importing torch
@@ -51,10 +51,9 @@ def check_file(path: Path, force: bool) -> None:
         raise InputError(f"{path} is a folder; give the name of a file")
     if path.exists() and not force:
         raise InputError(f"{path} is there already; add --force to replace it, or give another name")
+    check_can_write(path.parent)
 
 
-def check_table_folder(folder: Path) -> None:
-    """Raises InputError if the table of a sweep cannot lie in a folder; one that is there already grows."""
-    from ..sweep.table import PARQUET
-
-    check_can_save(folder, PARQUET, "the table")
+def check_table_folder(folder: Path, marker: str) -> None:
+    """Raises InputError if a table cannot lie in a folder; one that is there already, and has a file called ``marker``, grows."""
+    check_can_save(folder, marker, "the table")

@@ -2,6 +2,7 @@
 
 import argparse
 
+from ..base.paths import check_can_write
 from .terminal import path_argument, print_json
 
 
@@ -30,6 +31,8 @@ def run(given: argparse.Namespace) -> int:
     from ..runs import resolved
     from .text import ProgressLine, presets_text
 
+    if given.write is not None:
+        check_can_write(given.write)
     with ProgressLine(enabled=not given.json) as progress:
         model = load(given.model, progress=progress)
         if given.write is not None:

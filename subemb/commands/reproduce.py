@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.plain import to_plain
 from ..base.text import columns_text, count_text, one_line, percent_text, score_text, seconds_text
+from .outputs import check_table_folder
 from .terminal import WIDTH, path_argument, print_json
 
 if TYPE_CHECKING:
@@ -66,11 +67,14 @@ def run(given: argparse.Namespace) -> int:
     """Measure what is missing, and report."""
     from .. import load
     from ..reproduce.claims import judge
+    from ..reproduce.rows import FILES
     from ..reproduce.run import MINUTES, check_asked, reproduce
     from .text import ProgressLine
 
     minutes = MINUTES if given.minutes is None else given.minutes
     check_asked(given.only, minutes, given.seeds)
+    if given.output is not None:
+        check_table_folder(given.output, FILES[0])
     with ProgressLine(enabled=not given.quiet) as progress:
         model = load(given.model, revision=given.revision, progress=progress)
         table = reproduce(

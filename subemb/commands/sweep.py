@@ -9,7 +9,7 @@ from ..base.text import columns_text, count_text, one_line, percent_text, score_
 from ..codec.methods import METHODS
 from ..codec.settings import WEIGHTS, CompressionSettings, settings_text
 from ..evaluate.report import METRIC_NAMES
-from ..sweep.table import signed_points, verdict_text
+from ..sweep.table import PARQUET, signed_points, verdict_text
 from .compress import read_text
 from .evaluate_inputs import add_data, check_counts, demo_set, read_sets
 from .outputs import check_table_folder
@@ -118,7 +118,7 @@ def run(given: argparse.Namespace) -> int:
     if grid is not None and given.settings is not None:
         raise InputError("--settings is of the default grid; leave it out, or the other options of the grid")
     if given.output is not None:
-        check_table_folder(given.output)
+        check_table_folder(given.output, PARQUET)
     text = None if given.text is None else read_text(given.text)
     with ProgressLine(enabled=not given.quiet) as progress:
         sets = read_sets(given, None, 0, part_of(progress, 0.0, 0.01))

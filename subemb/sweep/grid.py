@@ -47,6 +47,7 @@ NEAR = 0.25  # a method whose nearest size is further from such a share is not t
 LONGEST = 12.0  # estimated seconds of one setting of the default grid
 LONGEST_TOGETHER = 16.0  # and of one whose codes are chosen together, which keep most at their size
 MOST_SETTINGS = 20_000  # of one grid
+LARGEST = 2**53  # of whole numbers in the table of a sweep
 #: What a grid file may call its lists, beside the names of settings.
 _PLURALS = {"methods": "method", "codebook_sizes": "codebook_size", "seeds": "seed", "ranks": "rank"}
 
@@ -200,10 +201,13 @@ def resolved_grid(
 ) -> dict[CompressionSettings, str]:
     """The settings with every automatic value for a model -> why one does not fit it, "" where it does. Equal ones stand once.
 
-    text: whose tokens are counted, for those that count.
+    text: whose tokens are counted, for those that count. Raises InputError for a number that no table of results can hold.
     """
     found: dict[CompressionSettings, str] = {}
     for one in settings:
+        for name, value in one.to_dict().items():
+            if isinstance(value, int) and abs(value) > LARGEST:
+                raise InputError(f"{name} is {value}, more than any table has; give a smaller number")
         try:
             found.setdefault(resolved(one, model, text), "")
         except InputError as error:

@@ -124,6 +124,15 @@ def test_a_page_stands_whatever_its_own_parameters_say(name, shift):
     assert test.title or test.header or test.markdown
 
 
+@pytest.mark.parametrize("value", ["inf", "-1e999"])
+def test_a_number_that_is_not_finite_is_told_and_the_field_has_its_default(value):
+    test = open_app(page_of("Assignments"), RUN, view="Codewords", code=value)
+    assert "Something went wrong" not in texts(test)
+    assert any(f"The link says code={value}, which" in box.value.replace("\\", "") for box in [*test.info, *test.warning])
+    assert test.number_input(key="code").value == 0
+    assert test.number_input(key="code").set_value(2).run().number_input(key="code").value == 2
+
+
 def test_a_damaged_result_behind_a_link_is_said_on_the_page(models):
     other = Request("small", None, CompressionSettings("product", subspaces=2, codebook_size=4, iterations=2))
     key = run_and_keep(other.model, None, other.settings.to_dict()).key

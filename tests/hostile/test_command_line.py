@@ -1,12 +1,14 @@
 """What the command line says of input that cannot be used: one line, exit code 2, and nothing that a terminal would obey."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 from checkpoints import make_bert
 
 from subemb.cli import main
+from subemb.commands.outputs import RESULT_FILE
 
 LONG = "x" * 5000
 ESCAPE = "\x1b[31mred"
@@ -19,6 +21,7 @@ FILL = ("evaluate", "fill-mask", MODEL, "--quiet")
 ADAPT = ("adapt", OUT, "--steps", "1", "--quiet", "-o", "adapted")
 HEAD = ("train-head", MODEL, "--quiet")
 COUNTED = (*COMPRESS, "--weights", "counts", "--text")
+SWEEP = ("sweep", MODEL, "--no-scores", "--quiet")
 
 #: Words of the message, and the line.
 BAD = [
@@ -120,6 +123,30 @@ BAD = [
     ("the host is empty", ("app", "--no-browser", "--host", "")),
     ("does not exist", ("app", "--no-browser", "--port", "0")),
     ("does not exist", ("app", "--no-browser", "--port", "9" * 30)),
+    # grids, claims, tables
+    ("more than any table has", (*SWEEP, "--subspaces", "9" * 30)),
+    ("is no setting", (*SWEEP, "--grid", "unknown.json")),
+    ("nested over 100 levels", (*SWEEP, "--grid", "brackets.json")),
+    ("holds no grid", (*SWEEP, "--grid", "empty.json")),
+    ("subspaces must be a whole number, not inf", (*SWEEP, "--grid", "infinite.json")),
+    ("no ordinary file", (*SWEEP, "--grid", "/dev/zero")),
+    ("names nothing", (*SWEEP, "--methods", ",,,")),
+    ("--within is nan", ("sweep", MODEL, "--within", "nan")),
+    ("is a file", (*SWEEP, "-o", "words.txt")),
+    ("is a file", ("reproduce", MODEL, "-o", "words.txt")),
+    ("there is no claim 13", ("reproduce", MODEL, "--only", "13")),
+    ("a budget of nan minutes", ("reproduce", MODEL, "--minutes", "nan")),
+    ("is no folder", ("reproduce", MODEL, "--data", "/dev/zero")),
+    ("cannot be written", ("presets", MODEL, "--write", "words.txt")),
+    ("cannot be written", ("export", OUT, "--report", "/dev/null/x.html")),
+    ("begins with a user", ("compare", OUT, "~nouser")),
+    ("too many for a path", ("compare", OUT, LONG)),
+    ("is no kept run", ("compare", OUT, "../..")),
+    ("is cut off or damaged", ("compare", OUT, "cut")),
+    ("no kept run has a key", ("runs", "--delete", "../../x")),
+    ("cannot be read", ("compress", MODEL, "--method", "tiered", "--budget", "1e400")),
+    ("at most 16 can be kept apart", ("compress", MODEL, "--method", "tiered", "--tiers", "," * 1000)),
+    ("threads are not possible", ("bench", "product", "--threads", "9" * 30)),
     # commands
     ("invalid choice", (ESCAPE,)),
     ("unrecognized arguments", ("models", ESCAPE)),
@@ -140,12 +167,18 @@ def folder(tmp_path_factory):
     (place / "full").mkdir()
     (place / "full" / "something").write_text("")
     os.mkfifo(place / "fifo")
+    (place / "unknown.json").write_text('{"nonsense": [1]}')
+    (place / "brackets.json").write_text("[" * 200_000)
+    (place / "empty.json").write_text("[]")
+    (place / "infinite.json").write_text('{"methods": ["product"], "subspaces": [1e400]}')
     (place / "loop").symlink_to("loop")
     with (place / "huge.txt").open("wb") as file:
         file.truncate(2 << 30)
     before = Path.cwd()
     os.chdir(place)
     assert main(["compress", MODEL, "-f", "2", "-q", "30", "--weights", "none", "--quiet", "-o", OUT]) == 0
+    shutil.copytree(OUT, "cut")
+    (place / "cut" / RESULT_FILE).write_bytes(b"\x10\0\0\0\0\0\0\0{")
     yield place
     os.chdir(before)
 

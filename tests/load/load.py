@@ -1,10 +1,13 @@
 """A class at work: many visitors at once on one server, as a table. Run by hand, not by pytest::
 
-    python tests/load/load.py 10 25 50                    # one server, so many visitors after each other, 60 seconds each
-    python tests/load/load.py 25 --seconds 90 --profile   # where the server's time goes, by py-spy
+    python tests/load/load.py                             # 10, 25 and 50 visitors after each other on one server: about 15 minutes
+    python tests/load/load.py 10 --leaving 0              # a quick look: 60 seconds of 10 visitors
+    python tests/load/load.py 25 --seconds 90 --profile F # where the server's time goes, by py-spy
 
 Every visitor follows one of a few ways through the pages, over and over, with a pause after each step. All of them talk to one server
-on this machine; its caches are new and warmed by one visitor first, as a teacher does who tries the app before the lesson.
+on this machine; its caches are new and warmed by one visitor first, as a teacher does who tries the app before the lesson. After each
+number everybody leaves, and memory is told three minutes later. The table ends with what of the targets is met; nothing takes longer
+than ``--minutes``.
 """
 
 import argparse
@@ -22,11 +25,14 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from visitor import Measured, Visitor
+from visitor import PATIENCE_SECONDS, Measured, Visitor
 
 ROOT = Path(__file__).resolve().parents[2]
 THINKING = (2.0, 6.0)  # seconds between two steps
 LEAVING_SECONDS = 180  # how long after the last visitor has left memory is measured
+MOST_SECONDS = {25: 3.0, 50: 8.0}  # visitors -> target of the 95th percentile of script runs
+HOME_SECONDS, HOME_VISITORS = 0.5, 25  # target of Home's median, and up to how many visitors
+MOST_MEMORY = 0.1  # share that memory may be above what it was, once everybody has left
 RUNS = (
     ("product", 8),
     ("product", 24),
@@ -117,7 +123,7 @@ async def stays(address: str, way: Callable, seconds: float, start: float, seed:
         await visitor.think(min(left, chance.uniform(*THINKING)))
 
     try:
-        async with visitor:
+        async with visitor, asyncio.timeout(until + 2 * PATIENCE_SECONDS - time.monotonic()):
             while time.monotonic() < until:
                 await way(visitor, pause)
     except TimeIsOver:
@@ -174,7 +180,7 @@ class Server:
             stdout=self.log,
             stderr=subprocess.STDOUT,
         )
-        for _ in range(240):
+        for _ in range(720):
             try:
                 with urllib.request.urlopen(f"http://{self.address}/_stcore/health", timeout=2):
                     return
@@ -217,7 +223,10 @@ class Server:
 
 
 async def lesson(server: Server, visitors: int, seconds: float) -> tuple[list[Visitor], float, tuple[float, float]]:
-    """All visitors at once; returns them, the CPU seconds of the server, and its largest memory (own, with workers)."""
+    """All visitors at once; returns them, the CPU seconds of the server, and its largest memory (own, with workers).
+
+    Who waits for a page that does not come is taken away: nobody stays longer than ``seconds`` and twice the patience of a visitor.
+    """
     cpu, peak = server.cpu_seconds, [0.0, 0.0]
 
     async def watch_memory() -> None:
@@ -241,14 +250,19 @@ def quantile(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
 
 
-def measure(root: Path, numbers: list[int], seconds: float, leaving: float, profile: Path | None, details: bool) -> list[str]:
-    """Rows of the table: one for each number of visitors, one after the other on one server."""
-    rows = []
+def measure(
+    root: Path, numbers: list[int], seconds: float, leaving: float, profile: Path | None, details: bool, minutes: float
+) -> list[str]:
+    """Rows of the table: one for each number of visitors, one after the other on one server, and what of the targets is met."""
+    rows, verdicts, until = [], [], time.monotonic() + 60 * minutes
     with tempfile.TemporaryDirectory(prefix="subemb-load-") as folder:
         server = Server(root, Path(folder))
         try:
             asyncio.run(warm(server.address, lambda text: print(text, file=sys.stderr, flush=True)))
             for visitors in numbers:
+                if time.monotonic() + seconds + leaving > until:
+                    verdicts.append(f"{visitors} visitors: not tried, {minutes:g} minutes are not enough")
+                    continue
                 before = server.memory
                 spy = None if profile is None else begin_profile(server, seconds, f"{profile}-{visitors}")
                 found, cpu, peak = asyncio.run(lesson(server, visitors, seconds))
@@ -258,12 +272,34 @@ def measure(root: Path, numbers: list[int], seconds: float, leaving: float, prof
                 time.sleep(leaving)
                 if details:
                     print_details(visitors, found)
-                rows.append(row(found, cpu, (before, peak, server.memory), load))
-                print(HEAD, rows[-1], sep="\n", flush=True)
+                after = server.memory
+                rows.append(row(found, cpu, (before, peak, after), load))
+                verdicts.append(f"{visitors} visitors: {', '.join(judged(visitors, found, before[0], after[0], leaving))}")
+                print(HEAD, rows[-1], verdicts[-1], sep="\n", flush=True)
         finally:
             server.stop()
         problems = (Path(folder) / "server.log").read_text().count("Traceback")
-    return [*rows, f"tracebacks in the server's log: {problems}"]
+    return [*rows, *verdicts, f"tracebacks in the server's log: {problems}"]
+
+
+def judged(visitors: int, found: list[Visitor], before: float, after: float, leaving: float) -> list[str]:
+    """Each target that this many visitors have, and whether it is met."""
+    runs = [run for visitor in found for run in visitor.measured]
+    asked = [run for run in runs if not run.polled and run.error is None]
+    most = next((limit for many, limit in MOST_SECONDS.items() if visitors <= many), None)
+    home = quantile([run.seconds for run in asked if run.what == "open Home"], 0.5)
+    p95 = quantile([run.seconds for run in asked], 0.95)
+    targets = [
+        ("no error", not any(run.error for run in runs)),
+        *([(f"p95 {p95:.2f} s of at most {most:g}", p95 <= most)] if most else []),
+        *([(f"Home {home:.2f} s of at most {HOME_SECONDS:g}", home <= HOME_SECONDS)] if visitors <= HOME_VISITORS else []),
+        *(
+            [(f"memory {after / before - 1:+.0%} of at most +{MOST_MEMORY:.0%}", after <= (1 + MOST_MEMORY) * before)]
+            if leaving
+            else []
+        ),
+    ]
+    return [f"{'met' if is_met else 'MISSED'}: {target}" for target, is_met in targets]
 
 
 def begin_profile(server: Server, seconds: float, file: str) -> subprocess.Popen:
@@ -331,14 +367,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("visitors", type=int, nargs="*", default=[10, 25, 50])
     parser.add_argument("--seconds", type=float, default=60, help="how long they stay")
-    parser.add_argument(
-        "--leaving", type=float, default=0, help=f"seconds until memory is measured again ({LEAVING_SECONDS} for the table)"
-    )
+    parser.add_argument("--leaving", type=float, default=LEAVING_SECONDS, help="seconds until memory is measured again")
+    parser.add_argument("--minutes", type=float, default=25, help="in which everything has to be over")
     parser.add_argument("--root", type=Path, default=ROOT, help="another checkout to measure")
     parser.add_argument("--profile", type=Path, help="file for py-spy's stacks")
     parser.add_argument("--details", action="store_true", help="also every step, sizes of messages, errors")
     given = parser.parse_args()
-    rows = measure(given.root, given.visitors, given.seconds, given.leaving, given.profile, given.details)
+    rows = measure(given.root, given.visitors, given.seconds, given.leaving, given.profile, given.details, given.minutes)
     print("", HEAD, *rows, sep="\n")
 
 

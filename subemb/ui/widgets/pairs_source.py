@@ -25,6 +25,7 @@ from ..shell.frame import Frame
 from ..shell.jobs import begin, outcome
 from ..shell.text import counted, show_error, write_parameter
 from ..shell.uploads import Content, content_of, file_uploader, hold, read_once
+from .settings import linked_number
 
 TYPES = ["csv", "tsv", "txt", "jsonl", "ndjson", "json", "parquet"]
 MOST_FILES = 20
@@ -132,13 +133,12 @@ def _sampled(frame: Frame, pairs: PairSet, key: str, is_one_each: bool) -> PairS
             width=170,
             help="More pairs take longer and make the intervals narrower.",
         )
-        seed = st.number_input(
+        seed = linked_number(
             "Seed of the sample",
             min_value=0,
             max_value=2**32 - 1,
             step=1,
             key=f"{key}_seed",
-            bind="query-params",
             persist_state="session",
             width=150,
         )

@@ -1,6 +1,8 @@
 """Widgets of settings, made from their declarations (:mod:`subemb.base.plain`)."""
 
+import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import streamlit as st
@@ -39,6 +41,15 @@ def setting_input(cls: type[Settings], name: str, key: str, place=st, **instead:
         arguments |= {"value": None, "placeholder": f"automatic: {item.automatic}" if item.automatic else "automatic"}
     found = place.number_input(**arguments | instead, key=key)
     return item.default if found is None else item.kind(found)
+
+
+def linked_number(*args: Any, key: str, place=st, **options: Any) -> Any:
+    """``place.number_input``, linked to the parameter ``key`` of the URL. Streamlit fails on one that is not finite, so it is taken out."""
+    with suppress(ValueError):
+        if key not in st.session_state and math.isinf(float(st.query_params.get(key, "none"))):
+            del st.query_params[key]  # what the page began with stays known until it runs again
+            return place.number_input(*args, key=key, **options)
+    return place.number_input(*args, key=key, bind="query-params", **options)
 
 
 def has_widget(cls: type[Settings], names: Iterable[str]) -> list[str]:

@@ -10,6 +10,7 @@ from ....base.text import count_text, percent_text
 from ...shell.text import counted
 from ...widgets.charts import NEUTRAL, PALETTE, download_csv, layout, show
 from ...widgets.leads import chosen_row, codeword_link, lead_table, lead_to, open_link, token_chips, token_link, usage_link
+from ...widgets.settings import linked_number
 from .assignment import Assignment, block_legend
 
 DRAWN_MEMBERS = 12  # tokens of a codeword that are drawn
@@ -25,13 +26,12 @@ def clamped_number(label: str, key: str, highest: int, default: int = 0, **optio
         st.session_state[key] = min(max(0, st.session_state[key]), highest)
     start = {} if key in st.session_state else {"value": min(default, highest)}
     return int(
-        st.number_input(
+        linked_number(
             label,
             min_value=0,
             max_value=highest,
             step=1,
             key=key,
-            bind="query-params",
             persist_state="session",
             **start,
             **options,

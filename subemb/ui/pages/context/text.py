@@ -29,6 +29,7 @@ from ...widgets.charts import NEUTRAL, layout, show
 from ...widgets.renewed import renew, renewed
 from ...widgets.scores import SIDE_COLOURS
 from ...widgets.sentence_inputs import cut, put, say_cut, take_up
+from ...widgets.settings import linked_number
 from .asked import ContextPage
 from .examples import TEXTS
 
@@ -124,27 +125,25 @@ def read_text() -> str:
 def read_limit(page: ContextPage) -> tuple[int, int]:
     """How many tokens are scored at most, and the seed that draws them."""
     with st.popover("Tokens", icon=":material/tune:"):
-        most = st.number_input(
+        most = linked_number(
             "Tokens to score at most",
             min_value=1,
             max_value=MOST_TOKENS,
             value=DEFAULT_TOKENS[page.kind],
             step=100,
             key="most_tokens",
-            bind="query-params",
             persist_state="session",
             help="Of a longer text the first ones are scored, the same on every side."
             if page.is_decoder
             else "From a longer text, that many tokens are drawn at random, the same on every side.",
         )
-        seed = st.number_input(
+        seed = linked_number(
             "Seed",
             min_value=0,
             max_value=2**32 - 1,
             value=0,
             step=1,
             key="masked_seed",
-            bind="query-params",
             persist_state="session",
         )
         st.caption(

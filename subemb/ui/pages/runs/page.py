@@ -18,6 +18,7 @@ from ...shell.text import counted
 from ...shell.visit import Visit
 from ...shell.visitor import is_anybodys
 from ...widgets.runs_list import runs_list, scores_of
+from ...widgets.settings import linked_number
 
 ALL = "All models"
 
@@ -85,7 +86,7 @@ def filtered(visit: Visit, runs: list[Run]) -> list[Run]:
     )
     lost = None
     if has_scores:
-        lost = next(places).number_input(
+        lost = linked_number(
             "Lost at most, points",
             0.0,
             100.0,
@@ -93,7 +94,7 @@ def filtered(visit: Visit, runs: list[Run]) -> list[Run]:
             1.0,
             format="%g",
             key="lost",
-            bind="query-params",
+            place=next(places),
             placeholder="any",
             help="Points of the task score (x 100), against the original's: the column Lost.",
         )

@@ -22,6 +22,7 @@ from ...shell.request import Request
 from ...shell.text import unbroken
 from ...shell.visit import Visit
 from ...widgets.charts import download_csv
+from ...widgets.settings import linked_number
 from .charts import legend_html, tradeoff_chart, value_text
 from .form import known_call, sweep_form, sweep_progress
 from .points import AXES, BYTES, CLAIMS, FLOATS, MEASURES, SCORE, WEIGHTED, Point, Shape, front_of, points_of
@@ -111,7 +112,7 @@ def picture(visit: Visit, model: "PretrainedModel", rows: Sequence[SweepRow] = (
     )
     allowed, within = None, None
     if measure == SCORE and scored is not None:
-        allowed = row.number_input(
+        allowed = linked_number(
             "Points to lose",
             0.0,
             50.0,
@@ -119,7 +120,7 @@ def picture(visit: Visit, model: "PretrainedModel", rows: Sequence[SweepRow] = (
             0.5,
             format="%g",
             key="within",
-            bind="query-params",
+            place=row,
             persist_state="session",
             width=150,
         )
