@@ -105,6 +105,7 @@ OPTIONAL = {
 }
 
 
+@pytest.mark.slow
 def test_every_import_is_a_declared_dependency():
     declared = {_plain(requirement) for requirement in PYPROJECT["project"]["dependencies"]}
     extras = PYPROJECT["project"]["optional-dependencies"]

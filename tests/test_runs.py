@@ -97,6 +97,7 @@ def test_a_damaged_kept_run_is_computed_again(model):
     assert runs.RUNS.get(key) is not None
 
 
+@pytest.mark.slow
 def test_damaged_codes_are_dropped_with_their_run(model):
     key = runs.run_and_keep("small", None, CompressionSettings("product", subspaces=2, codebook_size=4).to_dict()).key
     tensors = next((cache_folder("runs") / key).glob("*.safetensors"))
@@ -119,6 +120,7 @@ def test_the_key_tells_models_and_settings_apart():
     assert runs.run_key("a@1", base) == runs.run_key("a@1", CompressionSettings())
 
 
+@pytest.mark.slow
 def test_counted_tokens_are_rebuilt_better(model):
     """Weights by counts must lower the error of the tokens that the text consists of."""
     text = "word1 word2 word3 " * 500

@@ -61,7 +61,7 @@ def default_grid(
     settings, the same for all, such as ``weights`` and ``seed``. There are fewer where the methods have no more to offer
     in LONGEST seconds each (LONGEST_TOGETHER where codes are chosen together).
 
-    >>> grid = default_grid(30522, 384)
+    >>> grid = default_grid(2000, 64)
     >>> len(grid), len({settings.method for settings in grid}) == len(METHODS)
     (40, True)
     """

@@ -195,6 +195,7 @@ def test_of_tiers_what_has_codes_is_trained_and_the_rest_stays(model, tiered, tm
     )
 
 
+@pytest.mark.slow
 def test_tiers_of_distinct_tuples_stay_so(model):
     compressed = subemb.compress(model, tiers="4:int8,12:4x6,*:3x8", unique=True)
     adapted = subemb.adapt(model, compressed, sentences(), steps=2)
@@ -251,6 +252,7 @@ def test_stopping_and_going_on_gives_what_no_stop_gives(model, compressed, tmp_p
     assert untimed == [{k: v for k, v in point.items() if k != "seconds"} for point in whole.facts["history"]]
 
 
+@pytest.mark.slow
 def test_codes_that_were_found_are_kept_before_the_first_step(model, tmp_path, monkeypatch):
     from subemb.adaptation import session
 
@@ -343,6 +345,7 @@ def test_nobody_learns_the_sentences_they_are_asked_afterwards(model):
     assert set(text.sentences) - set(left.sentences) >= {pairs.first[0].upper(), pairs.second[3]}
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_ends_with_the_last_good_checkpoint(model, compressed, tmp_path, monkeypatch):
     from subemb.adaptation import objectives
 

@@ -43,6 +43,7 @@ def test_a_device_that_nobody_knows_is_said():
         AdaptationSettings(device="gpu")
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("kind", ["plain", "sentence", "masked", "classifier"])
 def test_a_moved_model_is_a_copy_that_gives_the_same(kind, tmp_path):
     model = made(kind, tmp_path)

@@ -118,6 +118,7 @@ class Watched:
         return self.model.logits_at(head, ids, mask, chosen)
 
 
+@pytest.mark.slow
 def test_the_masked_loss_is_that_of_transformers_on_what_the_network_is_shown(animals):
     rows = animals.token_ids(masked_models.sentences() * 8)
     objective, watched = MaskedText(animals, rows), Watched(animals)
@@ -272,6 +273,7 @@ def test_half_of_a_time_budget_is_for_the_original(model, compressed):
     assert facts.original_history[-1]["step"] == facts.steps > 5
 
 
+@pytest.mark.slow
 def test_a_budget_that_the_search_for_codes_uses_up_still_trains_both(model, compressed):
     adapted = subemb.adapt(model, compressed, labelled=graded(), objective="similarity", seconds=1e-3)
     facts = Adaptation.from_dict(adapted.facts)

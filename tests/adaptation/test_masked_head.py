@@ -176,6 +176,7 @@ def test_half_a_change_is_the_nearest_of_its_rank():
     assert of_rank(change, None) == (change,)
 
 
+@pytest.mark.slow
 def test_the_score_counts_right_guesses(encoder, trained):
     """A network that always answers the same token is right as often as that token is masked."""
 

@@ -164,6 +164,7 @@ def test_half_a_step_too_long_is_the_worst():
     assert is_spent(-0.01, 1e-9)
 
 
+@pytest.mark.slow
 def test_fewer_sentences_a_step_are_said():
     hurried, _ = trained(30.0, lambda now: 0.03, spent=18.0)
     calm, _ = trained(30.0, lambda now: 0.001, spent=18.0)
@@ -193,7 +194,7 @@ def model(tmp_path_factory):
     return subemb.load(make_sentence_model(make_bert(tmp_path_factory.mktemp("m") / "small", [*SPECIAL, *WORDS])))
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("each", [0.01, 0.3, 2.0])
 @pytest.mark.parametrize(("tiers", "looks"), [(None, 6), ("4:int8,9:4x4,12:3x4,*:2x4", 12)])
 def test_the_search_for_codes_ends_in_time_however_slow_its_pieces_are(model, each, tiers, looks):

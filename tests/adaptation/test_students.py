@@ -93,6 +93,7 @@ def test_a_weight_is_found_by_any_of_its_names(animals):
     assert changed[BIAS] is changed["cls.predictions.decoder.bias"]
 
 
+@pytest.mark.slow
 def test_the_output_bias_is_trained_and_used(animals, trained):
     change = trained.weights[BIAS] - named(animals.network("masked"))[BIAS].detach()
     assert float(change.abs().max()) > 1e-3
@@ -102,6 +103,7 @@ def test_the_output_bias_is_trained_and_used(animals, trained):
     assert torch.allclose(moved, change.expand_as(moved), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_trained_output_bias_is_saved_and_exported(animals, trained, tmp_path):
     wanted = logits(trained.network("masked"), animals.tokenizer)
     trained.save_pretrained(tmp_path / "out")
@@ -112,6 +114,7 @@ def test_a_trained_output_bias_is_saved_and_exported(animals, trained, tmp_path)
     assert (logits(subemb.load(tmp_path / "dense").network("masked"), animals.tokenizer) - wanted).abs().max() < 1e-4
 
 
+@pytest.mark.slow
 def test_a_bias_that_a_checkpoint_holds_twice_is_exported_twice(tmp_path):
     folder = tmp_path / "animals"
     shutil.copytree(masked_models.trained() / "animals", folder)

@@ -22,6 +22,7 @@ ROWS = [
 ]
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.filterwarnings("ignore::UserWarning")  # scikit-learn's about few points in a batch
 @pytest.mark.parametrize("case", ROWS, ids=lambda case: f"{case.kind}-{case.peer}-{case.codebook_size}")
 def test_both_sides_of_a_row_do_the_same(case):

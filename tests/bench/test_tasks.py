@@ -77,6 +77,7 @@ def test_the_cases_are_those_of_the_papers_table():
     ]
 
 
+@pytest.mark.slow
 def test_the_command_reads_files(folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(bench_tasks, "CASES", (CompressionSettings("arbitrary", subspaces=2),))
     monkeypatch.setattr(run_task_benchmark, "__defaults__", (1, bench_tasks.CASES, None))

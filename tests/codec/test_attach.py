@@ -76,6 +76,7 @@ def storages(model: nn.Module) -> set[int]:
     return {parameter.data_ptr() for parameter in model.parameters()}
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize("name", ADDED)
 def test_tied_models_give_the_outputs_of_the_reconstruction(name):
     model = tiny_model(name, tie_word_embeddings=True)

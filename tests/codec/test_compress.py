@@ -175,6 +175,7 @@ def test_every_turn_of_the_rotation_lowers_the_error(table, weighted):
     assert all(after <= before * (1 + 1e-5) for before, after in pairwise(errors))
 
 
+@pytest.mark.slow
 def test_weights_lower_the_weighted_error_and_both_are_told(table):
     weights = torch.ones(300)
     weights[:30] = 100.0
@@ -255,6 +256,7 @@ def float64_by_default():
     torch.set_default_dtype(torch.float32)
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize("method", METHODS)
 def test_the_callers_default_type_changes_nothing(table, method, tmp_path, request):
     size = 8 if METHODS[method].uses_codebooks else None
@@ -268,6 +270,7 @@ def test_the_callers_default_type_changes_nothing(table, method, tmp_path, reque
     assert neighbours_kept(table, compressed, k=5).mean == neighbours_kept(table, expected, k=5).mean
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 def test_numpy_arrays_of_any_layout_are_taken(table):
     rows, weights = table.numpy(), np.arange(300) + 1.0

@@ -123,6 +123,7 @@ FAR_FROM_0 = [
 ]
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("settings", FAR_FROM_0, ids=lambda one: next(iter(one.values())))
 def test_numbers_far_from_0_get_codebooks_that_tell_them_apart(settings, tmp_path):
     """One scale serves numbers about 0; of numbers that are all 5 or so, a step of 8 bits would be as large as what tells tokens apart."""

@@ -66,6 +66,7 @@ def test_arbitrary_codes_are_the_same(vocabulary, subspaces, codebook_size):
 # Tables and seeds in which no codeword loses all its tokens: the loops leave such a one where it is, the fast code moves it at random.
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(("dim", "subspaces", "codebook_size"), [(12, 3, 4), (7, 2, 3), (6, 1, 5)])
 def test_product_codes_are_the_same_from_the_same_start(dim, subspaces, codebook_size, seed):

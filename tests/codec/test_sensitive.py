@@ -109,6 +109,7 @@ def test_with_a_diagonal_every_subspace_is_on_its_own(seed):
         assert torch.equal(metric.nearest(axis, table[:, part], books[axis]), apart.sum(2).argmin(1))
 
 
+@pytest.mark.slow
 def test_full_lines_are_solved_exactly():
     """One subspace, as many codewords as tokens: the best assignment, found by trying all of them."""
     table, _, _, weights, _ = drawn(1, tokens=5, widths=(3,), codewords=5)

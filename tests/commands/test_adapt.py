@@ -168,6 +168,7 @@ def test_a_model_that_is_not_compressed_is_refused(model, folder, capsys):
     assert "not compressed; say how to compress it" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_model_that_is_adapted_already_is_refused(saved, folder, capsys):
     done = folder / "done"
     assert main(["adapt", saved, "--no-text", "--sample", "50", "--steps", "2", "-o", str(done), "--quiet"]) == 0

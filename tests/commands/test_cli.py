@@ -81,6 +81,7 @@ def test_compress_reports_sizes_and_quality(model, capsys, tmp_path):
     assert report["saved"] == str(tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_compress_saves_what_it_reports(model, saved):
     import subemb
     from subemb.codec.loading import load

@@ -136,11 +136,13 @@ def test_similarity_of_a_saved_folder_is_that_of_the_library(model, saved, sts, 
     assert report["model"]["name"] == model
 
 
+@pytest.mark.slow
 def test_compressed_now_is_as_if_saved_and_read_again(model, saved, sts, capsys):
     options = ["--data", sts, "--resamples", 50]
     assert run_json(capsys, "similarity", model, *MILD, *options) == run_json(capsys, "similarity", saved, *options)
 
 
+@pytest.mark.slow
 def test_a_model_alone_has_scores_and_no_comparison(model, saved, sts, capsys):
     alone = run_json(capsys, "similarity", model, "--data", sts)
     both = run_json(capsys, "similarity", saved, "--data", sts, "--resamples", 10)
@@ -171,6 +173,7 @@ def test_text_shows_the_numbers_of_the_json(saved, sts, capsys):
     assert "mine.csv: Comma-separated table, 8 pairs read; no rows skipped" in out
 
 
+@pytest.mark.slow
 def test_skipped_rows_are_counted_with_reason_and_line(saved, tmp_path, capsys):
     path = write_pairs(tmp_path / "damaged.csv", PAIRS)
     lines = path.read_text(encoding="utf-8").splitlines()
@@ -621,6 +624,7 @@ def test_readme_mentions_every_task_and_option(task, capsys):
     assert f"subemb evaluate {task}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_set_in_several_languages_is_read_in_one_unless_said_otherwise(model, tmp_path, capsys):
     rows = "".join(f"{code},word{n} word1,word{n} word2,{n}.5\n" for n in range(4) for code in ("de", "en"))
     path = tmp_path / "two.csv"
@@ -637,6 +641,7 @@ def test_a_set_in_several_languages_is_read_in_one_unless_said_otherwise(model, 
     assert data["languages"] == {"de": 4}
 
 
+@pytest.mark.slow
 def test_what_is_inferred_is_said_and_can_be_said_otherwise(model, tmp_path, capsys):
     path = tmp_path / "one.csv"
     path.write_text(

@@ -132,6 +132,7 @@ def test_runs_are_listed_and_filtered(place, capsys):
     assert [one["key"] for one in json.loads(said(capsys, "runs", key[:6], "--json")[1])["runs"]] == [key]
 
 
+@pytest.mark.slow
 def test_runs_are_deleted_when_that_is_sure(place, capsys):
     made = run_and_keep("small", None, CompressionSettings("low_rank", rank=2).to_dict()).key
     code, out, _ = said(capsys, "runs", made[:10], "--delete", "--yes")

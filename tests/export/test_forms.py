@@ -147,6 +147,7 @@ def test_every_family_is_written_under_its_own_names(make, tmp_path):
     assert close(subemb.load(tmp_path / "dense"), small)
 
 
+@pytest.mark.slow
 def test_shards_are_written_too(tmp_path):
     original = subemb.load(shard(make_bert(tmp_path / "m", [*SPECIAL, *WORDS])))
     small = subemb.attach(original, subemb.compress(original.table, "product", 2, 8))
@@ -155,6 +156,7 @@ def test_shards_are_written_too(tmp_path):
     assert close(subemb.load(tmp_path / "dense"), small)
 
 
+@pytest.mark.slow
 def test_tied_heads_are_written_too(tmp_path):
     import masked_models
 

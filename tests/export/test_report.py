@@ -279,6 +279,7 @@ def adapt_line(page: Page):
     return command_line().parse_args(shlex.split(line)[1:])
 
 
+@pytest.mark.slow
 def test_files_that_were_joined_are_given_one_by_one(finished):
     text = {"name": "sts train.csv, SICK_train.txt, snli.tsv", "sentences": 4321, "digest": "d"}
     given = adapt_line(Page(html_report(finished, adapted(finished, text=text)))).train_text
@@ -298,6 +299,7 @@ def test_a_comma_in_a_name_does_not_make_two_files(finished, name):
     assert list(map(str, given)) == [name]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", ["pasted", "the text"])
 def test_what_was_in_no_file_has_to_be_written_into_one(finished, name):
     text = {"name": name, "sentences": 4321, "digest": "d"}

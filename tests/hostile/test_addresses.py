@@ -107,7 +107,7 @@ def page_of(name: str) -> str:
     return next((page for page in PAGES if name != "app.py" and name in page), "app.py")
 
 
-@pytest.mark.slow_after(6)
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize("name", ["app.py", *PAGE_PARAMETERS])
 @pytest.mark.parametrize("shift", [0, 3])
 def test_a_page_stands_whatever_its_own_parameters_say(name, shift):
@@ -133,6 +133,7 @@ def test_a_number_that_is_not_finite_is_told_and_the_field_has_its_default(value
     assert test.number_input(key="code").set_value(2).run().number_input(key="code").value == 2
 
 
+@pytest.mark.slow
 def test_a_damaged_result_behind_a_link_is_said_on_the_page(models):
     other = Request("small", None, CompressionSettings("product", subspaces=2, codebook_size=4, iterations=2))
     key = run_and_keep(other.model, None, other.settings.to_dict()).key

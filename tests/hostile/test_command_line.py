@@ -192,6 +192,7 @@ def said(capsys, line: tuple[str, ...]) -> tuple[int, str, str]:
     return (code, *capsys.readouterr())
 
 
+@pytest.mark.slow_after(40)
 @pytest.mark.parametrize(("words", "line"), BAD, ids=[f"{number}-{line[0]!r:.10}" for number, (_, line) in enumerate(BAD)])
 def test_bad_input_is_one_line_with_its_remedy(words, line, folder, capsys):
     code, out, err = said(capsys, line)

@@ -101,6 +101,7 @@ def test_an_entry_of_the_cache(store, value, is_wrapped):
     assert found is None or value in ([], {})  # which some kinds can be
 
 
+@pytest.mark.slow
 @MANY
 @given(value=ANY, file=st.sampled_from([ADAPTATIONS.file, library.FACTS_FILE, library.OWNERS_FILE]))
 def test_what_is_known_of_an_adaptation(value, file):

@@ -82,6 +82,7 @@ def test_equal_keys_share_one_job_whoever_asks_first(shared, tmp_path):
     assert (tmp_path / "calls").read_text() == "x"
 
 
+@pytest.mark.slow
 def test_jobs_of_a_lane_run_in_order_and_know_their_place(manager, tmp_path):
     go = tmp_path / "go"
     first = manager.submit(1, named("wait_for_file"), {"path": str(go)}, lane="a")
@@ -100,6 +101,7 @@ def test_jobs_of_a_lane_run_in_order_and_know_their_place(manager, tmp_path):
     assert second.started is None
 
 
+@pytest.mark.slow
 def test_a_full_queue_refuses_and_says_how_many_wait(tmp_path):
     manager = JobManager(lanes=("a",), max_queued=2)
     try:
@@ -161,7 +163,7 @@ def test_a_training_may_finish_what_it_has_begun(tmp_path):
         manager.close()
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize(("function", "how"), [("exit_now", "exit code 3"), ("kill_self", "signal 9.*memory")])
 def test_a_crash_is_an_error_of_that_job_alone(manager, function, how, caplog):

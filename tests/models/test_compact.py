@@ -54,6 +54,7 @@ def test_a_compressed_table_that_was_not_trained_opens_too(model, tmp_path):
     assert np.abs(subemb.load(tmp_path).encode(SENTENCES) - expected).max() < 1e-6
 
 
+@pytest.mark.slow
 def test_without_changed_weights_there_is_no_file_of_them(model, adapted, folder):
     texts = [" ".join(pair) for pair in itertools.pairwise(WORDS)]
     only_table = subemb.adapt(model, adapted.compressed, texts, steps=2)
@@ -69,6 +70,7 @@ def test_a_table_of_nobody_needs_its_model(model, tmp_path):
     assert load_compact(tmp_path, model).original is model
 
 
+@pytest.mark.slow
 def test_another_original_is_refused(adapted, folder, model, tmp_path):
     other = subemb.load(make_bert(tmp_path / "small", [*SPECIAL, *WORDS], initializer_range=0.3))
     with pytest.raises(ModelError, match="what is there now is"):
@@ -214,6 +216,7 @@ def test_the_weights_are_checked_without_building_the_network(folder, monkeypatc
     assert subemb.load(folder).weights
 
 
+@pytest.mark.slow
 def test_names_that_nobody_can_look_up_are_left_to_the_network(folder, monkeypatch):
     from subemb.models import network
 

@@ -160,7 +160,7 @@ def test_similarity_of_the_bundled_model_on_sts_dev(bundled):
 # Architectures
 
 
-@pytest.mark.slow_after(4)
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("make", ARCHITECTURES, ids=lambda make: make.__name__.removeprefix("make_"))
 def test_every_architecture(tmp_path, make):
     model = load(make(tmp_path / "m"))
@@ -190,6 +190,7 @@ def test_mean_pooling_is_the_mean_over_the_tokens(tmp_path, make):
     )
 
 
+@pytest.mark.slow
 def test_sentences_longer_than_the_position_table_are_cut(tmp_path):
     for make in (make_bert, make_roberta, make_gpt2, make_mpnet):
         folder = make(tmp_path / make.__name__)
@@ -269,6 +270,7 @@ def test_nothing_is_written_to_the_terminal(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_nobody_is_asked_over_the_network(tmp_path, monkeypatch):
     import socket
 
@@ -285,6 +287,7 @@ def test_nobody_is_asked_over_the_network(tmp_path, monkeypatch):
     assert asked == []
 
 
+@pytest.mark.slow
 def test_threads_share_one_network_and_agree(tmp_path):
     model = load(make_sentence_model(make_bert(tmp_path / "m")))
     expected = load(model.folder).encode(LINES)

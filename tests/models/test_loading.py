@@ -143,6 +143,7 @@ def test_a_shard_that_the_index_forgets(tmp_path):
     assert "is not among its weights" in refusal(folder)
 
 
+@pytest.mark.slow
 def test_another_shape_is_said_with_both_sizes(bert):
     assert "encoder.layer.0.intermediate.dense.bias is 32 in its files, but 48 by its config.json (and 2 more" in refusal(
         reconfigured(bert, intermediate_size=48)
@@ -194,6 +195,7 @@ def test_a_pooler_that_a_classifier_reads_may_not(tmp_path):
         model.network("classifier")
 
 
+@pytest.mark.slow
 def test_an_encoder_without_its_decoder_encodes(tmp_path):
     folder = make_t5(tmp_path / "m")
     vectors = plain(folder)

@@ -281,6 +281,7 @@ def test_states_that_are_not_those_of_the_tokens_are_refused(tmp_path):
         load(make_funnel_base(tmp_path / "m")).encode(LINES)
 
 
+@pytest.mark.slow
 def test_a_part_of_a_config_says_how_text_is_padded(tmp_path):
     from transformers import Gemma3Config, Gemma3ForConditionalGeneration
 
@@ -370,6 +371,7 @@ def test_what_its_config_asks_holds_on_every_way(tmp_path, kind):
     assert seen.before == pytest.approx(one @ other / np.linalg.norm(one) / np.linalg.norm(other), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_an_encoder_without_its_decoder(tmp_path):
     """Whoever asks for the network first: AutoModel would give T5 whole, which cannot read a sentence."""
     from sentence_transformers import SentenceTransformer

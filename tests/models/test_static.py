@@ -129,6 +129,7 @@ def test_a_table_in_a_folder_of_its_own(tmp_path):
     assert model.encode(TEXTS) == pytest.approx(SentenceTransformer(str(folder), device="cpu").encode(TEXTS), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_every_method_compresses_it_and_its_pair_view_agrees(tmp_path):
     model = subemb.load(make_model2vec(tmp_path / "m", normalize=True))
     for method in METHODS:
@@ -139,6 +140,7 @@ def test_every_method_compresses_it_and_its_pair_view_agrees(tmp_path):
         assert found.after == pytest.approx(float(vectors[0] @ vectors[1]), abs=1e-5), method
 
 
+@pytest.mark.slow
 def test_it_is_adapted_saved_and_opened_again(tmp_path):
     model = subemb.load(make_static(tmp_path / "m", Normalize()))
     compressed = subemb.compress(model, subspaces=3, codebook_size=4)

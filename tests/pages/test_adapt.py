@@ -113,6 +113,7 @@ def test_nothing_starts_by_itself_and_a_pasted_text_is_learned_from(subject):
     assert known.steps in [every.steps for every in library.known_adaptations(subject.identity)]  # others' are not shown
 
 
+@pytest.mark.slow
 def test_without_text_the_page_says_what_to_give(subject):
     test = open_app(PAGE, REQUEST)
     assert len(test.text_area(key="adapt_text").value.splitlines()) > 400  # one press does it
@@ -159,6 +160,7 @@ def test_fine_tuning_trains_the_original_alike(subject):
     assert known.settings.objective == "similarity"
 
 
+@pytest.mark.slow
 def test_fine_tuning_on_entailment_says_what_is_missing(subject):
     test = checked(open_app(PAGE, REQUEST))
     test.selectbox(key="adapt_objective").select("Fine-tuning on entailment").run()
@@ -254,6 +256,7 @@ def test_tiers_can_be_adapted(models):
     assert "None" not in row["table"]
 
 
+@pytest.mark.slow
 def test_every_file_is_read_once_however_many_there_are(subject, monkeypatch):
     read = []
 
@@ -443,6 +446,7 @@ def test_what_nobody_watched_says_so_and_waits_to_be_taken_up(subject, browser, 
     assert "Go on" in labels(hers)
 
 
+@pytest.mark.slow
 def test_lists_and_names_of_files_are_private(subject, browser):
     anna = browser("anna")
     key = tasks.begin_adaptation(

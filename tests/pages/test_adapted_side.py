@@ -110,6 +110,7 @@ def test_a_masked_word_has_the_fillings_of_each_side(key):
     assert best in drawn.lower().rpartition("adapted")[2]
 
 
+@pytest.mark.slow
 def test_the_choice_is_in_the_list_and_can_be_taken_back(key):
     test = checked(open_app(SIMILARITY, REQUEST))
     box = next(box for box in test.selectbox if box.label == "Adapted side")
@@ -154,7 +155,7 @@ def test_the_page_adapt_leads_to_the_other_pages_and_they_take_it_away(key):
     assert "page **Adapt**" in texts(checked(open_app(EXPORT, REQUEST)))
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("role", [{"a": "adapted"}, {"b": "adapted"}, {"a": "adapted", "b": other_query(OTHER)}])
 def test_an_adaptation_is_either_of_two_tables_on_the_pages_that_show_tables(key, role, monkeypatch):
     monkeypatch.setattr("subemb.ui.pages.token_map.page.warm_umap.warm", lambda: None)

@@ -52,6 +52,7 @@ def test_verdicts_come_first_then_a_card_a_claim(measured):
     assert "MqEcDNQwOSA" in texts(test)
 
 
+@pytest.mark.slow
 def test_behind_a_click_are_the_paper_the_rule_the_numbers_and_a_note_that_stays(measured):
     test = opened()
     test.session_state["claim_open_2"] = True

@@ -199,7 +199,7 @@ def demo(monkeypatch):
     data_source._demo.clear()
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["classifier", "encoder"])
 def test_a_set_is_offered_with_its_cost_and_judged_on_a_button(open_page, demo, name):
     test = open_page(name, part="Labelled set")
@@ -249,6 +249,7 @@ def test_a_kept_result_is_shown_at_once_and_its_parts_can_be_chosen(open_page, s
     assert table["original, %"].is_monotonic_decreasing
 
 
+@pytest.mark.slow
 def test_a_link_to_a_file_that_is_not_here_shows_what_is_kept(open_page, subjects, demo):
     option = option_of(subjects, "encoder")
     other = made_pairs(("en",), "theirs <b>.tsv")

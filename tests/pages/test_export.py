@@ -117,6 +117,7 @@ def test_codes_are_entropy_coded_where_that_pays(models):
     assert f"made it {count_text(run.entropy_saves)} bytes smaller" in texts(checked(test))
 
 
+@pytest.mark.slow
 def test_where_entropy_coding_does_not_pay_it_is_said_and_not_offered(models):
     request, subject = run_of(seed=8)  # too few tokens
     assert RUNS.get(subject.run_key).entropy_saves == 0
@@ -217,7 +218,7 @@ def test_hostile_names_are_text(models):
     assert len(names) == 2
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["low_rank", "int8", "arbitrary", "residual"])
 def test_every_method_has_its_page(models, method):
     settings = {"residual": {"subspaces": 2, "codebook_size": 4}}.get(method, {"subspaces": 3, "codebook_size": None})

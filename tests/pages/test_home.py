@@ -144,7 +144,7 @@ def test_every_method_can_be_shown_and_chosen(models, method):
     assert not test.button(key="run_button").disabled
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [
@@ -213,6 +213,7 @@ def test_unique_tuples_that_cannot_exist_are_named_before_running(models):
     assert test.button(key="run_button").disabled
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("query", [{"f": "three"}, {"method": "magic"}, {"q": "-5"}])
 def test_a_damaged_link_says_so_and_shows_the_example(models, query):
     test = opened(model="small", **query)
@@ -267,6 +268,7 @@ def test_another_method_begins_with_the_settings_of_the_link(models):
     assert [test.number_input(key=f"form_{letter}_cluster").value for letter in "fq"] == [4, 16]
 
 
+@pytest.mark.slow
 def test_a_link_to_a_model_that_is_not_there_says_so(models):
     test = opened(Request("nobody/nothing", None, QUICK))
     assert any("nobody" in box.value and "nothing" in box.value for box in test.error)

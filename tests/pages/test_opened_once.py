@@ -22,7 +22,7 @@ def request_of_small(tmp_path_factory):
         yield Request("small", None, QUICK)
 
 
-@pytest.mark.slow_after(4)
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_reads_each_folder_once_and_a_rerun_none(request_of_small, page, monkeypatch):
     list_again()

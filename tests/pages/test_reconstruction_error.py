@@ -67,6 +67,7 @@ def test_overview_of_every_method(open_page, run):
         assert "has no subspaces, so equal runs of axes are shown" in texts(test)
 
 
+@pytest.mark.slow
 def test_the_errors_of_equal_subspaces_average_to_the_whole(open_page):
     table = table_with(open_page("int4"), "first axis")
     assert table["last axis"].iloc[-1] == 11
@@ -86,6 +87,7 @@ def test_error_by_script(open_page):
     assert table_with(test, "group")["group"].tolist()[0] == "Latin"
 
 
+@pytest.mark.slow
 def test_error_by_id_covers_the_vocabulary(open_page):
     test = open_page(part="By id")
     table = table_with(test, "from", "to")

@@ -136,6 +136,7 @@ def test_a_cut_off_sentence_is_told(open_page):
     assert "The model reads the first 64 tokens of this sentence, special tokens included; it would have 122." in texts(test)
 
 
+@pytest.mark.slow
 def test_a_long_sentence_waits_for_the_button(open_page):
     test = open_page(first="the cat " * 100, second=SECOND)
     assert "press **Compare** to start" in texts(test)
@@ -144,6 +145,7 @@ def test_a_long_sentence_waits_for_the_button(open_page):
     assert len(test.metric) == 2
 
 
+@pytest.mark.slow
 def test_a_pasted_book_is_cut_and_says_so(open_page):
     test = open_page(second=SECOND)
     test.text_area(key="pair_first").set_value("the cat " * 1_250_000)  # 10 MB
@@ -202,6 +204,7 @@ def test_lists_wait_for_the_button(open_page):
     assert "of 8** sentences have another nearest sentence" in texts(test)
 
 
+@pytest.mark.slow
 def test_a_list_against_itself(open_page):
     test = open_page(similarity="Lists", list1="the cat\n\na dog\nthe river", list2=" ")
     press(test, "Compare the lists")

@@ -144,6 +144,7 @@ def test_paraphrases_and_languages(open_tab, subject):
     assert languages["language"].tolist() == ["English (en)"] * 2 + ["Swahili (sw)"] * 2
 
 
+@pytest.mark.slow
 def test_constant_gold_is_undefined_and_no_crash(open_tab, subject):
     content = "\n".join(f"main\tf\t2015\t{n}\t3.0\tword{n} word1\tword{n} word2" for n in range(6)).encode()
     evaluate_similarity_set(subject, read_pairs(content, "flat.csv"))
@@ -152,6 +153,7 @@ def test_constant_gold_is_undefined_and_no_crash(open_tab, subject):
     assert "a correlation needs at least two different gold values" in texts(test)
 
 
+@pytest.mark.slow
 def test_words_typed_and_linked(open_tab, subject):
     typed = "word1 word2 3\nword3 word4 7.5\nword5 WORD6 1\nword7 unseen 4\nbroken line without score\nword8 word9 6\nword10 word11 2"
     digest = read_words(typed.encode(), "typed words").digest
@@ -173,6 +175,7 @@ def test_words_typed_and_linked(open_tab, subject):
     assert "not kept on this server" in texts(gone)
 
 
+@pytest.mark.slow
 def test_bad_word_lists_are_told(open_tab, subject):
     for given, said in (
         ("", "there is no list yet"),
@@ -189,6 +192,7 @@ def test_bad_word_lists_are_told(open_tab, subject):
         assert said in " ".join(box.value.replace("\\", "") for box in test.error)
 
 
+@pytest.mark.slow
 def test_words_of_an_upload(open_tab, subject):
     content = b"Word 1,Word 2,Human (mean)\nword1,word2,3\nword3,word4,7\nword5,word6,1\n"
     evaluate_word_list(subject, read_words(content, "combined.csv"))

@@ -20,7 +20,7 @@ def request_of_static(tmp_path_factory):
         yield Request("static", None, SETTINGS)
 
 
-@pytest.mark.slow_after(5)
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_opens(request_of_static, page):
     test = checked(open_app(page, request_of_static))

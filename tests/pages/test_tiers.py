@@ -68,12 +68,14 @@ def test_a_token_has_the_blocks_of_its_tier(open_page, parts):
         assert (near["shared"][near["tier"] != part.number] == 0).all()
 
 
+@pytest.mark.slow
 def test_a_token_whose_row_is_kept_shares_nothing(open_page, parts):
     test = open_page(ASSIGNMENTS, token=f"#{parts[0].ids[0]}")
     assert "its whole row is kept, so it shares nothing" in texts(test)
     assert not any("nearest" in element.value.columns for element in test.dataframe)  # nobody shares its codes: it has none
 
 
+@pytest.mark.slow
 def test_tiers_that_all_keep_rows_have_no_codes_to_show(open_page):
     kept = CompressionSettings("tiered", tiers="5:exact,*:int8")
     run_and_keep("small", None, kept.to_dict())
@@ -120,6 +122,7 @@ def test_a_sentence_counts_blocks_by_tier(open_page):
     assert f"Its {table['id'].nunique()} different tokens {said}" in texts(test)
 
 
+@pytest.mark.slow
 def test_home_draws_the_steps_of_all_tiers_and_spells_them_out(open_page):
     test = open_page("app.py")
     test.session_state["details"] = True
@@ -149,6 +152,7 @@ def test_the_error_by_tier(open_page, parts):
     assert table["mean"].is_monotonic_increasing  # more bits, less error
 
 
+@pytest.mark.slow
 def test_the_sidebar_shows_what_a_budget_chooses(open_page):
     test = open_page("app.py")
     assert test.text_input(key="form_budget").placeholder == "such as 100 kB"

@@ -128,6 +128,7 @@ def test_neighbours_kept_in_the_full_space_stand_in_the_picture(open_page, keys)
     assert f"**{10 * kept:.1f}** stay its nearest" in texts(test)
 
 
+@pytest.mark.slow
 def test_clusters_come_first_with_how_many_stay(open_page, clustered):
     test = open_page()
     assert told(test)["colour"] == "Clusters"
@@ -162,6 +163,7 @@ def test_what_the_browser_has_is_not_sent_again(open_page):
     assert [header for header, arrays in sent(healthy(test.run())).values() if "from" not in arrays] == []
 
 
+@pytest.mark.slow
 def test_the_table_of_a_method_without_codes_has_no_codes(open_page):
     rows = open_page("int8", Selection((5, 6), ORIGINAL, "lasso")).dataframe[0].value
     assert not [name for name in rows.columns if "code" in name]
@@ -189,6 +191,7 @@ def test_one_token_opens_its_inspector(open_page, run):
     assert "neighbours are kept" in texts(test)
 
 
+@pytest.mark.slow
 def test_tokens_can_be_selected_without_a_pointer(open_page):
     test = open_page()
     healthy(test.text_input(key="map_find").set_value("king").run())
@@ -204,6 +207,7 @@ def test_tokens_can_be_selected_without_a_pointer(open_page):
     assert "20 tokens selected by error" in texts(test)
 
 
+@pytest.mark.slow
 def test_what_a_search_or_a_selection_adds_moves_no_fragment(open_page, monkeypatch):
     """Streamlit knows a fragment by its place, and drops what the browser sends to a place that moved: a lasso would be lost."""
     places, make = [], fragment._make_fragment_identity

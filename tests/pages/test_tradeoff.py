@@ -62,6 +62,7 @@ def test_what_was_swept_is_there_with_its_verdict(swept):
     assert [key in front for key in table["run"]] == [mark == "✓" for mark in table["front"]]
 
 
+@pytest.mark.slow
 def test_a_point_that_was_run_opens_and_another_offers_to_be_computed(swept):
     test = opened()
     buttons = {button.key for button in test.button}
@@ -156,6 +157,7 @@ def test_a_model_without_any_sweep_says_so_and_offers_one(swept, tmp_path_factor
     assert "sweep_button" in {button.key for button in test.button}
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("query", [{"within": "inf"}, {"within": "nan"}, {"within": "-1"}, {"quality": "x"}, {"size": "<b>"}])
 def test_whatever_the_address_says_the_page_stands(query):
     test = open_app(PAGE, request(), **query)

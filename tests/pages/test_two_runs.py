@@ -46,6 +46,7 @@ def test_the_sides_of_two_runs_are_a_and_b(runs):
     assert len({subject.content, Subject(*subject.content[:1] * 3, runs[0].key).content}) == 2
 
 
+@pytest.mark.slow
 def test_a_link_with_both_shows_them_in_a_fresh_session(browser, runs):
     browser("somebody new")
     test = open_app(SIMILARITY, REQUEST, b=other_query(B), **PAIR)
@@ -58,6 +59,7 @@ def test_a_link_with_both_shows_them_in_a_fresh_session(browser, runs):
     assert runs[1].key in test.session_state["subemb_visit"].runs, "what a link gave is among the visitor's runs"
 
 
+@pytest.mark.slow
 def test_the_error_page_draws_both_on_the_same_scale(browser, runs):
     browser("carl")
     test = checked(open_app("pages/3_Reconstruction_error.py", REQUEST, b=other_query(B)))
@@ -126,6 +128,7 @@ def kept(run, token: int) -> int:
     return int(found.kept[0])
 
 
+@pytest.mark.slow
 def test_the_neighbours_and_blocks_of_a_token_in_both(browser, runs):
     browser("emma")
     test = checked(open_app(ASSIGNMENTS, REQUEST, b=other_query(B), token="#9"))
@@ -142,6 +145,7 @@ def test_the_neighbours_and_blocks_of_a_token_in_both(browser, runs):
     assert [name in html_of(test) for name in ("Run A: ", "Run B: ")] == [True, True]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("part", "columns"), [("Kinds and scripts", ("mean", "mean run B")), ("By id", ("median", "median run B"))]
 )

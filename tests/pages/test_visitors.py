@@ -72,6 +72,7 @@ def test_a_tab_that_is_loaded_again_finds_its_queued_run_and_the_runs_of_the_vis
     assert sorted(re.search(r"f = (\d)", run)[1] for run in table["run"]) == ["2", "3"]
 
 
+@pytest.mark.slow
 def test_another_visitor_with_the_same_link_finds_neither(browser, busy):
     browser("anna")
     earlier = product(2, seed=21)
@@ -119,6 +120,7 @@ def test_one_of_two_who_wait_for_the_same_run_only_leaves_and_is_told(browser, b
     finished(hers, request)
 
 
+@pytest.mark.slow
 def test_the_fourth_run_of_a_visitor_waits_for_the_others_to_be_done(browser, busy):
     token = browser("anna")
     test = checked(open_app(HOME, product(2, seed=51)))
@@ -194,6 +196,7 @@ def test_a_visitors_token_is_long_and_only_one_of_ours_is_taken(monkeypatch):
         assert (visitor.token_in_browser() is not None) == taken
 
 
+@pytest.mark.slow
 def test_a_tab_in_the_background_still_watches_what_it_waits_for(browser, busy):
     token = browser("anna")
     test = checked(open_app(HOME, product(2, seed=91)))

@@ -136,6 +136,7 @@ def test_an_encoder_of_t5_leads_to_what_can_be_seen_of_it(open_page):
 # A sentence
 
 
+@pytest.mark.slow
 def test_a_mask_is_filled_side_by_side(open_page):
     test = open_page(masked=SENTENCE)
     before, after = bars(test)
@@ -148,6 +149,7 @@ def test_a_mask_is_filled_side_by_side(open_page):
     assert re.search(r"(Compressed still puts|Original puts) “\*\*woof\*\*”", texts(test))
 
 
+@pytest.mark.slow
 def test_a_word_is_clicked_and_unclicked(open_page):
     test = open_page(masked="the dog says woof in the garden .")
     assert "Click a word above to mask it" in texts(test)
@@ -191,6 +193,7 @@ def test_several_masks_in_another_spelling(open_page):
     assert "was read as this model's own mask" in texts(test)
 
 
+@pytest.mark.slow
 def test_a_head_with_a_table_of_its_own(open_page):
     test = open_page("untied", masked="the cat [MASK] .")
     assert "has a table of its own, so only the input is compressed" in texts(test)
@@ -252,6 +255,7 @@ def test_a_decoder_says_what_comes_next_and_is_asked_for_a_clicked_word(open_pag
     assert bars(open_page("decoder", masked="A small dog runs under the [MASK] tree.", word="3")) == bars(test)
 
 
+@pytest.mark.slow
 def test_a_decoder_scores_a_text_by_its_perplexity(open_page):
     test = open_page("decoder", masked_view="Text", scored="The cat sits on the mat. A dog runs.", tables="output")
     assert "2 sentences, 19 tokens; every one is guessed from what stands before it on each side" in texts(test)
@@ -269,7 +273,7 @@ def text_of(text: str):
     return SimpleNamespace(digest=digest_of(text))
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "uses"), [("animals", 4), ("decoder", 4), ("untied", 2)])
 def test_one_button_shows_which_use_of_the_table_hurts(open_page, name, uses):
     query = {"masked": "the dog says [MASK] .", "scored": "the cat says meow. the dog says woof."}

@@ -110,6 +110,7 @@ def test_rows_of_this_process_use_the_network_that_is_open(model, pairs, no_rows
     assert sweep(model, GRID[:2], pairs, folder=tmp_path / "t", processes=1).failed == []
 
 
+@pytest.mark.slow
 def test_other_data_or_settings_are_other_rows(model, pairs, table, tmp_path):
     fewer = sweep(model, GRID[:1], pairs.sample(20), folder=tmp_path / "a", processes=1)
     without = sweep(model, GRID[:1], (), folder=tmp_path / "b", processes=1)
@@ -191,6 +192,7 @@ def test_a_table_in_memory_has_errors_only(tmp_path):
     assert [row.key for row in found.front] == [row.key for row in sorted(found.rows, key=lambda row: row.total_bytes)]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("weights", "texts"),
     [("counts", ["word1 word2 word2", "word7 word7 word7 word8"]), ("list", ["word1 9\nword2 4", "word7 900\nword8 1"])],

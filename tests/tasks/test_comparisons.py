@@ -82,6 +82,7 @@ def test_every_method_becomes_a_run_that_can_be_opened(compared, base):
         assert compressed_of(run.key).size().total_bytes == entry.total_bytes == run.size.total_bytes
 
 
+@pytest.mark.slow
 def test_progress_never_goes_back_and_names_the_methods(compared):
     fractions = [message.fraction for message in compared[1] if message.fraction is not None]
     assert fractions == sorted(fractions)

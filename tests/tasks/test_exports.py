@@ -139,6 +139,7 @@ def test_the_dense_checkpoint_needs_nothing_of_subemb(models, tmp_path):
     assert AutoTokenizer.from_pretrained(folder)("the cat")["input_ids"]
 
 
+@pytest.mark.slow
 def test_the_onnx_table_looks_tokens_up(models):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
@@ -190,6 +191,7 @@ def test_made_once_it_is_not_made_again(models):
     assert make_export.kept(subject, COMPACT).path.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_what_is_cut_off_is_made_again(models):
     subject = subject_of()
     make_export(subject, COMPACT)
@@ -200,6 +202,7 @@ def test_what_is_cut_off_is_made_again(models):
     assert make_export.kept(subject, COMPACT).read() == made.path.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_file_that_is_gone_is_said_to_be(models):
     subject = subject_of()
     make_export(subject, COMPACT)
@@ -251,6 +254,7 @@ def test_evaluations_of_a_run_are_found_and_others_are_not(models):
     assert list(found["made.tsv"].values) == ["original", "compressed"]
 
 
+@pytest.mark.slow
 def test_damaged_evaluations_are_left_out(models):
     subject = subject_of()
     evaluate_similarity_set(subject, demo_pairs("similarity").sample(20))

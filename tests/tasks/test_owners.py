@@ -62,6 +62,7 @@ def test_two_who_begin_at_once_share_the_secret_of_the_keys(tmp_path, monkeypatc
         assert len({found.result() for found in [pool.submit(library.secret) for _ in range(4)]}) == 1
 
 
+@pytest.mark.slow
 def test_who_began_it_may_change_it_and_others_may_not(subject):
     key = begin(subject, 5, "anna")
     assert library.belongs_to(key, "anna")

@@ -58,6 +58,7 @@ def test_a_run_that_is_gone(subject):
         open_sides(Subject(subject.name, None, subject.identity, "0" * 24))
 
 
+@pytest.mark.slow
 def test_an_adaptation_is_the_third_side(subject):
     from subemb.adaptation import AdaptationSettings, text_of
     from subemb.evaluate.similarity.sentences import pair_on_sides

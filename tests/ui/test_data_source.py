@@ -186,6 +186,7 @@ def test_parquet_is_taken():
 # Links
 
 
+@pytest.mark.slow
 def test_the_url_names_the_file_and_its_digest():
     app = give(page(source="Your files", limit="200"), ("pairs.tsv", SCORED))
     pairs = chosen(app)
@@ -200,6 +201,7 @@ def test_the_url_names_the_file_and_its_digest():
     assert chosen(app) is None
 
 
+@pytest.mark.slow
 def test_a_link_to_a_file_asks_for_it():
     digest = read_pairs(SCORED, "pairs.tsv").sample(200, 3).digest
     link = {"source": "Your files", "file": "pairs.tsv", "digest": digest, "limit": "200", "seed": "3"}

@@ -55,6 +55,7 @@ def test_group_table_by_hand():
     assert charts.group_table(errors, cosine, labels)["group"].tolist()[0] == "a"  # the largest first
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(values)
 def test_groups_together_are_the_whole(sample):

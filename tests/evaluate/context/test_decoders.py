@@ -66,6 +66,7 @@ def test_what_comes_next_is_what_transformers_says(decoders, name):
     assert [one.probabilities[0] for one in best] == pytest.approx(wanted.sort(descending=True).values[:10].tolist(), abs=1e-5)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", MAKERS)
 def test_the_perplexity_is_exp_of_the_loss_of_transformers(decoders, name):
     model = decoders[name]

@@ -187,6 +187,7 @@ def test_models_without_a_head_or_a_mask_are_refused(tmp_path):
 # A right answer
 
 
+@pytest.mark.slow
 def test_right_answers_survive_mild_compression_and_break_under_harsh(animals):
     total = len(masked_models.questions())
     assert right_answers(compressed_sides(animals, method="int8")) == [total, total]
@@ -374,6 +375,7 @@ def test_which_listed_models_have_a_head(families, tmp_path, monkeypatch):
     assert all(validate_id(model.name) == model.name for model in HUB_MODELS)
 
 
+@pytest.mark.slow
 def test_numbers_are_plain_and_can_cross_processes(families):
     import pickle
 

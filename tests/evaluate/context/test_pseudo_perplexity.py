@@ -69,6 +69,7 @@ def test_equal_sides_have_no_difference(animals):
     assert (interval.low, interval.difference, interval.high) == (0, 0, 0)
 
 
+@pytest.mark.slow
 def test_a_long_text_is_sampled_alike_on_every_side_and_by_its_seed(sides):
     results = [text_perplexity(sides, TEXT, most_tokens=9, seed=seed) for seed in (0, 0, 1)]
     assert all(result.scored == 9 and result.tokens == 32 for result in results)

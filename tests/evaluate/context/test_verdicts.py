@@ -157,7 +157,7 @@ def test_where_it_hurts(found, expected):
 # The comparison
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [make_gpt2, lambda folder, **more: make_llama(folder, **more), None])
 def test_every_use_is_that_of_the_library_on_its_own(make, tmp_path):
     folder = masked_models.trained() / "animals" if make is None else make(tmp_path / "model", initializer_range=0.3)

@@ -521,6 +521,7 @@ def test_reading_can_be_stopped():
         read_pairs(STS, "x", progress=lambda message: True)
 
 
+@pytest.mark.slow
 def test_ten_thousand_pairs_are_read_whole():
     content = "sentence1,sentence2,score\n" + "".join(f'"A, {n}",B {n},{n % 6}\n' for n in range(10_000))
     pairs = read_pairs(content.encode(), "x.csv")

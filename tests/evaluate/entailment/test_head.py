@@ -108,6 +108,7 @@ def test_sizes_that_make_no_head(bad):
 texts = st.lists(st.sampled_from([*"abcdefghijklmnopqrstuvwxyz", "A", "b .", "Ü"]), min_size=30, max_size=60)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(texts, texts, st.integers(0, 5))
 def test_no_sentence_is_on_both_sides_of_a_split(first, second, seed):
@@ -158,6 +159,7 @@ def test_a_made_language_is_learnt(model, trained):
     assert (engine_for(model, trained).probabilities(fresh.first, fresh.second).argmax(1) == fresh.gold).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_what_is_learnt_survives_mild_compression_and_breaks_under_harsh(model, trained):
     mild = subemb.attach(model, subemb.compress(model.table, "int8"))
     harsh = subemb.attach(model, subemb.compress(model.table, "product", 1, 2, weights="none"))
@@ -201,6 +203,7 @@ def test_the_card_says_what_was_done(model, trained):
     assert "all pairs" in card["trained_on"]
 
 
+@pytest.mark.slow
 def test_without_refit_the_reported_accuracy_is_that_of_the_saved_head(model):
     pairs = made_pairs()
     head, card = train_head(model, [pairs], HeadSettings(**{**vars(QUICK), "refit": False, "epochs": 2}))
