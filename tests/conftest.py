@@ -4,6 +4,7 @@ The environment is set before anything of subemb or Hugging Face is imported, so
 """
 
 import functools
+import gc
 import os
 import re
 import shutil
@@ -46,6 +47,9 @@ settings.load_profile("subemb")
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# Collecting makes a million objects that stay: looking for garbage among them takes seconds of a core.
+gc.disable()
+
 # Models of tests are so small that threads lose by waiting for each other: up to ten times, on a busy machine.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[_name] = "1"
@@ -85,6 +89,11 @@ def pytest_collection_modifyitems(items) -> None:
     # What takes longest begins first, so that no process waits long for the last file of another.
     long = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (item.path.parent.name != "browser", item.path not in long))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 _PASSED = pytest.StashKey[bool]()

@@ -121,6 +121,7 @@ def test_every_import_is_a_declared_dependency():
     assert not undeclared
 
 
+@pytest.mark.slow
 def test_every_declared_dependency_is_used():
     sources = [*(ROOT / "subemb").rglob("*.py"), ROOT / "app.py", *(ROOT / "pages").glob("*.py")]
     owners = _owners()

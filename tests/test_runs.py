@@ -27,7 +27,7 @@ def model(tmp_path, monkeypatch):
     return load_listed("small")
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_gives_the_same_kind_of_run(model, method):
     summary, compressed = runs.run(model, CompressionSettings(method, subspaces=3, iterations=3))
@@ -40,6 +40,7 @@ def test_every_method_gives_the_same_kind_of_run(model, method):
     assert runs.Run.from_dict(json.loads(json.dumps(summary.to_dict()))) == summary
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_an_independent_computation(model):
     """Error, cosine and neighbours with numpy and scipy alone."""
     summary, compressed = runs.run(model, CompressionSettings("product", subspaces=2, codebook_size=8, iterations=4))
@@ -167,6 +168,7 @@ def test_an_unusable_cache_folder_is_named(tmp_path, monkeypatch):
         cache_folder("runs")
 
 
+@pytest.mark.slow
 def test_a_run_that_was_asked_for_is_filmed_and_one_without_a_film_says_so(model):
     settings = CompressionSettings("cluster", iterations=3)
     key = runs.run_and_keep("small", None, settings.to_dict()).key

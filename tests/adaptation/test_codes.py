@@ -8,6 +8,7 @@ import subemb
 from subemb.adaptation.codes import affordable_iterations, sensitive_codes
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("method", ["cluster", "product"])
 def test_codes_are_searched_within_the_time_that_is_given(tmp_path, method):
     model = subemb.load(make_bert(tmp_path / "m", [*SPECIAL, *WORDS]))
@@ -33,7 +34,7 @@ def rows(model):
     return model.token_ids([" ".join(WORDS[i : i + 4]) for i in range(12)])
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("unique", [False, True])
 def test_a_table_in_one_tier_gets_the_codes_that_product_gets(model, rows, unique):
     product, tiered = (
@@ -45,6 +46,7 @@ def test_a_table_in_one_tier_gets_the_codes_that_product_gets(model, rows, uniqu
     assert all(map(torch.equal, alone.codebooks, inside.codebooks))
 
 
+@pytest.mark.slow
 def test_codes_of_tiers_are_found_anew_and_the_other_rows_stay(model, rows):
     start = subemb.compress(model, tiers="5:int8,10:4x8,4:trim,*:2x8", codebook_bits=8)
     found = sensitive_codes(model, start, rows)

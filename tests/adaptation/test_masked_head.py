@@ -140,6 +140,7 @@ def test_it_is_taken_away_as_an_ordinary_checkpoint(encoder, trained, tmp_path, 
     assert "holds something already" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_files_hold_the_head_and_damage_is_named(encoder, tmp_path):
     head = train_masked_head(encoder, text_of(sentences(), "facts"), MaskedHeadSettings(steps=1, **QUICK))
     again = read(save(head, tmp_path / "head"))
@@ -247,6 +248,7 @@ def test_the_command_trains_keeps_and_reports(encoder, tmp_path, capsys):
     assert "FIRST GUESS" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_body_without_the_heads_changes_is_the_encoders(encoder, trained):
     body = own_body(network_with(encoder, trained))
     ids = torch.tensor([[2, 5, 6, 3]])

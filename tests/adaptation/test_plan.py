@@ -59,7 +59,7 @@ def trained(seconds: float, pace, spent: float = 0.0, rows: int = 5000, **values
     return trainer, work
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("seconds", [30, 60, 300])
 @pytest.mark.parametrize("row", [0.0005, 0.01, 0.03, 0.1])
 def test_a_steady_computer_meets_the_budget_and_gives_a_curve(seconds, row):
@@ -207,7 +207,7 @@ def test_the_search_for_codes_ends_in_time_however_slow_its_pieces_are(model, ea
     assert clock.now <= 20 + looks * each, "the looks of a piece that was begun in time, and whether there is time for a tier"
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["distill", "masked"])
 def test_the_search_gets_sixty_percent_of_the_budget_and_fine_tuning_shares_the_rest(model, objective, monkeypatch):
     asked = []

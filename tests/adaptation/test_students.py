@@ -63,7 +63,7 @@ def test_the_output_bias_is_exchanged_wherever_it_is_held(animals, compressed):
     assert all(own[name] is before[name] for name in own if before[name] is not before[BIAS])
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "class_name"),
     [
@@ -146,7 +146,7 @@ def made(kind: str, folder):
     return subemb.load(make_sentence_model(base) if kind == "sentence" else base), texts
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("train", ["codebooks", "everything"])
 @pytest.mark.parametrize("kind", ["plain", "sentence", "masked", "classifier"])
 def test_the_original_is_not_frozen(kind, train, tmp_path):
@@ -228,6 +228,7 @@ def test_frozen_weights_stay_tied_and_leave_others_as_they_are(animals):
     assert all(value.requires_grad for value in named(network).values())
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("of_the_original", [False, True])
 def test_a_layer_after_pooling_is_neither_trained_nor_given_gradients(of_the_original, tmp_path):
     from sentence_transformers.models import Dense

@@ -82,7 +82,7 @@ def test_settings_that_do_not_fit_are_refused():
 # settings_at_bytes
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.003, 0.0136, 0.05, 0.15625])
 def test_every_flexible_method_comes_near(share):
     target = round(share * V * D * 4)

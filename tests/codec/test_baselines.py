@@ -96,6 +96,7 @@ def test_int4_moves_no_number_by_more_than_half_a_step(table):
     assert (moved <= step * 0.5 + largest * 1e-6 + 1e-38).all()
 
 
+@pytest.mark.slow
 @given(tables)
 @settings(max_examples=40, deadline=None)
 def test_int4_steps_are_hardly_wider_than_the_group_needs(table):

@@ -120,6 +120,7 @@ def test_any_small_table_goes_through_every_method(vocabulary, dim, subspaces, m
         assert compressed.distinct_tuples == vocabulary
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("method", ["product", "optimized_product"])
 def test_unique_tuples_can_be_asked_of_others(table, method):
     plain, unique = compress(table, method, 3, 8), compress(table, method, 3, 8, unique=True)
@@ -188,6 +189,7 @@ def test_weights_lower_the_weighted_error_and_both_are_told(table):
         assert "weighted_error" not in plain.info
 
 
+@pytest.mark.slow_after(4)
 @pytest.mark.parametrize("method", ["cluster", "arbitrary", "random", "product", "optimized_product"])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_codewords_are_the_means_of_their_members(table, method, weighted):
@@ -240,7 +242,7 @@ def test_every_float_type_is_taken(table, kind):
     assert compressed.info["error"] == pytest.approx(compress(table, "product", 3, 8).info["error"], rel=0.05)
 
 
-@pytest.mark.slow_after(6)
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize("method", ["cluster", "optimized_product", "residual", "low_rank", "int8", "int4"])
 @pytest.mark.parametrize("factor", [1e-12, 1e12, 1e-28, 1e28])  # the squares of the last two do not fit float32
 def test_scale_does_not_matter(table, method, factor):

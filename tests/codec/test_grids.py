@@ -70,6 +70,7 @@ def test_the_automatic_bits_follow_from_the_shape():
         CompressionSettings("product", codebook_bits=12)
 
 
+@pytest.mark.slow_after(6)
 @pytest.mark.parametrize("bits", [8, 16, 32])
 @pytest.mark.parametrize("method", CODEBOOK_METHODS)
 def test_a_result_holds_what_will_be_stored(method, bits, tmp_path):

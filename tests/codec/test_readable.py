@@ -76,7 +76,7 @@ def test_product_codes_are_the_same_from_the_same_start(dim, subspaces, codebook
     assert_same(plain, fast)
 
 
-@pytest.mark.slow_after(3)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(("vocabulary", "subspaces", "codebook_size"), [(40, 3, 4), (60, 2, 8), (27, 3, 3)])
 def test_cluster_codes_are_the_same_where_all_tuples_fit_into_one_box(vocabulary, subspaces, codebook_size, seed):

@@ -138,7 +138,7 @@ def test_fine_tuning_from_labelled_pairs(saved, pairs, folder, capsys):
     assert "fine-tuned original" in said
 
 
-@pytest.mark.slow_after(4)
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -252,6 +252,7 @@ def test_what_it_saved_is_evaluated_as_adapted(model, saved, text, pairs, folder
     assert "adapted" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_tables_and_folders_are_learned_from_and_what_was_read_is_said(saved, folder, capsys):
     generator = np.random.default_rng(5)
     lines = [" ".join(generator.choice(NAMES, 6)) for _ in range(30)]

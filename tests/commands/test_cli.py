@@ -112,7 +112,7 @@ def test_quiet_says_nothing(model, tmp_path, capsys):
     assert (tmp_path / "out" / "config.json").is_file()
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     "options",
     [
@@ -214,6 +214,7 @@ BAD = {
 }
 
 
+@pytest.mark.slow_after(12)
 @pytest.mark.parametrize(("arguments", "expected"), BAD.values(), ids=BAD)
 def test_bad_input_is_one_line_and_code_2(arguments, expected, model, tmp_path, capsys):
     folder = tmp_path / "folder"
@@ -250,7 +251,7 @@ def test_an_older_result_is_replaced_only_by_force(model, tmp_path, capsys):
     assert json.loads((tmp_path / "out" / "config.json").read_text())["settings"]["method"] == "product"
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(("form", "name"), [("--compact", "again"), ("--report", "r.html"), ("--onnx", "t.onnx")])
 def test_export_replaces_nothing_unasked(saved, form, name, tmp_path, capsys):
     place = tmp_path / name

@@ -187,6 +187,7 @@ def test_skipped_rows_are_counted_with_reason_and_line(saved, tmp_path, capsys):
     assert "(line 11)" in out
 
 
+@pytest.mark.slow
 def test_a_limit_draws_the_same_pairs_as_the_library(model, sts, capsys):
     (data,) = run_json(capsys, "similarity", model, "--data", sts, "--limit", 4, "--seed", 5)["sets"]
     from subemb.evaluate.similarity.pairs import evaluate_pairs
@@ -211,6 +212,7 @@ def test_files_of_several_languages_are_one_set_and_others_are_not(model, saved,
     assert [data["name"] for data in report["sets"]] == ["stsb-de-dev.csv", "mine.csv"]
 
 
+@pytest.mark.slow
 def test_columns_and_paraphrases(model, saved, tmp_path, capsys):
     path = tmp_path / "odd.tsv"
     rows = [f"{first}\tx\t{second}\t{int(score > 2)}\tfine" for first, second, score in PAIRS]
@@ -281,6 +283,7 @@ def test_without_data_the_demonstration_is_taken_and_says_so(model, classifier, 
         assert "demonstration material that comes with subemb, not a benchmark" in run_text(capsys, *arguments, *limit)
 
 
+@pytest.mark.slow
 def test_undefined_numbers_are_null_and_said(saved, tmp_path, capsys):
     path = write_pairs(tmp_path / "same.csv", [(first, second, 2.5) for first, second, _ in PAIRS])
     (data,) = run_json(capsys, "similarity", saved, "--data", path, "--resamples", 5)["sets"]
@@ -540,6 +543,7 @@ BAD = {
 }
 
 
+@pytest.mark.slow_after(12)
 @pytest.mark.parametrize(("arguments", "expected"), BAD.values(), ids=BAD)
 def test_bad_input_is_one_line_and_code_2(
     arguments, expected, model, headless, classifier, saved, sts, nli, text, tmp_path, capsys

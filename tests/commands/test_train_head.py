@@ -101,6 +101,7 @@ def test_data_without_three_labels_is_refused(encoder, tmp_path, capsys):
     assert left.value.code == 2
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_the_training(encoder, data, tmp_path, monkeypatch, capsys):
     draw = ProgressLine.__call__
 

@@ -86,6 +86,7 @@ def test_a_resample_has_the_value_of_the_pairs_that_it_drew(statistic):
         assert undefined >= 4  # the two made by hand, on both sides
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.booleans(), st.integers(-3, 3)), min_size=1, max_size=12))
 @settings(max_examples=60, deadline=None)
 def test_no_threshold_is_better_than_the_best(pairs):

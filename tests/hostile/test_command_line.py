@@ -192,7 +192,7 @@ def said(capsys, line: tuple[str, ...]) -> tuple[int, str, str]:
     return (code, *capsys.readouterr())
 
 
-@pytest.mark.slow_after(40)
+@pytest.mark.slow_after(25)
 @pytest.mark.parametrize(("words", "line"), BAD, ids=[f"{number}-{line[0]!r:.10}" for number, (_, line) in enumerate(BAD)])
 def test_bad_input_is_one_line_with_its_remedy(words, line, folder, capsys):
     code, out, err = said(capsys, line)
@@ -257,7 +257,7 @@ def test_an_address_of_the_hub_that_is_none_is_one_line(endpoint, monkeypatch, c
     assert not obeyed(err)
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["~nouser/x", "x" * 5000, "/dev/null", "/proc/no/such", "words.txt"])
 def test_folders_in_the_environment_that_cannot_be(value, folder, monkeypatch, capsys):
     monkeypatch.setenv("SUBEMB_MODELS", value)

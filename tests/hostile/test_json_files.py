@@ -133,6 +133,7 @@ def _asks_of_an_adaptation(key: str) -> None:
         library.open_adapted(key)
 
 
+@pytest.mark.slow
 @MANY
 @given(value=ANY)
 def test_the_card_of_a_head(value, tmp_path):
@@ -147,6 +148,7 @@ def test_the_deepest_card_of_a_head(tmp_path):
         read_card(tmp_path)
 
 
+@pytest.mark.slow
 @MANY
 @given(value=ANY)
 def test_a_run_that_was_printed(value):
@@ -154,6 +156,7 @@ def test_a_run_that_was_printed(value):
         Run.from_dict(value)
 
 
+@pytest.mark.slow
 @MANY
 @given(rows=st.lists(ANY, max_size=4), is_lines=st.booleans())
 def test_labelled_pairs(rows, is_lines):

@@ -310,6 +310,7 @@ def test_warming_waits_for_real_jobs_and_is_done_again_after_a_crash(manager, tm
     until(lambda: calls.read_text() == "xxx")
 
 
+@pytest.mark.slow
 def test_threads_of_the_worker_follow_the_machine_or_the_environment(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
@@ -322,6 +323,7 @@ def test_threads_of_the_worker_follow_the_machine_or_the_environment(monkeypatch
         manager.close()
 
 
+@pytest.mark.slow
 def test_closing_ends_workers_and_open_jobs(tmp_path):
     manager = JobManager(lanes=("a",))
     running = manager.submit(1, named("wait_for_file"), {"path": str(tmp_path / "never")}, lane="a")

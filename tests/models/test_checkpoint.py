@@ -261,6 +261,7 @@ def test_config_and_tokenizer_change_the_fingerprint(tmp_path, name):
 # Refusals
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(("value", "shown"), [(float("nan"), "nan"), (float("inf"), "inf"), (float("-inf"), "-inf")])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_nan_and_infinity_are_refused_with_their_place(tmp_path, value, shown, dtype):

@@ -77,6 +77,7 @@ def test_another_original_is_refused(adapted, folder, model, tmp_path):
         load_compact(folder, other)
 
 
+@pytest.mark.slow
 def test_an_original_that_is_gone_is_said(folder):
     config = json.loads((folder / "config.json").read_text())
     config["model"]["name"] = "/nowhere/small"
@@ -144,6 +145,7 @@ def test_what_is_damaged_is_refused(folder, damage, message):
         subemb.load(folder).encode(SENTENCES)
 
 
+@pytest.mark.slow
 def test_weights_of_another_shape_are_refused_when_it_is_opened(folder):
     name, tensor = min(load_file(folder / WEIGHTS_FILE).items(), key=lambda item: item[0])
     rewrite(folder, lambda name, tensor: tensor.repeat(2))
@@ -153,6 +155,7 @@ def test_weights_of_another_shape_are_refused_when_it_is_opened(folder):
         assert part in str(error.value)
 
 
+@pytest.mark.slow
 def test_weights_of_another_model_are_refused_when_it_is_opened(folder):
     name = min(load_file(folder / WEIGHTS_FILE))
     other_name(folder)
@@ -173,7 +176,7 @@ def with_everything(original, folder, head=None):
     return model
 
 
-@pytest.mark.slow_after(3)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("make", ARCHITECTURES, ids=lambda make: make.__name__)
 def test_every_family_finds_its_weights_again(make, tmp_path):
     original = subemb.load(make(tmp_path / "m"))
@@ -181,7 +184,7 @@ def test_every_family_finds_its_weights_again(make, tmp_path):
     assert set(subemb.load(tmp_path / "out").weights) == set(model.weights)
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("head", [None, "masked", "classifier"])
 def test_weights_of_heads_are_found_again(head, tmp_path):
     import entailment_models

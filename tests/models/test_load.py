@@ -176,6 +176,7 @@ def test_every_architecture(tmp_path, make):
     np.testing.assert_allclose(vectors[:-1], alone, atol=1e-5)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("make", [make_bert, make_roberta, make_gpt2, make_t5])
 def test_mean_pooling_is_the_mean_over_the_tokens(tmp_path, make):
     model = load(make(tmp_path / "m"))
@@ -208,6 +209,7 @@ def test_pooling_of_a_sentence_model_is_its_authors(tmp_path):
     assert model.pooling == "cls token, as its authors set it (sentence-transformers: Transformer, Pooling, Normalize)"
 
 
+@pytest.mark.slow
 def test_a_sentence_model_with_its_transformer_in_a_folder_of_its_own(tmp_path):
     flat = make_sentence_model(make_bert(tmp_path / "flat"))
     nested = make_sentence_model(make_bert(tmp_path / "nested"))
@@ -411,7 +413,7 @@ def test_a_hostile_vocabulary_is_read_as_it_is(tmp_path):
 # Exchanged embeddings
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("make", "as_sentence_model"),
     [(make_bert, True), (make_bert, False), (make_albert, False), (make_gpt2, False), (make_t5, False), (make_electra, False)],

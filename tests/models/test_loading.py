@@ -165,6 +165,7 @@ def test_nan_in_a_weight_of_the_network_is_named(bert):
     assert "output.dense.weight holds NaN or infinity" in refusal(renamed(bert, change))
 
 
+@pytest.mark.slow
 def test_nan_where_nothing_reads_it_does_no_harm(bert, vectors):
     def change(weights):
         weights["cls.predictions.transform.dense.weight"][1, 2] = float("nan")
@@ -176,6 +177,7 @@ def test_nan_where_nothing_reads_it_does_no_harm(bert, vectors):
         subemb.load(bert).network("masked")
 
 
+@pytest.mark.slow
 def test_a_pooler_that_nothing_reads_may_be_missing(tmp_path):
     folder = make_bert(tmp_path / "m", [*SPECIAL, *WORDS])
     vectors = plain(folder)
@@ -238,7 +240,7 @@ def test_a_masked_head_is_found_by_its_weights(bert, architecture):
     assert "masked-word head, though its config.json does not say so" in model.notes[0]
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["cls.predictions.bias", "cls.predictions.transform.dense", "cls."])
 def test_a_masked_head_that_lacks_a_weight_is_none(bert, part):
     model = subemb.load(renamed(bert, without(part)))
@@ -261,7 +263,7 @@ def scaled(end, by_row=False):
     return change
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(("end", "by_row"), [("weight_scale", False), ("scale_weight", True), ("weight_scale_inv", True)])
 def test_a_scaled_table_is_read_times_its_scale(bert, tmp_path, end, by_row):
     table = subemb.load(bert).table.clone()
@@ -292,7 +294,7 @@ def test_a_scale_of_which_nothing_is_known_is_named(bert, added, dtype):
         subemb.load(renamed(bert, change))
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "added", "named"),
     [
@@ -349,6 +351,7 @@ def test_a_git_lfs_pointer_is_called_one(bert, file):
         subemb.load(bert)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("config", "said"),
     [

@@ -103,7 +103,7 @@ def plain(folder) -> np.ndarray:
         return np.stack([part(**tokenizer(line, return_tensors="pt")).last_hidden_state[0].mean(0).numpy() for line in LINES])
 
 
-@pytest.mark.slow_after(3)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("make", ARCHITECTURES, ids=lambda make: make.__name__.removeprefix("make_"))
 def test_every_way_to_a_vector_is_the_same(tmp_path, make):
     model = load(make(tmp_path / "m"))
@@ -218,6 +218,7 @@ def test_what_transformers_says_while_it_reads_reaches_nobody(tmp_path, capfd):
     assert "attention type" not in said.lower()
 
 
+@pytest.mark.slow
 def test_effects_of_tokens_are_those_of_a_sentence_read_alone(tmp_path):
     model = load(make_fnet(tmp_path / "m"))
     small = attach(model, compress(model.table, "product", 2, 4, weights="none"))
@@ -355,7 +356,7 @@ def _modules(kind: str) -> tuple[list, dict]:
     }[kind]
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["cut", "cut dense", "layer norm", "prompt"])
 def test_what_its_config_asks_holds_on_every_way(tmp_path, kind):
     modules, config = _modules(kind)
@@ -487,6 +488,7 @@ def without_limit(folder):
     return folder
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("known", [True, False])
 def test_positions_after_padding(tmp_path, monkeypatch, known):
     """66 rows of positions, of which two are never reached: as its family is known for, or as it shows."""
@@ -501,6 +503,7 @@ def test_positions_after_padding(tmp_path, monkeypatch, known):
     assert small.token_ids([long]) == model.token_ids([long])
 
 
+@pytest.mark.slow
 def test_a_limit_of_a_sentence_model_beyond_its_positions(tmp_path):
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.models import Pooling, Transformer

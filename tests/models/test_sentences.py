@@ -103,7 +103,7 @@ def test_padding_left_and_right():
 # Heads
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [make_roberta, make_electra, make_mpnet])
 def test_heads_are_read_and_never_made_up(tmp_path, make):
     from transformers import AutoModel, AutoModelForMaskedLM

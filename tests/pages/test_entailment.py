@@ -99,6 +99,7 @@ def test_a_pair_in_the_link_is_judged_on_every_side(open_page, subjects, name):
     assert test.text_area(key="entailment_premise").value == premise
 
 
+@pytest.mark.slow
 def test_the_demonstration_pair_comes_first_and_examples_can_be_chosen(open_page):
     test = open_page()
     first = test.text_area(key="entailment_premise").value
@@ -120,6 +121,7 @@ def test_the_classifier_is_named_with_its_labels_in_its_order(open_page):
     assert "0: NEUTRAL, 1: Contradiction, 2: entailment" in said
 
 
+@pytest.mark.slow
 def test_heads_are_named_with_what_they_learned_from_and_can_be_chosen(open_page, subjects):
     test = open_page()
     assert "from 120 labelled pairs" in texts(test)

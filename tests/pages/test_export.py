@@ -195,6 +195,7 @@ def test_the_report_has_what_was_evaluated_with_this_run(models):
     assert "15 pairs" in shown
 
 
+@pytest.mark.slow
 def test_what_was_evaluated_on_a_visitors_file_is_in_their_report_after_a_restart_and_in_nobody_elses(models, browser):
     request, subject = run_of(seed=7)
     pairs = replace(demo_pairs("similarity").sample(16), name="complaints.csv")

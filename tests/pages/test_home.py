@@ -132,7 +132,7 @@ def test_an_automatic_codebook_size_is_told_and_that_it_is_the_least(models):
     assert any(said.startswith("Your own settings: Cluster (unique), f = 6, Q = 3") for said in captions)
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_can_be_shown_and_chosen(models, method):
     settings = CompressionSettings(method, subspaces=3, iterations=2)
@@ -213,7 +213,7 @@ def test_unique_tuples_that_cannot_exist_are_named_before_running(models):
     assert test.button(key="run_button").disabled
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("query", [{"f": "three"}, {"method": "magic"}, {"q": "-5"}])
 def test_a_damaged_link_says_so_and_shows_the_example(models, query):
     test = opened(model="small", **query)
@@ -221,6 +221,7 @@ def test_a_damaged_link_says_so_and_shows_the_example(models, query):
     assert next(iter(query.values())) in test.error[0].value
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("query", "said"),
     [

@@ -103,6 +103,7 @@ def test_the_parts_of_the_change_are_told_and_add_up(open_page):
     assert "One subspace at a time they add up to" in said
 
 
+@pytest.mark.slow
 def test_typing_another_pair(open_page):
     test = open_page(first=FIRST, second=SECOND)
     test.text_area(key="pair_first").set_value("the river is green")
@@ -131,6 +132,7 @@ def test_a_method_without_subspaces_shows_runs_of_axes(open_page):
     assert len(table_with(test, "run of axes")) == 8
 
 
+@pytest.mark.slow
 def test_a_cut_off_sentence_is_told(open_page):
     test = open_page(first="a " * 120, second=SECOND)
     assert "The model reads the first 64 tokens of this sentence, special tokens included; it would have 122." in texts(test)
@@ -155,6 +157,7 @@ def test_a_pasted_book_is_cut_and_says_so(open_page):
     assert len(test.metric) == 2
 
 
+@pytest.mark.slow
 def test_a_text_too_long_for_the_link_is_not_in_it(open_page):
     test = open_page()
     test.text_area(key="pair_first").set_value("стол " * 300)  # 9 kB of percent signs

@@ -83,6 +83,7 @@ def test_tiers_that_all_keep_rows_have_no_codes_to_show(open_page):
     assert "keeps no codes here: 5 tokens as whole rows, exactly; all others as whole rows in 8 bits. So no" in said
 
 
+@pytest.mark.slow
 def test_codewords_and_usage_of_each_tier(open_page, parts):
     test = open_page(ASSIGNMENTS, view="Codewords", tier="3", subspace="1", code="2")
     ids = table_with(test, "distance")["id"]

@@ -257,12 +257,14 @@ def test_a_wrong_link_still_opens(open_page, query):
     assert told(open_page(**query))["ids"] == []
 
 
+@pytest.mark.slow
 def test_a_colour_that_the_run_does_not_have_is_named(open_page):
     test = open_page("int8", map_colour="Code of subspace 1")
     assert "which cannot be used here" in texts(test)
     assert told(test)["colour"] == "Token kind"
 
 
+@pytest.mark.slow
 def test_hostile_tokens_reach_the_page_only_escaped(open_page):
     test = open_page(map_find="<script>")
     assert "<script>" not in texts(test).replace("\\<script\\>", "")
@@ -271,6 +273,7 @@ def test_hostile_tokens_reach_the_page_only_escaped(open_page):
     assert not [head.value for head in test.header if "<b>" in head.value.replace("\\<", "")]
 
 
+@pytest.mark.slow
 def test_a_selection_survives_another_method_but_not_another_vocabulary(open_page):
     selection = Selection((5, len(TOKENS) - 1), ORIGINAL, "box")
     test = open_page(selection=selection)
@@ -314,6 +317,7 @@ def test_the_way_through_the_presets_goes_from_most_bytes_to_fewest_on_one_map(o
     assert not told(open_page())["stops"], "no preset of this model was computed"
 
 
+@pytest.mark.slow
 def test_a_failed_umap_says_so_and_the_map_stays(keys):
     key = arrange.key(subject(keys["rotated"]), len(TOKENS), UmapSettings())
     job = manager().submit(key, "jobs_functions:fail_input", lane=arrange.lane)

@@ -111,6 +111,7 @@ def test_a_run_b_that_is_not_kept_is_computed_at_one_press(browser):
     assert RUNS.get(key) is not None
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("query", ["nonsense", "method=magic", "f=x", "a=1&" * 60])
 def test_a_link_that_names_no_run_says_so_and_the_original_stands_in(query):
     test = open_app(SIMILARITY, REQUEST, b=query)
@@ -145,7 +146,7 @@ def test_the_neighbours_and_blocks_of_a_token_in_both(browser, runs):
     assert [name in html_of(test) for name in ("Run A: ", "Run B: ")] == [True, True]
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "columns"), [("Kinds and scripts", ("mean", "mean run B")), ("By id", ("median", "median run B"))]
 )
@@ -174,6 +175,7 @@ def test_the_words_that_differ_most_between_both(browser, runs):
     assert "run B keeps better" in html_of(test)
 
 
+@pytest.mark.slow
 def test_both_are_on_the_maps_in_the_same_coordinates(browser, runs, monkeypatch):
     browser("hans")
     monkeypatch.setattr("subemb.ui.pages.token_map.page.warm_umap.warm", lambda: None)

@@ -166,6 +166,7 @@ def test_a_word_is_clicked_and_unclicked(open_page):
     assert "word" not in test.query_params
 
 
+@pytest.mark.slow
 def test_a_new_sentence_forgets_the_word(open_page):
     test = open_page(masked="the dog says woof .", word="3")
     test.text_input(key="masked_text").set_value("the cat says [MASK] .")
@@ -321,6 +322,7 @@ def test_a_text_is_scored_on_the_button(open_page):
     assert table["difference compressed"].is_monotonic_increasing
 
 
+@pytest.mark.slow
 def test_a_long_text_is_sampled_and_said(open_page):
     test = open_page(masked_view="Text", scored="the cat. the dog. the owl.", most_tokens="4", masked_seed="7")
     assert "3 sentences, 9 tokens; 4 of them, drawn at random, are masked" in texts(test)
@@ -348,6 +350,7 @@ def test_an_example_text_is_taken(open_page):
     assert "Paste a text" in texts(test)
 
 
+@pytest.mark.slow
 def test_a_message_that_left_the_browser_before_an_example_was_taken_does_not_take_it_again(open_page):
     test = open_page(masked_view="Text", scored="the cat says meow.")
     test.selectbox(key="scored_example_0").set_value("German")

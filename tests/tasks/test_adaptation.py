@@ -137,7 +137,7 @@ def test_a_killed_worker_loses_nothing_but_the_last_interval(subject, worker_pro
     assert library.open_adapted(key).encode(["the cat"]).shape == (1, 16)
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["", "..", "../x", "a" * 24, "A" * 24, "0" * 23, "é" * 24])
 def test_keys_of_links_are_never_paths(subject, key):
     assert library.known_adaptation(key) is None
@@ -148,6 +148,7 @@ def test_keys_of_links_are_never_paths(subject, key):
             job(key)
 
 
+@pytest.mark.slow
 def test_without_a_run_there_is_nothing_to_adapt(subject):
     with pytest.raises(InputError, match="press Run first"):
         tasks.begin_adaptation(Subject(subject.name, None, subject.identity, None), AdaptationSettings(), None)

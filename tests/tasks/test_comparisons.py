@@ -60,6 +60,7 @@ def test_only_close_sizes_are_called_equal(base):
         assert entry.note == gap_text(entry.total_bytes, base.size.total_bytes)
 
 
+@pytest.mark.slow
 def test_all_methods_get_the_runs_own_weights_and_effort(models):
     weighted = CompressionSettings("cluster", weights="zipf", iterations=7, seed=5)
     entries = plan(RUNS.get(run_and_keep("small", None, weighted.to_dict()).key))

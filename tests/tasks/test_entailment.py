@@ -76,6 +76,7 @@ def test_a_classifier_of_something_else_says_why_it_cannot_judge(tmp_path):
     assert "0: POSITIVE" in problem
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", ["classifier", "encoder"])
 def test_a_pair_is_judged_by_every_side(subjects, name):
     subject = subjects[name]
@@ -134,6 +135,7 @@ def test_only_a_few_heads_stay_loaded(subjects, monkeypatch):
     assert entailment._head_of(model, choice) is head
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", ["classifier", "encoder"])
 def test_a_set_is_evaluated_kept_and_found_again(subjects, name):
     subject, pairs = subjects[name], made_pairs(("en", "ru"))

@@ -127,6 +127,7 @@ def test_the_compact_folder_loads_again_and_gives_the_same(models, tmp_path):
     torch.testing.assert_close(torch.as_tensor(again.encode(sentences)), torch.as_tensor(expected), atol=1e-6, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_dense_checkpoint_needs_nothing_of_subemb(models, tmp_path):
     from transformers import AutoModel, AutoTokenizer
 
@@ -183,6 +184,7 @@ def test_an_adapted_model_is_taken_away_with_what_was_trained(adapted, tmp_path)
     torch.testing.assert_close(torch.as_tensor(plain.encode(sentences)), expected, atol=1e-6, rtol=0)
 
 
+@pytest.mark.slow
 def test_made_once_it_is_not_made_again(models):
     subject = subject_of()
     make_export(subject, COMPACT)

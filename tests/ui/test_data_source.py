@@ -114,6 +114,7 @@ def test_the_real_file_is_recognised():
     assert chosen(app) == read_pairs(path)
 
 
+@pytest.mark.slow
 def test_rows_left_out_are_shown():
     app = give(page(source="Your files"), ("x.tsv", SCORED + b"A\tB\t\nC\t\t1\n"))
     assert "2 rows left out. blank score: 1 (line 2,502); empty sentence: 1 (line 2,503)" in texts(app)
@@ -152,6 +153,7 @@ def test_several_files_are_taken_together():
     assert "languages de, sw" in texts(app)
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_read_is_named_and_the_others_are_used():
     app = give(page(source="Your files"), ("good.tsv", SCORED), ("bad.tsv", b"\xff\x00\x01"))
     assert "bad.tsv is not a text file" in texts(app)
@@ -159,6 +161,7 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_used():
     assert chosen(app).name == "good.tsv"
 
 
+@pytest.mark.slow
 def test_sets_of_two_kinds_are_refused():
     binary = b"sentence1\tsentence2\tscore\nA\tB\t1\nC\tD\t0\n"
     app = give(page(source="Your files"), ("good.tsv", SCORED), ("other.tsv", binary))

@@ -74,6 +74,7 @@ def test_order_table_by_hand():
     assert backwards["mean"].tolist() == [3.0, 2.0, 1.0]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(st.integers(1, 3000), st.booleans())
 def test_runs_cover_the_vocabulary_without_gaps(count, logarithmic):
@@ -128,6 +129,7 @@ def test_methods_that_cannot_match_are_marked(measure):
     assert measure in figure.layout.title.text
 
 
+@pytest.mark.slow
 def test_every_chart_names_its_axes():
     errors = np.linspace(0, 2, 50)
     labels = np.array(["a", "b"] * 25)
@@ -145,7 +147,7 @@ def test_every_chart_names_its_axes():
     assert x
 
 
-@pytest.mark.slow_after(6)
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize("text", HOSTILE)
 def test_group_names_are_no_markup(text):
     table = charts.group_table(np.ones(2), np.ones(2), np.array([text, text]))

@@ -97,6 +97,7 @@ def test_uploads_and_contents_have_one_bound_and_what_is_both_counts_once(upload
         bounded.content_of(give(uploads, "d", "file", b"d" * 50))
 
 
+@pytest.mark.slow
 def test_what_was_read_is_read_once_bounded_and_dropped_when_the_content_has_gone(monkeypatch):
     monkeypatch.setattr(bounded, "_read", Memory(9, 100, lambda entry: entry[1]))
     content, values = bounded.hold(b"one two"), iter(range(9))

@@ -144,6 +144,7 @@ def test_a_tied_decoder_computes_with_the_compact_table(decoders, name):
 # The gap
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", MAKERS)
 def test_a_clicked_word_is_asked_for_from_what_stands_before_it(decoders, name):
     model = decoders[name]
@@ -234,6 +235,7 @@ def test_which_head_a_model_is_asked_by(decoders, tmp_path):
     assert any("next-word head" in note for note in unnamed.notes)
 
 
+@pytest.mark.slow
 def test_a_network_that_reads_ahead_is_refused(tmp_path):
     from checkpoints import TOKENS, bert_sizes, save, word_piece
     from transformers import BertConfig, BertLMHeadModel

@@ -88,7 +88,7 @@ def test_the_original_fills_as_transformers_pipeline_does(families, name):
             )
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_head_asked_at_a_few_places_says_what_the_whole_network_says(families, name):
     """Padding beside it changes nothing, and the compressed table's whole network agrees too."""
@@ -109,7 +109,7 @@ def test_a_head_asked_at_a_few_places_says_what_the_whole_network_says(families,
 # What is compressed
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_input_output_and_both_differ_and_nothing_compressed_is_the_original(families, name):
     model = subemb.load(families / name)
@@ -149,6 +149,7 @@ def test_output_alone_is_the_dense_network_with_a_reconstructed_head(families):
     assert torch.allclose(asked.logits(1, [row], [[3]])[0, 0].float(), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_head_with_a_table_of_its_own_stays_as_it_is(tmp_path):
     make_bert(tmp_path / "untied", masked_lm=True, tie_word_embeddings=False)
     model = subemb.load(tmp_path / "untied")
@@ -162,6 +163,7 @@ def test_a_head_with_a_table_of_its_own_stays_as_it_is(tmp_path):
         fill(sides, SENTENCES[0], input=False)
 
 
+@pytest.mark.slow
 def test_one_side_alone_and_three(families):
     model = subemb.load(families / "bert")
     alone = fill({"original": model}, SENTENCES[0]).masks[0]
@@ -198,6 +200,7 @@ def test_right_answers_survive_mild_compression_and_break_under_harsh(animals):
     assert harsh[1] <= total / 4
 
 
+@pytest.mark.slow
 def test_a_clicked_word_is_answered_with_itself(animals):
     sides = compressed_sides(animals, method="int8")
     filled = fill(sides, "the wolf says howl in the mountain .", word=3)
@@ -218,6 +221,7 @@ def test_the_masked_word_is_listed_even_if_nobody_would_guess_it(animals):
 # Numbers
 
 
+@pytest.mark.slow
 def test_ranks_unions_and_kept(families):
     model = subemb.load(families / "bert")
     sides = compressed_sides(model, method="arbitrary", subspaces=2)

@@ -62,7 +62,7 @@ def sure(predicted, columns=3):
 # Classifiers
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("order", list(itertools.permutations(LABELS)), ids="-".join)
 def test_label_order_is_read_from_the_model(tmp_path, order):
     reference = make_classifier(tmp_path / "reference", LABELS)
@@ -86,6 +86,7 @@ def test_classifier_reads_pairs_as_transformers_does(tmp_path):
         np.testing.assert_allclose(found[place], logits.softmax(0)[[1, 2, 0]].numpy(), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_way_heads_give_two_columns(tmp_path):
     one = engine_for(make_classifier(tmp_path / "one", ["not_entailment", "entailment"]))
     other = engine_for(make_classifier(tmp_path / "other", ["entailment", "not_entailment"]))
@@ -118,6 +119,7 @@ def test_unnamed_labels_of_a_checkpoint_are_refused_with_what_is_missing(tmp_pat
         engine_for(model)
 
 
+@pytest.mark.slow
 def test_a_long_pair_is_cut_and_the_limit_is_stated(tmp_path):
     engine = engine_for(make_classifier(tmp_path / "model", LABELS))
     assert engine.limit == 64
@@ -133,6 +135,7 @@ def test_padding_changes_nothing(tmp_path):
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("architecture", ["roberta", "gpt2"])
 def test_other_architectures_classify_pairs_too(tmp_path, architecture):
     from transformers import AutoConfig, AutoModelForSequenceClassification

@@ -186,6 +186,7 @@ def test_training_leaves_the_global_random_state_alone(model):
     assert torch.equal(torch.rand(3), expected)
 
 
+@pytest.mark.slow
 def test_the_card_says_what_was_done(model, trained):
     card = trained.card
     assert card["model"] == {"name": "encoder", "source": "folder", "revision": model.revision, "identity": model.identity}

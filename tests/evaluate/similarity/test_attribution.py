@@ -132,6 +132,7 @@ def test_positions_of_roberta_do_not_depend_on_what_is_swapped(folders):
     assert found.first.tokens[place] == pytest.approx(float(cosines(*vectors)) - found.before, abs=1e-6)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("settings", [AttributionSettings(), INTEGRATED, AttributionSettings(64, 0)])
 def test_an_uncompressed_table_has_no_effects(folders, settings):
     model = load(str(folders["bert"]))
@@ -201,6 +202,7 @@ def test_integrated_gradients_of_a_case_worked_by_hand():
     assert found.integral.total == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", ["bert", "sentence", "roberta"])
 def test_integrated_gradients_add_up_to_the_whole_change(folders, name):
     sides, _ = sides_for(folders[name])
@@ -247,6 +249,7 @@ def test_the_model_is_as_it_was(folders):
         assert np.array_equal(model.encode([FIRST, SECOND]), before[name])
 
 
+@pytest.mark.slow
 def test_limits_decide_what_is_exact(folders):
     sides, _ = sides_for(folders["bert"])
     rows = sides["original"].token_ids([FIRST, SECOND])
