@@ -68,8 +68,8 @@ def test_neighbours_that_collide_are_not_told_as_lost(open_page):
             break
     test = open_page("product", token=f"#{chosen}")
     kept = int((after[before.topk(10).indices] >= tenth).sum())
-    assert f"**{kept} of 10** neighbours are kept; " in texts(test)
-    assert re.search(r"neighbours are kept; \d+\.\d on average of (all|[\d,]+) tokens", texts(test))
+    assert f"**{kept} of 10** neighbours are kept (on average " in texts(test)
+    assert re.search(r"neighbours are kept \(on average \d+\.\d, of (all|[\d,]+) tokens", texts(test))
     assert "each counts as near" in texts(test)
     table = table_with(test, "list", "kept")
     assert table[table["list"] == "Original table"]["kept"].sum() == kept

@@ -93,7 +93,7 @@ def test_the_parts_that_are_shown_add_up_to_the_change_that_is_shown(change):
 
 def test_of_two_runs_the_rows_of_both_are_named():
     found = said(-0.461, -0.396, 0.291, unrelated=(0.07, 0.97), sides=("run A", "run B"))
-    assert found.startswith("Replacing the rows of run A of all tokens by the rows of run B raises the cosine by **0.291**.")
+    assert found.startswith("Replacing the rows of run A by those of run B raises the cosine by **0.291**.")
     assert "reconstruction" not in found
 
 

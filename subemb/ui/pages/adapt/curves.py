@@ -109,6 +109,8 @@ def curves(known: Adaptation | None, points: list[dict], key: str, original: Seq
     with columns[-1]:
         said = f"Loss at {len(table)} points" + (f"; now {table['loss'].iloc[-1]:.4f}" if len(table) else "")
         show(losses, said, table, key=f"{key}_loss", file_name="subemb-adapt-loss.csv")
+        if len(losses.data) > 1:
+            st.caption("Every step reads other sentences, short or long ones, so its loss jumps.")
 
 
 def loss_curve(points: list[dict], original: Sequence[dict] = ()) -> tuple[go.Figure, pd.DataFrame]:
@@ -123,12 +125,12 @@ def loss_curve(points: list[dict], original: Sequence[dict] = ()) -> tuple[go.Fi
             continue
         losses = pd.Series([row["loss"] for row in rows], dtype=float)
         is_smoothed = len(rows) >= SMOOTHED_FROM
-        colour = PALETTE[number + 2]
+        colour, of = PALETTE[number + 2], f"{name}, " if original else ""
         figure.add_scatter(
             x=[row["seconds"] for row in rows],
             y=losses.tolist(),
             mode="markers" if is_smoothed else "lines+markers",
-            name=f"{name}, the sentences of one step" if is_smoothed else name,
+            name=f"{of}one step" if is_smoothed else name,
             opacity=0.45 if is_smoothed else 1.0,
             line={"color": colour, "width": 2.5},
             marker={"size": 5, "color": colour},
@@ -137,15 +139,15 @@ def loss_curve(points: list[dict], original: Sequence[dict] = ()) -> tuple[go.Fi
         if is_smoothed:
             window = max(window, round(SMOOTHED * len(rows)))
             figure.add_scatter(
-                x=[row["seconds"] for row in rows],
-                y=losses.rolling(window, min_periods=1).mean().tolist(),
+                x=[row["seconds"] for row in rows][window - 1 :],
+                y=losses.rolling(window).mean().tolist()[window - 1 :],
                 mode="lines",
-                name=f"{name}, mean of {window} points",
+                name=f"{of}mean of {window} points",
                 line={"color": colour, "width": 2.5},
                 hovertemplate="%{x:.0f} s: mean loss %{y:.4f}<extra></extra>",
             )
         parts += [{"run": name, "seconds": row["seconds"], "step": row["step"], "loss": row["loss"]} for row in rows]
-    layout(figure, "Loss: lower is better", "seconds of training", "loss", height=300)
+    layout(figure, "Loss: lower is better", "seconds of training", "loss", height=330)
     figure.update_layout(showlegend=len(figure.data) > 1)
     return figure, pd.DataFrame(parts, columns=["run", "seconds", "step", "loss"])
 
@@ -177,12 +179,13 @@ def score_curve(
             xanchor="left" if seconds < end / 3 else "right",
             ax=0,
             ay=-20 - 20 * level,  # pixels
+            borderpad=3,
             arrowhead=0,
             arrowwidth=1,
             arrowcolor=NEUTRAL,
             font={"size": 13},
         )
-    layout(figure, "Score of the labelled pairs: higher is better", "seconds", "score x 100", height=300)
+    layout(figure, "Score of the labelled pairs: higher is better", "seconds", "score x 100", height=330)
     drawn = [part["score"] for part in parts] + list(references.values())
     if marks and drawn:
         room = max(1.0, np.ptp(drawn))

@@ -139,8 +139,8 @@ def say_kept(assignment: Assignment, found, chosen: int) -> None:
     blocks = assignment.part_of(chosen).subspaces
     name = "" if assignment.side.name == COMPRESSED else f"{sentence_case(assignment.side.name)}: "
     in_common = (
-        f" On average they share {_mean_shared(assignment, chosen, before)} of {blocks} blocks with it before, "
-        f"{_mean_shared(assignment, chosen, after)} after."
+        f" Its neighbours share {_mean_shared(assignment, chosen, before)} of {blocks} blocks with it before, "
+        f"{_mean_shared(assignment, chosen, after)} after, on average."
     )
     st.markdown(
         name
@@ -163,10 +163,10 @@ def average_text(average: float, sample: int, tokens: int) -> str:
     """How many neighbours tokens keep on average. sample: tokens that were measured, of all ``tokens``.
 
     >>> average_text(1.74, 1000, 30522), average_text(1.74, 30522, 30522)
-    ('; 1.7 on average of 1,000 tokens drawn at random', '; 1.7 on average of all tokens')
+    (' (on average 1.7, of 1,000 tokens drawn at random)', ' (on average 1.7, of all tokens)')
     """
     which = "all tokens" if sample >= tokens else f"{count_text(sample)} tokens drawn at random"
-    return f"; {number_text(average)} on average of {which}"
+    return f" (on average {number_text(average)}, of {which})"
 
 
 def _identical(assignment: Assignment, chosen: int) -> str:

@@ -72,7 +72,7 @@ def summary_text(result: PairComparison, side: str) -> str:
     what = (
         "Replacing every token of both sentences by its reconstruction"
         if reference == "original"
-        else f"Replacing {_rows(reference, reference)} of all tokens by {_rows(side, reference)}"
+        else f"Replacing {_rows(reference, reference)} by those of {escape_markdown(side)}"
     )
     text = (
         f"{what} {word} the cosine by **{number_text(abs(parts.change), parts.digits)}**. {parts_text(parts, effects.decides)}"
