@@ -19,7 +19,7 @@ import torch
 from safetensors import safe_open
 
 from ..base.errors import ModelError
-from .architectures import ENCODERS, HEADS, SIBLINGS
+from .architectures import ENCODERS, HEADS, SIBLINGS, is_buffer
 from .folder import json_object, name_of
 from .headers import Tensor, read_headers
 from .scaled import read_number_tensor, scale_of, scaled
@@ -121,6 +121,7 @@ class Loaded:
     wanting: dict[str, str]  # weights that can reach the output and are not in the files as they should: name -> what is wrong
     absent: tuple[str, ...]  # weights that are not in the files, and that the output does not depend on
     left: tuple[str, ...]  # what the files hold more of the same: layers and experts beyond those of the network
+    unplaced: tuple[str, ...]  # what they hold inside of its layers that it has no place for
 
 
 def load_network(folder: Path, head: str | None = None) -> torch.nn.Module:
@@ -153,7 +154,8 @@ def load_as(
     output: of a network, a tensor that is computed with it.
 
     The network gets attributes: ``prefix``, which stood before all names of the files and was taken off, ``absent``, weights that are
-    not in the files and that the output does not depend on, and ``left``, weights of more layers in the files. Raises ModelError (``unsupported``).
+    not in the files and that the output does not depend on, ``left``, weights of more layers in the files, and ``unplaced``, weights in its
+    layers' names that it has no place for. Raises ModelError (``unsupported``).
     """
     loaded = _fill(kind, config, tensors, output, folder)
     prefix = ""
@@ -165,7 +167,7 @@ def load_as(
         if loaded.wanting:
             raise ModelError(_wanting_text(loaded, folder, head), "unsupported")
     network = loaded.network.eval()
-    network.prefix, network.absent, network.left = prefix, loaded.absent, loaded.left
+    network.prefix, network.absent, network.left, network.unplaced = prefix, loaded.absent, loaded.left, loaded.unplaced
     return network
 
 
@@ -179,7 +181,7 @@ def is_as_stored(network: torch.nn.Module, tensors: Mapping[str, Tensor], folder
     loaded = _fill(type(network), network.config, tensors, output, folder, read=False)
     if loaded.wanting or _reaching(network, _wrong(network, {"missing_keys": (), "mismatched_keys": ()}), output)[0]:
         return False
-    network.prefix, network.absent, network.left = "", loaded.absent, loaded.left
+    network.prefix, network.absent, network.left, network.unplaced = "", loaded.absent, loaded.left, loaded.unplaced
     return True
 
 
@@ -231,20 +233,29 @@ def _fill(kind, config, tensors: Mapping[str, Tensor], output: Callable, folder:
             del needed[name]
             absent.append(name)
     absent = tuple(name for name in absent if wrong[name] == _MISSING)
-    return Loaded(
-        network, needed, absent, tuple(name for name in sorted(found["unexpected_keys"]) if _is_beyond(network, name))
-    )
+    more = [
+        name for name in sorted(found["unexpected_keys"]) if name in tensors and not is_buffer(name, len(tensors[name].shape))
+    ]
+    left, unplaced = (tuple(name for name in more if _place(network, name) is wanted) for wanted in (_BEYOND, _INSIDE))
+    return Loaded(network, needed, absent, left, unplaced)
 
 
-def _is_beyond(network: torch.nn.Module, name: str) -> bool:
-    """Whether a name is that of a layer behind the last one of a list of layers."""
+_BEYOND, _INSIDE = "beyond", "inside"
+
+
+def _place(network: torch.nn.Module, name: str) -> str | None:
+    """Where a name leads that a network does not have: to a layer behind the last of a list, inside of a layer, or elsewhere (None)."""
     base = getattr(network, "base_model_prefix", "")
-    module = network
+    module, is_in_layer = network, False
     for part in name.removeprefix(f"{base}.").split("."):
-        if isinstance(module, torch.nn.ModuleList):
-            return part.isdigit() and int(part) >= len(module)
+        if isinstance(module, torch.nn.ModuleList) and not is_in_layer:
+            if not part.isdigit() or int(part) >= len(module):
+                return _BEYOND if part.isdigit() else None
+            is_in_layer = True
         module = getattr(module, part, None)
-    return False
+        if module is None:
+            return _INSIDE if is_in_layer else None
+    return None
 
 
 def _from_tensors(kind, config, tensors: Mapping[str, Tensor], folder: Path, read: bool) -> tuple[torch.nn.Module, dict]:

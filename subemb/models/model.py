@@ -411,13 +411,18 @@ class PretrainedModel:
     def _network_notes(self) -> list[str]:
         """What loading the network told, once it is loaded."""
         network = self._root._networks.get(None)
-        prefix, absent, left = (getattr(network, name, "") for name in ("prefix", "absent", "left"))
+        prefix, absent, left, unplaced = (getattr(network, name, "") for name in ("prefix", "absent", "left", "unplaced"))
         notes = [f"{prefix} stood before the names of its weights and was taken off."] if prefix else []
         if absent:
             notes.append(f"Its files lack {absent[0]}{_and_more(absent)}, which is computed, or not read for sentence vectors.")
         if left:
             more = _and_more(left)
             notes.append(f"Its files hold more layers than its config.json asks for, which are not used: {left[0]}{more}.")
+        if unplaced:
+            more = _and_more(unplaced)
+            notes.append(
+                f"Its files hold weights that a network of its config.json has no place for, which are not used: {unplaced[0]}{more}."
+            )
         return notes
 
     # Networks

@@ -287,6 +287,14 @@ def table_name_by_network(folder: Path, tensors: Mapping[str, Tensor]) -> str:
         if len(same) == 1:
             return same[0]
     wanted = names[0] if names else "weight"
+    ends = tuple(f".{name}" for name in names)
+    several = sorted(stored for stored in tensors if stored.endswith(ends) and len(tensors[stored].shape) == 2) if ends else []
+    if len(several) > 1:
+        raise ModelError(
+            f"{name_of(folder)} holds more than one network: its token table may be {' or '.join(several[:3])}; save the one that you mean "
+            "by itself",
+            "unsupported",
+        )
     packed = partner_name(wanted, tensors) or next((partner_name(f"{prefix}.{wanted}", tensors) for _ in names), None)
     if packed is not None:
         raise ModelError(

@@ -21,7 +21,8 @@ _PARTNERS = (
 )  # fmt: skip
 _ADAPTER = re.compile(
     r"(?<![^.])(lora_(A|B|embedding_A|embedding_B|magnitude_vector)|ia3_l|hada_w\d|lokr_w\d|oft_(r|blocks)|boft_\w|vera_lambda_\w|"
-    r"modules_to_save|original_module|trainable_tokens_delta)(?![^.])"
+    r"modules_to_save|original_module|trainable_tokens_delta|adapters|attention_adapters|invertible_adapters|prefix_tunings|loras|"
+    r"prompt_encoder)(?![^.])"
 )
 # What the names in a file tell about how it was quantized, if config.json does not.
 _PACKED = (

@@ -100,7 +100,7 @@ def test_wrappers_are_taken_off_in_a_sentence_model(tmp_path, bert, vectors):
 
 
 def test_two_networks_in_one_file_are_not_told_apart(bert):
-    assert "has no tensor" in refusal(
+    assert "holds more than one network" in refusal(
         renamed(bert, lambda weights: before("a.")(weights) | {f"b.{name}": value + 1 for name, value in weights.items()})
     )
 
@@ -436,3 +436,21 @@ def test_a_network_without_gradients_is_refused_before_the_work(tmp_path):
             progress=lambda stage, done: seen.append(stage),
         )
     assert seen == []
+
+
+def test_what_a_network_has_no_place_for_is_said(bert):
+    def with_gates(weights):
+        return {**weights, "bert.encoder.layer.0.attention.gate.weight": torch.ones(4, 4), "ema.step": torch.ones(1)}
+
+    model = subemb.load(renamed(bert, with_gates))
+    model.encode(TEXTS)
+    assert [note for note in model.notes if "no place for" in note] == [
+        "Its files hold weights that a network of its config.json has no place for, which are not used: "
+        "bert.encoder.layer.0.attention.gate.weight."
+    ]
+
+
+def test_adapters_of_another_library_are_refused(bert):
+    part = "bert.encoder.layer.0.output.adapters.sts.adapter_up.weight"
+    renamed(bert, lambda weights: {**weights, part: torch.ones(16, 4)})
+    assert f"an adapter that is not merged ({part})" in refusal(bert)
