@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError
-from ..base.text import columns_text, count_text, one_line, percent_text, score_text, seconds_text, size_text
+from ..base.text import change_text, columns_text, count_text, one_line, percent_text, score_text, seconds_text, size_text
 from ..codec.methods import METHODS
 from ..codec.settings import WEIGHTS, CompressionSettings, settings_text
 from ..evaluate.report import METRIC_NAMES
@@ -200,7 +200,7 @@ def rows_text(table: "SweepTable", rows: "list[SweepRow]") -> str:
             low, high = row.interval
             line += [
                 score_text(row.score / 100),
-                signed_points(row.difference),
+                change_text(row.score - row.difference, row.score, minus="-"),
                 f"{signed_points(low)} to {signed_points(high)}",
             ]
         lines.append([*line, f"{row.seconds:.1f}", row.key[:8]])
