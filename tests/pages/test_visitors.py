@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from types import SimpleNamespace
 
 import jobs_functions
@@ -14,7 +15,7 @@ from subemb.jobs.manager import manager
 from subemb.runs import RUNS, run_and_keep
 from subemb.ui.shell import visit as visits
 from subemb.ui.shell import visitor
-from subemb.ui.shell.request import Request
+from subemb.ui.shell.request import Request, to_query
 from subemb.ui.shell.visit import submit_run
 from subemb.ui.shell.visitor import new_token
 
@@ -70,6 +71,24 @@ def test_a_tab_that_is_loaded_again_finds_its_queued_run_and_the_runs_of_the_vis
     assert again.query_params["f"] == "3"
     table = table_with(again, "run", "error")
     assert sorted(re.search(r"f = (\d)", run)[1] for run in table["run"]) == ["2", "3"]
+
+
+def test_a_run_that_was_waiting_when_the_server_was_started_anew_is_in_line_again(browser, tmp_path, monkeypatch):
+    browser("dora")
+    earlier, queued = product(2, seed=13), product(3, seed=14)
+    run_and_keep("small", None, earlier.settings.to_dict())
+    with jobs_functions.busy("compress", tmp_path):
+        visits.visitor_of(browser("dora")).wait_for("gone", to_query(queued))
+        visitor._visitors.clear()  # as a restart does
+        monkeypatch.setattr(visits, "STARTED", time.time())
+        test = checked(open_app(HOME, earlier))
+        assert "cancel_button" in buttons(test)
+        assert visits.AGAIN in texts(test)
+        (job,) = manager().jobs_of(browser("dora"))
+        test.button(key="cancel_button").click().run()
+        assert job.is_over
+    visitor._visitors.clear()
+    assert "cancel_button" not in buttons(checked(open_app(HOME, earlier))), "it was stopped, and is wanted no more"
 
 
 @pytest.mark.slow

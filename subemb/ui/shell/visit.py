@@ -27,7 +27,10 @@ FIRST = "a"  # URL parameter: ADAPTED, where the adaptation takes the place of t
 ADDRESS = (*RUN_PARAMETERS, ADAPTED, FIRST, OTHER)  # parameters of the URL that name what is shown
 _STOPPED = "Stopped. What was computed before is still here."
 LEFT = "Others wait for the same, so it goes on for them; you no longer wait for it."
+AGAIN = "The server was started anew while your run was waiting or running; it is in line again."
+LOST = "The server was started anew while your run was waiting or running. Press Run to begin again."
 ABANDONED = "Nobody had watched this for a minute, so it was stopped."
+STARTED = time.time()  # of this server
 _MOST_HELD = 8  # results in memory, and on disk, that a tab holds, so that they are not dropped while it shows them
 _IN_FLIGHT_SECONDS = 3.0  # for which a browser may still send the address that it had before
 
@@ -197,6 +200,7 @@ class Visit:
             return
         submit_run(request, settings.to_dict(), text.text if text else None, self.token)
         self.running = (key, request)
+        self.visitor.wait_for(key, to_query(request))
 
     def job(self) -> Job | None:
         """The job this visitor waits for."""
@@ -209,6 +213,7 @@ class Visit:
             return False
         key, request = self.running
         self.running = None
+        self.visitor.wait_no_more(key)
         if job is not None and job.state == "failed":
             self.failure = job.error
         elif job is not None and job.state == "cancelled":
@@ -224,6 +229,8 @@ class Visit:
     def cancel(self) -> None:
         """Stop waiting; the job ends if nobody else waits for it."""
         job = self.job()
+        if self.running is not None:
+            self.visitor.wait_no_more(self.running[0])
         self.running = None
         self.notice = _STOPPED
         if job is not None and not job.cancel(by=self.token) and not job.is_over:
@@ -274,11 +281,33 @@ def _first_visit() -> Visit:
         return visit
     before = closed_tab(visitor, visit.shown)
     if before is None:
+        take_up(visit)
         return visit
     before.written, before.adapted, before.other, before.first = visit.written, visit.adapted, visit.other, visit.first
     before.reset_form = False
     before.asked, before.dropped = visit.asked, {}
     return before
+
+
+def take_up(visit: Visit) -> None:
+    """Put the run in line again that this visitor waited for when the server was started anew. One that needs a text cannot be."""
+    for key, waiting in reversed(list(visit.visitor.waiting.items())):
+        if waiting.since >= STARTED:
+            continue  # asked of this server: another tab waits for it, or it is over
+        visit.visitor.wait_no_more(key)
+        try:
+            request = from_query(waiting.query)
+            if request is None or RUNS.get(key) is not None:
+                continue
+            if request.settings.text_digest is not None:
+                visit.notice = LOST
+                return
+            visit.start(request)
+        except InputError as error:
+            visit.notice = f"{LOST} {error}"
+            return
+        visit.notice = AGAIN
+        return
 
 
 def closed_tab(visitor: Visitor, address: Request | None) -> Visit | None:

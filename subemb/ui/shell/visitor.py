@@ -27,6 +27,8 @@ COOKIE = "subemb_visitor"
 MOST_VISITORS = 1000  # whose runs are remembered
 MOST_RUNS = 60  # of one visitor, and most labelled sets
 MOST_TAGS, LONGEST_TAG = 8, 40  # of one run; characters
+MOST_WAITING = 8  # runs of one visitor that a server started anew takes up again
+WAITING_SECONDS = 3600.0  # after so long nobody waits for a run any more
 log = logging.getLogger(__name__)
 _YEAR = 365 * 24 * 3600
 _TOKEN = re.compile(r"[0-9a-f]{32}")
@@ -46,6 +48,14 @@ def new_token() -> str:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """A run that a visitor waits for."""
+
+    query: dict[str, str]  # its request, as a link has it
+    since: float  # seconds since 1970
+
+
+@dataclass(frozen=True)
 class KeptVisitor:
     """What is kept of a visitor on disk."""
 
@@ -53,6 +63,7 @@ class KeptVisitor:
     sets: dict[str, str] = field(default_factory=dict)
     seen: dict[str, float] = field(default_factory=dict)
     tags: dict[str, list[str]] = field(default_factory=dict)
+    waiting: dict[str, Waiting] = field(default_factory=dict)
 
 
 #: By a hash of the token: who can read the cache of the server cannot become its visitors.
@@ -70,6 +81,7 @@ class Visitor:
     )  # digest of labelled pairs that were evaluated -> what this visitor calls them
     seen: dict[str, float] = field(default_factory=dict)  # key of a run -> when it came, in seconds since 1970
     tags: dict[str, list[str]] = field(default_factory=dict)  # key of a run -> words that the visitor gave it
+    waiting: dict[str, Waiting] = field(default_factory=dict)  # key of a run -> what was asked for and is not over yet
     #: Session -> the Visit of its tab. Streamlit keeps a session for two minutes after its tab was closed or loaded again.
     tabs: "weakref.WeakValueDictionary[str, Any]" = field(default_factory=weakref.WeakValueDictionary)
 
@@ -118,11 +130,27 @@ class Visitor:
         if not is_known:
             self.keep()
 
+    def wait_for(self, key: str, query: dict[str, str]) -> None:
+        """Note that a run was asked for."""
+        self.waiting[key] = Waiting(dict(query), time.time())
+        for old in list(self.waiting)[:-MOST_WAITING]:
+            del self.waiting[old]
+        self.keep()
+
+    def wait_no_more(self, key: str) -> None:
+        """Note that a run is over, or not wanted any more."""
+        if self.waiting.pop(key, None) is not None:
+            self.keep()
+
     def keep(self) -> None:
         """Write what a restart of the server is to leave. Where nothing can be written the visit goes on without."""
         with _keeping:
             kept = KeptVisitor(
-                list(self.runs), dict(self.sets), dict(self.seen), {key: list(words) for key, words in self.tags.items()}
+                list(self.runs),
+                dict(self.sets),
+                dict(self.seen),
+                {key: list(words) for key, words in self.tags.items()},
+                dict(self.waiting),
             )
             try:
                 VISITORS.put(key_of_token(self.token), kept)
@@ -158,6 +186,7 @@ def _kept(token: str) -> Visitor:
         dict(list(kept.sets.items())[-MOST_RUNS:]),
         {key: kept.seen[key] for key in runs if key in kept.seen},
         {key: list(kept.tags[key])[:MOST_TAGS] for key in runs if key in kept.tags},
+        {key: one for key, one in kept.waiting.items() if 0 <= time.time() - one.since < WAITING_SECONDS},
     )
 
 
