@@ -78,6 +78,7 @@ def test_what_is_shipped_gives_way_to_what_is_kept_and_comes_back(fresh, monkeyp
     assert store.get("two") is None
 
 
+@pytest.mark.slow
 def test_the_command_lists_them_for_any_model_and_writes_them(fresh, capsys):
     from checkpoints import SPECIAL, make_bert
 

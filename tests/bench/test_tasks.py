@@ -47,6 +47,7 @@ def cosines(vectors):
     return (vectors[: len(FIRST)] * vectors[len(FIRST) :]).sum(1)
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_each_side(folder, head):
     cases = (CompressionSettings("arbitrary", subspaces=2), CompressionSettings("product", subspaces=4, codebook_size=8))
     measured = run_task_benchmark(str(folder), Tasks((SIMILARITY,), (ENTAILMENT,), head), seeds=2, cases=cases)

@@ -47,6 +47,7 @@ def test_int8_by_hand():
     assert result.size().other_parameters == 2
 
 
+@pytest.mark.slow
 @given(tables)
 @settings(max_examples=60, deadline=None)
 def test_int8_moves_no_number_by_more_than_half_a_step(table):

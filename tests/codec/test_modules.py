@@ -39,6 +39,7 @@ def test_embedding_looks_rows_up_like_a_dense_one(result, numbers):
     assert torch.allclose(layer.weight, result.reconstruct(), atol=1e-5)
 
 
+@pytest.mark.slow
 @given(any_results(), st.integers(0, 5))
 @settings(max_examples=80, deadline=None)
 def test_head_gives_the_logits_of_a_dense_one(result, positions):

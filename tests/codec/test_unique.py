@@ -44,6 +44,7 @@ def distinct(codes):
     return len(set(map(tuple, codes.tolist())))
 
 
+@pytest.mark.slow
 @hypothesis_settings(max_examples=40)
 @given(st.integers(2, 90), st.integers(1, 6), st.integers(1, 5), st.integers(0, 3), st.booleans(), st.integers(0, 999))
 def test_tuples_are_distinct_whenever_there_are_enough(vocabulary, dim, subspaces, spare, weighted, seed):

@@ -153,6 +153,7 @@ def test_a_model_alone_has_scores_and_no_comparison(model, saved, sts, capsys):
     assert "DIFFERENCE" not in out
 
 
+@pytest.mark.slow
 def test_text_shows_the_numbers_of_the_json(saved, sts, capsys):
     options = ["similarity", saved, "--data", sts, "--resamples", 100, "--moved", 1]
     (data,) = run_json(capsys, *options)["sets"]
@@ -593,6 +594,7 @@ def test_ctrl_c_stops_with_130(stage, model, sts, monkeypatch, capsys):
 # progress and documentation
 
 
+@pytest.mark.slow
 def test_progress_goes_forward_through_all_stages(model, sts, nli, monkeypatch, capsys):
     fractions = []
     draw = ProgressLine.__call__

@@ -452,7 +452,7 @@ def test_an_adaptation_alone_can_be_reported(finished):
     assert count_text(finished.size.original_bytes) in page.text
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["residual", "arbitrary", "low_rank", "int8", "cluster"])
 def test_every_method_can_be_reported(model, method):
     unusual = {"residual": {"subspaces": 2, "codebook_size": 4}, "cluster": {"subspaces": 24, "codebook_size": 2}}

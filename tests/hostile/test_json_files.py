@@ -68,6 +68,7 @@ def test_the_description_of_a_saved_table(value, saved):
         load(folder)
 
 
+@pytest.mark.slow
 @MANY
 @given(data=st.data())
 def test_one_field_of_a_saved_table(data, saved):

@@ -239,6 +239,7 @@ def test_json_of_any_kind_in_any_file(file, value, models):
     _opens_or_says(folder)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 @given(fields=st.dictionaries(FIELDS, ANY_JSON, min_size=1, max_size=2))
 def test_fields_of_any_kind_in_a_config(fields, models, monkeypatch):

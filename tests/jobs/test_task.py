@@ -101,6 +101,7 @@ def test_a_kept_result_crosses_processes_by_its_key(calls):
     assert calls == []
 
 
+@pytest.mark.slow
 def test_a_result_that_was_dropped_is_computed_again():
     call = jobs_functions.declared_square.call(7)
     first = call.submit()

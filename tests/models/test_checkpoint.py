@@ -193,6 +193,7 @@ def test_a_broken_folder_is_looked_at_again(tmp_path):
 # Counting
 
 
+@pytest.mark.slow
 def test_parameters_are_those_of_the_network(tmp_path):
     from transformers import AutoModelForMaskedLM, BertForMaskedLM, GPT2LMHeadModel, T5ForConditionalGeneration
 

@@ -56,6 +56,7 @@ def model(tmp_path, monkeypatch):
     return subemb.load(make_sentence_model(make_bert(tmp_path / "small", [*SPECIAL, *WORDS])))
 
 
+@pytest.mark.slow
 def test_what_is_measured_on_drawn_rows_is_kept(model):
     first = model.sensitivity()
     assert first.shape == (model.dim, model.dim)
@@ -69,6 +70,7 @@ def test_what_is_measured_on_drawn_rows_is_kept(model):
     assert not torch.equal(model.sensitivity(seed=2), hasty), "what was broken off is not kept"
 
 
+@pytest.mark.slow
 def test_seconds_told_for_a_run_count_what_it_has_to_find_out(model):
     shape = model.num_tokens, model.dim
     plain, asked = (CompressionSettings("product", sensitive=sensitive).resolve(*shape) for sensitive in (False, True))

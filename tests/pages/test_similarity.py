@@ -196,6 +196,7 @@ def test_a_bare_table_says_what_to_do(open_page, model, words, tab):
 # Lists
 
 
+@pytest.mark.slow
 def test_lists_wait_for_the_button(open_page):
     test = open_page(similarity="Lists")
     assert not test.get("plotly_chart")

@@ -87,6 +87,7 @@ def test_a_click_puts_the_run_of_the_point_on_all_pages(swept):
     assert (visit.shown, visit.shown_key) == opened
 
 
+@pytest.mark.slow
 def test_a_point_that_is_a_preset_opens_the_run_that_is_shipped_however_its_budget_is_written():
     model = load_listed("all-MiniLM-L6-v2", None)
     rows = tradeoff.tables_of(model)[0].rows

@@ -176,6 +176,7 @@ def test_a_new_sentence_forgets_the_word(open_page):
     assert len(bars(test)) == 2
 
 
+@pytest.mark.slow
 def test_input_output_and_both(open_page):
     seen = set()
     test = open_page(masked=SENTENCE)

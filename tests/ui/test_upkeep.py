@@ -30,6 +30,7 @@ def test_streamlit_has_what_the_upkeep_uses():
     assert not len(storage._cache)
 
 
+@pytest.mark.slow
 def test_memory_can_be_released():
     upkeep.release_memory()
 

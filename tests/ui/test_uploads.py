@@ -79,6 +79,7 @@ def test_an_uploader_takes_no_more_than_the_server(monkeypatch):
     assert bounded.file_uploader("Files", key="a", place=place, max_upload_size=20) == 5
 
 
+@pytest.mark.slow
 def test_contents_are_held_once_bounded_and_only_while_somebody_names_them():
     first = bounded.hold(b"a" * 200)
     assert bounded.hold(b"a" * 200) is first

@@ -63,6 +63,7 @@ def test_what_is_kept(original, compressed, kept):
     assert found == (kept if kept is None else pytest.approx(kept))
 
 
+@pytest.mark.slow
 def test_a_run_has_the_score(model):
     summary, compressed = run(model, CompressionSettings("product", subspaces=4, codebook_size=8))
     assert summary.task == demonstration_score(model, attach(model, compressed))

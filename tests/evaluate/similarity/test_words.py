@@ -131,6 +131,7 @@ def test_a_report_survives_json(report):
         WordReport.from_dict({})
 
 
+@pytest.mark.slow
 def test_wordsim_on_the_bundled_table():
     from subemb import evaluate, load
 
