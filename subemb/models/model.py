@@ -605,7 +605,7 @@ class PretrainedModel:
             claimed = self._claimed_length
             if claimed > _MOST_TRIED:
                 return claimed
-            return longest_readable(self._reader(head), self._rows([TEXTS[0]], min(claimed, LONGEST))[0], claimed)
+            return longest_readable(self._reader(head), self._trial_row(TEXTS[0], min(claimed, LONGEST)), claimed)
 
         return self._trials.take(f"longest {head}", find)
 
@@ -758,7 +758,7 @@ class PretrainedModel:
             reach *= 2
 
         def find() -> "Habits":
-            short, long = (self._rows([text], claimed)[0] for text in (TEXTS[0], TEXTS[-1]))
+            short, long = (self._trial_row(text, claimed) for text in (TEXTS[0], TEXTS[-1]))
             for length in dict.fromkeys((max(longest, min(reach, claimed)), longest)):
                 row = [long[0], *(long[1:-1] * (length // max(1, len(long) - 2) + 1))[: length - 2], long[-1]]
                 with suppress(ModelError):  # its files may promise more than it reads
@@ -775,6 +775,10 @@ class PretrainedModel:
         ]
         return next((habits for habits in found if habits.note), found[0] if found else None)
 
+    def _trial_row(self, text: str, limit: int) -> list[int]:
+        """Token ids of a text of a trial, without added tokens that have no row in the table."""
+        return [number for number in self._rows([text], limit)[0] if number < self.num_tokens]
+
     def _trial_reader(self, head: str | None, sources: list[str] | None = None) -> "Callable[[list[list[int]]], torch.Tensor]":
         """Puts rows of ids through the network in one batch; sources: gets how sentence vectors were made, in words."""
         return lambda rows: self._read_batch(rows, sources) if head is None else self._read_head(head, rows)
@@ -788,7 +792,7 @@ class PretrainedModel:
         def find() -> "Habits":
             sources = [""]
             claimed = self._claimed_length if not self.checkpoint.is_static else 0
-            *rows, long = (self._rows([text], claimed)[0] for text in TEXTS)
+            *rows, long = (self._trial_row(text, claimed) for text in TEXTS)
             read = self._trial_reader(head, sources)
 
             def trial(length: int) -> "Habits":

@@ -108,7 +108,7 @@ def load_tokenizer(folder: Path):
             f"{name} has no tokenizer files ({', '.join(TOKENIZER_FILES[:3])}, ...); copy them from where the model comes from",
             "no_tokenizer",
         )
-    check_not_pointers(folder, files)
+    check_not_pointers(folder, [*files, "tokenizer_config.json"] if (folder / "tokenizer_config.json").is_file() else files)
     from transformers import AutoTokenizer
 
     with quiet_transformers():

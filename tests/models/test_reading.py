@@ -191,6 +191,25 @@ def make_long_bert(folder):
     return save(folder, BertModel, config, tokenizer)
 
 
+def test_a_word_of_the_trial_without_a_row_harms_no_other_text(tmp_path):
+    tokenizer = word_piece(TOKENS)
+    tokenizer.add_tokens(["harbour", "plays"])
+    from transformers import BertConfig, BertModel
+
+    config = BertConfig(vocab_size=len(TOKENS), **SIZES, max_position_embeddings=66, pad_token_id=0)
+    model = load(save(tmp_path / "m", BertModel, config, tokenizer))
+    np.testing.assert_allclose(model.encode(LINES[:1]), plain(tmp_path / "m")[:1], atol=1e-5)
+    with pytest.raises(ModelError, match="'harbour' the id"):
+        model.encode(["the old harbour"])
+
+
+def test_a_tokenizer_config_that_is_a_pointer_is_called_one(tmp_path):
+    folder = make_bert(tmp_path / "m")
+    (folder / "tokenizer_config.json").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 5\n")
+    with pytest.raises(ModelError, match="pointer"):
+        load(folder).encode(LINES[:1])
+
+
 def test_long_texts_are_tried_when_they_are_read_together(tmp_path):
     model = load(make_long_bert(tmp_path / "m"))
     short, long = model.token_ids([LINES[0], " ".join(LINES * 9)])
