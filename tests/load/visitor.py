@@ -105,7 +105,8 @@ class Visitor:
         """Change a widget, or press a button, by its key. Raises LookupError if the page does not have it."""
         widget = self._widgets.get(key)
         if widget is None:
-            raise LookupError(f"there is no widget {key} on {self.page or 'Home'}: {sorted(self._widgets)}")
+            wrong = self.measured[-1].error if self.measured else None  # a page that was not over in time has not drawn it yet
+            raise LookupError(wrong or f"there is no widget {key} on {self.page or 'Home'}: {sorted(self._widgets)}")
         if widget.field == "string_array_value" and isinstance(value, str):
             value = [value]  # one of several, chosen
         if widget.field != "trigger_value":
