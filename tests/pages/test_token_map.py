@@ -308,7 +308,7 @@ def test_the_way_through_the_presets_goes_from_most_bytes_to_fewest_on_one_map(o
     test = healthy(open_app(PAGE, map_presets="1"))  # the bundled model, whose presets come along
     found = told(test)
     names, _, is_shown = zip(*found["stops"], strict=True)
-    assert (names, is_shown) == (("Nearly lossless", "Balanced", "The paper's"), (False, True, False))
+    assert (names, is_shown) == (("Closer", "Balanced", "The paper's"), (False, True, False))
     _, arrays = sent(test)[found["through"]]
     (points,) = [arrays for _, arrays in sent(test).values() if "from" in arrays]
     moved = [np.abs(table.astype(int) - points["from"]).mean() for table in (arrays["0"], points["to"], arrays["2"])]
