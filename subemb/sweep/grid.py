@@ -43,6 +43,7 @@ SHARES = (
     0.09,
 )
 _EVERY = 3
+KEPT = "25%"  # of the tokens have rows of their own, where a budget can be for some of them, and the others borrow theirs
 NEAR = 0.25  # a method whose nearest size is further from such a share is not taken there
 LONGEST = 12.0  # estimated seconds of one setting of the default grid
 LONGEST_TOGETHER = 16.0  # and of one whose codes are chosen together, which keep most at their size
@@ -57,7 +58,8 @@ def default_grid(
 ) -> list[CompressionSettings]:
     """``count`` settings over all methods, resolved, for a (V, D) table: what each method suggests, then each at a ladder of sizes.
 
-    has_network: whether methods that can choose codes by what the network's output notices are tried that way too. more: further
+    has_network: whether methods that can choose codes by what the network's output notices are tried that way too, and budgets for a quarter
+    of the tokens, whose rows the others borrow: errors of rows do not tell how good that is, a score does. more: further
     settings, the same for all, such as ``weights`` and ``seed``. There are fewer where the methods have no more to offer
     in LONGEST seconds each (LONGEST_TOGETHER where codes are chosen together).
 
@@ -114,8 +116,11 @@ def _candidates(vocabulary: int, dim: int, has_network: bool, more: Mapping[str,
                 ways = (True, False) if is_common else (True,)
             else:
                 ways = (None,) if is_common or method.can_be_sensitive else ()
-            for sensitive in ways:
-                values = _read_by(name, more) | ({} if sensitive is None else {"sensitive": sensitive})
+            tried = [{} if sensitive is None else {"sensitive": sensitive} for sensitive in ways]
+            if has_network and {"budget", "keep"} <= {*method.reads}:
+                tried.insert(1, tried[0] | {"keep": KEPT, "budget": str(target)})
+            for way in tried:
+                values = _read_by(name, more) | way
                 try:
                     settings = method.at_bytes(CompressionSettings(name, **values), target, vocabulary, dim)
                 except InputError:  # nothing of this method fits the table
