@@ -265,7 +265,8 @@ def from_query(cls: type[T], query: Mapping[str, str]) -> T:
         try:
             values[name] = {"1": True, "0": False}[text] if item.kind is bool else item.kind(text)
         except (ValueError, KeyError):
-            raise InputError(f"the link says {item.url_name}={text[:80]!r}, which cannot be read; check the link") from None
+            wanted = {bool: "1 for yes or 0 for no", int: "a whole number", float: "a number"}.get(item.kind, "another value")
+            raise InputError(f"the link says {item.url_name}={text[:80]!r}, which cannot be read; give {wanted}") from None
     try:
         return cls(**values)
     except InputError as error:

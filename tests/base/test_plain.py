@@ -146,8 +146,8 @@ def test_what_differs_from_the_defaults_is_written():
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ({"t": "hot"}, "the link says t='hot', which cannot be read; check the link"),
-        ({"door": "yes"}, "the link says door='yes', which cannot be read"),
+        ({"t": "hot"}, "the link says t='hot', which cannot be read; give a whole number"),
+        ({"door": "yes"}, "the link says door='yes', which cannot be read; give 1 for yes or 0 for no"),
         ({"t": "9"}, "the link asks for something that does not work: degrees is 9"),
     ],
 )
