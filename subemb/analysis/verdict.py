@@ -62,7 +62,8 @@ def verdict_of(
             found += "; the rest may be chance"
         tone = "good" if kept >= GOOD else "fair" if kept >= FAIR else "poor"
     text = f"{size} {found}. {_words(neighbours_kept, neighbours)}"
-    if relative_error >= 1:
+    if relative_error >= 1 and not round(neighbours * neighbours_kept):
+        # else rows are borrowed: far off, but with the neighbours of the original
         text += " One vector for all tokens would be no further from the original."
     if colliding_share >= _MANY:
         text += f" {_whole_percent(colliding_share)} of the tokens cannot be told from another any more."

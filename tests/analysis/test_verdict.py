@@ -41,6 +41,13 @@ def test_what_is_lossless_says_so_and_nothing_else():
     assert "saves nothing" in verdict_of(1.5, 0.0, 1.0, kept=1.0).advice
 
 
+def test_borrowed_rows_are_far_off_and_no_worse_than_one_vector_for_all():
+    assert verdict_of(0.006, 1.21, 0.26, kept=0.92).text.endswith("Single words are blurred: of 10 neighbours 3 stay.")
+    assert verdict_of(0.006, 1.21, 0.02, kept=0.92).text.endswith(
+        "One vector for all tokens would be no further from the original."
+    )
+
+
 def test_tokens_that_collide_are_told_from_a_hundredth_on():
     assert "cannot be told" not in verdict_of(0.01, 0.5, 0.1, colliding_share=0.0099).text
     told = verdict_of(0.01, 0.5, 0.1, colliding_share=0.04).text
