@@ -35,11 +35,13 @@ def test_all_of_the_bundled_model_are_there_from_the_beginning(bundled, fresh):
     keys = [key_of(bundled, preset) for preset in presets.PRESETS.values()]
     assert sorted(path.name for path in SHIPPED.iterdir() if path.is_dir()) == sorted(keys)
     for key, preset in zip(keys, presets.PRESETS.values(), strict=True):
+        assert RUNS.is_shipped(key)
         run = RUNS.get(key)
         assert run.settings.method == preset.settings.method
         assert run.size == runs.compressed_of(key).size(bundled.parameters)
         assert run.task.languages == ("en",)
         assert run.verdict.text
+    assert not RUNS.is_shipped("0" * 24)
     assert list(RUNS) == []  # nothing was written
 
 

@@ -223,12 +223,19 @@ class Store(Generic[T]):
     def path(self, key: str) -> Path:
         """Folder of an entry, to be read, whether it is there or not. Raises InputError for anything that is not a key."""
         own = self._place(key)
-        if self._shipped is not None and not own.is_dir():
+        return own if own.is_dir() else self._shipped_folder(key) or own
+
+    def is_shipped(self, key: str) -> bool:
+        """Whether an entry comes with the app."""
+        return self._shipped_folder(key) is not None
+
+    def _shipped_folder(self, key: str) -> Path | None:
+        if self._shipped is not None:
             with contextlib.suppress(InputError):  # a library without the app has no assets
                 shipped = app_folder() / "assets" / self._shipped / key
                 if shipped.is_dir():
                     return shipped
-        return own
+        return None
 
     def _place(self, key: str) -> Path:
         """Folder of an entry in the cache, where it may be written."""

@@ -59,8 +59,8 @@ class Frame:
 
     @property
     def is_example(self) -> bool:
-        """Whether the run is the example that a first visit sees."""
-        return self.visit.is_example
+        """Whether the run comes with the app: the one that a first visit sees, or another preset's."""
+        return self.visit.is_example or (self.run is not None and RUNS.is_shipped(self.run.key))
 
     @cached_property
     def model(self):
@@ -270,9 +270,7 @@ def _differs(visit: Visit) -> None:
 def heading(frame: Frame) -> None:
     """What names the run on the page."""
     run = frame.run
-    visit = frame.visit
-    is_example = visit.is_example or (visit.request.model == EXAMPLE.model and visit.preset is not None)
-    badge = ":blue-badge[Example]" if is_example else ":green-badge[This run]"
+    badge = ":blue-badge[Example]" if frame.is_example else ":green-badge[This run]"
     size = f"{size_text(run.size.total_bytes)}, {percent_text(run.size.total_share)}"
     asked = escape_markdown(settings_text(run.asked))
     words = escape_markdown(run.settings.in_words)

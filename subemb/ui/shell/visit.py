@@ -11,7 +11,6 @@ import streamlit as st
 from ...base.errors import InputError, ModelError
 from ...base.store import Store
 from ...jobs.manager import Job, manager
-from ...presets import PRESETS
 from ...runs import RUNS, Run, run_and_keep
 from .models import key_of
 from .request import EXAMPLE, RUN_PARAMETERS, Request, from_query, to_query
@@ -129,16 +128,6 @@ class Visit:
             return key_of(request)[0] == (self.shown_key or key_of(self.request)[0])
         except InputError:  # the model of the run shown is gone, or was never here
             return request == self.request
-
-    @property
-    def presets(self) -> dict[str, Request]:
-        """The presets of the model on the page."""
-        return {key: Request(self.request.model, self.request.revision, preset.settings) for key, preset in PRESETS.items()}
-
-    @property
-    def preset(self) -> str | None:
-        """The key of the preset whose run the page shows, if it is one."""
-        return next((key for key, request in self.presets.items() if self.shows(request)), None)
 
     def show(self, request: Request | None, key: str | None = None) -> None:
         """Put another run on the page, and in the URL; None for the example."""

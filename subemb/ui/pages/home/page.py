@@ -55,8 +55,14 @@ def draw() -> None:
         reproduce(frame)
         if frame.visit.request.model == BUNDLED:
             # All is drawn: now the settings of its presets are worked out, so that the first click on each waits for nothing.
-            for request in frame.visit.presets.values():
+            for request in preset_requests(frame.visit).values():
                 key_of(request)
+
+
+def preset_requests(visit: Visit) -> dict[str, Request]:
+    """The presets of the model on the page."""
+    model = visit.request
+    return {key: Request(model.model, model.revision, preset.settings) for key, preset in PRESETS.items()}
 
 
 def _until_then(frame: Frame) -> None:
@@ -73,7 +79,8 @@ def _until_then(frame: Frame) -> None:
 
 def presets(visit: Visit) -> None:
     """Three settings to begin with. Choosing one shows its run, or fills in the form where it has to be computed first."""
-    requests, shown = visit.presets, visit.preset
+    requests = preset_requests(visit)
+    shown = next((key for key, request in requests.items() if visit.shows(request)), None)
     show_choice(_PRESET, shown)
     st.segmented_control(
         "Settings to begin with",
