@@ -14,7 +14,7 @@ from .blocks import WEIGHT_FLOOR, column_means
 from .compressed import ROWS_AT_ONCE, Compressed
 from .kmeans import share
 from .methods import DEFAULT_METHOD, with_budget
-from .sensitive import definite
+from .sensitive import definite, noticed
 from .settings import GIVEN, CompressionSettings
 from .weights import model_weights, token_weights
 
@@ -131,8 +131,7 @@ def measured(
             rows = table[start : start + step]
             rebuilt = compressed.lookup(torch.arange(start, start + len(rows)))
             for place, vectors in enumerate((rows.double() - rebuilt, rows.double() - mean)):
-                noticed = ((vectors @ matrix) * vectors).sum(1)
-                sums["sensitive_error"][place] += float(each[start : start + step] @ noticed)
+                sums["sensitive_error"][place] += float(each[start : start + step] @ noticed(vectors, matrix))
     return {name: share(*pair) for name, pair in sums.items()}
 
 

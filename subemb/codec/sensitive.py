@@ -65,7 +65,7 @@ class Metric:
 
     def weight(self, vectors: torch.Tensor, weights: torch.Tensor) -> float:
         """Sum of w r^T M r over (n, D) vectors r with (n,) weights w."""
-        parts = (weights[rows] * ((vectors[rows] @ self.matrix) * vectors[rows]).sum(1) for rows in _chunks(len(vectors)))
+        parts = (weights[rows] * noticed(vectors[rows], self.matrix) for rows in _chunks(len(vectors)))
         return sum(float(part.sum()) for part in parts)
 
 
@@ -153,6 +153,11 @@ def _means(targets: torch.Tensor, codes: torch.Tensor, weights: torch.Tensor, bo
     mass = torch.zeros(len(book)).index_add_(0, codes, weights)
     sums = torch.zeros_like(book).index_add_(0, codes, targets * weights[:, None])
     return torch.where(mass[:, None] > 0, sums / mass.clamp(min=1e-30)[:, None], book)
+
+
+def noticed(vectors: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    """(n,): r^T M r of (n, D) vectors r, what the output notices of each. matrix: M (D, D)."""
+    return ((vectors @ matrix) * vectors).sum(1)
 
 
 def definite(sensitivity: torch.Tensor) -> torch.Tensor:

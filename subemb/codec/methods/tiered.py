@@ -274,8 +274,8 @@ class Tiered(Method):
             members.append(order[start : start + count].sort().values)
             start += count
         borrowing, lenders = order[start:].sort().values, None
-        noticed = sensitivity if settings.sensitive else None
-        steps = _Steps(table, [*members, borrowing] if len(borrowing) else members, progress, weights, noticed)
+        counted_too = sensitivity if settings.sensitive else None
+        steps = _Steps(table, [*members, borrowing] if len(borrowing) else members, progress, weights, counted_too)
         for number, (_, part) in enumerate(parts):
             ids = members[number]
             tier[ids] = number
@@ -412,7 +412,7 @@ class _Steps:
         if sensitivity is not None:
             from ..sensitive import definite
 
-            self.matrix = definite(sensitivity)
+            self.matrix = definite(sensitivity).cpu().double()
             self.variances["sensitive_error"] = [self._noticed_about_mean(ids) for ids in members]
             self.whole["sensitive_error"] = self._noticed_about_mean(torch.arange(len(table)))
         self.left = {name: list(sums) for name, sums in self.variances.items()}  # squared errors of all tiers, so far
@@ -491,8 +491,10 @@ class _Steps:
 
     def _noticed(self, apart: torch.Tensor, ids: torch.Tensor) -> float:
         """Sum of w r^T M r over (n, D) vectors r in float64, of tokens (n,)."""
-        noticed = ((apart @ self.matrix.cpu().double()) * apart).sum(1)
-        return float(noticed.sum() if self.weights is None else self.weights[ids].cpu().double() @ noticed)
+        from ..sensitive import noticed
+
+        each = noticed(apart, self.matrix)
+        return float(each.sum() if self.weights is None else self.weights[ids].cpu().double() @ each)
 
 
 def _bytes_in(form: TensorForm) -> int:
