@@ -117,8 +117,8 @@ def _candidates(vocabulary: int, dim: int, has_network: bool, more: Mapping[str,
             else:
                 ways = (None,) if is_common or method.can_be_sensitive else ()
             tried = [{} if sensitive is None else {"sensitive": sensitive} for sensitive in ways]
-            if has_network and {"budget", "keep"} <= {*method.reads}:
-                tried.insert(1, tried[0] | {"keep": KEPT, "budget": str(target)})
+            if True in ways and {"budget", "keep"} <= {*method.reads}:
+                tried.insert(1, {"sensitive": True, "keep": KEPT, "budget": str(target)})
             for way in tried:
                 values = _read_by(name, more) | way
                 try:
