@@ -239,13 +239,19 @@ def score_text(value: float | None, signed: bool = False, minus: str = "−", di
     return "undefined" if value is None else number_text(100 * value, digits, signed, minus)
 
 
-def score_change(before: float | None, after: float | None, minus: str = "−", digits: int = 1) -> str:
+def score_change(
+    before: float | None, after: float | None, minus: str = "−", digits: int = 1, known: float | None = None
+) -> str:
     """The difference of two scores in natural units, x 100, so that it and both of them as :func:`score_text` shows them add up.
 
-    >>> score_change(0.22144, 0.25861), score_change(0.5, None)
-    ('+3.8', 'undefined')
+    known: the difference, which may be known where a score is not: accuracies of answers that never change are undefined.
+
+    >>> score_change(0.22144, 0.25861), score_change(0.5, None), score_change(0.5, float("nan"), known=-0.5)
+    ('+3.8', 'undefined', '−50.0')
     """
-    return "undefined" if before is None or after is None else change_text(100 * before, 100 * after, digits, minus)
+    if before is None or after is None or math.isnan(before) or math.isnan(after):
+        return score_text(known, signed=True, minus=minus, digits=digits)
+    return change_text(100 * before, 100 * after, digits, minus)
 
 
 def p_text(value: float) -> str:

@@ -174,7 +174,7 @@ def _verdict(report: dict[str, Any], first: Side, second: Side) -> str:
         return f"{text}; how their scores differ on {one_line(data['name'])} cannot be measured."
     told = "better" if low > 0 else "worse" if high < 0 else "not told apart from A by these pairs"
     return (
-        f"{text}, and {told} on {one_line(data['name'])}: {METRIC_NAMES[metric]} {score_change(*scores, minus='-')} points "
+        f"{text}, and {told} on {one_line(data['name'])}: {METRIC_NAMES[metric]} {score_change(*scores, minus='-', known=found['difference'])} points "
         f"(95 % interval {score_text(low, signed=True, minus='-')} to {score_text(high, signed=True, minus='-')})."
     )
 

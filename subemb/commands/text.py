@@ -305,9 +305,8 @@ def scores_table(
         line = [*map(one_line, labels), *(score_text(values[side], minus="-") for side in sides)]
         for side in others:
             interval = Interval.from_dict(differences[side])
-            both = values[sides[0]], values[side]
             line += [
-                score_text(interval.difference, signed=True, minus="-") if None in both else score_change(*both, minus="-"),
+                score_change(values[sides[0]], values[side], minus="-", known=interval.difference),
                 "undefined" if math.isnan(interval.low) else range_text(interval),
             ]
         lines.append(line)

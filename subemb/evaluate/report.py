@@ -171,14 +171,9 @@ class Report(Scored):
 
 
 def shown_difference(reference: SideScores, scores: SideScores, metric: str, minus: str = "−") -> str:
-    """The difference of a side's score to the reference's, x 100, as a reader finds it who subtracts the two as they are shown.
-
-    Where they are undefined, as accuracies of answers that never change are, the difference may be known nevertheless.
-    """
-    before, after = reference.values[metric], scores.values[metric]
-    if math.isnan(before) or math.isnan(after):
-        return score_text(scores.differences[metric].difference, signed=True, minus=minus)
-    return score_change(before, after, minus)
+    """The difference of a side's score to the reference's, x 100: :func:`subemb.base.text.score_change`."""
+    known = scores.differences[metric].difference if metric in scores.differences else None
+    return score_change(reference.values[metric], scores.values[metric], minus, known=known)
 
 
 def _score_and_difference(reference: SideScores, scores: SideScores, metric: str) -> str:

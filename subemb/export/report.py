@@ -25,6 +25,7 @@ from ..base.text import (
     count_text,
     number_text,
     percent_text,
+    score_change,
     score_text,
     seconds_text,
     sentence_case,
@@ -333,8 +334,7 @@ def _score_cell(found: ScoredSet, side: str) -> Cell:
     if interval is None:
         change = change_text(found.values[reference], found.values[side])
         return score, change + (f" against {reference}" if reference == TUNED else "")
-    values = found.values[reference], found.values[side]
-    change = score_text(interval.difference, signed=True) if any(map(math.isnan, values)) else change_text(*values)
+    change = score_change(found.values[reference] / 100, found.values[side] / 100, known=interval.difference)
     low, high = (score_text(end, signed=True) for end in (interval.low, interval.high))
     return score, f"{change}, no interval" if math.isnan(interval.low) else f"{change} ({low} to {high})"
 

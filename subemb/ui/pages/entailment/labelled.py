@@ -11,6 +11,7 @@ from ....base.text import count_text, escape_markdown, plotly_text, score_change
 from ....evaluate.data.pairs import PairSet
 from ....evaluate.entailment.engines import EngineOption
 from ....evaluate.entailment.pairs import EntailmentReport
+from ....evaluate.report import shown_difference
 from ....evaluate.similarity.pairs import encoding_seconds
 from ....tasks.evaluations import evaluate_entailment_set
 from ...shell.frame import Frame
@@ -105,7 +106,7 @@ def differences_view(report: EntailmentReport) -> None:
         score = report.scores[side]
         st.markdown(
             interval_sentence(
-                side, score.difference, score_change(report.scores[reference].accuracy, score.accuracy), "accuracy", reference
+                side, score.difference, shown_difference(report.scores[reference], score, "accuracy"), "accuracy", reference
             )
         )
         st.markdown(mcnemar_sentence(side, score.mcnemar, reference, score.difference))
