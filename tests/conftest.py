@@ -108,10 +108,13 @@ def pytest_runtest_makereport(item, call):
 
 
 class _BrowserTogether(LoadScopeScheduling):
-    """A file at a time for a process, and all browser tests for the same one: one server, one browser, compiled scripts kept."""
+    """A file at a time for a process, and half of all browser tests for one: one server, one browser, compiled scripts kept."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "tests/browser" if nodeid.startswith("tests/browser/") else nodeid.split("::", 1)[0]
+        module = nodeid.split("::", 1)[0]
+        if not module.startswith("tests/browser/"):
+            return module
+        return "tests/browser, first half" if module < "tests/browser/test_j" else "tests/browser, second half"
 
 
 def pytest_xdist_make_scheduler(config, log):
