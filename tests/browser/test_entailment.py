@@ -30,6 +30,10 @@ def test_a_typed_pair_gets_bars_on_both_sides(server, page, new_page):
     assert all(sum(values) == pytest.approx(100, abs=0.01) for values in after.values())
     expect(page.get_by_text("Original says")).to_be_visible()
     expect(page.get_by_text("Compressed says")).to_be_visible()
+    page.set_viewport_size({"width": 1280, "height": 720})
+    for part in (".st-key-verdict", ".js-plotly-plot"):  # the answer is seen without scrolling
+        box = page.locator(part).bounding_box()
+        assert box["y"] + box["height"] <= 720
     wait_for(page, lambda: "hypothesis=a+dog" in page.url)
     other = new_page()  # the link shows the same to others
     other.goto(page.url)
@@ -41,9 +45,10 @@ def test_the_demonstration_set_runs_to_its_end(server, page, new_page, tmp_path)
         pytest.skip("no entailment head is shipped with the bundled model")
     page.goto(f"{server.url}/Entailment?{BUNDLED_QUERY}&part=Labelled+set&entailment_set_languages=all")
     page.get_by_role("button", name="Evaluate").click()
-    expect(page.get_by_role("heading", name="Flipped pairs")).to_be_visible(timeout=300_000)
+    expect(page.get_by_role("tab", name="Flipped pairs")).to_be_visible(timeout=300_000)
     expect(page.get_by_text("Accuracy, compressed")).to_be_visible()
     expect(page.get_by_text("McNemar").first).to_be_visible()
+    page.get_by_role("tab", name="By language").click()
     expect(page.get_by_text("Change by language, largest loss first")).to_be_visible()
     settled(page)
     with page.expect_download() as download:
@@ -57,7 +62,7 @@ def test_the_demonstration_set_runs_to_its_end(server, page, new_page, tmp_path)
     expect(page.get_by_text(f"{100 * right:.1f} %", exact=True).first).to_be_visible()
     other = new_page(width=390, height=844, color_scheme="dark")
     other.goto(page.url)
-    expect(other.get_by_role("heading", name="Flipped pairs")).to_be_visible()
+    expect(other.get_by_text("Change by language, largest loss first")).to_be_visible()
     assert not is_wider_than_its_place(other)
 
 

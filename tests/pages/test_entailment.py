@@ -217,8 +217,11 @@ def test_a_set_is_offered_with_its_cost_and_judged_on_a_button(open_page, demo, 
     assert "paired bootstrap, 2,000 draws, seed 0" in said or "no pair is judged differently" in said
     assert "McNemar" in said
     assert "of the pairs alike" in said
-    assert "By language" in said
-    titles = [json.loads(chart.proto.spec)["layout"]["title"]["text"] for chart in test.get("plotly_chart")]
+    charts = []
+    for view in ("Answers", "Confusion", "By language"):
+        test = open_page(name, part="Labelled set", entailment_set_languages="all", entailment_view=view)
+        charts += test.get("plotly_chart")
+    titles = [json.loads(chart.proto.spec)["layout"]["title"]["text"] for chart in charts]
     assert titles == [
         "Answers given, right or wrong",
         "Original: labelled against judged",
@@ -226,14 +229,15 @@ def test_a_set_is_offered_with_its_cost_and_judged_on_a_button(open_page, demo, 
         "Accuracy by language, largest loss first",
         "Change by language, largest loss first",
     ]
-    assert all(chart.proto.alt for chart in test.get("plotly_chart"))
+    assert all(chart.proto.alt for chart in charts)
 
 
 @pytest.mark.slow
 def test_a_kept_result_is_shown_at_once_and_its_parts_can_be_chosen(open_page, subjects, demo):
     option = option_of(subjects, "classifier")
     evaluate_entailment_set(subjects["classifier"], demo, option.choice)
-    test = open_page("classifier", part="Labelled set", entailment_set_languages="all")
+    kept = {"part": "Labelled set", "entailment_set_languages": "all"}
+    test = open_page("classifier", **kept, entailment_view="Flipped pairs")
     assert "Accuracy, compressed" in metrics(test)
     tables = [table.value for table in test.dataframe]
     flips = next(table for table in tables if "what became of it" in table)
@@ -246,6 +250,7 @@ def test_a_kept_result_is_shown_at_once_and_its_parts_can_be_chosen(open_page, s
         assert sum(map(len, left)) == wanted
         if not wanted:
             assert f"No pair: {kind}" in texts(test)
+    test = open_page("classifier", **kept, entailment_view="By language")
     settled(test.segmented_control(key="language_order").set_value("highest before first").run())
     table = next(table.value for table in test.dataframe if "original, %" in table.value and "code" in table.value)
     assert table["original, %"].is_monotonic_decreasing

@@ -200,6 +200,14 @@ def test_results_table_keeps_methods_apart_that_have_the_same_title():
     assert table["error"].isna().all()
 
 
+@pytest.mark.parametrize("measure", charts.MEASURES)
+def test_the_titles_of_the_comparison_are_one_line_on_a_phone(measure):
+    table = pd.DataFrame({"label": ["PQ"], "error": [0.5], "cosine": [0.5], "neighbours": [5.0], "bytes": [9]})
+    title = charts.comparison_chart(table.assign(matches=True, shown=False), measure).layout.title.text
+    assert measure in title
+    assert "<br>" not in title
+
+
 @pytest.mark.parametrize("lines", [1, 2, 3])
 def test_a_charts_title_fits_on_a_phone_and_its_buttons_have_room_below_it(lines):
     figure = layout(go.Figure(), " ".join(["word"] * (9 * lines)), "x", "y", height=300)

@@ -168,10 +168,11 @@ def score_card(reference: SideScores | None, scores: SideScores, metric: str, na
 def verdict(report: Report) -> None:
     """Every side against the first: by how much the main score differs, and what its interval says."""
     reference, main = report.sides[0], report.metrics[0]
+    name = METRIC_NAMES[main] if main in ("spearman", "pearson") else METRIC_NAMES[main].lower()  # those are people
     for side in report.sides[1:]:
         scores = report.scores[side]
         change = shown_difference(report.scores[reference], scores, main)
-        st.markdown(interval_sentence(side, scores.differences[main], change, METRIC_NAMES[main], reference))
+        st.markdown(interval_sentence(side, scores.differences[main], change, name, reference))
 
 
 def metrics_table(report: Report, key: str) -> None:

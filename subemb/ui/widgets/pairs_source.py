@@ -60,25 +60,27 @@ def choose_pairs(frame: Frame, task: str, key: str) -> PairSet | None:
     """
     pairs = None
     with frame.errors(), st.container(border=True, key=f"{key}_box"):
-        source = st.segmented_control(
-            "Sentence pairs from",
-            [DEMO, FILES] if is_public() else [DEMO, FILES, HUB],
-            default=DEMO,
-            required=True,
-            key=f"{key}_source",
-            bind="query-params",
-            persist_state="session",
-        )
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            source = st.segmented_control(
+                "Sentence pairs from",
+                [DEMO, FILES] if is_public() else [DEMO, FILES, HUB],
+                default=DEMO,
+                required=True,
+                label_visibility="collapsed",
+                key=f"{key}_source",
+                bind="query-params",
+                persist_state="session",
+            )
+            if source == DEMO:
+                st.caption(
+                    "Written for this project, to try the page with. Scores on it cannot be compared with published ones."
+                )
         if source == FILES:
             pairs = uploaded_pairs(task, key, _linked_name(key))
         elif source == HUB:
             pairs = hub_pairs(frame, task, key)
         else:
             pairs = _demo(task)
-            st.caption(
-                "Demonstration material, written for this project: small, to try the page with. It is not a benchmark, and scores "
-                "on it cannot be compared with published ones."
-            )
         if pairs is not None:
             describe(pairs)
             is_one_each = source == FILES and len(st.session_state.get(f"{key}_files", [])) > 1
@@ -142,13 +144,13 @@ def _sampled(frame: Frame, pairs: PairSet, key: str, is_one_each: bool) -> PairS
             persist_state="session",
             width=150,
         )
-    used = pairs.sample(limit, int(seed or 0)) if limit else pairs
-    if len(used) < len(pairs):
-        st.caption(f"{len(used):,} of {counted(len(pairs), 'pair')}, seed {int(seed or 0)}.")
-    elif len(used) < len(whole):
-        st.caption(f"{len(used):,} of {counted(len(whole), 'pair')}, the languages chosen.")
-    else:
-        st.caption(f"All {counted(len(used), 'pair')} are used.")
+        used = pairs.sample(limit, int(seed or 0)) if limit else pairs
+        if len(used) < len(pairs):
+            st.caption(f"{len(used):,} of {counted(len(pairs), 'pair')}, seed {int(seed or 0)}.", width="content")
+        elif len(used) < len(whole):
+            st.caption(f"{len(used):,} of {counted(len(whole), 'pair')}, the languages chosen.", width="content")
+        else:
+            st.caption(f"All {counted(len(used), 'pair')} are used.", width="content")
     for note in pairs.notes[len(whole.notes) :]:
         st.caption(escape_markdown(note.sentence(on_page=True)))
     return used

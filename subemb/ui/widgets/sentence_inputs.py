@@ -102,14 +102,14 @@ def pair_form(
         range(len(examples)),
         index=None,
         format_func=example_name,
-        placeholder="Choose one, or write your own below",
+        placeholder=f"{len(examples)} demonstration pairs, or write your own",
+        label_visibility="collapsed",  # the result is to be seen without scrolling
         key=f"{form}_example",
         on_change=load,
     )
-    with st.form(form, border=False):
+    with st.form(form, border=False), st.container(horizontal=True, vertical_alignment="bottom", key=f"{form}_inputs"):
         texts = [
-            column.text_area(label, key=key, height=96, persist_state="session")
-            for column, label, key in zip(st.columns(2), labels, keys, strict=True)
+            st.text_area(label, key=key, height=68, persist_state="session") for label, key in zip(labels, keys, strict=True)
         ]
         pressed = st.form_submit_button(type="primary", on_click=cutter(keys, longest), **button)
     for key, label in zip(keys, labels, strict=True):

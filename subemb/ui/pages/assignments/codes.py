@@ -159,7 +159,7 @@ def entropy_chart(table: pd.DataFrame, unit: str) -> go.Figure:
         marker={"symbol": "line-ew-open", "size": 12},
         hovertemplate="at most %{y:.3f} bits<extra></extra>",
     )
-    layout(figure, "Entropy of the codes: the closer to the dashed line, the more evenly used", unit, "entropy (bits)")
+    layout(figure, "Codes used evenly reach the dashed line", unit, "entropy (bits)")
     if len(table) <= 30:
         figure.update_xaxes(dtick=1)
     return figure
@@ -190,8 +190,8 @@ def counts_chart(table: pd.DataFrame, unit: str, subspace: int) -> go.Figure:
         annotation_text="mean",
         annotation_position="top right",
     )
-    every = "" if step == 1 else f" (every {step}th of {len(table):,} codes drawn)"
-    layout(figure, f"Tokens of each code of {unit} {subspace}{every}", "codes, most used first (rank)", "tokens")
+    drawn_of = "" if step == 1 else f", every {step}th of {len(table):,}"
+    layout(figure, f"Tokens of each code of {unit} {subspace}", f"codes, most used first{drawn_of}", "tokens")
     return figure
 
 

@@ -311,7 +311,7 @@ def sentence_chart(result: TextPerplexity, table: pd.DataFrame, side: int) -> go
     )
     layout(
         figure,
-        "Sentences below the line became harder to guess",
+        "Sentences below the line got harder to guess",
         f"{before}: mean log probability, nats",
         f"{after}: mean log probability, nats",
         height=420,

@@ -31,7 +31,7 @@ def options_of(identity: str, _model) -> tuple[list[EngineOption], str | None]:
 
 
 def choose_engine(frame: Frame) -> EngineOption | None:
-    """Say what judges the pairs, with a choice if there are several. None, with what to do instead, if there is none."""
+    """What judges the pairs, with a choice if there are several. None, with what to do instead, if there is none."""
     options, problem = options_of(frame.model.identity, frame.model)
     if not options:
         explain_no_engine(frame, problem)
@@ -41,12 +41,17 @@ def choose_engine(frame: Frame) -> EngineOption | None:
         names = [option_name(option) for option in options]
         name = st.selectbox("Judged by", names, key="engine", bind="query-params", persist_state="session")
         chosen = options[names.index(name)]
-    st.markdown(engine_text(chosen))
+    return chosen
+
+
+def about_engine(frame: Frame, chosen: EngineOption) -> None:
+    """What judged the pairs, below what it said of them."""
+    st.caption(engine_text(chosen))
+    _, problem = options_of(frame.model.identity, frame.model)
     if problem is not None:
         st.caption(f"The model's own classifier cannot be used: {escape_markdown(problem)}.")
     if chosen.card:
         head_card(chosen)
-    return chosen
 
 
 def option_name(option: EngineOption) -> str:

@@ -11,16 +11,14 @@ from ....base.text import count_text, escape_markdown, plotly_text, score_change
 from ....evaluate.data.pairs import PairSet
 from ....evaluate.entailment.engines import EngineOption
 from ....evaluate.entailment.pairs import EntailmentReport
-from ....evaluate.report import shown_difference
 from ....evaluate.similarity.pairs import encoding_seconds
 from ....tasks.evaluations import evaluate_entailment_set
 from ...shell.frame import Frame
 from ...shell.text import counted
 from ...widgets.charts import PALETTE, download_csv, layout, show
-from ...widgets.labelled_set import heading, labelled_set_view, score_cards
+from ...widgets.labelled_set import heading, labelled_set_view, score_cards, verdict
 from ...widgets.scores import (
     bar_marker,
-    interval_sentence,
     mcnemar_sentence,
     per_cent,
     side_columns,
@@ -47,8 +45,7 @@ def entailment_set_view(frame: Frame, engine: EngineOption) -> None:
     labelled_set_view(
         frame,
         "entailment",
-        "Pairs of premise and hypothesis with the label that people gave them: how many are judged as labelled, before and after "
-        "compression? Several files for several languages can be judged in one go.",
+        "How many pairs are judged as people labelled them, before and after compression?",
         evaluate_entailment_set,
         results,
         cost=reading_cost if engine.choice.head is None else None,
@@ -71,16 +68,17 @@ def results(report: EntailmentReport, described: bool) -> None:
     if len(report.engine_labels) > len(report.labels):
         note = "The set has two labels: a pair counts as entailment if entailment is more probable than neutral and contradiction together."
     heading(report, f"labels {labels} · judged by the {escape_markdown(report.engine)}", described, note)
+    verdict(report)
     accuracy_cards(report)
-    left, right = st.columns(2, gap="medium")
-    with left:
-        answers_view(report)
-    with right:
-        differences_view(report)
-    confusion_view(report)
+    views = {"Answers": answers_view, "Confusion": confusion_view}
     if report.by_language:
-        languages_view(report)
-    flips_view(report)
+        views["By language"] = languages_view
+    if len(report.sides) > 1:
+        views["Flipped pairs"] = flips_view
+    for tab, draw in zip(st.tabs(list(views), key="entailment_view", bind="query-params"), views.values(), strict=True):
+        if tab.open:
+            with tab:
+                draw(report)
     download_csv(
         charts.pairs_table(report), "subemb-entailment-pairs.csv", "entailment_pairs_download", "Download all pairs as CSV"
     )
@@ -98,17 +96,12 @@ def accuracy_cards(report: EntailmentReport) -> None:
 
 
 def differences_view(report: EntailmentReport) -> None:
-    """Every side against the first, in sentences: the interval and test of the difference, agreement, and answers given too often."""
+    """Every side against the first, in sentences: answers given too often, the test of the difference, and agreement."""
     reference, *others = report.sides
     for sentence in answers_sentences(report, is_head=report.engine.startswith("entailment head")):
         st.markdown(sentence)
     for side in others:
         score = report.scores[side]
-        st.markdown(
-            interval_sentence(
-                side, score.difference, shown_difference(report.scores[reference], score, "accuracy"), "accuracy", reference
-            )
-        )
         st.markdown(mcnemar_sentence(side, score.mcnemar, reference, score.difference))
         st.markdown(agreement_sentence(report, side), help=KAPPA_HELP)
 
@@ -128,16 +121,19 @@ def agreement_sentence(report: EntailmentReport, side: str) -> str:
 
 
 def answers_view(report: EntailmentReport) -> None:
-    """How often every answer is given by people and by every side."""
-    if not len(report):
-        return
-    show(
-        answers_chart(report),
-        answers_alt(report),
-        answers_table(report).round(2),
-        "entailment_answers",
-        "subemb-entailment-answers.csv",
-    )
+    """How often every answer is given by people and by every side, and how the sides differ."""
+    left, right = st.columns(2, gap="medium")
+    with left:
+        if len(report):
+            show(
+                answers_chart(report),
+                answers_alt(report),
+                answers_table(report).round(2),
+                "entailment_answers",
+                "subemb-entailment-answers.csv",
+            )
+    with right:
+        differences_view(report)
 
 
 def answer_shares(report: EntailmentReport) -> dict[str, np.ndarray]:
@@ -260,7 +256,6 @@ def confusion_alt(report: EntailmentReport, side: str) -> str:
 
 def languages_view(report: EntailmentReport) -> None:
     """Accuracy and its change by language."""
-    st.header("By language", anchor=False)
     order = charts.HIGHEST_BEFORE
     if len(report.sides) > 1:
         order = st.segmented_control(
@@ -349,10 +344,7 @@ def changes_alt(table: pd.DataFrame, report: EntailmentReport) -> str:
 
 def flips_view(report: EntailmentReport) -> None:
     """Pairs that a side judges differently from the first, with a filter by how the verdict changed."""
-    if len(report.sides) < 2:
-        return
     reference, *others = report.sides
-    st.header("Flipped pairs", anchor=False)
     side = others[0]
     if len(others) > 1:
         side = st.segmented_control(

@@ -3,7 +3,7 @@
 from ...shell.frame import page
 from ...widgets.adapted_side import adapted_side
 from ...widgets.other_side import other_side
-from .engine import choose_engine
+from .engine import about_engine, choose_engine
 from .labelled import entailment_set_view
 from .pair import pair_view
 
@@ -24,3 +24,4 @@ def draw() -> None:
             engine = choose_engine(frame)
             if engine is not None:
                 frame.tabs(VIEWS, "part", frame, engine)
+                about_engine(frame, engine)

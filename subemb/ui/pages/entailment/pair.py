@@ -66,10 +66,23 @@ def read_pair() -> tuple[str, str, str | None]:
 
 
 def judgement_view(result: PairJudgement, labelled: str | None = None) -> None:
-    """The verdict of every side in words, one column a side, and all probabilities as bars on one scale."""
-    for place, (column, side) in enumerate(zip(st.columns(len(result.sides)), result.sides, strict=True)):
+    """A verdict in one sentence, all probabilities as bars on one scale, and beside them what every side says."""
+    with st.container(key="verdict"):
+        st.markdown(verdict(result, labelled))
+    for sentence in result.cut:
+        st.warning(f"{sentence} The rest has no effect on the result.", icon=":material/content_cut:")
+    left, right = st.columns([2, 1], gap="medium")
+    with left:
+        show(
+            pair_chart(result),
+            pair_alt(result),
+            pair_table(result).round(3),
+            key="entailment_bars",
+            file_name="subemb-entailment-pair.csv",
+        )
+    for place, side in enumerate(result.sides):
         winner = result.winner(side)
-        with column.container(border=True, height="stretch", key=f"entailment_side_{place}"):
+        with right.container(border=True, key=f"entailment_side_{place}"):
             st.metric(
                 f"{sentence_case(side)} says",
                 label_name(winner),
@@ -78,17 +91,26 @@ def judgement_view(result: PairJudgement, labelled: str | None = None) -> None:
                 delta_arrow="off",
             )
             st.caption(f"With {per_cent(max(result.probabilities[side]))}: {MEANINGS[winner]}.")
-    if labelled is not None:
-        st.caption(f"The demonstration set labels this pair **{escape_markdown(label_name(labelled))}**.")
-    for sentence in result.cut:
-        st.warning(f"{sentence} The rest has no effect on the result.", icon=":material/content_cut:")
-    show(
-        pair_chart(result),
-        pair_alt(result),
-        pair_table(result).round(3),
-        key="entailment_bars",
-        file_name="subemb-entailment-pair.csv",
-    )
+
+
+def verdict(result: PairJudgement, labelled: str | None = None) -> str:
+    """Whether all sides say the same, in markdown. labelled: by the demonstration set, if it has the pair.
+
+    >>> verdict(PairJudgement(("entailment", "neutral"), {"original": (0.7, 0.3), "compressed": (0.8, 0.2)}))
+    ':green[:material/check_circle:] **Unchanged**: original and compressed agree on entailment.'
+    >>> verdict(PairJudgement(("entailment", "neutral"), {"run A": (0.7, 0.3), "run B": (0.1, 0.9)}), "neutral")
+    ':orange[:material/sync_alt:] **Flipped**: run A entailment, run B neutral. The demonstration set labels this pair **neutral**.'
+    """
+    if any(result.flipped(side) for side in result.sides):
+        found = ", ".join(f"{escape_markdown(side)} {label_name(result.winner(side))}" for side in result.sides)
+        text = f":orange[:material/sync_alt:] **Flipped**: {found}."
+    else:
+        *most, last = map(escape_markdown, result.sides)
+        all_sides = f"{', '.join(most)} and {last}"
+        text = (
+            f":green[:material/check_circle:] **Unchanged**: {all_sides} agree on {label_name(result.winner(result.sides[0]))}."
+        )
+    return text if labelled is None else f"{text} The demonstration set labels this pair **{label_name(labelled)}**."
 
 
 def flip_text(result: PairJudgement, side: str) -> str:

@@ -327,7 +327,7 @@ def comparison_chart(table: pd.DataFrame, measure: str) -> go.Figure:
             customdata=part["bytes"],
             hovertemplate="%{y}: %{x:.4g}, %{customdata:,} bytes<extra></extra>",
         )
-    layout(figure, f"{measure} of every method at equal total bytes", axis, "", height=140 + 36 * len(table))
+    layout(figure, f"{measure}, every method at equal bytes", axis, "", height=140 + 36 * len(table))
     figure.update_yaxes(title=None, categoryorder="array", categoryarray=table["label"].tolist()[::-1])
     figure.update_layout(barmode="overlay")
     figure.update_xaxes(range=[0, 1.18 * float(table[column].max()) or 1])  # room for the numbers

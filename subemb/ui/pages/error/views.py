@@ -347,7 +347,7 @@ def kinds_view(measured: Measured) -> None:
     best = shown.loc[shown["mean"].idxmin()]
     show(
         lambda: charts.group_chart(
-            shown, f"Error by {grouping} of token, with the number of tokens", measured.error.relative, measured.names
+            shown, f"Error by {grouping}, with the number of tokens", measured.error.relative, measured.names
         ),
         f"Relative error of {len(shown)} groups of tokens: lowest mean {best['mean']:.3f} for {best['group']}, highest "
         f"{worst['mean']:.3f} for {worst['group']}; all tokens have {measured.error.relative:.3f}.",

@@ -202,7 +202,7 @@ def language_chart(report: SimilarityReport) -> tuple[go.Figure, pd.DataFrame]:
             },
             hovertemplate=f"%{{y}}, {plotly_text(side)}: %{{x:.1f}} (%{{customdata:,}} pairs)<extra></extra>",
         )
-    layout(figure, f"{metric} by language: long lines lost most", f"{metric} x 100", "", height=130 + 34 * len(order))
+    layout(figure, "Languages with a long line lost most", f"{metric} x 100", "", height=130 + 34 * len(order))
     figure.update_yaxes(type="category", categoryorder="array", categoryarray=[plotly_text(one) for one in order])
     return figure, table
 
