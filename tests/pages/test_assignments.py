@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from apps import html_of, open_app, own_folders, table_with, texts
+from apps import html_of, open_app, own_folders, rerun_until, table_with, texts
 from checkpoints import SPECIAL, make_bert
 from streamlit.testing.v1 import AppTest
 
@@ -204,3 +204,7 @@ def test_a_link_that_was_not_computed_says_what_to_do(models):
     test.run()
     assert not test.exception
     assert "has not been computed on this server yet" in texts(test)
+    test.button(key="empty_run").click().run()
+    rerun_until(test, lambda test: "has not been computed" not in texts(test) and "Computing your run" not in texts(test))
+    assert not test.exception
+    assert test.main.get("html")  # the page's own result

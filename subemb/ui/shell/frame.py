@@ -233,6 +233,10 @@ def page(title: str, lead: str | None = None, has_steps: bool = False) -> Frame:
         if run is not None:
             with named:
                 heading(frame)
+            if visit.running is not None and title != "Home" and not presentation.is_on():
+                st.page_link(
+                    "app.py", label="Your run is being computed: watch its codes being found", icon=":material/animation:"
+                )
         elif title != "Home":
             explain_empty(frame)
     return frame
@@ -301,6 +305,16 @@ def explain_empty(frame: Frame) -> None:
     )
     if visit.request.settings.text_digest:
         st.caption("It weighs tokens by a text that is not part of the link: give that text in the sidebar first.")
+    elif (
+        visit.form_is_usable
+        and visit.pending is None
+        and st.button(
+            "Run these settings", type="primary", icon=":material/play_arrow:", key="empty_run"
+        )  # a phone's sidebar is closed
+    ):
+        with errors_shown():
+            visit.start(visit.request)
+            st.rerun()
 
 
 def live_view(visit: Visit) -> None:

@@ -475,5 +475,6 @@ def draw(visit: Visit) -> None:
         if is_usable:
             settings_form(visit, *chosen)
     if visit.running is not None:
-        watch(visit, visit.running[0], run_progress, "cancel_button", width="stretch", stop=visit.cancel)
+        with st.container(key="run_now"):
+            watch(visit, visit.running[0], run_progress, "cancel_button", width="stretch", stop=visit.cancel)
     jobs_elsewhere(visit)

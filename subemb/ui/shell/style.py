@@ -67,14 +67,15 @@ STYLE = f"""
   .st-key-not_run_yet button {{ white-space: nowrap; }} }}
 .st-key-not_run_yet {{ position: sticky; top: 0.25rem; z-index: 90; padding: 0.4rem 0.75rem !important; background: {BACKGROUND};
   border-color: {PRIMARY} !important; }}
-/* Thirteen pages in two columns; and Run in view, however long the form. */
+/* Thirteen pages in two columns; and Run in view, however long the form, or in its place how far the run is, and Cancel. */
 .st-key-navigation {{ display: grid !important; grid-template: repeat(7, 1.75rem) / max-content 1fr; grid-auto-flow: column;
   column-gap: 0; margin: 0 -0.9rem; width: calc(100% + 1.8rem) !important; max-width: none; }}
 .st-key-navigation > * {{ width: auto !important; min-width: 0; }}
 .st-key-navigation a {{ padding: 0.1rem 0.3rem !important; height: 1.75rem; min-height: 0; gap: 0.3rem; }}
 .st-key-navigation a p {{ font-size: 0.8125rem; white-space: nowrap; }}
-[data-testid="stSidebar"] [data-testid="stLayoutWrapper"]:has(> .st-key-run_bar) {{ position: sticky; bottom: 0; z-index: 5;
+[data-testid="stSidebar"] [data-testid="stLayoutWrapper"]:has(> :is(.st-key-run_bar, .st-key-run_now)) {{ position: sticky; bottom: 0; z-index: 5;
   padding: 0.4rem 0 0.6rem; background: {SIDEBAR}; border-top: 1px solid color-mix(in srgb, {TEXT} 15%, transparent); }}
+[data-testid="stSidebar"]:has(.st-key-run_now) [data-testid="stLayoutWrapper"]:has(> .st-key-run_bar) {{ position: static; }}
 /* What is wrong with the settings is told beside Run, and must not push the field that it is about out of sight. */
 .st-key-run_bar [data-testid="stAlertContainer"] {{ max-height: 7rem; overflow-y: auto; padding: 0.4rem 0.6rem; }}
 .st-key-run_bar [data-testid="stAlertContainer"] p {{ font-size: 0.8125rem; line-height: 1.3; }}

@@ -96,7 +96,7 @@ def curves(known: Adaptation | None, points: list[dict], key: str, original: Seq
         marks = [] if original else marks_of(known, points)
         figure, table = score_curve(runs, references, marks)
         with columns[0]:
-            last = f"; now {table['score'].iloc[-1]:.1f}" if len(table) else ""
+            last = f"; now {number_text(table['score'].iloc[-1])}" if len(table) else ""
             said = "".join(f"; {words}" for _, _, words in marks)
             show(
                 figure,
@@ -169,7 +169,7 @@ def score_curve(
         )
         parts += [{"run": name, "seconds": row["seconds"], "step": row["step"], "score": row["score"]} for row in rows]
     for side, score in references.items():
-        figure.add_hline(score, line={"color": NEUTRAL, "dash": "dash"}, annotation={"text": f"{side} {score:.1f}"})
+        figure.add_hline(score, line={"color": NEUTRAL, "dash": "dash"}, annotation={"text": f"{side} {number_text(score)}"})
     end = max((part["seconds"] for part in parts), default=0.0)
     for level, (seconds, score, words) in enumerate(marks):
         figure.add_annotation(

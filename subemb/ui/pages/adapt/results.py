@@ -15,7 +15,7 @@ from ....adaptation.library import (
 from ....adaptation.result import ADAPTED as ADAPTED_SIDE
 from ....adaptation.result import COMPRESSED, ORIGINAL, TUNED, Adaptation
 from ....adaptation.settings import OBJECTIVES, TRAINED
-from ....base.text import change_text, escape_markdown, seconds_text
+from ....base.text import change_text, escape_markdown, number_text, seconds_text
 from ....codec.settings import CompressionSettings
 from ....runs import RUNS
 from ....tasks.adaptation import run_adaptation
@@ -102,7 +102,7 @@ def score_cards(known: Adaptation) -> None:
         with column.container(border=True, height="stretch"):
             st.metric(
                 f"{known.scored['metric']} x 100, {side}",
-                f"{score:.1f}",
+                number_text(score),
                 f"{change} to the {reference}" if change else None,
                 delta_color={"−": "red", "+": "green"}.get(way, "off"),
                 delta_arrow={"−": "down", "+": "up"}.get(way, "off"),

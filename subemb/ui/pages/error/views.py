@@ -263,7 +263,7 @@ def cosine_distribution(measured: Measured) -> None:
             of_first(marks, measured.names),
             measured.names,
         ),
-        f"Distribution of the cosine over {count_text(len(values))} tokens: mean {marks['mean']:.3f}, 5 % of the tokens at most "
+        f"Distribution of the cosine over {count_text(len(values))} tokens: mean {number_text(marks['mean'], 3)}, 5 % of the tokens at most "
         f"{number_text(marks['lowest 5 %'], 3)}, from {number_text(values.min(), 3)} to {number_text(values.max(), 3)}.",
         table,
         key="cosine_distribution",

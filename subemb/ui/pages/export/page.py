@@ -6,7 +6,7 @@ import streamlit as st
 
 from ....base.errors import InputError
 from ....base.pace import rough
-from ....base.text import count_text, escape_markdown, percent_text, seconds_text, size_text
+from ....base.text import count_text, escape_markdown, number_text, percent_text, seconds_text, size_text
 from ....evaluate.context.network import kind_of
 from ....evaluate.entailment.engines import engine_options
 from ....export.report import WordsInContext, html_report
@@ -64,7 +64,7 @@ def result_line(shown: ShownResult) -> None:
     adaptation = shown.adaptation
     scores = ""
     if adaptation.scores and adaptation.scored:
-        listed = ", ".join(f"{escape_markdown(side)} {value:.1f}" for side, value in adaptation.scores.items())
+        listed = ", ".join(f"{escape_markdown(side)} {number_text(value)}" for side, value in adaptation.scores.items())
         scores = f" Scores x 100 on {escape_markdown(adaptation.scored['name'])}: {listed}."
     st.markdown(
         f"You export the model **as adapted**, after {counted(adaptation.steps, 'step')} in "

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ....base.text import escape_html
+from ....base.text import escape_html, number_text
 from ...widgets.blocks import block_colors
 from ...widgets.colours import AXES, axis_colour
 from .toy import CODEBOOK_SIZE, FOLLOWED, SUBSPACES, Toy
@@ -94,20 +94,22 @@ def framed(picture: str) -> str:
     return f'<style>{STYLE}</style><div class="le">{picture}</div>'
 
 
-def number_text(value: float) -> str:
-    """A number of the table: no more decimals than it has, at most two.
+def short_number(value: float) -> str:
+    """A number of the lesson's table: no more decimals than it has, at most two.
 
-    >>> number_text(3.0), number_text(-2.2), number_text(2.25), number_text(-0.0)
+    >>> short_number(3.0), short_number(-2.2), short_number(2.25), short_number(-0.0)
     ('3', '−2.2', '2.25', '0')
     """
-    return f"{value:.2f}".rstrip("0").rstrip(".").replace("-0", "0" if abs(value) < 0.005 else "-0").replace("-", "−")
+    return number_text(value, 2).rstrip("0").rstrip(".")
 
 
-def cell(value: float, largest: float) -> str:
-    """One number on its colour; ``largest`` gets the strongest."""
+def cell(value: float, largest: float, text: str | None = None) -> str:
+    """One number on its colour; ``largest`` gets the strongest. text: how it is written, by default :func:`short_number`."""
     share = STRONGEST * min(1.0, abs(value) / largest) if largest else 0.0
     colour = ABOVE if value > 0 else BELOW
-    return f'<span class="le-c" style="--c:{colour};--a:{100 * share:.0f}%">{number_text(value)}</span>'
+    return (
+        f'<span class="le-c" style="--c:{colour};--a:{100 * share:.0f}%">{short_number(value) if text is None else text}</span>'
+    )
 
 
 def block(subspace: int, code: int, extra: str = "") -> str:
@@ -207,8 +209,8 @@ def collision_picture(toy: Toy) -> str:
     )
     table = f'<table aria-label="Codes before and after the repair"><thead>{head}</thead><tbody>{"".join(body)}</tbody></table>'
     price = (
-        f'<p class="le-price">squared error of all words<br><b>{number_text(toy.error(toy.grouped))}</b> → '
-        f"<b>{number_text(toy.error(toy.unique))}</b></p>"
+        f'<p class="le-price">squared error of all words<br><b>{short_number(toy.error(toy.grouped))}</b> → '
+        f"<b>{short_number(toy.error(toy.unique))}</b></p>"
     )
     return framed(
         f'<div class="le-row le-tight" style="align-items:center">{table}<div>{_moved_codewords(toy)}{price}</div></div>'
@@ -245,15 +247,15 @@ def rebuilt_picture(toy: Toy) -> str:
     squares = (away**2).sum()
     one = (
         f'<table aria-label="{FOLLOWED} rebuilt"><tbody>{line(FOLLOWED, row)}<tr><th scope="row">codes</th>{blocks}<td></td></tr>'
-        f"{line('rebuilt', back)}{line('difference', away)}{line('squared', away**2, f'= {number_text(squares)}')}</tbody></table>"
+        f"{line('rebuilt', back)}{line('difference', away)}{line('squared', away**2, f'= {short_number(squares)}')}</tbody></table>"
     )
     errors = ((toy.table - rebuilt) ** 2).sum(axis=1)
     bars = "".join(
         _row(name, f'<td style="width:9em"><span class="le-bar" style="width:{100 * error / errors.max():.1f}%"></span></td>'
-             f'<td style="text-align:right">{number_text(error)}</td>')
+             f'<td style="text-align:right">{short_number(error)}</td>')
         for name, error in zip(toy.words, errors, strict=True)
     )  # fmt: skip
-    total = f'<tr><th scope="row">all</th><td></td><td class="le-sum">{number_text(errors.sum())}</td></tr>'
+    total = f'<tr><th scope="row">all</th><td></td><td class="le-sum">{short_number(errors.sum())}</td></tr>'
     every = (
         f'<table aria-label="Squared error of every word"><caption>squared error</caption><tbody>{bars}{total}</tbody></table>'
     )

@@ -9,14 +9,14 @@ from math import acos, degrees
 import numpy as np
 
 from ....analysis.parts import parts_of, places_of
-from ....base.text import count_text, escape_html, percent_text, size_text
+from ....base.text import count_text, escape_html, number_text, percent_text, size_text
 from ....codec.sizes import FLOAT_BYTES, Size
 from ....evaluate.similarity.effects import cosines
 from ....evaluate.similarity.moved import MovedSentence
 from ...shell.frame import Frame
 from ...widgets.blocks import block_colors
 from ...widgets.scores import SIDE_COLOURS
-from .pictures import ABOVE, BELOW, cell, framed, number_text
+from .pictures import ABOVE, BELOW, cell, framed
 
 CELL = 8  # pixels of a cell, its gap included
 MOST_DRAWN = 512  # numbers of a row
@@ -91,7 +91,7 @@ def token_text(frame: Frame, row: TokenRow) -> str:
     """What the picture of a token shows, in at most 60 words."""
     dim, about = len(row.original), frame.run.settings.about
     name = f"**{_named(row.text)}**"
-    end = f" The new row is **{row.cosine:.2f}** like the old one (cosine; 1 is the same)."
+    end = f" The new row is **{number_text(row.cosine, 2)}** like the old one (cosine; 1 is the same)."
     if not row.codes:
         return (
             f"The same with real numbers: [D|D = {dim}] for {name}. {about.title} keeps no codes: {_lower(about.summary)}" + end
@@ -163,7 +163,7 @@ def token_picture(row: TokenRow) -> str:
 def _fine(value: float, largest: float) -> str:
     """A number with as many digits as its table needs."""
     digits = 3 if largest < 1 else 2 if largest < 100 else 0
-    return cell(value, largest).replace(f">{number_text(value)}<", f">{value:.{digits}f}<".replace("-", "−"))
+    return cell(value, largest, number_text(value, digits))
 
 
 def _lines(count: int) -> int:
@@ -339,14 +339,14 @@ def arrows_html(found: Mapping[str, float]) -> str:
     ]
     for n, ((side, value), turn) in enumerate(zip(found.items(), turns, strict=True)):
         angle = turn - widest / 2  # of the clock: 0 is up
-        words = side if not n else f"{side}\ncosine {value:.2f}"
+        words = side if not n else f"{side}\ncosine {number_text(value, 2)}"
         colour = SIDE_COLOURS[n % len(SIDE_COLOURS)]
         parts.append(
             f'<span class="le-arrow" style="--k:{colour};height:{8.5 - 1.2 * max(0, n - 1):.1f}em;transform:rotate({angle:.1f}deg)"><i></i>'
             f'<b style="transform:rotate({-angle:.1f}deg) translate({_aside(angle, words)})">{escape_html(words)}</b></span>'
         )
     label = "Directions: " + ", ".join(
-        f"{side} has cosine {value:.2f} with {next(iter(found))}" for side, value in found.items()
+        f"{side} has cosine {number_text(value, 2)} with {next(iter(found))}" for side, value in found.items()
     )
     return f'<div class="le-arrows" role="img" aria-label="{escape_html(label)}">{"".join(parts)}<em>{widest:.0f}°</em></div>'
 

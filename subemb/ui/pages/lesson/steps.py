@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from ....base.text import escape_markdown, percent_text
+from ....base.text import escape_markdown, number_text, percent_text
 from ....codec import readable
 from ....tasks.evaluations import move_sentence
 from ....tasks.sides import ADAPTED, COMPRESSED, ORIGINAL
@@ -15,7 +15,7 @@ from ...shell.jobs import outcome
 from ...widgets.leads import lead, token_link
 from ...widgets.token_choice import choose_token, default_token
 from . import pictures
-from .pictures import number_text
+from .pictures import short_number
 from .plane import adaptation_drawing, draw_plane, k_means_drawing
 from .real import (
     row_picture,
@@ -123,7 +123,7 @@ def _collision(place: Place) -> None:
     moved = " and ".join(toy().moved)
     place.say(
         f"**{one}** and **{other}** have the same codes: the model could never tell them apart again. So **{moved}** takes a free tuple, the one "
-        f"that costs least, and codewords move to their new middle. The price: {number_text(after - before)} more squared error."
+        f"that costs least, and codewords move to their new middle. The price: {short_number(after - before)} more squared error."
     )
     place.show(pictures.collision_picture(toy()))
 
@@ -245,7 +245,7 @@ def _adaptation(place: Place) -> None:
             before, after = found.cosines[COMPRESSED], found.cosines[ADAPTED]
             place.say(
                 "Adaptation moves codewords until the whole network gives back what it gave before. No code gets longer, no table larger. "
-                f"Here is your sentence: cosine **{before:.2f}** before, **{after:.2f}** adapted."
+                f"Here is your sentence: cosine **{number_text(before, 2)}** before, **{number_text(after, 2)}** adapted."
             )
             place.show(sentence_picture(found, (ORIGINAL, COMPRESSED, ADAPTED)))
             return

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from ....adaptation.library import ADAPTATIONS, run_key_of
-from ....base.text import escape_markdown, shown_change
+from ....base.text import escape_markdown, number_text, shown_change
 from ....codec.methods import METHODS
 from ....runs import RUNS, Run
 from ....tasks.side_by_side import Fact, Side, error_verdict, facts_of, settings_that_differ
@@ -167,7 +167,7 @@ def side_by_side(first: Run, second: Run) -> None:
     rows = [fact for fact in facts_of(a, b) if fact.title not in ("from", "settings")]
     scores = [scores_of(run)[0] for run in (first, second)]
     if None not in scores:
-        rows.insert(1, Fact("task score", *(f"{score:.1f}" for score in scores)))
+        rows.insert(1, Fact("task score", *map(number_text, scores)))
     rows += settings_that_differ(first.settings, second.settings)
     table = pd.DataFrame(
         [{"differs": "≠" if row.differs else "", "": row.title, "A": row.first, "B": row.second} for row in rows]

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import streamlit as st
 
-from ....base.text import count_text, escape_markdown, plotly_text
+from ....base.text import count_text, escape_markdown, number_text, plotly_text
 from ....evaluate.report import METRIC_NAMES
 from ....evaluate.similarity.pairs import SimilarityReport
 from ....tasks.evaluations import evaluate_similarity_set
@@ -99,7 +99,8 @@ def boxes(report: SimilarityReport) -> None:
     """Cosines by gold."""
     figure, table = charts.gold_boxes(report)
     medians = "; ".join(
-        f"{side}: " + ", ".join(f"{row.gold}: {row.median:.2f}" for row in table[table["side"] == side].itertuples())
+        f"{side}: "
+        + ", ".join(f"{row.gold}: {number_text(row.median, 2)}" for row in table[table["side"] == side].itertuples())
         for side in report.sides
     )
     show(figure, f"Median cosine by gold. {medians}", table, "labelled_set_gold", "cosines_by_gold.csv")

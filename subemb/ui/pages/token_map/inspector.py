@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from ....base.text import escape_markdown
+from ....base.text import escape_markdown, number_text
 from ...shell.frame import Frame
 from ...widgets.charts import layout
 from ..assignments.assignment import Assignment
@@ -16,7 +16,7 @@ def inspector(frame: Frame, token: int, both: list[TokenFacts]) -> None:
     vocabulary, facts = frame.vocabulary, both[0]
 
     def number(label: str, name: str, **more) -> None:
-        values = [f"{getattr(each, name)[token]:.3f}" for each in both]
+        values = [number_text(getattr(each, name)[token], 3) for each in both]
         other = (
             {}
             if len(values) == 1

@@ -4,7 +4,7 @@ from html import escape
 
 import plotly.graph_objects as go
 
-from ....base.text import change_text, percent_text, plotly_text, score_text, size_text
+from ....base.text import change_text, number_text, percent_text, plotly_text, score_text, size_text
 from ....codec.methods import METHODS
 from ...widgets.charts import NEUTRAL, PALETTE, layout
 from .points import CLAIMS, ERROR, FLOATS, MEASURES, NEIGHBOURS, SCORE, WEIGHTED, Claim, Point, Shape, front_of
@@ -124,7 +124,7 @@ def value_text(point: Point, measure: str) -> str:
     Raises KeyError where it is not known.
     """
     value = point.values[measure]
-    return f"{value:.1f}" if measure == SCORE else f"{value:.1f} %" if measure == NEIGHBOURS else f"{value:.3f}"
+    return number_text(value) if measure == SCORE else f"{value:.1f} %" if measure == NEIGHBOURS else f"{value:.3f}"
 
 
 def _original_line(figure: go.Figure, shape: Shape) -> None:
@@ -132,7 +132,7 @@ def _original_line(figure: go.Figure, shape: Shape) -> None:
         figure.add_hrect(y0=shape.original - shape.within, y1=shape.original, fillcolor=PALETTE[2], opacity=0.12, line_width=0)
     figure.add_hline(y=shape.original, line={"color": PALETTE[0], "dash": "dash", "width": 1.5})
     figure.add_annotation(
-        text=f"original {shape.original:.1f}",
+        text=f"original {number_text(shape.original)}",
         y=shape.original,
         xref="paper",
         x=0,
@@ -178,7 +178,7 @@ def _alt(shape: Shape, front: list[Point], count: int) -> str:
     if not front:
         return "No setting has been measured yet."
     ends = [f"{percent_text(one.shares[shape.axis])} with {value_text(one, shape.measure)}" for one in (front[0], front[-1])]
-    original = "" if shape.original is None or shape.measure != SCORE else f"; the original has {shape.original:.1f}"
+    original = "" if shape.original is None or shape.measure != SCORE else f"; the original has {number_text(shape.original)}"
     return (
         f"{shape.measure} of {count} settings over the share of the table that they store. {len(front)} are beaten by no smaller one, from "
         f"{ends[0]} to {ends[1]}{original}. The table below has all numbers."
