@@ -257,6 +257,37 @@ def means_of(sums: torch.Tensor, totals: torch.Tensor, fallback: torch.Tensor) -
     return torch.where(totals[..., None] > 0, (sums / totals.clamp(min=1e-30)[..., None]).to(fallback.dtype), fallback)
 
 
+def joined_codewords(codes: torch.Tensor, books: list[torch.Tensor]) -> torch.Tensor:
+    """What codes (V, f) with one (g, Q, d) codebook a group stand for: (V, D)."""
+    flat = [book[j] for book in books for j in range(len(book))]
+    if _in_loops(flat[0]):
+        from .kernels import joined_rows
+
+        return joined_rows(torch.arange(len(codes)), codes, flat)
+    return torch.cat([book[codes[:, i]] for i, book in enumerate(flat)], dim=1)
+
+
+def less_codewords(x: torch.Tensor, codes: torch.Tensor, book: torch.Tensor) -> torch.Tensor:
+    """What a stage leaves over: (V, D), codes (V,), (Q, D) -> (V, D)."""
+    if _in_loops(x):
+        from .kernels import less_codewords
+
+        return less_codewords(x, codes, book)
+    return x - book[codes]
+
+
+def added_codewords(codes: torch.Tensor, books: torch.Tensor) -> torch.Tensor:
+    """What all stages add up to: codes (V, f), books (f, Q, D) -> (V, D)."""
+    if _in_loops(books):
+        from .kernels import added_rows
+
+        return added_rows(torch.arange(len(codes)), codes, books)
+    rebuilt = books[0][codes[:, 0]]
+    for stage in range(1, len(books)):  # one by one: all stages of a large table together are gigabytes
+        rebuilt += books[stage][codes[:, stage]]
+    return rebuilt
+
+
 def exact_codebooks(
     table: torch.Tensor, codes: torch.Tensor, widths: list[int], codebook_size: int, weights: torch.Tensor | None
 ) -> list[torch.Tensor]:

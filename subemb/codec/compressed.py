@@ -168,11 +168,11 @@ class SubspaceCompressed(Compressed):
         return [book.shape[1] for book in self.codebooks]
 
     def lookup(self, ids: torch.Tensor) -> torch.Tensor:
-        if not self.is_additive and ids.ndim == 1 and len(ids) >= MANY_ROWS:
-            from .kernels import joined_rows, usable
+        if ids.ndim == 1 and len(ids) >= MANY_ROWS:
+            from .kernels import added_rows, joined_rows, usable
 
             if usable(*self.codebooks) and not any(book.requires_grad for book in self.codebooks) and int(ids.min()) >= 0:
-                vectors = joined_rows(ids.long(), self.codes, self.codebooks)
+                vectors = (added_rows if self.is_additive else joined_rows)(ids.long(), self.codes, self.codebooks)
                 return vectors if self.rotation is None else vectors @ self.rotation.T
         rows = self.codes[ids.long()].long()  # torch takes uint8 ids for a mask
         # naive: for i in range(f): out[..., start_i:end_i] = codebooks[i][codes[ids, i]]

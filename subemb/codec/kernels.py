@@ -348,6 +348,35 @@ def cost_loop(x, tokens, columns, halves, weighted, weights, costs):
             costs[t, q] = (here[q] - least) * pull
 
 
+def cheapest(gains: torch.Tensor, prices: torch.Tensor) -> torch.Tensor:
+    """(n,) int64: which q of (n, Q) float32 has the least ``prices[q] - gains[:, q]``; of equal ones the first."""
+    found = torch.empty(len(gains), dtype=torch.int64)
+    rows, each, into = gains.contiguous().numpy(), prices.contiguous().numpy(), found.numpy()
+
+    def work(first: int, last: int) -> None:
+        cheapest_loop(rows[first:last], each, into[first:last])
+
+    in_threads(work, bounds(len(rows), PIECES), gains.numel())
+    return found
+
+
+@compiled_exactly
+def cheapest_loop(gains, prices, found):
+    size = len(prices)
+    costs = np.empty(size, np.float32)
+    for v in range(len(gains)):
+        row = gains[v]
+        for q in range(size):
+            costs[q] = prices[q] - row[q]
+        least = costs[0]
+        for q in range(size):
+            least = min(least, costs[q])
+        best = size - 1
+        for q in range(size - 1, -1, -1):
+            best = q if costs[q] == least else best
+        found[v] = best
+
+
 @compiled
 def member_loop(x, first, codes, weighted, weights, sums, totals):
     """naive: sums[codes] += weights * x[:, first : first + d]; totals[codes] += weights. Rows stay whole: a core reads what lies side by side."""
@@ -368,8 +397,7 @@ def joined_rows(ids: torch.Tensor, codes: torch.Tensor, codebooks: Sequence[torc
 
     Raises IndexError for ids outside the table.
     """
-    if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < len(codes):
-        raise IndexError("index out of range in self")
+    _check_ids(ids, codes)
     flat, starts, widths = _end_to_end(codebooks)
     rows = torch.empty(len(ids), int(widths.sum()), dtype=torch.float32)
     wanted, chosen, into = ids.numpy(), codes.numpy(), rows.view(-1).numpy()
@@ -381,6 +409,64 @@ def joined_rows(ids: torch.Tensor, codes: torch.Tensor, codebooks: Sequence[torc
 
     in_threads(work, [(first,) for first in range(0, len(ids), step)], rows.numel())
     return rows
+
+
+def added_rows(ids: torch.Tensor, codes: torch.Tensor, codebooks: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Rows of a table in codes (V, f) and codebooks (Q, D) whose codewords are added up, in the order of the stages: ids (n,) -> (n, D) float32.
+
+    Raises IndexError for ids outside the table.
+    """
+    _check_ids(ids, codes)
+    books = torch.stack(tuple(codebooks)).detach().numpy()
+    rows = torch.empty(len(ids), books.shape[2], dtype=torch.float32)
+    wanted, chosen, into = ids.numpy(), codes.numpy(), rows.numpy()
+
+    def work(first: int, last: int) -> None:
+        sum_loop(wanted[first:last], chosen, books, into[first:last])
+
+    in_threads(work, bounds(len(ids), PIECES), rows.numel() * len(books))
+    return rows
+
+
+@compiled_exactly
+def sum_loop(ids, codes, books, rows):
+    """naive: rows[t] = sum(books[i][codes[ids[t], i]] for i in range(f))."""
+    for t in range(len(ids)):
+        mine, into = codes[ids[t]], rows[t]
+        for i in range(len(books)):
+            word = books[i, mine[i]]
+            if i == 0:
+                for j in range(len(into)):
+                    into[j] = word[j]
+            else:
+                for j in range(len(into)):
+                    into[j] += word[j]
+
+
+def less_codewords(x: torch.Tensor, codes: torch.Tensor, book: torch.Tensor) -> torch.Tensor:
+    """What a stage leaves over: (V, D), codes (V,), (Q, D) -> x - book[codes]."""
+    vectors, chosen, words = x.contiguous().numpy(), codes.contiguous().numpy(), book.contiguous().numpy()
+    left = torch.empty_like(x, memory_format=torch.contiguous_format)
+    into = left.numpy()
+
+    def work(first: int, last: int) -> None:
+        less_loop(vectors[first:last], chosen[first:last], words, into[first:last])
+
+    in_threads(work, bounds(len(x), PIECES))
+    return left
+
+
+@compiled_exactly
+def less_loop(x, codes, book, left):
+    for v in range(len(x)):
+        word, row, into = book[codes[v]], x[v], left[v]
+        for j in range(len(row)):
+            into[j] = row[j] - word[j]
+
+
+def _check_ids(ids: torch.Tensor, codes: torch.Tensor) -> None:
+    if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < len(codes):
+        raise IndexError("index out of range in self")
 
 
 def _end_to_end(codebooks: Sequence[torch.Tensor]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -481,10 +567,12 @@ def assigned(costs: np.ndarray, columns: np.ndarray) -> None:
     """
     n, m = costs.shape
     price = np.zeros(m, np.float32)
-    owner = np.full(m, -1, np.int32)
-    columns[:] = -1
+    owner = np.empty(m, np.int32)
+    for j in range(m):
+        owner[j] = -1
     waiting = np.empty(n, np.int32)
     for i in range(n):
+        columns[i] = -1
         waiting[i] = i
     left, steps, k = 0, 0, 0
     while k < n:
@@ -590,7 +678,8 @@ def boxes_loop(first, last, borders, tokens, axes, labels, costs, codes, largest
                     count += 1
             if n * n < count:
                 # among n tokens none has to take worse than its n-th best tuple, and so its n-th best code
-                wanted[:] = False
+                for q in range(size):
+                    wanted[q] = False
                 for t in range(begin, begin + n):
                     order = np.argsort(costs[k, t, sides[k, :count]])
                     for place in range(n):

@@ -55,13 +55,20 @@ class Metric:
 
     def costs(self, axis: int, targets: torch.Tensor, book: torch.Tensor) -> torch.Tensor:
         """(n, Q): what each codeword costs, up to a constant of the row."""
+        gains, prices = self._gains(axis, targets, book)
+        return prices - gains
+
+    def _gains(self, axis: int, targets: torch.Tensor, book: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(n, Q) and (Q,): costs are the second less the first."""
         factor = self.factors[axis]
         codewords = book @ factor
-        return codewords.square().sum(1) - 2 * (targets @ factor) @ codewords.T
+        return 2 * (targets @ factor) @ codewords.T, codewords.square().sum(1)
 
     def nearest(self, axis: int, targets: torch.Tensor, book: torch.Tensor) -> torch.Tensor:
         """(n,) codes."""
-        return torch.cat([self.costs(axis, targets[rows], book).argmin(1) for rows in _chunks(len(targets))])
+        from .kernels import cheapest
+
+        return torch.cat([cheapest(*self._gains(axis, targets[rows], book)) for rows in _chunks(len(targets))])
 
     def weight(self, vectors: torch.Tensor, weights: torch.Tensor) -> float:
         """Sum of w r^T M r over (n, D) vectors r with (n,) weights w."""

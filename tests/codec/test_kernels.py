@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from subemb.codec import compress, kernels
-from subemb.codec.blocks import Blocks, exact_codebooks, nearest_codes
+from subemb.codec.blocks import Blocks, added_codewords, exact_codebooks, less_codewords, nearest_codes
 from subemb.codec.kmeans import Monitor, kmeans, sampled_start
 from subemb.codec.nearest import nearest
 from subemb.codec.rounds import passes, plan
@@ -163,3 +163,32 @@ def test_gathered_products_are_sums_over_codes(positions):
     products = torch.randn(24, positions)
     expected = products[codes.long() + torch.arange(4) * 6].sum(1)
     torch.testing.assert_close(kernels.gathered_products(codes, products, [0, 6, 12, 18]), expected, rtol=1e-5, atol=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 300), st.integers(1, 4), st.integers(1, 9), st.integers(1, 40), st.integers(0, 99))
+def test_stages_are_added_up_and_taken_away_as_torch_does_to_the_last_bit(vocabulary, stages, size, dim, seed):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(vocabulary, dim, generator=generator)
+    books = torch.randn(stages, size, dim, generator=generator)
+    codes = torch.randint(size, (vocabulary, stages), generator=generator)
+    ids = torch.randint(vocabulary, (2 * vocabulary,), generator=generator)
+    added, left = books[0][codes[:, 0]], x
+    for stage in range(stages):
+        added = added + books[stage][codes[:, stage]] if stage else added
+        left = left - books[stage][codes[:, stage]]
+        x = less_codewords(x, codes[:, stage], books[stage])
+    assert torch.equal(x, left)
+    assert torch.equal(added_codewords(codes, books), added)
+    assert torch.equal(kernels.added_rows(ids, codes.to(torch.uint8), list(books)), added[ids])
+    with pytest.raises(IndexError, match="out of range"):
+        kernels.added_rows(torch.tensor([vocabulary]), codes, books)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 300), st.integers(1, 20), st.integers(0, 99))
+def test_the_first_of_the_cheapest_is_taken(vocabulary, size, seed):
+    generator = torch.Generator().manual_seed(seed)
+    gains, prices = torch.randint(4, (vocabulary, size), generator=generator), torch.randint(3, (size,), generator=generator)
+    costs = (prices - gains).float().numpy()
+    assert kernels.cheapest(gains.float(), prices.float()).tolist() == costs.argmin(1).tolist()

@@ -26,7 +26,7 @@ class OptimizedProduct(Product):
     cost = Cost(multiply=0.06, gather=72, turn=0.078, extra_rounds=8)
 
     def find(self, problem: Problem) -> Found:
-        from ..blocks import Blocks
+        from ..blocks import Blocks, joined_codewords
         from ..kmeans import Monitor, kmeans
 
         settings, x = problem.settings, problem.centred()
@@ -42,9 +42,7 @@ class OptimizedProduct(Product):
                 share=(0.6 * turn / turns, 0.6 * (turn + 1) / turns), stage="rotating",
             )  # fmt: skip
             books = step.codebooks
-            flat = [book[j] for book in books for j in range(len(book))]
-            rebuilt = torch.cat([book[step.codes[:, i]] for i, book in enumerate(flat)], dim=1)
-            left, _, right = torch.linalg.svd(weighted.T @ rebuilt)
+            left, _, right = torch.linalg.svd(weighted.T @ joined_codewords(step.codes, books))
             rotation = left @ right
             monitor.plain_variance, monitor.weighted_variance = (
                 _turned_variances(scatter, rotation, blocks.widths) for scatter in scatters

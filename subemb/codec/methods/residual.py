@@ -39,7 +39,7 @@ class Residual(CodebookMethod):
             raise InputError(f"{subspaces} stages are more than the {MOST_STAGES} that can be computed; use fewer")
 
     def find(self, problem: Problem) -> Found:
-        from ..blocks import Blocks, codebook_means
+        from ..blocks import Blocks, added_codewords, codebook_means, less_codewords
         from ..kmeans import Monitor, kmeans
 
         settings, centred = problem.settings, problem.centred()
@@ -56,13 +56,10 @@ class Residual(CodebookMethod):
             )  # fmt: skip
             codes[:, stage] = result.codes[:, 0]
             books[stage] = codebook_means(left[None], codes[None, :, stage], problem.weights, result.codebooks[0])[0][0]
-            left = left - books[stage][codes[:, stage]]
+            left = less_codewords(left, codes[:, stage], books[stage])
         if stages > 1 and stages * size <= LARGEST_JOINT:
             books = joint_codebooks(left, codes, books, problem.weights)
-            rebuilt = books[0][codes[:, 0]]
-            for stage in range(1, stages):  # one by one: all stages of a large table together are gigabytes
-                rebuilt += books[stage][codes[:, stage]]
-            distance = (centred - rebuilt).square().sum(1).double()
+            distance = (centred - added_codewords(codes, books)).square().sum(1).double()
             weighted = distance if problem.weights is None else distance * problem.weights
             monitor.record("joint codebooks", 1.0, distance.sum()[None], weighted.sum()[None])
         return Found(codes, monitor, result.stop, codebooks=books)
@@ -92,8 +89,8 @@ def joint_codebooks(left: torch.Tensor, codes: torch.Tensor, books: torch.Tensor
             normal[i, :, j] = torch.bincount(codes[:, i] * size + codes[:, j], weights=w, minlength=size * size).view(
                 size, size
             )
-    exact = left.double()[None]
-    right = torch.stack([codebook_sums(exact, codes[:, i][None], size, w)[0][0] for i in range(stages)])
+    exact = left.double() if w is None else left.double() * w[:, None]
+    right = torch.stack([codebook_sums(exact[None], codes[:, i][None], size, None)[0][0] for i in range(stages)])
     normal = normal.view(stages * size, stages * size)
     normal.diagonal().add_(1e-6 * normal.diagonal().mean())
     change = torch.cholesky_solve(right.view(stages * size, dim), torch.linalg.cholesky(normal))
