@@ -32,13 +32,12 @@ def test_a_busy_computer_is_noticed():
     before = pace.measured()
     busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4 * cores)]
     try:
-        during = max(pace.measured(0.2).waiting for _ in range(3))
+        is_noticed = any((during := pace.measured(0.2).waiting) > 1.5 and during >= before.waiting / 2 for _ in range(3))
     finally:
         for process in busy:
             process.kill()
             process.wait()
-    assert during > 1.5
-    assert during >= before.waiting / 2
+    assert is_noticed
 
 
 def test_a_measurement_holds_for_a_while():

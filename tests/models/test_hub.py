@@ -10,10 +10,12 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -187,6 +189,12 @@ def server(checkpoint, monkeypatch) -> Iterator[Hub]:
         thread.join()
 
 
+@pytest.fixture
+def no_pauses(monkeypatch) -> None:
+    """huggingface_hub waits for a second before it tries again, five times."""
+    monkeypatch.setattr("huggingface_hub.file_download.time", SimpleNamespace(**{**vars(time), "sleep": lambda seconds: None}))
+
+
 def refused(server, cache, reason, name="team/small", revision=None, **arguments) -> str:
     with pytest.raises(ModelError) as caught:
         hub.download(name, revision, cache_dir=cache, endpoint=server.url, **arguments)
@@ -313,7 +321,7 @@ def test_shards_are_fetched_with_their_index(server, tmp_path):
     assert hub.cached_snapshot("team/sharded", None, tmp_path / "cache") == folder
 
 
-def test_a_connection_that_breaks_once_is_taken_up_again(server, tmp_path, checkpoint):
+def test_a_connection_that_breaks_once_is_taken_up_again(server, tmp_path, checkpoint, no_pauses):
     server.repositories["team/small"].cut_after, server.repositories["team/small"].cuts = 5000, 1
     seen = []
     folder = hub.download("team/small", progress=seen.append, cache_dir=tmp_path, endpoint=server.url)
@@ -362,7 +370,7 @@ def test_an_answer_that_nobody_expects(server, tmp_path):
 
 
 @pytest.mark.slow
-def test_cut_off_midway(server, tmp_path):
+def test_cut_off_midway(server, tmp_path, no_pauses):
     server.repositories["team/small"].cut_after = 5000
     message = refused(server, tmp_path, "interrupted")
     assert "the download of team/small broke off" in message
