@@ -78,6 +78,7 @@ def test_the_shipped_table_is_the_default_sweep_of_the_bundled_model(bundled):
     assert (facts["digest"], facts["pairs"]) == (pairs.digest, len(pairs))
     for row in table.rows:
         assert row.key == row_key(bundled.identity, row.settings, [pairs.digest], table.weights)
+        assert len(row.kept_by_frequency) == 4
 
 
 @pytest.mark.slow
@@ -90,3 +91,4 @@ def test_a_row_of_the_shipped_table_comes_out_again(bundled, tmp_path, monkeypat
     for name in ("relative_error", "weighted_error", "mean_cosine", "neighbours_kept"):
         assert getattr(again, name) == pytest.approx(getattr(row, name), abs=0.01), name
     assert again.score == pytest.approx(row.score, abs=1.0)
+    assert again.kept_by_frequency == pytest.approx(row.kept_by_frequency, abs=0.01)
