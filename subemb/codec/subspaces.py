@@ -3,6 +3,8 @@
 from ..base.errors import InputError
 
 LARGEST_CODEBOOK = 65536  # codes must fit in 16 bits
+LOOSE_LOAD = 0.25  # tokens per tuple below which there are so many tuples that most tokens have one of their own
+LOOSE_BOX = 4096  # tuples: only tokens that collide meet in a box there, so it can be wide
 
 
 def subspace_widths(dim: int, subspaces: int) -> list[int]:

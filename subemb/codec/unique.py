@@ -20,12 +20,10 @@ import torch
 
 from .blocks import Blocks, codebook_means, nearest_codes
 from .kmeans import Monitor, settled
-from .subspaces import require_enough_tuples
+from .subspaces import LOOSE_BOX, LOOSE_LOAD, require_enough_tuples
 
 SMALL_BOX = 64  # tuples: lines, or a few subspaces together where codebooks are tiny
 LARGE_BOX = 256
-LOOSE_BOX = 4096  # where most tuples are free only tokens that collide meet in a box, so it can be wide
-LOOSE_LOAD = 0.25  # tokens per tuple below which the space counts as loose
 LARGEST_PROBLEM = 2**22  # tokens x tuples of one box
 BATCH_ELEMENTS = 2**24  # costs held at once
 

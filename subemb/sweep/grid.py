@@ -46,7 +46,7 @@ _EVERY = 3
 KEPT = "25%"  # of the tokens have rows of their own, where a budget can be for some of them, and the others borrow theirs
 NEAR = 0.25  # a method whose nearest size is further from such a share is not taken there
 LONGEST = 12.0  # estimated seconds of one setting of the default grid
-LONGEST_TOGETHER = 16.0  # and of one whose codes are chosen together, which keep most at their size
+LONGEST_TOGETHER = 18.0  # and of one whose codes are chosen together, which keep most at their size
 MOST_SETTINGS = 20_000  # of one grid
 LARGEST = 2**53  # of whole numbers in the table of a sweep
 #: What a grid file may call its lists, beside the names of settings.

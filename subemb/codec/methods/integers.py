@@ -147,7 +147,7 @@ class Int4(Method):
         return Int4Compressed(settings, vocabulary, dim, **tensors, **notes)
 
     def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int) -> float:
-        return 16.0 * vocabulary * dim
+        return 28.0 * vocabulary * dim
 
 
 def _groups(dim: int) -> int:

@@ -7,7 +7,8 @@ from typing import ClassVar, NamedTuple
 
 from ...base.lazy import lazy_module
 from ..rounds import passes
-from .base import MethodSettings, Suggested
+from ..subspaces import LOOSE_BOX, LOOSE_LOAD
+from .base import NOTICED, MethodSettings, Suggested
 from .codebooks import CodebookMethod, Found, Problem
 
 torch = lazy_module("torch")
@@ -24,20 +25,46 @@ class Cost(NamedTuple):
     extra_rounds: int = 0  # after the iterations asked for: they turn the axes
 
 
+ONCE = 12.0  # nanoseconds of one thread for each of V x D: means, centring, codebooks of the table, errors
 SWEEPS, MORE_SWEEPS = 3.0, 1.1  # of codes chosen together, about: so many, and as many times ln(f) more
 MULTIPLY_TOGETHER = 0.197  # a sweep, for each of V x D x D
 GATHER_TOGETHER = 1.56  # a sweep, for each of V x D x f
 COMPARE_TOGETHER = 7.0  # a sweep, for each of V x f x Q
-EXCHANGE_TOGETHER = 5_000.0  # a sweep, for each token whose tuple stays distinct
+EXCHANGE_TOGETHER = 6_500.0  # a sweep, for each token whose tuple stays distinct
+STEP_TOGETHER = 500_000.0  # a sweep, for each subspace, however few tokens there are
 
 
 class Exchanges(NamedTuple):
-    """Nanoseconds of one thread for distinct tuples, k-means before them included, with 25 iterations."""
+    """Nanoseconds of one thread for distinct tuples, k-means before them included, with 25 iterations.
 
-    token: float = 65_900.0  # for each token
-    crowded: float = 74_700.0  # for each token, times the cube of tokens per tuple: boxes are then full, and hard to settle
-    order: float = 111.0  # for each of V x f x f: tokens are put in order once a subspace, by all their codes
-    price: float = 0.93  # for each of V x D x Q
+    Which tokens meet in a box depends on the table; the numbers of visits are those of the bundled model, whose unused tokens look alike.
+    """
+
+    token: float = 41_000.0  # for each token: k-means, room, codebooks
+    set: float = 2_000.0  # for each of V x f: the exchanges of one subspace, without the boxes
+    order: float = 78.0  # for each of V x f x f: tokens are put in order once a subspace, by all their codes
+    #: How often a token is in a box that has to be solved: so often at least; so much more where codes are just enough to tell tokens
+    #: apart, and by a factor e less for so many bits more than that.
+    visits: float = 1.6
+    more_visits: float = 28.4
+    bits: float = 7.0
+    scarce: float = 6_400.0  # a visit, where tuples are scarce: boxes of one line are cheap
+    box: float = 17_300.0  # a visit of the first kind, where they are not: a box of 32 x 32 tuples, or fewer
+    wider: float = 1.1  # power of the tuples of a larger one
+    more: float = 15_000.0  # a visit of the second kind
+    crowd: float = 84.0  # and for each token that is in the box too
+
+    def of_token(self, vocabulary: int, subspaces: int, size: int) -> float:
+        """Nanoseconds for each token."""
+        spare = max(0.0, subspaces * math.log2(max(2, size)) - math.log2(vocabulary))
+        more, load, tuples = self.more_visits * math.exp(-spare / self.bits), 2.0**-spare, min(size**2, LOOSE_BOX)
+        if load > LOOSE_LOAD:
+            solving = (self.visits + more) * self.scarce
+        else:
+            solving = self.visits * self.box * max(1.0, tuples / 1024) ** self.wider + more * (
+                self.more + self.crowd * load * tuples
+            )
+        return self.token + subspaces * (self.set + self.order * subspaces) + solving
 
 
 class Product(CodebookMethod):
@@ -52,7 +79,7 @@ class Product(CodebookMethod):
     can_be_sensitive = True
     can_be_reassigned = True
 
-    cost: ClassVar[Cost] = Cost(multiply=0.036, compare=0.4, read=0.6, gather=24)
+    cost: ClassVar[Cost] = Cost(multiply=0.036, compare=0.4, read=0.6, gather=28)
 
     def find(self, problem: Problem) -> Found:
         from ..kmeans import Monitor
@@ -64,7 +91,7 @@ class Product(CodebookMethod):
 
     def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int) -> float:
         numbers, codes, size = vocabulary * dim, vocabulary * settings.subspaces, settings.codebook_size
-        found = self.rounds(settings, vocabulary) * (
+        found = ONCE * numbers + self.rounds(settings, vocabulary) * (
             numbers * (self.cost.multiply * size + self.cost.read)
             + codes * (self.cost.compare * size + self.cost.gather)
             + self.cost.turn * numbers * dim
@@ -75,13 +102,11 @@ class Product(CodebookMethod):
             exchanged = EXCHANGE_TOGETHER * vocabulary if settings.wants_unique else 0.0
             moved = MULTIPLY_TOGETHER * numbers * dim + GATHER_TOGETHER * numbers * settings.subspaces
             sweeps = min(SWEEPS + MORE_SWEEPS * math.log(settings.subspaces), settings.iterations)
-            together = sweeps * (moved + compared + exchanged)
+            steps = STEP_TOGETHER * settings.subspaces
+            together = sweeps * (moved + compared + exchanged + steps) + NOTICED * numbers * dim
         if not settings.wants_unique:
             return found + together
-        each = Exchanges()
-        load = min(1.0, vocabulary / float(size) ** min(settings.subspaces, 64))
-        exchanges = vocabulary * (each.token + each.crowded * load**3) + each.order * codes * settings.subspaces
-        exchanges = (exchanges + each.price * numbers * size) * (settings.iterations + 10) / 35
+        exchanges = vocabulary * Exchanges().of_token(vocabulary, settings.subspaces, size) * (settings.iterations + 10) / 35
         return exchanges + together + (found if self.is_rotated else 0.0)
 
     def rounds(self, settings: MethodSettings, vocabulary: int) -> float:

@@ -35,7 +35,7 @@ from ..packing import CodesIn, pack, packed_bytes
 from ..sizes import Size, code_bits_each
 from ..subspaces import has_enough_tuples
 from .arbitrary import Arbitrary
-from .base import Method, MethodSettings, TensorForm, check_forms
+from .base import NOTICED, Method, MethodSettings, TensorForm, check_forms
 from .budgets import SAMPLED, Curves, budget_bytes, curves_of_shape, measured_curves, measured_shapes, tiers_for
 from .integers import Int8
 from .product import Product
@@ -209,7 +209,7 @@ class Tiered(Method):
     def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int) -> float:
         parts = self.parts(settings, vocabulary, dim)
         fitted = sum(part.about.nanoseconds(part, count, dim) for count, part in parts) + _borrowing(parts, vocabulary, dim)
-        fitted += _TOGETHER * vocabulary * dim
+        fitted += vocabulary * dim * (_TOGETHER + (_NOTICED_MORE * NOTICED * dim if settings.sensitive else 0.0))
         return fitted + (0.0 if settings.budget is None else _measuring(settings, vocabulary, dim))
 
     def at_bytes(self, settings: MethodSettings, target: int, vocabulary: int, dim: int) -> MethodSettings | None:
@@ -549,6 +549,7 @@ def _parts(settings: MethodSettings, tiers: list[Tier], vocabulary: int) -> list
 _JOINT_UP_TO = 1 / 3  # codes for each axis; of more, what they leave is small, and choosing them together takes long
 _ROUNDS = 6
 _TOGETHER = 25.0  # nanoseconds for each of V x D: ordering tokens, cutting the table by tiers, measuring all of them together
+_NOTICED_MORE = 3  # times that what the output notices is found of all tokens: about means, twice, and of what is left
 _REST = Tier(None, NEAREST)
 _SEARCHING = 1e9  # nanoseconds of one thread
 _WORTH_KEEPING = 2**20  # numbers of a table; of a smaller one curves are measured in no time
