@@ -175,12 +175,28 @@ def test_a_finger_on_a_map_scrolls_the_page_until_a_tool_is_tapped(new_page, ope
     swipe(page, [(0, 0), (0, -200)])
     wait_for(page, lambda: page.evaluate(scrolled) > before + 100)
     assert not map_state(page)["ids"]
+    name = wait_for(page, lambda: cluster_names(page, LEFT))[0]
+    tap(page, name)  # shows this cluster alone
+    wait_for(page, lambda: map_state(page)["highlight"] == name["group"])
+    tap(page, wait_for(page, lambda: cluster_names(page, LEFT))[0])
+    wait_for(page, lambda: map_state(page)["highlight"] == -1)
+    assert not map_state(page)["ids"]
     page.get_by_role("button", name="Select with a lasso").tap()
     map_box(page, LEFT)
     place = page.evaluate(scrolled)
     swipe(page, [(-60, -60), (60, -60), (60, 60), (-60, 60), (-60, -60)])
     wait_for(page, lambda: map_state(page)["ids"])
     assert page.evaluate(scrolled) == place
+
+
+def cluster_names(page, side: int) -> list[dict]:
+    return [name for name in map_state(page)["labels"] if name["group"] is not None and name["side"] == side]
+
+
+def tap(page, name: dict) -> None:
+    """Tap a name on the maps."""
+    stage, (left, top, width, height) = page.locator(".stage").bounding_box(), name["box"]
+    page.touchscreen.tap(stage["x"] + left + width / 2, stage["y"] + top + height / 2)
 
 
 def swipe(page, corners) -> None:

@@ -1,5 +1,6 @@
 """The page Trade-off, without a browser: points, verdict, opening a point, the sweep."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +18,9 @@ from subemb.sweep.kept import known_tables
 from subemb.sweep.run import sweep
 from subemb.sweep.table import pareto_front
 from subemb.ui.pages.tradeoff import page as tradeoff
+from subemb.ui.pages.tradeoff.charts import hover
 from subemb.ui.pages.tradeoff.form import SCORED, SHORT, grid_of
-from subemb.ui.pages.tradeoff.points import BYTES, CLAIMS, FLOATS, SCORE, front_of, points_of
+from subemb.ui.pages.tradeoff.points import BYTES, CLAIMS, FLOATS, SCORE, Point, front_of, points_of
 from subemb.ui.shell.models import key_of
 from subemb.ui.shell.request import Request
 from subemb.ui.shell.visit import Visit
@@ -123,6 +125,14 @@ def test_methods_without_codebooks_have_no_place_where_only_floats_count(swept):
     known = [replace(point, values={"Error": point.values["Error"]}) for point in points]
     assert rounded.key not in {point.run_key for point in front_of(known, "Error", FLOATS)}
     assert rounded.key in {point.run_key for point in front_of(known, "Error", BYTES)}
+
+
+def test_what_stands_beside_a_point_fits_on_a_phone():
+    preset = next(iter(PRESETS.values())).settings
+    point = Point("key", preset, 10_000, {BYTES: 0.01}, {SCORE: 64.9}, (-15.6, -6.2), -10.5)
+    lines = [re.sub("<[^>]*>", "", line) for line in hover(point, SCORE).split("<br>")]
+    assert max(map(len, lines)) <= 60
+    assert point.label in " ".join(lines)
 
 
 def test_claims_are_drawn_where_they_would_hold():

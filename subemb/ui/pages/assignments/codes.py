@@ -159,7 +159,7 @@ def entropy_chart(table: pd.DataFrame, unit: str) -> go.Figure:
         marker={"symbol": "line-ew-open", "size": 12},
         hovertemplate="at most %{y:.3f} bits<extra></extra>",
     )
-    layout(figure, "Codes used evenly reach the dashed line", unit, "entropy (bits)")
+    layout(figure, "Codes used evenly reach the line", unit, "entropy (bits)")
     if len(table) <= 30:
         figure.update_xaxes(dtick=1)
     return figure

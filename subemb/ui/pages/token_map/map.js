@@ -954,7 +954,12 @@ class TokenMap {
 
   moved(event) {
     const { gesture } = this;
-    if (!gesture || !this.fingers.has(event.pointerId)) return event.pointerType === "touch" ? undefined : this.point(this.nearest(this.place(event)), event);
+    if (!gesture || !this.fingers.has(event.pointerId)) {
+      if (event.pointerType === "touch") return;
+      const place = this.place(event), label = this.labelAt(place);
+      this.stage.classList.toggle("leads", label !== undefined);
+      return this.point(label ? label.id : this.nearest(place), event);
+    }
     const before = this.fingers.get(event.pointerId), right = event.clientX - before[0], down = event.clientY - before[1];
     if (this.fingers.size > 1) {
       const [other] = [...this.fingers].filter(([id]) => id !== event.pointerId).map(([, where]) => where);
@@ -987,13 +992,19 @@ class TokenMap {
     this.outline = null;
     const place = this.place(event);
     if (gesture.travelled < 5) {
-      const id = this.nearest(place, gesture.touch ? 2 * NEAR : NEAR);
-      if (id !== null) this.select(gesture.adding ? [...this.ids, id] : [id], "click", gesture.begun.side);
+      const label = this.labelAt(place, gesture.touch ? NEAR : 0), id = label ? label.id : this.nearest(place, gesture.touch ? 2 * NEAR : NEAR);
+      if (label && id === null) this.setHighlight(label.group);
+      else if (id !== null) this.select(gesture.adding ? [...this.ids, id] : [id], "click", gesture.begun.side);
     } else if (gesture.picks && outline.length > 2) {
       const found = this.inside(outline, gesture.begun.side);
       this.select(gesture.adding ? [...this.ids, ...found] : found, this.tool, gesture.begun.side);
     }
     this.paint();
+  }
+
+  // The name at a place of the stage, or so many pixels from it: a token's, or a cluster's
+  labelAt({ x, y }, within = 0) {
+    return this.labels.find(({ box: [left, top, width, height] }) => x >= left - within && x <= left + width + within && y >= top - within && y <= top + height + within);
   }
 
   nearest(place, within = NEAR) {

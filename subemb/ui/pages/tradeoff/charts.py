@@ -1,6 +1,7 @@
 """The chart of the page Trade-off."""
 
 from html import escape
+from textwrap import wrap
 
 import plotly.graph_objects as go
 
@@ -19,6 +20,7 @@ _SMALL, _ON_FRONT, _RING = 8, 12, 21  # pixels
 _CLAIMED = (PALETTE[4], PALETTE[3])  # of the claims, in their order
 _AXIS_NAMES = {SCORE: "Score x 100", WEIGHTED: "Weighted error", ERROR: "Relative error", NEIGHBOURS: "Of the 10 nearest, %"}
 HEIGHT = 430
+_HOVER_WIDTH = 44  # characters of a line beside a point, so that it fits on a phone
 _TICKS = [factor * 10.0**power for power in range(-4, 3) for factor in (1, 2, 5)]  # per cent
 
 
@@ -107,7 +109,7 @@ def _method(figure: go.Figure, name: str, points: list[Point], shape: Shape, on_
 def hover(point: Point, measure: str) -> str:
     """What stands beside the pointer, as plotly reads it."""
     lines = [
-        f"<b>{plotly_text(point.label)}</b>",
+        *(f"<b>{plotly_text(line)}</b>" for line in wrap(point.label, _HOVER_WIDTH)),
         f"{size_text(point.total_bytes)}, {percent_text(point.shares['All bytes'])} of the table",
         f"{measure} {value_text(point, measure)}",
     ]
