@@ -40,17 +40,18 @@ class Exchanges(NamedTuple):
     Which tokens meet in a box depends on the table; the numbers of visits are those of the bundled model, whose unused tokens look alike.
     """
 
-    token: float = 41_000.0  # for each token: k-means, room, codebooks
+    token: float = 32_000.0  # for each token: k-means, room, codebooks
     set: float = 2_000.0  # for each of V x f: the exchanges of one subspace, without the boxes
-    order: float = 78.0  # for each of V x f x f: tokens are put in order once a subspace, by all their codes
-    #: How often a token is in a box that has to be solved: so often at least; so much more where codes are just enough to tell tokens
-    #: apart, and by a factor e less for so many bits more than that.
-    visits: float = 1.6
+    order: float = 80.0  # for each of V x f x f: tokens are put in order once a subspace, by all their codes
+    #: How often tokens are in a box that has to be solved: unused and other special ones, which are about as many whatever the vocabulary,
+    #: so often together; and each token so often where codes are just enough to tell tokens apart, by a factor e less for so many bits
+    #: more than that.
+    visits: float = 49_000.0
     more_visits: float = 28.4
     bits: float = 7.0
     scarce: float = 6_400.0  # a visit, where tuples are scarce: boxes of one line are cheap
     box: float = 17_300.0  # a visit of the first kind, where they are not: a box of 32 x 32 tuples, or fewer
-    wider: float = 1.1  # power of the tuples of a larger one
+    wider: float = 1.2  # power of the tuples of a larger one
     more: float = 15_000.0  # a visit of the second kind
     crowd: float = 84.0  # and for each token that is in the box too
 
@@ -58,10 +59,11 @@ class Exchanges(NamedTuple):
         """Nanoseconds for each token."""
         spare = max(0.0, subspaces * math.log2(max(2, size)) - math.log2(vocabulary))
         more, load, tuples = self.more_visits * math.exp(-spare / self.bits), 2.0**-spare, min(size**2, LOOSE_BOX)
+        special = self.visits / vocabulary
         if load > LOOSE_LOAD:
-            solving = (self.visits + more) * self.scarce
+            solving = (special + more) * self.scarce
         else:
-            solving = self.visits * self.box * max(1.0, tuples / 1024) ** self.wider + more * (
+            solving = special * self.box * max(1.0, tuples / 1024) ** self.wider + more * (
                 self.more + self.crowd * load * tuples
             )
         return self.token + subspaces * (self.set + self.order * subspaces) + solving
