@@ -172,8 +172,9 @@ class Method(ABC):
 
         The terms are what the algorithm does; the numbers in front of them were fitted to runs on all-MiniLM-L6-v2 (30,522 x
         384) and parts of it with f from 1 to 192 and Q from 2 to 512, in processor time of one thread over :attr:`.pace.Pace.speed` at
-        that moment. On a busy machine 40 runs of all methods took 0.66 to 1.46 times that and :data:`SHORTEST`, and distinct tuples of
-        multilingual-e5-small's 250,037 tokens 0.55 and 0.83; those of as many rows of random numbers, which hardly collide, a quarter.
+        that moment. On a busy machine 40 runs of over a tenth of a second, of all methods but random and arbitrary codes, took 0.66 to 1.46
+        times that and :data:`SHORTEST`; distinct tuples of multilingual-e5-small's 250,037 tokens 0.55 and 0.83, those of as many rows of
+        random numbers, which hardly collide, a quarter.
         """
 
     def seconds(self, settings: MethodSettings, vocabulary: int, dim: int) -> float:
