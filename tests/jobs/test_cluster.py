@@ -13,6 +13,7 @@ from subemb.adaptation.library import known_adaptation
 from subemb.adaptation.settings import AdaptationSettings
 from subemb.codec.settings import CompressionSettings
 from subemb.evaluate.data.pairs import PairSet
+from subemb.jobs import cluster as cluster_module
 from subemb.jobs.manager import close_manager, manager
 from subemb.models.load import load_listed
 from subemb.runs import RUNS, run_and_keep
@@ -142,6 +143,7 @@ def test_without_an_answer_the_job_runs_here_and_says_so(place, monkeypatch, sub
     assert job.outcome(60) == 8
     assert time.monotonic() - began < 30
     assert "no Dask scheduler answers at 'tcp://127.0.0.1:9'" in job.history[0].stage
+    monkeypatch.setattr(cluster_module, "CONNECT_SECONDS", 0.5)
     swept = run_sweep("words", None, [{"method": "int8"}], [])
     assert "on this computer, because no Dask scheduler" in swept.notes[-1]
     close_manager()
@@ -150,10 +152,13 @@ def test_without_an_answer_the_job_runs_here_and_says_so(place, monkeypatch, sub
 def test_a_process_here_is_kept_until_the_cluster_answers(cluster, worker_processes, monkeypatch):
     monkeypatch.setattr("subemb.jobs.manager.CLUSTER_SECONDS", 0.0)
     monkeypatch.setenv("SUBEMB_DASK", "tcp://127.0.0.1:9")
+    seconds = cluster_module.CONNECT_SECONDS
+    monkeypatch.setattr(cluster_module, "CONNECT_SECONDS", 0.5)  # there is nobody to wait for
     jobs = [manager().submit(f"pid {number}", "jobs_functions:pid", lane="evaluate") for number in range(2)]
     first, second = (job.outcome(60) for job in jobs)
     assert first == second
     assert all(job.notice for job in jobs)
+    monkeypatch.setattr(cluster_module, "CONNECT_SECONDS", seconds)
     monkeypatch.setenv("SUBEMB_DASK", cluster.address)
     there = manager().submit("pid there", "jobs_functions:pid", lane="evaluate")
     assert there.outcome(60) in {worker.pid for worker in cluster.workers}
