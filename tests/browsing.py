@@ -20,6 +20,13 @@ _MAP = """(what) => {
   return null;
 }"""
 
+#: Five looks in a row at which the script did not run.
+_IS_AT_REST = """() => {
+  const state = document.querySelector("[data-testid=stApp]")?.getAttribute("data-test-script-state");
+  window.looksAtRest = state === "notRunning" ? (window.looksAtRest || 0) + 1 : 0;
+  return window.looksAtRest >= 5;
+}"""
+
 _IN_A_FRESH_PROCESS = """
 import json, sys
 import numpy as np
@@ -92,12 +99,18 @@ def lasso(page, side, radius: float = 60, keys: str = "") -> None:
 def settled(page, seconds: float = 60) -> None:
     """Wait until the script has not run for a quarter of a second: whatever runs again gives new files to its download buttons."""
     page.get_by_role("heading", level=1).first.wait_for(timeout=1000 * seconds)  # before it there is nothing that could rest
-    script = page.locator("[data-testid=stApp]")
-    deadline, quiet = time.monotonic() + seconds, 0
-    while quiet < 5:
-        assert time.monotonic() < deadline, f"the page was not at rest within {seconds} s"
-        quiet = quiet + 1 if script.get_attribute("data-test-script-state") == "notRunning" else 0
-        page.wait_for_timeout(50)
+    page.evaluate("() => { window.looksAtRest = 0 }")
+    in_page(page, _IS_AT_REST, seconds)
+
+
+def in_page(page, condition: str, seconds: float = 60) -> None:
+    """Wait for a condition in JavaScript. The page looks by itself: to be asked every 50 ms takes a tenth of a core."""
+    page.wait_for_function(condition, polling=50, timeout=1000 * seconds)
+
+
+def nothing_is_computed(page) -> None:
+    """Wait until the page shows no sign that something is being computed."""
+    in_page(page, "() => !document.querySelector('[data-testid=stStatusWidget], [data-testid=stSpinner]')", 90)
 
 
 def downloaded_rows(page, button: str, folder: Path) -> list[dict]:

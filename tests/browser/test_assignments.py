@@ -5,7 +5,7 @@ import io
 import re
 
 import pytest
-from browsing import is_wider_than_its_place, wait_for
+from browsing import is_wider_than_its_place, nothing_is_computed, wait_for
 from browsing import settled as at_rest
 from checkpoints import SPECIAL
 from playwright.sync_api import expect
@@ -21,7 +21,7 @@ TABS = {
 def settled(page):
     """Wait until the script has run and nothing is being computed."""
     page.locator("[data-testid=stMain] [role=tabpanel]").first.wait_for()
-    page.wait_for_function("() => !document.querySelector('[data-testid=stStatusWidget], [data-testid=stSpinner]')")
+    nothing_is_computed(page)
     at_rest(page)
 
 

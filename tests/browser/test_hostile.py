@@ -3,7 +3,7 @@
 from urllib.parse import quote
 
 import pytest
-from browsing import settled, wait_for
+from browsing import nothing_is_computed, settled, wait_for
 from checkpoints import HOSTILE, SPECIAL
 
 from subemb.models.vocabulary import Vocabulary
@@ -42,7 +42,7 @@ def opened(page, server, path: str, model: str = "hostile") -> None:
 
 def at_rest(page) -> None:
     """Wait until all that came has been drawn, and what would act has had time to."""
-    page.wait_for_function("() => !document.querySelector('[data-testid=stStatusWidget], [data-testid=stSpinner]')")
+    nothing_is_computed(page)
     settled(page)
 
 

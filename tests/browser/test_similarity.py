@@ -3,7 +3,7 @@
 import re
 from urllib.parse import urlencode
 
-from browsing import changed_to, is_wider_than_its_place, wait_for
+from browsing import changed_to, is_wider_than_its_place, nothing_is_computed, wait_for
 from playwright.sync_api import expect
 
 RUN = {"model": "birds", "method": "product", "f": 3, "q": 4, "iterations": 2}
@@ -18,7 +18,7 @@ def compared(page) -> None:
     """Wait until the pair's result is drawn, to its end; the browser loads some parts of it later than others."""
     expect(page.get_by_text("Sentence vector: ")).to_be_visible(timeout=150_000)  # a worker starts for the first
     page.locator(".te").nth(1).wait_for()
-    page.wait_for_function("() => !document.querySelector('[data-testid=stStatusWidget]')")
+    nothing_is_computed(page)
 
 
 def shown(page) -> tuple[list[str], list[str]]:
