@@ -35,6 +35,8 @@ STYLE = f"""
   background-color: color-mix(in srgb, {PRIMARY} 85%, {TEXT}) !important; }}
 [data-testid="stNumberInputStepDown"]:enabled:is(:hover, :focus), [data-testid="stNumberInputStepUp"]:enabled:is(:hover, :focus) {{
   color: {BACKGROUND} !important; }}
+/* So have the entries chosen in a list of several. */
+[data-testid="stMultiSelect"] span[title], [data-testid="stMultiSelect"] span[title] ~ * {{ color: {BACKGROUND} !important; }}
 /* Captions have 60 % of the text colour, 4.1:1 in the sidebar. */
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p {{
   color: color-mix(in srgb, {TEXT} 74%, transparent) !important; opacity: 1 !important; }}
