@@ -1,4 +1,7 @@
-"""The models that the tests in tests/browser open, and the runs kept of them: made once, for one server that most modules share."""
+"""The models that the tests in tests/browser open, and the runs kept of them: made once, for one server that most modules share.
+
+The bundled model and its presets come along, and are not made.
+"""
 
 import shutil
 from pathlib import Path
@@ -12,7 +15,6 @@ from shared import made_once
 from subemb.codec.settings import CompressionSettings
 from subemb.runs import run_and_keep
 
-BUNDLED = "all-MiniLM-L6-v2"
 KINGS = ["king", "queen", "kings", *(f"word{number}" for number in range(300))]
 RATED = [f"word{number}" for number in range(80)]
 MAPPED = [*SPECIAL, "king", "kings", *HOSTILE, *(f"word{number}" for number in range(1500))]
@@ -34,10 +36,6 @@ RUNS = {
     "encoder": [CompressionSettings("product", subspaces=2, codebook_size=2, weights="none", iterations=2)],
     "animals": [CompressionSettings("product", subspaces=4, codebook_size=12, iterations=3)],
     "headless": [CompressionSettings("product", subspaces=4, codebook_size=12, iterations=3)],
-    BUNDLED: [
-        CompressionSettings("arbitrary", subspaces=3),
-        CompressionSettings("product", subspaces=8, codebook_size=16, weights="none", iterations=1),
-    ],
 }
 
 

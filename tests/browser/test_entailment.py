@@ -10,7 +10,7 @@ from subemb import load
 from subemb.evaluate.entailment.head_files import cards_for
 
 SMALL_QUERY = "method=product&f=2&q=2&weights=none&iterations=2"
-BUNDLED_QUERY = "model=all-MiniLM-L6-v2&method=product&f=8&q=16&weights=none&iterations=1"
+BUNDLED_QUERY = "model=all-MiniLM-L6-v2&method=cluster&f=3"  # a preset, whose run comes along
 BARS = """() => [...document.querySelectorAll('[data-testid=stMain] .js-plotly-plot')].filter(plot => plot.data)
     .flatMap(plot => plot.data).filter(trace => trace.type === 'bar').map(trace => [trace.name, [...trace.x]])"""
 

@@ -8,6 +8,9 @@ from browsing import downloaded_rows, is_wider_than_its_place
 from scipy.stats import spearmanr
 from shared import shared_path
 
+from subemb.codec.settings import CompressionSettings
+from subemb.runs import run_and_keep
+
 LONG = 240_000  # ms: a busy machine
 RUN = "method=product&f=4&q=4&iterations=2"
 TAB = "similarity=Labelled+set&similarity_set_source=Your+files"
@@ -64,8 +67,9 @@ def test_a_file_is_evaluated_and_its_link_shows_another_visitor_the_same(new_pag
     assert not is_wider_than_its_place(other)
 
 
-def test_the_sts_benchmark_dev_file_as_it_is(page, server):
+def test_the_sts_benchmark_dev_file_as_it_is(page, server, in_places):
     file = shared_path("data/stsb/sts-dev.csv")
+    run_and_keep("all-MiniLM-L6-v2", None, CompressionSettings("arbitrary", subspaces=3).to_dict())
     run = "model=all-MiniLM-L6-v2&method=arbitrary&f=3"
     evaluate(page, f"{server.url}/Similarity?{run}&{TAB}&similarity_set_limit=200", file)
     page.get_by_text("STS benchmark · similarity, graded scores · 1,500 pairs", exact=False).wait_for()
