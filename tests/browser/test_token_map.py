@@ -22,6 +22,7 @@ from browsing import (
 from subemb.ui.shell.request import Request, to_query
 
 (SETTINGS,) = RUNS["mapped"]
+ON_THE_MAP = "place => !!document.elementFromPoint(...place)?.shadowRoot?.querySelector('.map')"
 
 
 @pytest.fixture
@@ -175,10 +176,9 @@ def test_a_finger_on_a_map_scrolls_the_page_until_a_tool_is_tapped(new_page, ope
     swipe(page, [(0, 0), (0, -200)])
     wait_for(page, lambda: page.evaluate(scrolled) > before + 100)
     assert not map_state(page)["ids"]
-    name = wait_for(page, lambda: cluster_names(page, LEFT))[0]
-    tap(page, name)  # shows this cluster alone
+    name = tapped_name(page)  # shows this cluster alone
     wait_for(page, lambda: map_state(page)["highlight"] == name["group"])
-    tap(page, wait_for(page, lambda: cluster_names(page, LEFT))[0])
+    tapped_name(page)
     wait_for(page, lambda: map_state(page)["highlight"] == -1)
     assert not map_state(page)["ids"]
     page.get_by_role("button", name="Select with a lasso").tap()
@@ -189,14 +189,23 @@ def test_a_finger_on_a_map_scrolls_the_page_until_a_tool_is_tapped(new_page, ope
     assert page.evaluate(scrolled) == place
 
 
-def cluster_names(page, side: int) -> list[dict]:
-    return [name for name in map_state(page)["labels"] if name["group"] is not None and name["side"] == side]
+def tapped_name(page) -> dict:
+    """Tap the name of a cluster on the left map, once page and names have come to rest; one that nothing covers, as a header may."""
+    seen: list = [None]
 
+    def at_rest():
+        seen.append((page.locator(".stage").bounding_box(), map_state(page)["labels"]))
+        page.wait_for_timeout(200)
+        return seen[-1] if seen[-1] == seen[-2] else None
 
-def tap(page, name: dict) -> None:
-    """Tap a name on the maps."""
-    stage, (left, top, width, height) = page.locator(".stage").bounding_box(), name["box"]
-    page.touchscreen.tap(stage["x"] + left + width / 2, stage["y"] + top + height / 2)
+    stage, labels = wait_for(page, at_rest)
+    for label in labels:
+        left, top, width, height = label["box"]
+        place = [stage["x"] + left + width / 2, stage["y"] + top + height / 2]
+        if label["group"] is not None and label["side"] == LEFT and page.evaluate(ON_THE_MAP, place):
+            page.touchscreen.tap(*place)
+            return label
+    raise AssertionError(f"no name of a cluster can be tapped: {labels}")
 
 
 def swipe(page, corners) -> None:

@@ -155,7 +155,7 @@ def test_fine_tuning_trains_the_original_alike(subject):
     key = test.query_params["adaptation"]
     known = library.known_adaptation(key[0] if isinstance(key, list) else key)
     for side in ("original", "fine-tuned original", "compressed", "adapted"):
-        assert shown[f"Spearman x 100, {side}"] == f"{known.scores[side]:.1f}"
+        assert shown[f"Spearman x 100, {side}"] == f"{known.scores[side]:.1f}".replace("-", "−")
     assert known.original_history[-1]["step"] == known.steps == 6
     assert known.settings.objective == "similarity"
 

@@ -956,9 +956,9 @@ class TokenMap {
     const { gesture } = this;
     if (!gesture || !this.fingers.has(event.pointerId)) {
       if (event.pointerType === "touch") return;
-      const place = this.place(event), label = this.labelAt(place);
-      this.stage.classList.toggle("leads", label !== undefined);
-      return this.point(label ? label.id : this.nearest(place), event);
+      const on = this.under(this.place(event));
+      this.stage.classList.toggle("leads", on.box !== undefined);
+      return this.point(on.id, event);
     }
     const before = this.fingers.get(event.pointerId), right = event.clientX - before[0], down = event.clientY - before[1];
     if (this.fingers.size > 1) {
@@ -992,14 +992,21 @@ class TokenMap {
     this.outline = null;
     const place = this.place(event);
     if (gesture.travelled < 5) {
-      const label = this.labelAt(place, gesture.touch ? NEAR : 0), id = label ? label.id : this.nearest(place, gesture.touch ? 2 * NEAR : NEAR);
-      if (label && id === null) this.setHighlight(label.group);
-      else if (id !== null) this.select(gesture.adding ? [...this.ids, id] : [id], "click", gesture.begun.side);
+      const { id, box, group } = this.under(place, gesture.touch);
+      if (id !== null) this.select(gesture.adding ? [...this.ids, id] : [id], "click", gesture.begun.side);
+      else if (box) this.setHighlight(group);
     } else if (gesture.picks && outline.length > 2) {
       const found = this.inside(outline, gesture.begun.side);
       this.select(gesture.adding ? [...this.ids, ...found] : found, this.tool, gesture.begun.side);
     }
     this.paint();
+  }
+
+  // What a pointer is on: a name, else a token or nothing. A token that it is on already stays: its name pushes others under the pointer
+  under(place, touch = false) {
+    const id = this.nearest(place, touch ? 2 * NEAR : NEAR);
+    if (id !== null && id === this.pointed) return { id };
+    return this.labelAt(place, touch ? NEAR : 0) ?? { id };
   }
 
   // The name at a place of the stage, or so many pixels from it: a token's, or a cluster's
