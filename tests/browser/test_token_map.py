@@ -190,22 +190,24 @@ def test_a_finger_on_a_map_scrolls_the_page_until_a_tool_is_tapped(new_page, ope
 
 
 def tapped_name(page) -> dict:
-    """Tap the name of a cluster on the left map, once page and names have come to rest; one that nothing covers, as a header may."""
+    """Tap the name of a cluster on the left map, once page and names are at rest; one that nothing covers, as a header may."""
     seen: list = [None]
 
-    def at_rest():
-        seen.append((page.locator(".stage").bounding_box(), map_state(page)["labels"]))
-        page.wait_for_timeout(200)
-        return seen[-1] if seen[-1] == seen[-2] else None
+    def free_name():
+        stage, labels = now = page.locator(".stage").bounding_box(), map_state(page)["labels"]
+        seen.append(now)
+        if seen[-2] != now:
+            page.wait_for_timeout(150)
+            return None
+        for label in labels:
+            left, top, width, height = label["box"]
+            place = [stage["x"] + left + width / 2, stage["y"] + top + height / 2]
+            if label["group"] is not None and label["side"] == LEFT and page.evaluate(ON_THE_MAP, place):
+                return label, place
 
-    stage, labels = wait_for(page, at_rest)
-    for label in labels:
-        left, top, width, height = label["box"]
-        place = [stage["x"] + left + width / 2, stage["y"] + top + height / 2]
-        if label["group"] is not None and label["side"] == LEFT and page.evaluate(ON_THE_MAP, place):
-            page.touchscreen.tap(*place)
-            return label
-    raise AssertionError(f"no name of a cluster can be tapped: {labels}")
+    label, place = wait_for(page, free_name)
+    page.touchscreen.tap(*place)
+    return label
 
 
 def swipe(page, corners) -> None:
