@@ -217,6 +217,7 @@ def test_a_set_is_offered_with_its_cost_and_judged_on_a_button(open_page, demo, 
     assert "paired bootstrap, 2,000 draws, seed 0" in said or "no pair is judged differently" in said
     assert "McNemar" in said
     assert "of the pairs alike" in said
+    assert "By language" in [tab.label for tab in test.tabs]
     charts = []
     for view in ("Answers", "Confusion", "By language"):
         test = open_page(name, part="Labelled set", entailment_set_languages="all", entailment_view=view)
