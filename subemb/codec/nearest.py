@@ -161,9 +161,8 @@ def nearest_loop(x, panels, halves, codes, distances, weighted, weights, with_su
         if count == TOKENS:
             nearest_of_eight(x[first : first + TOKENS], panels, halves, least, found)
         else:
-            for t in range(
-                count
-            ):  # one by one: whole rows compile for seconds, for what numba would say if their shapes differed
+            # One by one: whole rows compile for seconds, for what numba would say if their shapes differed.
+            for t in range(count):
                 for j in range(width):
                     rest[t, j] = x[first + t, j]
             nearest_of_eight(rest, panels, halves, least, found)

@@ -305,13 +305,9 @@ def explain_empty(frame: Frame) -> None:
     )
     if visit.request.settings.text_digest:
         st.caption("It weighs tokens by a text that is not part of the link: give that text in the sidebar first.")
-    elif (
-        visit.form_is_usable
-        and visit.pending is None
-        and st.button(
-            "Run these settings", type="primary", icon=":material/play_arrow:", key="empty_run"
-        )  # a phone's sidebar is closed
-    ):
+    elif visit.form_is_usable and visit.pending is None:  # here too, as a phone's sidebar is closed
+        if not st.button("Run these settings", type="primary", icon=":material/play_arrow:", key="empty_run"):
+            return
         with errors_shown():
             visit.start(visit.request)
             st.rerun()

@@ -61,8 +61,8 @@ def draw() -> None:
 
 def preset_requests(visit: Visit) -> dict[str, Request]:
     """The presets of the model on the page."""
-    model = visit.request
-    return {key: Request(model.model, model.revision, preset.settings) for key, preset in PRESETS.items()}
+    shown = visit.request
+    return {key: Request(shown.model, shown.revision, preset.settings) for key, preset in PRESETS.items()}
 
 
 def _until_then(frame: Frame) -> None:
