@@ -4,7 +4,7 @@ Why not torch: one pass over the table does what takes it four, each of them a p
 busy computer those regions wait for each other (11 times faiss's wall time was measured), and its minimum along rows is slower than
 the products under it where subspaces are narrow.
 
-Threads are those of a pool, over loops that hold no lock: numba's own threads may not be used from several Python threads at once.
+Threads are our own (threads.py), over loops that hold no lock: numba's may not be used from several Python threads at once.
 Work is cut the same way whatever the number of threads, and parts are added up in their order, so that equal seeds give equal results.
 
 The first call ever compiles for some seconds; machine code is then kept in ``__pycache__`` or, where that cannot be written, in the user's
@@ -13,16 +13,17 @@ cache folder, and read in some tenths of a second.
 
 import weakref
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numba
 import numpy as np
 import torch
 
+from .threads import in_threads
+
 PIECES = 16  # parts of one call, about: enough to keep a few threads busy to the end
-FEWEST_NUMBERS = 2**24  # read in some milliseconds; threads cost a few of them
 SMALLEST_PIECE = 1024  # tokens: smaller parts cost more than they bring
 CACHED = 2**17  # numbers that a core keeps near: 512 KB
+UNITS = ((4, np.complex128), (2, np.float64), (1, np.float32))  # how many float32 are moved as one number of another kind
 LANES = 8  # codewords that are compared at once; codebooks are filled up to a multiple of it
 FAR = np.float32(1e38)  # half the squared length of codewords that fill up
 #: What a compiler may assume: no NaN, signs of zero do not matter, sums in any order.
@@ -41,19 +42,6 @@ def compiled(function: Callable, assumed: set[str] = FAST) -> Callable:
 def compiled_exactly(function: Callable) -> Callable:
     """:func:`compiled`, but nothing assumed: numbers are those that torch finds."""
     return compiled(function, set())
-
-
-def in_threads(work: Callable, parts: Sequence[tuple], numbers: int = FEWEST_NUMBERS) -> None:
-    """Call ``work(*part)`` for all parts, in as many threads as torch would use. numbers: how many are read in all; few are read sooner
-    than threads begin and end."""
-    threads = min(len(parts), torch.get_num_threads()) if numbers >= FEWEST_NUMBERS else 1
-    if threads <= 1:
-        for part in parts:
-            work(*part)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(work, *part) for part in parts]:
-            done.result()
 
 
 def usable(*tensors: torch.Tensor) -> bool:
@@ -400,12 +388,18 @@ def joined_rows(ids: torch.Tensor, codes: torch.Tensor, codebooks: Sequence[torc
     _check_ids(ids, codes)
     flat, starts, widths = _end_to_end(codebooks)
     rows = torch.empty(len(ids), int(widths.sum()), dtype=torch.float32)
-    wanted, chosen, into = ids.numpy(), codes.numpy(), rows.view(-1).numpy()
+    # Numbers are only moved: as many at once as fit into every codeword.
+    together, unit = next((n, unit) for n, unit in UNITS if not (widths % np.uint64(n)).any())
+    flat, starts, widths = flat.view(unit), starts // np.uint64(together), widths // np.uint64(together)
+    wanted, chosen, into = ids.numpy(), codes.numpy(), rows.numpy().view(unit)
     step = max(256, 2**19 // rows.shape[1])
 
     def work(first: int) -> None:
         last = min(first + step, len(ids))
-        rows_loop(wanted[first:last], chosen, flat, starts, widths, into[first * rows.shape[1] :])
+        if (widths == 1).all():
+            words_loop(wanted[first:last], chosen, flat, starts, into[first:last])
+        else:
+            rows_loop(wanted[first:last], chosen, flat, starts, widths, into[first:last].reshape(-1))
 
     in_threads(work, [(first,) for first in range(0, len(ids), step)], rows.numel())
     return rows
@@ -477,7 +471,7 @@ def _end_to_end(codebooks: Sequence[torch.Tensor]) -> tuple[np.ndarray, np.ndarr
     return flat, (lengths.cumsum() - lengths).astype(np.uint64), widths.astype(np.uint64)
 
 
-@compiled
+@compiled_exactly
 def rows_loop(ids, codes, flat, starts, widths, rows):
     """naive: rows[t] = concatenate([codebook_i[codes[ids[t], i]] for i in range(f)]); ``rows`` and ``flat`` lie end to end.
 
@@ -493,6 +487,15 @@ def rows_loop(ids, codes, flat, starts, widths, rows):
             for j in range(width):
                 rows[place + j] = flat[begin + j]
             place += width
+
+
+@compiled_exactly
+def words_loop(ids, codes, flat, starts, rows):
+    """:func:`rows_loop` for codewords of one number each; rows (n, f)."""
+    for t in range(len(ids)):
+        mine = codes[ids[t]]
+        for i in range(len(starts)):
+            rows[t, i] = flat[starts[i] + np.uint64(mine[i])]
 
 
 def gathered_products(codes: torch.Tensor, products: torch.Tensor, starts: Sequence[int]) -> torch.Tensor:

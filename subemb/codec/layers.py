@@ -203,13 +203,14 @@ class SubspaceEmbedding(TableLayer):
         return settings.resolve(self.num_embeddings, self.embedding_dim)
 
     def rows(self, ids: torch.Tensor) -> torch.Tensor:
-        if not self.additive and ids.numel() >= MANY_ROWS and self._in_loops(*self.codebooks):
+        books = self._books()
+        if not self.additive and ids.numel() >= MANY_ROWS and self._in_loops(*books):
             from .kernels import joined_rows
 
-            vectors = joined_rows(ids.reshape(-1), self.codes, self.codebooks).view(*ids.shape, self.embedding_dim)
+            vectors = joined_rows(ids.reshape(-1), self.codes, books).view(*ids.shape, self.embedding_dim)
             return vectors if self.rotation is None else vectors @ self.rotation.T
         codes = F.embedding(ids, self.codes).long()  # (..., f); F.embedding checks the range of the ids
-        parts = (F.embedding(codes[..., i], book) for i, book in enumerate(self.codebooks))
+        parts = (F.embedding(codes[..., i], book) for i, book in enumerate(books))
         vectors = sum(parts, next(parts)) if self.additive else torch.cat(list(parts), dim=-1)
         return vectors if self.rotation is None else vectors @ self.rotation.T
 
@@ -217,21 +218,22 @@ class SubspaceEmbedding(TableLayer):
         # h . (R x) = (R.T h) . x, so the hidden state is turned once instead of every row.
         if self.rotation is not None:
             hidden = hidden @ self.rotation
-        starts = [0] * len(self.codebooks) if self.additive else _starts(book.shape[1] for book in self.codebooks)
+        books = self._books()
+        starts = [0] * len(books) if self.additive else _starts(book.shape[1] for book in books)
         # products[offset_i + k, n] = codebook_i[k] . h_i[n]: what codeword k of subspace i adds to a logit.
         columns = hidden.T
-        if not self.additive and len({book.shape for book in self.codebooks}) == 1 and len(self.codebooks) > 1:
-            books = torch.stack(list(self.codebooks))  # (f, Q, d)
-            products = (books @ columns.reshape(len(books), books.shape[2], -1)).flatten(0, 1)
+        if not self.additive and len({book.shape for book in books}) == 1 and len(books) > 1:
+            stacked = torch.stack(books)  # (f, Q, d)
+            products = (stacked @ columns.reshape(len(books), stacked.shape[2], -1)).flatten(0, 1)
         else:
             products = torch.cat(
-                [book @ columns[start : start + book.shape[1]] for book, start in zip(self.codebooks, starts, strict=True)]
+                [book @ columns[start : start + book.shape[1]] for book, start in zip(books, starts, strict=True)]
             )
         if self._in_loops(products):
             from .kernels import gathered_products
 
-            return gathered_products(self.codes, products, _starts(len(book) for book in self.codebooks)).T
-        offsets = torch.tensor(_starts(len(book) for book in self.codebooks), dtype=torch.int32, device=self.codes.device)
+            return gathered_products(self.codes, products, _starts(len(book) for book in books)).T
+        offsets = torch.tensor(_starts(len(book) for book in books), dtype=torch.int32, device=self.codes.device)
         # naive: logits[n, v] = sum over i of products[offset_i + codes[v, i], n]
         # Rows of `products` are contiguous and embedding_bag adds the f of them as it reads: far faster than f gathers.
         rows = max(1, CODES_AT_ONCE // self.codes.shape[1])
@@ -240,6 +242,10 @@ class SubspaceEmbedding(TableLayer):
             for start in range(0, self.num_embeddings, rows)
         ]
         return (pieces[0] if len(pieces) == 1 else torch.cat(pieces)).T
+
+    def _books(self) -> list[torch.Tensor]:
+        """The codebooks. A ParameterList takes microseconds to find each, which is longer than a lookup needs it."""
+        return [book for _, book in self.codebooks.named_parameters(recurse=False, remove_duplicate=False)]
 
     def _in_loops(self, *numbers: torch.Tensor) -> bool:
         """Whether compiled loops take these: nothing is trained and nothing traces the layer (else torch's operations do the same)."""

@@ -14,7 +14,8 @@ from numba.core import cgutils, types
 from numba.core.typing import signature
 from numba.extending import intrinsic
 
-from .kernels import LANES, PIECES, bounds, compiled, filled_up, in_threads, numbers_of
+from .kernels import LANES, PIECES, bounds, compiled, filled_up, numbers_of
+from .threads import in_threads
 
 TOKENS = 8  # at once
 #: Four axes are added up in this order, and then to what was there: an order of its own would give other codes to tokens that lie as near

@@ -21,6 +21,7 @@ import torch
 from .blocks import Blocks, codebook_means, nearest_codes
 from .kmeans import Monitor, settled
 from .subspaces import LOOSE_BOX, LOOSE_LOAD, require_enough_tuples
+from .threads import in_threads
 
 SMALL_BOX = 64  # tuples: lines, or a few subspaces together where codebooks are tiny
 LARGE_BOX = 256
@@ -233,7 +234,7 @@ def exchange(
 
 def _solve_boxes(state: _State, axes: list[int], tokens: np.ndarray, groups: np.ndarray, labels: list[np.ndarray]) -> None:
     """Solve the boxes of tokens that lie together by group. Boxes are disjoint, so threads may solve them at once."""
-    from .kernels import PIECES, boxes_loop, in_threads
+    from .kernels import PIECES, boxes_loop
 
     costs = np.stack([state.costs(axis, tokens) for axis in axes])
     borders = np.r_[0, np.flatnonzero(np.diff(groups)) + 1, len(tokens)]
