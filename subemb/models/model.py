@@ -65,7 +65,8 @@ class PretrainedModel:
     """A language model seen from its token table, of V tokens x D numbers.
 
     ``table``, ``tokenizer``, ``vocabulary`` and ``network()`` are read on first use. They are shared by everybody who
-    holds the model: torch has no read-only tensors, so whoever wants to change one copies it first.
+    holds the model, and a network looks its tokens up in the memory of ``table``: torch has no read-only tensors, so whoever wants
+    to change one copies it first.
     """
 
     name: str  # what :func:`subemb.load` was given
@@ -225,7 +226,20 @@ class PretrainedModel:
         """
         if self.embedding is not None:
             return self.embedding.weight.detach().float()
-        return self._read.take("table", self.checkpoint.read_table) if self.original is None else self.original.table
+        return self._read.take("table", self._read_table) if self.original is None else self.original.table
+
+    def _read_table(self) -> "torch.Tensor":
+        """The table of its files, in the memory of a network that is loaded already, or of its own."""
+        table = self.checkpoint.read_table()
+        networks = [network for head in (None, *HEADS) if (network := self._networks.get(head)) is not None]
+        if networks:
+            from .network import copy_of_table
+
+            for network in networks:
+                weight = copy_of_table(network, table)
+                if weight is not None:
+                    return weight.detach()
+        return table
 
     @property
     def num_tokens(self) -> int:
@@ -451,8 +465,7 @@ class PretrainedModel:
         import copy
 
         from ..codec.modules import attach, share_weights
-        from .loading import load_network
-        from .network import exchange_weights
+        from .network import copy_of_table, exchange_weights
 
         if self._given is not None:
             if head not in self._given:
@@ -461,19 +474,12 @@ class PretrainedModel:
             return self._given[head]
         if self.folder is None:
             raise ModelError(f"{self.name} is a table in memory; it has no network", "unsupported")
-        if self.original is None and self.checkpoint.is_static:
-            from .static_network import static_network
-
-            return static_network(self.checkpoint, self.table, head)
-        if self.original is None and head is None and self.is_sentence_model:
-            return self.sentence_model()[0].auto_model  # it may be another than AutoModel's, such as T5's encoder alone
-        if self.original is None and head == "masked" and self.head_note(head):
-            from .masked_head import read
-            from .masked_network import network_with
-
-            return network_with(self, read(self._trained_head.folder))
         if self.original is None:
-            return load_network(self.checkpoint.weights_folder, head)
+            network, table = self._load_network(head), self._read.get("table")
+            weight = None if table is None else copy_of_table(network, table)
+            if weight is not None:
+                weight.data = table  # the same Parameter, so that a tied head stays tied
+            return network
         network = self.original.network(head)
         if self._device is not None:
             network = copy.deepcopy(network).to(self._device)
@@ -489,6 +495,23 @@ class PretrainedModel:
             # Without a head there is no place for the weights of one.
             network = exchange_weights(network, self.weights, partly=head is None and any(map(self.has_head, HEADS)))
         return network
+
+    def _load_network(self, head: str | None) -> "torch.nn.Module":
+        """The network of its files, of a model as its authors made it."""
+        from .loading import load_network
+
+        if self.checkpoint.is_static:
+            from .static_network import static_network
+
+            return static_network(self.checkpoint, self.table, head)
+        if head is None and self.is_sentence_model:
+            return self.sentence_model()[0].auto_model  # it may be another than AutoModel's, such as T5's encoder alone
+        if head == "masked" and self.head_note(head):
+            from .masked_head import read
+            from .masked_network import network_with
+
+            return network_with(self, read(self._trained_head.folder))
+        return load_network(self.checkpoint.weights_folder, head)
 
     def sentence_model(self):
         """The sentence-transformers model around :meth:`network`; None where the authors give no modules, and for a static table."""

@@ -187,7 +187,7 @@ def _is_installed(module: str) -> bool:
         return False
 
 
-# Copies with other weights
+# The same network with other weights
 
 
 def exchange_weights(network: torch.nn.Module, weights: Mapping[str, torch.Tensor], partly: bool = False) -> torch.nn.Module:
@@ -251,6 +251,18 @@ def sentence_model_with(source, network: torch.nn.Module, device: torch.device |
         model = copy.deepcopy(source, {id(part): part for part in kept if part is not None})
     exchange_network(model, network)
     return model if device is None else model.to(device)
+
+
+def copy_of_table(network: torch.nn.Module, table: torch.Tensor) -> torch.nn.Parameter | None:
+    """The weight in which a network looks its tokens up, if it has the numbers of the model's table and could have its memory too."""
+    try:
+        weight = getattr(network.get_input_embeddings(), "weight", None)
+    except NotImplementedError:  # it has several tables, or none
+        return None
+    if not isinstance(weight, torch.nn.Parameter) or weight.is_inference() or table.is_inference():  # which autograd refuses
+        return None
+    is_alike = (weight.dtype, weight.device, weight.shape) == (table.dtype, table.device, table.shape)
+    return weight if is_alike and weight.is_contiguous() and torch.equal(weight, table) else None
 
 
 # Architectures without weights

@@ -1,6 +1,7 @@
 """Every weight that can reach the output comes from the files, or the network is refused by naming one that does not."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from checkpoints import (
     SPECIAL,
     WORDS,
     make_bert,
+    make_llama,
     make_sentence_model,
     make_t5,
     reconfigured,
@@ -454,3 +456,39 @@ def test_adapters_of_another_library_are_refused(bert):
     part = "bert.encoder.layer.0.output.adapters.sts.adapter_up.weight"
     renamed(bert, lambda weights: {**weights, part: torch.ones(16, 4)})
     assert f"an adapter that is not merged ({part})" in refusal(bert)
+
+
+@pytest.mark.parametrize("parts", [("table", "network"), ("network", "table")], ids=" then ".join)
+@pytest.mark.parametrize(
+    ("make", "head"),
+    [
+        (make_bert, None),
+        (partial(make_bert, masked_lm=True), "masked"),
+        (partial(make_llama, tied=True), "causal"),
+        (make_t5, None),
+    ],
+    ids=["bert", "masked", "llama", "t5"],
+)
+def test_a_network_looks_its_tokens_up_in_the_table_itself(make, head, parts, tmp_path):
+    model = subemb.load(make(tmp_path / "m"))
+    for part in parts:  # whichever is read first
+        model.network(head) if part == "network" else model.table
+    network, before = model.network(head), model.table.clone()
+    assert network.get_input_embeddings().weight.data_ptr() == model.table.data_ptr()
+    if head is not None:
+        assert network.get_output_embeddings().weight is network.get_input_embeddings().weight
+    with torch.no_grad():
+        model.trainable_copy(head).network(head).get_input_embeddings().weight.add_(1)
+        model.on_device("cpu").network(head).get_input_embeddings().weight.add_(1)
+    assert torch.equal(model.table, before)
+
+
+def test_a_sentence_model_looks_its_tokens_up_in_the_table_itself(tmp_path):
+    first, second = (subemb.load(make_sentence_model(make_bert(tmp_path / name))) for name in ("a", "b"))
+    first.table  # noqa: B018 - read before the network, and that of the other after it
+    vectors = [model.encode(TEXTS) for model in (first, second)]
+    for model in (first, second):
+        table = model.table
+        assert model.sentence_model()[0].auto_model.get_input_embeddings().weight.data_ptr() == table.data_ptr()
+        vectors.append(model.encode(TEXTS))
+    assert all(np.array_equal(vectors[0], each) for each in vectors[1:])
