@@ -28,6 +28,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import numpy as np
@@ -150,7 +151,8 @@ def model_weights(
         return token_weights(kind, model.num_tokens, vocabulary=model.vocabulary)
     if kind == "list":
         words = frequency_list(text or "")
-        counts = count_words(words, model.tokenizer, model.num_tokens, progress)
+        with _lock_of(model):
+            counts = count_words(words, model.tokenizer, model.num_tokens, progress)
         return token_weights(kind, model.num_tokens, vocabulary=model.vocabulary, counts=counts, keeps_rows=keeps_rows)
     own = {"vocabulary": model.vocabulary, "keeps_rows": True} if keeps_rows else {}
     if kind not in ("counts", "sqrt_counts"):
@@ -158,8 +160,14 @@ def model_weights(
     texts = text.splitlines() if isinstance(text, str) else list(text or ())
     if not any(line.strip() for line in texts):
         raise InputError(f"weights {kind!r} need a text to count tokens in; give one, or choose other weights")
-    counts = count_tokens(texts, model.tokenizer, model.num_tokens, progress)
+    with _lock_of(model):
+        counts = count_tokens(texts, model.tokenizer, model.num_tokens, progress)
     return token_weights(kind, model.num_tokens, counts=counts, **own)
+
+
+def _lock_of(model: Any) -> AbstractContextManager:
+    """To be held while its tokenizer reads: fast ones cannot serve two threads at once."""
+    return getattr(model, "tokenizer_lock", None) or nullcontext()
 
 
 def estimated_frequencies(vocabulary: TokenFacts) -> np.ndarray:

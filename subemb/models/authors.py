@@ -69,6 +69,11 @@ def gives_sentence_vectors(folder: Path) -> bool:
     return (folder / "modules.json").is_file() and other_kind(folder) is None
 
 
+def prompt_in(folder: Path) -> str:
+    """What the authors put in front of every text, as :func:`prompt_of` finds it in a folder."""
+    return prompt_of(json_object(folder / "config_sentence_transformers.json"))
+
+
 def prompt_of(options: dict[str, Any]) -> str:
     """What ``config_sentence_transformers.json`` puts in front of every text; "" for nothing."""
     prompts, name = options.get("prompts"), options.get("default_prompt_name")

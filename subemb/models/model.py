@@ -347,13 +347,19 @@ class PretrainedModel:
     @property
     def tokenizer(self):
         """The transformers tokenizer. Raises ModelError if the model has none that can be read."""
-        from .network import load_tokenizer
-
         if self.folder is None:
             raise ModelError(f"{self.name} is a table in memory; it has no tokenizer", "no_tokenizer")
         if self.checkpoint.is_static:
             return self._static_tokens.tokenizer
-        return self._read.take("tokenizer", lambda: load_tokenizer(self._tokenizer_folder))
+        return self._read.take("tokenizer", self._load_tokenizer)
+
+    def _load_tokenizer(self):
+        from .network import load_tokenizer, share_vocabulary
+
+        tokenizer, model = load_tokenizer(self._tokenizer_folder), self._root._networks.get("sentences")
+        if model is not None:
+            share_vocabulary(model.tokenizer, tokenizer)
+        return tokenizer
 
     @property
     def _static_tokens(self) -> "StaticTokens":
@@ -520,11 +526,14 @@ class PretrainedModel:
         return self._networks.take("sentences", self._compose_sentence_model)
 
     def _compose_sentence_model(self):
-        from .network import load_sentence_model, sentence_model_with
+        from .network import load_sentence_model, sentence_model_with, share_vocabulary
 
         if self.original is not None:
             return sentence_model_with(self.original.sentence_model(), self.network(), self._device)
-        return load_sentence_model(self.checkpoint.folder)
+        model, tokenizer = load_sentence_model(self.checkpoint.folder), self._read.get("tokenizer")
+        if tokenizer is not None:
+            share_vocabulary(tokenizer, model.tokenizer)
+        return model
 
     # Sentences
 
@@ -576,15 +585,17 @@ class PretrainedModel:
 
     def _rows(self, texts: list[str], limit: int | None) -> list[list[int]]:
         """Token ids of texts with special tokens, cut to ``limit``, or uncut for None. A static table has a limit of its own."""
-        from .sentences import default_prompt, sentence_model_ids
+        from .authors import prompt_in
+        from .sentences import sentence_model_ids
 
+        if limit is None and not self.checkpoint.is_static:  # for which no network need be loaded
+            prompt = prompt_in(self.folder) if self.is_sentence_model else ""
+            with self.tokenizer_lock:
+                return self.tokenizer([prompt + text for text in texts], truncation=False, verbose=False)["input_ids"]
         model = self.sentence_model()
         with self.tokenizer_lock:
             if self.checkpoint.is_static:
                 return self._static_tokens.ids(texts, limit is None)
-            if limit is None:
-                prompt = (default_prompt(model) if model is not None else None) or ""
-                return self.tokenizer([prompt + text for text in texts], truncation=False, verbose=False)["input_ids"]
             if model is None:
                 return [ids[:limit] for ids in self.tokenizer(texts, truncation=True, max_length=limit)["input_ids"]]
             # Not all at once, since the rows of a call are padded to its longest.

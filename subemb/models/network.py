@@ -130,6 +130,22 @@ def load_tokenizer(folder: Path):
     return tokenizer
 
 
+def share_vocabulary(first, second) -> None:
+    """Have the second of two transformers tokenizers read with the vocabulary of the first, if they read alike: 250,000 tokens take 0.3 GB.
+
+    How texts are cut and padded lies in what they share too, and is set anew by every call; limits and sides stay each one's own.
+    The first may be in use in another thread: nothing is changed in it. The second is new.
+    """
+    own, other = (getattr(one, "_tokenizer", None) for one in (first, second))
+    if own is other or type(own) is not type(other) or not type(own).__module__.startswith("tokenizers"):
+        return
+    cut, padding = own.truncation, own.padding
+    other.no_truncation() if cut is None else other.enable_truncation(**cut)
+    other.no_padding() if padding is None else other.enable_padding(**padding)
+    if own.__getstate__() == other.__getstate__():
+        second._tokenizer = own
+
+
 def read_fast_tokenizer(path: Path, model: str) -> "Tokenizer":
     """What a ``tokenizer.json`` holds, by the tokenizers library: much quicker than building the whole tokenizer of transformers.
 

@@ -1,5 +1,7 @@
 """Sentences as rows of token ids, and networks with their heads."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -57,6 +59,44 @@ def test_a_default_prompt_is_part_of_the_ids(tmp_path):
     (row,) = model.token_ids(["cat"])
     assert row[1:-1] == [*prompted, cat]
     np.testing.assert_allclose(model.encode_ids([row]), model.encode(["cat"]), atol=1e-6)
+
+
+def test_whole_sentences_are_read_with_the_prompt_and_without_a_network(tmp_path):
+    folder = make_sentence_model(make_bert(tmp_path / "m"))
+    options = {"prompts": {"query": "the dog "}, "default_prompt_name": "query"}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(options), encoding="utf-8")
+    model = load(folder)
+    rows = model.token_ids(["cat"], whole=True)
+    assert not model._networks
+    assert rows == model.token_ids(["cat"])
+    assert rows[0][1:-1] == [TOKENS.index(word) for word in ("the", "dog", "cat")]
+
+
+@pytest.mark.parametrize("first", ["tokenizer", "sentence model"])
+def test_both_tokenizers_share_one_vocabulary_and_keep_their_limits(first, tmp_path):
+    model = load(make_sentence_model(make_bert(tmp_path / "m")))
+    if first == "tokenizer":
+        model.tokenizer  # noqa: B018 - reads it
+    theirs, own = model.sentence_model().tokenizer, model.tokenizer
+    assert own._tokenizer is theirs._tokenizer
+    long = "the cat " * 300
+    limit = theirs.model_max_length
+    assert own.model_max_length != limit
+    for _ in range(2):  # what one call asks for is not left to the next
+        assert len(model.token_ids([long], whole=True)[0]) == 602
+        assert len(model.token_ids([long, "cat"])[0]) == limit
+        assert own(["cat", long], padding=False, truncation=False)["input_ids"][0] == model.token_ids(["cat"])[0]
+
+
+def test_tokenizers_that_read_otherwise_share_nothing(tmp_path):
+    folder = make_sentence_model(make_bert(tmp_path / "m"))
+    files = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    files["normalizer"] = None
+    (folder / "tokenizer.json").write_text(json.dumps(files), encoding="utf-8")
+    (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 32, "do_lower_case": True}))
+    model = load(folder)
+    assert model.tokenizer._tokenizer is not model.sentence_model().tokenizer._tokenizer
+    assert model.token_ids(["CAT"]) == model.token_ids(["cat"]) != model.token_ids(["CAT"], whole=True)
 
 
 def test_ids_through_a_compressed_table(tmp_path):

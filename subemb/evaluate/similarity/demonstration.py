@@ -99,7 +99,7 @@ _ORIGINALS = Memory(4)  # cosines of originals on the demonstration pairs, (n,) 
 def demonstration_seconds(model: "PretrainedModel", can_wait: bool = True) -> float:
     """Roughly how many seconds :func:`demonstration_score` takes on two free cores; 0 for a model that gets none.
 
-    The tokenizer and the network are read for it. can_wait: else that is done later in another thread, and until then a typical number is
+    The tokenizer is read for it. can_wait: else that is done later in another thread, and until then a typical number is
     returned: the first page of a new server takes twice as long with it.
     """
 

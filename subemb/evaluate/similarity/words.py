@@ -135,11 +135,11 @@ def word_pieces(model: "PretrainedModel", words: Sequence[str]) -> list[tuple[in
     Raises ModelError (``no_tokenizer``) if the model has no tokenizer.
     """
     tokenizer, vocabulary = model.tokenizer, model.vocabulary
-    bare = _ids(tokenizer, words)
+    bare = _ids(model, words)
     if vocabulary.scheme in ("byte_bpe", "sentencepiece"):
         # Some tokenizers of these schemes put the blank in front by themselves; a second blank would make another word.
         lacking = [place for place, ids in enumerate(bare) if ids and not _begins_a_word(vocabulary, ids[0])]
-        for place, ids in zip(lacking, _ids(tokenizer, [f" {words[place]}" for place in lacking]), strict=True):
+        for place, ids in zip(lacking, _ids(model, [f" {words[place]}" for place in lacking]), strict=True):
             bare[place] = ids if ids and _begins_a_word(vocabulary, ids[0]) else bare[place]
     unknown, rows = tokenizer.unk_token_id, model.num_tokens
     return [() if unknown in ids or max(ids, default=rows) >= rows else tuple(ids) for ids in bare]
@@ -167,10 +167,11 @@ def _rows(model: "PretrainedModel", ids: list[int]) -> np.ndarray:
     return rows.double().numpy()
 
 
-def _ids(tokenizer, texts: Sequence[str]) -> list[list[int]]:
+def _ids(model: "PretrainedModel", texts: Sequence[str]) -> list[list[int]]:
     if not texts:
         return []
-    return [list(ids) for ids in tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]]
+    with model.tokenizer_lock:
+        return [list(ids) for ids in model.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]]
 
 
 def _begins_a_word(vocabulary, number: int) -> bool:
