@@ -421,7 +421,7 @@ def _write(folder: Path, finished: "tuple[Run, Compressed] | tuple[Run, Compress
 #: Finished runs: what is put in is (Run, Compressed), what comes out a Run, which is read without importing torch.
 RUNS: Store[Run] = Store("runs", format=2, most=40, in_memory=40, file="run.json", kind=Run, shipped="runs", write=_write)
 _compressed = Memory(4)
-_reconstructions = Memory(2)
+_reconstructions = Memory(2, most_bytes=2**29, bytes_of=lambda table: table.nbytes)
 
 
 def _key_of(name: str, revision: str | None, settings: dict[str, Any], text: str | None) -> str:

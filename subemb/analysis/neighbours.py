@@ -295,7 +295,10 @@ def _unit(vectors: torch.Tensor) -> torch.Tensor:
 
 def _norms(vectors: torch.Tensor) -> torch.Tensor:
     """(n,) float64: in float32 the squares of numbers beyond 1e19 or below 1e-22 are infinite or 0."""
-    return torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float64)
+    norms = torch.empty(len(vectors), dtype=torch.float64)
+    for start, end in pieces(*vectors.shape):  # torch makes a float64 copy of what it is given
+        torch.linalg.vector_norm(vectors[start:end], dim=1, dtype=torch.float64, out=norms[start:end])
+    return norms
 
 
 def _exact_distances(table: torch.Tensor, vectors: torch.Tensor, ids: np.ndarray) -> np.ndarray:

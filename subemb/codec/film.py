@@ -8,6 +8,7 @@ Axis letters: V tokens, f subspaces, Q codebook size, d width of the first subsp
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -69,7 +70,7 @@ class Film:
         self.tokens = list(dict.fromkeys([*self.familiar, *range(step // 2, vocabulary, step)]))[:MOST_TOKENS]
         self.share = 0.0  # of the variance of the first subspace that the two axes show
         self.pictures: list[dict[str, Any]] = []
-        self._blocks: Blocks | None = None
+        self._seen: weakref.ref[Blocks] | None = None  # they are as large as the table, and the film outlives them
         self._axes: torch.Tensor | None = None  # (d, 2)
         self._scale = 1.0
 
@@ -80,7 +81,7 @@ class Film:
 
         books: one (g, Q, d) a group of subspaces of equal width. codes: (V, f), or None for the nearest.
         """
-        picture: dict[str, Any] = {"stage": stage, "points": self._enter(blocks) if blocks is not self._blocks else None}
+        picture: dict[str, Any] = {"stage": stage, "points": None if self._is_seen(blocks) else self._enter(blocks)}
         book = books[0][0]
         if codes is None:
             own = _nearest(self._vectors[None], book[None])[0]
@@ -101,9 +102,12 @@ class Film:
         """At most MOST_PICTURES of them, evenly, the first and the last among them."""
         return thinned(self.pictures)
 
+    def _is_seen(self, blocks: Blocks) -> bool:
+        return self._seen is not None and self._seen() is blocks
+
     def _enter(self, blocks: Blocks) -> list[list[int]]:
         """Look at other blocks from now on; returns where the tokens lie in them."""
-        self._blocks = blocks
+        self._seen = weakref.ref(blocks)
         self._ids = torch.tensor(self.tokens, device=blocks.device)
         chosen = self._ids[: len(self.familiar)]
         self._vectors = blocks.groups[0][1][0, self._ids]

@@ -104,9 +104,9 @@ def error_of(key: str, _table, _compressed) -> "ReconstructionError":
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def norms_of(content: tuple[str, ...], _table, _reconstructions) -> pd.DataFrame:
-    """Histogram of the norms before and after. content: what the reconstructions, by name, follow from."""
-    after = {name: rows.norm(dim=1).numpy() for name, rows in _reconstructions.items()}
+def norms_of(content: tuple[str, ...], _table, _compressed) -> pd.DataFrame:
+    """Histogram of the norms before and after. content: what the compressed tables, by name, follow from."""
+    after = {name: compressed.reconstruct().norm(dim=1).numpy() for name, compressed in _compressed.items()}
     return charts.norms_table(_table.norm(dim=1).numpy(), after)
 
 
@@ -274,7 +274,7 @@ def cosine_distribution(measured: Measured) -> None:
 
 def norms_view(measured: Measured) -> None:
     """Lengths of the vectors, original and compressed."""
-    table = norms_of(measured.content, measured.frame.table, {side.name: side.reconstruction for side in measured.frame.sides})
+    table = norms_of(measured.content, measured.frame.table, {side.name: side.compressed for side in measured.frame.sides})
     middle = (table["norm from"] + table["norm to"]) / 2
     names = ["original", *(side.name for side in measured.frame.sides)]
     means = [f"{float((middle * table[name]).sum() / table[name].sum()):.2f} {name}" for name in names]
