@@ -32,6 +32,20 @@ def pid(progress):
     return os.getpid()
 
 
+HELD = []  # what this process keeps in memory
+
+
+def hold(megabytes, progress):
+    HELD.append(b"x" * (megabytes * 10**6))
+    return os.getpid()
+
+
+def leave_garbage(megabytes, progress):
+    garbage = [b"x" * 1000 + bytes([number % 256]) for number in range(megabytes * 1000)]
+    garbage.append(garbage)
+    return os.getpid()
+
+
 def wait_for_file(path, progress):
     """Runs, reporting, until the file appears."""
     step = 0

@@ -32,6 +32,8 @@ class WorkerThread:
         """There is none: a test that sends signals asks for ``worker_processes``."""
         raise AssertionError("this job runs in a thread; a test about processes takes the fixture worker_processes")
 
+    own_bytes = None  # the memory of the test's process
+
     def is_alive(self) -> bool:
         """False once it was killed."""
         return self._is_alive

@@ -160,7 +160,7 @@ class ClusterWorker:
     Raises InputError, within seconds, if the cluster cannot be reached.
     """
 
-    pid = None  # it may be on another machine
+    pid = own_bytes = None  # it may be on another machine
 
     def __init__(self, address: str):
         self.address = address

@@ -5,7 +5,8 @@
 ('running', 'k-means', 0)
 
 A lane is a first-in first-out queue with persistent worker processes of its own: one, so that two jobs of a lane never run at once,
-or as many as ``WORKERS`` says. The function named is called as ``function(**arguments, progress=callback)``. Equal keys share one job
+or as many as ``WORKERS`` says. Workers that have nothing to do stay, warm for the next job, as long as they hold no more than
+``MOST_IDLE_BYTES`` together. The function named is called as ``function(**arguments, progress=callback)``. Equal keys share one job
 and one result, whoever asked first; therefore **results are shared and must not be changed**.
 
 Jobs belong to visitors. Each who shows a job calls ``job.watch(token)`` now and then (a page's polling fragment does).
@@ -48,6 +49,8 @@ WATCHING_SECONDS = 60.0  # after so long without a word from a visitor, nobody w
 LEFT_SECONDS = 5.0  # of two jobs that wait for one visitor, the one not watched for so long gives way to a new one
 CLUSTER_SECONDS = 60.0  # after which a cluster is asked for again that could not be reached
 SWEEP_SECONDS = 5.0  # between two looks for jobs that nobody watches, or that take too long
+MOST_IDLE_BYTES = 2**30  # of memory that workers without a job may hold together; beyond, those idle longest end
+_REST_SECONDS = 2.0  # after a job, in which a worker gives memory back
 RUNNING_EACH, QUEUED_EACH = 1, 2  # jobs of one visitor in one lane
 HISTORY_LIMIT = 1000  # messages with values that a job keeps
 _numbers = itertools.count(1)
@@ -240,7 +243,8 @@ class JobManager:
     max_queued: jobs that may wait in one lane; one more is refused with InputError.
     max_entries, max_bytes: finished jobs kept, least recently asked for dropped first; bytes are ``Job.result_bytes``. The
         newest is always kept, and so is one that somebody holds: a page finds what it shows as long as it holds the Job.
-    watching_seconds: see WATCHING_SECONDS. workers, limit_seconds: see WORKERS, LIMIT_SECONDS. clock: seconds that only grow.
+    watching_seconds: see WATCHING_SECONDS. workers, limit_seconds: see WORKERS, LIMIT_SECONDS. most_idle_bytes: see
+        MOST_IDLE_BYTES. clock: seconds that only grow.
     """
 
     def __init__(
@@ -252,12 +256,13 @@ class JobManager:
         watching_seconds: float = WATCHING_SECONDS,
         workers: dict[str, int] = WORKERS,
         limit_seconds: dict[str, float] = LIMIT_SECONDS,
+        most_idle_bytes: int = MOST_IDLE_BYTES,
         clock: Callable[[], float] = time.monotonic,
     ):
         self.lock = threading.RLock()
         self.is_closed = False
         self.watching_seconds, self.clock = watching_seconds, clock
-        self._workers, self._limit_seconds = workers, limit_seconds
+        self._workers, self._limit_seconds, self._most_idle_bytes = workers, limit_seconds, most_idle_bytes
         self._lanes = {name: Lane(self, name, workers.get(name, 1)) for name in lanes}
         self._jobs: OrderedDict[Hashable, Job] = OrderedDict()
         self._held: weakref.WeakValueDictionary[Hashable, Job] = weakref.WeakValueDictionary()  # also those dropped from _jobs
@@ -362,6 +367,30 @@ class JobManager:
                             is_input_error=True,
                         )
 
+    def make_room(self) -> None:
+        """End workers that have no job, the one idle longest first, while all that have none hold more than MOST_IDLE_BYTES together.
+
+        The last of them stays as long as nobody else works. Done with every sweep, and before a job runs.
+        """
+        with self.lock:
+            if self.is_closed:
+                return
+            now, seats = self.clock(), [seat for lane in self._lanes.values() for seat in lane.seats]
+            # What a worker held during its job says nothing: it is about to give that back.
+            idle = [
+                seat for seat in seats if seat.current is None and seat.worker is not None and now - seat.rests > _REST_SECONDS
+            ]
+            idle.sort(key=lambda seat: seat.rests)
+            held = {seat: seat.worker.own_bytes or 0 for seat in idle}
+            left = []
+            for seat in idle if any(seat.current is not None for seat in seats) else idle[:-1]:
+                if sum(held.values()) <= self._most_idle_bytes:
+                    break
+                left.append(seat.leave())
+                del held[seat]
+        for worker in left:
+            worker.close()
+
     def _watch_over(self) -> None:
         """Have a thread sweep now and then, from the first job on."""
         if self._sweeper is None:
@@ -370,10 +399,11 @@ class JobManager:
 
     def _sweep_now_and_then(self) -> None:
         while not self._closing.wait(min(SWEEP_SECONDS, self.watching_seconds)):
-            try:
-                self.sweep()
-            except Exception:  # a defect here must not leave later jobs unwatched
-                logger.exception("looking for jobs that nobody watches")
+            for look in (self.sweep, self.make_room):
+                try:
+                    look()
+                except Exception:  # a defect here must not leave later jobs unwatched
+                    logger.exception("looking for jobs that nobody watches, and workers without one")
 
     def warm(self, lane: str, function: str, arguments: dict[str, Any] | None = None) -> Job:
         """Run a function whenever the lane has nothing else to do, to have its worker ready.
@@ -560,6 +590,7 @@ class Seat:
     def __init__(self, manager: JobManager, lane: Lane):
         self.current: Job | None = None  # the job that the worker runs, or is being made to give up
         self.worker: WorkerProcess | ClusterWorker | None = None
+        self.rests = 0.0  # since when it has no job, by the manager's clock
         self._notice, self._tried = "", 0.0  # why it works here though a cluster is asked for, and when that was found out
         self._manager, self._lane, self._changed = manager, lane, lane.changed
         self.thread = threading.Thread(target=self._feed, name=f"subemb-{lane.name}-{len(lane.seats)}", daemon=True)
@@ -583,6 +614,13 @@ class Seat:
             if self.current is job:
                 worker.kill()
 
+    def leave(self) -> "WorkerProcess | ClusterWorker":
+        """Let the worker go, which has no job; the next job gets a new one, as the first did. For whoever holds the manager's lock."""
+        worker, self.worker = self.worker, None
+        # The next one is not warm: whoever wants it warm finds that out by asking again.
+        self._lane.warmed = {name: known for name, known in self._lane.warmed.items() if known[0].state != "done"}
+        return worker
+
     def _feed(self) -> None:
         while self._serve():
             pass
@@ -595,12 +633,13 @@ class Seat:
         if job is None:
             return False
         try:
+            self._manager.make_room()
             self._run(job)
         except Exception as error:  # a defect here must not leave every later job of the lane waiting
             logger.exception("a job of the lane %s", job.lane)
             self._manager.finish(job, "failed", error=describe(error).text)
         with self._changed:
-            self.current = None
+            self.current, self.rests = None, self._manager.clock()
             self._changed.notify_all()  # another job of the same visitor may begin
         job.left_worker.set()
         self._drop_dead_worker()

@@ -32,6 +32,7 @@ from importlib import import_module
 from typing import Any, BinaryIO
 
 from ..base.errors import Cancelled, InputError, ModelError
+from ..base.memory import own_bytes, release_memory
 from ..base.open_server import defect_text, is_public, reference
 from ..base.pace import SLEEPING_THREADS
 from ..base.progress import Progress
@@ -40,6 +41,7 @@ logger = logging.getLogger("subemb.jobs.manager")
 _LENGTH = struct.Struct(">Q")
 _SECONDS_BETWEEN_MESSAGES = 0.05  # for messages without values; those with values are never dropped
 _SECONDS_BETWEEN_PARENT_CHECKS = 2.0
+_SECONDS_BEFORE_REST = 0.5  # without work, after which memory is given back: one job may follow another at once
 # -P keeps the current directory off the path until the parent's own path replaces it.
 _BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from subemb.jobs.worker import main; main()"
 _LINES_KEPT = 60  # of what a worker writes to standard output and error, for the log
@@ -73,6 +75,11 @@ class WorkerProcess:
     def pid(self) -> int:
         """Process id."""
         return self._process.pid
+
+    @property
+    def own_bytes(self) -> int | None:
+        """Memory that it holds; None where that is not known."""
+        return own_bytes(self.pid)
 
     def is_alive(self) -> bool:
         """False once the process has ended."""
@@ -191,10 +198,20 @@ class Worker:
         """Run each job that comes; the process ends when the parent's end of the pipe closes."""
         threading.Thread(target=self._listen, daemon=True).start()
         threading.Thread(target=exit_with_parent, args=(os.getppid(),), daemon=True).start()
+        number, data = self._runs.get()
         while True:
-            number, data = self._runs.get()
             self._send(("started", number))
             self._send_last(number, self._outcome(number, data))
+            del data
+            number, data = self._next_run()
+
+    def _next_run(self) -> tuple[int, memoryview]:
+        """What is to be done next; while there is nothing, what the last job leaves in memory is given back."""
+        try:
+            return self._runs.get(timeout=_SECONDS_BEFORE_REST)
+        except queue.Empty:
+            release_memory()
+            return self._runs.get()
 
     def _listen(self) -> None:
         while True:

@@ -14,6 +14,7 @@ import torch
 from shared import until
 
 from subemb.base.errors import Cancelled, InputError, ModelError
+from subemb.base.memory import own_bytes
 from subemb.base.progress import Progress
 from subemb.codec.compressed import SubspaceCompressed
 from subemb.codec.settings import CompressionSettings
@@ -308,6 +309,61 @@ def test_warming_waits_for_real_jobs_and_is_done_again_after_a_crash(manager, tm
     assert (second.outcome(LIMIT), warm.outcome(LIMIT)) == (1, 2)
     assert manager.submit(3, named("exit_now"), lane="a").wait(LIMIT)
     until(lambda: calls.read_text() == "xxx")
+
+
+@pytest.fixture
+def three(monkeypatch):
+    """A manager whose idle workers may hold 200 MB together."""
+    monkeypatch.setattr(jobs, "_REST_SECONDS", 0.0)
+    one = JobManager(lanes=("a", "b", "c"), most_idle_bytes=200 * 10**6)
+    yield one
+    one.close()
+
+
+knows_memory = pytest.mark.skipif(own_bytes() is None, reason="this system does not tell what a process holds")
+
+
+@knows_memory
+def test_of_idle_workers_that_hold_too_much_those_idle_longest_end(three):
+    pids = {lane: three.submit(lane, named("hold"), {"megabytes": 75}, lane=lane).outcome(LIMIT) for lane in ("a", "b")}
+    three.make_room()
+    assert all(map(is_running, pids.values()))
+    pids["c"] = three.submit("c", named("hold"), {"megabytes": 75}, lane="c").outcome(LIMIT)
+    until(lambda: three.make_room() or three.worker_pid("a") is None)
+    assert [is_running(pid) for pid in pids.values()] == [False, True, True]
+    assert three.submit("more", named("pid"), lane="b").outcome(LIMIT) == pids["b"]
+    assert three.submit("again", named("pid"), lane="a").outcome(LIMIT) not in pids.values()
+
+
+@knows_memory
+def test_the_only_worker_without_a_job_stays_until_another_lane_works(three, tmp_path):
+    pid = three.submit("large", named("hold"), {"megabytes": 300}, lane="a").outcome(LIMIT)
+    three.make_room()
+    assert three.submit("again", named("pid"), lane="a").outcome(LIMIT) == pid
+    other = three.submit("other", named("wait_for_file"), {"path": str(tmp_path / "go")}, lane="b")
+    until(lambda: not is_running(pid))
+    (tmp_path / "go").touch()
+    assert other.wait(LIMIT)
+    three.make_room()
+    assert three.worker_pid("b") is not None
+
+
+@knows_memory
+def test_a_worker_gives_back_what_its_job_has_left(manager):
+    pid = manager.submit("garbage", named("leave_garbage"), {"megabytes": 90}, lane="a").outcome(LIMIT)
+    assert own_bytes(pid) > 90 * 10**6
+    until(lambda: own_bytes(pid) < 60 * 10**6)
+
+
+@knows_memory
+def test_a_worker_that_had_to_leave_is_warmed_when_asked_again(three, tmp_path):
+    arguments = {"path": str(tmp_path / "calls"), "seconds": 0.0}
+    warm = three.warm("a", named("count_call"), arguments)
+    assert warm.outcome(LIMIT) == 1
+    assert three.submit("large", named("hold"), {"megabytes": 300}, lane="a").wait(LIMIT)
+    assert three.submit("other", named("pid"), lane="b").wait(LIMIT)
+    until(lambda: three.make_room() or three.worker_pid("a") is None)
+    assert three.warm("a", named("count_call"), arguments).outcome(LIMIT) == 2
 
 
 @pytest.mark.slow

@@ -30,11 +30,6 @@ def test_streamlit_has_what_the_upkeep_uses():
     assert not len(storage._cache)
 
 
-@pytest.mark.slow
-def test_memory_can_be_released():
-    upkeep.release_memory()
-
-
 def test_sessions_of_visitors_who_left_are_dropped_on_the_servers_own_thread():
     storage, threads = MemorySessionStorage(ttl_seconds=0.01), []
     storage._cache["gone"] = object()

@@ -1,13 +1,11 @@
-"""What the server does beside its pages: a word for tabs in the background, and memory given back when visitors have left.
+"""What the server does beside its pages: a word for tabs in the background, and memory given back that pages and visitors no longer need.
 
 Streamlit keeps the session of a visitor who left for two minutes, in case they come back, but drops it only when the next one leaves.
 The parts of it that are used here and are not documented are named in ``tests/ui/test_upkeep.py``.
 """
 
-import ctypes
 import gc
 import logging
-import sys
 import threading
 import time
 import weakref
@@ -16,12 +14,14 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
+from ...base.memory import own_bytes, release_memory, trim
 from .uploads import forget_what_left, limit_uploads
 from .visitor import stay_with_open_tabs
 
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 15.0  # much less than jobs and kept results wait for a word
+MOST_MORE = 2**27  # bytes by which the process may grow before it gives back what is free
 _begun = threading.Lock()
 _watched: "weakref.WeakSet[Any]" = weakref.WeakSet()  # servers whose upkeep has begun; more than one in tests only
 
@@ -43,7 +43,7 @@ def begin() -> None:
 
 
 def _keep_up(reference: "weakref.ref[Any]") -> None:
-    known = 0
+    known, held = 0, 0
     while True:
         time.sleep(EVERY_SECONDS)
         server = reference()
@@ -58,6 +58,10 @@ def _keep_up(reference: "weakref.ref[Any]") -> None:
                 forget_what_left()
                 release_memory()
             known = count
+        with _logged(server):
+            if (own_bytes() or 0) > held + MOST_MORE:
+                trim()
+                held = own_bytes() or 0
         del server
 
 
@@ -89,13 +93,3 @@ def expire_sessions(server: Any) -> int:
 
     server._get_async_objs().eventloop.call_soon_threadsafe(on_the_loop)
     return left.result(timeout=60)
-
-
-def release_memory() -> None:
-    """Give memory that is no longer used back to the system; glibc keeps it otherwise."""
-    gc.collect()
-    if sys.platform == "linux":
-        try:
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
-        except (OSError, AttributeError):  # another C library
-            return
