@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlparse
 
 import numpy as np
 import pytest
-from browsing import cosine_in_a_fresh_process, downloaded, is_wider_than_its_place, unpacked, wait_for
+from browsing import cosine_in_a_fresh_process, downloaded, go, is_wider_than_its_place, unpacked, wait_for
 from checkpoints import WORDS
 from playwright.sync_api import expect
 
@@ -58,7 +58,7 @@ def test_start_watch_pause_go_on_stop_take_away(server, in_places, new_page, tmp
         expect(other.get_by_text(f"Spearman x 100, {side}")).to_be_visible()
     assert not is_wider_than_its_place(other)
 
-    page.goto(link)
+    go(page, link)
     expect(page.get_by_text("Whole model")).to_be_visible()
     expect(page.get_by_text("stopped early", exact=False).first).to_be_visible()
     assert not is_wider_than_its_place(page)

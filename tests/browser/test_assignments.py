@@ -5,7 +5,7 @@ import io
 import re
 
 import pytest
-from browsing import is_wider_than_its_place, nothing_is_computed, wait_for
+from browsing import go, is_wider_than_its_place, nothing_is_computed, wait_for
 from browsing import settled as at_rest
 from checkpoints import SPECIAL
 from playwright.sync_api import expect
@@ -99,8 +99,8 @@ def test_a_pasted_book_is_cut_and_the_page_goes_on(assignments):
 
 
 def test_a_link_opens_the_same_codeword(server, new_page):
-    first = new_page()
-    first.goto(f"{server.url}/Assignments?{FEW_QUERY}&view=Codewords")
+    first = new_page(keep="assignments")
+    go(first, f"{server.url}/Assignments?{FEW_QUERY}&view=Codewords")
     settled(first)
     first.get_by_label("Code", exact=True).fill("5")
     first.get_by_label("Code", exact=True).press("Enter")
@@ -111,8 +111,9 @@ def test_a_link_opens_the_same_codeword(server, new_page):
     expect(second.get_by_text(sentence.inner_text())).to_be_visible()
 
 
-def test_settings_of_a_page_stay_when_coming_back(server, page):
-    page.goto(f"{server.url}/Assignments?{FEW_QUERY}&view=Codewords&subspace=1&code=2")
+def test_settings_of_a_page_stay_when_coming_back(server, new_page):
+    page = new_page(keep="assignments")
+    go(page, f"{server.url}/Assignments?{FEW_QUERY}&view=Codewords&subspace=1&code=2")
     settled(page)
     page.get_by_role("link", name="Reconstruction error").click()
     expect(page.get_by_role("heading", name="Reconstruction error")).to_be_visible()
@@ -127,8 +128,8 @@ def test_settings_of_a_page_stay_when_coming_back(server, page):
 
 @pytest.mark.parametrize("path", TABS)
 def test_nothing_is_wider_than_the_page(server, new_page, path):
-    page = new_page(width=390, height=900, color_scheme="dark")  # the menu begins closed, and is at both widths
-    page.goto(f"{server.url}/{path}?{MANY_QUERY}")
+    page = new_page(width=390, height=900, color_scheme="dark", keep="narrow")  # the menu begins closed, and is at both widths
+    go(page, f"{server.url}/{path}?{MANY_QUERY}")
     settled(page)
     for tab in TABS[path]:
         page.get_by_role("tab", name=tab, exact=True).click()
@@ -140,8 +141,9 @@ def test_nothing_is_wider_than_the_page(server, new_page, path):
             assert page.get_by_test_id("stAlertContentError").count() == 0, tab
 
 
-def test_a_comparison_runs_and_opens_a_run(server, page):
-    page.goto(f"{server.url}/Reconstruction_error?{FEW_QUERY}&part=Equal+bytes")
+def test_a_comparison_runs_and_opens_a_run(server, new_page):
+    page = new_page(keep="assignments")
+    go(page, f"{server.url}/Reconstruction_error?{FEW_QUERY}&part=Equal+bytes")
     settled(page)
     page.get_by_role("button", name="Compare at equal bytes").click()
     expect(page.get_by_text("Select a row to show that run on all pages.")).to_be_visible(timeout=120_000)

@@ -3,7 +3,7 @@
 import csv
 
 import pytest
-from browsing import changed_to, is_wider_than_its_place, settled, wait_for
+from browsing import changed_to, go, is_wider_than_its_place, settled, wait_for
 from playwright.sync_api import expect
 
 from subemb import load
@@ -19,7 +19,8 @@ def bars(page) -> dict[str, list[float]]:
     return dict(page.evaluate(BARS))
 
 
-def test_a_typed_pair_gets_bars_on_both_sides(server, page, new_page):
+def test_a_typed_pair_gets_bars_on_both_sides(server, new_page):
+    page = new_page(keep="entailment")
     page.goto(f"{server.url}/Entailment?model=classifier&{SMALL_QUERY}")
     before = wait_for(page, lambda: bars(page), 90)
     page.get_by_role("textbox", name="Premise").fill("the cat sits on the mat")
@@ -40,10 +41,11 @@ def test_a_typed_pair_gets_bars_on_both_sides(server, page, new_page):
     assert wait_for(other, lambda: bars(other), 90) == after
 
 
-def test_the_demonstration_set_runs_to_its_end(server, page, new_page, tmp_path):
+def test_the_demonstration_set_runs_to_its_end(server, new_page, tmp_path):
     if not cards_for(load("all-MiniLM-L6-v2")):
         pytest.skip("no entailment head is shipped with the bundled model")
-    page.goto(f"{server.url}/Entailment?{BUNDLED_QUERY}&part=Labelled+set&entailment_set_languages=all")
+    page = new_page(keep="entailment")
+    go(page, f"{server.url}/Entailment?{BUNDLED_QUERY}&part=Labelled+set&entailment_set_languages=all")
     page.get_by_role("button", name="Evaluate").click()
     expect(page.get_by_role("tab", name="Flipped pairs")).to_be_visible(timeout=300_000)
     expect(page.get_by_text("Accuracy, compressed")).to_be_visible()

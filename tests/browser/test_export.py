@@ -4,7 +4,7 @@ from urllib.parse import urlencode
 
 import pytest
 from browser_models import RUNS
-from browsing import changed_to, cosine_in_a_fresh_process, downloaded, is_wider_than_its_place, unpacked, wait_for
+from browsing import changed_to, cosine_in_a_fresh_process, downloaded, go, is_wider_than_its_place, unpacked, wait_for
 from playwright.sync_api import expect
 
 from subemb.runs import Run, run_and_keep
@@ -25,7 +25,8 @@ def drawn(page) -> None:
     page.locator(".st-key-export_report_download button").wait_for()
 
 
-def test_the_compact_folder_gives_the_cosine_that_the_page_shows(server, in_places, kept, page, tmp_path):
+def test_the_compact_folder_gives_the_cosine_that_the_page_shows(server, in_places, kept, new_page, tmp_path):
+    page = new_page(keep="export")
     page.goto(f"{server.url}/Similarity?{urlencode({**RUN, 'first': PAIR[0], 'second': PAIR[1]})}")
     scores = page.locator("[data-testid=stMetricValue]")
     shown = wait_for(page, lambda: values if len(values := scores.all_inner_texts()) >= 2 else None, 150)
@@ -43,8 +44,8 @@ def test_the_compact_folder_gives_the_cosine_that_the_page_shows(server, in_plac
 
 
 def test_the_report_opens_from_the_disk_and_draws_itself(server, new_page, tmp_path):
-    page = new_page()
-    page.goto(f"{server.url}/Export?{urlencode(RUN)}")
+    page = new_page(keep="export")
+    go(page, f"{server.url}/Export?{urlencode(RUN)}")
     drawn(page)
     path = downloaded(page, "export_report_download", tmp_path)
     for width, scheme, back in ((1280, "light", "rgb(255, 255, 255)"), (390, "dark", "rgb(18, 22, 30)")):
@@ -61,8 +62,8 @@ def test_the_report_opens_from_the_disk_and_draws_itself(server, new_page, tmp_p
 
 
 def test_nothing_is_wider_than_the_page(server, new_page):
-    page = new_page(color_scheme="dark")
-    page.goto(f"{server.url}/Export?{urlencode(RUN)}")
+    page = new_page(keep="export")
+    go(page, f"{server.url}/Export?{urlencode(RUN)}")
     drawn(page)
     for width, scheme in ((1280, "dark"), (390, "light")):
         changed_to(page, width, scheme)

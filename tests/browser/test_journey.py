@@ -7,6 +7,7 @@ from browsing import (
     LEFT,
     changed_to,
     downloaded_rows,
+    go,
     is_wider_than_its_place,
     lasso,
     map_state,
@@ -62,7 +63,8 @@ def kept_runs(cache) -> list[Run]:
     return [from_plain(Run, json.loads(path.read_text())["value"]) for path in (cache / "runs").glob("*/run.json")]
 
 
-def test_a_first_visit_sees_a_whole_result_at_once_and_the_papers_by_one_click(page, server, cache):
+def test_a_first_visit_sees_a_whole_result_at_once_and_the_papers_by_one_click(new_page, server, cache):
+    page = new_page(keep="visit")
     page.goto(server.url)
     page.get_by_text("of the sentence similarity").wait_for()
     page.get_by_role("img", name="46.9 MB become 234 kB").wait_for()
@@ -79,8 +81,9 @@ def test_a_first_visit_sees_a_whole_result_at_once_and_the_papers_by_one_click(p
     assert kept_runs(cache) == []  # nothing was computed
 
 
-def test_run_then_map_then_lasso_then_table(page, server, cache, tmp_path):
-    page.goto(server.url)
+def test_run_then_map_then_lasso_then_table(new_page, server, cache, tmp_path):
+    page = new_page(keep="visit")
+    go(page, f"{server.url}/")
     page.get_by_text("The paper's", exact=True).click()
     page.get_by_role("spinbutton", name="Subspaces f").fill("4")
     page.get_by_role("spinbutton", name="Subspaces f").press("Enter")
@@ -107,8 +110,8 @@ def test_run_then_map_then_lasso_then_table(page, server, cache, tmp_path):
 
 def test_a_link_shows_another_visitor_the_same(new_page, server):
     link = f"{server.url}/?model=all-MiniLM-L6-v2&method=arbitrary&f=3"
-    first = new_page()
-    first.goto(link)
+    first = new_page(keep="visit")
+    go(first, link)
     first.get_by_text("has not been computed on this server yet").wait_for()
     first.get_by_role("button", name="Run", exact=True).click()
     cards_of(first)
@@ -119,8 +122,9 @@ def test_a_link_shows_another_visitor_the_same(new_page, server):
     wait_for(second, lambda: second.get_by_text("Arbitrary", exact=False).count() > 0)
 
 
-def test_a_run_can_be_cancelled_and_the_page_keeps_what_it_had(page, server):
-    page.goto(server.url)
+def test_a_run_can_be_cancelled_and_the_page_keeps_what_it_had(new_page, server):
+    page = new_page(keep="visit")
+    go(page, f"{server.url}/")
     page.get_by_text("The paper's", exact=True).click()
     page.get_by_role("img", name="46.9 MB become 69.5 kB").wait_for()
     before = cards_of(page)
@@ -134,8 +138,9 @@ def test_a_run_can_be_cancelled_and_the_page_keeps_what_it_had(page, server):
     wait_for(page, lambda: page.get_by_role("button", name="Run", exact=True).is_enabled())
 
 
-def test_home_fits_wide_and_narrow(server, page):
-    page.goto(server.url)
+def test_home_fits_wide_and_narrow(server, new_page):
+    page = new_page(keep="visit")
+    go(page, f"{server.url}/")
     cards_of(page)
     for width, scheme in ((1280, "light"), (390, "dark")):
         changed_to(page, width, scheme)

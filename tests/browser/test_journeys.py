@@ -6,7 +6,7 @@ The lesson by keyboard is in test_lesson.py, a student's first visit in test_jou
 import json
 import re
 
-from browsing import downloaded, settled, unpacked, wait_for
+from browsing import downloaded, go, settled, unpacked, wait_for
 from playwright.sync_api import expect
 
 from subemb.ui.shell.visitor import COOKIE
@@ -27,7 +27,7 @@ def test_a_teacher_hands_out_a_link_to_two_runs_and_a_neighbour_leads_on_and_bac
     wait_for(
         page, lambda: COOKIE in {one["name"] for one in page.context.cookies()}
     )  # by which the next visit is known as hers
-    page.goto(f"{server.url}/Assignments?{A}&token=queen")
+    go(page, f"{server.url}/Assignments?{A}&token=queen")
     settled(page)
     page.get_by_role("combobox", name="Compare with").click()
     page.get_by_role("option", name=re.compile("run B: .*f = 48")).click()
@@ -46,7 +46,7 @@ def test_a_teacher_hands_out_a_link_to_two_runs_and_a_neighbour_leads_on_and_bac
     wait_for(page, lambda: kept_lines(page) == said)
     expect(page.get_by_role("textbox", name="Find a token")).to_have_value("queen")
 
-    page.goto(f"{server.url}/Assignments?{A}&view=Usage&subspace=1")
+    go(page, f"{server.url}/Assignments?{A}&view=Usage&subspace=1")
     settled(page)
     bar = page.locator(".st-key-counts .point path").first
     bar.scroll_into_view_if_needed()

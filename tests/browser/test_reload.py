@@ -2,6 +2,7 @@
 
 import re
 
+from browsing import go
 from playwright.sync_api import expect
 
 RUNS = "model=learner&method=product&f=2&q=8&seed={seed}"
@@ -19,7 +20,7 @@ def test_loading_again_finds_the_queued_run_and_back_the_one_before(server, new_
     assert any(cookie["name"] == "subemb_visitor" for cookie in page.context.cookies())
 
     # A run that takes long enough to be met: the bundled model's, with settings that nobody used before.
-    page.goto(f"{server.url}/?model=all-MiniLM-L6-v2&method=residual&f=6&q=256&iterations=300&tolerance=0.0&seed=902")
+    go(page, f"{server.url}/?model=all-MiniLM-L6-v2&method=residual&f=6&q=256&iterations=300&tolerance=0.0&seed=902")
     press_run(page)
     cancel = page.get_by_role("button", name="Cancel", exact=True)
     cancel.wait_for()
@@ -32,7 +33,7 @@ def test_loading_again_finds_the_queued_run_and_back_the_one_before(server, new_
     cancel.click()
     page.get_by_role("button", name="Run", exact=True).wait_for()
 
-    page.goto(f"{server.url}/?{RUNS.format(seed=901)}")
+    go(page, f"{server.url}/?{RUNS.format(seed=901)}")
     seed = page.get_by_role("spinbutton", name="Seed")
     page.get_by_text("Seed and stopping").click()
     seed.fill("903")

@@ -3,7 +3,7 @@
 import re
 from urllib.parse import urlencode
 
-from browsing import changed_to, is_wider_than_its_place, nothing_is_computed, wait_for
+from browsing import changed_to, go, is_wider_than_its_place, nothing_is_computed, wait_for
 from playwright.sync_api import expect
 
 RUN = {"model": "birds", "method": "product", "f": 3, "q": 4, "iterations": 2}
@@ -30,7 +30,7 @@ def shown(page) -> tuple[list[str], list[str]]:
 
 
 def test_a_typed_pair_and_its_link(server, new_page):
-    page = new_page()
+    page = new_page(keep="similarity")
     page.goto(address(server, first="the cat sits", second="a dog runs"))
     compared(page)
     page.get_by_role("textbox", name="First sentence").fill("the small bird sings")
@@ -60,9 +60,11 @@ def test_a_typed_pair_and_its_link(server, new_page):
     assert len(shown(page)[1]) == 6 + 9
 
 
-def test_tokens_can_be_read_by_keyboard(server, page):
-    page.goto(address(server, first="the cat sits", second="a dog runs"))
+def test_tokens_can_be_read_by_keyboard(server, new_page):
+    page = new_page(keep="similarity")
+    go(page, address(server, first="the cat sits", second="a dog runs"))
     compared(page)
+    page.mouse.move(0, 0)  # what is pointed at tells its numbers too
     token = page.locator(".te li").nth(1)
     token.get_by_role("link").focus()
     expect(token.locator(".te-d")).to_be_visible()
@@ -71,15 +73,15 @@ def test_tokens_can_be_read_by_keyboard(server, page):
     expect(page.locator(".te li").nth(2).locator(".te-d")).to_be_visible()
 
 
-def test_hostile_text_shows_as_itself(server, page):
-    events = []
+def test_hostile_text_shows_as_itself(server, new_page):
+    page, events = new_page(keep="similarity"), []
     page.on("dialog", lambda dialog: (events.append(dialog.message), dialog.dismiss()))
-    page.goto(address(server, first=HOSTILE, second="the cat sits"))
+    go(page, address(server, first=HOSTILE, second="the cat sits"))
     compared(page)
     expect(page.get_by_role("textbox", name="First sentence")).to_have_value(HOSTILE)
     tokens = page.locator(".te bdi")
     wait_for(page, lambda: tokens.all_inner_texts()[:5] == ["[CLS]", "<", "img", "src", "="])
-    page.goto(address(server, similarity="Lists", list1=f"{HOSTILE}\nthe cat", list2=HOSTILE))
+    go(page, address(server, similarity="Lists", list1=f"{HOSTILE}\nthe cat", list2=HOSTILE))
     page.get_by_role("button", name="Compare the lists").click()
     expect(page.get_by_text("Nearest sentences")).to_be_visible()
     labels = page.locator(".js-plotly-plot .yaxislayer-above text")
@@ -90,8 +92,9 @@ def test_hostile_text_shows_as_itself(server, page):
 
 def test_nothing_is_wider_than_the_page(server, new_page):
     windows = ((1280, "dark"), (390, "light"))
-    page = new_page(color_scheme="dark")
-    page.goto(address(server, first="the cat sits on the mat " * 8, second="believable " * 6 + "x" * 200))
+    page = new_page(keep="similarity")
+    page.emulate_media(color_scheme="dark")
+    go(page, address(server, first="the cat sits on the mat " * 8, second="believable " * 6 + "x" * 200))
     for width, scheme in windows:
         changed_to(page, width, scheme)
         compared(page)
@@ -99,7 +102,7 @@ def test_nothing_is_wider_than_the_page(server, new_page):
         rights = page.locator(".te li").evaluate_all("items => items.map(item => item.getBoundingClientRect().right)")
         assert max(rights) <= width
     page.set_viewport_size({"width": 1280, "height": 900})
-    page.goto(address(server, similarity="Lists"))
+    go(page, address(server, similarity="Lists"))
     page.get_by_role("button", name="Compare the lists").click()
     expect(page.get_by_text("Nearest sentences")).to_be_visible()
     for width, scheme in windows:

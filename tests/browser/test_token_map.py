@@ -11,6 +11,7 @@ from browsing import (
     changed_to,
     choose_tool,
     downloaded_rows,
+    go,
     lasso,
     map_box,
     map_pixels,
@@ -29,7 +30,7 @@ ON_THE_MAP = "place => !!document.elementFromPoint(...place)?.shadowRoot?.queryS
 def open_map(server):
     def opened(page, **query):
         query = {"map": "PCA", **query}
-        page.goto(f"{server.url}/Token_map?{urlencode(to_query(Request('mapped', None, SETTINGS)) | query)}")
+        go(page, f"{server.url}/Token_map?{urlencode(to_query(Request('mapped', None, SETTINGS)) | query)}")
         maps_are_drawn(page)
         return page
 
@@ -52,8 +53,8 @@ def overlapping(labels: list[dict]) -> list[tuple[str, str]]:
     return found
 
 
-def test_a_visitor_selects_colours_searches_zooms_and_gives_the_link_to_another(page, open_map, new_page, tmp_path):
-    open_map(page)
+def test_a_visitor_selects_colours_searches_zooms_and_gives_the_link_to_another(open_map, new_page, tmp_path):
+    page = open_map(new_page(keep="map"))
     state = map_state(page)
     assert state["points"] == len(MAPPED)
     assert len(map_pixels(page)) > 4  # background, maps, and more than one kind of token
@@ -102,8 +103,8 @@ def test_a_visitor_selects_colours_searches_zooms_and_gives_the_link_to_another(
     wait_for(page, lambda: not map_state(page)["ids"] and not bar(page))
 
 
-def test_pointing_names_a_token_a_click_opens_its_inspector_and_the_morph_moves_one_map(page, open_map, server):
-    open_map(page)
+def test_pointing_names_a_token_a_click_opens_its_inspector_and_the_morph_moves_one_map(new_page, open_map, server):
+    page = open_map(new_page(keep="map"))
     box = map_box(page, LEFT)
     for step in range(0, 120, 4):
         page.mouse.move(x := box["x"] + box["width"] / 2 + step, y := box["y"] + box["height"] / 2)
@@ -127,7 +128,7 @@ def test_pointing_names_a_token_a_click_opens_its_inspector_and_the_morph_moves_
     page.keyboard.press("Escape")
     wait_for(page, lambda: not map_state(page)["ids"])
 
-    page.goto(f"{server.url}/Token_map")  # of the bundled model, whose presets come along
+    go(page, f"{server.url}/Token_map")  # of the bundled model, whose presets come along
     maps_are_drawn(page)
     page.get_by_role("button", name="Presets").click()
     wait_for(page, lambda: map_state(page)["stops"] == 3)
@@ -145,8 +146,7 @@ def test_pointing_names_a_token_a_click_opens_its_inspector_and_the_morph_moves_
 
 
 def test_umap_comes_by_itself_with_clusters_and_both_themes_and_a_phone_show_them(new_page, open_map):
-    page = new_page()
-    open_map(page, map="UMAP")
+    page = open_map(new_page(), map="UMAP")
     first = map_state(page)["layout"]
     wait_for(page, lambda: map_state(page)["colour"] == "Clusters", seconds=240)
     page.get_by_text("% of the tokens stay in their cluster").wait_for()

@@ -2,7 +2,7 @@
 
 import masked_models
 import pytest
-from browsing import is_wider_than_its_place, wait_for
+from browsing import go, is_wider_than_its_place, wait_for
 from playwright.sync_api import expect
 
 QUERY = "model=animals&method=product&f=4&q=12&iterations=3"
@@ -11,7 +11,7 @@ SENTENCE = "the+dog+says+woof+in+the+garden+."
 
 
 def test_a_word_is_clicked_and_both_columns_are_filled(server, new_page):
-    page = new_page()
+    page = new_page(keep="words")
     page.goto(f"{server.url}/Words_in_context?{QUERY}&masked={SENTENCE}")
     page.get_by_role("radio", name="woof").click()
     before, after = page.get_by_role("table", name="original: 10 best"), page.get_by_role("table", name="compressed: 10 best")
@@ -53,9 +53,10 @@ def test_a_word_is_clicked_and_both_columns_are_filled(server, new_page):
     assert not is_wider_than_its_place(page)
 
 
-def test_a_text_is_scored_and_nothing_is_wider_than_the_page(server, page):
+def test_a_text_is_scored_and_nothing_is_wider_than_the_page(server, new_page):
+    page = new_page(keep="words")
     text = "%0A".join(sentence.replace(" ", "+") for sentence in masked_models.sentences()[:6])
-    page.goto(f"{server.url}/Words_in_context?{QUERY}&masked_view=Text&scored={text}")
+    go(page, f"{server.url}/Words_in_context?{QUERY}&masked_view=Text&scored={text}")
     page.get_by_role("button", name="Compute pseudo-perplexity").click()
     expect(page.get_by_text("paired bootstrap over sentences")).to_be_visible(timeout=WORKER)
     expect(page.locator(".st-key-sentence_scores_1 .js-plotly-plot")).to_be_visible(timeout=WORKER)
