@@ -255,7 +255,7 @@ def words(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_rows_of_a_process_that_dies_are_computed_again(words, pairs, no_rows, importable, tmp_path):
+def test_processes_find_what_one_finds_even_if_one_of_them_dies(words, pairs, no_rows, importable, tmp_path, monkeypatch):
     killed = []
 
     def kill_one(message):
@@ -264,12 +264,16 @@ def test_rows_of_a_process_that_dies_are_computed_again(words, pairs, no_rows, i
             killed.append(next(pid for pid, name in names.items() if "loky" in name and "resource_tracker" not in name))
             os.kill(killed[0], signal.SIGKILL)
 
-    more = grid_of({"method": ["product"], "subspaces": [2, 3, 4, 6], "codebook_size": [8, 12, 16], "seed": [0, 1]})
+    more = [*GRID, *grid_of({"method": ["product"], "subspaces": [2, 3, 4, 6], "codebook_size": [8, 12, 16], "seed": [0, 1]})]
     found = sweep(words, more, pairs, folder=tmp_path / "t", processes=2, progress=kill_one)
     assert killed
+    assert found.how.startswith("2 processes")
     assert found.failed == []
-    assert len(found.done) == len(more)
-    assert found.computed == len(more)
+    assert found.computed == len(found.done) == len(set(more))
+    assert (tmp_path / "t" / PARQUET).is_file()
+    monkeypatch.setenv("SUBEMB_CACHE", str(tmp_path / "another cache"))
+    alone = sweep(words, more, pairs, folder=tmp_path / "alone", processes=1)
+    assert comparable(found.rows) == comparable(alone.rows)
 
 
 @pytest.mark.slow
@@ -303,13 +307,3 @@ def test_ctrl_c_leaves_the_table_as_far_as_it_got(words, pairs, no_rows, importa
     assert process.returncode == 130
     assert said.strip().splitlines()[-1] == "stopped"
     assert 1 <= len(read_rows(tmp_path / "t")) < 400
-
-
-@pytest.mark.slow
-def test_processes_find_what_one_finds(words, pairs, no_rows, importable, tmp_path, monkeypatch):
-    found = sweep(words, GRID, pairs, folder=tmp_path / "t", processes=2)
-    assert found.how.startswith("2 processes")
-    monkeypatch.setenv("SUBEMB_CACHE", str(tmp_path / "another cache"))
-    alone = sweep(words, GRID, pairs, folder=tmp_path / "alone", processes=1)
-    assert comparable(found.rows) == comparable(alone.rows)
-    assert (tmp_path / "t" / PARQUET).is_file()
