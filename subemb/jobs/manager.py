@@ -49,7 +49,8 @@ WATCHING_SECONDS = 60.0  # after so long without a word from a visitor, nobody w
 LEFT_SECONDS = 5.0  # of two jobs that wait for one visitor, the one not watched for so long gives way to a new one
 CLUSTER_SECONDS = 60.0  # after which a cluster is asked for again that could not be reached
 SWEEP_SECONDS = 5.0  # between two looks for jobs that nobody watches, or that take too long
-MOST_IDLE_BYTES = 2**30  # of memory that workers without a job may hold together; beyond, those idle longest end
+MOST_IDLE_BYTES = 3 * 2**29  # of memory that workers without a job may hold together; beyond, those idle longest end
+_BESIDE_OTHERS = 2 / 3  # of that while a job runs, which wants memory too
 _REST_SECONDS = 2.0  # after a job, in which a worker gives memory back
 RUNNING_EACH, QUEUED_EACH = 1, 2  # jobs of one visitor in one lane
 HISTORY_LIMIT = 1000  # messages with values that a job keeps
@@ -370,7 +371,7 @@ class JobManager:
     def make_room(self) -> None:
         """End workers that have no job, the one idle longest first, while all that have none hold more than MOST_IDLE_BYTES together.
 
-        The last of them stays as long as nobody else works. Done with every sweep, and before a job runs.
+        While another works they may hold less; while none does, the last of them stays. Done with every sweep, and before a job runs.
         """
         with self.lock:
             if self.is_closed:
@@ -382,9 +383,10 @@ class JobManager:
             ]
             idle.sort(key=lambda seat: seat.rests)
             held = {seat: seat.worker.own_bytes or 0 for seat in idle}
-            left = []
-            for seat in idle if any(seat.current is not None for seat in seats) else idle[:-1]:
-                if sum(held.values()) <= self._most_idle_bytes:
+            is_quiet, left = all(seat.current is None for seat in seats), []
+            most = self._most_idle_bytes * (1 if is_quiet else _BESIDE_OTHERS)
+            for seat in idle[:-1] if is_quiet else idle:
+                if sum(held.values()) <= most:
                     break
                 left.append(seat.leave())
                 del held[seat]

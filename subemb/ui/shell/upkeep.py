@@ -43,7 +43,7 @@ def begin() -> None:
 
 
 def _keep_up(reference: "weakref.ref[Any]") -> None:
-    known, held = 0, 0
+    known, held, trims = 0, 0, 0
     while True:
         time.sleep(EVERY_SECONDS)
         server = reference()
@@ -60,8 +60,11 @@ def _keep_up(reference: "weakref.ref[Any]") -> None:
             known = count
         with _logged(server):
             if (own_bytes() or 0) > held + MOST_MORE:
+                trims = 2  # once more when next looked: what a page was at work on is free then
+            if trims:
                 trim()
-                held = own_bytes() or 0
+                trims -= 1
+            held = own_bytes() or 0
         del server
 
 
