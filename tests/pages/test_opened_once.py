@@ -1,4 +1,4 @@
-"""A page reads each model folder once, however often it asks for the model, and a rerun reads none."""
+"""A page reads each model folder once, however often it asks for the model, and a rerun reads none; it sends no file unasked."""
 
 import pytest
 from apps import PAGES, checked, open_app, own_folders
@@ -32,5 +32,7 @@ def test_a_page_reads_each_folder_once_and_a_rerun_none(request_of_small, page, 
     monkeypatch.setattr(opening, "read_checkpoint", lambda folder: read.append(folder.name) or really(folder))
     test = checked(open_app(page, request_of_small))
     assert sorted(read) == ["model", "small"]
+    for button in test.get("download_button"):  # nor is a file made and sent before somebody asks for it
+        assert (button.proto.url, bool(button.proto.deferred_file_id)) == ("", True), button.proto.label
     checked(test.run())
     assert sorted(read) == ["model", "small"]

@@ -185,7 +185,7 @@ def report_card(frame: Frame, shown: ShownResult) -> None:
     name = f"{file_stem(frame.subject, shown.adaptation)}-report.html"
     st.download_button(
         "Download",
-        data=content,
+        data=lambda: content,  # else the browser fetches it at once
         file_name=name,
         mime="text/html",
         icon=":material/download:",
