@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from streamlit.testing.v1 import AppTest
 
 from subemb.base.errors import InputError
 from subemb.cli import parser
@@ -85,3 +86,21 @@ def test_a_message_on_a_page_does_not_say_where_the_server_keeps_its_files(monke
     assert without_folders("/var/lib/subemb cannot be written; free space") == "subemb cannot be written; free space"
     assert without_folders("no token https://x.org/var/lib/subemb/a") == "no token https://x.org/var/lib/subemb/a"
     assert without_folders("/var/lib/subembedding and a/b") == "/var/lib/subembedding and a/b"
+
+
+def _late() -> None:
+    """Changes of fields that are gone: the page went elsewhere while they were on their way."""
+    import streamlit as st
+
+    from subemb.ui.shell.sidebar import _choose
+    from subemb.ui.widgets.sentence_inputs import cut
+
+    _choose("f", "form_f_cluster")
+    cut("masked_text", 10)
+    st.markdown(f"left: {sorted(st.session_state)}")
+
+
+def test_a_change_of_a_field_that_is_gone_changes_nothing():
+    app = AppTest.from_function(_late).run()
+    assert not app.exception
+    assert [text.value for text in app.markdown] == ["left: []"]

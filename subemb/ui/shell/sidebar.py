@@ -325,7 +325,8 @@ def _set_by(shown: CompressionSettings) -> dict:
 
 def _choose(meaning: str, widget: str) -> None:
     """Keep what was set for the other methods; what nobody set begins with what each method suggests."""
-    st.session_state[_CHOSEN][meaning] = st.session_state[widget]
+    if _CHOSEN in st.session_state and widget in st.session_state:  # else the field went while this was on its way
+        st.session_state[_CHOSEN][meaning] = st.session_state[widget]
 
 
 def _weights_widgets(values: dict, shown: CompressionSettings) -> Content | None:

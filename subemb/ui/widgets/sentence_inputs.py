@@ -31,7 +31,9 @@ def put(key: str, text: str, longest: int) -> None:
 
 def cut(key: str, longest: int) -> None:
     """Cut a text to ``longest`` characters, and remember how long it was for :func:`say_cut`."""
-    given = st.session_state[key]
+    given = st.session_state.get(key)
+    if given is None:  # the field went while this was on its way
+        return
     st.session_state[f"{key}_given"] = len(given)
     if len(given) > longest:
         st.session_state[key] = given[:longest]
@@ -92,7 +94,7 @@ def pair_form(
     take_up({key: (name, defaults[key]) for key, name in keys.items()}, longest)
 
     def load() -> None:
-        chosen = st.session_state[f"{form}_example"]
+        chosen = st.session_state.get(f"{form}_example")
         if chosen is not None:
             for key, text in zip(keys, examples[chosen][1:3], strict=True):
                 put(key, text, longest)
