@@ -12,6 +12,7 @@ from browsing import (
     lasso,
     map_state,
     maps_are_drawn,
+    settled,
     wait_for,
 )
 
@@ -85,6 +86,8 @@ def test_run_then_map_then_lasso_then_table(new_page, server, cache, tmp_path):
     page = new_page(keep="visit")
     go(page, f"{server.url}/")
     page.get_by_text("The paper's", exact=True).click()
+    page.get_by_role("img", name="46.9 MB become 69.5 kB").wait_for()
+    settled(page)
     page.get_by_role("spinbutton", name="Subspaces f").fill("4")
     page.get_by_role("spinbutton", name="Subspaces f").press("Enter")
     page.get_by_text("Q = 14", exact=False).wait_for()
@@ -128,6 +131,7 @@ def test_a_run_can_be_cancelled_and_the_page_keeps_what_it_had(new_page, server)
     page.get_by_text("The paper's", exact=True).click()
     page.get_by_role("img", name="46.9 MB become 69.5 kB").wait_for()
     before = cards_of(page)
+    settled(page)
     page.get_by_role("spinbutton", name="Subspaces f").fill("6")
     page.get_by_role("spinbutton", name="Subspaces f").press("Enter")
     page.get_by_text("Q = 6", exact=False).wait_for()

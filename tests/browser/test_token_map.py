@@ -54,7 +54,7 @@ def overlapping(labels: list[dict]) -> list[tuple[str, str]]:
 
 
 def test_a_visitor_selects_colours_searches_zooms_and_gives_the_link_to_another(open_map, new_page, tmp_path):
-    page = open_map(new_page(keep="map"))
+    page = open_map(new_page())
     state = map_state(page)
     assert state["points"] == len(MAPPED)
     assert len(map_pixels(page)) > 4  # background, maps, and more than one kind of token
@@ -104,7 +104,7 @@ def test_a_visitor_selects_colours_searches_zooms_and_gives_the_link_to_another(
 
 
 def test_pointing_names_a_token_a_click_opens_its_inspector_and_the_morph_moves_one_map(new_page, open_map, server):
-    page = open_map(new_page(keep="map"))
+    page = open_map(new_page())
     box = map_box(page, LEFT)
     for step in range(0, 120, 4):
         page.mouse.move(x := box["x"] + box["width"] / 2 + step, y := box["y"] + box["height"] / 2)
