@@ -23,6 +23,17 @@ from browsing import (
 from subemb.ui.shell.request import Request, to_query
 
 (SETTINGS,) = RUNS["mapped"]
+#: What a page that is just being replaced does to its maps.
+DRAWN_WITHOUT_ROOM = """async (stage) => {
+  const frames = async () => { for (let i = 0; i < 3; i++) await new Promise(requestAnimationFrame); };
+  const zoom = () => stage.dispatchEvent(new KeyboardEvent("keydown", { key: "+", bubbles: true }));
+  stage.style.height = "0px";
+  zoom();
+  await frames();
+  stage.style.height = "";
+  zoom();
+  await frames();
+}"""
 ON_THE_MAP = "place => !!document.elementFromPoint(...place)?.shadowRoot?.querySelector('.map')"
 
 
@@ -124,6 +135,8 @@ def test_pointing_names_a_token_a_click_opens_its_inspector_and_the_morph_moves_
     page.locator(".stage").focus()
     page.keyboard.press("+")
     assert map_state(page)["view"]["zoom"] > 1
+    page.locator(".stage").evaluate(DRAWN_WITHOUT_ROOM)
+    maps_are_drawn(page)
     page.keyboard.press("0")
     page.keyboard.press("Escape")
     wait_for(page, lambda: not map_state(page)["ids"])

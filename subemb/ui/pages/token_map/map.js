@@ -497,7 +497,7 @@ class TokenMap {
       canvas.height = Math.round(height * ratio);
     }
     this.ratio = ratio;
-    if (width && height) this.draw();
+    this.draw();
   }
 
   panels() {
@@ -527,7 +527,9 @@ class TokenMap {
   }
 
   draw() {
-    if (!this.way || !(this.program || this.plain) || !this.stage.clientWidth || !this.told.heads) return;
+    if (!this.way || !(this.program || this.plain) || !this.told.heads) return;
+    // On a page that is being replaced they have no size, or get it a moment after each other
+    if (![this.stage.clientWidth, this.stage.clientHeight, this.picture.width, this.picture.height].every(Boolean)) return;
     const now = performance.now(), moving = now < (this.movingUntil ?? 0);
     if (moving && this.lastFrame && now - this.lastFrame < 400) {
       // A machine that cannot keep up draws a fair sample while the map moves, and everything once it rests.
