@@ -54,9 +54,13 @@ def wait_for(page, condition, seconds: float = 60):
 
 
 def go(page, address: str) -> None:
-    """Go to an address of the app: where it is open already as along a link of a page, which takes a tenth of loading it."""
+    """Go to an address of the app: where it is open already as along a link of a page, which takes a tenth of loading it.
+
+    The page is at rest before: what a run of the script still writes into the address would take the place of the new one.
+    """
     server = "/".join(address.split("/")[:3])
     if page.url.startswith(f"{server}/"):
+        settled(page)
         page.evaluate(_FOLLOW, address)
         settled(page)
     else:
