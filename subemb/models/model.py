@@ -588,14 +588,15 @@ class PretrainedModel:
         from .authors import prompt_in
         from .sentences import sentence_model_ids
 
-        if limit is None and not self.checkpoint.is_static:  # for which no network need be loaded
+        if self.checkpoint.is_static:
+            with self.tokenizer_lock:
+                return self._static_tokens.ids(texts, limit is None)
+        if limit is None:  # for which no network need be loaded
             prompt = prompt_in(self.folder) if self.is_sentence_model else ""
             with self.tokenizer_lock:
                 return self.tokenizer([prompt + text for text in texts], truncation=False, verbose=False)["input_ids"]
         model = self.sentence_model()
         with self.tokenizer_lock:
-            if self.checkpoint.is_static:
-                return self._static_tokens.ids(texts, limit is None)
             if model is None:
                 return [ids[:limit] for ids in self.tokenizer(texts, truncation=True, max_length=limit)["input_ids"]]
             # Not all at once, since the rows of a call are padded to its longest.
