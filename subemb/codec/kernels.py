@@ -392,11 +392,11 @@ def joined_rows(ids: torch.Tensor, codes: torch.Tensor, codebooks: Sequence[torc
     together, unit = next((n, unit) for n, unit in UNITS if not (widths % np.uint64(n)).any())
     flat, starts, widths = flat.view(unit), starts // np.uint64(together), widths // np.uint64(together)
     wanted, chosen, into = ids.numpy(), codes.numpy(), rows.numpy().view(unit)
-    step = max(256, 2**19 // rows.shape[1])
+    step, are_single = max(256, 2**19 // rows.shape[1]), bool((widths == 1).all())
 
     def work(first: int) -> None:
         last = min(first + step, len(ids))
-        if (widths == 1).all():
+        if are_single:
             words_loop(wanted[first:last], chosen, flat, starts, into[first:last])
         else:
             rows_loop(wanted[first:last], chosen, flat, starts, widths, into[first:last].reshape(-1))
