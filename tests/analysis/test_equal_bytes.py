@@ -176,9 +176,8 @@ def test_tiny_tables_have_settings_too():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_larger_tables_take_longer(method):
-    wanted = CompressionSettings(
-        method, 3
-    )  # with the smallest Q: at an equal one tuples get scarce, and then boxes are small and quick
+    # With the smallest Q for each: at an equal one tuples get scarce, and then boxes are small and quick.
+    wanted = CompressionSettings(method, 3)
     small, large = estimate_seconds(wanted, V, D), estimate_seconds(wanted, 8 * V, D)
     # what is trimmed is compared with all that is kept, so eight times the tokens take 64 times as long
     assert 0 < small < large < (70 if method == "trim" else 30) * small

@@ -50,12 +50,12 @@ class Exchanges(NamedTuple):
     visits: float = 49_000.0
     more_visits: float = 28.4
     bits: float = 7.0
-    #: Where tuples are scarce, boxes are single lines of Q tuples: for each token; for each subspace of it; for each tuple of a line that a
-    #: special token is in; and for each of the first 24 of any other's.
-    scarce: float = 60_000.0
-    scarce_set: float = 1_200.0
-    special_tuple: float = 3_200.0
-    tuple: float = 700.0
+    # Where tuples are scarce, and boxes are single lines of Q of them:
+    scarce_token: float = 60_000.0  # for each token
+    scarce_set: float = 1_200.0  # and subspace
+    special_line: float = 3_200.0  # a visit of the first kind, for each tuple of the line
+    other_line: float = 700.0  # any other token, for each of so many tuples of its line at most
+    longest_line: int = 24
     box: float = 17_300.0  # a visit of the first kind, where they are not: a box of 32 x 32 tuples, or fewer
     wider: float = 1.2  # power of the tuples of a larger one
     more: float = 15_000.0  # a visit of the second kind
@@ -66,8 +66,8 @@ class Exchanges(NamedTuple):
         spare = max(0.0, subspaces * math.log2(max(2, size)) - math.log2(vocabulary))
         special, load = self.visits / vocabulary, 2.0**-spare
         if load > LOOSE_LOAD:
-            tuples = self.special_tuple * special * size + self.tuple * min(size, 24)
-            return self.scarce + self.scarce_set * subspaces + tuples
+            lines = special * self.special_line * size + self.other_line * min(size, self.longest_line)
+            return self.scarce_token + self.scarce_set * subspaces + lines
         more, tuples = self.more_visits * math.exp(-spare / self.bits), min(size**2, LOOSE_BOX)
         solving = special * self.box * max(1.0, tuples / 1024) ** self.wider + more * (self.more + self.crowd * load * tuples)
         return self.token + subspaces * (self.set + self.order * subspaces) + solving
