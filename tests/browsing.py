@@ -118,7 +118,8 @@ def lasso(page, side, radius: float = 60, keys: str = "") -> None:
 
 def settled(page, seconds: float = 60) -> None:
     """Wait until the script has not run for a quarter of a second: whatever runs again gives new files to its download buttons."""
-    page.get_by_role("heading", level=1).first.wait_for(timeout=1000 * seconds)  # before it there is nothing that could rest
+    # Before its title there is nothing that could rest. By tag: an open list hides all else from those who ask by role.
+    page.locator("h1").first.wait_for(timeout=1000 * seconds)
     page.evaluate("() => { window.looksAtRest = 0 }")
     in_page(page, _IS_AT_REST, seconds)
 
