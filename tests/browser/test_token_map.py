@@ -218,6 +218,7 @@ def tapped_name(page) -> dict:
             if label["group"] is not None and label["side"] == LEFT and page.evaluate(ON_THE_MAP, place):
                 return label, place
 
+    page.locator(".stage").evaluate("(stage) => stage.scrollIntoView({ block: 'center' })")  # from where the finger left it
     label, place = wait_for(page, free_name)
     page.touchscreen.tap(*place)
     return label
