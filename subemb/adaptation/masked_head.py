@@ -192,8 +192,9 @@ def _trained(
             group["lr"] = rate * min(1.0, (step + 1) / max(1.0, 0.05 * settings.steps)) * (1 - share)
         batch = next(batches)
         masked = [_masked_words(words, settings.share, generator) for _, words in batch]
-        logits, wanted = _answers(pointed, tokens, padding, batch, masked)
-        loss = F.cross_entropy(logits, wanted)
+        with torch.autocast("cpu", torch.bfloat16, settings.bf16):
+            logits, wanted = _answers(pointed, tokens, padding, batch, masked)
+        loss = F.cross_entropy(logits.float(), wanted)
         if not torch.isfinite(loss):
             raise InputError(f"the loss is no longer a number after {step:,} steps; use lower learning rates")
         optimizer.zero_grad()

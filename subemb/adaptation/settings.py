@@ -228,4 +228,9 @@ class MaskedHeadSettings(Settings):
     body_rate: float = setting(5e-4, least=0, most=1, metavar="RATE", help="highest learning rate of the body's changes")
     head_rate: float = setting(1e-3, least=0, most=1, metavar="RATE", help="highest learning rate of the head")
     weight_decay: float = setting(0.01, least=0, most=10, metavar="RATE", help="of AdamW, on the changes")
+    bf16: bool = setting(
+        False,
+        help="matrix products of the training in bfloat16: half the time on processors that multiply such numbers (AVX-512 BF16, AMX), "
+        "slower on others",
+    )
     seed: int = setting(0, least=0, most=2**32 - 1, metavar="SEED", help="of everything random")
