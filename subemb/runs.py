@@ -43,6 +43,8 @@ _FILM, _LARGEST_FILM = "film.json", 2**21  # beside a run made by :func:`run_and
 #: Words that most people know and most vocabularies have; the first ten are watched while codes are found.
 FAMILIAR, MOST_FAMILIAR = "king queen man woman dog cat water wine house car red blue one two day night", 10
 MEASURING_SECONDS = 6e-11  # for each query, token and dimension; measured on two cores
+_TELLING = 0.8  # of the seconds with alike tokens: where a run without any takes less, the table is looked at first
+_ALIKE = Memory(64)  # the share of alike tokens of models
 
 
 @dataclass(frozen=True, repr=False)
@@ -302,14 +304,24 @@ def _stage_seconds(
     """Rough seconds of what a run does, one after the other: what counts, compressing, measuring, the score."""
     from .codec.estimates import estimate_seconds
 
+    compressing = estimate_seconds(settings, vocabulary, dim)
     noticed, score = 0.0, 0.0
     if model is not None:
+        if estimate_seconds(settings, vocabulary, dim, 0.0) < _TELLING * compressing:
+            compressing = estimate_seconds(settings, vocabulary, dim, _alike_share_of(model))
         from .models.sensitivity import sensitivity_seconds
 
         noticed = sensitivity_seconds(model, settings.text_digest is not None) if settings.sensitive else 0.0
         score = demonstration_seconds(model, can_wait)
     measuring = MEASURING_SECONDS * neighbour_queries(vocabulary) * vocabulary * dim
-    return noticed, estimate_seconds(settings, vocabulary, dim), measuring, score
+    return noticed, compressing, measuring, score
+
+
+def _alike_share_of(model: "PretrainedModel") -> float:
+    """What :func:`.codec.estimates.alike_share` says of a model's table, of which it takes a tenth to a whole second to find out."""
+    from .codec.estimates import alike_share
+
+    return _ALIKE.take(model.identity, lambda: alike_share(model.table))
 
 
 def neighbour_queries(vocabulary: int) -> int:

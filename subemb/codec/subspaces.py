@@ -4,6 +4,7 @@ from ..base.errors import InputError
 
 LARGEST_CODEBOOK = 65536  # codes must fit in 16 bits
 LOOSE_LOAD = 0.25  # tokens per tuple below which there are so many tuples that most tokens have one of their own
+SMALL_BOX = 64  # tuples: lines, or a few subspaces together where codebooks are tiny
 LOOSE_BOX = 4096  # tuples: only tokens that collide meet in a box there, so it can be wide
 
 
@@ -19,6 +20,18 @@ def subspace_widths(dim: int, subspaces: int) -> list[int]:
         raise InputError(f"{subspaces} subspaces do not fit a table of {dim} dimensions; choose a number from 1 to {dim}")
     base, wider = divmod(dim, subspaces)
     return [base + 1] * wider + [base] * (subspaces - wider)
+
+
+def axes_together(subspaces: int, codebook_size: int, limit: int, wide: bool) -> int:
+    """How many subspaces' codes are exchanged together: as many as have ``limit`` tuples at most; at least one, or two if ``wide``.
+
+    >>> axes_together(6, 16, 4096, wide=True), axes_together(6, 61, 64, wide=False), axes_together(1, 9, 4096, wide=True)
+    (3, 1, 1)
+    """
+    together = 1
+    while together < subspaces and codebook_size ** (together + 1) <= limit:
+        together += 1
+    return min(subspaces, max(2, together)) if wide else together
 
 
 def automatic_codebook_size(vocabulary: int, subspaces: int) -> int:

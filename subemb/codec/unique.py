@@ -20,10 +20,9 @@ import torch
 
 from .blocks import Blocks, codebook_means, nearest_codes
 from .kmeans import Monitor, settled
-from .subspaces import LOOSE_BOX, LOOSE_LOAD, require_enough_tuples
+from .subspaces import LOOSE_BOX, LOOSE_LOAD, SMALL_BOX, axes_together, require_enough_tuples
 from .threads import in_threads
 
-SMALL_BOX = 64  # tuples: lines, or a few subspaces together where codebooks are tiny
 LARGE_BOX = 256
 LARGEST_PROBLEM = 2**22  # tokens x tuples of one box
 BATCH_ELEMENTS = 2**24  # costs held at once
@@ -183,11 +182,7 @@ def codes_with_room(costs: np.ndarray, groups: np.ndarray, room: int) -> np.ndar
 
 def axis_sets(subspaces: int, codebook_size: int, limit: int, wide: bool, rng: np.random.Generator) -> Iterator[list[int]]:
     """The subspaces whose codes are exchanged together, one set after the other, every subspace at least once a round."""
-    together = 1
-    while together < subspaces and codebook_size ** (together + 1) <= limit:
-        together += 1
-    if wide:
-        together = min(subspaces, max(2, together))
+    together = axes_together(subspaces, codebook_size, limit, wide)
     order = rng.permutation(subspaces).tolist() if wide or together > 1 else list(range(subspaces))
     count = -(-(2 * subspaces if wide else subspaces) // together)
     for step in range(count):

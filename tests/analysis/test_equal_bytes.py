@@ -1,8 +1,10 @@
 """Sizes before running agree with sizes after it; every method is brought near a target; times are told roughly."""
 
 import doctest
+from dataclasses import replace
 
 import pytest
+import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from made_results import any_results, made_result
@@ -11,7 +13,7 @@ from subemb.analysis import equal_bytes
 from subemb.analysis.equal_bytes import NEAR, settings_at_bytes
 from subemb.base.errors import InputError
 from subemb.codec import compress, estimates, sizes
-from subemb.codec.estimates import estimate_seconds, predicted_size
+from subemb.codec.estimates import alike_share, estimate_seconds, predicted_size
 from subemb.codec.methods import METHODS
 from subemb.codec.methods.codebooks import TOLERANCE
 from subemb.codec.settings import CompressionSettings
@@ -188,6 +190,26 @@ def test_estimates_tell_seconds_from_minutes():
     assert 0.5 < estimate_seconds(CompressionSettings("cluster", 3), V, D) < 15
     assert estimate_seconds(CompressionSettings("int8"), V, D) < 2
     assert estimate_seconds(CompressionSettings("residual", 32, 256), 250_000, 768) > 60
+
+
+def test_tokens_that_are_alike_cost_time_where_tuples_are_many():
+    many, scarce = CompressionSettings("cluster", 8, 32), CompressionSettings("cluster", 3)
+    none, few, often = (estimate_seconds(many, V, D, share) for share in (0.0, 0.03, 0.06))
+    assert none < 0.7 * often
+    assert few == pytest.approx((none + often) / 2)
+    assert often == estimate_seconds(many, V, D) == estimate_seconds(many, V, D, 0.5)
+    assert estimate_seconds(scarce, V, D, 0.0) == estimate_seconds(scarce, V, D)
+    assert estimate_seconds(replace(many, unique=False), V, D, 0.0) == estimate_seconds(replace(many, unique=False), V, D)
+
+
+def test_alike_tokens_are_found_in_a_table():
+    apart = torch.randn(300, 64, generator=torch.Generator().manual_seed(0))
+    alike = apart.clone()
+    alike[:60] = alike[0] + 0.05 * alike[:60]
+    assert alike_share(apart) == 0
+    assert alike_share(alike) == pytest.approx(60 / 300, abs=0.02)
+    assert alike_share(apart[:1]) == 0
+    assert alike_share(torch.zeros(10, 4)) == 0  # as near as they are spread
 
 
 def test_more_iterations_take_longer():

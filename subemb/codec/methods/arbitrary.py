@@ -50,7 +50,7 @@ class Random(CodebookMethod):
         codes = arbitrary_codes(vocabulary, settings.subspaces, settings.codebook_size)
         return codes[torch.randperm(vocabulary, generator=generator)]
 
-    def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int) -> float:
+    def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int, alike: float = 1.0) -> float:
         return vocabulary * (4.0 * dim + 99.0 * settings.subspaces)
 
     def preference(self, pair: Pair) -> tuple[float, ...]:

@@ -167,23 +167,24 @@ class Method(ABC):
         return tensors
 
     @abstractmethod
-    def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int) -> float:
+    def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int, alike: float = 1.0) -> float:
         """What fitting takes on one thread, roughly.
 
         The terms are what the algorithm does; the numbers in front of them were fitted to runs on all-MiniLM-L6-v2 (30,522 x
         384) and parts of it with f from 1 to 192 and Q from 2 to 512, in processor time of one thread over :attr:`.pace.Pace.speed` at
         that moment. On a busy machine 40 runs of over a tenth of a second, of all methods but random and arbitrary codes, took 0.66 to 1.46
-        times that and :data:`SHORTEST`; distinct tuples of multilingual-e5-small's 250,037 tokens 0.55 and 0.83, those of as many rows of
-        random numbers, which hardly collide, a quarter.
+        times that and :data:`SHORTEST`.
+
+        alike: how many of the tokens are alike, for distinct tuples; see :func:`subemb.codec.estimates.alike_share`.
         """
 
-    def seconds(self, settings: MethodSettings, vocabulary: int, dim: int) -> float:
+    def seconds(self, settings: MethodSettings, vocabulary: int, dim: int, alike: float = 1.0) -> float:
         """What fitting takes on two cores, roughly: it tells seconds from minutes.
 
         Most of the runs that the numbers were fitted to come within 40 % of it. A faster or a busy machine, and k-means that
         stops early, make it wrong by a factor of two or three.
         """
-        return SHORTEST + TWO_THREADS * self.nanoseconds(settings, vocabulary, dim) * 1e-9
+        return SHORTEST + TWO_THREADS * self.nanoseconds(settings, vocabulary, dim, alike) * 1e-9
 
     def at_bytes(self, settings: MethodSettings, target: int, vocabulary: int, dim: int) -> MethodSettings | None:
         """The settings whose ``size().total_bytes`` comes nearest to a target, resolved; None if there are none for this table."""

@@ -78,7 +78,7 @@ class Int8(Method):
     ) -> Int8Compressed:
         return Int8Compressed(settings, vocabulary, dim, **tensors, **notes)
 
-    def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int) -> float:
+    def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int, alike: float = 1.0) -> float:
         return 10.0 * vocabulary * dim
 
 
@@ -146,7 +146,7 @@ class Int4(Method):
     ) -> Int4Compressed:
         return Int4Compressed(settings, vocabulary, dim, **tensors, **notes)
 
-    def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int) -> float:
+    def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int, alike: float = 1.0) -> float:
         return 28.0 * vocabulary * dim
 
 

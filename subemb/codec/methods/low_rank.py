@@ -286,7 +286,7 @@ class LowRank(Method):
             scales.append(torch.stack([scale for _, scale in stored]))
         return {**tensors, "scales": torch.stack(scales)}
 
-    def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int) -> float:
+    def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int, alike: float = 1.0) -> float:
         return (GRAM + (NOTICED if settings.sensitive else 0.0)) * vocabulary * dim * dim
 
     def at_bytes(self, settings: MethodSettings, target: int, vocabulary: int, dim: int) -> MethodSettings:

@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 
 from ...base.lazy import lazy_module
 from ..rounds import passes
-from ..subspaces import LOOSE_BOX, LOOSE_LOAD
+from ..subspaces import LOOSE_BOX, LOOSE_LOAD, SMALL_BOX, axes_together
 from .base import NOTICED, MethodSettings, Suggested
 from .codebooks import CodebookMethod, Found, Problem
 
@@ -35,42 +35,59 @@ STEP_TOGETHER = 500_000.0  # a sweep, for each subspace, however few tokens ther
 
 
 class Exchanges(NamedTuple):
-    """Nanoseconds of one thread for distinct tuples, k-means before them included, with 25 iterations.
+    """Nanoseconds of one thread for distinct tuples, with 25 iterations.
 
-    Which tokens meet in a box depends on the table; the numbers of visits are those of the bundled model, whose unused tokens look alike.
-    Fitted on it and on multilingual-e5-small.
+    Which tokens meet in a box depends on the table: the bundled model's unused tokens are alike, and each time that codebooks move they have
+    to be told apart anew; where no tokens are, most boxes are free. Fitted on the bundled model with and without those tokens, and on
+    multilingual-e5-small, which has none (see :func:`subemb.codec.estimates.alike_share`).
     """
 
-    token: float = 32_000.0  # for each token: k-means, room, codebooks
-    set: float = 2_000.0  # for each of V x f: the exchanges of one subspace, without the boxes
-    order: float = 80.0  # for each of V x f x f: tokens are put in order once a subspace, by all their codes
-    #: How often tokens are in a box that has to be solved: unused and other special ones, which are about as many whatever the vocabulary,
-    #: so often together; and each token so often where codes are just enough to tell tokens apart, by a factor e less for so many bits
-    #: more than that.
-    visits: float = 49_000.0
-    more_visits: float = 28.4
-    bits: float = 7.0
-    # Where tuples are scarce, and boxes are single lines of Q of them:
+    # Where tuples are scarce, and boxes are single lines of Q of them; k-means before them included:
     scarce_token: float = 60_000.0  # for each token
     scarce_set: float = 1_200.0  # and subspace
-    special_line: float = 3_200.0  # a visit of the first kind, for each tuple of the line
+    special_visits: float = 49_000.0  # of unused and other special tokens, which are about as many whatever the vocabulary
+    special_line: float = 3_200.0  # one of those, for each tuple of the line
     other_line: float = 700.0  # any other token, for each of so many tuples of its line at most
     longest_line: int = 24
-    box: float = 17_300.0  # a visit of the first kind, where they are not: a box of 32 x 32 tuples, or fewer
-    wider: float = 1.2  # power of the tuples of a larger one
-    more: float = 15_000.0  # a visit of the second kind
-    crowd: float = 84.0  # and for each token that is in the box too
+    # Where there are many more tuples than tokens, after k-means. A term shrinks by a factor e for so many bits more than tell all tokens
+    # apart, and grows with the tuples of a box (of LOOSE_BOX at most) and with Q, by the powers that stand beside it.
+    token: float = 1_200.0  # for each token
+    order: float = 515.0  # and f x f: tokens are put in order once a set of subspaces, by all their codes
+    order_bits: float = 14.0
+    meeting: float = 146_000.0  # tokens that share a box by chance
+    meeting_bits: float = 4.3
+    meeting_powers: tuple[float, float] = (1.0, 0.57)
+    # More where there are alike tokens:
+    alike_token: float = 600.0  # for each token
+    alike_set: float = 2_700.0  # and subspace
+    alike_order: float = 71.0  # and f x f
+    solving: float = 14_600.0  # boxes of alike tokens
+    solving_bits: float = 48.0
+    solving_powers: tuple[float, float] = (1.6, 0.36)
+    moving: float = 485_000.0  # others that they drive from their tuples
+    moving_bits: float = 6.3
+    moving_powers: tuple[float, float] = (0.32, 0.24)
 
-    def of_token(self, vocabulary: int, subspaces: int, size: int) -> float:
-        """Nanoseconds for each token."""
-        spare = max(0.0, subspaces * math.log2(max(2, size)) - math.log2(vocabulary))
-        special, load = self.visits / vocabulary, 2.0**-spare
-        if load > LOOSE_LOAD:
-            lines = special * self.special_line * size + self.other_line * min(size, self.longest_line)
-            return self.scarce_token + self.scarce_set * subspaces + lines
-        more, tuples = self.more_visits * math.exp(-spare / self.bits), min(size**2, LOOSE_BOX)
-        solving = special * self.box * max(1.0, tuples / 1024) ** self.wider + more * (self.more + self.crowd * load * tuples)
-        return self.token + subspaces * (self.set + self.order * subspaces) + solving
+    def scarce(self, vocabulary: int, subspaces: int, size: int) -> float:
+        """Nanoseconds for each token where tuples are scarce."""
+        lines = self.special_visits / vocabulary * self.special_line * size + self.other_line * min(size, self.longest_line)
+        return self.scarce_token + self.scarce_set * subspaces + lines
+
+    def loose(self, vocabulary: int, subspaces: int, size: int, alike: float) -> float:
+        """The same where they are not. alike: 1 for as many alike tokens as the bundled model has, 0 for none."""
+        spare = subspaces * math.log2(max(2, size)) - math.log2(vocabulary)
+        together = [axes_together(subspaces, size, limit, wide) for limit, wide in ((SMALL_BOX, False), (LOOSE_BOX, True))]
+        sets = (1 / together[0] + 2 / together[1]) / 2  # in a round, for each subspace
+        tuples = min(size ** together[1], LOOSE_BOX) / 1024
+
+        def term(nanoseconds: float, bits: float, powers: tuple[float, float], boxes: float) -> float:
+            return nanoseconds * math.exp(-spare / bits) * boxes ** powers[0] * (size / 32) ** powers[1]
+
+        found = self.token + self.order * sets * subspaces**2 * math.exp(-spare / self.order_bits)
+        found += term(self.meeting, self.meeting_bits, self.meeting_powers, tuples)
+        more = self.alike_token + sets * subspaces * (self.alike_set + self.alike_order * subspaces)
+        more += term(self.solving, self.solving_bits, self.solving_powers, max(1.0, tuples))
+        return found + alike * (more + term(self.moving, self.moving_bits, self.moving_powers, tuples))
 
 
 class Product(CodebookMethod):
@@ -95,7 +112,7 @@ class Product(CodebookMethod):
         codes, stop = clustered(problem, blocks, monitor)
         return Found(codes, monitor, stop)
 
-    def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int) -> float:
+    def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int, alike: float = 1.0) -> float:
         numbers, codes, size = vocabulary * dim, vocabulary * settings.subspaces, settings.codebook_size
         found = ONCE * numbers + self.rounds(settings, vocabulary) * (
             numbers * (self.cost.multiply * size + self.cost.read)
@@ -112,8 +129,11 @@ class Product(CodebookMethod):
             together = sweeps * (moved + compared + exchanged + steps) + NOTICED * numbers * dim
         if not settings.wants_unique:
             return found + together
-        exchanges = vocabulary * Exchanges().of_token(vocabulary, settings.subspaces, size) * (settings.iterations + 10) / 35
-        return exchanges + together + (found if self.is_rotated else 0.0)
+        exchanges, iterations = Exchanges(), (settings.iterations + 10) / 35
+        if vocabulary > LOOSE_LOAD * float(size) ** min(settings.subspaces, 64):
+            scarce = vocabulary * exchanges.scarce(vocabulary, settings.subspaces, size) * iterations
+            return scarce + together + (found if self.is_rotated else 0.0)
+        return found + vocabulary * exchanges.loose(vocabulary, settings.subspaces, size, alike) * iterations + together
 
     def rounds(self, settings: MethodSettings, vocabulary: int) -> float:
         """How often every token is read."""

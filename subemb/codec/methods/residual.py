@@ -64,7 +64,7 @@ class Residual(CodebookMethod):
             monitor.record("joint codebooks", 1.0, distance.sum()[None], weighted.sum()[None])
         return Found(codes, monitor, result.stop, codebooks=books)
 
-    def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int) -> float:
+    def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int, alike: float = 1.0) -> float:
         stage = passes(vocabulary, settings.codebook_size, settings.iterations) * (3.3 + 0.036 * settings.codebook_size)
         return vocabulary * dim * (15.0 + settings.subspaces * stage)
 

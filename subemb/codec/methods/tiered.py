@@ -206,9 +206,11 @@ class Tiered(Method):
         parts = self.parts(settings, vocabulary, dim)
         return _sum_of([part.about.size(part, n, dim) for n, part in parts], [n for n, _ in parts], vocabulary, dim)
 
-    def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int) -> float:
+    def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int, alike: float = 1.0) -> float:
         parts = self.parts(settings, vocabulary, dim)
-        fitted = sum(part.about.nanoseconds(part, count, dim) for count, part in parts) + _borrowing(parts, vocabulary, dim)
+        fitted = sum(part.about.nanoseconds(part, count, dim, alike) for count, part in parts) + _borrowing(
+            parts, vocabulary, dim
+        )
         fitted += vocabulary * dim * (_TOGETHER + (_NOTICED_MORE * NOTICED * dim if settings.sensitive else 0.0))
         return fitted + (0.0 if settings.budget is None else _measuring(settings, vocabulary, dim))
 

@@ -136,7 +136,7 @@ class Trim(Method):
     def size(self, settings: MethodSettings, vocabulary: int, dim: int) -> Size:
         return _size(_count(settings, vocabulary), vocabulary, dim)
 
-    def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int) -> float:
+    def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int, alike: float = 1.0) -> float:
         return searching(vocabulary - _count(settings, vocabulary), _count(settings, vocabulary), dim)
 
     def at_bytes(self, settings: MethodSettings, target: int, vocabulary: int, dim: int) -> MethodSettings | None:
