@@ -59,6 +59,18 @@ def test_it_learns_which_word_stands_where(encoder, trained):
 
 
 @pytest.mark.slow
+def test_products_in_bfloat16_learn_nearly_the_same(encoder):
+    text = text_of(sentences(), "facts")
+    exact, rough = (
+        train_masked_head(encoder, text, MaskedHeadSettings(steps=60, bf16=bf16, **QUICK)) for bf16 in (False, True)
+    )
+    ends = [head.card["loss"][-1]["loss"] for head in (exact, rough)]
+    assert ends[0] != ends[1] == pytest.approx(ends[0], rel=0.1)
+    assert ends[1] < rough.card["loss"][0]["loss"] / 1.5
+    assert all(tensor.dtype == torch.float32 for tensor in rough.head.values())
+
+
+@pytest.mark.slow
 def test_sentence_vectors_and_the_encoder_stay_as_they_are(encoder, trained):
     before = encoder.encode(["the cat says meow", "a dog lives in the garden"])
     model = with_head(encoder, trained)
