@@ -3,7 +3,7 @@
 from ..base.errors import InputError
 
 LARGEST_CODEBOOK = 65536  # codes must fit in 16 bits
-LOOSE_LOAD = 0.25  # tokens per tuple below which there are so many tuples that most tokens have one of their own
+LOOSE_LOAD = 0.25  # tokens per tuple, see is_loose
 SMALL_BOX = 64  # tuples: lines, or a few subspaces together where codebooks are tiny
 LOOSE_BOX = 4096  # tuples: only tokens that collide meet in a box there, so it can be wide
 
@@ -20,6 +20,15 @@ def subspace_widths(dim: int, subspaces: int) -> list[int]:
         raise InputError(f"{subspaces} subspaces do not fit a table of {dim} dimensions; choose a number from 1 to {dim}")
     base, wider = divmod(dim, subspaces)
     return [base + 1] * wider + [base] * (subspaces - wider)
+
+
+def is_loose(vocabulary: int, subspaces: int, codebook_size: int) -> bool:
+    """Whether there are so many tuples that most tokens have one of their own.
+
+    >>> is_loose(30522, 3, 32), is_loose(30522, 8, 32)
+    (False, True)
+    """
+    return vocabulary < LOOSE_LOAD * float(codebook_size) ** min(subspaces, 64)
 
 
 def axes_together(subspaces: int, codebook_size: int, limit: int, wide: bool) -> int:

@@ -20,7 +20,7 @@ import torch
 
 from .blocks import Blocks, codebook_means, nearest_codes
 from .kmeans import Monitor, settled
-from .subspaces import LOOSE_BOX, LOOSE_LOAD, SMALL_BOX, axes_together, require_enough_tuples
+from .subspaces import LOOSE_BOX, SMALL_BOX, axes_together, is_loose, require_enough_tuples
 from .threads import in_threads
 
 LARGE_BOX = 256
@@ -54,7 +54,7 @@ def make_unique(
     give_room(state)
     monitor.note("room made", share[0], (blocks, state.books, torch.from_numpy(state.codes).to(blocks.device)))
     rng = np.random.default_rng(torch.randint(2**31, (1,), generator=generator).item())
-    loose = blocks.vocabulary < LOOSE_LOAD * float(state.codebook_size) ** min(blocks.subspaces, 64)
+    loose = is_loose(blocks.vocabulary, blocks.subspaces, state.codebook_size)
     wide, previous = False, float("inf")
     for iteration in range(1, iterations + 1):
         place = share[0] + (share[1] - share[0]) * (iteration - 1) / iterations

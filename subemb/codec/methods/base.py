@@ -175,7 +175,7 @@ class Method(ABC):
         that moment. On a busy machine 40 runs of over a tenth of a second, of all methods but random and arbitrary codes, took 0.66 to 1.46
         times that and :data:`SHORTEST`.
 
-        alike: how many of the tokens are alike, for distinct tuples; see :func:`subemb.codec.estimates.alike_share`.
+        alike: of distinct tuples, how many tokens are alike: 1 for as many as the bundled model has, 0 for none.
         """
 
     def seconds(self, settings: MethodSettings, vocabulary: int, dim: int, alike: float = 1.0) -> float:

@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 
 from ...base.lazy import lazy_module
 from ..rounds import passes
-from ..subspaces import LOOSE_BOX, LOOSE_LOAD, SMALL_BOX, axes_together
+from ..subspaces import LOOSE_BOX, SMALL_BOX, axes_together, is_loose
 from .base import NOTICED, MethodSettings, Suggested
 from .codebooks import CodebookMethod, Found, Problem
 
@@ -39,7 +39,7 @@ class Exchanges(NamedTuple):
 
     Which tokens meet in a box depends on the table: the bundled model's unused tokens are alike, and each time that codebooks move they have
     to be told apart anew; where no tokens are, most boxes are free. Fitted on the bundled model with and without those tokens, and on
-    multilingual-e5-small, which has none (see :func:`subemb.codec.estimates.alike_share`).
+    multilingual-e5-small, which has none (see :func:`subemb.analysis.neighbours.alike_share`).
     """
 
     # Where tuples are scarce, and boxes are single lines of Q of them; k-means before them included:
@@ -130,7 +130,7 @@ class Product(CodebookMethod):
         if not settings.wants_unique:
             return found + together
         exchanges, iterations = Exchanges(), (settings.iterations + 10) / 35
-        if vocabulary > LOOSE_LOAD * float(size) ** min(settings.subspaces, 64):
+        if not is_loose(vocabulary, settings.subspaces, size):
             scarce = vocabulary * exchanges.scarce(vocabulary, settings.subspaces, size) * iterations
             return scarce + together + (found if self.is_rotated else 0.0)
         return found + vocabulary * exchanges.loose(vocabulary, settings.subspaces, size, alike) * iterations + together

@@ -208,9 +208,8 @@ class Tiered(Method):
 
     def nanoseconds(self, settings: MethodSettings, vocabulary: int, dim: int, alike: float = 1.0) -> float:
         parts = self.parts(settings, vocabulary, dim)
-        fitted = sum(part.about.nanoseconds(part, count, dim, alike) for count, part in parts) + _borrowing(
-            parts, vocabulary, dim
-        )
+        fitted = sum(part.about.nanoseconds(part, count, dim, alike) for count, part in parts)
+        fitted += _borrowing(parts, vocabulary, dim)
         fitted += vocabulary * dim * (_TOGETHER + (_NOTICED_MORE * NOTICED * dim if settings.sensitive else 0.0))
         return fitted + (0.0 if settings.budget is None else _measuring(settings, vocabulary, dim))
 
