@@ -7,6 +7,7 @@ the same form that :func:`subemb.codec.storage.save` writes for everybody.
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -307,21 +308,26 @@ def _stage_seconds(
     compressing = estimate_seconds(settings, vocabulary, dim)
     noticed, score = 0.0, 0.0
     if model is not None:
-        if estimate_seconds(settings, vocabulary, dim, 0.0) < _TELLING * compressing:
-            compressing = estimate_seconds(settings, vocabulary, dim, _alike_share_of(model))
         from .models.sensitivity import sensitivity_seconds
 
+        if estimate_seconds(settings, vocabulary, dim, 0.0) < _TELLING * compressing:
+            compressing = estimate_seconds(settings, vocabulary, dim, _alike_share_of(model))
         noticed = sensitivity_seconds(model, settings.text_digest is not None) if settings.sensitive else 0.0
         score = demonstration_seconds(model, can_wait)
     measuring = MEASURING_SECONDS * neighbour_queries(vocabulary) * vocabulary * dim
     return noticed, compressing, measuring, score
 
 
-def _alike_share_of(model: "PretrainedModel") -> float:
-    """What :func:`.codec.estimates.alike_share` says of a model's table, of which it takes a tenth to a whole second to find out."""
-    from .codec.estimates import alike_share
+def _alike_share_of(model: "PretrainedModel") -> float | None:
+    """What :func:`.analysis.neighbours.alike_share` says of a model's table, in a tenth to a whole second; None of one that is broken."""
 
-    return _ALIKE.take(model.identity, lambda: alike_share(model.table))
+    def share() -> float | None:
+        from .analysis.neighbours import alike_share
+
+        with suppress(ModelError):  # what is wrong with a model is said when it is run
+            return alike_share(model.table)
+
+    return _ALIKE.take(model.identity, share)
 
 
 def neighbour_queries(vocabulary: int) -> int:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from checkpoints import SPECIAL, make_bert
+from checkpoints import SPECIAL, make_bert, make_table
 from scipy.spatial.distance import cdist
 
 from subemb import runs
@@ -13,7 +13,7 @@ from subemb.base.errors import Cancelled, InputError
 from subemb.base.paths import cache_folder
 from subemb.codec.methods import METHODS
 from subemb.codec.settings import CompressionSettings
-from subemb.models.load import load_listed
+from subemb.models.load import load, load_listed
 from subemb.models.model import PretrainedModel
 
 WORDS = [f"word{number}" for number in range(120)]
@@ -25,6 +25,17 @@ def model(tmp_path, monkeypatch):
     monkeypatch.setenv("SUBEMB_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("SUBEMB_CACHE", str(tmp_path / "cache"))
     return load_listed("small")
+
+
+def test_seconds_follow_the_table_where_tokens_that_are_alike_cost_them(tmp_path):
+    table = torch.randn(20_000, 16, generator=torch.Generator().manual_seed(0))
+    alike = torch.cat([table[:15_000], table[:1] + 0.01 * table[15_000:]])
+    broken = table.index_fill(0, torch.tensor([7]), float("nan"))
+    models = [load(str(make_table(tmp_path / str(number), one))) for number, one in enumerate((table, alike, broken))]
+    settings = CompressionSettings("cluster", subspaces=8, codebook_size=32).resolve(*table.shape)
+    apart, often, unknown = (runs.estimate_run_seconds(settings, *table.shape, model) for model in models)
+    assert apart < 0.8 * often
+    assert often == unknown == runs.estimate_run_seconds(settings, *table.shape), "a broken table is for the run to refuse"
 
 
 @pytest.mark.slow_after(1)

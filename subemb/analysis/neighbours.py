@@ -14,6 +14,7 @@ from .rows import Rows, as_table, pieces
 
 METRICS = ("cosine", "euclidean")
 RANKS = (1000, 5000, 15_000)  # of token frequency at which a band ends; the last band is the rest
+ALIKE = 0.1  # of the mean squared distance of rows from their mean
 FEWEST = 20  # tokens asked of a band, of which its share is told
 _SCORE_FLOATS = 2**23  # 32 MB of similarities at a time
 _TIE = 1e-6  # cosines closer than this are equal: float32 products of equal rows differ by about 1e-7
@@ -110,6 +111,23 @@ def nearest(
     if metric == "euclidean":
         out_scores = _exact_distances(table, vectors, out_ids)
     return Neighbours(out_ids, out_scores)
+
+
+def alike_share(table: torch.Tensor | np.ndarray, asked: int = 256) -> float:
+    """The share of rows that nearly equal another one, 0 to 1, of some rows of a (V, D) table: those of tokens that a model never saw do.
+
+    Nearly: the squared distance is under ALIKE of the mean one of all rows from their mean. asked: how many are looked at, drawn at random.
+
+    >>> apart = 5 * torch.eye(6)
+    >>> alike_share(apart), alike_share(torch.cat([apart, apart[:2] + 0.1]))
+    (0.0, 0.5)
+    """
+    table = as_table(table)
+    if len(table) < 2:
+        return 0.0
+    rows = torch.randperm(len(table), generator=torch.Generator().manual_seed(0))[:asked]
+    spread = float(table.var(0, correction=0).sum())
+    return float((nearest(table, rows, 1, "euclidean").scores ** 2 < ALIKE * spread).mean())
 
 
 def _top(scores: torch.Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,6 @@ import doctest
 from dataclasses import replace
 
 import pytest
-import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from made_results import any_results, made_result
@@ -13,7 +12,7 @@ from subemb.analysis import equal_bytes
 from subemb.analysis.equal_bytes import NEAR, settings_at_bytes
 from subemb.base.errors import InputError
 from subemb.codec import compress, estimates, sizes
-from subemb.codec.estimates import alike_share, estimate_seconds, predicted_size
+from subemb.codec.estimates import estimate_seconds, predicted_size
 from subemb.codec.methods import METHODS
 from subemb.codec.methods.codebooks import TOLERANCE
 from subemb.codec.settings import CompressionSettings
@@ -200,16 +199,6 @@ def test_tokens_that_are_alike_cost_time_where_tuples_are_many():
     assert often == estimate_seconds(many, V, D) == estimate_seconds(many, V, D, 0.5)
     assert estimate_seconds(scarce, V, D, 0.0) == estimate_seconds(scarce, V, D)
     assert estimate_seconds(replace(many, unique=False), V, D, 0.0) == estimate_seconds(replace(many, unique=False), V, D)
-
-
-def test_alike_tokens_are_found_in_a_table():
-    apart = torch.randn(300, 64, generator=torch.Generator().manual_seed(0))
-    alike = apart.clone()
-    alike[:60] = alike[0] + 0.05 * alike[:60]
-    assert alike_share(apart) == 0
-    assert alike_share(alike) == pytest.approx(60 / 300, abs=0.02)
-    assert alike_share(apart[:1]) == 0
-    assert alike_share(torch.zeros(10, 4)) == 0  # as near as they are spread
 
 
 def test_more_iterations_take_longer():

@@ -211,3 +211,13 @@ def test_neighbours_kept_by_frequency_are_means_of_those_who_were_asked():
     assert found == pytest.approx({"1 to 1,000": first, "1,001 to 1,300": rest}, rel=1e-6)
     few = neighbours_kept(table, table, 5, ids=np.argsort(-frequencies)[:50])
     assert module.kept_by_frequency(few, frequencies) == {"1 to 1,000": 1.0}  # nobody of the others was asked
+
+
+def test_alike_tokens_are_found_in_a_table():
+    apart = torch.randn(300, 64, generator=torch.Generator().manual_seed(0))
+    alike = apart.clone()
+    alike[:60] = alike[0] + 0.05 * alike[:60]
+    assert module.alike_share(apart) == 0
+    assert module.alike_share(alike) == pytest.approx(60 / 300, abs=0.02)
+    assert module.alike_share(apart[:1]) == 0
+    assert module.alike_share(torch.zeros(10, 4)) == 0  # as near as they are spread
