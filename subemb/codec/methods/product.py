@@ -35,7 +35,7 @@ STEP_TOGETHER = 500_000.0  # a sweep, for each subspace, however few tokens ther
 
 
 class Exchanges(NamedTuple):
-    """Nanoseconds of one thread for distinct tuples, with 25 iterations.
+    """Nanoseconds of one thread for distinct tuples, with 25 iterations; what two threads cannot share counts more than once.
 
     Which tokens meet in a box depends on the table: the bundled model's unused tokens are alike, and each time that codebooks move they have
     to be told apart anew; where no tokens are, most boxes are free. Fitted on the bundled model with and without those tokens, and on
@@ -52,19 +52,19 @@ class Exchanges(NamedTuple):
     # Where there are many more tuples than tokens, after k-means. A term shrinks by a factor e for so many bits more than tell all tokens
     # apart, and grows with the tuples of a box (of LOOSE_BOX at most) and with Q, by the powers that stand beside it.
     token: float = 1_200.0  # for each token
-    order: float = 515.0  # and f x f: tokens are put in order once a set of subspaces, by all their codes
-    order_bits: float = 14.0
-    meeting: float = 146_000.0  # tokens that share a box by chance
+    order: float = 1_100.0  # and f x f: tokens are put in order once a set of subspaces, by all their codes
+    order_bits: float = 17.5
+    meeting: float = 131_000.0  # tokens that share a box by chance
     meeting_bits: float = 4.3
     meeting_powers: tuple[float, float] = (1.0, 0.57)
     # More where there are alike tokens:
-    alike_token: float = 600.0  # for each token
-    alike_set: float = 2_700.0  # and subspace
-    alike_order: float = 71.0  # and f x f
-    solving: float = 14_600.0  # boxes of alike tokens
+    alike_token: float = 1_000.0  # for each token
+    alike_set: float = 4_400.0  # and subspace
+    alike_order: float = 115.0  # and f x f
+    solving: float = 15_800.0  # boxes of alike tokens
     solving_bits: float = 48.0
     solving_powers: tuple[float, float] = (1.6, 0.36)
-    moving: float = 485_000.0  # others that they drive from their tuples
+    moving: float = 525_000.0  # others that they drive from their tuples
     moving_bits: float = 6.3
     moving_powers: tuple[float, float] = (0.32, 0.24)
 
