@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from subemb.base.errors import InputError
@@ -14,7 +14,7 @@ from subemb.codec import compress, load
 from subemb.codec.estimates import predicted_size
 from subemb.codec.membership import from_bytes, membership_bytes, to_bytes
 from subemb.codec.methods import tiered
-from subemb.codec.methods.budgets import budget_bytes, curves_of_shape, tiers_for
+from subemb.codec.methods.budgets import budget_bytes, budget_text, curves_of_shape, tiers_for
 from subemb.codec.methods.tiers import parsed, written
 from subemb.codec.modules import TieredEmbedding, TieredLinear, attach, embedding_layer, output_layer
 from subemb.codec.settings import CompressionSettings, settings_text
@@ -262,6 +262,14 @@ def test_budgets_are_read():
         InputError, match="10 bytes is too little for a table of 300 x 12; the least that tiers can take is 48 bytes"
     ):
         CompressionSettings("tiered", budget="10").resolve(V, D)
+
+
+@given(st.integers(1, 10**10))
+@example(129_378)
+def test_a_budget_is_as_many_bytes_however_it_is_spelled(size):
+    spelled = budget_text(str(size))
+    assert budget_bytes(spelled, 1000, 100) == size
+    assert budget_text(spelled) == spelled
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from ...base.errors import InputError
 from ...base.lazy import lazy_module
@@ -55,15 +56,15 @@ _MOST_STEPS = 30
 _KEPT = 3  # of the choices on the grid, from which steps are made
 
 
-def _read(text: str) -> tuple[float, str]:
-    """Number and unit, in small letters. Raises InputError."""
+def _read(text: str) -> tuple[Fraction, str]:
+    """Number, exactly (as a float 129.378 kB are 129,377 bytes and a bit), and unit, in small letters. Raises InputError."""
     match = _BUDGET.fullmatch(text.strip())
     unit = "" if match is None else match[2].lower()
     if match is None or (unit != "%" and unit not in _UNIT):
         raise InputError(
             f"budget {text[:80]!r} cannot be read; give bytes, kB, MB or a share of the table, such as 100 kB or 0.5%"
         )
-    return float(match[1]), unit
+    return Fraction(match[1]), unit
 
 
 def budget_bytes(text: str, vocabulary: int, dim: int) -> int:
@@ -73,7 +74,7 @@ def budget_bytes(text: str, vocabulary: int, dim: int) -> int:
     (100000, 234408)
     """
     number, unit = _read(text)
-    found = number * (vocabulary * dim * 4 / 100 if unit == "%" else _UNIT[unit])
+    found = number * (Fraction(vocabulary * dim * 4, 100) if unit == "%" else _UNIT[unit])
     if found < 1:
         raise InputError(f"budget {text[:80]!r} is less than one byte; give more, such as 100 kB")
     return int(found)
@@ -87,7 +88,7 @@ def budget_text(text: str) -> str:
     """
     number, unit = _read(text)
     if unit == "%":
-        return f"{number:.12g}%"
+        return f"{float(number):.12g}%"
     size = int(number * _UNIT[unit])
     whole = next((whole for whole in _NAMES if size >= whole and (size * 1000) % whole == 0), 1)
     return f"{size / whole:.12g} {_NAMES[whole]}"
