@@ -199,13 +199,18 @@ def searched(ask: Ask) -> Iterable[Cell]:
 
 
 def tuned(ask: Ask) -> Iterable[Cell]:
+    """Fine-tuned, and the original alike."""
+    yield from pairs_tuned(ask)
+    yield from masked_tuned(ask, (CLUSTER, FEW), (CLUSTER, MANY))
+
+
+def pairs_tuned(ask: Ask) -> Iterable[Cell]:
     """Fine-tuned on labelled pairs, and the original alike."""
     yield from searched(ask)
     for task in ask.labelled if ask.has_network else ():
         for subspaces in (FEW, MANY):
             settings = ask.settings(CLUSTER, subspaces, subspaces > FEW)
             yield Cell(settings, training=TUNED, task=task, steps=max(1, ask.sizes.steps // 2))
-    yield from masked_tuned(ask, (CLUSTER, FEW), (CLUSTER, MANY))
 
 
 def masked_tuned(ask: Ask, *which: tuple[str, int]) -> Iterable[Cell]:

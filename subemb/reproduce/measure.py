@@ -91,8 +91,8 @@ class Bench:
             batch_size=BATCH,
             seed=cell.settings.seed,
         )
-        labelled = self.material.labelled.get(cell.task)
-        text = None if labelled is not None else self.material.text
+        learned = self.material.learned(cell)
+        text, labelled = (learned, None) if cell.task not in self.material.labelled else (None, learned)
         session = Session(self.model, compressed, text, settings, labelled=labelled)
         session.run(progress)
         adapted = session.result("done")

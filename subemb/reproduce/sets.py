@@ -85,6 +85,7 @@ class Material:
     sets: tuple[Scored, ...]
     masked: "MaskedWords | None"
     text: Text | None  # None: sequences drawn from the vocabulary
+    words: Text | None  # whose words are masked, where fine-tuning learns them; None: such sequences too
     labelled: dict[str, PairSet]  # task -> pairs to fine-tune on
     languages: tuple[str, ...]  # that the model reads
     is_demonstration: bool
@@ -100,9 +101,12 @@ class Material:
         scored = masked if cell.on == MASKED else [one.ready.digest for one in self.sets]
         if cell.training == UNTRAINED:
             return scored
-        pairs = self.labelled.get(cell.task)
-        learned = pairs if pairs is not None else self.text
+        learned = self.learned(cell)
         return scored + ([] if learned is None else [learned.digest])
+
+    def learned(self, cell: Cell) -> "PairSet | Text | None":
+        """What a row learns from: labelled pairs, a text, or None for sequences drawn from the vocabulary."""
+        return self.words if cell.task == MASKED else self.labelled.get(cell.task, self.text)
 
     def facts(self) -> tuple[dict[str, Any], ...]:
         """Of all sets, JSON types."""
@@ -182,12 +186,15 @@ def material_for(
         notes.append("Measured on the demonstration sets that come with subemb: material to try things with, not benchmarks.")
     scored = [given for given, _ in pairs]
     masked = _masked(model, folder, sizes, missing)
-    text, labelled = _learned(folder, languages, scored)
+    words, labelled = _learned(folder, languages, scored)
+    text = words if languages == (_BASE_LANGUAGE,) else None
     if folder is not None and len(languages) > 1:
+        english = " Only fine-tuning is done on English, and scored in every language." if labelled or words else ""
         notes.append(
-            "This model reads several languages: it learns from sequences drawn from its vocabulary, not from English text."
+            "This model reads several languages: it is adapted to sequences drawn from its vocabulary, not to English text."
+            + english
         )
-    return Material(tuple(sets), masked, text, labelled, languages, folder is None, missing, tuple(notes), heads)
+    return Material(tuple(sets), masked, text, words, labelled, languages, folder is None, missing, tuple(notes), heads)
 
 
 def _cannot(model: "PretrainedModel") -> dict[str, str]:
@@ -298,8 +305,8 @@ def _masked(model: "PretrainedModel", folder: Path | None, sizes: Sizes, missing
 
 
 def _learned(folder: Path | None, languages: tuple[str, ...], scored: list[PairSet]) -> tuple[Text | None, dict[str, PairSet]]:
-    """The text without labels, and pairs by what they teach."""
-    if folder is None or languages != (_BASE_LANGUAGE,):
+    """The text without labels, and pairs by what they teach: all of it English, so of models that read it."""
+    if folder is None or _BASE_LANGUAGE not in languages:
         return None, {}
     texts, labelled = [], {}
     for path, name in _files(folder):

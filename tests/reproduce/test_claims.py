@@ -22,7 +22,7 @@ from subemb.reproduce.claim import (
     honest_share,
 )  # fmt: skip
 from subemb.reproduce.claims import BY_NUMBER, judge, tally, tally_of_abstract
-from subemb.reproduce.rows import CODEBOOKS, SEARCHED, SPEED, ClaimRow, ClaimsTable, Facts, Measured, Sizes, over_seeds
+from subemb.reproduce.rows import CODEBOOKS, SEARCHED, SPEED, TUNED, ClaimRow, ClaimsTable, Facts, Measured, Sizes, over_seeds
 from subemb.sweep.table import SetScore
 
 SIZES = Sizes(pairs=100, steps=10, seconds=1.0, seeds=2, tokens=10)
@@ -167,6 +167,26 @@ def test_languages_need_a_model_that_reads_several():
     assert found.verdict == FAILS
     assert "STS, de" in found.sentence
     assert "a multilingual model is needed" in verdict(5, both).sentence
+
+
+def test_in_each_language_the_better_of_adaptation_and_fine_tuning_counts():
+    sets = tuple({**SETS[0], "name": f"STS, {code}", "language": code} for code in ("en", "de"))
+    names, more = [one["name"] for one in sets], {"sets": sets, "languages": ("en", "de")}
+
+    def losing(training, *lost, **which):
+        scores = {name: SetScore(80 - one, -one, -one - 1, -one + 1) for name, one in zip(names, lost, strict=True)}
+        return replace(row(f=24, q=61, training=training, **which), scores=scores)
+
+    adapted, tuned = losing(SEARCHED, 9, 1), losing(TUNED, 1, 9, task="similarity")
+    assert verdict(5, adapted, **more).verdict == verdict(5, tuned, **more).verdict == FAILS
+    found = verdict(5, adapted, tuned, **more)
+    assert found.verdict == HOLDS
+    assert [(part.on, part.value, part.counts) for part in found.parts] == [
+        ("STS, en", -9, False),
+        ("STS, de", -1, True),
+        ("STS, en", -1, True),
+        ("STS, de", -9, False),
+    ]
 
 
 def test_a_step_may_take_a_tenth_longer():

@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 from checkpoints import SPECIAL, make_bert
 from masked_models import trained
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from subemb import load
 from subemb.base.errors import Cancelled, InputError
 from subemb.cli import main
+from subemb.codec.settings import CompressionSettings
+from subemb.evaluate.data.read import demo_pairs
 from subemb.reproduce import judge, reproduce
 from subemb.reproduce.claim import FAILS, HOLDS, OPEN
 from subemb.reproduce.claims import BY_NUMBER, CLAIMS
-from subemb.reproduce.rows import CODEBOOKS, FILES, MASKED, ClaimsTable, Sizes
+from subemb.reproduce.rows import CODEBOOKS, FILES, MASKED, TUNED, Cell, ClaimsTable, Sizes
 from subemb.reproduce.sets import material_for
 
 SMALL = Sizes(pairs=30, steps=2, seconds=1.0, seeds=1, tokens=20)
@@ -22,6 +26,11 @@ SMALL = Sizes(pairs=30, steps=2, seconds=1.0, seeds=1, tokens=20)
 def _pairs(words, count, seed):
     drawn = np.random.default_rng(seed).integers(len(words), size=(count, 2, 4))
     return [tuple(" ".join(words[n] for n in side) for side in pair) for pair in drawn]
+
+
+def cut(text):
+    """Words and marks, as BERT's tokenizer cuts them."""
+    return [word for word, _ in BertPreTokenizer().pre_tokenize_str(BertNormalizer().normalize_str(text))]
 
 
 def _write_sets(folder, words):
@@ -61,6 +70,23 @@ def test_all_rows_are_measured_and_every_claim_has_a_verdict(table):
     found = judge(table)
     assert [one.claim.number for one in found] == list(range(1, 13))
     assert all(one.verdict in (HOLDS, FAILS, OPEN) and one.sentence.endswith((".", "?")) for one in found)
+
+
+def test_a_model_of_several_languages_is_fine_tuned_on_english_and_adapted_to_its_vocabulary(place):
+    pairs = demo_pairs("similarity").by_language()
+    words = {
+        word for code in ("en", "de") for side in (pairs[code].first, pairs[code].second) for text in side for word in cut(text)
+    }
+    make_bert(place / "models" / "both", [*SPECIAL, *sorted(words)], dim=12)
+    material = material_for(load("both"), place / "data", SMALL)
+    assert set(material.languages) == {"en", "de"}
+    assert material.text is None
+    assert set(material.labelled) == {"similarity"}
+    assert material.words is not None
+    assert any("scored in every language" in note for note in material.notes)
+    settings = CompressionSettings("cluster", subspaces=3).resolve(600, 12)
+    learned = [material.learned(Cell(settings, training=TUNED, task=task)) for task in ("similarity", MASKED, "")]
+    assert learned == [material.labelled["similarity"], material.words, None]
 
 
 @pytest.mark.slow
