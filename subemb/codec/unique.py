@@ -8,7 +8,8 @@
    which are cheap; then boxes of about LARGE_BOX tuples over two or more subspaces, cut at random, which find what lines cannot.
 3. After every round of exchanges the codebooks move to the means of their members.
 
-Each step of 2 and 3 lowers the error or leaves it, so the last result is the best one.
+Each step of 2 and 3 lowers the error or leaves it, so the last result is the best one. With the codebooks where they are, exchanges can win
+back no more than room has cost; where that is little, as with many more tuples than tokens, there are none.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,7 @@ from .subspaces import LOOSE_BOX, SMALL_BOX, axes_together, is_loose, require_en
 from .threads import in_threads
 
 LARGE_BOX = 256
-LARGEST_PROBLEM = 2**22  # tokens x tuples of one box
+LARGEST_PROBLEM = 2**20  # tokens x tuples of one box; larger ones stay: they take most of the time and win nearly nothing
 BATCH_ELEMENTS = 2**24  # costs held at once
 
 
@@ -42,7 +43,8 @@ def make_unique(
     """Distinct tuples from (V, f) codes with one (g, Q, d) codebook a group: codes (V, f), and why it stopped.
 
     iterations: rounds of exchanges at most; it goes from lines to wide boxes, and then stops, when a round lowers the error
-        by less than 6 (lines) or 4 (boxes) times ``tolerance`` of itself: a round costs several iterations of k-means.
+        by less than 6 (lines) or 4 (boxes) times ``tolerance`` of itself: a round costs several iterations of k-means. There is none
+        where it could not lower it by so much.
 
     Raises InputError if there are fewer tuples than tokens; Cancelled.
     """
@@ -53,6 +55,10 @@ def make_unique(
     monitor.note("making room", share[0])
     give_room(state)
     monitor.note("room made", share[0], (blocks, state.books, torch.from_numpy(state.codes).to(blocks.device)))
+    if all(settled(with_room, nearest, 6 * tolerance) for with_room, nearest in state.errors()):
+        moved = state.move_codebooks()
+        monitor.record("making room", share[1], *blocks.squared_errors(moved, state.books), seen=(blocks, state.books, moved))
+        return moved, "tolerance"
     rng = np.random.default_rng(torch.randint(2**31, (1,), generator=generator).item())
     loose = is_loose(blocks.vocabulary, blocks.subspaces, state.codebook_size)
     wide, previous = False, float("inf")
@@ -110,6 +116,12 @@ class _State:
         if self.blocks.weights is not None:
             costs *= self.blocks.weights[rows][:, None]
         return costs.cpu().numpy()
+
+    def errors(self) -> list[tuple[float, float]]:
+        """Unweighted and weighted: the squared error of the codes, and that of the nearest ones, which is the least there can be."""
+        both = (self.codes, np.stack(self.wanted, axis=1))
+        found = [self.blocks.squared_errors(torch.from_numpy(codes).to(self.blocks.device), self.books) for codes in both]
+        return [(float(mine.sum()), float(least.sum())) for mine, least in zip(*found, strict=True)]
 
     def move_codebooks(self) -> torch.Tensor:
         """Codebooks to the means of their members; gives back the codes as a tensor."""

@@ -25,11 +25,11 @@ from subemb.codec.unique import (
 )
 
 
-def prepared(table, subspaces, size, weights=None, seed=0):
+def prepared(table, subspaces, size, weights=None, seed=0, iterations=6):
     table = torch.as_tensor(table, dtype=torch.float32)
     blocks = Blocks.cut(table - table.mean(0), subspaces, weights)
     generator = torch.Generator().manual_seed(seed)
-    found = kmeans(blocks, size, generator, Monitor(blocks), iterations=6)
+    found = kmeans(blocks, size, generator, Monitor(blocks), iterations=iterations)
     return blocks, found, generator
 
 
@@ -96,6 +96,24 @@ def test_distinct_codes_are_left_alone():
     codes, stop = make_unique(blocks, found.codes, found.codebooks, Monitor(blocks), generator=generator)
     assert stop == "already distinct"
     assert torch.equal(codes, found.codes)
+
+
+def test_what_room_has_cost_is_left_where_exchanges_could_win_back_little():
+    table = np.random.default_rng(3).normal(size=(400, 24)).astype(np.float32)
+    table[1] = table[0] + 1e-3  # one pair that k-means does not tell apart
+    blocks, found, generator = prepared(table, 12, 8, iterations=100)
+    nearest = np.stack(_State(blocks, found.codes.numpy().copy(), found.codebooks).wanted, axis=1)
+    assert distinct(nearest) == 399
+    monitor = Monitor(blocks)
+    codes, stop = make_unique(blocks, found.codes, found.codebooks, monitor, generator=generator, tolerance=1e-4)
+    assert stop == "tolerance"
+    assert [step["stage"] for step in monitor.history] == ["making room"]
+    assert distinct(codes) == 400
+    assert np.flatnonzero((codes.numpy() != nearest).any(1)).tolist() in ([0], [1])
+    longer = Monitor(blocks)
+    make_unique(blocks, found.codes, found.codebooks, longer, generator=generator, tolerance=0.0, iterations=1)
+    assert [step["stage"] for step in longer.history] == ["exchanging tuples"]
+    assert longer.history[0]["error"] > monitor.history[0]["error"] * (1 - 6e-4)
 
 
 def test_too_few_tuples_are_refused():
@@ -178,7 +196,9 @@ def test_hashes_tell_tuples_apart_and_ignore_what_is_left_out():
 
 def test_it_can_be_stopped():
     with pytest.raises(Cancelled):
-        made_unique(np.zeros((27, 6)), 3, 3, progress=lambda message: message.stage == "exchanging tuples")
+        made_unique(
+            np.random.default_rng(0).normal(size=(27, 6)), 3, 3, progress=lambda message: message.stage == "exchanging tuples"
+        )
 
 
 @pytest.mark.parametrize(("weights", "expected"), [(None, [0, 1]), ([0.5, 1.5], [1, 0])])
