@@ -57,16 +57,20 @@ class Exchanges(NamedTuple):
     meeting: float = 131_000.0  # tokens that share a box by chance
     meeting_bits: float = 4.3
     meeting_powers: tuple[float, float] = (1.0, 0.57)
+    # Nothing of these two where no tokens are alike and so few meet that exchanges are not worth a round: with many subspaces.
+    many_subspaces: int = 7  # or one fewer, and the bits below to spare
+    many_bits: float = 9.0
+    room: float = 25.0  # instead, for each token and subspace
     # More where there are alike tokens:
-    alike_token: float = 1_000.0  # for each token
-    alike_set: float = 4_400.0  # and subspace
-    alike_order: float = 115.0  # and f x f
-    solving: float = 15_800.0  # boxes of alike tokens
-    solving_bits: float = 48.0
-    solving_powers: tuple[float, float] = (1.6, 0.36)
-    moving: float = 525_000.0  # others that they drive from their tuples
-    moving_bits: float = 6.3
-    moving_powers: tuple[float, float] = (0.32, 0.24)
+    alike_token: float = 800.0  # for each token
+    alike_set: float = 1_700.0  # and subspace
+    alike_order: float = 175.0  # and f x f
+    solving: float = 14_400.0  # boxes of alike tokens
+    solving_bits: float = 100.0
+    solving_powers: tuple[float, float] = (1.1, 0.32)
+    moving: float = 137_000.0  # others that they drive from their tuples
+    moving_bits: float = 14.0
+    moving_powers: tuple[float, float] = (0.5, 0.57)
 
     def scarce(self, vocabulary: int, subspaces: int, size: int) -> float:
         """Nanoseconds for each token where tuples are scarce."""
@@ -83,11 +87,14 @@ class Exchanges(NamedTuple):
         def term(nanoseconds: float, bits: float, powers: tuple[float, float], boxes: float) -> float:
             return nanoseconds * math.exp(-spare / bits) * boxes ** powers[0] * (size / 32) ** powers[1]
 
-        found = self.token + self.order * sets * subspaces**2 * math.exp(-spare / self.order_bits)
-        found += term(self.meeting, self.meeting_bits, self.meeting_powers, tuples)
-        more = self.alike_token + sets * subspaces * (self.alike_set + self.alike_order * subspaces)
+        exchanged = self.order * sets * subspaces**2 * math.exp(-spare / self.order_bits)
+        exchanged += term(self.meeting, self.meeting_bits, self.meeting_powers, tuples)
+        few_meet = subspaces >= self.many_subspaces - (spare >= self.many_bits)
+        alone = self.room * subspaces if few_meet else exchanged
+        more = exchanged + self.alike_token + sets * subspaces * (self.alike_set + self.alike_order * subspaces)
         more += term(self.solving, self.solving_bits, self.solving_powers, max(1.0, tuples))
-        return found + alike * (more + term(self.moving, self.moving_bits, self.moving_powers, tuples))
+        more += term(self.moving, self.moving_bits, self.moving_powers, tuples)
+        return self.token + alone + alike * (more - alone)
 
 
 class Product(CodebookMethod):
