@@ -281,3 +281,8 @@ def luminance(colour: str) -> float:
 def test_contrast_of_known_pairs():
     assert contrast("#000000", "#FFFFFF") == pytest.approx(21)
     assert contrast("#777777", "#FFFFFF") == pytest.approx(4.48, abs=0.01)
+
+
+def test_no_style_asks_what_the_whole_page_holds():
+    """Where a rule says body:has(...), every change of a page computes the styles of all of it anew: half a second with a chart."""
+    assert "body:has(" not in STYLE

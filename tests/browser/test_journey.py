@@ -15,6 +15,7 @@ from browsing import (
     settled,
     wait_for,
 )
+from playwright.sync_api import expect
 
 from subemb.base.plain import from_plain
 from subemb.runs import Run
@@ -158,3 +159,13 @@ def test_home_fits_wide_and_narrow(server, new_page):
             .filter((value) => value.scrollWidth > value.clientWidth + 1).map((value) => value.textContent)"""
         )
         assert not cut, f"numbers that do not fit their card: {cut}"
+
+    changed_to(page, 1280, "light")
+    page.get_by_test_id("stSidebar").hover()
+    page.get_by_test_id("stSidebarCollapseButton").locator("button").click()
+    opens = page.get_by_test_id("stExpandSidebarButton")
+    opens.wait_for()
+    title = page.get_by_role("heading", level=1)
+    wait_for(page, lambda: title.bounding_box()["x"] >= opens.bounding_box()["x"] + opens.bounding_box()["width"])
+    opens.click()
+    expect(opens).to_have_count(0)

@@ -62,7 +62,8 @@ STYLE = f"""
   [data-testid="stHeader"] {{ background: transparent !important; pointer-events: none; }}
   [data-testid="stHeader"] :is(button, a) {{ pointer-events: auto; }}
   .st-key-page_header {{ padding-right: 2.25rem; }}
-  body:has([data-testid="stExpandSidebarButton"]) .st-key-page_header {{ padding-left: 2.5rem; }}
+  /* Room for the logo and the button that opens the sidebar. (A rule on body:has(...) would be looked at again with every change of the page.) */
+  [data-testid="stSidebar"][data-collapsed="true"] ~ * .st-key-page_header {{ padding-left: 4.5rem; }}
   .st-key-compared_sides {{ flex-wrap: nowrap !important; }}
   .st-key-compared_sides [data-testid="stMarkdown"] {{ white-space: nowrap; }}
   .st-key-not_run_yet {{ flex-wrap: nowrap !important; }}
