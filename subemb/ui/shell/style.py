@@ -62,7 +62,7 @@ STYLE = f"""
   [data-testid="stHeader"] {{ background: transparent !important; pointer-events: none; }}
   [data-testid="stHeader"] :is(button, a) {{ pointer-events: auto; }}
   .st-key-page_header {{ padding-right: 2.25rem; }}
-  /* Room for the logo and the button that opens the sidebar. (A rule on body:has(...) would be looked at again with every change of the page.) */
+  /* Room for the logo and the button that opens the sidebar. (A rule on what the body has would be computed anew with every change.) */
   [data-testid="stSidebar"][data-collapsed="true"] ~ * .st-key-page_header {{ padding-left: 4.5rem; }}
   .st-key-compared_sides {{ flex-wrap: nowrap !important; }}
   .st-key-compared_sides [data-testid="stMarkdown"] {{ white-space: nowrap; }}
