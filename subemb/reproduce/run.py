@@ -19,17 +19,19 @@ from ..base.progress import ProgressCallback, part_of, report
 from ..base.store import Store
 from ..bench.speed import machine
 from ..codec.estimates import estimate_seconds
+from ..codec.settings import CompressionSettings
+from ..evaluate.context.perplexity import token_seconds
 from ..evaluate.similarity.pairs import encoding_seconds
 from ..jobs.worker import describe as described_error
 from ..models.load import opened
 from ..models.model import describe
 from ..sweep.table import FAILED
-from .claim import Ask
+from .claim import INT4, Ask
 from .claims import BY_NUMBER, CLAIMS
 from .kept import default_folder, shipped_table
 from .measure import BATCH, FORMAT, Answers, Bench, row_key, row_of, versus
 from .rows import MASKED, SEARCHED, SENTENCES, SPEED, TUNED, UNTRAINED, Cell, ClaimRow, ClaimsTable, Facts, Sizes
-from .sets import Material, material_for
+from .sets import Material, count_sets, material_for
 
 if TYPE_CHECKING:
     from ..models.model import PretrainedModel
@@ -38,6 +40,7 @@ MINUTES = 60.0
 #: From little to much; a budget takes the last one that fits, else the first.
 LADDER = (
     Sizes(pairs=150, steps=20, seconds=15.0, seeds=1, tokens=100),
+    Sizes(pairs=300, steps=40, seconds=30.0, seeds=1, tokens=150),
     Sizes(pairs=500, steps=40, seconds=40.0, seeds=2, tokens=200),
     Sizes(pairs=1000, steps=80, seconds=90.0, seeds=2, tokens=300),
     Sizes(pairs=1500, steps=120, seconds=150.0, seeds=3, tokens=500),
@@ -46,7 +49,8 @@ LADDER = (
 MOST_MINUTES, MOST_SEEDS = 7 * 24 * 60.0, 100
 _STARTING = 20.0  # seconds of reading sets and scoring the original, on two free cores
 _SHARE = 0.05  # of the progress that this takes
-_TOKEN_SECONDS = 0.012  # of a masked token of a pseudo-perplexity, all sides together
+_READ = 30  # tokens of a sentence whose words are masked, roughly
+FEW_SETS = 3  # labelled sets, where it is not known how many there are
 
 
 def _write_answers(folder: Path, value: tuple[ClaimRow, Answers]) -> None:
@@ -137,18 +141,24 @@ def _sizes(
     """What a folder was begun with, if the budget is the same; else the most that fits."""
     if before is not None and before.facts.minutes == minutes:
         return before.facts.sizes
-    labelled = () if data is None else ("similarity", "entailment")
-    fitting = [sizes for sizes in LADDER if estimated_seconds(model, sizes, labelled, only) * slowness() <= 60 * minutes]
+    labelled, sets = () if data is None else ("similarity", "entailment"), count_sets(model, data)
+    fitting = [sizes for sizes in LADDER if estimated_seconds(model, sizes, labelled, only, sets) * slowness() <= 60 * minutes]
     return fitting[-1] if fitting else LADDER[0]
 
 
-def estimated_seconds(model: "PretrainedModel", sizes: Sizes, labelled: Sequence[str] = (), only: Sequence[int] = ()) -> float:
-    """Rough seconds of a whole table on two free cores."""
-    return _STARTING + sum(planned(model, sizes, labelled, only).seconds)
+def estimated_seconds(
+    model: "PretrainedModel", sizes: Sizes, labelled: Sequence[str] = (), only: Sequence[int] = (), sets: int = FEW_SETS
+) -> float:
+    """Rough seconds of a whole table on two free cores; the original is scored first."""
+    scoring = _cell_seconds(model, Cell(CompressionSettings(INT4).resolve(model.num_tokens, model.dim)), sizes, sets)
+    return _STARTING + scoring + sum(planned(model, sizes, labelled, only, sets).seconds)
 
 
-def planned(model: "PretrainedModel", sizes: Sizes, labelled: Sequence[str] = (), only: Sequence[int] = ()) -> Plan:
-    """The rows that some claims want of a model, and what they cost. labelled: tasks that can be fine-tuned on."""
+def planned(
+    model: "PretrainedModel", sizes: Sizes, labelled: Sequence[str] = (), only: Sequence[int] = (), sets: int = FEW_SETS
+) -> Plan:
+    """The rows that some claims want of a model, and what they cost. labelled: tasks that can be fine-tuned on. sets: that rows are scored
+    on."""
     has_network = model.has_network and model.has_tokenizer
     has_masked = has_network and model.has_head("masked") and model.tokenizer.mask_token_id is not None
     ask = Ask(model.num_tokens, model.dim, sizes, has_network, has_masked, tuple(labelled))
@@ -159,7 +169,7 @@ def planned(model: "PretrainedModel", sizes: Sizes, labelled: Sequence[str] = ()
                 for cell in claim.cells(ask):
                     cells.setdefault(cell)
     ordered = sorted(cells, key=_turn)
-    return Plan(tuple(ordered), tuple(_cell_seconds(model, cell, sizes) for cell in ordered))
+    return Plan(tuple(ordered), tuple(_cell_seconds(model, cell, sizes, sets) for cell in ordered))
 
 
 def _turn(cell: Cell) -> tuple[int, int, int]:
@@ -168,7 +178,7 @@ def _turn(cell: Cell) -> tuple[int, int, int]:
     return (cell.on == MASKED, cell.settings.seed, 1 if cell.kind == SPEED else training)
 
 
-def _cell_seconds(model: "PretrainedModel", cell: Cell, sizes: Sizes) -> float:
+def _cell_seconds(model: "PretrainedModel", cell: Cell, sizes: Sizes, sets: int) -> float:
     """Roughly, on two free cores."""
     seconds = estimate_seconds(cell.settings, model.num_tokens, model.dim)
     if cell.kind == SPEED:
@@ -177,9 +187,10 @@ def _cell_seconds(model: "PretrainedModel", cell: Cell, sizes: Sizes) -> float:
     if network and cell.on == SENTENCES:
         sentence = "a sentence of some twelve words, as those that are scored mostly are"
         sides = 2 if cell.training == TUNED else 1  # the original that was trained alike is scored too
-        seconds += sides * encoding_seconds(model, [f"{sentence} {number}" for number in range(2 * sizes.pairs)], 3)
+        seconds += sides * encoding_seconds(model, [f"{sentence} {number}" for number in range(2 * sizes.pairs)], sets)
     if cell.on == MASKED:
-        seconds += _TOKEN_SECONDS * sizes.tokens * (1 if cell.training == UNTRAINED else 0.5) * 4
+        a_token = token_seconds(_READ, model.parameters, model.num_tokens, model.dim)
+        seconds += a_token * sizes.tokens * (1 if cell.training == UNTRAINED else 0.5) * 4
     if cell.seconds is not None:
         return seconds + cell.seconds
     if cell.steps is not None and network:
@@ -223,8 +234,9 @@ class _Work:
         # A task is fine-tuned on only where it is scored too.
         scored = {one.ready.task for one in material.sets}
         labelled = [task for task in material.labelled if task in scored]
-        self.plan = planned(model, facts.sizes, labelled, only)
-        whole = planned(model, facts.sizes, labelled)
+        sets = sum(not one.of for one in material.sets)
+        self.plan = planned(model, facts.sizes, labelled, only, sets)
+        whole = planned(model, facts.sizes, labelled, (), sets)
         self.keys = {self.key(cell): cell for cell in self.plan.cells}
         self.all_keys = {self.key(cell): cell for cell in whole.cells} | self.keys
         shipped = shipped_table(model)

@@ -21,7 +21,7 @@ from ..evaluate.data.pairs import PairSet
 from ..evaluate.data.read import demo_pairs, read_pairs
 from ..evaluate.entailment.engines import engine_options
 from ..evaluate.report import score_sides
-from ..evaluate.similarity.demonstration import own_languages
+from ..evaluate.similarity.demonstration import own_demo_pairs, own_languages
 from ..sweep.measure import LabelledSet, labelled_set
 from ..sweep.table import SetScore
 from .rows import MASKED, SPEED, UNTRAINED, Cell, Sizes
@@ -52,6 +52,7 @@ PARAPHRASE_FROM = 0.8
 MOST_FILES = 5_000
 _MOST_TEXT, _SENTENCE = 12_000, (40, 200)  # sentences that are learned from; characters of one whose words are masked
 _BASE_LANGUAGE = "en"
+_DEMONSTRATED = ("similarity", "entailment")  # tasks of the demonstration sets
 
 
 @dataclass(frozen=True)
@@ -231,9 +232,9 @@ def _files(folder: Path) -> Iterator[tuple[Path, str]]:
             yield path, path.relative_to(folder).as_posix().lower()
 
 
-def _found(folder: Path, languages: tuple[str, ...]) -> Iterator[tuple[PairSet, str]]:
-    """Sets of a folder in the model's languages, each with its language. Of STS-B's English pairs, which are distributed twice, only those
-    are read that the model's other languages have too."""
+def _listed(folder: Path, languages: tuple[str, ...]) -> Iterator[tuple[Path, str, str, str]]:
+    """File, name, task and language of the sets of a folder in the model's languages. Of STS-B's English pairs, which are distributed
+    twice, only those are taken that the model's other languages have too."""
     files = list(_files(folder))
     has_several = len(languages) > 1 and any(re.search(BY_LANGUAGE, name) for _, name in files)
     for path, name in files:
@@ -244,20 +245,33 @@ def _found(folder: Path, languages: tuple[str, ...]) -> Iterator[tuple[PairSet, 
                 continue
             language = language_of_name(path.name) or _BASE_LANGUAGE
             if language in languages:
+                named = f"{called}, {language}" if language_of_name(path.name) else called
                 for task in tasks:
-                    named = f"{called}, {language}" if language_of_name(path.name) else called
-                    yield (
-                        replace(
-                            in_languages(read_pairs(path, task=task)), name=f"{named} ({task})" if len(tasks) > 1 else named
-                        ),
-                        language,
-                    )
+                    yield path, f"{named} ({task})" if len(tasks) > 1 else named, task, language
             break
+
+
+def _found(folder: Path, languages: tuple[str, ...]) -> Iterator[tuple[PairSet, str]]:
+    """Sets of a folder in the model's languages, each with its language."""
+    for path, name, task, language in _listed(folder, languages):
+        yield replace(in_languages(read_pairs(path, task=task)), name=name), language
+
+
+def count_sets(model: "PretrainedModel", folder: Path | None) -> int:
+    """How many labelled sets a row of a model is scored on; see :func:`material_for`. Raises InputError for a folder that is none."""
+    missing = _cannot(model)
+    _heads(model, missing)
+    languages = own_demo_pairs(model)[1] if model.has_tokenizer else ()
+    if folder is not None:
+        return sum(task not in missing for _, _, task, _ in _listed(folder, languages))
+    return sum(
+        language in languages and task not in missing for task in _DEMONSTRATED for language in demo_pairs(task).by_language()
+    )
 
 
 def _demonstration(languages: tuple[str, ...]) -> Iterator[tuple[PairSet, str]]:
     """The demonstration sets, language by language."""
-    for task in ("similarity", "entailment"):
+    for task in _DEMONSTRATED:
         for language, part in demo_pairs(task).by_language().items():
             if language in languages:
                 yield replace(part, name=f"Demonstration, {language} ({task})"), language

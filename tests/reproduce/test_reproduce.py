@@ -18,7 +18,8 @@ from subemb.reproduce import judge, reproduce
 from subemb.reproduce.claim import FAILS, HOLDS, OPEN
 from subemb.reproduce.claims import BY_NUMBER, CLAIMS
 from subemb.reproduce.rows import CODEBOOKS, FILES, MASKED, TUNED, Cell, ClaimsTable, Sizes
-from subemb.reproduce.sets import material_for
+from subemb.reproduce.run import estimated_seconds
+from subemb.reproduce.sets import count_sets, material_for
 
 SMALL = Sizes(pairs=30, steps=2, seconds=1.0, seeds=1, tokens=20)
 
@@ -87,6 +88,15 @@ def test_a_model_of_several_languages_is_fine_tuned_on_english_and_adapted_to_it
     settings = CompressionSettings("cluster", subspaces=3).resolve(600, 12)
     learned = [material.learned(Cell(settings, training=TUNED, task=task)) for task in ("similarity", MASKED, "")]
     assert learned == [material.labelled["similarity"], material.words, None]
+
+
+def test_a_budget_knows_how_many_sets_there_are_before_they_are_read(place):
+    model = load("small")
+    for folder in (place / "data", None):
+        sets = [one for one in material_for(model, folder, SMALL).sets if not one.of]
+        assert count_sets(model, folder) == len(sets) > 0
+    few, many = (estimated_seconds(model, SMALL, sets=number) for number in (1, 40))
+    assert few < many
 
 
 @pytest.mark.slow

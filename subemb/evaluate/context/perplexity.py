@@ -386,6 +386,11 @@ _SPEED = 2.5e10
 
 def estimated_seconds(what: Plan, tokens: int, sides: int, parameters: int | None, vocabulary: int, dim: int) -> float:
     """Rough seconds to score ``tokens`` tokens of a planned text on ``sides`` sides of a model."""
-    body = max(0, (parameters or 0) - vocabulary * dim)
     read = 2 if what.kind == CAUSAL else what.mean_length  # tokens that are read for each one that is scored
-    return 0.5 + sides * min(tokens, what.tokens) * (body * read + vocabulary * dim) / _SPEED
+    return 0.5 + sides * min(tokens, what.tokens) * token_seconds(read, parameters, vocabulary, dim)
+
+
+def token_seconds(read: float, parameters: int | None, vocabulary: int, dim: int) -> float:
+    """Rough seconds to score one token on one side. read: tokens that the network reads for it."""
+    body = max(0, (parameters or 0) - vocabulary * dim)
+    return (body * read + vocabulary * dim) / _SPEED

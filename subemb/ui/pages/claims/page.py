@@ -16,6 +16,7 @@ from ....reproduce.claims import judge, tally, tally_of_abstract
 from ....reproduce.kept import known_tables
 from ....reproduce.rows import ClaimsTable
 from ....reproduce.run import LADDER, MINUTES, estimated_seconds
+from ....reproduce.sets import count_sets
 from ....tasks.reproduction import run_reproduction
 from ...shell.frame import Frame, page
 from ...shell.jobs import begin, progress_of, watch
@@ -135,7 +136,7 @@ def form(visit: Visit, model: "PretrainedModel", table: ClaimsTable | None) -> N
     """The budget, what it costs, and the button."""
     with st.container(border=True, key="claims_form"):
         if table is None:
-            seconds = rough(estimated_seconds(model, LADDER[0]))
+            seconds = rough(estimated_seconds(model, LADDER[0], sets=count_sets(model, None)))
             st.markdown(
                 f"Nothing has been measured of **{escape_markdown(model.name)}** yet. At least it takes about {seconds}; more time gives "
                 "more pairs, steps and seeds, so narrower intervals."
