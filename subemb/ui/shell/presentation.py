@@ -17,6 +17,7 @@ html {{ font-size: clamp(17px, calc(8px + 0.94vw), 28px) !important; }}
 [data-testid="stSidebar"], [data-testid="stExpandSidebarButton"], [data-testid="stHeader"] {{ display: none !important; }}
 [data-testid="stMainBlockContainer"] {{ padding: 0.75rem clamp(1rem, 3vw, 4rem) 4rem !important; max-width: none !important; }}
 [data-testid="stMain"] h1 {{ font-size: 1.6rem; padding: 0; }}
+.st-key-page_header {{ padding-left: 0 !important; }}
 .st-key-presentation {{ position: fixed; right: 0.75rem; bottom: 0.5rem; z-index: 1000; width: max-content !important; opacity: 0.9;
   padding: 0 0.5rem; background: {BACKGROUND}; border-radius: 0.5rem; }}
 .st-key-presentation p {{ font-size: 0.75rem; }}
