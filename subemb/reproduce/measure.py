@@ -31,9 +31,11 @@ _STEPS_TIMED, _ROWS_TIMED, _TOKENS_TIMED = 7, 32, 16
 Answers = dict[str, np.ndarray]  # name of a set -> (n,) what a table's model finds for it
 
 
-def row_key(identity: str, cell: Cell, digests: Sequence[str], tokens: int) -> str:
+def row_key(identity: str, cell: Cell, material: Material, tokens: int) -> str:
     """Key of a row: of the model, what is measured, and what it is measured on and learns from. tokens: that are masked."""
-    return content_key("claim row", FORMAT, identity, cell.content(), list(digests), tokens if cell.on == MASKED else 0)
+    return content_key(
+        "claim row", FORMAT, identity, cell.content(), material.digests(cell), tokens if cell.on == MASKED else 0
+    )
 
 
 @dataclass

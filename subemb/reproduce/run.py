@@ -252,7 +252,7 @@ class _Work:
         self.computed = 0
 
     def key(self, cell: Cell) -> str:
-        return row_key(self.model.identity, cell, self.material.digests(cell), self.facts.sizes.tokens)
+        return row_key(self.model.identity, cell, self.material, self.facts.sizes.tokens)
 
     def table(self) -> ClaimsTable:
         """As it is now."""
