@@ -19,14 +19,13 @@ from ..base.progress import ProgressCallback, part_of, report
 from ..base.store import Store
 from ..bench.speed import machine
 from ..codec.estimates import estimate_seconds
-from ..codec.settings import CompressionSettings
 from ..evaluate.context.perplexity import token_seconds
 from ..evaluate.similarity.pairs import encoding_seconds
 from ..jobs.worker import describe as described_error
 from ..models.load import opened
 from ..models.model import describe
 from ..sweep.table import FAILED
-from .claim import INT4, Ask
+from .claim import Ask
 from .claims import BY_NUMBER, CLAIMS
 from .kept import default_folder, shipped_table
 from .measure import BATCH, FORMAT, Answers, Bench, row_key, row_of, versus
@@ -150,8 +149,7 @@ def estimated_seconds(
     model: "PretrainedModel", sizes: Sizes, labelled: Sequence[str] = (), only: Sequence[int] = (), sets: int = FEW_SETS
 ) -> float:
     """Rough seconds of a whole table on two free cores; the original is scored first."""
-    scoring = _cell_seconds(model, Cell(CompressionSettings(INT4).resolve(model.num_tokens, model.dim)), sizes, sets)
-    return _STARTING + scoring + sum(planned(model, sizes, labelled, only, sets).seconds)
+    return _STARTING + _scoring_seconds(model, sizes, sets) + sum(planned(model, sizes, labelled, only, sets).seconds)
 
 
 def planned(
@@ -184,10 +182,9 @@ def _cell_seconds(model: "PretrainedModel", cell: Cell, sizes: Sizes, sets: int)
     if cell.kind == SPEED:
         return seconds + 10.0
     network = model.has_network and model.has_tokenizer
-    if network and cell.on == SENTENCES:
-        sentence = "a sentence of some twelve words, as those that are scored mostly are"
+    if cell.on == SENTENCES:
         sides = 2 if cell.training == TUNED else 1  # the original that was trained alike is scored too
-        seconds += sides * encoding_seconds(model, [f"{sentence} {number}" for number in range(2 * sizes.pairs)], sets)
+        seconds += sides * _scoring_seconds(model, sizes, sets)
     if cell.on == MASKED:
         a_token = token_seconds(_READ, model.parameters, model.num_tokens, model.dim)
         seconds += a_token * sizes.tokens * (1 if cell.training == UNTRAINED else 0.5) * 4
@@ -200,6 +197,14 @@ def _cell_seconds(model: "PretrainedModel", cell: Cell, sizes: Sizes, sets: int)
         )  # fmt: skip
         seconds += steps_seconds(settings, model, cell.settings)
     return seconds
+
+
+def _scoring_seconds(model: "PretrainedModel", sizes: Sizes, sets: int) -> float:
+    """Of one side on all labelled sets."""
+    if not model.has_network or not model.has_tokenizer:
+        return 0.0
+    sentence = "a sentence of some twelve words, as those that are scored mostly are"
+    return encoding_seconds(model, [f"{sentence} {number}" for number in range(2 * sizes.pairs)], sets)
 
 
 def _facts(model: "PretrainedModel", material: Material, sizes: Sizes, minutes: float) -> Facts:

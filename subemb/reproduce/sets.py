@@ -21,7 +21,7 @@ from ..evaluate.data.pairs import PairSet
 from ..evaluate.data.read import demo_pairs, read_pairs
 from ..evaluate.entailment.engines import engine_options
 from ..evaluate.report import score_sides
-from ..evaluate.similarity.demonstration import own_demo_pairs, own_languages
+from ..evaluate.similarity.demonstration import own_demo_pairs
 from ..sweep.measure import LabelledSet, labelled_set
 from ..sweep.table import SetScore
 from .rows import MASKED, SPEED, UNTRAINED, Cell, Sizes
@@ -52,7 +52,6 @@ PARAPHRASE_FROM = 0.8
 MOST_FILES = 5_000
 _MOST_TEXT, _SENTENCE = 12_000, (40, 200)  # sentences that are learned from; characters of one whose words are masked
 _BASE_LANGUAGE = "en"
-_DEMONSTRATED = ("similarity", "entailment")  # tasks of the demonstration sets
 
 
 @dataclass(frozen=True)
@@ -153,7 +152,7 @@ def material_for(
 
     Raises InputError for a folder that has none, and for files that cannot be read; Cancelled.
     """
-    languages = own_languages(model, demo_pairs("similarity")) if model.has_tokenizer else ()
+    languages = _languages(model)
     missing, notes = _cannot(model), []
     heads, of_head = _heads(model, missing)
     pairs = list(_demonstration(languages) if folder is None else _found(folder, languages))
@@ -259,19 +258,21 @@ def _found(folder: Path, languages: tuple[str, ...]) -> Iterator[tuple[PairSet, 
 
 def count_sets(model: "PretrainedModel", folder: Path | None) -> int:
     """How many labelled sets a row of a model is scored on; see :func:`material_for`. Raises InputError for a folder that is none."""
-    missing = _cannot(model)
+    missing, languages = _cannot(model), _languages(model)
     _heads(model, missing)
-    languages = own_demo_pairs(model)[1] if model.has_tokenizer else ()
-    if folder is not None:
-        return sum(task not in missing for _, _, task, _ in _listed(folder, languages))
-    return sum(
-        language in languages and task not in missing for task in _DEMONSTRATED for language in demo_pairs(task).by_language()
-    )
+    if folder is None:
+        return sum(given.task not in missing for given, _ in _demonstration(languages))
+    return sum(task not in missing for _, _, task, _ in _listed(folder, languages))
+
+
+def _languages(model: "PretrainedModel") -> tuple[str, ...]:
+    """That a model reads."""
+    return own_demo_pairs(model)[1] if model.has_tokenizer else ()
 
 
 def _demonstration(languages: tuple[str, ...]) -> Iterator[tuple[PairSet, str]]:
     """The demonstration sets, language by language."""
-    for task in _DEMONSTRATED:
+    for task in ("similarity", "entailment"):
         for language, part in demo_pairs(task).by_language().items():
             if language in languages:
                 yield replace(part, name=f"Demonstration, {language} ({task})"), language
