@@ -658,12 +658,12 @@ def assigned(costs: np.ndarray, columns: np.ndarray) -> None:
 
 
 @compiled
-def boxes_loop(first, last, borders, tokens, axes, labels, costs, codes, largest):
+def boxes_loop(first, last, borders, tokens, axes, labels, costs, codes):
     """Give the tokens of boxes number ``first`` to ``last`` - 1 the best tuples of their box.
 
     borders (n + 1,): where the tokens of every box begin in ``tokens`` (N,), token ids. axes (k,): the subspaces whose codes are
     exchanged. labels (k, Q): the part of the codebook that a code belongs to; a box is one part of each. costs (k, N, Q). codes (V, f)
-    are changed in place. Boxes of more than ``largest`` tokens x tuples stay as they are.
+    are changed in place.
     """
     together, size = labels.shape
     sides = np.empty((together, size), np.int64)
@@ -694,8 +694,6 @@ def boxes_loop(first, last, borders, tokens, axes, labels, costs, codes, largest
                         count += 1
             lengths[k] = count
             shape *= count
-        if n * shape > largest:
-            continue
         total = np.empty((n, shape), np.float32)
         for t in range(n):
             total[t, 0] = np.float32(0.0)

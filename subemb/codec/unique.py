@@ -25,7 +25,7 @@ from .subspaces import LOOSE_BOX, SMALL_BOX, axes_together, is_loose, require_en
 from .threads import in_threads
 
 LARGE_BOX = 256
-LARGEST_PROBLEM = 2**20  # tokens x tuples of one box; larger ones stay: they take most of the time and win nearly nothing
+LARGEST_PROBLEM = 2**16  # tokens x tuples of one box; larger ones take most of the time and win nearly nothing, and are cut
 BATCH_ELEMENTS = 2**24  # costs held at once
 
 
@@ -197,8 +197,11 @@ def axis_sets(subspaces: int, codebook_size: int, limit: int, wide: bool, rng: n
     together = axes_together(subspaces, codebook_size, limit, wide)
     order = rng.permutation(subspaces).tolist() if wide or together > 1 else list(range(subspaces))
     count = -(-(2 * subspaces if wide else subspaces) // together)
+    # where sets fill the row of subspaces, they begin one later in its second turn: they would be those of the first
+    later = int(subspaces % together == 0)
     for step in range(count):
-        yield [order[(step * together + k) % subspaces] for k in range(together)]
+        first = step * together + later * (step * together // subspaces)
+        yield [order[(first + k) % subspaces] for k in range(together)]
 
 
 def exchange(
@@ -208,38 +211,54 @@ def exchange(
 
     stop: asked now and then; once it says True the boxes that are left stay as they are.
 
-    A box is cut into random parts where it would have more than ``limit`` tuples. Boxes in which everybody can have the
-    nearest codes are settled without solving anything.
+    A box is cut into random parts where it would have more than ``limit`` tuples, and where its assignment problem would be larger than
+    LARGEST_PROBLEM. Boxes in which everybody can have the nearest codes are settled without solving anything.
     """
     size = state.codebook_size
     side = size if len(axes) == 1 or size ** len(axes) <= limit else max(2, int(limit ** (1 / len(axes))))
     if len(axes) == 1 and size > LARGE_BOX:
         side = LARGE_BOX
     parts = -(-size // side)
-    labels = [np.argsort(rng.permutation(size)) % parts if parts > 1 else np.zeros(size, np.int64) for _ in axes]
-    here = state.codes[:, axes]
-    key = linear_hash(state.codes, without=axes)
-    key += linear_hash(np.stack([label[here[:, k]] for k, label in enumerate(labels)], axis=1), salt=1)
+    # The part of a code is its place in this order modulo the number of parts: each of twice as many parts lies in one of these.
+    draw = rng if parts > 1 else rng.spawn(1)[0]
+    places = np.stack([np.argsort(draw.permutation(size)) for _ in axes])
+    tokens = np.arange(len(state.codes))
+    while len(tokens):
+        tokens = _exchange_within(state, axes, tokens, places % parts, stop)
+        parts *= 2
+
+
+def _exchange_within(
+    state: _State, axes: list[int], tokens: np.ndarray, labels: np.ndarray, stop: Callable[[], bool] | None
+) -> np.ndarray:
+    """Settle the boxes of some tokens, where labels (k, Q) are the parts of the codebooks of k axes: gives back the tokens whose boxes are
+    too large, and stay. All tokens of a box must be among them."""
+    here, wanted = state.codes[np.ix_(tokens, axes)], np.stack([state.wanted[axis][tokens] for axis in axes], axis=1)
+    parts_here = np.stack([label[here[:, k]] for k, label in enumerate(labels)], axis=1)
+    key = linear_hash(state.codes[tokens], without=axes)
+    key += linear_hash(parts_here, salt=1)
     groups, starts = groups_of(key)
-    wanted = np.stack([state.wanted[axis] for axis in axes], axis=1)
     inside = np.ones(len(groups), bool)
     for k, label in enumerate(labels):
-        inside &= label[wanted[:, k]] == label[here[:, k]]
+        inside &= label[wanted[:, k]] == parts_here[:, k]
     contested = np.zeros(len(starts), bool)
     contested[groups[~inside]] = True
     pair, firsts = groups_of(key + linear_hash(wanted, salt=2))
     contested[groups[np.bincount(pair, minlength=len(firsts))[pair] > 1]] = True
+    tuples = np.prod([np.bincount(label)[parts_here[starts, k]] for k, label in enumerate(labels)], axis=0)
+    too_large = contested & (np.bincount(groups) * tuples > LARGEST_PROBLEM)
     free = ~contested[groups]
-    state.codes[np.ix_(free, axes)] = wanted[free]
-    tokens = np.flatnonzero(~free)
-    tokens = tokens[np.argsort(groups[tokens], kind="stable")]
-    for part in _batches(tokens, groups, size * len(axes)):
-        _solve_boxes(state, axes, part, groups[part], labels)
+    state.codes[np.ix_(tokens[free], axes)] = wanted[free]
+    solved = np.flatnonzero((contested & ~too_large)[groups])
+    solved = solved[np.argsort(groups[solved], kind="stable")]
+    for part in _batches(solved, groups, state.codebook_size * len(axes)):
+        _solve_boxes(state, axes, tokens[part], groups[part], labels)
         if stop is not None and stop():
-            break
+            return tokens[:0]
+    return tokens[too_large[groups]]
 
 
-def _solve_boxes(state: _State, axes: list[int], tokens: np.ndarray, groups: np.ndarray, labels: list[np.ndarray]) -> None:
+def _solve_boxes(state: _State, axes: list[int], tokens: np.ndarray, groups: np.ndarray, labels: np.ndarray) -> None:
     """Solve the boxes of tokens that lie together by group. Boxes are disjoint, so threads may solve them at once."""
     from .kernels import PIECES, boxes_loop
 
@@ -247,10 +266,10 @@ def _solve_boxes(state: _State, axes: list[int], tokens: np.ndarray, groups: np.
     borders = np.r_[0, np.flatnonzero(np.diff(groups)) + 1, len(tokens)]
     # boxes of about as many tokens for every piece
     cuts = np.unique(np.searchsorted(borders, np.linspace(0, len(tokens), PIECES + 1)))
-    chosen, parts = np.array(axes), np.stack(labels)
+    chosen = np.array(axes)
 
     def work(first: int, last: int) -> None:
-        boxes_loop(first, last, borders, tokens, chosen, parts, costs, state.codes, LARGEST_PROBLEM)
+        boxes_loop(first, last, borders, tokens, chosen, labels, costs, state.codes)
 
     in_threads(work, list(pairwise(cuts.tolist())))
 

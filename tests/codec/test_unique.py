@@ -1,4 +1,5 @@
 import itertools
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from subemb.base.errors import Cancelled, InputError
+from subemb.codec import unique
 from subemb.codec.blocks import Blocks
 from subemb.codec.kmeans import Monitor, kmeans
 from subemb.codec.subspaces import automatic_codebook_size
@@ -166,6 +168,41 @@ def test_every_round_visits_every_subspace(subspaces, size, limit, wide):
     sets = list(axis_sets(subspaces, size, limit, wide, np.random.default_rng(0)))
     assert {axis for axes in sets for axis in axes} == set(range(subspaces))
     assert all(len(set(axes)) == len(axes) for axes in sets)
+
+
+@given(st.integers(2, 40), st.integers(1, 300), st.integers(0, 99))
+def test_no_set_of_a_round_comes_twice(subspaces, size, seed):
+    sets = [frozenset(axes) for axes in axis_sets(subspaces, size, 4096, True, np.random.default_rng(seed))]
+    assert len(set(sets)) == (len(sets) if len(sets[0]) < subspaces else 1)
+
+
+@pytest.mark.parametrize("largest", [1, 20, 60, 1000])
+def test_a_box_with_too_large_a_problem_is_cut_until_it_fits(largest, monkeypatch):
+    rng = np.random.default_rng(3)
+    blocks, found, _ = prepared(rng.normal(size=(120, 9)), 3, 5)
+    codes = np.array(list(itertools.product(range(5), repeat=3)))[rng.permutation(125)[:120]]
+    state = _State(blocks, codes.copy(), found.codebooks)
+    before, solved = total_cost(state), []
+
+    def solve(state, axes, tokens, groups, labels):
+        for group in np.unique(groups):
+            box = tokens[groups == group]
+            parts = [label[state.codes[box[0], axis]] for axis, label in zip(axes, labels, strict=True)]
+            tuples = math.prod(int((label == part).sum()) for label, part in zip(labels, parts, strict=True))
+            solved.append(len(box) * tuples)
+        real(state, axes, tokens, groups, labels)
+
+    real = unique._solve_boxes
+    monkeypatch.setattr(unique, "_solve_boxes", solve)
+    monkeypatch.setattr(unique, "LARGEST_PROBLEM", largest)
+    exchange(state, [0, 2], 25, rng)
+    assert distinct(state.codes) == 120
+    assert (state.codes[:, 1] == codes[:, 1]).all()
+    assert max(solved, default=0) <= largest
+    if largest == 1:  # a tuple for each box: nothing can be exchanged
+        assert (state.codes == codes).all()
+    else:
+        assert total_cost(state) < before
 
 
 def test_room_goes_to_those_who_lose_most():
