@@ -14,6 +14,7 @@ back no more than room has cost; where that is little, as with many more tuples 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -54,6 +55,7 @@ def make_unique(
         return codes, "already distinct"
     monitor.note("making room", share[0])
     give_room(state)
+    keys = linear_hash(state.codes)
     monitor.note("room made", share[0], (blocks, state.books, torch.from_numpy(state.codes).to(blocks.device)))
     if all(settled(with_room, nearest, 6 * tolerance) for with_room, nearest in state.errors()):
         moved = state.move_codebooks()
@@ -67,7 +69,7 @@ def make_unique(
         limit = (LOOSE_BOX if loose else LARGE_BOX) if wide else SMALL_BOX
         for axes in axis_sets(blocks.subspaces, state.codebook_size, limit, wide, rng):
             monitor.note("exchanging tuples", place)
-            exchange(state, axes, limit, rng)
+            exchange(state, axes, limit, rng, keys)
         moved = state.move_codebooks()
         fraction = share[0] + (share[1] - share[0]) * iteration / iterations
         seen = (blocks, state.books, moved)
@@ -205,10 +207,16 @@ def axis_sets(subspaces: int, codebook_size: int, limit: int, wide: bool, rng: n
 
 
 def exchange(
-    state: _State, axes: list[int], limit: int, rng: np.random.Generator, stop: Callable[[], bool] | None = None
+    state: _State,
+    axes: list[int],
+    limit: int,
+    rng: np.random.Generator,
+    keys: np.ndarray | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> None:
     """Step 2: the best tuples within boxes over some subspaces, all other codes fixed; in place.
 
+    keys: (V,) :func:`linear_hash` of the codes, changed with them; None computes it.
     stop: asked now and then; once it says True the boxes that are left stay as they are.
 
     A box is cut into random parts where it would have more than ``limit`` tuples, and where its assignment problem would be larger than
@@ -222,21 +230,26 @@ def exchange(
     # The part of a code is its place in this order modulo the number of parts: each of twice as many parts lies in one of these.
     draw = rng if parts > 1 else rng.spawn(1)[0]
     places = np.stack([np.argsort(draw.permutation(size)) for _ in axes])
+    keys = linear_hash(state.codes) if keys is None else keys
+    keys -= linear_hash(state.codes, axes)  # what is left is that of the other subspaces, which say whose box it is
     tokens = np.arange(len(state.codes))
     while len(tokens):
-        tokens = _exchange_within(state, axes, tokens, places % parts, stop)
+        tokens = _exchange_within(state, axes, tokens, keys[tokens], places % parts, stop)
         parts *= 2
+    keys += linear_hash(state.codes, axes)
 
 
 def _exchange_within(
-    state: _State, axes: list[int], tokens: np.ndarray, labels: np.ndarray, stop: Callable[[], bool] | None
+    state: _State, axes: list[int], tokens: np.ndarray, keys: np.ndarray, labels: np.ndarray, stop: Callable[[], bool] | None
 ) -> np.ndarray:
-    """Settle the boxes of some tokens, where labels (k, Q) are the parts of the codebooks of k axes: gives back the tokens whose boxes are
-    too large, and stay. All tokens of a box must be among them."""
+    """Settle the boxes of n tokens: gives back those whose boxes are too large, and stay.
+
+    keys: (n,), equal where all codes but those of the k axes are. labels: (k, Q), the part of the codebook that a code belongs to. All
+    tokens of a box must be among these.
+    """
     here, wanted = state.codes[np.ix_(tokens, axes)], np.stack([state.wanted[axis][tokens] for axis in axes], axis=1)
     parts_here = np.stack([label[here[:, k]] for k, label in enumerate(labels)], axis=1)
-    key = linear_hash(state.codes[tokens], without=axes)
-    key += linear_hash(parts_here, salt=1)
+    key = keys + linear_hash(parts_here, salt=1)
     groups, starts = groups_of(key)
     inside = np.ones(len(groups), bool)
     for k, label in enumerate(labels):
@@ -294,18 +307,24 @@ def groups_of(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return group, first
 
 
-def linear_hash(codes: np.ndarray, without: Sequence[int] = (), salt: int = 0) -> np.ndarray:
-    """A 64-bit number for every row of (V, f) codes: equal rows get equal numbers; subspaces in ``without`` are left out.
+def linear_hash(codes: np.ndarray, axes: Sequence[int] | None = None, salt: int = 0) -> np.ndarray:
+    """A 64-bit number for every row of (V, f) codes: equal rows get equal numbers. axes: the subspaces that count; None for all.
 
-    Two different rows get the same number with probability 2 ** -64; two boxes would then be taken for one.
+    It is the sum of what each subspace counts for. Two different rows get the same number with probability 2 ** -64; two boxes would then
+    be taken for one.
     """
-    rng = np.random.default_rng([salt, codes.shape[1]])
+    factors, shifts = _hash_numbers(salt, codes.shape[1])
     keys = np.zeros(len(codes), np.int64)
-    for axis in range(codes.shape[1]):
-        factor, shift = rng.integers(-(2**63), 2**63 - 1, size=2, dtype=np.int64)
-        if axis not in without:
-            keys += _mixed(codes[:, axis].astype(np.int64) * (factor | 1) + shift)
+    for axis in range(codes.shape[1]) if axes is None else axes:
+        keys += _mixed(codes[:, axis].astype(np.int64) * factors[axis] + shifts[axis])
     return keys
+
+
+@cache
+def _hash_numbers(salt: int, subspaces: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of each subspace: an odd factor and a shift."""
+    drawn = np.random.default_rng([salt, subspaces]).integers(-(2**63), 2**63 - 1, size=(subspaces, 2), dtype=np.int64)
+    return drawn[:, 0] | 1, drawn[:, 1]
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:
