@@ -32,6 +32,8 @@ GATHER_TOGETHER = 1.56  # a sweep, for each of V x D x f
 COMPARE_TOGETHER = 7.0  # a sweep, for each of V x f x Q
 EXCHANGE_TOGETHER = 6_500.0  # a sweep, for each token whose tuple stays distinct
 STEP_TOGETHER = 500_000.0  # a sweep, for each subspace, however few tokens there are
+LEAST, MEASURED = 3, 4  # subspaces
+SHORT = 32  # tuples of a line
 
 
 class Exchanges(NamedTuple):
@@ -46,55 +48,53 @@ class Exchanges(NamedTuple):
     scarce_token: float = 60_000.0  # for each token
     scarce_set: float = 1_200.0  # and subspace
     special_visits: float = 49_000.0  # of unused and other special tokens, which are about as many whatever the vocabulary
-    special_line: float = 3_200.0  # one of those, for each tuple of the line
+    special_line: float = 3_200.0  # one of those, for each tuple of a line of SHORT of them
+    special_power: float = 0.3  # of the tuples of a longer line
     other_line: float = 700.0  # any other token, for each of so many tuples of its line at most
     longest_line: int = 24
-    # Where there are many more tuples than tokens, after k-means. A term shrinks by a factor e for so many bits more than tell all tokens
-    # apart, and grows with the tuples of a box (of LOOSE_BOX at most) and with Q, by the powers that stand beside it.
-    token: float = 1_200.0  # for each token
-    order: float = 1_100.0  # and f x f: tokens are put in order once a set of subspaces, by all their codes
-    order_bits: float = 17.5
-    meeting: float = 131_000.0  # tokens that share a box by chance
-    meeting_bits: float = 4.3
-    meeting_powers: tuple[float, float] = (1.0, 0.57)
-    # Nothing of these two where no tokens are alike and so few meet that exchanges are not worth a round: with many subspaces.
-    many_subspaces: int = 7  # or one fewer, and the bits below to spare
-    many_bits: float = 9.0
-    room: float = 25.0  # instead, for each token and subspace
-    # More where there are alike tokens:
-    alike_token: float = 800.0  # for each token
-    alike_set: float = 1_700.0  # and subspace
-    alike_order: float = 175.0  # and f x f
-    solving: float = 14_400.0  # boxes of alike tokens
-    solving_bits: float = 100.0
-    solving_powers: tuple[float, float] = (1.1, 0.32)
-    moving: float = 137_000.0  # others that they drive from their tuples
-    moving_bits: float = 14.0
-    moving_powers: tuple[float, float] = (0.5, 0.57)
+    # Where there are many more tuples than tokens, and so bits to spare, after k-means:
+    token: float = 2_700.0  # for each token
+    ordering: float = 5_400.0  # and set of subspaces in a round: tokens are put in order by their boxes
+    meeting: float = 61_000.0  # those that share a box by chance, with MEASURED subspaces of 32 codewords
+    meeting_power: float = -0.9  # of the number of subspaces
+    meeting_size: tuple[float, float] = (0.55, 0.2)  # powers of the codebook size: with LEAST subspaces or fewer, and with more
+    meeting_bits: float = 13.0  # bits to spare that make them fewer by a factor e; with MEASURED or fewer subspaces, none do
+    alike: float = 115_000.0  # instead, where tokens are alike: with MEASURED subspaces of 32 codewords, boxes of 1,024
+    alike_power: float = -1.94
+    alike_size: tuple[float, float] = (0.3, 0.03)
+    alike_bits: float = 55.0  # that make them more by a factor e
+    alike_tuples: float = 0.17  # power of the tuples of a box
+    # Where no tokens are alike, exchanges are not worth a round from so many bits to spare on, and never with MEASURED subspaces or fewer:
+    spare_bits: float = 6.0
+    fewer_bits: float = 1.2  # for each of the missing ones, squared
+    many: int = 7
+    room: float = 115.0  # instead, for each token and subspace
 
     def scarce(self, vocabulary: int, subspaces: int, size: int) -> float:
         """Nanoseconds for each token where tuples are scarce."""
-        lines = self.special_visits / vocabulary * self.special_line * size + self.other_line * min(size, self.longest_line)
+        special = self.special_line * min(size, SHORT) * max(1.0, size / SHORT) ** self.special_power
+        lines = self.special_visits / vocabulary * special + self.other_line * min(size, self.longest_line)
         return self.scarce_token + self.scarce_set * subspaces + lines
 
     def loose(self, vocabulary: int, subspaces: int, size: int, alike: float) -> float:
         """The same where they are not. alike: 1 for as many alike tokens as the bundled model has, 0 for none."""
         spare = subspaces * math.log2(max(2, size)) - math.log2(vocabulary)
         together = [axes_together(subspaces, size, limit, wide) for limit, wide in ((SMALL_BOX, False), (LOOSE_BOX, True))]
-        sets = (1 / together[0] + 2 / together[1]) / 2  # in a round, for each subspace
-        tuples = min(size ** together[1], LOOSE_BOX) / 1024
+        tuples = min(size ** together[1], LOOSE_BOX)
+        ordering = self.ordering * subspaces * (1 / together[0] + 2 / together[1]) / 2
 
-        def term(nanoseconds: float, bits: float, powers: tuple[float, float], boxes: float) -> float:
-            return nanoseconds * math.exp(-spare / bits) * boxes ** powers[0] * (size / 32) ** powers[1]
+        def solving(nanoseconds: float, power: float, of_size: tuple[float, float]) -> float:
+            return nanoseconds * (max(LEAST, subspaces) / MEASURED) ** power * (size / 32) ** of_size[subspaces > LEAST]
 
-        exchanged = self.order * sets * subspaces**2 * math.exp(-spare / self.order_bits)
-        exchanged += term(self.meeting, self.meeting_bits, self.meeting_powers, tuples)
-        few_meet = subspaces >= self.many_subspaces - (spare >= self.many_bits)
-        alone = self.room * subspaces if few_meet else exchanged
-        more = exchanged + self.alike_token + sets * subspaces * (self.alike_set + self.alike_order * subspaces)
-        more += term(self.solving, self.solving_bits, self.solving_powers, max(1.0, tuples))
-        more += term(self.moving, self.moving_bits, self.moving_powers, tuples)
-        return self.token + alone + alike * (more - alone)
+        met = solving(self.meeting, self.meeting_power, self.meeting_size) + ordering
+        if subspaces > MEASURED:
+            met = met * math.exp(-spare / self.meeting_bits)
+            if spare >= self.spare_bits + self.fewer_bits * max(0, self.many - subspaces) ** 2:
+                met = self.room * subspaces
+        told_apart = solving(self.alike, self.alike_power, self.alike_size) * math.exp(spare / self.alike_bits)
+        told_apart = told_apart * (tuples / 1024) ** self.alike_tuples + ordering
+        share = math.sqrt(alike)  # a few alike tokens already set off exchanges over all
+        return self.token + (1 - share) * met + share * told_apart
 
 
 class Product(CodebookMethod):
