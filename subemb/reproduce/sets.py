@@ -6,6 +6,7 @@ No sentence that is scored is learned from.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,9 +122,18 @@ class MaskedWords:
     def __init__(self, model: "PretrainedModel", sentences: list[str], source: str):
         self.text, self.source = "\n".join(sentences), source
         self._score = MaskedWordScore(model, model.token_ids(sentences), source, None, 0)
+        self._model, self._sentences = model, sentences
         self.gold = self._score.gold
-        self.before = self.answers(model)
-        self.digest = content_key(sentences, self.before[0])  # a head that was trained again guesses otherwise
+
+    @cached_property
+    def before(self) -> tuple[np.ndarray, np.ndarray]:
+        """The original's :meth:`answers`: found where a row asks for them, which most do not."""
+        return self.answers(self._model)
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the sentences and the original's guesses: a head that was trained again guesses otherwise."""
+        return content_key(self._sentences, self.before[0])
 
     def answers(self, side: "PretrainedModel") -> tuple[np.ndarray, np.ndarray]:
         """(m,) tokens guessed, and (m,) the log probability of the right one, in nats."""
