@@ -48,6 +48,7 @@ LADDER = (
 MOST_MINUTES, MOST_SEEDS = 7 * 24 * 60.0, 100
 _STARTING = 20.0  # seconds of reading sets and scoring the original, on two free cores
 _SHARE = 0.05  # of the progress that this takes
+_MARGIN = 1.3  # rows take up to so many times what is told: sets have longer sentences, and networks differ
 _READ = 30  # tokens of a sentence whose words are masked, roughly
 FEW_SETS = 3  # labelled sets, where it is not known how many there are
 
@@ -75,7 +76,7 @@ class Plan:
     """The rows that are wanted, in the order in which they are measured."""
 
     cells: tuple[Cell, ...]
-    seconds: tuple[float, ...]  # of each, roughly, on two free cores
+    seconds: tuple[float, ...]  # of each, roughly, on this computer as busy as it is now
 
     def left(self, known: Sequence[Cell]) -> float:
         """Seconds of the rows that are not known yet."""
@@ -141,15 +142,16 @@ def _sizes(
     if before is not None and before.facts.minutes == minutes:
         return before.facts.sizes
     labelled, sets = () if data is None else ("similarity", "entailment"), count_sets(model, data)
-    fitting = [sizes for sizes in LADDER if estimated_seconds(model, sizes, labelled, only, sets) * slowness() <= 60 * minutes]
+    fitting = [one for one in LADDER if _MARGIN * estimated_seconds(model, one, labelled, only, sets) <= 60 * minutes]
     return fitting[-1] if fitting else LADDER[0]
 
 
 def estimated_seconds(
     model: "PretrainedModel", sizes: Sizes, labelled: Sequence[str] = (), only: Sequence[int] = (), sets: int = FEW_SETS
 ) -> float:
-    """Rough seconds of a whole table on two free cores; the original is scored first."""
-    return _STARTING + _scoring_seconds(model, sizes, sets) + sum(planned(model, sizes, labelled, only, sets).seconds)
+    """Rough seconds of a whole table on this computer, as busy as it is now; the original is scored first."""
+    begun = slowness() * (_STARTING + _scoring_seconds(model, sizes, sets))
+    return begun + sum(planned(model, sizes, labelled, only, sets).seconds)
 
 
 def planned(
@@ -177,7 +179,12 @@ def _turn(cell: Cell) -> tuple[int, int, int]:
 
 
 def _cell_seconds(model: "PretrainedModel", cell: Cell, sizes: Sizes, sets: int) -> float:
-    """Roughly, on two free cores."""
+    """Roughly: what is to be done here, and the budget of a search, which is seconds of the clock on any computer."""
+    return slowness() * _work_seconds(model, cell, sizes, sets) + (cell.seconds or 0.0)
+
+
+def _work_seconds(model: "PretrainedModel", cell: Cell, sizes: Sizes, sets: int) -> float:
+    """On two free cores, without the budget of a search."""
     seconds = estimate_seconds(cell.settings, model.num_tokens, model.dim)
     if cell.kind == SPEED:
         return seconds + 10.0
@@ -188,9 +195,7 @@ def _cell_seconds(model: "PretrainedModel", cell: Cell, sizes: Sizes, sets: int)
     if cell.on == MASKED:
         a_token = token_seconds(_READ, model.parameters, model.num_tokens, model.dim)
         seconds += a_token * sizes.tokens * (1 if cell.training == UNTRAINED else 0.5) * 4
-    if cell.seconds is not None:
-        return seconds + cell.seconds
-    if cell.steps is not None and network:
+    if cell.steps is not None and cell.seconds is None and network:
         settings = AdaptationSettings(
             objective=cell.task or "distill", train="everything" if cell.training == TUNED else "codebooks", reassign=False,
             steps=cell.steps, batch_size=BATCH,

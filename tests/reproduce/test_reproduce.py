@@ -1,6 +1,7 @@
 """subemb reproduce on small models: rows that grow, are never measured twice, and say honestly what cannot be told."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from subemb.reproduce import judge, reproduce
 from subemb.reproduce.claim import FAILS, HOLDS, OPEN
 from subemb.reproduce.claims import BY_NUMBER, CLAIMS
 from subemb.reproduce.rows import CODEBOOKS, FILES, MASKED, TUNED, Cell, ClaimsTable, Sizes
-from subemb.reproduce.run import estimated_seconds
+from subemb.reproduce.run import estimated_seconds, planned
 from subemb.reproduce.sets import count_sets, material_for
 
 SMALL = Sizes(pairs=30, steps=2, seconds=1.0, seeds=1, tokens=20)
@@ -97,6 +98,17 @@ def test_a_budget_knows_how_many_sets_there_are_before_they_are_read(place):
         assert count_sets(model, folder) == len(sets) > 0
     few, many = (estimated_seconds(model, SMALL, sets=number) for number in (1, 40))
     assert few < many
+
+
+def test_the_budget_of_a_search_takes_its_seconds_on_any_computer(place, monkeypatch):
+    model, sizes = load("small"), replace(SMALL, seconds=100.0)
+    fixed = sum(cell.seconds or 0.0 for cell in planned(model, sizes).cells)
+    assert fixed >= 100
+    found = {}
+    for slowness in (0.5, 1.0, 2.0):
+        monkeypatch.setattr("subemb.reproduce.run.slowness", lambda now=slowness: now)
+        found[slowness] = estimated_seconds(model, sizes)
+    assert found[2.0] - fixed == pytest.approx(2 * (found[1.0] - fixed)) == pytest.approx(4 * (found[0.5] - fixed))
 
 
 @pytest.mark.slow
