@@ -25,7 +25,7 @@ import torch
 from ..base.deadline import Deadline
 from ..base.progress import Progress, ProgressCallback, report
 from .kmeans import share
-from .unique import LARGE_BOX, exchange
+from .unique import LARGE_BOX, exchange, linear_hash
 
 BETWEEN_AXES = 0.9  # how much of S off its diagonal counts
 LEAST = 1e-3  # what every axis counts, its mean being 1
@@ -123,7 +123,7 @@ def joint_codes(
     deadline = deadline or Deadline(None)
     codes, books = codes.long().clone(), [book.clone() for book in books]
     apart, rng = table - looked_up(codes, books), np.random.default_rng(seed)
-    of_zeros = metric.weight(table, weights)
+    of_zeros, keys = metric.weight(table, weights), linear_hash(codes.numpy()) if unique else None
 
     def error() -> float:
         return metric.weight(apart, weights) / of_zeros if of_zeros > 0 else 0.0
@@ -143,7 +143,7 @@ def joint_codes(
                 books[axis] = _means(targets, codes[:, axis], weights, books[axis])
                 if unique:
                     line = _Line(codes.numpy(), axis, metric, targets, books[axis], weights)
-                    exchange(line, [axis], LARGE_BOX, rng, stop=lambda: deadline.is_over)
+                    exchange(line, [axis], LARGE_BOX, rng, keys, lambda: deadline.is_over)
                 else:
                     codes[:, axis] = metric.nearest(axis, targets, books[axis])
                 apart[:, part] = table[:, part] - books[axis][codes[:, axis]]
