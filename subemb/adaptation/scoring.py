@@ -41,19 +41,34 @@ class MaskedWordScore:
     """The share of masked tokens that are guessed right, x 100; the masks are the same for every model.
 
     rows: token ids of sentences that nobody learns from. name: what they are, in words. digest: of their text.
+    gold: (m,) int64, the tokens that stand at the masks.
     """
 
     head = "masked"
 
     def __init__(self, model: "PretrainedModel", rows: Sequence[Sequence[int]], name: str, digest: str | None, seed: int):
         self._mask = model.tokenizer.mask_token_id
-        self._batches = []
         padding = padding_id(model.tokenizer, model.network(self.head).config)
         generator = torch.Generator().manual_seed(seed)
+        chosen: list[torch.Tensor] = []  # (length,) of each row
         for start in range(0, len(rows), _BATCH):
-            ids, mask = padded([list(row) for row in rows[start : start + _BATCH]], padding)
-            self._batches.append((ids, mask, drawn_masks(ids, mask, model.tokenizer.all_special_ids, generator)))
-        count = sum(int(chosen.sum()) for _, _, chosen in self._batches)
+            part = [list(row) for row in rows[start : start + _BATCH]]
+            masked = drawn_masks(*padded(part, padding), model.tokenizer.all_special_ids, generator)
+            chosen += [masks[: len(row)] for masks, row in zip(masked, part, strict=True)]
+        self.gold = np.array(
+            [token for row, masks in zip(rows, chosen, strict=True) for token in np.array(row)[masks]], np.int64
+        )
+        # Read in batches of similar length; the answers are put back in the order of the rows.
+        order = sorted(range(len(rows)), key=lambda place: -len(rows[place]))
+        counts = [int(masks.sum()) for masks in chosen]
+        count, first = sum(counts), np.cumsum([0, *counts])
+        self._places = np.concatenate([np.arange(first[place], first[place + 1]) for place in order])
+        self._batches = []
+        for start in range(0, len(order), _BATCH):
+            part = order[start : start + _BATCH]
+            ids, mask = padded([list(rows[place]) for place in part], padding)
+            masked, _ = padded([chosen[place].tolist() for place in part], 0)
+            self._batches.append((ids, mask, masked.bool()))
         self.facts = {
             "name": name,
             "task": "masked",
@@ -64,11 +79,6 @@ class MaskedWordScore:
             "held_out": True,
         }
 
-    @property
-    def gold(self) -> np.ndarray:
-        """(m,) int64, the tokens that stand at the masks."""
-        return torch.cat([ids[chosen] for ids, _, chosen in self._batches]).numpy()
-
     @torch.no_grad()
     def answers(self, side: "PretrainedModel") -> tuple[np.ndarray, np.ndarray]:
         """(m,) the token that a model holds for most likely at each mask, and (m,) the log probability of the right one, in nats."""
@@ -78,7 +88,14 @@ class MaskedWordScore:
             logits = side.logits_at(self.head, seen, mask.to(side.device), chosen.to(side.device)).cpu().float()
             guessed.append(logits.argmax(-1))
             right.append(logits.log_softmax(-1).gather(1, ids[chosen][:, None])[:, 0])
-        return torch.cat(guessed).numpy(), torch.cat(right).numpy()
+        both = torch.cat(guessed).numpy(), torch.cat(right).numpy()
+        return tuple(self._put_back(found) for found in both)
+
+    def _put_back(self, found: np.ndarray) -> np.ndarray:
+        """In the order of the rows."""
+        result = np.empty_like(found)
+        result[self._places] = found
+        return result
 
     def score(self, side: "PretrainedModel") -> float:
         """x 100; higher is better."""

@@ -29,7 +29,7 @@ from .result import ADAPTED, COMPRESSED, ORIGINAL, TUNED, Adaptation
 from .settings import DRAWN, LABELLED, AdaptationSettings, device_for
 from .students import OriginalStudent, Student
 from .texts import Text, text_of
-from .trainer import STATE_FILE, Trainer, read_state, write_state
+from .trainer import SCORINGS, STATE_FILE, Trainer, read_state, write_state
 
 if TYPE_CHECKING:
     from ..codec.compressed import Compressed
@@ -404,14 +404,16 @@ def sizes(adapted: "PretrainedModel") -> dict[str, int | None]:
     }
 
 
-def steps_seconds(settings: AdaptationSettings, model: "PretrainedModel", compression: "CompressionSettings") -> float:
+def steps_seconds(
+    settings: AdaptationSettings, model: "PretrainedModel", compression: "CompressionSettings", held_out: int = 0
+) -> float:
     """Seconds that ``settings.steps`` steps take on two cores, roughly, with the search for codes: it tells minutes from hours.
 
     Counted are the multiplications of the network, at a speed measured with all-MiniLM-L6-v2 (two threads of ordinary server cores,
     where it varied between 0.1 and 0.17 teraflops), and the search for codes as so many compressions. A faster or a busy machine
     makes it wrong by a factor of two.
 
-    compression: how the table was compressed, resolved.
+    compression: how the table was compressed, resolved. held_out: sentences or pairs that are scored on the way.
     """
     each = _READ + _BACK + (0 if settings.train == "codebooks" else _WEIGHTS)
     if settings.is_fine_tuning:
@@ -422,8 +424,9 @@ def steps_seconds(settings: AdaptationSettings, model: "PretrainedModel", compre
     token = network / _FLOPS if network > 0 else _LOOKED_UP
     if settings.objective == "masked":  # the head says every word at the places that are masked
         token += MASKED_SHARE * model.num_tokens * model.dim / _FLOPS
-    sentences = settings.batch_size * (2 if settings.objective in LABELLED else 1)
-    seconds = settings.steps * sentences * _TOKENS * each * token
+    scored = held_out * (SCORINGS + 1) * _READ * (2 if settings.is_fine_tuning else 1)  # of the original too
+    both = 2 if settings.objective in LABELLED else 1  # sentences of a pair
+    seconds = both * _TOKENS * token * (settings.steps * settings.batch_size * each + scored)
     if settings.reassigns(compression.method):
         seconds += (ROUNDS + 1) * MOST_ROWS * _TOKENS * (_READ + _BACK) * token
         seconds += _COMPRESSIONS * compression_seconds(compression, model.num_tokens, model.dim)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..adaptation.material import MOST_HELD_OUT
 from ..adaptation.session import steps_seconds
 from ..adaptation.settings import AdaptationSettings
 from ..base.arguments import checked
@@ -200,7 +201,7 @@ def _work_seconds(model: "PretrainedModel", cell: Cell, sizes: Sizes, sets: int)
             objective=cell.task or "distill", train="everything" if cell.training == TUNED else "codebooks", reassign=False,
             steps=cell.steps, batch_size=BATCH,
         )  # fmt: skip
-        seconds += steps_seconds(settings, model, cell.settings)
+        seconds += steps_seconds(settings, model, cell.settings, MOST_HELD_OUT if cell.training == TUNED else 0)
     return seconds
 
 

@@ -18,6 +18,7 @@ from subemb.adaptation.result import Adaptation
 from subemb.adaptation.scoring import MaskedWordScore, score_of
 from subemb.base.errors import Cancelled, InputError, ModelError
 from subemb.evaluate.data.pairs import TWO_WAY_LABELS, PairSet
+from subemb.models.sentences import padded
 
 NAMES = [word for word in WORDS if word.isalpha()]
 
@@ -235,6 +236,29 @@ def test_the_masked_score_is_a_count(animals):
             total += int(places.sum())
     assert asked.facts["pairs"] == total >= len(texts)
     assert asked.score(animals) == pytest.approx(100 * right / total)
+
+
+def test_answers_to_masks_stand_in_the_order_of_the_sentences_however_long_they_are(animals):
+    texts = [text.replace("[MASK]", answer) for text, answer in masked_models.questions()]
+    rows = animals.token_ids([" ".join(texts[place : place + 1 + place % 3]) for place in range(12)])
+    assert len({len(row) for row in rows}) > 2
+    ids, mask = padded(rows, animals.tokenizer.pad_token_id)
+    chosen = drawn_masks(ids, mask, animals.tokenizer.all_special_ids, torch.Generator().manual_seed(0))
+    gold, best, right = [], [], []
+    for row, masks in zip(rows, chosen, strict=True):  # each sentence alone
+        tokens, masks = torch.tensor(row), masks[: len(row)]
+        with torch.no_grad():
+            logits = animals.network("masked")(
+                input_ids=tokens.masked_fill(masks, animals.tokenizer.mask_token_id)[None]
+            ).logits
+        gold += tokens[masks].tolist()
+        best += logits[0][masks].argmax(-1).tolist()
+        right += logits[0][masks].log_softmax(-1).gather(1, tokens[masks][:, None])[:, 0].tolist()
+    asked = MaskedWordScore(animals, rows, "questions", None, 0)
+    assert asked.gold.tolist() == gold
+    guessed, found = asked.answers(animals)
+    assert guessed.tolist() == best
+    assert found == pytest.approx(right, abs=1e-4)
 
 
 class StopIn:

@@ -41,6 +41,22 @@ def test_more_work_takes_longer(model, more):
     assert steps_seconds(AdaptationSettings(steps=100, **more), model, CLUSTER) > plain > 0
 
 
+def test_what_is_held_out_is_read_seven_times_and_in_fine_tuning_by_the_original_too(model):
+    def seconds(objective: str, held_out: int, steps: int = 100) -> float:
+        settings = AdaptationSettings(steps=steps, reassign=False, objective=objective, batch_size=32)
+        return steps_seconds(settings, model, CLUSTER, held_out)
+
+    def scoring(objective: str) -> float:
+        return seconds(objective, 320) - seconds(objective, 0)
+
+    assert scoring("distill") == pytest.approx(
+        seconds("distill", 0, steps=10) / 2 * 7
+    )  # a step reads, and passes a gradient back
+    assert scoring("similarity") == pytest.approx(4 * scoring("distill"))
+    assert scoring("masked") > 2 * scoring("distill")
+    assert scoring("similarity") == pytest.approx(seconds("similarity", 320, steps=1) - seconds("similarity", 0, steps=1))
+
+
 def test_both_sentences_of_labelled_pairs_are_read_and_the_head_says_every_word_at_its_masks(model):
     def seconds(objective: str) -> float:
         settings = AdaptationSettings(steps=100, reassign=False, train="everything", objective=objective)
