@@ -41,7 +41,6 @@ class MaskedWordScore:
     """The share of masked tokens that are guessed right, x 100; the masks are the same for every model.
 
     rows: token ids of sentences that nobody learns from. name: what they are, in words. digest: of their text.
-    gold: (m,) int64, the tokens that stand at the masks.
     """
 
     head = "masked"
@@ -55,14 +54,9 @@ class MaskedWordScore:
             part = [list(row) for row in rows[start : start + _BATCH]]
             masked = drawn_masks(*padded(part, padding), model.tokenizer.all_special_ids, generator)
             chosen += [masks[: len(row)] for masks, row in zip(masked, part, strict=True)]
-        self.gold = np.array(
-            [token for row, masks in zip(rows, chosen, strict=True) for token in np.array(row)[masks]], np.int64
-        )
-        # Read in batches of similar length; the answers are put back in the order of the rows.
+        # Read in batches of similar length; what is found is put back in the order of the rows.
         order = sorted(range(len(rows)), key=lambda place: -len(rows[place]))
-        counts = [int(masks.sum()) for masks in chosen]
-        count, first = sum(counts), np.cumsum([0, *counts])
-        self._places = np.concatenate([np.arange(first[place], first[place + 1]) for place in order])
+        self._back = np.argsort(np.repeat(order, [int(chosen[place].sum()) for place in order]), kind="stable")
         self._batches = []
         for start in range(0, len(order), _BATCH):
             part = order[start : start + _BATCH]
@@ -72,12 +66,17 @@ class MaskedWordScore:
         self.facts = {
             "name": name,
             "task": "masked",
-            "pairs": count,
+            "pairs": len(self._back),
             "unit": "masked token",
             "digest": digest,
             "metric": "masked tokens right",
             "held_out": True,
         }
+
+    @property
+    def gold(self) -> np.ndarray:
+        """(m,) int64, the tokens that stand at the masks."""
+        return torch.cat([ids[chosen] for ids, _, chosen in self._batches]).numpy()[self._back]
 
     @torch.no_grad()
     def answers(self, side: "PretrainedModel") -> tuple[np.ndarray, np.ndarray]:
@@ -88,14 +87,7 @@ class MaskedWordScore:
             logits = side.logits_at(self.head, seen, mask.to(side.device), chosen.to(side.device)).cpu().float()
             guessed.append(logits.argmax(-1))
             right.append(logits.log_softmax(-1).gather(1, ids[chosen][:, None])[:, 0])
-        both = torch.cat(guessed).numpy(), torch.cat(right).numpy()
-        return tuple(self._put_back(found) for found in both)
-
-    def _put_back(self, found: np.ndarray) -> np.ndarray:
-        """In the order of the rows."""
-        result = np.empty_like(found)
-        result[self._places] = found
-        return result
+        return torch.cat(guessed).numpy()[self._back], torch.cat(right).numpy()[self._back]
 
     def score(self, side: "PretrainedModel") -> float:
         """x 100; higher is better."""

@@ -52,8 +52,12 @@ def slowness() -> float:
 
 def rough(seconds: float) -> str:
     """Seconds that were estimated for two free cores, in words for this computer as busy as it is now."""
-    now = pace()
-    return seconds_text(seconds * now.slowness) + (" (this computer is busy now)" if now.waiting >= _BUSY else "")
+    return rough_here(seconds * slowness())
+
+
+def rough_here(seconds: float) -> str:
+    """Seconds that were estimated for this computer, in words that say whether it is busy now."""
+    return seconds_text(seconds) + (" (this computer is busy now)" if pace().waiting >= _BUSY else "")
 
 
 def pace() -> Pace:

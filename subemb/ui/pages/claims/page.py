@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
+from ....base.pace import rough_here
 from ....base.plain import to_plain
 from ....base.text import count_text, escape_markdown, percent_text, score_text, seconds_text
 from ....jobs.manager import Job, manager
@@ -135,7 +136,7 @@ def form(visit: Visit, model: "PretrainedModel", table: ClaimsTable | None) -> N
     """The budget, what it costs, and the button."""
     with st.container(border=True, key="claims_form"):
         if table is None:
-            seconds = seconds_text(estimated_seconds(model, LADDER[0], sets=count_sets(model, None)))
+            seconds = rough_here(estimated_seconds(model, LADDER[0], sets=count_sets(model, None)))
             st.markdown(
                 f"Nothing has been measured of **{escape_markdown(model.name)}** yet. At least it takes about {seconds}; more time gives "
                 "more pairs, steps and seeds, so narrower intervals."
