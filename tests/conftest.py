@@ -72,6 +72,8 @@ for _name in ("SUBEMB_MODELS", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKE
 def pytest_configure(config) -> None:
     if "not slow" in config.getoption("markexpr"):
         settings.load_profile("everyday")
+    if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0" and hasattr(os, "nice"):
+        os.nice(5)  # the first process has all browser tests, which are half waiting, and would be the last to end
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses by marks
@@ -108,13 +110,11 @@ def pytest_runtest_makereport(item, call):
 
 
 class _BrowserTogether(LoadScopeScheduling):
-    """A file at a time for a process, and half of all browser tests for one: one server, one browser, compiled scripts kept."""
+    """A file at a time for a process, and all browser tests for the first: one server, one browser, compiled scripts kept."""
 
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.split("::", 1)[0]
-        if not module.startswith("tests/browser/"):
-            return module
-        return "tests/browser, first half" if module < "tests/browser/test_j" else "tests/browser, second half"
+        return "tests/browser" if module.startswith("tests/browser/") else module
 
 
 def pytest_xdist_make_scheduler(config, log):
