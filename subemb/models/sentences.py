@@ -103,14 +103,13 @@ def padded(
     """Rows of ids as one (m, longest) int64 tensor, and the mask that is 1 where there is a token, both on a device."""
     import torch
 
-    longest = max(1, *map(len, rows)) if rows else 1
-    ids = torch.full((len(rows), longest), padding)
-    mask = torch.zeros((len(rows), longest), dtype=torch.long)
-    for place, row in enumerate(rows):
-        where = slice(longest - len(row), longest) if left else slice(len(row))
-        ids[place, where] = torch.tensor(row, dtype=torch.long)
-        mask[place, where] = 1
-    return ids.to(device), mask.to(device)
+    lengths = torch.tensor([len(row) for row in rows], dtype=torch.long)
+    longest = max([1, *map(len, rows)])
+    places = torch.arange(longest)
+    mask = places >= longest - lengths[:, None] if left else places < lengths[:, None]
+    ids = torch.full(mask.shape, padding)
+    ids[mask] = torch.tensor([number for row in rows for number in row], dtype=torch.long)
+    return ids.to(device), mask.long().to(device)
 
 
 def padding_id(tokenizer, config) -> int:
