@@ -2,6 +2,7 @@
 
 import doctest
 import importlib.util
+import linecache
 import pkgutil
 from pathlib import Path
 
@@ -18,6 +19,7 @@ MODULES = {
 
 @pytest.mark.parametrize("name", [name for name, text in MODULES.items() if ">>> " in text])
 def test_examples_are_true(name):
+    linecache.clearcache()  # a debugger that doctest makes for every example would look whether one of a thousand files has changed
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
