@@ -81,8 +81,6 @@ for _name in ("SUBEMB_MODELS", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKE
 def pytest_configure(config) -> None:
     if "not slow" in config.getoption("markexpr"):
         settings.load_profile("everyday")
-    if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0" and hasattr(os, "nice"):
-        os.nice(5)  # the first process has all browser tests, which are half waiting, and would be the last to end
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses by marks
@@ -105,6 +103,19 @@ def pytest_collection_modifyitems(items) -> None:
 def pytest_collection_finish() -> None:
     gc.freeze()
     gc.enable()
+
+
+_gives_way = False
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item) -> None:
+    """The process that has the browser's tests goes before the others: they are half waiting, and would be the last to end."""
+    global _gives_way
+    is_shared = "PYTEST_XDIST_WORKER" in os.environ and hasattr(os, "nice")
+    if is_shared and not _gives_way and not item.get_closest_marker("browser"):
+        os.nice(5)
+        _gives_way = True
 
 
 _PASSED = pytest.StashKey[bool]()
