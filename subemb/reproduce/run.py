@@ -28,7 +28,7 @@ from ..models.model import describe
 from ..sweep.table import FAILED
 from .claim import Ask
 from .claims import BY_NUMBER, CLAIMS
-from .kept import default_folder, shipped_table
+from .known_claims import default_folder, shipped_table
 from .measure import BATCH, FORMAT, Answers, Bench, row_key, row_of, versus
 from .rows import MASKED, SEARCHED, SENTENCES, SPEED, TUNED, UNTRAINED, Cell, ClaimRow, ClaimsTable, Facts, Sizes
 from .sets import Material, count_sets, material_for

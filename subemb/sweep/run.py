@@ -28,7 +28,7 @@ from ..jobs.worker import exit_with_parent
 from ..models.model import describe
 from ..runs import estimate_run_seconds
 from .grid import default_grid, resolved_grid
-from .kept import default_folder, shipped_rows
+from .known_tables import default_folder, shipped_rows
 from .measure import FORMAT, Shared, keep_open, measure_row, shared_of
 from .table import FAILED, SweepRow, SweepTable, read_rows, write_table
 

@@ -276,7 +276,7 @@ def _text_by_digest(text: str, **others: Any) -> dict[str, Any]:
 
 
 @task(lane=LANE, reads=entries_of, key=_text_by_digest, keep=TEXTS)
-def score_text(
+def perplexity_of_text(
     subject: Subject,
     text: str,
     input: bool = True,
@@ -346,4 +346,4 @@ def _keys_of(subject: Subject, kept: TableUses | TextPerplexity, head: str) -> l
         return [compare_table_uses.key(subject, kept.sentence, text, kept.word, kept.most_tokens, seed, head)]
     uses = ((True, True), (True, False), (False, True))
     text = Digest(kept.digest)
-    return [score_text.key(subject, text, input, output, kept.most_tokens, kept.seed, head) for input, output in uses]
+    return [perplexity_of_text.key(subject, text, input, output, kept.most_tokens, kept.seed, head) for input, output in uses]

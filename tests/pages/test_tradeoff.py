@@ -14,7 +14,7 @@ from subemb.jobs.manager import manager
 from subemb.models.load import load_listed
 from subemb.presets import PRESETS
 from subemb.runs import RUNS, run_and_keep, run_key
-from subemb.sweep.kept import known_tables
+from subemb.sweep.known_tables import known_tables
 from subemb.sweep.run import sweep
 from subemb.sweep.table import pareto_front
 from subemb.ui.pages.tradeoff import page as tradeoff

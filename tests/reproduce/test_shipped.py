@@ -9,7 +9,7 @@ from subemb import load
 from subemb.codec.estimates import predicted_size
 from subemb.reproduce import judge
 from subemb.reproduce.claims import BY_NUMBER
-from subemb.reproduce.kept import known_tables, shipped_table
+from subemb.reproduce.known_claims import known_tables, shipped_table
 from subemb.reproduce.measure import Bench, row_key
 from subemb.reproduce.rows import FILES, SCORES, UNTRAINED
 from subemb.reproduce.sets import material_for

@@ -72,13 +72,13 @@ def test_the_original_alone(subjects):
 def test_pseudo_perplexity_is_the_librarys_and_is_reported(subjects):
     seen = []
     text = "\n".join(masked_models.sentences()[:6])
-    result = tasks.score_text(subjects[0], text, most_tokens=20, seed=3, progress=seen.append)
+    result = tasks.perplexity_of_text(subjects[0], text, most_tokens=20, seed=3, progress=seen.append)
     assert result == score(open_sides(subjects[0]), text, most_tokens=20, seed=3)
     assert pickle.loads(pickle.dumps(result)) == result
     fractions = [message.fraction for message in seen]
     assert fractions == sorted(fractions)
     with pytest.raises(Cancelled):
-        tasks.score_text(subjects[0], text, progress=lambda message: message.fraction > 0.5)
+        tasks.perplexity_of_text(subjects[0], text, progress=lambda message: message.fraction > 0.5)
 
 
 def test_what_is_kept_is_bounded_and_of_one_model(subjects):

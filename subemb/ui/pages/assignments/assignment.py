@@ -14,7 +14,7 @@ from ...shell.frame import Frame
 from ...shell.sides import Side
 from ...shell.style import BACKGROUND
 from ...shell.text import counted
-from ...widgets.blocks import COLORS, Row, rows_that_fit, table_html
+from ...widgets.coloured_blocks import COLORS, Row, rows_that_fit, table_html
 
 
 @dataclass

@@ -11,8 +11,8 @@ from ....base.text import count_text, escape_markdown, number_text, sentence_cas
 from ....runs import NEIGHBOURS
 from ...shell.sides import ADAPTED, COMPRESSED
 from ...shell.text import counted, write_parameter
-from ...widgets.blocks import rows_that_fit, wrapped_html
 from ...widgets.charts import download_csv
+from ...widgets.coloured_blocks import rows_that_fit, wrapped_html
 from ...widgets.leads import chosen_row, codeword_link, lead, lead_table, map_link, open_link, token_chips, token_link
 from ...widgets.sentence_inputs import cut, say_cut, take_up
 from ...widgets.token_choice import choose_token

@@ -13,7 +13,7 @@ from ....jobs.manager import Job, manager
 from ....jobs.task import Call
 from ....reproduce.claim import Judged
 from ....reproduce.claims import judge, tally, tally_of_abstract
-from ....reproduce.kept import known_tables
+from ....reproduce.known_claims import known_tables
 from ....reproduce.rows import ClaimsTable
 from ....reproduce.run import LADDER, MINUTES, estimated_seconds
 from ....reproduce.sets import count_sets

@@ -22,7 +22,7 @@ from ....evaluate.context.perplexity import (
 from ....evaluate.context.verdicts import capitalized, perplexity_text, text_verdict
 from ....jobs.task import Call
 from ....models.sentences import longest_input
-from ....tasks.evaluations import known_as, score_text
+from ....tasks.evaluations import known_as, perplexity_of_text
 from ...shell.jobs import begin, outcome
 from ...shell.text import counted, shortened, write_parameter
 from ...widgets.charts import NEUTRAL, layout, show
@@ -57,7 +57,7 @@ def text_view(page: ContextPage) -> None:
         return
     with st.spinner("Reading the tokens …", show_time=False):
         what = planned(page, text)
-    call = score_text.call(**arguments, text=text, most_tokens=most, seed=seed)
+    call = perplexity_of_text.call(**arguments, text=text, most_tokens=most, seed=seed)
     if call.kept() is None and call.job is None:
         offer(page, what, call, most)
         return

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ....base.text import escape_html, number_text
-from ...widgets.blocks import block_colors
+from ...widgets.coloured_blocks import block_colors
 from ...widgets.colours import AXES, axis_colour
 from .toy import CODEBOOK_SIZE, FOLLOWED, SUBSPACES, Toy
 

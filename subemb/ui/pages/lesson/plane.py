@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from ...widgets.blocks import block_colors
+from ...widgets.coloured_blocks import block_colors
 from .toy import DRAWN, DRAWN_ADAPTATION, ROUNDS, SUBSPACES, Toy
 
 _HTML = """<div class="plane"><p class="title"></p><svg role="img"></svg><p class="said" aria-live="polite"></p>

@@ -14,7 +14,7 @@ from ....codec.sizes import FLOAT_BYTES, Size
 from ....evaluate.similarity.effects import cosines
 from ....evaluate.similarity.moved import MovedSentence
 from ...shell.frame import Frame
-from ...widgets.blocks import block_colors
+from ...widgets.coloured_blocks import block_colors
 from ...widgets.scores import SIDE_COLOURS
 from .pictures import ABOVE, BELOW, cell, framed
 

@@ -13,7 +13,7 @@ from ....jobs.manager import Job, manager
 from ....jobs.task import Call
 from ....runs import run_key
 from ....sweep.grid import default_grid, resolved_grid, short_grid
-from ....sweep.kept import known_tables
+from ....sweep.known_tables import known_tables
 from ....sweep.run import estimate_row_seconds
 from ....sweep.table import SweepRow
 from ....tasks.sweeps import run_sweep

@@ -14,7 +14,7 @@ from ....codec.settings import told_apart
 from ....codec.sizes import FLOAT_BYTES
 from ....models.model import describe
 from ....runs import RUNS, estimate_run_seconds
-from ....sweep.kept import known_tables
+from ....sweep.known_tables import known_tables
 from ....sweep.table import SweepRow, SweepTable, Within, verdict_text
 from ...shell.frame import Frame, page
 from ...shell.models import kept_key, open_model

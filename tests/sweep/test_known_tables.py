@@ -10,7 +10,7 @@ from subemb.evaluate.data.languages import in_languages
 from subemb.evaluate.data.read import demo_pairs
 from subemb.models.load import load_listed
 from subemb.runs import resolved
-from subemb.sweep import kept
+from subemb.sweep import known_tables
 from subemb.sweep import run as sweeps
 from subemb.sweep.grid import default_grid
 from subemb.sweep.measure import row_key
@@ -45,14 +45,14 @@ def test_a_table_is_read_again_as_it_was_written(small, tmp_path):
 
 @pytest.mark.slow
 def test_what_is_known_of_a_model_tells_nothing_of_anybodys_pairs_and_texts(small):
-    assert kept.known_tables(small) == (None, None)
+    assert known_tables.known_tables(small) == (None, None)
     scored = sweep("small", GRID[:1], processes=1)
     sweep("small", GRID[1:], (), processes=1)
     own = in_languages(demo_pairs("similarity"), ["de"])
     sweep("small", GRID, own, processes=1)
     counted = dataclasses.replace(GRID[0], weights="counts")
     sweep("small", [*GRID[:1], counted], text="word1 word2 word2", processes=1)
-    first, second = kept.known_tables(small)
+    first, second = known_tables.known_tables(small)
     assert [row.key for row in first.rows] == [row.key for row in scored.rows]
     assert [row.settings.subspaces for row in second.rows] == [3]
 
@@ -61,7 +61,7 @@ def test_what_is_known_of_a_model_tells_nothing_of_anybodys_pairs_and_texts(smal
 def test_rows_that_come_with_subemb_are_not_computed_again(small, tmp_path, monkeypatch):
     table = sweep("small", GRID[:1], processes=1, folder=tmp_path / "shipped")
     ROWS.drop(table.rows[0].key)
-    monkeypatch.setattr(kept, "_shipped", lambda model: iter([read_table(tmp_path / "shipped")]))
+    monkeypatch.setattr(known_tables, "_shipped", lambda model: iter([read_table(tmp_path / "shipped")]))
     again = sweep("small", GRID, processes=1, folder=tmp_path / "new")
     assert again.computed == 1
     assert again.rows[0] == table.rows[0]
@@ -69,7 +69,7 @@ def test_rows_that_come_with_subemb_are_not_computed_again(small, tmp_path, monk
 
 @pytest.mark.slow
 def test_the_shipped_table_is_the_default_sweep_of_the_bundled_model(bundled):
-    table, _ = kept.known_tables(bundled)
+    table, _ = known_tables.known_tables(bundled)
     grid = default_grid(bundled.num_tokens, bundled.dim, has_network=True)
     assert {row.settings for row in table.rows} == {resolved(one, bundled, None) for one in grid}
     assert not table.failed
@@ -83,7 +83,7 @@ def test_the_shipped_table_is_the_default_sweep_of_the_bundled_model(bundled):
 
 @pytest.mark.slow
 def test_a_row_of_the_shipped_table_comes_out_again(bundled, tmp_path, monkeypatch):
-    shipped, _ = kept.known_tables(bundled)
+    shipped, _ = known_tables.known_tables(bundled)
     row = next(row for row in shipped.rows if row.settings.method == "product" and not row.settings.sensitive)
     monkeypatch.setattr(sweeps, "shipped_rows", lambda model: {})
     (again,) = sweep(bundled.name, [row.settings], processes=1, folder=tmp_path / "again").rows

@@ -7,7 +7,7 @@ from checkpoints import HOSTILE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subemb.ui.widgets.blocks import (
+from subemb.ui.widgets.coloured_blocks import (
     COLORS,
     LARGEST_DRAWING,
     Row,
