@@ -21,11 +21,16 @@ from .base.progress import ProgressCallback, part_of, report, shares_of
 from .base.shown import Card, Shown
 from .base.store import Memory, Stamp, Store, content_key, stamp_of
 from .base.text import percent_text, size_text
+from .codec.estimates import estimate_seconds
+from .codec.film import filming
 from .codec.settings import OF_TEXT, CompressionSettings
 from .codec.sizes import Size
+from .codec.weights import estimated_frequencies, model_weights, text_digest
 from .evaluate.similarity.demonstration import TaskScore, demonstration_score, demonstration_seconds
 from .jobs.task import task as job
+from .models.load import load_listed
 from .models.model import describe
+from .models.sensitivity import sensitivity_seconds, text_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -208,8 +213,6 @@ def what_counts(
 
     text: as for :func:`run`. Raises InputError, ModelError as :meth:`PretrainedModel.sensitivity`, Cancelled.
     """
-    from .codec.weights import model_weights
-
     keeps = settings.about.keeps_rows
     weights = model_weights(model, settings.weights, text=text, keeps_rows=keeps, progress=part_of(progress, 0.0, 0.15))
     return weights, what_is_noticed(model, settings, text, part_of(progress, 0.15, 1.0))
@@ -223,8 +226,6 @@ def what_is_noticed(
         return None
     rows = None
     if text is not None and settings.weights != "list" and model.has_network:
-        from .models.sensitivity import text_rows
-
         rows = text_rows(model, text)
     return model.sensitivity(rows, progress=progress)
 
@@ -284,8 +285,6 @@ def resolved(settings: CompressionSettings, model: "PretrainedModel", text: str 
     if settings.sensitive is None and settings.about.can_be_sensitive:
         settings = replace(settings, sensitive=False)  # as compress does where no sensitivity is given
     if (settings.weights in OF_TEXT or settings.sensitive) and settings.text_digest is None and text:
-        from .codec.weights import text_digest
-
         settings = replace(settings, text_digest=text_digest(text))
     return settings.resolve(model.num_tokens, model.dim)
 
@@ -303,13 +302,9 @@ def _stage_seconds(
     settings: CompressionSettings, vocabulary: int, dim: int, model: "PretrainedModel | None", can_wait: bool = True
 ) -> tuple[float, float, float, float]:
     """Rough seconds of what a run does, one after the other: what counts, compressing, measuring, the score."""
-    from .codec.estimates import estimate_seconds
-
     compressing = estimate_seconds(settings, vocabulary, dim)
     noticed, score = 0.0, 0.0
     if model is not None:
-        from .models.sensitivity import sensitivity_seconds
-
         if estimate_seconds(settings, vocabulary, dim, 0.0) < _TELLING * compressing:
             compressing = estimate_seconds(settings, vocabulary, dim, _alike_share_of(model))
         noticed = sensitivity_seconds(model, settings.text_digest is not None) if settings.sensitive else 0.0
@@ -380,8 +375,6 @@ def measure(
 
 def frequencies_of(model: "PretrainedModel") -> "np.ndarray":
     """(V,) how frequent tokens are thought to be, whatever weights a run was made with: bands of frequency are the same for all runs."""
-    from .codec.weights import estimated_frequencies
-
     return estimated_frequencies(model.vocabulary)
 
 
@@ -443,8 +436,6 @@ _reconstructions = Memory(2, most_bytes=2**29, bytes_of=lambda table: table.nbyt
 
 
 def _key_of(name: str, revision: str | None, settings: dict[str, Any], text: str | None) -> str:
-    from .models.load import load_listed
-
     model = load_listed(name, revision)
     return run_key(model.identity, resolved(CompressionSettings.from_dict(settings), model, text))
 
@@ -458,8 +449,6 @@ def run_and_keep(
     progress: ProgressCallback | None = None,
 ) -> "tuple[Run, Compressed, list[dict[str, Any]]]":
     """The work behind the Run button: :func:`run` by names, filmed. It is kept in RUNS, and its result is a Run."""
-    from .models.load import load_listed
-
     return filmed_run(load_listed(name, revision), CompressionSettings.from_dict(settings), text, progress)
 
 
@@ -467,8 +456,6 @@ def filmed_run(
     model: "PretrainedModel", settings: CompressionSettings, text: str | None = None, progress: ProgressCallback | None = None
 ) -> "tuple[Run, Compressed, list[dict[str, Any]]]":
     """:func:`run`, and pictures of how the codes were found: what RUNS keeps."""
-    from .codec.film import filming
-
     with filming(model.num_tokens, familiar_tokens(model.vocabulary)) as film:
         finished = run(model, settings, text, progress)
     return *finished, film.kept()

@@ -33,6 +33,11 @@ FLOORS = (
     ("commands", "cli", "ui"),
 )
 ROOMS = [room for floor in FLOORS for room in floor]
+#: Packages that take so long to import that a function which needs them imports them itself.
+SLOW = {
+    "dask", "distributed", "faiss", "huggingface_hub", "jinja2", "joblib", "nanopq", "numba", "numpy", "onnx", "onnxruntime", "pandas", "PIL", "plotly",
+    "pyarrow", "safetensors", "scipy", "sentence_transformers", "sklearn", "streamlit", "tokenizers", "torch", "transformers", "umap",
+}  # fmt: skip
 ENTRY_POINTS = ("__init__", "__main__")
 
 
@@ -123,6 +128,67 @@ def test_no_modules_import_each_other_in_a_circle():
     # A package's own face names its modules, and every module may ask it for the version.
     arrows = {module: {target for target, _ in _imports(module) if target != "subemb"} for module in _modules()}
     assert _circles(arrows) == []
+
+
+@cache
+def _loads() -> dict[str, set[str]]:
+    """Module -> all packages outside of subemb that importing it imports."""
+    own, others = {}, {}
+    for module, path in _modules().items():
+        at_top = [
+            node.lineno
+            for node in ast.parse(path.read_text(encoding="utf-8")).body
+            if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
+        own[module] = {target for target, line in _imports(module) if line in at_top}
+        # Importing a module imports the packages that it stands in.
+        own[module] |= {target.rpartition(".")[0] for target in own[module] | {module} if "." in target}
+        others[module] = {name for name, line in _packages(path) if line in at_top}
+    found = {}
+    for module in own:
+        reached, next_ones = set(), [module]
+        while next_ones:
+            one = next_ones.pop()
+            if one not in reached:
+                reached.add(one)
+                next_ones += own[one]
+        found[module] = set().union(*(others[one] for one in reached))
+    return found
+
+
+def _packages(path: Path) -> list[tuple[str, int]]:
+    """Packages outside of subemb that a module imports, anywhere in it, each with its line."""
+    found = []
+    for node in imports_and_texts(path)[0]:
+        if isinstance(node, ast.Import):
+            found += [(alias.name.split(".")[0], node.lineno) for alias in node.names]
+        elif not node.level:
+            found.append((node.module.split(".")[0], node.lineno))
+    return [(name, line) for name, line in found if name != "subemb"]
+
+
+def _lines_in_functions(path: Path) -> set[int]:
+    """Lines of imports in functions, those that are tried apart: what is not there on every system."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tried = {inner for node in ast.walk(tree) if isinstance(node, ast.Try) for inner in ast.walk(node)}
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    inside = {node for function in functions for node in ast.walk(function)} - tried
+    return {node.lineno for node in inside if isinstance(node, ast.Import | ast.ImportFrom)}
+
+
+@pytest.mark.parametrize("module", [module for module, path in _modules().items() if path.name != "__init__.py"])
+def test_imports_in_functions_are_of_something_slow(module):
+    """Faces of packages give their names when they are asked for (base/lazy.py), and what they then import counts as slow."""
+    path, quick = _modules()[module], []
+    lines = _lines_in_functions(path)
+    for name, line in _packages(path):
+        if line in lines and (name not in SLOW or name in _loads()[module]):
+            quick.append((line, name))
+    for target, line in _imports(module):
+        gives_later = _modules()[target].name == "__init__.py"
+        if line in lines and not gives_later and not (_loads()[target] & SLOW) - _loads()[module]:
+            quick.append((line, target))
+    assert not quick, f"{quick} can be imported at the top of {module}"
 
 
 def test_only_ui_knows_streamlit():

@@ -17,6 +17,7 @@ from ..base.errors import InputError
 from ..base.files import read_json
 from ..base.paths import write_files
 from ..base.store import Memory, Store, stamp_of
+from ..models.load import load_compact
 from .result import Adaptation
 
 if TYPE_CHECKING:
@@ -130,8 +131,6 @@ def write_facts(key: str, facts: Adaptation) -> None:
 
 def open_adapted(key: str, original: "PretrainedModel | None" = None) -> "PretrainedModel":
     """The model of an adaptation that is over. original: the original model, if it is loaded already. Raises InputError, ModelError."""
-    from ..models.load import load_compact
-
     known = known_adaptation(key)
     if known is None or not known.is_over:
         raise InputError("this adaptation is not kept on this server, or is not over; let it go on to its end")

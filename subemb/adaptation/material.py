@@ -8,7 +8,10 @@ import numpy as np
 
 from ..base.errors import InputError
 from ..evaluate.data.pairs import PairSet
+from ..evaluate.entailment.engines import HeadEngine, engine_for
+from ..evaluate.statistics import is_constant
 from .mixing import Mixture
+from .objectives import GradedPairs, LabelledPairs, MaskedText, distillation_for
 from .scoring import MaskedWordScore, PairScore, Scorer
 from .settings import OBJECTIVES, AdaptationSettings
 from .texts import FEWEST, Text, facts_of, plain, rows_of
@@ -50,7 +53,6 @@ def material_of(
     text = None if text is None else text.without(scored)
     if settings.objective == "masked":
         return _of_masked_text(model, text, settings, scored)
-    from .objectives import distillation_for
 
     rows, mixture = rows_of(model, text, settings.sample, settings.seed)
     objective = distillation_for(model, rows, settings)
@@ -60,8 +62,6 @@ def material_of(
 
 def check_scored(pairs: PairSet | None) -> None:
     """Raises InputError for a set to be scored on whose pairs all have the same label or score, since nothing can be told from it."""
-    from ..evaluate.statistics import is_constant
-
     if pairs is not None and len(pairs) > 1 and is_constant(pairs.gold):
         raise InputError(
             f"all {len(pairs):,} pairs of {pairs.name} have the same label or score, so no score can be followed on them; give a set with "
@@ -83,8 +83,6 @@ def check_given(model: "PretrainedModel", text: Text | None, labelled: PairSet |
         if labelled.task not in allowed:
             raise InputError(f"{labelled.name} has pairs for {labelled.task}; {title} needs them for {' or '.join(allowed)}")
         if settings.objective == "entailment":
-            from ..evaluate.entailment.engines import engine_for
-
             engine_for(model)  # says what is missing
         return
     if labelled is not None:
@@ -100,8 +98,6 @@ def check_given(model: "PretrainedModel", text: Text | None, labelled: PairSet |
 
 
 def _of_masked_text(model: "PretrainedModel", text: Text, settings: AdaptationSettings, scored: PairSet | None) -> Material:
-    from .objectives import MaskedText
-
     asked: Scorer
     if scored is not None:
         asked = PairScore(scored)
@@ -117,8 +113,6 @@ def _of_masked_text(model: "PretrainedModel", text: Text, settings: AdaptationSe
 
 
 def _of_pairs(model: "PretrainedModel", labelled: PairSet, settings: AdaptationSettings, scored: PairSet | None) -> Material:
-    from .objectives import GradedPairs, LabelledPairs
-
     if scored is None:
         held = _held_out(len(labelled), settings.seed)
         scored = labelled.select(held)
@@ -134,8 +128,6 @@ def _of_pairs(model: "PretrainedModel", labelled: PairSet, settings: AdaptationS
     if settings.objective == "similarity":
         objective = GradedPairs(learned, rows)
     else:
-        from ..evaluate.entailment.engines import HeadEngine, engine_for
-
         engine = engine_for(model)
         objective = LabelledPairs(learned, rows, engine.head if isinstance(engine, HeadEngine) else None)
     lengths = _lengths(rows)

@@ -13,6 +13,7 @@ Fine-tuning has no teacher, and the original is trained in the same way for comp
 - :class:`GradedPairs`, :class:`LabelledPairs`: the order of graded pairs, or the labels of premises and hypotheses.
 """
 
+import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,7 +21,7 @@ import torch
 import torch.nn.functional as F
 
 from ..evaluate.data.pairs import LABELS
-from ..evaluate.entailment.engines import classifier_logits
+from ..evaluate.entailment.engines import ClassifierEngine, classifier_logits
 from ..models.sentences import padded, padding_id
 
 if TYPE_CHECKING:
@@ -272,8 +273,6 @@ class LabelledPairs(_Stateless):
 
     def _head_on(self, device: torch.device) -> "EntailmentHead":
         if self._moved_head is None:
-            import copy
-
             # The head that is given is the one that everybody scores with, on the CPU.
             head = self.entailment_head
             self._moved_head = head if device.type == "cpu" else copy.deepcopy(head).to(device)
@@ -281,8 +280,6 @@ class LabelledPairs(_Stateless):
 
     def _logits(self, student: "PretrainedModel", places: Sequence[int]) -> torch.Tensor:
         if self.entailment_head is None:
-            from ..evaluate.entailment.engines import ClassifierEngine
-
             return ClassifierEngine(student).logits([(self.pairs.first[place], self.pairs.second[place]) for place in places])
         count = len(self.pairs)
         rows = [self.rows[place] for place in places] + [self.rows[count + place] for place in places]

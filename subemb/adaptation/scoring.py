@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
+from ..evaluate.entailment.engines import engine_for
+from ..evaluate.entailment.pairs import judged
+from ..evaluate.similarity.pairs import cosines
+from ..evaluate.statistics import accuracy, average_precision, spearman
 from ..models.sentences import padded, padding_id
 from .objectives import drawn_masks
 
@@ -97,11 +101,6 @@ class MaskedWordScore:
 
 def score_of(side: "PretrainedModel", pairs: "PairSet") -> float:
     """A labelled set's score x 100: Spearman for graded similarity, average precision for paraphrases, accuracy for entailment."""
-    from ..evaluate.entailment.engines import engine_for
-    from ..evaluate.entailment.pairs import judged
-    from ..evaluate.similarity.pairs import cosines
-    from ..evaluate.statistics import accuracy, average_precision, spearman
-
     if pairs.task == "entailment":
         found = engine_for(side).probabilities(pairs.first, pairs.second)
         labels = min(found.shape[1], len(pairs.labels))

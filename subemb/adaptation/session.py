@@ -21,6 +21,7 @@ from ..codec.estimates import estimate_seconds as compression_seconds
 from ..codec.layers import TableLayer
 from ..codec.methods import METHODS
 from ..models.load import opened
+from ..models.model import describe
 from ..models.sensitivity import MOST_ROWS
 from .codes import ROUNDS, sensitive_codes, with_drawn_codebooks
 from .material import Material, check_given, material_of, searched_rows
@@ -325,8 +326,6 @@ class Session:
 
     def summary(self, state: str, message: str = "", size: dict[str, Any] | None = None) -> Adaptation:
         """What is known now."""
-        from ..models.model import describe
-
         trainer, alike = self.trainer, self.alike
         pairs = zip(trainer.student.codes, self.start.coded, strict=True)
         changed = sum(int((codes.cpu().long() != part.codes.long()).sum()) for codes, (_, part) in pairs)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -90,8 +91,6 @@ class Student(_Student):
         """A model of its own with what is trained now, or with the ``tensors`` of another moment.
 
         original: the one that was given, or that model on another device, where the result then computes."""
-        from dataclasses import replace
-
         found = {name: value.to("cpu", copy=True) for name, value in (tensors or self.tensors()).items()}
         parts = []
         for prefix, (_, part) in zip(self._prefixes, self.compressed.coded, strict=True):

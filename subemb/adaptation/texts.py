@@ -12,7 +12,10 @@ from ..base.arguments import checked
 from ..base.errors import InputError
 from ..base.shown import Brief
 from ..evaluate.data.pairs import Note
+from ..evaluate.data.read import read_pairs
+from ..evaluate.data.sentences import read_sentences
 from ..evaluate.data.tables import decoded, read_bytes
+from ..models.drawn import sampled_rows
 from .mixing import Mixture
 
 if TYPE_CHECKING:
@@ -182,9 +185,6 @@ def read_text_bytes(content: bytes, name: str, columns: Sequence[str] = (), read
     columns: of a table, those to read; a file without them is read line by line, unless its name says that it is a table. reading: what
     is said about the header and the separator. Raises InputError.
     """
-    from ..evaluate.data.read import read_pairs
-    from ..evaluate.data.sentences import read_sentences
-
     is_table = name.lower().endswith(_TABLES)
     try:
         if not is_table and not columns:
@@ -207,8 +207,6 @@ def text_of_pairs(pairs: "PairSet") -> Text:
 def rows_of(model: "PretrainedModel", text: Text | None, sample: int, seed: int) -> tuple[list[list[int]], Mixture]:
     """What is learned from, as rows of token ids, and how its sources are mixed. Raises InputError if too few sentences have tokens."""
     if text is None:
-        from ..models.drawn import sampled_rows
-
         rows = sampled_rows(model, sample, seed)
         return rows, Mixture((len(rows),))
     found = model.token_ids(text.sentences)

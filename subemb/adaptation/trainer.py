@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 
 from ..base.deadline import Clock
 from ..base.errors import Cancelled, InputError
@@ -306,8 +308,6 @@ def write_state(folder: Path, tensors: dict[str, torch.Tensor], facts: dict[str,
 
     Raises InputError if the disk is full or cannot be written; the old checkpoint is still there then.
     """
-    from safetensors.torch import save
-
     content = save(
         {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
         {"facts": json.dumps({"format": FORMAT, **facts})},
@@ -323,8 +323,6 @@ def write_state(folder: Path, tensors: dict[str, torch.Tensor], facts: dict[str,
 
 def read_state(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
     """The checkpoint, or None if there is none. Raises InputError if it is damaged."""
-    from safetensors import SafetensorError, safe_open
-
     path = folder / STATE_FILE
     if not path.is_file():
         return None

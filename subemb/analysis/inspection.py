@@ -10,6 +10,7 @@ import torch
 from ..base.errors import InputError, ModelError
 from ..codec.compressed import Compressed
 from ..codec.settings import settings_text
+from ..models.load import load as load_model
 from .parts import Part, parts_of, places_of, stand_in
 
 
@@ -127,13 +128,11 @@ def saved_model(folder: Path) -> dict[str, Any]:
 
 def _model_at_hand(described: dict[str, Any], rows: int, dim: int):
     """The model that a result was made of, or None; and what to tell the user about it."""
-    from ..models.load import load
-
     name = described.get("name")
     if not isinstance(name, str) or described.get("source") == "memory":
         return None, "The result does not name a model; tokens are shown by their ids."
     try:
-        model = load(name, revision=described.get("revision"), local_only=True)
+        model = load_model(name, revision=described.get("revision"), local_only=True)
     except ModelError as error:
         return None, f"The model is not at hand, so tokens are shown by their ids: {error}"
     if (model.num_tokens, model.dim) != (rows, dim) or described.get("identity") not in (None, model.identity):

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from ..base.arguments import Count, Seed, checked
 from ..base.errors import Cancelled, InputError
@@ -327,8 +328,6 @@ def _umap_learn():
 
 def _free_bars() -> None:
     """Release the lock of tqdm's bars: an exception out of a bar leaves it taken, and the bars of other threads would wait for it."""
-    from tqdm import tqdm
-
     with contextlib.suppress(RuntimeError, AssertionError):  # it is not taken
         tqdm.get_lock().release()
 

@@ -9,6 +9,8 @@ import os
 import uuid
 from pathlib import Path
 
+from platformdirs import user_cache_dir
+
 from .errors import InputError
 from .files import given_path
 
@@ -41,8 +43,6 @@ def cache_root() -> Path:
     """The whole cache, whether it is there or not. Raises InputError if SUBEMB_CACHE can be no path."""
     root = os.environ.get("SUBEMB_CACHE")
     if not root:
-        from platformdirs import user_cache_dir
-
         root = user_cache_dir("subemb", appauthor=False)
     return given_path(root, "SUBEMB_CACHE")
 

@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..adaptation.result import Adaptation
 from ..adaptation.settings import AdaptationSettings
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
 from ..base.text import columns_text, percent_text
 from ..codec.settings import CompressionSettings
+from ..codec.weights import model_weights
+from ..evaluate.data.languages import in_languages
+from ..evaluate.data.read import read_pairs
+from ..evaluate.data.word_lists import read_words
+from ..evaluate.similarity.words import evaluate_words
+from ..models.load import load
+from .speed import machine
 from .tasks import spread_text
 
 if TYPE_CHECKING:
@@ -79,7 +87,6 @@ class Sets:
     def scores(self, side: "PretrainedModel") -> list[float]:
         """x 100, in the order of :meth:`facts`."""
         from ..adaptation.scoring import score_of
-        from ..evaluate.similarity.words import evaluate_words
 
         found = [score_of(side, pairs) for pairs in self.pairs]
         for words in self.words:
@@ -127,13 +134,9 @@ def run_adapt_benchmark(
     frequency. Raises InputError, ModelError, Cancelled.
     """
     from ..adaptation import adapt
-    from ..adaptation.result import Adaptation
     from ..adaptation.session import sizes
     from ..analysis.neighbours import neighbours_kept
     from ..codec import attach, compress
-    from ..codec.weights import model_weights
-    from ..models.load import load
-    from .speed import machine
 
     if seeds < 1:
         raise InputError(f"{seeds} seeds measure nothing; give at least 1")
@@ -194,10 +197,6 @@ def run_adapt_benchmark(
 
 def read_sets(data: Sequence[Path], words: Sequence[Path] = (), limit: int | None = None) -> Sets:
     """The sets of files, of each at most ``limit`` pairs. Raises InputError as the readers do."""
-    from ..evaluate.data.languages import in_languages
-    from ..evaluate.data.read import read_pairs
-    from ..evaluate.data.word_lists import read_words
-
     pairs = [in_languages(read_pairs(path)) for path in data]
     if limit is not None:
         pairs = [one.sample(limit, 0) if len(one) > limit else one for one in pairs]

@@ -16,10 +16,13 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import numpy as np
+
 from .. import __version__
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, report
 from ..base.text import columns_text
+from ..models.load import load
 
 ITERATIONS = 10
 LOOKUP_IDS = 8192
@@ -89,8 +92,6 @@ def run_benchmarks(
 
     Raises InputError without the peer, for repeats or threads that cannot be, or if a table's width is not a multiple of f (faiss needs that).
     """
-    from ..models.load import load
-
     if repeats < 1:
         raise InputError(f"{repeats} repeats measure nothing; give at least 1")
     if threads is not None and not 1 <= threads <= MOST_THREADS:
@@ -257,7 +258,6 @@ def run_subemb(case: Benchmark, table) -> Callable[[], Any]:
 
 def run_faiss(case: Benchmark, table, faiss) -> Callable[[], Any]:
     """The same by faiss: train on all points, then encode them. A Q that is no power of 2 is clustered subspace by subspace."""
-    import numpy as np
     import torch
 
     faiss.omp_set_num_threads(torch.get_num_threads())
@@ -293,7 +293,6 @@ def run_nanopq(case: Benchmark, table, nanopq) -> Callable[[], Any]:
 
 def run_sklearn(case: Benchmark, table, sklearn) -> Callable[[], Any]:
     """The same by scikit-learn's MiniBatchKMeans, the quicker of its two."""
-    import numpy as np
     import torch
     from sklearn.cluster import MiniBatchKMeans
 

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,13 @@ from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
 from ..base.text import columns_text, percent_text, size_text
 from ..codec.settings import CompressionSettings
+from ..codec.weights import model_weights
+from ..evaluate.data.read import read_pairs
+from ..evaluate.entailment.engines import engine_for
+from ..evaluate.entailment.head_files import load_head
+from ..evaluate.similarity.pairs import cosines
+from ..evaluate.statistics import accuracy, spearman
+from ..models.load import load
 
 if TYPE_CHECKING:
     from ..evaluate.data.pairs import PairSet
@@ -34,10 +41,6 @@ class Tasks:
 
     def scores(self, side: "PretrainedModel", progress: ProgressCallback | None = None) -> dict[str, float]:
         """By name of the set: Spearman's correlation, or accuracy, both x 100."""
-        from ..evaluate.entailment.engines import engine_for
-        from ..evaluate.similarity.pairs import cosines
-        from ..evaluate.statistics import accuracy, spearman
-
         found = {}
         count = len(self.similarity) + len(self.entailment)
         for number, pairs in enumerate([*self.similarity, *self.entailment]):
@@ -61,11 +64,7 @@ def run_task_benchmark(
 
     Raises InputError for files and numbers that cannot be used.
     """
-    from dataclasses import replace
-
     from ..codec import attach, compress
-    from ..codec.weights import model_weights
-    from ..models.load import load
 
     if seeds < 1:
         raise InputError(f"{seeds} seeds measure nothing; give at least 1")
@@ -103,9 +102,6 @@ def run_task_benchmark(
 
 def read_tasks(similarity: Sequence[Path] = (), entailment: Sequence[Path] = (), head: Path | None = None) -> Tasks:
     """The sets in files, and a head saved by ``subemb train-head``. Raises InputError for what cannot be read."""
-    from ..evaluate.data.read import read_pairs
-    from ..evaluate.entailment.head_files import load_head
-
     return Tasks(
         tuple(read_pairs(path, task="similarity") for path in similarity),
         tuple(read_pairs(path, task="entailment") for path in entailment),

@@ -7,8 +7,12 @@ from typing import Any
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
 from ..base.text import columns_text
+from ..codec.weights import model_weights
 from ..evaluate.data.pairs import PairSet
 from ..evaluate.data.read import read_pairs
+from ..evaluate.similarity.pairs import cosines
+from ..evaluate.statistics import spearman
+from ..models.load import load
 
 #: method, f, Q (None: the smallest that keeps tuples distinct)
 CASES = (("cluster", 3, None), ("product", 8, 61), ("product", 24, 61))
@@ -16,9 +20,6 @@ CASES = (("cluster", 3, None), ("product", 8, 61), ("product", 24, 61))
 
 def score(model, pairs: PairSet, progress: ProgressCallback | None = None) -> float:
     """Spearman's rank correlation x 100 between cosines of sentence embeddings and the given scores."""
-    from ..evaluate.similarity.pairs import cosines
-    from ..evaluate.statistics import spearman
-
     return spearman(pairs.gold, cosines(model, pairs.first, pairs.second, progress)) * 100
 
 
@@ -32,8 +33,6 @@ def run_weights_benchmark(
     Raises InputError for files and numbers that cannot be used.
     """
     from ..codec import attach, compress
-    from ..codec.weights import model_weights
-    from ..models.load import load
 
     if seeds < 1:
         raise InputError(f"{seeds} seeds measure nothing; give at least 1")

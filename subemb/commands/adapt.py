@@ -3,13 +3,17 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from ..adaptation.result import Adaptation
 from ..adaptation.settings import OBJECTIVES, TRAINED, AdaptationSettings
+from ..adaptation.texts import read_texts
 from ..base.errors import InputError
 from ..base.plain import add_flags, declared, given_flags
-from ..base.text import one_line
+from ..base.text import columns_text, one_line, size_text
+from ..evaluate.data.pairs import combine
 from .evaluate_inputs import add_reading, add_sides, open_compared, read_file, reading_of
 from .outputs import add_force, check_output
 from .terminal import path_argument, print_json
+from .text import ProgressLine
 
 if TYPE_CHECKING:
     from ..adaptation.result import Adaptation
@@ -82,10 +86,7 @@ def run(given: argparse.Namespace) -> int:
     """Load, compress if need be, train, save, report."""
     from ..adaptation import adapt
     from ..adaptation.material import check_given
-    from ..adaptation.result import Adaptation
     from ..adaptation.session import check_adaptable
-    from ..evaluate.data.pairs import combine
-    from .text import ProgressLine
 
     settings = adaptation_of(given)
     check_output(given.output, given.force)
@@ -145,8 +146,6 @@ def add_text_columns(command: argparse.ArgumentParser) -> None:
 
 def text_of_line(given: argparse.Namespace) -> "Text | None":
     """The sentences that ``--train-text`` names; None for no text. Raises InputError as the readers do."""
-    from ..adaptation.texts import read_texts
-
     if not given.train_text:
         return None
     columns = given.text_columns
@@ -157,8 +156,6 @@ def text_of_line(given: argparse.Namespace) -> "Text | None":
 
 def adaptation_text(facts: "Adaptation") -> str:
     """The report as text."""
-    from ..base.text import columns_text, size_text
-
     size = facts.size
     rows = [
         ["model", facts.model["name"]],

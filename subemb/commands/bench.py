@@ -2,10 +2,15 @@
 
 import argparse
 
-from ..adaptation.settings import TRAINED
+from ..adaptation.settings import TRAINED, AdaptationSettings
+from ..adaptation.texts import read_texts
 from ..base.errors import InputError
-from ..bench.speed import BENCHMARKS
+from ..bench.adapt import adapt_text, cases_of, read_sets, run_adapt_benchmark
+from ..bench.speed import BENCHMARKS, bench_text, run_benchmarks
+from ..bench.tasks import read_tasks, run_task_benchmark, tasks_text
+from ..bench.weights import run_weights_benchmark, weights_text
 from .terminal import path_argument, print_json
+from .text import ProgressLine
 
 WEIGHTS, TASKS, ADAPT = "weights", "tasks", "adapt"
 
@@ -82,8 +87,6 @@ def run(given: argparse.Namespace) -> int:
         return run_tasks(given)
     if given.name == ADAPT:
         return run_adapt(given)
-    from ..bench.speed import bench_text, run_benchmarks
-    from .text import ProgressLine
 
     names = [given.name] if given.name else list(BENCHMARKS)
     with ProgressLine(enabled=not given.quiet) as progress:
@@ -94,9 +97,6 @@ def run(given: argparse.Namespace) -> int:
 
 def run_weights(given: argparse.Namespace) -> int:
     """Score compressed tables by kind of weights."""
-    from ..bench.weights import run_weights_benchmark, weights_text
-    from .text import ProgressLine
-
     if len(given.data) != 1:
         raise InputError("bench weights needs one STS benchmark file; give --data sts-dev.csv")
     with ProgressLine(enabled=not given.quiet) as progress:
@@ -107,11 +107,6 @@ def run_weights(given: argparse.Namespace) -> int:
 
 def run_adapt(given: argparse.Namespace) -> int:
     """Score compressed tables before and after adaptation."""
-    from ..adaptation.settings import AdaptationSettings
-    from ..adaptation.texts import read_texts
-    from ..bench.adapt import adapt_text, cases_of, read_sets, run_adapt_benchmark
-    from .text import ProgressLine
-
     sets = read_sets(given.data, given.words, given.limit)
     settings = AdaptationSettings(seconds=given.seconds, steps=given.steps)
     text = read_texts(given.train_text) if given.train_text else None
@@ -123,9 +118,6 @@ def run_adapt(given: argparse.Namespace) -> int:
 
 def run_tasks(given: argparse.Namespace) -> int:
     """Score compressed tables on similarity and entailment."""
-    from ..bench.tasks import read_tasks, run_task_benchmark, tasks_text
-    from .text import ProgressLine
-
     tasks = read_tasks(given.data, given.nli, given.head)
     with ProgressLine(enabled=not given.quiet) as progress:
         report = run_task_benchmark(given.model, tasks, given.seeds, progress=progress)

@@ -9,12 +9,16 @@ from ..base.files import given_path
 from ..base.progress import ProgressCallback, part_of
 from ..base.text import columns_text, count_text, one_line, score_change, score_text
 from ..codec.settings import settings_text
+from ..evaluate.entailment.pairs import evaluate_entailment
 from ..evaluate.report import METRIC_NAMES, METRICS
+from ..evaluate.similarity.pairs import evaluate_pairs
+from ..runs import RUNS, compressed_of, kept_keys, measured_run, run_key, what_counts
+from ..sweep.run import ROWS
 from ..tasks.side_by_side import QUALITY, Side, error_verdict, facts_of, size_verdict
 from .evaluate_inputs import DataSet, add_data, check_counts, open_original, open_result, read_sets, seed_of
 from .outputs import RESULT_FILE
 from .terminal import WIDTH, print_json
-from .text import data_text, scores_table
+from .text import ProgressLine, data_text, scores_table
 
 if TYPE_CHECKING:
     from ..codec.compressed import Compressed
@@ -42,8 +46,6 @@ def add(commands) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Find both, score them if asked, report."""
-    from .text import ProgressLine
-
     check_counts(given)
     seed = seed_of(given)
     with ProgressLine(enabled=not given.quiet) as progress:
@@ -60,9 +62,6 @@ def run(given: argparse.Namespace) -> int:
 
 def _found(label: str, name: str, original: str | None, progress: ProgressCallback | None) -> Side:
     """What a name stands for. Raises InputError if it is nothing, or several things."""
-    from ..runs import RUNS, kept_keys, measured_run
-    from ..sweep.run import ROWS
-
     folder = given_path(name)
     if (folder / RESULT_FILE).is_file():
         model, compressed = open_result(folder, original, None, progress)
@@ -96,8 +95,6 @@ def _scored(
 ) -> list[dict[str, Any]]:
     """Both on every set, B against A."""
     from ..codec import attach
-    from ..evaluate.entailment.pairs import evaluate_entailment
-    from ..evaluate.similarity.pairs import evaluate_pairs
 
     models = [open_original(side.model, given.original) for side in sides]
     tables = [
@@ -122,7 +119,6 @@ def _scored(
 def _table_of(side: Side, model: "PretrainedModel", progress: ProgressCallback | None) -> "Compressed":
     """The compressed table: read already, kept with its run, or, of a sweep's row, computed again."""
     from ..codec import compress
-    from ..runs import RUNS, compressed_of, run_key, what_counts
 
     if side.compressed is not None:
         return side.compressed

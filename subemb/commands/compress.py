@@ -8,8 +8,11 @@ from ..base.files import read_file
 from ..base.plain import add_flags, flag_text, given_flags
 from ..codec.methods import DEFAULT_METHOD, METHODS, with_budget
 from ..codec.settings import CompressionSettings
+from ..codec.weights import frequency_list, text_digest
+from ..runs import run as run_whole
 from .outputs import add_force, check_output
 from .terminal import path_argument, print_json
+from .text import ProgressLine, run_text
 
 LARGEST_TEXT = 1 << 30  # bytes
 
@@ -59,7 +62,6 @@ def settings_of(given: argparse.Namespace) -> tuple[CompressionSettings, str | N
     text = None
     if given.frequency_list is not None:
         text = read_text(given.frequency_list)
-        from ..codec.weights import frequency_list, text_digest
 
         frequency_list(text)  # what cannot be read is said before the model is loaded
         values["text_digest"] = text_digest(text)
@@ -67,7 +69,6 @@ def settings_of(given: argparse.Namespace) -> tuple[CompressionSettings, str | N
         if values.get("weights") not in ("counts", "sqrt_counts") and not given.sensitive:
             raise InputError("a text is read only with --weights counts, --weights sqrt_counts or --sensitive; add one of them")
         text = read_text(given.text)
-        from ..codec.weights import text_digest
 
         values["text_digest"] = text_digest(text)
     elif given.weights in ("counts", "sqrt_counts"):
@@ -111,15 +112,12 @@ def add(commands) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Load, compress, measure, save, report."""
-    from .text import ProgressLine, run_text
-
     settings, text = settings_of(given)
     if given.entropy and given.output is None:
         raise InputError("--entropy says how the result is saved; add -o DIR")
     if given.output is not None:
         check_output(given.output, given.force)
     from .. import load
-    from ..runs import run as run_whole
 
     with ProgressLine(enabled=not given.quiet) as progress:
         model = load(given.model, revision=given.revision, progress=progress)

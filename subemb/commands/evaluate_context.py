@@ -6,9 +6,17 @@ from typing import TYPE_CHECKING, Any
 from ..base.errors import InputError, ModelError
 from ..base.progress import ProgressCallback, part_of
 from ..base.text import columns_text, count_text, one_line
+from ..evaluate.context.fill import HUB_MODELS, MOST_FILLINGS, fill
+from ..evaluate.context.network import CAUSAL, HEAD_TEXTS, MASKED, ContextSides
+from ..evaluate.context.perplexity import LONGEST_TEXT, MOST_TOKENS, PERPLEXITY, text_perplexity
+from ..evaluate.context.uses import OUTPUT, TableUses, sides_of_uses
+from ..evaluate.context.verdicts import fill_verdict, text_verdict, uses_verdict
+from ..evaluate.context.words import checked_sentence, with_own_masks
+from ..evaluate.data.read import demo_pairs
+from ..evaluate.data.tables import decoded, read_bytes
 from .evaluate_inputs import ComparedSides, add_sides, open_compared, seed_of
 from .terminal import path_argument, print_json
-from .text import DEMONSTRATION, heading_text, sentence_text
+from .text import DEMONSTRATION, ProgressLine, heading_text, sentence_text
 
 if TYPE_CHECKING:
     from ..evaluate.context.fill import Filled, FilledMask
@@ -71,8 +79,6 @@ def add(tasks) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Read, compress if asked, fill and score, report."""
-    from .text import ProgressLine
-
     _check(given)
     seed = seed_of(given)
     with ProgressLine(enabled=not given.quiet) as progress:
@@ -85,9 +91,6 @@ def run(given: argparse.Namespace) -> int:
 
 def _check(given: argparse.Namespace) -> None:
     """Raise InputError for what cannot be used, before any work; a text that nobody counts is one to score."""
-    from ..evaluate.context.fill import MOST_FILLINGS
-    from ..evaluate.context.perplexity import MOST_TOKENS
-
     for name, value, most in (("top", given.top, MOST_FILLINGS), ("tokens", given.tokens, MOST_TOKENS)):
         if value is not None and not 1 <= value <= most:
             raise InputError(f"--{name} is {value}; choose 1 to {most:,}")
@@ -102,10 +105,6 @@ def _check(given: argparse.Namespace) -> None:
 
 def check_model(model: "PretrainedModel", given: argparse.Namespace) -> None:
     """Raise ModelError unless a model can be asked for words, naming some that can; InputError for sentences that it cannot be asked."""
-    from ..evaluate.context.fill import HUB_MODELS
-    from ..evaluate.context.network import CAUSAL, ContextSides
-    from ..evaluate.context.words import checked_sentence, with_own_masks
-
     try:
         sides = ContextSides({"original": model})
     except ModelError as error:
@@ -130,9 +129,6 @@ def check_model(model: "PretrainedModel", given: argparse.Namespace) -> None:
 
 def _texts(given: argparse.Namespace) -> list[tuple[str, str, bool]]:
     """(name, text, whether it is the demonstration) of everything to score. Raises InputError as the readers do."""
-    from ..evaluate.context.perplexity import LONGEST_TEXT
-    from ..evaluate.data.tables import decoded, read_bytes
-
     found = []
     for path in given.data or []:
         text = decoded(read_bytes(path), path.name)
@@ -142,8 +138,6 @@ def _texts(given: argparse.Namespace) -> list[tuple[str, str, bool]]:
             raise InputError(f"{path.name} has {len(text):,} characters; at most {LONGEST_TEXT:,} are read: give a part of it")
         found.append((path.name, text, False))
     if not (found or given.sentence or given.next):
-        from ..evaluate.data.read import demo_pairs
-
         pairs = demo_pairs("similarity")
         english = pairs.by_language().get("en", pairs)
         found.append((pairs.name, "\n".join(dict.fromkeys(english.first)), True))
@@ -161,10 +155,6 @@ def evaluate(
     progress: ProgressCallback | None = None,
 ) -> dict[str, Any]:
     """Everything that a line asks for, JSON types; probabilities in 0..1, divergences and log probabilities in nats."""
-    from ..evaluate.context.fill import fill
-    from ..evaluate.context.network import HEAD_TEXTS
-    from ..evaluate.context.perplexity import text_perplexity
-
     sides = _sides(compared, given.compress)
     sentences = [*given.sentence, *given.next]
     total = len(sentences) + len(texts)
@@ -193,9 +183,6 @@ def evaluate(
 
 
 def _sides(compared: ComparedSides, which: str) -> "ContextSides":
-    from ..evaluate.context.network import ContextSides
-    from ..evaluate.context.uses import sides_of_uses
-
     if which != EACH:
         return ContextSides(compared.sides, *TABLES[which])
     others = [side for name, side in compared.sides.items() if name != next(iter(compared.sides))]
@@ -208,16 +195,11 @@ def _sides(compared: ComparedSides, which: str) -> "ContextSides":
 
 
 def _where_it_hurts(sides: "ContextSides", filled: "list[Filled]", scored: "list[TextPerplexity]") -> str:
-    from ..evaluate.context.uses import OUTPUT, TableUses
-    from ..evaluate.context.verdicts import uses_verdict
-
     found = TableUses(filled[0] if filled else None, scored[0] if scored else None, OUTPUT in sides.names)
     return uses_verdict(found, one_line)
 
 
 def _filled(found: "Filled") -> dict[str, Any]:
-    from ..evaluate.context.verdicts import fill_verdict
-
     return {
         "sentence": found.sentence,
         "unread": found.unread,
@@ -247,10 +229,6 @@ def _mask(found: "Filled", mask: "FilledMask") -> dict[str, Any]:
 
 
 def _scored(sides: "ContextSides", name: str, is_demo: bool, found: "TextPerplexity") -> dict[str, Any]:
-    from ..evaluate.context.network import MASKED
-    from ..evaluate.context.perplexity import PERPLEXITY
-    from ..evaluate.context.verdicts import text_verdict
-
     intervals = {side: found.interval(side) for side in sides.names[1:]}
     return {
         "name": name,

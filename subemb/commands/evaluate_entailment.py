@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 from ..base.plain import to_plain
 from ..base.progress import ProgressCallback, part_of
 from ..base.text import columns_text, count_text, one_line, p_text, score_text
+from ..evaluate.entailment.engines import engine_for
+from ..evaluate.entailment.head_files import load_head
+from ..evaluate.entailment.pairs import evaluate_entailment, judge_pair
 from .evaluate_inputs import (
     ComparedSides,
     DataSet,
@@ -20,7 +23,7 @@ from .evaluate_inputs import (
     seed_of,
 )
 from .terminal import print_json
-from .text import data_text, heading_text, intervals_lines, scores_table, sentence_text
+from .text import ProgressLine, data_text, heading_text, intervals_lines, scores_table, sentence_text
 
 if TYPE_CHECKING:
     from ..evaluate.entailment.head import EntailmentHead
@@ -63,9 +66,6 @@ def add(tasks) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Read, compress if asked, judge, report."""
-    from ..evaluate.entailment.engines import engine_for
-    from .text import ProgressLine
-
     check_counts(given, "flipped")
     check_pairs(given, "the premise", "the hypothesis")
     seed = seed_of(given)
@@ -85,7 +85,6 @@ def _head(place: str | None, model: "PretrainedModel") -> "EntailmentHead | None
     """The head that a line names. Raises InputError if it is not there, damaged, or made for another model."""
     if place is None:
         return None
-    from ..evaluate.entailment.head_files import load_head
 
     return load_head(place, model)
 
@@ -97,9 +96,6 @@ def evaluate(
     compared: ComparedSides, sets: list[DataSet], given: argparse.Namespace, seed: int, progress: ProgressCallback | None = None
 ) -> dict[str, Any]:
     """Everything that a line asks for, JSON types; shares and probabilities in 0..1."""
-    from ..evaluate.entailment.engines import engine_for
-    from ..evaluate.entailment.pairs import evaluate_entailment, judge_pair
-
     head, sides = _head(given.head, compared.model), compared.sides
     engine = engine_for(compared.model, head)
     total = max(1, len(sets) + len(given.pair))

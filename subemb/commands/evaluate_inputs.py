@@ -14,8 +14,16 @@ from typing import TYPE_CHECKING, Any
 from ..base.errors import InputError, ModelError
 from ..base.files import given_path
 from ..base.progress import ProgressCallback, part_of
+from ..evaluate.data.hub import read_hub_pairs
 from ..evaluate.data.languages import in_languages
-from ..evaluate.data.pairs import SEPARATORS, Columns, Note, PairSet, Reading
+from ..evaluate.data.pairs import SEPARATORS, Columns, Note, PairSet, Reading, combine
+from ..evaluate.data.read import demo_pairs, read_pairs
+from ..evaluate.data.values import labels_of
+from ..evaluate.similarity.sentences import checked_text
+from ..evaluate.statistics import MOST_RESAMPLES
+from ..models.load import load_compact
+from ..runs import describe, resolved, what_counts
+from ..tasks.sides import ADAPTED, ORIGINAL, sides_of
 from .compress import add_compression, given_options, settings_of
 from .outputs import RESULT_FILE
 from .terminal import path_argument
@@ -44,8 +52,6 @@ class ComparedSides:
 
     def to_dict(self) -> dict[str, Any]:
         """What was compared, JSON types."""
-        from ..runs import describe
-
         found = {"model": describe(self.model), "compression": None, "sides": list(self.sides)}
         if self.compressed is not None:
             size = self.compressed.size(self.model.parameters)
@@ -85,8 +91,6 @@ def open_compared(
 
     Raises InputError for options that do not go together, ModelError, Cancelled.
     """
-    from ..tasks.sides import sides_of
-
     options = given_options(given)
     folder = given_path(given.model, "the model")
     if (folder / RESULT_FILE).is_file():
@@ -113,9 +117,6 @@ def open_compared(
 
 def _sides_of_saved(folder: Path, model: "PretrainedModel", compressed: "Compressed") -> "dict[str, PretrainedModel]":
     """Original and compressed; for what `subemb adapt` wrote, original and adapted: the table it began with is not kept."""
-    from ..models.load import load_compact
-    from ..tasks.sides import ADAPTED, ORIGINAL, sides_of
-
     adapted = load_compact(folder, model)
     return {ORIGINAL: model, ADAPTED: adapted} if adapted.facts else sides_of(model, compressed)
 
@@ -123,7 +124,6 @@ def _sides_of_saved(folder: Path, model: "PretrainedModel", compressed: "Compres
 def _compressed(model: "PretrainedModel", settings, text: str | None, progress: ProgressCallback | None) -> "Compressed":
     """The table that `subemb compress` makes of the same options."""
     from ..codec import compress
-    from ..runs import resolved, what_counts
 
     settings = resolved(settings, model, text)
     weights, sensitivity = what_counts(model, settings, text, part_of(progress, 0.0, 0.2))
@@ -139,8 +139,6 @@ def open_saved(
 
     Raises InputError, ModelError.
     """
-    from ..models.load import load_compact
-
     model, _ = open_result(folder, original, revision, progress)
     return load_compact(folder, model)
 
@@ -292,8 +290,6 @@ def columns_of(text: str) -> Columns:
 
 def _labels_of(text: str) -> tuple[tuple[str, str], ...]:
     """The value of ``--labels``. Raises argparse's error for a part that does not say what a label means."""
-    from ..evaluate.data.values import labels_of
-
     try:
         return labels_of(text)
     except InputError as error:
@@ -315,8 +311,6 @@ def read_file(
     path: Path, given: argparse.Namespace, task: str | None = None, progress: ProgressCallback | None = None
 ) -> PairSet:
     """The pairs of a file, in the languages that a line asks for, else in one. Raises InputError as the readers do."""
-    from ..evaluate.data.read import read_pairs
-
     pairs = read_pairs(path, task=task, columns=given.columns, progress=progress, reading=reading_of(given))
     return in_languages(pairs, given.languages)
 
@@ -331,8 +325,6 @@ def read_sets(
         part = part_of(progress, number / (len(files) + 1), (number + 1) / (len(files) + 1))
         found.append(read_file(path, given, task, part))
     if given.hub is not None:
-        from ..evaluate.data.hub import read_hub_pairs
-
         part = part_of(progress, len(files) / (len(files) + 1), 1.0)
         fetched = read_hub_pairs(
             given.hub, given.split, given.config, task=task, columns=given.columns, progress=part, reading=reading_of(given)
@@ -343,8 +335,6 @@ def read_sets(
 
 def demo_set(task: str, given: argparse.Namespace, seed: int) -> DataSet:
     """The demonstration set of a task, in the languages asked for, else in English."""
-    from ..evaluate.data.read import demo_pairs
-
     found = sampled(in_languages(demo_pairs(task), given.languages), given.limit, seed)
     return DataSet(found.pairs, found.read, is_demo=True)
 
@@ -356,8 +346,6 @@ def sampled(pairs: PairSet, limit: int | None, seed: int) -> DataSet:
 
 def together(sets: list[DataSet]) -> list[DataSet]:
     """Sets of one kind with no language in common become one set, which is reported by language; others stay as they are."""
-    from ..evaluate.data.pairs import combine
-
     languages = [set(one.pairs.languages) for one in sets]
     kinds = {(one.pairs.task, one.pairs.labels) for one in sets}
     is_one_each = all(languages) and sum(map(len, languages)) == len(set().union(*languages))
@@ -378,8 +366,6 @@ def add_report(command: argparse.ArgumentParser) -> None:
 
 def check_counts(given: argparse.Namespace, *names: str) -> None:
     """Raise InputError for numbers that no evaluation can use, before any work. names: further options that are 0 or more."""
-    from ..evaluate.statistics import MOST_RESAMPLES
-
     if given.limit is not None and given.limit < 2:
         raise InputError(f"--limit is {given.limit}; at least 2 pairs are needed to compare")
     if not 1 <= given.resamples <= MOST_RESAMPLES:
@@ -395,8 +381,6 @@ def check_counts(given: argparse.Namespace, *names: str) -> None:
 
 def check_pairs(given: argparse.Namespace, first: str, second: str) -> None:
     """Raise InputError for a ``--pair`` that is empty or too long. first, second: what a message calls its sentences."""
-    from ..evaluate.similarity.sentences import checked_text
-
     for pair in given.pair:
         checked_text(pair[0], first)
         checked_text(pair[1], second)

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.progress import ProgressCallback, part_of
 from ..base.text import change_text, columns_text, count_text, number_text, one_line, shown_change
+from ..evaluate.data.word_lists import read_words
 from ..evaluate.report import METRIC_NAMES
+from ..evaluate.similarity.pairs import evaluate_pairs
+from ..evaluate.similarity.sentences import pair_on_sides
+from ..evaluate.similarity.words import ONE_PIECE, SEVERAL_PIECES, evaluate_words
 from .evaluate_inputs import (
     ComparedSides,
     DataSet,
@@ -22,7 +26,7 @@ from .evaluate_inputs import (
     seed_of,
 )
 from .terminal import path_argument, print_json
-from .text import data_text, heading_text, intervals_lines, scores_table, sentence_text
+from .text import ProgressLine, data_text, heading_text, intervals_lines, scores_table, sentence_text
 
 BLOCKS = 8  # of a pair, listed
 
@@ -71,8 +75,6 @@ def add(tasks) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Read, compress if asked, evaluate, report."""
-    from .text import ProgressLine
-
     check_counts(given, "moved")
     check_pairs(given, "the first sentence", "the second sentence")
     seed = seed_of(given)
@@ -85,8 +87,6 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _read(given: argparse.Namespace, seed: int, progress: ProgressCallback | None) -> "tuple[list[DataSet], list[WordSet]]":
-    from ..evaluate.data.word_lists import read_words
-
     sets = read_sets(given, given.task or "similarity", seed, progress)
     words = [read_words(path, as_written=given.words_as_written) for path in given.words or []]
     if not (sets or words or given.pair):
@@ -106,10 +106,6 @@ def evaluate(
     progress: ProgressCallback | None = None,
 ) -> dict[str, Any]:
     """Everything that a line asks for, JSON types; scores in natural units."""
-    from ..evaluate.similarity.pairs import evaluate_pairs
-    from ..evaluate.similarity.sentences import pair_on_sides
-    from ..evaluate.similarity.words import evaluate_words
-
     total = max(1, len(sets) + len(words) + len(given.pair))
     parts = (part_of(progress, number / total, (number + 1) / total) for number in range(total))
     sides = compared.sides
@@ -178,8 +174,6 @@ def _word_report(found: "WordReport") -> dict[str, Any]:
 
 
 def _counts_by_pieces(found: "WordReport") -> dict[str, int]:
-    from ..evaluate.similarity.words import ONE_PIECE, SEVERAL_PIECES
-
     several = int(found.has_several_pieces.sum())
     return {ONE_PIECE: len(found) - several, SEVERAL_PIECES: several}
 

@@ -3,10 +3,16 @@
 import argparse
 from pathlib import Path
 
+from .. import export
+from ..adaptation.result import Adaptation
 from ..base.errors import InputError
+from ..base.text import columns_text, size_text
+from ..export.compact_folder import check_folder, write_file
+from ..runs import measured_run, task_of
 from .evaluate_inputs import open_saved
 from .outputs import add_force, check_file, check_replaces_nothing
 from .terminal import path_argument, print_json
+from .text import ProgressLine
 
 FORMS = ("compact", "dense", "masked", "onnx", "report")
 
@@ -56,11 +62,6 @@ def add(commands) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Write every form that was asked for."""
-    from .. import export
-    from ..export.compact_folder import check_folder
-    from ..runs import measured_run, task_of
-    from .text import ProgressLine
-
     if not any(getattr(given, form) for form in FORMS):
         raise InputError(f"say what to write: {', '.join(f'--{form}' for form in FORMS)}")
     if given.entropy and given.compact is None:
@@ -111,9 +112,7 @@ def run(given: argparse.Namespace) -> int:
 
 def _report(model, run, path: Path) -> dict:
     """The HTML report of a saved result. run: measured again, since the folder does not hold its quality."""
-    from ..adaptation.result import Adaptation
     from ..export import html_report
-    from ..export.compact_folder import write_file
 
     facts = model.facts
     adaptation = Adaptation.from_dict(facts) if facts else None
@@ -130,8 +129,6 @@ def _bytes(folder: Path) -> int:
 
 def written_text(written: dict[str, dict]) -> str:
     """What was written, as text."""
-    from ..base.text import columns_text, size_text
-
     rows = [[form, size_text(facts["bytes"]), facts["path"]] for form, facts in written.items()]
     text = columns_text(rows, right=(1,))
     if "onnx" in written:

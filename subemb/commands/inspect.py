@@ -4,6 +4,7 @@ import argparse
 
 from ..base.errors import InputError
 from .terminal import path_argument, print_json
+from .text import inspection_text
 
 FEW = 8  # codes of a token that are listed, unless --all
 
@@ -25,7 +26,6 @@ def add(commands) -> None:
 def run(given: argparse.Namespace) -> int:
     """Look at single tokens of a saved result."""
     from ..analysis.inspection import Inspector
-    from .text import inspection_text
 
     if given.limit < 1:
         raise InputError(f"--limit is {given.limit}; it must be at least 1")

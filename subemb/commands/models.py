@@ -3,7 +3,9 @@
 import argparse
 from dataclasses import asdict
 
+from ..models.catalogue import available_models
 from .terminal import print_json
+from .text import models_text
 
 
 def add(commands) -> None:
@@ -18,9 +20,6 @@ def add(commands) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """List what can be loaded without a download."""
-    from ..models.catalogue import available_models
-    from .text import models_text
-
     entries = available_models()
     print_json([asdict(entry) for entry in entries]) if given.json else print(models_text(entries))
     return 0

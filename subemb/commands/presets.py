@@ -3,7 +3,11 @@
 import argparse
 
 from ..base.paths import check_can_write
+from ..codec.estimates import predicted_size
+from ..presets import PRESETS, write_presets
+from ..runs import resolved
 from .terminal import path_argument, print_json
+from .text import ProgressLine, presets_text
 
 
 def add(commands) -> None:
@@ -26,10 +30,6 @@ def add(commands) -> None:
 def run(given: argparse.Namespace) -> int:
     """List the presets, or write them."""
     from .. import load
-    from ..codec.estimates import predicted_size
-    from ..presets import PRESETS, write_presets
-    from ..runs import resolved
-    from .text import ProgressLine, presets_text
 
     if given.write is not None:
         check_can_write(given.write)

@@ -2,12 +2,14 @@
 
 import argparse
 import textwrap
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..base.plain import to_plain
 from ..base.text import columns_text, count_text, one_line, percent_text, score_text, seconds_text
 from .outputs import check_table_folder
 from .terminal import WIDTH, path_argument, print_json
+from .text import ProgressLine
 
 if TYPE_CHECKING:
     from ..reproduce.claim import Judged
@@ -69,7 +71,6 @@ def run(given: argparse.Namespace) -> int:
     from ..reproduce.claims import judge
     from ..reproduce.rows import FILES
     from ..reproduce.run import MINUTES, check_asked, reproduce
-    from .text import ProgressLine
 
     minutes = MINUTES if given.minutes is None else given.minutes
     check_asked(given.only, minutes, given.seeds)
@@ -87,8 +88,6 @@ def run(given: argparse.Namespace) -> int:
 
 def claims_json(table: "ClaimsTable", found: "list[Judged]") -> dict[str, Any]:
     """The report for programs."""
-    from dataclasses import asdict
-
     return to_plain(
         {
             "claims": [one.to_dict() for one in found],

@@ -9,6 +9,7 @@ from ..base.errors import InputError
 from ..base.text import columns_text, one_line, percent_text, size_text
 from ..codec.methods import METHODS
 from ..codec.settings import settings_text
+from ..runs import RUNS, kept_keys
 from .terminal import print_json
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ def add(commands) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """List, and delete if that is asked for."""
-    from ..runs import RUNS, kept_keys
-
     if given.yes and not given.delete:
         raise InputError("--yes answers the question of --delete; give both")
     wanted = None if not given.keys else [key for begin in given.keys for key in _known(begin, kept_keys(begin))]
@@ -97,8 +96,6 @@ def _facts(one: "Run") -> dict[str, Any]:
 
 def _used(one: "Run") -> datetime.datetime | None:
     """When it was made or shown last."""
-    from ..runs import RUNS
-
     try:
         return datetime.datetime.fromtimestamp(RUNS.path(one.key).stat().st_mtime).astimezone()
     except OSError:

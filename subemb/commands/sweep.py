@@ -2,18 +2,23 @@
 
 import argparse
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError
+from ..base.progress import part_of
 from ..base.text import change_text, columns_text, count_text, one_line, percent_text, score_text, seconds_text, size_text
 from ..codec.methods import METHODS
 from ..codec.settings import WEIGHTS, CompressionSettings, settings_text
 from ..evaluate.report import METRIC_NAMES
+from ..sweep.grid import GRID_SIZE, MOST_SETTINGS, default_grid, grid_of, read_grid
+from ..sweep.run import sweep
 from ..sweep.table import PARQUET, signed_points, verdict_text
 from .compress import read_text
 from .evaluate_inputs import add_data, check_counts, demo_set, read_sets
 from .outputs import check_table_folder
 from .terminal import path_argument, print_json
+from .text import ProgressLine
 
 if TYPE_CHECKING:
     from ..sweep.table import SweepRow, SweepTable, Within
@@ -78,8 +83,6 @@ def _numbers(text: str) -> list[int]:
 
 def grid_of_line(given: argparse.Namespace) -> list[CompressionSettings] | None:
     """The grid that a line asks for; None for the default one. Raises InputError."""
-    from ..sweep.grid import MOST_SETTINGS, grid_of, read_grid
-
     if not 1 <= given.seeds <= MOST_SETTINGS:
         raise InputError(f"--seeds is {given.seeds}; choose 1 to {MOST_SETTINGS:,}")
     named = {setting: values for option, setting in _LISTS.items() if (values := getattr(given, option)) is not None}
@@ -94,18 +97,12 @@ def grid_of_line(given: argparse.Namespace) -> list[CompressionSettings] | None:
 
 
 def _with_seeds(grid: list[CompressionSettings], seeds: int) -> list[CompressionSettings]:
-    from dataclasses import replace
-
     return grid if seeds == 1 else [replace(settings, seed=seed) for settings in grid for seed in range(seeds)]
 
 
 def run(given: argparse.Namespace) -> int:
     """Compute what is missing of the table, and report."""
     from .. import load
-    from ..base.progress import part_of
-    from ..sweep.grid import GRID_SIZE, default_grid
-    from ..sweep.run import sweep
-    from .text import ProgressLine
 
     if given.settings is not None and given.settings < 1:
         raise InputError(f"--settings is {given.settings}; it must be at least 1")

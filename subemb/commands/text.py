@@ -4,6 +4,7 @@ The report of one kind of evaluation stands with its command.
 """
 
 import math
+import shutil
 import signal
 import sys
 import textwrap
@@ -92,7 +93,6 @@ class ProgressLine:
 
     def _draw(self, message: Progress, now: float) -> None:
         self._drawn, self._stage = now, message.stage
-        import shutil
 
         left = seconds_left(now - self._began, message.fraction)
         line = one_line(progress_text(message, left))[: shutil.get_terminal_size().columns - 1]

@@ -1,14 +1,18 @@
 """``subemb train-head``: an entailment head for an encoder that has no NLI classifier, trained on labelled pairs."""
 
 import argparse
+import hashlib
 import json
 
 from ..base.plain import add_flags, declared, given_flags
-from ..base.text import one_line
+from ..base.progress import part_of
+from ..base.text import columns_text, count_text, one_line
+from ..evaluate.entailment.head_files import check_folder, own_folder, save_head
 from ..evaluate.entailment.head_settings import HeadSettings
 from .evaluate_inputs import add_reading, read_file
 from .outputs import add_force, line_of_card
 from .terminal import path_argument, print_json
+from .text import ProgressLine
 
 #: Fields in the order of the help: what is changed first comes first.
 FLAGS = dict.fromkeys(("validation_share", "seed", "epochs", *declared(HeadSettings)))
@@ -51,10 +55,7 @@ def add(commands) -> None:
 def run(given: argparse.Namespace) -> int:
     """Read, train, save, report."""
     from .. import load
-    from ..base.progress import part_of
-    from ..evaluate.entailment.head_files import check_folder, own_folder, save_head
     from ..evaluate.entailment.head_training import train_head
-    from .text import ProgressLine
 
     settings = HeadSettings(**given_flags(given, HeadSettings))
     if given.output is not None or given.name is not None:  # a name of ours tells data and settings apart
@@ -82,16 +83,12 @@ def run(given: argparse.Namespace) -> int:
 
 def default_name(model: str, card: dict) -> str:
     """The model's name and a hash of data and settings, so that heads made from others are kept beside it."""
-    import hashlib
-
     made_of = json.dumps([card["model"]["identity"], [data["digest"] for data in card["data"]], card["settings"]])
     return f"{model}-{hashlib.sha256(made_of.encode()).hexdigest()[:8]}"
 
 
 def head_text(card: dict) -> str:
     """What was trained, and its accuracy on the pairs that were set aside."""
-    from ..base.text import columns_text, count_text
-
     rows = [["DATA", "PAIRS", "SKIPPED", "SET ASIDE", "ACCURACY"]]
     for data, found in zip(card["data"], card["accuracy"], strict=True):
         share = "-" if found["report_accuracy"] is None else f"{found['report_accuracy'] * 100:.1f} %"

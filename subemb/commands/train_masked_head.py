@@ -4,13 +4,18 @@ import argparse
 from typing import TYPE_CHECKING
 
 from ..adaptation.settings import MaskedHeadSettings
+from ..adaptation.texts import read_texts
 from ..base.errors import InputError
+from ..base.paths import check_can_save
 from ..base.plain import add_flags, declared, given_flags
-from ..base.text import one_line
+from ..base.progress import part_of
+from ..base.text import columns_text, count_text, one_line
+from ..models.masked_head import CARD_FILE, MASKED_HEADS, key_of, save
 from .adapt import add_text_columns, text_of_line
 from .evaluate_inputs import add_reading, reading_of
 from .outputs import add_force, line_of_card
 from .terminal import path_argument, print_json
+from .text import ProgressLine
 
 if TYPE_CHECKING:
     from ..models.masked_head import MaskedHead
@@ -67,11 +72,6 @@ def run(given: argparse.Namespace) -> int:
     """Read, train, save, report."""
     from .. import load
     from ..adaptation.masked_head import check_trainable, train_masked_head
-    from ..adaptation.texts import read_texts
-    from ..base.paths import check_can_save
-    from ..base.progress import part_of
-    from ..models.masked_head import CARD_FILE, MASKED_HEADS, key_of, save
-    from .text import ProgressLine
 
     settings = MaskedHeadSettings(**given_flags(given, MaskedHeadSettings))
     if given.output is not None:
@@ -112,8 +112,6 @@ def run(given: argparse.Namespace) -> int:
 
 def head_text(head: "MaskedHead") -> str:
     """What was trained, and how well it guesses."""
-    from ..base.text import columns_text, count_text
-
     card = head.card
     rows = [["SCORED ON", "SENTENCES", "MASKED TOKENS", "FIRST GUESS", "AMONG TEN", "NATS"]]
     for score in card["scores"]:

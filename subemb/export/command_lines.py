@@ -8,6 +8,7 @@ from dataclasses import replace
 from ..adaptation.settings import AdaptationSettings
 from ..base.plain import declared, to_flags
 from ..codec.settings import GIVEN, OF_TEXT, CompressionSettings
+from ..evaluate.data.read import DEMO_FILES, DEMO_NAME
 
 #: Names of texts that were not in a file: from the page's text area, and from a list in Python.
 _NO_FILES = ("pasted", "the text")
@@ -87,8 +88,6 @@ def given_files(name: str, task: str | None = None) -> tuple[list[str], str]:
     >>> given_files("Demonstration set", "entailment")[0], given_files("pasted")[0], given_files("the text", "similarity")[0]
     (['assets/demo_entailment.csv'], ['my-sentences.txt'], ['my-pairs.csv'])
     """
-    from ..evaluate.data.read import DEMO_FILES, DEMO_NAME
-
     if name in _NO_FILES:
         file, what = ("my-sentences.txt", "the sentences") if task is None else ("my-pairs.csv", "the labelled pairs")
         note = f"{file} is no file that there was: {what} were not read from one. They are not in this report"

@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..adaptation.result import TUNED
+from ..adaptation.result import TUNED, Adaptation
 from ..adaptation.settings import OBJECTIVES
 from ..base.arguments import checked
 from ..base.errors import InputError
 from ..base.text import percent_text, size_text
 from ..evaluate.report import METRIC_NAMES
+from ..models.catalogue import BUNDLED_HUB_ID
 
 if TYPE_CHECKING:
     from ..adaptation.result import Adaptation
@@ -74,8 +75,6 @@ def model_card(
     """
     from huggingface_hub import EvalResult, ModelCardData
 
-    from ..adaptation.result import Adaptation
-
     if adaptation is None and model.facts:
         adaptation = Adaptation.from_dict(model.facts)
     base = _base_model(model)
@@ -119,8 +118,6 @@ def model_card(
 
 def _base_model(model: "PretrainedModel") -> str | None:
     """The original's hub id, where it has one."""
-    from ..models.catalogue import BUNDLED_HUB_ID
-
     original = model.original
     return {"hub": original.name, "bundled": BUNDLED_HUB_ID}.get(original.source)
 

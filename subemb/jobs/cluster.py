@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..base.errors import InputError
 from ..base.paths import cache_root
-from .worker import Failure, WorkerGone, outcome, packed, resolve
+from .worker import Failure, WorkerGone, describe, outcome, packed, resolve
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -336,8 +336,6 @@ def run_there(
     try:
         return bytes(packed(last)), changed
     except Exception as error:
-        from .worker import describe
-
         return bytes(packed(("failed", number, describe(error)))), changed
 
 

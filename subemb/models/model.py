@@ -12,6 +12,7 @@ original's in which a part was exchanged and the rest is shared. Opening a model
 tokenizer and network are read when first used, each once, whichever thread asks first.
 """
 
+import copy
 import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -22,9 +23,34 @@ from typing import TYPE_CHECKING, Any
 from ..base.errors import InputError, ModelError
 from ..base.progress import ProgressCallback
 from ..base.shown import Card, card_html
+from ..base.text import count_text
+from . import masked_head
 from .architectures import HEADS
+from .authors import pooling_in_words, prompt_in
 from .checkpoint import Checkpoint, TableInMemory
 from .folder import has_tokenizer, name_of
+from .reading import LONGEST, TEXTS, Company, in_company, longest_readable, tried, tried_together
+from .sensitivity import sensitivity_of
+from .sentences import (
+    MEAN,
+    called,
+    check_batch_size,
+    check_ids,
+    checked_rows,
+    checked_sentences,
+    encode_by_length,
+    features_of_any_text,
+    known_positions,
+    longest_input,
+    network_vectors,
+    padded,
+    padding_id,
+    sentence_model_ids,
+    sentence_model_vectors,
+    token_types,
+    types_of,
+)
+from .vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,8 +137,6 @@ class PretrainedModel:
 
     def _repr_html_(self) -> str:
         """The card of a notebook."""
-        from ..base.text import count_text
-
         parameters = self.parameters
         facts = [
             ("token table", f"{count_text(self.num_tokens)} tokens x {self.dim}, {self.dtype}"),
@@ -166,8 +190,6 @@ class PretrainedModel:
 
         head: the network is the one with that head; without it, it is that network's base.
         """
-        import copy
-
         network = copy.deepcopy(self.network(head))
         networks = {head: network}
         if head is not None:
@@ -326,9 +348,7 @@ class PretrainedModel:
     @property
     def _trained_head(self) -> "KnownHead | None":
         """The masked-word head that was trained for this model with subemb; its numbers are read when its network is asked for."""
-        from .masked_head import find
-
-        return self._read.take("trained head", lambda: find(self._root))
+        return self._read.take("trained head", lambda: masked_head.find(self._root))
 
     # Tokens
 
@@ -392,7 +412,6 @@ class PretrainedModel:
     @property
     def vocabulary(self) -> "Vocabulary":
         """Tokens as text, kinds and scripts, V of them."""
-        from .vocabulary import Vocabulary
 
         def make() -> "Vocabulary":
             if self.has_tokenizer:
@@ -468,8 +487,6 @@ class PretrainedModel:
 
     def _compose(self, head: str | None) -> "torch.nn.Module":
         """The original's network with the parts that are this model's own."""
-        import copy
-
         from ..codec.modules import attach, share_weights
         from .network import copy_of_table, exchange_weights
 
@@ -513,10 +530,9 @@ class PretrainedModel:
         if head is None and self.is_sentence_model:
             return self.sentence_model()[0].auto_model  # it may be another than AutoModel's, such as T5's encoder alone
         if head == "masked" and self.head_note(head):
-            from .masked_head import read
             from .masked_network import network_with
 
-            return network_with(self, read(self._trained_head.folder))
+            return network_with(self, masked_head.read(self._trained_head.folder))
         return load_network(self.checkpoint.weights_folder, head)
 
     def sentence_model(self):
@@ -544,8 +560,6 @@ class PretrainedModel:
             return "none: a table without a network"
         if self.checkpoint.is_static:
             return self.checkpoint.pooling
-        from .authors import pooling_in_words
-        from .sentences import MEAN
 
         habits = self._root._worst_habits  # pages that never encode need no trial
         how = pooling_in_words(self.folder, habits.source if habits and habits.source else MEAN)
@@ -556,8 +570,6 @@ class PretrainedModel:
 
         Raises InputError for anything but a list of strings, ModelError if there is no network or tokenizer, Cancelled.
         """
-        from .sentences import check_batch_size
-
         check_batch_size(batch_size)
         return self.encode_ids(self.token_ids(sentences), batch_size, progress)
 
@@ -567,8 +579,6 @@ class PretrainedModel:
         whole: the tokens of whole sentences instead, to see what would be cut off.
         Raises InputError for anything but a list of strings, ModelError (``broken``) for a token without a row in the table.
         """
-        from .sentences import check_ids, checked_sentences
-
         texts = checked_sentences(sentences)
         if not texts:
             return []
@@ -585,9 +595,6 @@ class PretrainedModel:
 
     def _rows(self, texts: list[str], limit: int | None) -> list[list[int]]:
         """Token ids of texts with special tokens, cut to ``limit``, or uncut for None. A static table has a limit of its own."""
-        from .authors import prompt_in
-        from .sentences import sentence_model_ids
-
         if self.checkpoint.is_static:
             with self.tokenizer_lock:
                 return self._static_tokens.ids(texts, limit is None)
@@ -618,8 +625,6 @@ class PretrainedModel:
     @property
     def _claimed_length(self) -> int:
         """Tokens that it reads by what its files say."""
-        from .sentences import known_positions, longest_input
-
         model = self.sentence_model()
         if model is None:
             return longest_input(self.config, self.tokenizer)
@@ -631,8 +636,6 @@ class PretrainedModel:
 
         head: of the network that reads. Raises ModelError as :meth:`network` does.
         """
-        from .reading import LONGEST, TEXTS, longest_readable
-
         if self._root is not self:
             return self._root.longest_input(head)
 
@@ -647,8 +650,6 @@ class PretrainedModel:
     def _reader(self, head: str | None) -> "Callable[[list[list[int]]], torch.Tensor]":
         """Puts rows through the network's body, to see whether it can read them."""
         import torch
-
-        from .sentences import called, padded, padding_id
 
         network = self.network(head)
         body = network.base_model if head is not None else network
@@ -670,8 +671,6 @@ class PretrainedModel:
 
         Raises InputError for rows that are not ids, ModelError if there is no network, Cancelled.
         """
-        from .sentences import checked_rows, encode_by_length
-
         return encode_by_length(checked_rows(rows, self.num_tokens), self._vectors, self.habits().width, batch_size, progress)
 
     def encode_ids_tensor(self, rows: Sequence[Sequence[int]]) -> "torch.Tensor":
@@ -679,9 +678,6 @@ class PretrainedModel:
 
         Every sentence vector is made here: those of sets and pairs, of teacher and student, of the effects of tokens.
         """
-        from .reading import in_company
-        from .sentences import checked_rows
-
         rows = checked_rows(rows, self.num_tokens)
         lengths = [len(row) for row in rows]
         return in_company(
@@ -699,7 +695,6 @@ class PretrainedModel:
         import torch
 
         from .places import AtPlaces
-        from .reading import in_company
 
         pointed = self._networks.take((head, "at places"), lambda: AtPlaces(self.network(head)))
         lengths = mask.sum(1).tolist()
@@ -725,8 +720,6 @@ class PretrainedModel:
 
     def _read_batch(self, rows: list[list[int]], sources: list[str] | None = None) -> "torch.Tensor":
         """Sentence vectors (n, width) of rows of ids, in one padded batch. sources: gets how they were made, in words."""
-        from .sentences import network_vectors, padded, padding_id, sentence_model_vectors, types_of
-
         model, network = self.sentence_model(), self.network()
         if self.checkpoint.is_static:
             return network.sentence_vectors(*padded(rows, 0, device=self.device))
@@ -746,8 +739,6 @@ class PretrainedModel:
 
     @property
     def _token_types(self) -> tuple[dict[int, int], int] | None:
-        from .sentences import token_types
-
         def find() -> tuple[dict[int, int], int] | None:
             model = self.sentence_model()
             with self.tokenizer_lock:
@@ -759,7 +750,6 @@ class PretrainedModel:
     @property
     def _text_features(self) -> dict[str, Any]:
         """What its sentence-transformers model notes of every text."""
-        from .sentences import features_of_any_text
 
         def find() -> dict[str, Any]:
             model = self.sentence_model()
@@ -783,8 +773,6 @@ class PretrainedModel:
 
     def _habits_of_long(self, head: str | None, habits: "Habits", longest: int) -> "Habits":
         """The habits for batches with a row of so many tokens."""
-        from .reading import LONGEST, TEXTS, Company, tried_together
-
         claimed = self._claimed_length if not self.checkpoint.is_static else 0
         if longest <= LONGEST or not claimed or habits.company is not Company.ANY:
             return habits
@@ -822,8 +810,6 @@ class PretrainedModel:
         """What a trial with short texts finds."""
         import torch
 
-        from .reading import LONGEST, TEXTS, longest_readable, tried
-
         def find() -> "Habits":
             sources = [""]
             claimed = self._claimed_length if not self.checkpoint.is_static else 0
@@ -849,8 +835,6 @@ class PretrainedModel:
     def _read_head(self, head: str, rows: list[list[int]]) -> "torch.Tensor":
         """Logits of rows of ids in one padded batch: of the rows (n, classes), or of three tokens of each (n, 3 V)."""
         import torch
-
-        from .sentences import called, padded, padding_id
 
         network = self.network(head)
         ids, mask = padded(rows, padding_id(self.tokenizer, network.config))
@@ -885,8 +869,6 @@ class PretrainedModel:
         keeps what is measured. Without a network it is the identity. seconds: after so long no more rows are read. See
         :mod:`subemb.models.sensitivity`. Raises InputError for rows that are not ids, ModelError as :meth:`encode` does, Cancelled.
         """
-        from .sensitivity import sensitivity_of
-
         return sensitivity_of(self, rows, seed, seconds, progress)
 
     # Saving

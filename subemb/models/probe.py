@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,6 @@ def architecture_of(folder: Path, classes: Collection[str] = ("AutoModel",)) -> 
 
     Raises ModelError (``unsupported``) if one cannot be built: what stands in its config, or too much of everything.
     """
-    from importlib.metadata import version
-
     try:
         config = read_file(folder / "config.json", _MOST_CONFIG_BYTES, f"config.json of {name_of(folder)}")
         key = ARCHITECTURES.key(

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from ..base.errors import ModelError
+from .architectures import HEADS
 from .folder import check_not_pickled, name_of
 from .network import read_fast_tokenizer
 from .sentences import network_vectors
@@ -103,8 +104,6 @@ def sentence_modules():
 
 def static_network(checkpoint: "StaticCheckpoint", table: torch.Tensor, head: str | None = None) -> StaticNetwork:
     """The network around a (V, D) table, whose memory it shares. Raises ModelError (``unsupported``) for a head."""
-    from .architectures import HEADS
-
     if head is not None:
         raise ModelError(
             f"{name_of(checkpoint.folder)} has no {HEADS[head].title}: it is a static table, without any network",

@@ -7,13 +7,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from ..adaptation.session import Session
 from ..adaptation.settings import DRAWN, FITTED, AdaptationSettings
+from ..adaptation.students import OriginalStudent, Student
 from ..base.progress import ProgressCallback, part_of, report
 from ..base.store import content_key
 from ..bench.speed import Benchmark, compare
 from ..codec.sizes import FLOAT_BYTES
+from ..codec.weights import model_weights
 from ..evaluate.context.perplexity import text_perplexity
 from ..evaluate.report import score_sides
 from ..runs import run_key
@@ -50,7 +53,6 @@ class Bench:
         """The fields of a row, and what its model found for the sets."""
         began, used = time.perf_counter(), time.process_time()
         found, answers = (self._speed if cell.kind == SPEED else self._scores)(cell, progress)
-        import torch
 
         found |= {
             "seconds": time.perf_counter() - began,
@@ -61,7 +63,6 @@ class Bench:
 
     def _compressed(self, cell: Cell, progress: ProgressCallback | None) -> "Compressed":
         from ..codec import compress
-        from ..codec.weights import model_weights
 
         weights = model_weights(self.model, cell.settings.weights)
         return compress(self.model.table, settings=cell.settings, weights=weights, progress=progress)
@@ -154,8 +155,6 @@ class Bench:
 
     def _speed(self, cell: Cell, progress: ProgressCallback | None) -> tuple[dict[str, Any], Answers]:
         """Seconds of looking rows up and of a step of training, beside those of the dense table; the sides alternate."""
-        import torch
-
         settings = cell.settings
         report(progress, "timing the lookup", 0.0)
         values: dict[str, float] = {}
@@ -171,10 +170,6 @@ class Bench:
 
     def _step_times(self, compressed: "Compressed", progress: ProgressCallback | None) -> dict[str, float]:
         """Of a step that trains the table: vectors of some rows, and the gradient back to the table."""
-        import torch
-
-        from ..adaptation.students import OriginalStudent, Student
-
         settings = AdaptationSettings(steps=1)
         sides = Student(self.model, compressed, None, settings), OriginalStudent(self.model, None, settings)
         draw = torch.Generator().manual_seed(0)

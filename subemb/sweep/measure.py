@@ -18,11 +18,13 @@ from ..base.errors import Cancelled, InputError, ModelError
 from ..base.progress import ProgressCallback, part_of, report
 from ..base.store import Memory, content_key
 from ..codec.settings import OF_TEXT, CompressionSettings
+from ..codec.weights import model_weights, text_digest
 from ..evaluate.entailment.engines import engine_for, engine_options
 from ..evaluate.entailment.pairs import gold_of, judged, labels_of
 from ..evaluate.report import METRICS, score_sides
 from ..evaluate.similarity.pairs import cosines_of, distinct_sentences
 from ..jobs.worker import describe
+from ..models.load import load
 from ..runs import NEIGHBOURS, frequencies_of, measure, neighbour_queries, run_key, what_is_noticed
 from .table import FAILED, SetScore, SweepRow
 
@@ -141,7 +143,6 @@ def shared_of(
     text: for those that count it. Raises InputError, ModelError, Cancelled.
     """
     from ..analysis.neighbours import near_before
-    from ..codec.weights import model_weights, text_digest
 
     report(progress, "reading the table", 0.0)
     table, kinds = model.table, list(dict.fromkeys(one.weights for one in wanted))
@@ -257,8 +258,6 @@ def _opened(shared: Shared) -> "PretrainedModel":
     """The model on this machine, with its network. Raises InputError if it is not what the sweep began with, ModelError."""
 
     def opened() -> "PretrainedModel":
-        from ..models.load import load
-
         try:
             model = load(shared.name, revision=shared.revision, local_only=True)
         except ModelError:

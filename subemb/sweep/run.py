@@ -25,6 +25,7 @@ from ..evaluate.data.read import DEMO_NAME
 from ..evaluate.similarity.demonstration import own_demo_pairs
 from ..jobs.cluster import ClusterFlag, connected, workers_text
 from ..jobs.worker import exit_with_parent
+from ..models.load import opened
 from ..models.model import describe
 from ..runs import estimate_run_seconds
 from .grid import default_grid, resolved_grid
@@ -74,8 +75,6 @@ def sweep(
 
     Raises InputError for a grid, data or a cluster that cannot be used, ModelError, Cancelled: what was finished is kept.
     """
-    from ..models.load import opened
-
     began = time.perf_counter()
     model = opened(model)
     pairs, notes, is_demo = _sets(model, data)

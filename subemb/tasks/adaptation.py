@@ -17,9 +17,12 @@ from ..adaptation.library import (
 )
 from ..adaptation.result import Adaptation
 from ..adaptation.settings import AdaptationSettings
+from ..adaptation.texts import Text
 from ..base.errors import Cancelled, InputError
+from ..base.plain import from_plain, to_plain
 from ..base.progress import Progress, ProgressCallback, part_of
 from ..base.store import Store
+from ..evaluate.data.pairs import PairSet
 from ..jobs.task import task
 from ..runs import RUNS, compressed_of
 from .sides import Subject, open_sides
@@ -50,8 +53,6 @@ def begin_adaptation(
     Raises InputError without a run, for inputs that do not fit together, if the job of this visitor would be refused, or if the cache
     cannot be written. Adaptations that wait or run are never dropped for a new one.
     """
-    from ..base.plain import to_plain
-
     if subject.run_key is None:
         raise InputError("there is no compressed table to adapt; press Run first")
     text = text if text is None else text.without(scored)
@@ -171,9 +172,6 @@ class _Watched:
 
 def _session(key: str) -> "Session":
     from ..adaptation.session import Session, check_adaptable
-    from ..adaptation.texts import Text
-    from ..base.plain import from_plain
-    from ..evaluate.data.pairs import PairSet
 
     inputs = inputs_of(key)
     name, revision, identity, run_key = inputs["subject"]

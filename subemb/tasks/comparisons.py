@@ -3,12 +3,14 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ..analysis.equal_bytes import settings_at_bytes
 from ..base.errors import InputError
 from ..base.progress import Progress, ProgressCallback, part_of, report
 from ..base.store import Store
 from ..codec.methods import METHODS
 from ..codec.settings import CompressionSettings
 from ..jobs.task import task
+from ..models.load import load_listed
 from ..runs import RUNS, Run, estimate_run_seconds, resolved, run, run_and_keep, run_key
 
 if TYPE_CHECKING:
@@ -29,8 +31,6 @@ class Compared:
 
 def plan(base: Run) -> list[Compared]:
     """Every method with the settings that come nearest to the bytes of a run; the run's own method first, as it is."""
-    from ..analysis.equal_bytes import settings_at_bytes
-
     target, settings = base.size.total_bytes, base.asked
     found = settings_at_bytes(
         target,
@@ -100,8 +100,6 @@ def compare_methods(
 
     Raises InputError if the run itself cannot be made, Cancelled if the callback says so: what was finished stays kept.
     """
-    from ..models.load import load_listed
-
     model = load_listed(name, revision)
     wanted = resolved(CompressionSettings.from_dict(settings), model, text)
     base = _kept_or_new(model, wanted, text, part_of(progress, 0.0, 0.05))

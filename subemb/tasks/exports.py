@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import __version__
+from .. import __version__, export
 from ..adaptation.library import known_adaptation
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
@@ -115,7 +115,6 @@ def _export(
     report(progress, "writing the files", 0.0)
     if kind == ONNX:
         return _export_onnx(model, folder / f"{stem}-table.onnx")
-    from .. import export
 
     stem = f"{stem}-{kind}"
     staging, saved = folder / "staging" / stem, None
@@ -135,8 +134,6 @@ def _export(
 
 
 def _export_onnx(model, path: Path) -> Export:
-    from .. import export
-
     check = dataclasses.asdict(export.onnx_table(model.compressed, path))
     size = path.stat().st_size
     return Export(ONNX, "", path.name, size, ((path.name, size),), checked=check)

@@ -4,13 +4,12 @@ from typing import Any
 
 from ..base.progress import ProgressCallback
 from ..jobs.task import task
+from ..models.load import load_listed
 from ..reproduce.rows import ClaimsTable
 from ..reproduce.run import MINUTES, reproduce
 
 
 def _key_of(name: str, revision: str | None, minutes: float) -> dict[str, Any]:
-    from ..models.load import load_listed
-
     return {"identity": load_listed(name, revision).identity, "minutes": minutes}
 
 
@@ -20,6 +19,4 @@ def run_reproduction(
 ) -> ClaimsTable:
     """:func:`subemb.reproduce.run.reproduce` of a listed model on the demonstration sets. Raises what that raises: what was finished is
     kept, so the same job goes on there."""
-    from ..models.load import load_listed
-
     return reproduce(load_listed(name, revision), minutes=minutes, progress=progress)

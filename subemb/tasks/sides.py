@@ -11,6 +11,7 @@ from ..adaptation.library import ADAPTATIONS, MODEL_FOLDER, folder_of, open_adap
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, report
 from ..base.store import Memory, Store
+from ..models.load import load_listed
 from ..runs import RUNS, compressed_of
 
 if TYPE_CHECKING:
@@ -100,8 +101,6 @@ def open_model(subject: Subject) -> "PretrainedModel":
     """The model of a subject with its own table; kept in the process. Raises ModelError, and InputError if its files have changed."""
 
     def opened() -> "PretrainedModel":
-        from ..models.load import load_listed
-
         model = load_listed(subject.name, subject.revision)
         if model.identity != subject.identity:
             raise InputError(f"the files of {subject.name} have changed since this run; press Run again")

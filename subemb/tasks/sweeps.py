@@ -7,17 +7,16 @@ from typing import Any
 from ..base.errors import InputError
 from ..base.progress import Progress, ProgressCallback
 from ..codec.settings import CompressionSettings
+from ..codec.weights import text_digest
 from ..evaluate.data.pairs import PairSet
 from ..jobs.cluster import check_cluster, cluster_address
 from ..jobs.task import task
+from ..models.load import load_listed
 from ..sweep.run import sweep
 from ..sweep.table import SweepTable
 
 
 def _key_of(name: str, revision: str | None, grid: Any, pairs: Any, text: str | None, retry: bool) -> dict[str, Any]:
-    from ..codec.weights import text_digest
-    from ..models.load import load_listed
-
     return {
         "identity": load_listed(name, revision).identity,
         "grid": grid,
@@ -42,8 +41,6 @@ def run_sweep(
     The rows are spread over the cluster that ``SUBEMB_DASK`` names; if that cannot be reached, they are computed here, and every
     message says so. Raises what ``sweep`` raises: what was finished is kept, so the same job goes on there.
     """
-    from ..models.load import load_listed
-
     dask, notice = cluster_address(), ""
     if dask is not None:
         try:

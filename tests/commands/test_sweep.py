@@ -169,7 +169,7 @@ def test_a_folder_and_a_row_of_a_sweep_with_scores(place, capsys):
 
 def test_a_beginning_of_several_keys_is_refused(place, capsys, monkeypatch):
     first, second = list(RUNS)
-    monkeypatch.setattr("subemb.runs.kept_keys", lambda begin: [first, second])
+    monkeypatch.setattr("subemb.commands.compare.kept_keys", lambda begin: [first, second])
     code, _, err = said(capsys, "compare", "ab", "saved")
     assert code == 2
     assert "several keys" in err

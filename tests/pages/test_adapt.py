@@ -8,7 +8,6 @@ from apps import checked, metrics, open_app, own_folders, rerun_until, table_wit
 from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model, make_table
 
 from subemb.adaptation import AdaptationSettings, library, text_of
-from subemb.adaptation import texts as adaptation_texts
 from subemb.adaptation.texts import read_text_bytes
 from subemb.base.errors import Cancelled
 from subemb.codec.settings import CompressionSettings
@@ -264,7 +263,7 @@ def test_every_file_is_read_once_however_many_there_are(subject, monkeypatch):
         read.append((name, columns))
         return read_text_bytes(content, name, columns)
 
-    monkeypatch.setattr(adaptation_texts, "read_text_bytes", reading)
+    monkeypatch.setattr("subemb.ui.pages.adapt.form.read_text_bytes", reading)
     test = checked(open_app(PAGE, REQUEST))
     test.segmented_control(key="adapt_source_3").set_value("Upload").run()
     files = [(f"{number}.txt", "\n".join(TEXTS[number : number + 20]).encode(), "text/plain") for number in range(9)]

@@ -107,7 +107,7 @@ def test_nothing_is_computed_twice(model, pairs, table, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_rows_of_this_process_use_the_network_that_is_open(model, pairs, no_rows, tmp_path, monkeypatch):
     monkeypatch.setattr(measure, "_MODELS", Memory(1))
-    monkeypatch.setattr("subemb.models.load.load", None)
+    monkeypatch.setattr(measure, "load", None)
     assert sweep(model, GRID[:2], pairs, folder=tmp_path / "t", processes=1).failed == []
 
 

@@ -30,6 +30,7 @@ from ...base.lazy import lazy_module
 from ...base.progress import Progress, ProgressCallback, part_of, report
 from ...base.store import Store
 from ..compressed import Coded, Compressed, SubspaceCompressed
+from ..film import not_filming
 from ..membership import from_bytes, membership_bytes, to_bytes
 from ..packing import CodesIn, pack, packed_bytes
 from ..sizes import Size, code_bits_each
@@ -229,8 +230,6 @@ class Tiered(Method):
         weights: torch.Tensor | None = None,
         sensitivity: torch.Tensor | None = None,
     ) -> TieredCompressed:
-        from ..film import not_filming
-
         vocabulary, dim = table.shape
         settings, curves, info = self.resolve(settings, vocabulary, dim), None, {}
         asked = settings

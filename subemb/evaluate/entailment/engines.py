@@ -12,7 +12,7 @@ from ...base.errors import InputError, ModelError
 from ...base.progress import ProgressCallback, part_of, report
 from ...base.text import visible
 from ...models.reading import in_company
-from ...models.sentences import check_ids, padded, padding_of, text_config
+from ...models.sentences import check_ids, checked_sentences, longest_input, padded, padding_of, text_config
 from ..data.pairs import LABELS, TWO_WAY_LABELS
 from .head_files import belongs, cards_for, heads_for, owner
 
@@ -39,8 +39,6 @@ class Engine(Protocol):
 
 def check_pairs(premises: Sequence[str], hypotheses: Sequence[str]) -> tuple[list[str], list[str]]:
     """Both as lists. Raises InputError unless they are lists of strings of one length."""
-    from ...models.sentences import checked_sentences
-
     premises, hypotheses = checked_sentences(premises), checked_sentences(hypotheses)
     if len(premises) != len(hypotheses):
         raise InputError(f"{len(premises)} premises and {len(hypotheses)} hypotheses do not make pairs; give as many of each")
@@ -116,8 +114,6 @@ class ClassifierEngine:
     @property
     def limit(self) -> int:
         """How many tokens of a pair the model reads, special ones included."""
-        from ...models.sentences import longest_input
-
         return longest_input(self.model.config, self.model.tokenizer)
 
     @property

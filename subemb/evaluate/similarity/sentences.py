@@ -9,6 +9,7 @@ import numpy as np
 
 from ...base.errors import InputError
 from ...base.progress import ProgressCallback, part_of, report
+from .demonstration import unrelated_cosine
 from .effects import NOTHING, Attribution, AttributionSettings, cosines
 
 if TYPE_CHECKING:
@@ -100,7 +101,6 @@ def pair_on_sides(
     Raises InputError for a sentence that is empty or too long (see LONGEST_SENTENCE) or has no tokens, ModelError, Cancelled.
     """
     from .attribution import attribute
-    from .demonstration import unrelated_cosine
 
     texts = [checked_text(first, "the first sentence"), checked_text(second, "the second sentence")]
     reference, *others = sides

@@ -7,6 +7,8 @@ import time
 from ...base.open_server import is_public
 from ...base.store import Memory
 from ...codec.settings import CompressionSettings
+from ...models.catalogue import available_models
+from ...models.load import load_listed
 from ...presets import as_preset
 from ...runs import RUNS, resolved, run_key
 from .request import Request
@@ -22,8 +24,6 @@ def open_model(name: str, revision: str | None = None):
 
     Raises ModelError if it is not listed or cannot be read.
     """
-    from ...models.load import load_listed
-
     # Loading asks each time whether the files changed (their headers are read only then); an equal model is used again.
     fresh = load_listed(name, revision)
     return _models.take((name, revision, fresh.identity), lambda: fresh)
@@ -37,8 +37,6 @@ def listed_models() -> list:
 
 def _available() -> list:
     """An open server lists what its owner put under SUBEMB_MODELS; folders that cannot be used are for the log."""
-    from ...models.catalogue import available_models
-
     found = available_models()
     if not is_public():
         return found

@@ -7,13 +7,19 @@ from ...base.errors import InputError
 from ...base.open_server import is_public, longest_text
 from ...base.pace import rough
 from ...base.text import count_text, escape_markdown, percent_text, size_text
+from ...codec.estimates import predicted_size
 from ...codec.methods import METHODS
 from ...codec.methods.codebooks import CodebookMethod
 from ...codec.methods.tiers import in_words, parsed
 from ...codec.settings import OF_TEXT, WEIGHT_NAMES, WEIGHTS, CompressionSettings
 from ...codec.subspaces import LARGEST_CODEBOOK, automatic_codebook_size
+from ...codec.weights import text_digest
 from ...jobs.manager import Job
 from ...jobs.task import Call
+from ...models.hub import validate_id, validate_revision
+from ...models.load import download_job
+from ...runs import RUNS, estimate_run_seconds, run_key
+from ...runs import resolved as with_automatic
 from ..widgets.settings import has_widget, setting_input
 from . import presentation
 from .jobs import begin, jobs_elsewhere, stage_of, taken_text, watch
@@ -160,9 +166,6 @@ def _download_form(visit: Visit) -> None:
 
 
 def _start_download(visit: Visit, name: str, revision: str | None) -> Call:
-    from ...models.hub import validate_id, validate_revision
-    from ...models.load import download_job
-
     validate_id(name)
     if revision:
         validate_revision(revision)
@@ -270,8 +273,6 @@ def settings_widgets(visit: Visit, model) -> tuple[CompressionSettings | None, C
 
 def _automatic_tiers(values: dict, model) -> str | None:
     """What stands in the field of tiers where none are given; None where the settings do not fit."""
-    from ...runs import resolved as with_automatic
-
     try:
         resolved = with_automatic(CompressionSettings(**values), model, None)
     except InputError:  # said where the estimate stands
@@ -282,8 +283,6 @@ def _automatic_tiers(values: dict, model) -> str | None:
 
 def _tiers_of(resolved: CompressionSettings, model) -> str | None:
     """The tiers of resolved settings; of a budget those that a finished run chose for it, None where there is none yet."""
-    from ...runs import RUNS, run_key
-
     if resolved.budget is None:
         return resolved.tiers
     run = RUNS.get(run_key(model.identity, resolved))
@@ -357,7 +356,6 @@ def _weights_widgets(values: dict, shown: CompressionSettings) -> Content | None
         return None
     if not text.strip():
         return None
-    from ...codec.weights import text_digest
 
     values["text_digest"] = text_digest(text)
     return given
@@ -373,10 +371,6 @@ def _other_widgets(names: list[str], shown: CompressionSettings, **instead) -> d
 
 def estimate(settings: CompressionSettings, model) -> CompressionSettings | None:
     """Say what a run will store and how long it may take; returns the resolved settings, or None with the reason shown."""
-    from ...codec.estimates import predicted_size
-    from ...runs import estimate_run_seconds
-    from ...runs import resolved as with_automatic
-
     try:
         resolved = with_automatic(settings, model, None)
         if resolved.wants_unique and resolved.codebook_size and resolved.codebook_size**resolved.subspaces < model.num_tokens:

@@ -14,6 +14,9 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
+from streamlit import runtime
+from streamlit.runtime import Runtime
+
 from ...base.memory import own_bytes, release_memory, trim
 from .uploads import forget_what_left, limit_uploads
 from .visitor import stay_with_open_tabs
@@ -28,9 +31,6 @@ _watched: "weakref.WeakSet[Any]" = weakref.WeakSet()  # servers whose upkeep has
 
 def begin() -> None:
     """Begin the upkeep of this process's server, once. Without a server, as in tests of pages, nothing is done."""
-    from streamlit import runtime
-    from streamlit.runtime import Runtime
-
     server = runtime.get_instance() if runtime.exists() else None
     if not issubclass(type(server), Runtime):  # AppTest has a stand-in that says it is an instance of one
         return

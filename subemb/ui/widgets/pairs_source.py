@@ -15,12 +15,14 @@ import streamlit as st
 from ...base.errors import InputError
 from ...base.open_server import is_public, upload_limits
 from ...base.text import escape_markdown, size_text
+from ...evaluate.data.hub import read_hub_pairs, validate_data_id
 from ...evaluate.data.languages import in_languages
 from ...evaluate.data.pairs import ALL_LANGUAGES, SEPARATORS, UNKNOWN_LANGUAGE, Columns, PairSet, Reading, combine, skipped_text
 from ...evaluate.data.read import Preview, demo_pairs, preview, read_pairs
 from ...evaluate.data.tables import MOST_BYTES
 from ...evaluate.data.values import labels_of
 from ...evaluate.similarity.demonstration import own_languages
+from ...models.hub import validate_revision
 from ..shell.frame import Frame
 from ..shell.jobs import begin, outcome
 from ..shell.text import counted, show_error, write_parameter
@@ -393,13 +395,10 @@ def hub_pairs(frame: Frame, task: str, key: str) -> PairSet | None:
     if not name:
         st.caption(f"{_EXAMPLES[task]} At most {size_text(MOST_BYTES)} are fetched; they are kept in this server's cache.")
         return None
-    from ...evaluate.data.hub import read_hub_pairs, validate_data_id
 
     said = {} if reading == Reading() else {"reading": reading}
     call = read_hub_pairs.call(name, split or "validation", config or None, revision or None, task, columns, **said)
     if call.job is None and st.button("Fetch", icon=":material/download:", key=f"{key}_fetch"):
-        from ...models.hub import validate_revision
-
         validate_data_id(name)
         validate_revision(revision)
         begin(frame.visit, call)

@@ -9,12 +9,17 @@ from typing import Any
 import streamlit as st
 
 from ....adaptation.settings import LABELLED, OBJECTIVES, TRAINED, AdaptationSettings
+from ....adaptation.texts import one_text, read_text, read_text_bytes, text_of_pairs
 from ....base.errors import InputError
 from ....base.open_server import longest_text
 from ....base.pace import rough
 from ....base.plain import bounds, declared
 from ....base.text import escape_markdown, size_text
+from ....evaluate.data.languages import in_languages
+from ....evaluate.data.pairs import combine
+from ....evaluate.data.read import demo_pairs, read_pairs
 from ....export.command_lines import UPLOADED_PAIRS, UPLOADED_TEXT
+from ....tasks.adaptation import begin_adaptation
 from ...shell.frame import Frame
 from ...shell.text import counted, errors_shown, show_error
 from ...shell.uploads import content_of, file_uploader, hold, read_once
@@ -49,7 +54,6 @@ def adapt_input(name: str, **instead: Any) -> Any:
 def adapt_form(frame: Frame, start: Callable[[Frame, str], None]) -> None:
     """Draw the form. When Start is pressed, save what was given and call ``start(frame, key)`` with the key of the adaptation."""
     from ....adaptation.material import check_given
-    from ....tasks.adaptation import begin_adaptation
 
     st.header("A new adaptation", anchor=False)
     objective = objective_input(frame)
@@ -197,7 +201,6 @@ def _said_of(file, columns: tuple[str, ...]) -> list[str] | str:
 
 def _text_of(file, columns: tuple[str, ...]):
     """The sentences of a file. Raises InputError."""
-    from ....adaptation.texts import read_text_bytes
 
     def read():
         with st.spinner("Reading the text"):
@@ -212,9 +215,6 @@ def _text_of(file, columns: tuple[str, ...]):
 @cache
 def demonstration_text() -> str:
     """The sentences of the demonstration pairs for entailment; those for similarity are left for the score."""
-    from ....adaptation.texts import text_of_pairs
-    from ....evaluate.data.read import demo_pairs
-
     return "\n".join(text_of_pairs(demo_pairs("entailment")).sentences)
 
 
@@ -286,8 +286,6 @@ def advanced_inputs(frame: Frame, objective: str) -> dict[str, Any]:
 
 def read_text_inputs(source: str, given):
     """The text, or None for none. Raises InputError as the readers do."""
-    from ....adaptation.texts import one_text, read_text
-
     if source == "None":
         return None
     if source == "Paste":
@@ -304,10 +302,6 @@ def read_text_inputs(source: str, given):
 
 def read_labelled(objective: str, source: str, given):
     """The pairs to learn from. Raises InputError as the readers do."""
-    from ....evaluate.data.languages import in_languages
-    from ....evaluate.data.pairs import combine
-    from ....evaluate.data.read import demo_pairs, read_pairs
-
     if source != "Upload":
         return in_languages(demo_pairs(objective))
     if not given:
@@ -317,9 +311,6 @@ def read_labelled(objective: str, source: str, given):
 
 def read_scored(scored: tuple[str | None, object]):
     """The labelled pairs, or None. Raises InputError as the readers do."""
-    from ....evaluate.data.languages import in_languages
-    from ....evaluate.data.read import demo_pairs, read_pairs
-
     kind, file = scored
     if kind is None:
         return None

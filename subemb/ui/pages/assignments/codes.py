@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+import torch
 
 from ....analysis.parts import Part, identical
 from ....base.text import count_text, percent_text
@@ -254,8 +255,6 @@ def collisions_of(key: str, limit: int, _table, _compressed) -> list:
 @st.cache_data(max_entries=8, show_spinner=False)
 def usual_distance(identity: str, _table) -> float:
     """Mean Euclidean distance of two tokens, over 4,000 pairs drawn with seed 0."""
-    import torch
-
     generator = torch.Generator().manual_seed(0)
     first, second = torch.randint(len(_table), (2, 4000), generator=generator)
     different = first != second

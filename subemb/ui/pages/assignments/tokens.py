@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pandas as pd
 import streamlit as st
+import torch
 
 from ....analysis.parts import borrowers, stand_in
 from ....base.text import count_text, escape_markdown, number_text, sentence_case
@@ -266,8 +267,6 @@ def sharers_table(assignment: Assignment, chosen: int) -> pd.DataFrame:
 @st.cache_data(max_entries=32, show_spinner=False)
 def similarities(identity: str, token: int, _table) -> np.ndarray:
     """(V,) cosines of all tokens with one in the original table of the model ``identity``."""
-    import torch
-
     with torch.no_grad():
         norms = _table.norm(dim=1).clamp(min=1e-30) * _table[token].norm().clamp(min=1e-30)
         return ((_table @ _table[token]) / norms).numpy()

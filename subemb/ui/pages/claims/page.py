@@ -14,7 +14,7 @@ from ....jobs.task import Call
 from ....reproduce.claim import Judged
 from ....reproduce.claims import judge, tally, tally_of_abstract
 from ....reproduce.known_claims import known_tables
-from ....reproduce.rows import ClaimsTable
+from ....reproduce.rows import ClaimsTable, frame_of
 from ....reproduce.run import LADDER, MINUTES, estimated_seconds
 from ....reproduce.sets import count_sets
 from ....tasks.reproduction import run_reproduction
@@ -192,8 +192,6 @@ def details(one: Judged, table: ClaimsTable) -> None:
         )
     rows = [row for row in table.rows if row.key in one.rows]
     if rows:
-        from ....reproduce.rows import frame_of
-
         st.caption(f"{counted(len(rows), 'row')} of the table, {seconds_text(sum(row.seconds or 0 for row in rows))} of work.")
         download_csv(frame_of(rows), f"subemb-claim-{claim.number}.csv", key=f"claim_download_{claim.number}")
 

@@ -7,6 +7,7 @@ from ....base.pace import rough, slowness
 from ....base.text import count_text, percent_text, size_text
 from ....codec.methods import METHODS
 from ....codec.settings import OF_TEXT, CompressionSettings
+from ....codec.weights import text_digest
 from ....jobs.task import Call
 from ....runs import Run
 from ....tasks.comparisons import Compared, compare_methods, plan, seconds_of
@@ -92,7 +93,6 @@ def text_of_weights(measured: Measured) -> tuple[str | None, bool]:
     given = measured.frame.visit.text
     if given is None:
         return None, True
-    from ....codec.weights import text_digest
 
     return given.text, text_digest(given.text) != settings.text_digest
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import acos, degrees
 
 import numpy as np
+import torch
 
 from ....analysis.parts import parts_of, places_of
 from ....base.text import count_text, escape_html, number_text, percent_text, size_text
@@ -63,8 +64,6 @@ class TokenRow:
 
 def token_row(frame: Frame, token: int) -> TokenRow:
     """A token of the run on the page, whatever its method."""
-    import torch
-
     compressed, ids = frame.compressed, torch.tensor([token])
     parts = parts_of(compressed)
     place, row = (int(found[token]) for found in places_of(parts))

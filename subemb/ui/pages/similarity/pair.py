@@ -9,6 +9,7 @@ import streamlit as st
 
 from ....base.store import content_key
 from ....base.text import change_text, count_text, escape_html, escape_markdown, number_text
+from ....evaluate.data.read import demo_pairs
 from ....evaluate.similarity.effects import NOTHING, Attribution, SentenceEffects
 from ....evaluate.similarity.sentences import LONGEST_SENTENCE, PairComparison, ReadSentence
 from ....jobs.task import Call
@@ -73,8 +74,6 @@ def read_pair() -> tuple[str, str, bool]:
 @st.cache_data(max_entries=1, show_spinner=False)
 def example_pairs() -> list[tuple[str, str, str]]:
     """The demonstration set: (language, first, second)."""
-    from ....evaluate.data.read import demo_pairs
-
     pairs = demo_pairs("similarity")
     languages = pairs.languages or ("",) * len(pairs)
     return list(zip(languages, pairs.first, pairs.second, strict=True))

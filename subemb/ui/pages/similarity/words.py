@@ -9,6 +9,7 @@ from ....base.errors import InputError
 from ....base.open_server import longest_text
 from ....base.text import count_text, escape_markdown, plotly_text, score_text
 from ....evaluate.data.pairs import WordSet
+from ....evaluate.data.word_lists import demo_words, read_words
 from ....evaluate.report import shown_difference
 from ....evaluate.similarity.words import WordReport
 from ....evaluate.statistics import descending_ranks
@@ -64,8 +65,6 @@ def words_view(frame: Frame) -> None:
 
 @st.cache_data(max_entries=1, show_spinner=False)
 def _demo() -> WordSet:
-    from ....evaluate.data.word_lists import demo_words
-
     return demo_words()
 
 
@@ -129,8 +128,6 @@ def form(frame: Frame) -> None:
 
 def _given(typed: str, upload, as_written: bool) -> WordSet:
     """The list as read. Raises InputError for one that cannot be used."""
-    from ....evaluate.data.word_lists import read_words
-
     if upload is not None:
         if upload.size > MOST_BYTES:
             raise InputError(

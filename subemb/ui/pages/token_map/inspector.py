@@ -1,7 +1,9 @@
 """One token of the map: its codes, its error by subspace, its neighbours before and after, and who shares its codes."""
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
+import torch
 
 from ....base.text import escape_markdown, number_text
 from ...shell.frame import Frame
@@ -47,8 +49,6 @@ def inspector(frame: Frame, token: int, both: list[TokenFacts]) -> None:
 
 def error_by_subspace(frame: Frame, token: int) -> pd.DataFrame:
     """One row a subspace: its number, and the share of its own squared length that the error is; empty without subspaces."""
-    import torch
-
     compressed = frame.first.compressed
     books = getattr(compressed, "codebooks", None) or []
     widths = [book.shape[1] for book in books]
@@ -65,7 +65,5 @@ def error_by_subspace(frame: Frame, token: int) -> pd.DataFrame:
 
 
 def _bars(errors: pd.DataFrame):
-    import plotly.graph_objects as go
-
     figure = go.Figure(go.Bar(x=errors["subspace"], y=errors["error"], hovertemplate="subspace %{x}: %{y:.2f}<extra></extra>"))
     return layout(figure, "Where this token loses most", "subspace", "squared error / squared length", height=240)
