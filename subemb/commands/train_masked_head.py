@@ -71,7 +71,7 @@ def add(commands) -> None:
 def run(given: argparse.Namespace) -> int:
     """Read, train, save, report."""
     from .. import load
-    from ..adaptation.masked_head import check_trainable, train_masked_head
+    from ..adaptation.masked_head_training import check_trainable, train_masked_head
 
     settings = MaskedHeadSettings(**given_flags(given, MaskedHeadSettings))
     if given.output is not None:

@@ -9,7 +9,7 @@ from masked_models import questions, sentences, tokens
 from masked_models import trained as knowing
 
 import subemb
-from subemb.adaptation.masked_head import MaskedHeadSettings, of_rank, score_masked, train_masked_head
+from subemb.adaptation.masked_head_training import MaskedHeadSettings, of_rank, score_masked, train_masked_head
 from subemb.adaptation.settings import AdaptationSettings
 from subemb.adaptation.students import Student
 from subemb.adaptation.texts import text_of
