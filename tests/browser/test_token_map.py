@@ -49,8 +49,7 @@ def open_map(server):
 
 
 def bar(page) -> str:
-    place = page.locator(".st-key-map_selection_bar")
-    return place.inner_text() if place.count() else ""
+    return "".join(page.locator(".st-key-map_selection_bar").all_inner_texts())  # at once: it may go while it is looked for
 
 
 def overlapping(labels: list[dict]) -> list[tuple[str, str]]:
