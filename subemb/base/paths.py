@@ -6,6 +6,7 @@ And how files are written so that nobody reads half of them.
 import contextlib
 import errno
 import os
+import re
 import uuid
 from pathlib import Path
 
@@ -37,6 +38,15 @@ def cache_folder(part: str) -> Path:
             f"the cache folder {folder} cannot be created ({error.strerror}); set SUBEMB_CACHE to a folder you can write to"
         ) from error
     return folder
+
+
+def cache_folder_of(part: str, name: str, key: str) -> Path:
+    """A folder in :func:`cache_folder` for what is called ``name``, a model's name or folder; by ``key`` it has no other's name.
+
+    It need not be there.
+    """
+    readable = re.sub(r"[^\w.-]+", "-", Path(name).name)[:40]
+    return cache_folder(part) / f"{readable}-{key[:10]}"
 
 
 def cache_root() -> Path:

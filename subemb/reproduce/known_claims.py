@@ -1,13 +1,12 @@
 """Tables of claims that are there already: in the cache, and the one that comes with subemb for the bundled model."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..base.errors import InputError
 from ..base.open_server import is_public
-from ..base.paths import app_folder, cache_folder
+from ..base.paths import app_folder, cache_folder, cache_folder_of
 from ..base.store import Memory, content_key, stamp_of
 from .rows import FILES, ClaimsTable
 
@@ -19,9 +18,8 @@ _tables = Memory(12)
 
 def default_folder(model: "PretrainedModel", data: Path | None) -> Path:
     """One folder of the cache for each model and folder of sets."""
-    name = re.sub(r"[^\w.-]+", "-", Path(model.name).name)[:40]
     key = content_key(model.identity, None if data is None else str(data.absolute()))
-    return cache_folder("claims") / f"{name}-{key[:10]}"
+    return cache_folder_of("claims", model.name, key)
 
 
 def _read(folder: Path) -> ClaimsTable | None:

@@ -1,13 +1,12 @@
 """Tables of sweeps that are there already: in the cache, and the one that comes with subemb for the bundled model."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError
-from ..base.paths import app_folder, cache_folder
+from ..base.paths import app_folder, cache_folder, cache_folder_of
 from ..base.store import Memory, content_key, stamp_of
 from .table import FACTS, PARQUET, SweepRow, SweepTable, read_table
 
@@ -19,9 +18,8 @@ _tables = Memory(24)
 
 def default_folder(model: "PretrainedModel", shared: Any) -> Path:
     """One folder of the cache for each model with its data: sweeps over other grids add to the same table. shared: what its rows share."""
-    name = re.sub(r"[^\w.-]+", "-", Path(model.name).name)[:40]
     key = content_key(model.identity, [one.digest for one in shared.sets], shared.measured_with, shared.measured_text)
-    return cache_folder("sweeps") / f"{name}-{key[:10]}"
+    return cache_folder_of("sweeps", model.name, key)
 
 
 def shipped_rows(model: "PretrainedModel") -> dict[str, SweepRow]:
