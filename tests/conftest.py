@@ -180,10 +180,9 @@ def _packages_are_scanned_once() -> Iterator[None]:
 def _loops_are_compiled_once() -> Iterator[None]:
     """On a new checkout numba compiles for twelve seconds of a core: in one process, and the others take what that has kept."""
     from numba.core.dispatcher import Dispatcher
+    from shared import session_folder
 
-    place = Path(os.environ["SUBEMB_TESTS_MADE"])
-    place.mkdir(parents=True, exist_ok=True)
-    real, lock = Dispatcher.compile, FileLock(place / "compiling.lock")
+    real, lock = Dispatcher.compile, FileLock(session_folder() / "compiling.lock")
 
     def compile_or_wait(self, signature):
         with lock:

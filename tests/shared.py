@@ -22,10 +22,16 @@ def shared_path(name: str) -> Path:
     return path
 
 
-def made_once(name: str, make: Callable[[Path], object]) -> Path:
-    """A folder that ``make(folder)`` filled, once for all processes of a test session. Copy what a test will change."""
+def session_folder() -> Path:
+    """The folder that all processes of a test session share."""
     place = Path(os.environ["SUBEMB_TESTS_MADE"])
     place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def made_once(name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that ``make(folder)`` filled, once for all processes of a test session. Copy what a test will change."""
+    place = session_folder()
     folder = place / name
     with FileLock(place / f"{name}.lock"):
         if not (place / f"{name}.done").exists():
@@ -45,11 +51,16 @@ def until(condition: Callable[[], object], seconds: float = 60) -> None:
 
 
 @cache
+def parsed(path: Path) -> ast.Module:
+    """A file of Python, read and parsed once."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def imports_and_texts(path: Path) -> tuple[list[ast.Import | ast.ImportFrom], set[str]]:
-    """All imports in a file of Python, wherever they stand, and every string in its code, docstrings aside. Parsed once."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    """All imports in a file of Python, wherever they stand, and every string in its code, docstrings aside."""
     imports, strings, said = [], [], set()
-    for node in ast.walk(tree):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import | ast.ImportFrom):
             imports.append(node)
         elif isinstance(node, ast.Expr):
@@ -57,3 +68,14 @@ def imports_and_texts(path: Path) -> tuple[list[ast.Import | ast.ImportFrom], se
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             strings.append(node)
     return imports, {node.value for node in strings if id(node) not in said}
+
+
+def packages_imported(path: Path) -> list[tuple[str, int]]:
+    """Top-level names of the absolute imports in a file, wherever they stand, each with its line."""
+    found = []
+    for node in imports_and_texts(path)[0]:
+        if isinstance(node, ast.Import):
+            found += [(alias.name.split(".")[0], node.lineno) for alias in node.names]
+        elif not node.level:
+            found.append((node.module.split(".")[0], node.lineno))
+    return found

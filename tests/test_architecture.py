@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from shared import imports_and_texts
+from shared import imports_and_texts, packages_imported, parsed
 
 from subemb.adaptation.settings import AdaptationSettings
 from subemb.base.plain import declared, url_names
@@ -135,15 +135,11 @@ def _loads() -> dict[str, set[str]]:
     """Module -> all packages outside of subemb that importing it imports."""
     own, others = {}, {}
     for module, path in _modules().items():
-        at_top = [
-            node.lineno
-            for node in ast.parse(path.read_text(encoding="utf-8")).body
-            if isinstance(node, ast.Import | ast.ImportFrom)
-        ]
+        at_top = [node.lineno for node in parsed(path).body if isinstance(node, ast.Import | ast.ImportFrom)]
         own[module] = {target for target, line in _imports(module) if line in at_top}
         # Importing a module imports the packages that it stands in.
         own[module] |= {target.rpartition(".")[0] for target in own[module] | {module} if "." in target}
-        others[module] = {name for name, line in _packages(path) if line in at_top}
+        others[module] = {name for name, line in packages_imported(path) if line in at_top}
     found = {}
     for module in own:
         reached, next_ones = set(), [module]
@@ -156,20 +152,9 @@ def _loads() -> dict[str, set[str]]:
     return found
 
 
-def _packages(path: Path) -> list[tuple[str, int]]:
-    """Packages outside of subemb that a module imports, anywhere in it, each with its line."""
-    found = []
-    for node in imports_and_texts(path)[0]:
-        if isinstance(node, ast.Import):
-            found += [(alias.name.split(".")[0], node.lineno) for alias in node.names]
-        elif not node.level:
-            found.append((node.module.split(".")[0], node.lineno))
-    return [(name, line) for name, line in found if name != "subemb"]
-
-
 def _lines_in_functions(path: Path) -> set[int]:
     """Lines of imports in functions, those that are tried apart: what is not there on every system."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = parsed(path)
     tried = {inner for node in ast.walk(tree) if isinstance(node, ast.Try) for inner in ast.walk(node)}
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     inside = {node for function in functions for node in ast.walk(function)} - tried
@@ -181,8 +166,8 @@ def test_imports_in_functions_are_of_something_slow(module):
     """Faces of packages give their names when they are asked for (base/lazy.py), and what they then import counts as slow."""
     path, quick = _modules()[module], []
     lines = _lines_in_functions(path)
-    for name, line in _packages(path):
-        if line in lines and (name not in SLOW or name in _loads()[module]):
+    for name, line in packages_imported(path):
+        if line in lines and name != "subemb" and (name not in SLOW or name in _loads()[module]):
             quick.append((line, name))
     for target, line in _imports(module):
         gives_later = _modules()[target].name == "__init__.py"
@@ -193,11 +178,7 @@ def test_imports_in_functions_are_of_something_slow(module):
 
 def test_only_ui_knows_streamlit():
     importing = {
-        path.relative_to(ROOT).as_posix()
-        for path in _modules().values()
-        for node in imports_and_texts(path)[0]
-        if (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "streamlit" for alias in node.names))
-        or (isinstance(node, ast.ImportFrom) and not node.level and node.module.split(".")[0] == "streamlit")
+        path.relative_to(ROOT).as_posix() for path in _modules().values() if "streamlit" in dict(packages_imported(path))
     }
     outside = {path for path in importing if not path.startswith("subemb/ui/")}
     assert outside == {"subemb/commands/app.py"}  # it starts the server
@@ -205,7 +186,7 @@ def test_only_ui_knows_streamlit():
 
 def test_entry_points_call_one_function_of_the_ui():
     for path in [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))]:
-        _, imported, call = ast.parse(path.read_text(encoding="utf-8")).body
+        _, imported, call = parsed(path).body
         assert isinstance(imported, ast.ImportFrom), path
         assert imported.module.startswith("subemb.ui.pages."), path
         assert isinstance(call, ast.Expr), path

@@ -1,6 +1,5 @@
 """What an installation brings: files of the wheel, declared dependencies, import cost, the app's settings."""
 
-import ast
 import functools
 import os
 import re
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from checkpoints import SPECIAL, make_bert, make_sentence_model
-from shared import imports_and_texts
+from shared import packages_imported
 
 import subemb
 from subemb.base.paths import app_folder
@@ -138,16 +137,9 @@ def _plain(requirement: str) -> str:
     return re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-")
 
 
-@functools.cache
 def _imported(path: Path) -> set[str]:
     """Top-level names of absolute imports anywhere in a file."""
-    modules = set()
-    for node in imports_and_texts(path)[0]:
-        if isinstance(node, ast.Import):
-            modules |= {alias.name.split(".")[0] for alias in node.names}
-        elif not node.level:
-            modules.add(node.module.split(".")[0])
-    return modules
+    return {name for name, _ in packages_imported(path)}
 
 
 @pytest.mark.slow_after(1)
