@@ -64,7 +64,7 @@ def overlapping(labels: list[dict]) -> list[tuple[str, str]]:
 
 
 def test_a_visitor_selects_colours_searches_zooms_and_gives_the_link_to_another(open_map, new_page, tmp_path):
-    page = open_map(new_page())
+    page = open_map(new_page(keep="desk"))
     state = map_state(page)
     assert state["points"] == len(MAPPED)
     assert len(map_pixels(page)) > 4  # background, maps, and more than one kind of token
@@ -114,7 +114,7 @@ def test_a_visitor_selects_colours_searches_zooms_and_gives_the_link_to_another(
 
 
 def test_pointing_names_a_token_a_click_opens_its_inspector_and_the_morph_moves_one_map(new_page, open_map, server):
-    page = open_map(new_page())
+    page = open_map(new_page(keep="desk"))
     box = map_box(page, LEFT)
     for step in range(0, 120, 4):
         page.mouse.move(x := box["x"] + box["width"] / 2 + step, y := box["y"] + box["height"] / 2)
@@ -155,10 +155,14 @@ def test_pointing_names_a_token_a_click_opens_its_inspector_and_the_morph_moves_
     page.locator(".st-key-map_find input").press_sequentially("kin")
     wait_for(page, lambda: len(map_state(page)["found"]) == 2)
     assert "map_find" not in page.url, "the server knows nothing of it yet"
+    page.locator(".st-key-map_find input").press("Enter")
+    wait_for(page, lambda: "map_find=kin" in page.url)
+    open_map(page, map_find="<")  # the map follows what is searched for, not what was typed last
+    wait_for(page, lambda: (found := map_state(page)["found"]) and all(MAPPED[i].startswith("<") for i in found))
 
 
 def test_umap_comes_by_itself_with_clusters_and_both_themes_and_a_phone_show_them(new_page, open_map):
-    page = open_map(new_page(), map="UMAP")
+    page = open_map(new_page(keep="desk"), map="UMAP")
     first = map_state(page)["layout"]
     wait_for(page, lambda: map_state(page)["colour"] == "Clusters", seconds=240)
     page.get_by_text("% of the tokens stay in their cluster").wait_for()
@@ -242,7 +246,7 @@ def swipe(page, corners) -> None:
 
 
 def test_a_hostile_vocabulary_shows_as_itself(new_page, open_map):
-    page = new_page()
+    page = new_page(keep="desk")
     dialogs = []
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
     open_map(page, map_find="<")

@@ -104,13 +104,13 @@ class TokenMap {
       view: { x: 0.5, y: 0.5, zoom: RIM }, morph: 1, colour: null, highlight: -1, ids: [], how: null, by: null, flags: null, tool: "move",
       columns: new Map(), unpacked: new Map(), names: new Map(), asked: new Set(), pointed: null, fingers: new Map(),
       outline: null, showNames: true, share: 1, frames: 0, frameMilliseconds: 0, labels: [], centres: null, changed: false, through: false, way: null,
-      typed: null, search: null, shaded: [0, 0],
+      search: null, shaded: [0, 0],
     });
     this.inbox = (window.subembMapInbox ??= { arrays: new Map(), told: null, listeners: new Set() });
     this.listen = () => this.hear();
     this.inbox.listeners.add(this.listen);
     // The search field is Streamlit's and tells the server when Enter is pressed; what it finds is ringed while one types.
-    this.type = ({ target }) => { if (target.closest?.(FIELD)) { this.typed = target.value; this.paint(); this.tellFound(); } };
+    this.type = ({ target }) => { if (target.closest?.(FIELD)) { this.paint(); this.tellFound(); } };
     document.addEventListener("input", this.type, true);
     this.build();
     this.watchSize = new ResizeObserver(() => this.resize());
@@ -223,6 +223,7 @@ class TokenMap {
     this.stage.setAttribute("aria-label", told.alt);
     this.drawLegend();
     this.paint();
+    if (told.query !== before.query) setTimeout(() => this.paint(), 300);  // a link's text may come into the field later than this
   }
 
   // Where the slider leads: from the original to the table shown, or on through the presets as soon as their places are here.
@@ -315,6 +316,10 @@ class TokenMap {
   }
 
   // What is searched for: ids, best first. The server's answer counts as soon as it is about the text in the field.
+
+  get typed() {
+    return document.querySelector(`${FIELD} input`)?.value ?? null;
+  }
 
   get found() {
     const { told, texts, typed } = this, server = told.found ?? [];
