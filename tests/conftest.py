@@ -383,9 +383,9 @@ def warm_context(browser):
     context.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def kept_pages() -> Iterator[dict]:
-    """Pages that stay open from one test of a module to the next, by the name that they are kept under."""
+    """Pages that stay open from one test to the next, by the name that they are kept under."""
     pages = {}
     yield pages
     for page in pages.values():
@@ -396,7 +396,7 @@ def kept_pages() -> Iterator[dict]:
 def new_page(browser, warm_context, kept_pages, request):
     """Open pages, tabs of one visitor: ``page = new_page(width=390, height=844, color_scheme="dark")``.
 
-    keep: a name; the page is that of an earlier test of the module which kept it under the same name and passed, as that left it,
+    keep: a name; the page is that of an earlier test which kept it under the same name and passed, where that left it,
         or a blank one. Opening a page of the app anew takes two to four seconds.
     options: of a context of its own for the page, which is another visitor then.
 
@@ -421,8 +421,8 @@ def new_page(browser, warm_context, kept_pages, request):
         page = kept_pages.pop(keep, None)
         if page is None:
             page = context.new_page()
-            page.set_viewport_size({"width": width, "height": height})
-            page.emulate_media(color_scheme=color_scheme)
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=color_scheme)
         if keep:
             names[page] = keep
         page.on("pageerror", complain)

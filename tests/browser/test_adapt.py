@@ -30,8 +30,8 @@ def sides(key: str) -> dict:
 
 
 def test_start_watch_pause_go_on_stop_take_away(server, in_places, new_page, tmp_path):
-    page = new_page()
-    page.goto(f"{server.url}/Adapt?{QUERY}")
+    page = new_page(keep="desk")
+    go(page, f"{server.url}/Adapt?{QUERY}")
     page.get_by_role("textbox", name="Sentences").fill(
         "\n".join(f"{first} {second}" for first in WORDS[:8] for second in WORDS[8:16])
     )

@@ -30,9 +30,9 @@ def assignments(server, new_page):
     """A tab of the page Assignments: one page for several tests."""
 
     def shown(tab: str):
-        page = new_page(keep="assignments")
-        if "Assignments" not in page.url:
-            page.goto(f"{server.url}/Assignments?{FEW_QUERY}")
+        page = new_page(keep="desk")
+        if f"{server.url}/Assignments?" not in page.url:
+            go(page, f"{server.url}/Assignments?{FEW_QUERY}")
             settled(page)
         page.get_by_role("tab", name=tab, exact=True).click()
         settled(page)
@@ -99,7 +99,7 @@ def test_a_pasted_book_is_cut_and_the_page_goes_on(assignments):
 
 
 def test_a_link_opens_the_same_codeword(server, new_page):
-    first = new_page(keep="assignments")
+    first = new_page(keep="desk")
     go(first, f"{server.url}/Assignments?{FEW_QUERY}&view=Codewords")
     settled(first)
     first.get_by_label("Code", exact=True).fill("5")
@@ -112,7 +112,7 @@ def test_a_link_opens_the_same_codeword(server, new_page):
 
 
 def test_settings_of_a_page_stay_when_coming_back(server, new_page):
-    page = new_page(keep="assignments")
+    page = new_page(keep="desk")
     go(page, f"{server.url}/Assignments?{FEW_QUERY}&view=Codewords&subspace=1&code=2")
     settled(page)
     page.get_by_role("link", name="Reconstruction error").click()
@@ -128,7 +128,7 @@ def test_settings_of_a_page_stay_when_coming_back(server, new_page):
 
 @pytest.mark.parametrize("path", TABS)
 def test_nothing_is_wider_than_the_page(server, new_page, path):
-    page = new_page(width=390, height=900, color_scheme="dark", keep="narrow")  # the menu begins closed, and is at both widths
+    page = new_page(width=390, height=900, color_scheme="dark", keep="phone")  # the menu begins closed, and is at both widths
     go(page, f"{server.url}/{path}?{MANY_QUERY}")
     settled(page)
     for tab in TABS[path]:
@@ -142,7 +142,7 @@ def test_nothing_is_wider_than_the_page(server, new_page, path):
 
 
 def test_a_comparison_runs_and_opens_a_run(server, new_page):
-    page = new_page(keep="assignments")
+    page = new_page(keep="desk")
     go(page, f"{server.url}/Reconstruction_error?{FEW_QUERY}&part=Equal+bytes")
     settled(page)
     page.get_by_role("button", name="Compare at equal bytes").click()

@@ -20,8 +20,8 @@ def bars(page) -> dict[str, list[float]]:
 
 
 def test_a_typed_pair_gets_bars_on_both_sides(server, new_page):
-    page = new_page(keep="entailment")
-    page.goto(f"{server.url}/Entailment?model=classifier&{SMALL_QUERY}")
+    page = new_page(keep="desk")
+    go(page, f"{server.url}/Entailment?model=classifier&{SMALL_QUERY}")
     before = wait_for(page, lambda: bars(page), 90)
     page.get_by_role("textbox", name="Premise").fill("the cat sits on the mat")
     page.get_by_role("textbox", name="Hypothesis").fill("a dog runs under the tree")
@@ -44,7 +44,7 @@ def test_a_typed_pair_gets_bars_on_both_sides(server, new_page):
 def test_the_demonstration_set_runs_to_its_end(server, new_page, tmp_path):
     if not cards_for(load("all-MiniLM-L6-v2")):
         pytest.skip("no entailment head is shipped with the bundled model")
-    page = new_page(keep="entailment")
+    page = new_page(keep="desk")
     go(page, f"{server.url}/Entailment?{BUNDLED_QUERY}&part=Labelled+set&entailment_set_languages=all")
     page.get_by_role("button", name="Evaluate").click()
     expect(page.get_by_role("tab", name="Flipped pairs")).to_be_visible(timeout=300_000)
@@ -69,8 +69,8 @@ def test_the_demonstration_set_runs_to_its_end(server, new_page, tmp_path):
 
 
 def test_a_narrow_window_holds_everything(server, new_page):
-    page = new_page(width=390, height=844)
-    page.goto(f"{server.url}/Entailment?model=encoder&{SMALL_QUERY}&premise={'cat+' * 200}")
+    page = new_page(width=390, height=844, keep="phone")
+    go(page, f"{server.url}/Entailment?model=encoder&{SMALL_QUERY}&premise={'cat+' * 200}")
     for scheme in ("light", "dark"):
         changed_to(page, 390, scheme)
         wait_for(page, lambda: bars(page), 90)

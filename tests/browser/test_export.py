@@ -26,8 +26,8 @@ def drawn(page) -> None:
 
 
 def test_the_compact_folder_gives_the_cosine_that_the_page_shows(server, in_places, kept, new_page, tmp_path):
-    page = new_page(keep="export")
-    page.goto(f"{server.url}/Similarity?{urlencode({**RUN, 'first': PAIR[0], 'second': PAIR[1]})}")
+    page = new_page(keep="desk")
+    go(page, f"{server.url}/Similarity?{urlencode({**RUN, 'first': PAIR[0], 'second': PAIR[1]})}")
     scores = page.locator("[data-testid=stMetricValue]")
     shown = wait_for(page, lambda: values if len(values := scores.all_inner_texts()) >= 2 else None, 150)
     page.get_by_role("link", name="Export").click()
@@ -44,7 +44,7 @@ def test_the_compact_folder_gives_the_cosine_that_the_page_shows(server, in_plac
 
 
 def test_the_report_opens_from_the_disk_and_draws_itself(server, new_page, tmp_path):
-    page = new_page(keep="export")
+    page = new_page(keep="desk")
     go(page, f"{server.url}/Export?{urlencode(RUN)}")
     drawn(page)
     path = downloaded(page, "export_report_download", tmp_path)
@@ -62,7 +62,7 @@ def test_the_report_opens_from_the_disk_and_draws_itself(server, new_page, tmp_p
 
 
 def test_nothing_is_wider_than_the_page(server, new_page):
-    page = new_page(keep="export")
+    page = new_page(keep="desk")
     go(page, f"{server.url}/Export?{urlencode(RUN)}")
     drawn(page)
     for width, scheme in ((1280, "dark"), (390, "light")):

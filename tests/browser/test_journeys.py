@@ -21,8 +21,8 @@ def kept_lines(page) -> list[str]:
 
 
 def test_a_teacher_hands_out_a_link_to_two_runs_and_a_neighbour_leads_on_and_back(server, new_page):
-    page = new_page()
-    page.goto(f"{server.url}/Assignments?{B}")
+    page = new_page(keep="desk")
+    go(page, f"{server.url}/Assignments?{B}")
     settled(page)
     wait_for(
         page, lambda: COOKIE in {one["name"] for one in page.context.cookies()}
@@ -59,8 +59,8 @@ def test_a_teacher_hands_out_a_link_to_two_runs_and_a_neighbour_leads_on_and_bac
 
 
 def test_an_engineer_takes_away_the_smallest_setting_within_some_points(server, new_page, tmp_path):
-    page = new_page()
-    page.goto(f"{server.url}/Trade-off")
+    page = new_page(keep="desk")
+    go(page, f"{server.url}/Trade-off")
     expect(page.get_by_text("The smallest setting within 2 points of all-MiniLM-L6-v2: int4")).to_be_visible()
     points = page.get_by_role("spinbutton", name="Points to lose")
     points.fill("21")  # of which the answer comes along as a finished run

@@ -30,8 +30,8 @@ def shown(page) -> tuple[list[str], list[str]]:
 
 
 def test_a_typed_pair_and_its_link(server, new_page):
-    page = new_page(keep="similarity")
-    page.goto(address(server, first="the cat sits", second="a dog runs"))
+    page = new_page(keep="desk")
+    go(page, address(server, first="the cat sits", second="a dog runs"))
     compared(page)
     page.get_by_role("textbox", name="First sentence").fill("the small bird sings")
     page.get_by_role("textbox", name="Second sentence").fill("the old dog sits under the tree")
@@ -61,7 +61,7 @@ def test_a_typed_pair_and_its_link(server, new_page):
 
 
 def test_tokens_can_be_read_by_keyboard(server, new_page):
-    page = new_page(keep="similarity")
+    page = new_page(keep="desk")
     go(page, address(server, first="the cat sits", second="a dog runs"))
     compared(page)
     page.mouse.move(0, 0)  # what is pointed at tells its numbers too
@@ -74,7 +74,7 @@ def test_tokens_can_be_read_by_keyboard(server, new_page):
 
 
 def test_hostile_text_shows_as_itself(server, new_page):
-    page, events = new_page(keep="similarity"), []
+    page, events = new_page(keep="desk"), []
     page.on("dialog", lambda dialog: (events.append(dialog.message), dialog.dismiss()))
     go(page, address(server, first=HOSTILE, second="the cat sits"))
     compared(page)
@@ -92,7 +92,7 @@ def test_hostile_text_shows_as_itself(server, new_page):
 
 def test_nothing_is_wider_than_the_page(server, new_page):
     windows = ((1280, "dark"), (390, "light"))
-    page = new_page(keep="similarity")
+    page = new_page(keep="desk")
     page.emulate_media(color_scheme="dark")
     go(page, address(server, first="the cat sits on the mat " * 8, second="believable " * 6 + "x" * 200))
     for width, scheme in windows:

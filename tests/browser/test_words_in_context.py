@@ -11,8 +11,8 @@ SENTENCE = "the+dog+says+woof+in+the+garden+."
 
 
 def test_a_word_is_clicked_and_both_columns_are_filled(server, new_page):
-    page = new_page(keep="words")
-    page.goto(f"{server.url}/Words_in_context?{QUERY}&masked={SENTENCE}")
+    page = new_page(keep="desk")
+    go(page, f"{server.url}/Words_in_context?{QUERY}&masked={SENTENCE}")
     page.get_by_role("radio", name="woof").click()
     before, after = page.get_by_role("table", name="original: 10 best"), page.get_by_role("table", name="compressed: 10 best")
     expect(before).to_be_visible(timeout=WORKER)
@@ -54,7 +54,7 @@ def test_a_word_is_clicked_and_both_columns_are_filled(server, new_page):
 
 
 def test_a_text_is_scored_and_nothing_is_wider_than_the_page(server, new_page):
-    page = new_page(keep="words")
+    page = new_page(keep="desk")
     text = "%0A".join(sentence.replace(" ", "+") for sentence in masked_models.sentences()[:6])
     go(page, f"{server.url}/Words_in_context?{QUERY}&masked_view=Text&scored={text}")
     page.get_by_role("button", name="Compute pseudo-perplexity").click()
@@ -67,8 +67,8 @@ def test_a_text_is_scored_and_nothing_is_wider_than_the_page(server, new_page):
 
 
 def test_a_model_without_head_offers_others(server, new_page):
-    page = new_page(width=390, height=844)
-    page.goto(f"{server.url}/Words_in_context?{QUERY.replace('animals', 'headless')}")
+    page = new_page(width=390, height=844, keep="phone")
+    go(page, f"{server.url}/Words_in_context?{QUERY.replace('animals', 'headless')}")
     page.get_by_role("button", name="Choose").last.click()
     expect(page.get_by_text("animals is chosen in the sidebar")).to_be_visible(timeout=WORKER)
     assert not is_wider_than_its_place(page)
