@@ -73,7 +73,7 @@ def test_they_are_what_is_computed(bundled, new_cache, preset):
 
 
 def test_what_is_shipped_gives_way_to_what_is_kept_and_comes_back(fresh, monkeypatch):
-    monkeypatch.setattr("subemb.base.store.app_folder", lambda: fresh)
+    monkeypatch.setattr("subemb.base.paths.app_folder", lambda: fresh)
     store = Store("things", shipped="things")
     store.write_in(fresh / "assets" / "things" / "one", {"number": 1})
     assert store.get("one") == {"number": 1}

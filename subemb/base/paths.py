@@ -28,6 +28,15 @@ def app_folder() -> Path:
     raise InputError(f"the pages are missing from this installation ({package}); install subemb again")
 
 
+def assets_folder(part: str) -> Path | None:
+    """The folder ``assets/<part>`` of what comes with subemb ready-made; None where there is none, as in an installation without pages."""
+    try:
+        folder = app_folder() / "assets" / part
+    except InputError:
+        return None
+    return folder if folder.is_dir() else None
+
+
 def cache_folder(part: str) -> Path:
     """The folder ``part`` of the cache, created if need be. Raises InputError if it cannot be written."""
     folder = cache_root() / part

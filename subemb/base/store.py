@@ -31,7 +31,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from .errors import InputError
 from .files import read_json
-from .paths import app_folder, cache_folder, cache_root, cannot_write, write_files
+from .paths import assets_folder, cache_folder, cache_root, cannot_write, write_files
 from .plain import from_plain, to_plain
 
 try:
@@ -230,12 +230,8 @@ class Store(Generic[T]):
         return self._shipped_folder(key) is not None
 
     def _shipped_folder(self, key: str) -> Path | None:
-        if self._shipped is not None:
-            with contextlib.suppress(InputError):  # a library without the app has no assets
-                shipped = app_folder() / "assets" / self._shipped / key
-                if shipped.is_dir():
-                    return shipped
-        return None
+        folder = assets_folder(self._shipped) if self._shipped is not None else None
+        return folder / key if folder is not None and (folder / key).is_dir() else None
 
     def _place(self, key: str) -> Path:
         """Folder of an entry in the cache, where it may be written."""

@@ -25,7 +25,7 @@ from .. import __version__
 from ..base.arguments import checked
 from ..base.errors import InputError
 from ..base.files import read_json, read_tensors
-from ..base.paths import app_folder, check_can_save, write_files
+from ..base.paths import assets_folder, check_can_save, write_files
 from ..base.store import Store
 
 if TYPE_CHECKING:
@@ -187,11 +187,8 @@ def key_of(model: Any) -> str:
 
 def shipped_folder(name: str, source: str, revision: str | None) -> Path | None:
     """Where the head lies that comes with subemb for a model of this name, if there is one; only a card is read."""
-    try:
-        folders = app_folder() / "assets" / "heads"
-    except InputError:  # an installation without pages has no assets either
-        return None
-    for path in sorted(folders.glob(f"*/{CARD_FILE}")) if folders.is_dir() else []:
+    folder = assets_folder("heads")
+    for path in sorted(folder.glob(f"*/{CARD_FILE}")) if folder else []:
         described = read_card(path.parent)["model"]
         if (described.get("name"), described.get("source"), described.get("revision")) == (name, source, revision):
             return path.parent

@@ -23,7 +23,7 @@ from ..base.deadline import Deadline
 from ..base.errors import InputError
 from ..base.files import read_json
 from ..base.lazy import lazy_module
-from ..base.paths import app_folder
+from ..base.paths import assets_folder
 from ..base.progress import ProgressCallback, report
 from ..base.store import Store
 from .drawn import sampled_rows
@@ -153,13 +153,10 @@ def shipped_sensitivity(model: Any) -> torch.Tensor | None:
 
 def _shipped_folder(model: Any) -> Path | None:
     """Where the sensitivity of this model that comes with subemb lies."""
-    try:
-        folders = app_folder() / "assets" / "sensitivity"
-    except InputError:  # an installation without pages has no assets either
+    folder = assets_folder("sensitivity")
+    if model.original is not None or folder is None:
         return None
-    if model.original is not None or not folders.is_dir():
-        return None
-    cards = sorted(folders.glob(f"*/{CARD}"))
+    cards = sorted(folder.glob(f"*/{CARD}"))
     return next((card.parent for card in cards if model.has_content_of(read_json(card).get("model") or {})), None)
 
 

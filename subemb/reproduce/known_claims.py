@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..base.errors import InputError
 from ..base.open_server import is_public
-from ..base.paths import app_folder, cache_folder, cache_folder_of
+from ..base.paths import assets_folder, cache_folder, cache_folder_of
 from ..base.store import Memory, content_key, stamp_of
 from .rows import FILES, ClaimsTable
 
@@ -28,11 +28,8 @@ def _read(folder: Path) -> ClaimsTable | None:
 
 def shipped_table(model: "PretrainedModel") -> ClaimsTable | None:
     """The table that comes with subemb for a model."""
-    try:
-        folder = app_folder() / "assets" / "reproduce"
-    except InputError:  # an installation without pages has no assets either
-        return None
-    return next(_of(model, sorted(folder.glob(f"*/{FILES[2]}"))), None)
+    folder = assets_folder("reproduce")
+    return None if folder is None else next(_of(model, sorted(folder.glob(f"*/{FILES[2]}"))), None)
 
 
 def _of(model: "PretrainedModel", files: list[Path]) -> Iterator[ClaimsTable]:

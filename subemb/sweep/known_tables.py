@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import InputError
-from ..base.paths import app_folder, cache_folder, cache_folder_of
+from ..base.paths import assets_folder, cache_folder, cache_folder_of
 from ..base.store import Memory, content_key, stamp_of
 from .table import FACTS, PARQUET, SweepRow, SweepTable, read_table
 
@@ -28,11 +28,8 @@ def shipped_rows(model: "PretrainedModel") -> dict[str, SweepRow]:
 
 
 def _shipped(model: "PretrainedModel") -> Iterator[SweepTable]:
-    try:
-        folder = app_folder() / "assets" / "sweeps"
-    except InputError:  # an installation without pages has no assets either
-        return
-    for facts in sorted(folder.glob(f"*/{FACTS}")):
+    folder = assets_folder("sweeps")
+    for facts in sorted(folder.glob(f"*/{FACTS}")) if folder else []:
         table = _read(facts.parent)
         if table is not None and model.has_content_of(table.model):
             yield table

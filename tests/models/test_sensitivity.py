@@ -112,7 +112,7 @@ def test_a_search_for_a_sensitivity_can_be_stopped(model):
 
 def test_what_comes_with_subemb_is_what_its_card_says(model, tmp_path, monkeypatch):
     """Of a small model: the line on the card writes what the model then reads in place of measuring."""
-    monkeypatch.setattr("subemb.models.sensitivity.app_folder", lambda: tmp_path)
+    monkeypatch.setattr("subemb.base.paths.app_folder", lambda: tmp_path)
     assert shipped_sensitivity(model) is None
     measured = model.sensitivity()
     ship(model, tmp_path / "assets" / "sensitivity" / "small")

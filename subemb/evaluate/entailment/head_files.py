@@ -20,7 +20,7 @@ from ... import __version__
 from ...base.arguments import checked
 from ...base.errors import InputError
 from ...base.files import given_path, read_json, read_tensors
-from ...base.paths import app_folder, check_can_save, write_files
+from ...base.paths import assets_folder, check_can_save, write_files
 from ...base.store import Store
 from ..data.pairs import LABELS
 
@@ -200,11 +200,7 @@ def original_of(model: "PretrainedModel") -> "PretrainedModel":
 
 def _folders() -> Iterator[tuple[Path, bool]]:
     """Folders that hold heads, and whether they are the user's."""
-    try:
-        shipped = app_folder() / "assets" / "heads"
-    except InputError:  # an installation without pages has no assets either
-        shipped = None
-    for root, is_own in ((shipped, False), (HEADS.folder, True)):
+    for root, is_own in ((assets_folder("heads"), False), (HEADS.folder, True)):
         found = [path for path in root.iterdir() if (path / CARD_FILE).is_file()] if root and root.is_dir() else []
         yield from ((path, is_own) for path in sorted(found, key=lambda path: (-_changed(path) if is_own else 0, path.name)))
 
