@@ -5,17 +5,14 @@ Of the bundled model they are shipped as finished runs in ``assets/runs``, which
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .base.errors import InputError
 from .base.progress import ProgressCallback, part_of
 from .codec.methods import DEFAULT_METHOD, with_budget
 from .codec.methods.budgets import budget_bytes
 from .codec.settings import CompressionSettings
+from .models.model import PretrainedModel
 from .runs import RUNS, filmed_run
-
-if TYPE_CHECKING:
-    from .models.model import PretrainedModel
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ def as_preset(settings: CompressionSettings, vocabulary: int, dim: int) -> Compr
     return settings
 
 
-def write_presets(model: "PretrainedModel", folder: Path, progress: ProgressCallback | None = None) -> list[str]:
+def write_presets(model: PretrainedModel, folder: Path, progress: ProgressCallback | None = None) -> list[str]:
     """Compute all presets and write them into a folder of assets; returns their keys. Raises as :func:`subemb.runs.run`, and OSError."""
     keys = []
     for number, preset in enumerate(PRESETS.values()):

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from . import __version__
 from .analysis.verdict import Verdict, verdict_of
 from .base.errors import InputError, ModelError
@@ -21,6 +23,7 @@ from .base.progress import ProgressCallback, part_of, report, shares_of
 from .base.shown import Card, Shown
 from .base.store import Memory, Stamp, Store, content_key, stamp_of
 from .base.text import percent_text, size_text
+from .codec.compressed import Compressed
 from .codec.estimates import estimate_seconds
 from .codec.film import filming
 from .codec.settings import OF_TEXT, CompressionSettings
@@ -29,16 +32,13 @@ from .codec.weights import estimated_frequencies, model_weights, text_digest
 from .evaluate.similarity.demonstration import TaskScore, demonstration_score, demonstration_seconds
 from .jobs.task import task as job
 from .models.load import load_listed
-from .models.model import describe
+from .models.model import PretrainedModel, describe
 from .models.sensitivity import sensitivity_seconds, text_rows
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
 
     from .analysis.neighbours import NearBefore
-    from .codec.compressed import Compressed
-    from .models.model import PretrainedModel
 
 FORMAT = 1  # of the JSON that the command line prints
 NEIGHBOURS = 10
@@ -154,11 +154,11 @@ def run_key(identity: str, settings: CompressionSettings) -> str:
 
 
 def run(
-    model: "PretrainedModel",
+    model: PretrainedModel,
     settings: CompressionSettings,
     text: str | None = None,
     progress: ProgressCallback | None = None,
-) -> tuple[Run, "Compressed"]:
+) -> tuple[Run, Compressed]:
     """Compress a model's table and measure the result.
 
     text: whose tokens are counted for the weights ``counts`` and ``sqrt_counts`` (for ``list`` a frequency list), and on which sensitive codes measure what the
@@ -207,7 +207,7 @@ def run(
 
 
 def what_counts(
-    model: "PretrainedModel", settings: CompressionSettings, text: str | None, progress: ProgressCallback | None = None
+    model: PretrainedModel, settings: CompressionSettings, text: str | None, progress: ProgressCallback | None = None
 ) -> "tuple[torch.Tensor | None, torch.Tensor | None]":
     """Token weights (V,) and the sensitivity (D, D) that resolved settings ask for, for ``compress``; None where they ask for none.
 
@@ -219,7 +219,7 @@ def what_counts(
 
 
 def what_is_noticed(
-    model: "PretrainedModel", settings: CompressionSettings, text: str | None, progress: ProgressCallback | None = None
+    model: PretrainedModel, settings: CompressionSettings, text: str | None, progress: ProgressCallback | None = None
 ) -> "torch.Tensor | None":
     """The sensitivity (D, D) that resolved settings ask for; None where they ask for none. Raises as :func:`what_counts`."""
     if not settings.sensitive:
@@ -230,9 +230,7 @@ def what_is_noticed(
     return model.sensitivity(rows, progress=progress)
 
 
-def _task_of(
-    model: "PretrainedModel", compressed: "Compressed", progress: ProgressCallback | None
-) -> tuple[TaskScore | None, str]:
+def _task_of(model: PretrainedModel, compressed: Compressed, progress: ProgressCallback | None) -> tuple[TaskScore | None, str]:
     from .codec import attach
 
     try:
@@ -243,7 +241,7 @@ def _task_of(
 
 
 def task_of(
-    model: "PretrainedModel", small: "PretrainedModel", progress: ProgressCallback | None = None
+    model: PretrainedModel, small: PretrainedModel, progress: ProgressCallback | None = None
 ) -> tuple[TaskScore | None, str]:
     """The score on the demonstration pairs, or why there is none."""
     try:
@@ -253,10 +251,10 @@ def task_of(
 
 
 def measured_run(
-    model: "PretrainedModel",
-    compressed: "Compressed",
+    model: PretrainedModel,
+    compressed: Compressed,
     progress: ProgressCallback | None = None,
-    scored: "PretrainedModel | None" = None,
+    scored: PretrainedModel | None = None,
 ) -> Run:
     """The summary of a compressed table that lies somewhere else, such as a saved folder: measured again, all tokens alike.
 
@@ -280,7 +278,7 @@ def measured_run(
     )
 
 
-def resolved(settings: CompressionSettings, model: "PretrainedModel", text: str | None) -> CompressionSettings:
+def resolved(settings: CompressionSettings, model: PretrainedModel, text: str | None) -> CompressionSettings:
     """Settings with every automatic value, and the digest of a text that is read: two texts must not share a key."""
     if settings.sensitive is None and settings.about.can_be_sensitive:
         settings = replace(settings, sensitive=False)  # as compress does where no sensitivity is given
@@ -290,7 +288,7 @@ def resolved(settings: CompressionSettings, model: "PretrainedModel", text: str 
 
 
 def estimate_run_seconds(
-    settings: CompressionSettings, vocabulary: int, dim: int, model: "PretrainedModel | None" = None, can_wait: bool = True
+    settings: CompressionSettings, vocabulary: int, dim: int, model: PretrainedModel | None = None, can_wait: bool = True
 ) -> float:
     """Rough seconds of a whole run on two cores: compressing, and measuring the result; with a model also finding out what its output
     notices, where that is asked for and not known, and the score. can_wait: for the model to be read, which the score's share needs.
@@ -299,7 +297,7 @@ def estimate_run_seconds(
 
 
 def _stage_seconds(
-    settings: CompressionSettings, vocabulary: int, dim: int, model: "PretrainedModel | None", can_wait: bool = True
+    settings: CompressionSettings, vocabulary: int, dim: int, model: PretrainedModel | None, can_wait: bool = True
 ) -> tuple[float, float, float, float]:
     """Rough seconds of what a run does, one after the other: what counts, compressing, measuring, the score."""
     compressing = estimate_seconds(settings, vocabulary, dim)
@@ -313,7 +311,7 @@ def _stage_seconds(
     return noticed, compressing, measuring, score
 
 
-def _alike_share_of(model: "PretrainedModel") -> float | None:
+def _alike_share_of(model: PretrainedModel) -> float | None:
     """What :func:`.analysis.neighbours.alike_share` says of a model's table, in a tenth to a whole second; None of one that is broken."""
 
     def share() -> float | None:
@@ -332,12 +330,12 @@ def neighbour_queries(vocabulary: int) -> int:
 
 def measure(
     table,
-    compressed: "Compressed",
+    compressed: Compressed,
     weights=None,
     progress: ProgressCallback | None = None,
     seed: int = 0,
     before: "NearBefore | None" = None,
-    frequencies: "np.ndarray | None" = None,
+    frequencies: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """The numbers of the quality card, in JSON types.
 
@@ -373,7 +371,7 @@ def measure(
     }
 
 
-def frequencies_of(model: "PretrainedModel") -> "np.ndarray":
+def frequencies_of(model: PretrainedModel) -> np.ndarray:
     """(V,) how frequent tokens are thought to be, whatever weights a run was made with: bands of frequency are the same for all runs."""
     return estimated_frequencies(model.vocabulary)
 
@@ -383,7 +381,7 @@ def kept_keys(begin: str) -> list[str]:
     return [key for key in RUNS if key.startswith(begin)] if begin else []
 
 
-def compressed_of(key: str) -> "Compressed":
+def compressed_of(key: str) -> Compressed:
     """Codes and codebooks of a finished run; shared, not to be changed.
 
     Raises InputError if they are gone or inconsistent, and drops the run then.
@@ -453,7 +451,7 @@ def run_and_keep(
 
 
 def filmed_run(
-    model: "PretrainedModel", settings: CompressionSettings, text: str | None = None, progress: ProgressCallback | None = None
+    model: PretrainedModel, settings: CompressionSettings, text: str | None = None, progress: ProgressCallback | None = None
 ) -> "tuple[Run, Compressed, list[dict[str, Any]]]":
     """:func:`run`, and pictures of how the codes were found: what RUNS keeps."""
     with filming(model.num_tokens, familiar_tokens(model.vocabulary)) as film:

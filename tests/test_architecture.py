@@ -33,7 +33,7 @@ FLOORS = (
     ("commands", "cli", "ui"),
 )
 ROOMS = [room for floor in FLOORS for room in floor]
-#: Packages that take so long to import that a function which needs them imports them itself.
+#: Packages that take so long to import that a function which needs them imports them itself, and annotations name them in quotes.
 SLOW = {
     "dask", "distributed", "faiss", "huggingface_hub", "jinja2", "joblib", "nanopq", "numba", "numpy", "onnx", "onnxruntime", "pandas", "PIL", "plotly",
     "pyarrow", "safetensors", "scipy", "sentence_transformers", "sklearn", "streamlit", "tokenizers", "torch", "transformers", "umap",
@@ -152,20 +152,28 @@ def _loads() -> dict[str, set[str]]:
     return found
 
 
-def _lines_in_functions(path: Path) -> set[int]:
-    """Lines of imports in functions, those that are tried apart: what is not there on every system."""
+def _lines_not_at_the_top(path: Path) -> set[int]:
+    """Lines of imports in functions and under TYPE_CHECKING, those that are tried apart: what is not there on every system."""
     tree = parsed(path)
     tried = {inner for node in ast.walk(tree) if isinstance(node, ast.Try) for inner in ast.walk(node)}
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    inside = {node for function in functions for node in ast.walk(function)} - tried
+    places = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        or (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING")
+    ]
+    inside = {node for place in places for node in ast.walk(place)} - tried
     return {node.lineno for node in inside if isinstance(node, ast.Import | ast.ImportFrom)}
 
 
 @pytest.mark.parametrize("module", [module for module, path in _modules().items() if path.name != "__init__.py"])
-def test_imports_in_functions_are_of_something_slow(module):
-    """Faces of packages give their names when they are asked for (base/lazy.py), and what they then import counts as slow."""
+def test_imports_that_are_not_at_the_top_are_of_something_slow(module):
+    """Those in functions, and those for checkers of types.
+
+    Faces of packages give their names when they are asked for (base/lazy.py), and what they then import counts as slow.
+    """
     path, quick = _modules()[module], []
-    lines = _lines_in_functions(path)
+    lines = _lines_not_at_the_top(path)
     for name, line in packages_imported(path):
         if line in lines and name != "subemb" and (name not in SLOW or name in _loads()[module]):
             quick.append((line, name))

@@ -8,7 +8,6 @@ it has.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,14 +16,12 @@ from ..base.deadline import Clock, Deadline
 from ..base.errors import Cancelled
 from ..base.pace import slowness
 from ..base.progress import Progress, ProgressCallback, part_of
+from ..codec.compressed import Compressed
 from ..codec.estimates import estimate_seconds
 from ..codec.sensitive import ENOUGH, joint_codes, looked_up, metric_of, stretch_of
+from ..codec.settings import CompressionSettings
+from ..models.model import PretrainedModel
 from ..models.sensitivity import measured_sensitivity
-
-if TYPE_CHECKING:
-    from ..codec.compressed import Compressed
-    from ..codec.settings import CompressionSettings
-    from ..models.model import PretrainedModel
 
 COUNT_POWER = 0.75  # a token weighs (count + 1) to this power
 ROUNDS = 2  # how often S is measured again, with the compressed table in the network, and codes are chosen by it
@@ -36,7 +33,7 @@ LONGEST_START = (
 FEWEST_ITERATIONS = 3  # of k-means; with fewer it is better to begin with the codes that there are
 
 
-def affordable_iterations(settings: "CompressionSettings", model: "PretrainedModel", seconds: float) -> int:
+def affordable_iterations(settings: CompressionSettings, model: PretrainedModel, seconds: float) -> int:
     """How many iterations of k-means fit into ``seconds`` on this computer as busy as it is now; 0 if hardly any does."""
     expected = slowness() * estimate_seconds(settings, model.num_tokens, model.dim)
     found = int(settings.iterations * seconds / expected)
@@ -92,14 +89,14 @@ class _Found:
 
 
 def sensitive_codes(
-    model: "PretrainedModel",
-    compressed: "Compressed",
+    model: PretrainedModel,
+    compressed: Compressed,
     rows: Sequence[Sequence[int]],
     seed: int = 0,
     progress: ProgressCallback | None = None,
     seconds: float | None = None,
     clock: Clock = time.perf_counter,
-) -> "Compressed":
+) -> Compressed:
     """The table compressed again with the same settings: tokens weigh (count + 1) ** COUNT_POWER, errors as much as the output
     moves with them.
 
@@ -141,7 +138,7 @@ def sensitive_codes(
     )
 
 
-def _table_of(compressed: "Compressed", parts: Sequence[_Found]) -> torch.Tensor:
+def _table_of(compressed: Compressed, parts: Sequence[_Found]) -> torch.Tensor:
     """The vectors (V, D) of the whole table with the codes that were found; what has no codes is as it was."""
     if len(parts[0].tokens) == compressed.num_embeddings:
         return looked_up(parts[0].codes, parts[0].books)
@@ -152,8 +149,8 @@ def _table_of(compressed: "Compressed", parts: Sequence[_Found]) -> torch.Tensor
 
 
 def _start(
-    model: "PretrainedModel",
-    compressed: "Compressed",
+    model: PretrainedModel,
+    compressed: Compressed,
     matrix: torch.Tensor,
     weights: np.ndarray,
     deadline: Deadline,
@@ -189,7 +186,7 @@ def _start(
     return found
 
 
-def with_drawn_codebooks(compressed: "Compressed", table: torch.Tensor, seed: int = 0) -> "Compressed":
+def with_drawn_codebooks(compressed: Compressed, table: torch.Tensor, seed: int = 0) -> Compressed:
     """The same codes with codebooks that know nothing of the table but how large its numbers are: each axis is drawn from the normal
     distribution of the mean and standard deviation that the table's axis has.
 

@@ -11,17 +11,15 @@ import logging
 import secrets
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..base.errors import InputError
 from ..base.files import read_json
 from ..base.paths import write_files
 from ..base.store import Memory, Store, stamp_of
 from ..models.load import load_compact
+from ..models.model import PretrainedModel
 from .result import Adaptation
-
-if TYPE_CHECKING:
-    from ..models.model import PretrainedModel
 
 FACTS_FILE, OWNERS_FILE, MODEL_FOLDER = "facts.json", "owners.json", "model"
 _SECRET_FILE = ".secret"
@@ -129,7 +127,7 @@ def write_facts(key: str, facts: Adaptation) -> None:
         ) from error
 
 
-def open_adapted(key: str, original: "PretrainedModel | None" = None) -> "PretrainedModel":
+def open_adapted(key: str, original: PretrainedModel | None = None) -> PretrainedModel:
     """The model of an adaptation that is over. original: the original model, if it is loaded already. Raises InputError, ModelError."""
     known = known_adaptation(key)
     if known is None or not known.is_over:

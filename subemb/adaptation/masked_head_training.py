@@ -7,7 +7,7 @@ learned from. See :mod:`subemb.models.masked_head` for what such a head is.
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,15 +19,13 @@ from ..base.errors import InputError, ModelError
 from ..base.progress import ProgressCallback, part_of, report
 from ..models.masked_head import MaskedHead, read_change, stored_change
 from ..models.masked_network import changeable, network_around, network_with, outside_names, set_change
+from ..models.model import PretrainedModel
 from ..models.network import freeze
 from ..models.places import AtPlaces
 from ..models.sentences import padded, padding_id
 from .settings import MaskedHeadSettings
 from .students import LAYER
 from .texts import Text, facts_of, plain
-
-if TYPE_CHECKING:
-    from ..models.model import PretrainedModel
 
 LONGEST = 96  # tokens of a sentence that are read; the rest is cut off
 LONGEST_SCORED = 128  # the same of a sentence that is scored
@@ -57,7 +55,7 @@ class MaskedScore:
 
 @checked
 def train_masked_head(
-    model: "PretrainedModel",
+    model: PretrainedModel,
     text: Text,
     settings: MaskedHeadSettings | None = None,
     scored: Sequence[Text] = (),
@@ -109,7 +107,7 @@ def train_masked_head(
     return replace(found, card=card)
 
 
-def check_trainable(model: "PretrainedModel") -> None:
+def check_trainable(model: PretrainedModel) -> None:
     """Raises InputError for a model that needs no head or cannot have one."""
     if model.original is not None:
         raise InputError("a masked-word head is trained on the original; give the model itself")
@@ -124,7 +122,7 @@ def check_trainable(model: "PretrainedModel") -> None:
 class _Tokens:
     """How a model reads sentences, with the words that its tokens belong to."""
 
-    def __init__(self, model: "PretrainedModel"):
+    def __init__(self, model: PretrainedModel):
         self.tokenizer, self.lock = model.tokenizer, model.tokenizer_lock
         self.mask: int = self.tokenizer.mask_token_id
         self.special = self.tokenizer.all_special_ids
@@ -158,7 +156,7 @@ def _answers(
 
 
 def _trained(
-    model: "PretrainedModel",
+    model: PretrainedModel,
     tokens: _Tokens,
     sources: "list[list[Row]]",
     settings: MaskedHeadSettings,
@@ -273,7 +271,7 @@ def _masked_words(words: np.ndarray, share: float, generator: np.random.Generato
 
 @torch.no_grad()
 def score_masked(
-    model: "PretrainedModel", network: nn.Module, text: Text, seed: int = 0, progress: ProgressCallback | None = None
+    model: PretrainedModel, network: nn.Module, text: Text, seed: int = 0, progress: ProgressCallback | None = None
 ) -> MaskedScore:
     """How well a network with a masked-word head guesses tokens of a text, SCORED_SHARE of each sentence masked at once.
 

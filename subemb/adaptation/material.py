@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -10,15 +10,12 @@ from ..base.errors import InputError
 from ..evaluate.data.pairs import PairSet
 from ..evaluate.entailment.engines import HeadEngine, engine_for
 from ..evaluate.statistics import is_constant
+from ..models.model import PretrainedModel
 from .mixing import Mixture
-from .objectives import GradedPairs, LabelledPairs, MaskedText, distillation_for
+from .objectives import GradedPairs, LabelledPairs, MaskedText, Objective, distillation_for
 from .scoring import MaskedWordScore, PairScore, Scorer
 from .settings import OBJECTIVES, AdaptationSettings
 from .texts import FEWEST, Text, facts_of, plain, rows_of
-
-if TYPE_CHECKING:
-    from ..models.model import PretrainedModel
-    from .objectives import Objective
 
 HELD_OUT_SHARE = 0.1  # of what fine-tuning is given, where nothing else is to be scored
 MOST_HELD_OUT = 1000
@@ -29,7 +26,7 @@ MOST_SEARCHED = 60_000  # rows of a mixture whose tokens are counted
 class Material:
     """Everything that the training reads."""
 
-    objective: "Objective"  # what is minimised
+    objective: Objective  # what is minimised
     rows: list[list[int]]  # all token ids that it reads, for counting tokens
     lengths: np.ndarray  # (n,) tokens of each of the n sentences or pairs that make up batches
     mixture: Mixture  # how the sources of these n are mixed
@@ -38,7 +35,7 @@ class Material:
 
 
 def material_of(
-    model: "PretrainedModel",
+    model: PretrainedModel,
     text: Text | None,
     labelled: PairSet | None,
     settings: AdaptationSettings,
@@ -69,7 +66,7 @@ def check_scored(pairs: PairSet | None) -> None:
         )
 
 
-def check_given(model: "PretrainedModel", text: Text | None, labelled: PairSet | None, settings: AdaptationSettings) -> None:
+def check_given(model: PretrainedModel, text: Text | None, labelled: PairSet | None, settings: AdaptationSettings) -> None:
     """Raises InputError for data that an objective does not learn from, ModelError for a model that it is not for."""
     title = OBJECTIVES[settings.objective].title
     if model.checkpoint.is_static and settings.train in ("last", "norms"):
@@ -97,7 +94,7 @@ def check_given(model: "PretrainedModel", text: Text | None, labelled: PairSet |
             raise InputError(f"{title} needs a text: sequences drawn from the vocabulary have no words to guess")
 
 
-def _of_masked_text(model: "PretrainedModel", text: Text, settings: AdaptationSettings, scored: PairSet | None) -> Material:
+def _of_masked_text(model: PretrainedModel, text: Text, settings: AdaptationSettings, scored: PairSet | None) -> Material:
     asked: Scorer
     if scored is not None:
         asked = PairScore(scored)
@@ -112,7 +109,7 @@ def _of_masked_text(model: "PretrainedModel", text: Text, settings: AdaptationSe
     return Material(MaskedText(model, rows), rows, _lengths(rows), mixture, asked, facts_of(text, settings.sample))
 
 
-def _of_pairs(model: "PretrainedModel", labelled: PairSet, settings: AdaptationSettings, scored: PairSet | None) -> Material:
+def _of_pairs(model: PretrainedModel, labelled: PairSet, settings: AdaptationSettings, scored: PairSet | None) -> Material:
     if scored is None:
         held = _held_out(len(labelled), settings.seed)
         scored = labelled.select(held)

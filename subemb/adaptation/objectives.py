@@ -15,20 +15,17 @@ Fine-tuning has no teacher, and the original is trained in the same way for comp
 
 import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 
-from ..evaluate.data.pairs import LABELS
+from ..evaluate.data.pairs import LABELS, PairSet
 from ..evaluate.entailment.engines import ClassifierEngine, classifier_logits
+from ..evaluate.entailment.head import EntailmentHead
+from ..models.model import PretrainedModel
 from ..models.sentences import padded, padding_id
-
-if TYPE_CHECKING:
-    from ..evaluate.data.pairs import PairSet
-    from ..evaluate.entailment.head import EntailmentHead
-    from ..models.model import PretrainedModel
-    from .settings import AdaptationSettings
+from .settings import AdaptationSettings
 
 RELATION = 100.0  # weight of the second term of sentence vectors
 MASKED_SHARE = 0.15  # of the tokens of a sentence
@@ -42,7 +39,7 @@ class Objective(Protocol):
 
     head: str | None  # the head that its network needs, one of :data:`subemb.models.architectures.HEADS`, or None
 
-    def loss(self, student: "PretrainedModel", places: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+    def loss(self, student: PretrainedModel, places: Sequence[int], generator: torch.Generator) -> torch.Tensor:
         """Mean loss of a batch. places: which of the rows or pairs. generator: the source of everything random in it."""
         ...
 
@@ -79,7 +76,7 @@ def drawn_masks(ids: torch.Tensor, mask: torch.Tensor, special: Sequence[int], g
 # Distillation: what the teacher gives
 
 
-def distillation_for(teacher: "PretrainedModel", rows: Sequence[Sequence[int]], settings: "AdaptationSettings") -> Objective:
+def distillation_for(teacher: PretrainedModel, rows: Sequence[Sequence[int]], settings: AdaptationSettings) -> Objective:
     """What there is to learn from a model: its masked words, its classes, or its sentence vectors."""
     head = distilled_head(teacher)
     if head is not None:
@@ -87,7 +84,7 @@ def distillation_for(teacher: "PretrainedModel", rows: Sequence[Sequence[int]], 
     return SentenceVectors(teacher, rows)
 
 
-def distilled_head(teacher: "PretrainedModel") -> str | None:
+def distilled_head(teacher: PretrainedModel) -> str | None:
     """The head whose probabilities are distilled, ``masked`` or ``classifier``. None for sentence vectors: of encoders, and of every model
     made for sentence-transformers, even if it began as a masked language model."""
     if teacher.is_sentence_model:
@@ -102,12 +99,12 @@ class SentenceVectors:
 
     head = None
 
-    def __init__(self, teacher: "PretrainedModel", rows: Sequence[Sequence[int]]):
+    def __init__(self, teacher: PretrainedModel, rows: Sequence[Sequence[int]]):
         self.teacher, self.rows = teacher, rows
         self._kept: torch.Tensor | None = None
         self._known = torch.zeros(len(rows), dtype=torch.bool)
 
-    def loss(self, student: "PretrainedModel", places: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+    def loss(self, student: PretrainedModel, places: Sequence[int], generator: torch.Generator) -> torch.Tensor:
         """Mean loss of a batch. places: which rows."""
         rows = [self.rows[place] for place in places]
         return self._of_vectors(student.encode_ids_tensor(rows), self._wanted(rows, torch.tensor(places)))
@@ -146,7 +143,7 @@ class _Logits(_Stateless):
 
     head: str
 
-    def __init__(self, teacher: "PretrainedModel", rows: Sequence[Sequence[int]], temperature: float):
+    def __init__(self, teacher: PretrainedModel, rows: Sequence[Sequence[int]], temperature: float):
         self.teacher, self.rows, self.temperature = teacher, rows, temperature
         self.padding = padding_id(teacher.tokenizer, teacher.network(self.head).config)
 
@@ -165,7 +162,7 @@ class MaskedWords(_Logits):
 
     head = "masked"
 
-    def loss(self, student: "PretrainedModel", places: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+    def loss(self, student: PretrainedModel, places: Sequence[int], generator: torch.Generator) -> torch.Tensor:
         """Mean loss of a batch over its masks."""
         ids, mask = padded([self.rows[place] for place in places], self.padding)
         masked = drawn_masks(ids, mask, self.teacher.tokenizer.all_special_ids, generator)
@@ -182,7 +179,7 @@ class PairClasses(_Logits):
 
     head = "classifier"
 
-    def loss(self, student: "PretrainedModel", places: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+    def loss(self, student: PretrainedModel, places: Sequence[int], generator: torch.Generator) -> torch.Tensor:
         """Mean loss of a batch: every sentence with the next one, both without their special tokens, joined as pairs are."""
         tokenizer = self.teacher.tokenizer
         texts = [tokenizer.decode(self.rows[place], skip_special_tokens=True) for place in places]
@@ -202,11 +199,11 @@ class MaskedText(_Stateless):
 
     head = "masked"
 
-    def __init__(self, model: "PretrainedModel", rows: Sequence[Sequence[int]]):
+    def __init__(self, model: PretrainedModel, rows: Sequence[Sequence[int]]):
         self.rows, self.tokenizer = rows, model.tokenizer
         self.padding = padding_id(model.tokenizer, model.network(self.head).config)
 
-    def loss(self, student: "PretrainedModel", places: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+    def loss(self, student: PretrainedModel, places: Sequence[int], generator: torch.Generator) -> torch.Tensor:
         """Mean over the masks of a batch, in nats."""
         ids, mask = padded([self.rows[place] for place in places], self.padding)
         masked = drawn_masks(ids, mask, self.tokenizer.all_special_ids, generator)
@@ -229,11 +226,11 @@ class GradedPairs(_Stateless):
 
     head = None
 
-    def __init__(self, pairs: "PairSet", rows: Sequence[Sequence[int]]):
+    def __init__(self, pairs: PairSet, rows: Sequence[Sequence[int]]):
         self.gold = torch.from_numpy(pairs.gold.copy()).double()
         self.rows = rows
 
-    def loss(self, student: "PretrainedModel", places: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+    def loss(self, student: PretrainedModel, places: Sequence[int], generator: torch.Generator) -> torch.Tensor:
         """Of one batch; 0 if its pairs all have the same gold value."""
         count = len(self.gold)
         rows = [self.rows[place] for place in places] + [self.rows[count + place] for place in places]
@@ -257,7 +254,7 @@ class LabelledPairs(_Stateless):
     entailment_head: frozen; for models without a classifier. rows: as for :class:`GradedPairs`; a classifier reads the texts.
     """
 
-    def __init__(self, pairs: "PairSet", rows: Sequence[Sequence[int]], entailment_head: "EntailmentHead | None"):
+    def __init__(self, pairs: PairSet, rows: Sequence[Sequence[int]], entailment_head: EntailmentHead | None):
         self.head = "classifier" if entailment_head is None else None
         self.entailment_head = entailment_head
         self.pairs, self.rows = pairs, rows
@@ -265,20 +262,20 @@ class LabelledPairs(_Stateless):
         if entailment_head is not None:
             entailment_head.requires_grad_(False)
 
-    def loss(self, student: "PretrainedModel", places: Sequence[int], generator: torch.Generator) -> torch.Tensor:
+    def loss(self, student: PretrainedModel, places: Sequence[int], generator: torch.Generator) -> torch.Tensor:
         """Mean over the pairs of a batch, in nats."""
         logits = self._logits(student, places)
         gold = torch.from_numpy(self.pairs.gold[list(places)]).to(logits.device)
         return label_loss(logits, gold, len(self.pairs.labels))
 
-    def _head_on(self, device: torch.device) -> "EntailmentHead":
+    def _head_on(self, device: torch.device) -> EntailmentHead:
         if self._moved_head is None:
             # The head that is given is the one that everybody scores with, on the CPU.
             head = self.entailment_head
             self._moved_head = head if device.type == "cpu" else copy.deepcopy(head).to(device)
         return self._moved_head
 
-    def _logits(self, student: "PretrainedModel", places: Sequence[int]) -> torch.Tensor:
+    def _logits(self, student: PretrainedModel, places: Sequence[int]) -> torch.Tensor:
         if self.entailment_head is None:
             return ClassifierEngine(student).logits([(self.pairs.first[place], self.pairs.second[place]) for place in places])
         count = len(self.pairs)

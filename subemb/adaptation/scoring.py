@@ -1,21 +1,19 @@
 """The score that an adaptation is followed by: of labelled pairs, or of words masked in a part of the text that is held out."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
+from ..evaluate.data.pairs import PairSet
 from ..evaluate.entailment.engines import engine_for
 from ..evaluate.entailment.pairs import judged
 from ..evaluate.similarity.pairs import cosines
 from ..evaluate.statistics import accuracy, average_precision, spearman
+from ..models.model import PretrainedModel
 from ..models.sentences import padded, padding_id
 from .objectives import drawn_masks
-
-if TYPE_CHECKING:
-    from ..evaluate.data.pairs import PairSet
-    from ..models.model import PretrainedModel
 
 _BATCH = 64
 
@@ -25,7 +23,7 @@ class Scorer(Protocol):
 
     facts: dict[str, Any]  # JSON types; see :attr:`Adaptation.scored`
 
-    def score(self, side: "PretrainedModel") -> float:
+    def score(self, side: PretrainedModel) -> float:
         """x 100; higher is better."""
         ...
 
@@ -33,10 +31,10 @@ class Scorer(Protocol):
 class PairScore:
     """The score of labelled pairs; see :func:`score_of`."""
 
-    def __init__(self, pairs: "PairSet"):
+    def __init__(self, pairs: PairSet):
         self.pairs, self.facts = pairs, scored_facts(pairs)
 
-    def score(self, side: "PretrainedModel") -> float:
+    def score(self, side: PretrainedModel) -> float:
         """x 100; higher is better."""
         return score_of(side, self.pairs)
 
@@ -49,7 +47,7 @@ class MaskedWordScore:
 
     head = "masked"
 
-    def __init__(self, model: "PretrainedModel", rows: Sequence[Sequence[int]], name: str, digest: str | None, seed: int):
+    def __init__(self, model: PretrainedModel, rows: Sequence[Sequence[int]], name: str, digest: str | None, seed: int):
         self._mask = model.tokenizer.mask_token_id
         padding = padding_id(model.tokenizer, model.network(self.head).config)
         generator = torch.Generator().manual_seed(seed)
@@ -83,7 +81,7 @@ class MaskedWordScore:
         return torch.cat([ids[chosen] for ids, _, chosen in self._batches]).numpy()[self._back]
 
     @torch.no_grad()
-    def answers(self, side: "PretrainedModel") -> tuple[np.ndarray, np.ndarray]:
+    def answers(self, side: PretrainedModel) -> tuple[np.ndarray, np.ndarray]:
         """(m,) the token that a model holds for most likely at each mask, and (m,) the log probability of the right one, in nats."""
         guessed, right = [], []
         for ids, mask, chosen in self._batches:
@@ -93,13 +91,13 @@ class MaskedWordScore:
             right.append(logits.log_softmax(-1).gather(1, ids[chosen][:, None])[:, 0])
         return torch.cat(guessed).numpy()[self._back], torch.cat(right).numpy()[self._back]
 
-    def score(self, side: "PretrainedModel") -> float:
+    def score(self, side: PretrainedModel) -> float:
         """x 100; higher is better."""
         right = int((self.answers(side)[0] == self.gold).sum())
         return 100 * right / max(1, self.facts["pairs"])
 
 
-def score_of(side: "PretrainedModel", pairs: "PairSet") -> float:
+def score_of(side: PretrainedModel, pairs: PairSet) -> float:
     """A labelled set's score x 100: Spearman for graded similarity, average precision for paraphrases, accuracy for entailment."""
     if pairs.task == "entailment":
         found = engine_for(side).probabilities(pairs.first, pairs.second)
@@ -109,7 +107,7 @@ def score_of(side: "PretrainedModel", pairs: "PairSet") -> float:
     return 100 * measure(pairs.gold, cosines(side, pairs.first, pairs.second))
 
 
-def scored_facts(pairs: "PairSet") -> dict[str, Any]:
+def scored_facts(pairs: PairSet) -> dict[str, Any]:
     """What is kept of a labelled set: JSON types."""
     metric = {"similarity": "Spearman", "paraphrase": "average precision", "entailment": "accuracy"}[pairs.task]
     return {

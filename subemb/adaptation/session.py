@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -17,11 +17,14 @@ from ..base.arguments import checked
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
 from ..codec import attach
+from ..codec.compressed import Compressed
 from ..codec.estimates import estimate_seconds as compression_seconds
 from ..codec.layers import TableLayer
 from ..codec.methods import METHODS
+from ..codec.settings import CompressionSettings
+from ..evaluate.data.pairs import PairSet
 from ..models.load import opened
-from ..models.model import describe
+from ..models.model import PretrainedModel, describe
 from ..models.sensitivity import MOST_ROWS
 from .codes import ROUNDS, sensitive_codes, with_drawn_codebooks
 from .material import Material, check_given, material_of, searched_rows
@@ -31,12 +34,6 @@ from .settings import DRAWN, LABELLED, AdaptationSettings, device_for
 from .students import OriginalStudent, Student
 from .texts import Text, text_of
 from .trainer import SCORINGS, STATE_FILE, Trainer, read_state, write_state
-
-if TYPE_CHECKING:
-    from ..codec.compressed import Compressed
-    from ..codec.settings import CompressionSettings
-    from ..evaluate.data.pairs import PairSet
-    from ..models.model import PretrainedModel
 
 log = logging.getLogger(__name__)
 _ALIKE = "alike."  # in a checkpoint, in front of all names that belong to the training of the original
@@ -53,17 +50,17 @@ _READ, _BACK, _WEIGHTS = 2, 2, 2
 
 @checked
 def adapt(
-    model: "PretrainedModel | str",
-    compressed: "Compressed",
+    model: PretrainedModel | str,
+    compressed: Compressed,
     text: "Sequence | Text | None" = None,  # of strings; what is none is named by its place in it
     *,
-    labelled: "PairSet | None" = None,
+    labelled: PairSet | None = None,
     settings: AdaptationSettings | None = None,
-    scored: "PairSet | None" = None,
+    scored: PairSet | None = None,
     folder: Path | None = None,
     progress: ProgressCallback | None = None,
     **values: Any,
-) -> "PretrainedModel":
+) -> PretrainedModel:
     """Train a compressed table, and more of the model if asked to, until the model does again what the original does.
 
     With ``objective="masked"``, ``"similarity"`` or ``"entailment"`` it is fine-tuned instead, and so is a copy of the original, for as
@@ -93,7 +90,7 @@ def adapt(
     return session.result("done")
 
 
-def check_adaptable(model: "PretrainedModel", compressed: "Compressed") -> None:
+def check_adaptable(model: PretrainedModel, compressed: Compressed) -> None:
     """Raises InputError for a table without codebooks, or of another shape; ModelError without a tokenizer."""
     if not compressed.coded:
         if compressed.settings.about.can_be_adapted:
@@ -113,7 +110,7 @@ def check_adaptable(model: "PretrainedModel", compressed: "Compressed") -> None:
         model.tokenizer  # noqa: B018 - says what is missing
 
 
-def check_trainable(model: "PretrainedModel", compressed: "Compressed", settings: AdaptationSettings) -> None:
+def check_trainable(model: PretrainedModel, compressed: Compressed, settings: AdaptationSettings) -> None:
     """Raises InputError unless a gradient comes back through the network to the compressed table: a trial on a few tokens."""
     attached = attach(model, compressed)
     rows = [compressed.coded[0].tokens[:4].tolist()]  # tokens whose rows are trained
@@ -154,14 +151,14 @@ class Session:
 
     def __init__(
         self,
-        model: "PretrainedModel",
-        compressed: "Compressed",
+        model: PretrainedModel,
+        compressed: Compressed,
         text: Text | None,
         settings: AdaptationSettings,
-        scored: "PairSet | None" = None,
+        scored: PairSet | None = None,
         folder: Path | None = None,
         key: str = "",
-        labelled: "PairSet | None" = None,
+        labelled: PairSet | None = None,
     ):
         check_given(model, text, labelled, settings)
         self.model, self.start, self.text, self.settings = model, compressed, text, settings
@@ -266,7 +263,7 @@ class Session:
             )
         return kept
 
-    def _build(self, begun: "Compressed", spent: tuple[float, float]) -> None:
+    def _build(self, begun: Compressed, spent: tuple[float, float]) -> None:
         material, settings = self._material, self.settings
         if settings.seconds is not None:
             settings = replace(settings, seconds=self._own_seconds(spent[0]) or settings.seconds)
@@ -354,7 +351,7 @@ class Session:
         )
 
     @property
-    def tuned_original(self) -> "PretrainedModel | None":
+    def tuned_original(self) -> PretrainedModel | None:
         """The original that was trained alike, with its best weights; None without fine-tuning, or before it is trained."""
         if self.alike is None:
             return None
@@ -362,7 +359,7 @@ class Session:
             self.alike.student.load(self.alike.best)
         return self.alike.student.as_model()
 
-    def result(self, state: str, message: str = "") -> "PretrainedModel":
+    def result(self, state: str, message: str = "") -> PretrainedModel:
         """The model with the best weights. state: ``done`` or ``stopped``."""
         student, best = self.trainer.student, self.trainer.best
         adapted = student.adapted(self.model, best)
@@ -388,7 +385,7 @@ def enough_memory(settings: AdaptationSettings) -> Iterator[None]:
         ) from error
 
 
-def sizes(adapted: "PretrainedModel") -> dict[str, int | None]:
+def sizes(adapted: PretrainedModel) -> dict[str, int | None]:
     """The table and the whole model, in bytes; see ``Adaptation.size``."""
     size = adapted.compressed.size(adapted.original.parameters)
     changed = adapted.changed_parameters
@@ -404,7 +401,7 @@ def sizes(adapted: "PretrainedModel") -> dict[str, int | None]:
 
 
 def steps_seconds(
-    settings: AdaptationSettings, model: "PretrainedModel", compression: "CompressionSettings", held_out: int = 0
+    settings: AdaptationSettings, model: PretrainedModel, compression: CompressionSettings, held_out: int = 0
 ) -> float:
     """Seconds that ``settings.steps`` steps take on two cores, roughly, with the search for codes: it tells minutes from hours.
 

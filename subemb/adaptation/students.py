@@ -3,19 +3,16 @@
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 
 from ..base.errors import InputError
+from ..codec.compressed import Compressed
 from ..codec.layers import TableLayer
+from ..models.model import PretrainedModel
 from ..models.network import freeze
 from ..models.static_network import StaticNetwork
 from .settings import AdaptationSettings
-
-if TYPE_CHECKING:
-    from ..codec.compressed import Compressed
-    from ..models.model import PretrainedModel
 
 LAYER = re.compile(r"(?:^|\.)(?:layers?|h|block)\.(\d+)\.")
 _NORM = re.compile(r"norm|ln_", re.IGNORECASE)
@@ -24,7 +21,7 @@ _NORM = re.compile(r"norm|ln_", re.IGNORECASE)
 class _Student:
     """What both students have: a model, and the parameters of it that are trained."""
 
-    model: "PretrainedModel"  # encodes and predicts with the parameters as they are now
+    model: PretrainedModel  # encodes and predicts with the parameters as they are now
     head: str | None  # of its network
     codebooks: list[torch.nn.Parameter]  # of the table, or the table itself
     weights: dict[str, torch.nn.Parameter]  # the others, by their names in ``model.network(head)``
@@ -56,7 +53,7 @@ class Student(_Student):
     these are of the first one, and the others share their tensors.
     """
 
-    def __init__(self, original: "PretrainedModel", compressed: "Compressed", head: str | None, settings: AdaptationSettings):
+    def __init__(self, original: PretrainedModel, compressed: Compressed, head: str | None, settings: AdaptationSettings):
         network = original.network(head)
         names = trained_names(network, settings)
         own = dict(network.named_parameters())
@@ -83,11 +80,11 @@ class Student(_Student):
             found[f"{prefix}codes"] = part.codes
         return found | {f"weights.{name}": value.detach() for name, value in self.weights.items()}
 
-    def as_model(self) -> "PretrainedModel":
+    def as_model(self) -> PretrainedModel:
         """As it is now, for scoring."""
         return self.adapted(self.original)
 
-    def adapted(self, original: "PretrainedModel", tensors: dict[str, torch.Tensor] | None = None) -> "PretrainedModel":
+    def adapted(self, original: PretrainedModel, tensors: dict[str, torch.Tensor] | None = None) -> PretrainedModel:
         """A model of its own with what is trained now, or with the ``tensors`` of another moment.
 
         original: the one that was given, or that model on another device, where the result then computes."""
@@ -108,7 +105,7 @@ class Student(_Student):
 class OriginalStudent(_Student):
     """The original under training, for comparison: its whole table in place of codebooks, and the same other weights."""
 
-    def __init__(self, original: "PretrainedModel", head: str | None, settings: AdaptationSettings):
+    def __init__(self, original: PretrainedModel, head: str | None, settings: AdaptationSettings):
         self.head = head
         self.model = original.trainable_copy(head)
         self._train([self.model.embedding.weight], trained_names(self.model.network(head), settings))
@@ -118,7 +115,7 @@ class OriginalStudent(_Student):
         table = {"table": self.codebooks[0].detach()}
         return table | {f"weights.{name}": value.detach() for name, value in self.weights.items()}
 
-    def as_model(self) -> "PretrainedModel":
+    def as_model(self) -> PretrainedModel:
         """As it is now; not a copy."""
         return self.model
 

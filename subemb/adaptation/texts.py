@@ -6,23 +6,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from ..base.arguments import checked
 from ..base.errors import InputError
 from ..base.shown import Brief
-from ..evaluate.data.pairs import Note
+from ..evaluate.data.pairs import Note, PairSet, Reading
 from ..evaluate.data.read import read_pairs
 from ..evaluate.data.sentences import read_sentences
 from ..evaluate.data.tables import decoded, read_bytes
 from ..models.drawn import sampled_rows
+from ..models.model import PretrainedModel
 from .mixing import Mixture
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from ..evaluate.data.pairs import PairSet, Reading
-    from ..models.model import PretrainedModel
 
 LONGEST = 400  # characters of a line beyond which it is cut into sentences
 FEWEST = 8  # sentences, or pairs, to learn from
@@ -68,7 +64,7 @@ class Text(Brief):
         sizes = f"\0\0{self.sizes}" if len(self.sizes) > 1 else ""
         return hashlib.sha256(("\0".join(self.sentences) + sizes).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
-    def without(self, held_out: "PairSet | None") -> "Text":
+    def without(self, held_out: PairSet | None) -> "Text":
         """The same without any sentence of a labelled set, so that no model learns from what it is scored on."""
         if held_out is None:
             return self
@@ -146,7 +142,7 @@ def _rejoined(line: str) -> str:
     return re.sub(r" @([-,.])@ ", r"\1", line).replace("<unk>", "[UNK]")
 
 
-def read_texts(paths: "Sequence[Path]", columns: Sequence[str] = (), reading: "Reading | None" = None) -> Text:
+def read_texts(paths: Sequence[Path], columns: Sequence[str] = (), reading: Reading | None = None) -> Text:
     """Files and folders as one text; each is a source, from which equally much is learned. columns, reading: see
     :func:`read_text_bytes`. Raises InputError as the readers do."""
     return one_text(
@@ -154,7 +150,7 @@ def read_texts(paths: "Sequence[Path]", columns: Sequence[str] = (), reading: "R
     )
 
 
-def read_folder(folder: "Path", columns: Sequence[str] = (), reading: "Reading | None" = None) -> Text:
+def read_folder(folder: Path, columns: Sequence[str] = (), reading: Reading | None = None) -> Text:
     """All texts and tables of a folder as one source; those of fewer than FEWEST sentences are left out, and named in the notes.
 
     Raises InputError if there are none.
@@ -174,12 +170,12 @@ def read_folder(folder: "Path", columns: Sequence[str] = (), reading: "Reading |
     return replace(text, name=folder.name, sizes=(len(text),), notes=(*text.notes, *notes))
 
 
-def read_text_file(path: "Path", columns: Sequence[str] = (), reading: "Reading | None" = None) -> Text:
+def read_text_file(path: Path, columns: Sequence[str] = (), reading: Reading | None = None) -> Text:
     """A file of sentences, or a table; see :func:`read_text_bytes`. Raises InputError as the readers do."""
     return read_text_bytes(read_bytes(path), path.name, columns, reading)
 
 
-def read_text_bytes(content: bytes, name: str, columns: Sequence[str] = (), reading: "Reading | None" = None) -> Text:
+def read_text_bytes(content: bytes, name: str, columns: Sequence[str] = (), reading: Reading | None = None) -> Text:
     """The content of a file of sentences, one a line, or of a table, whose labels are not looked at; the notes say which columns were read.
 
     columns: of a table, those to read; a file without them is read line by line, unless its name says that it is a table. reading: what
@@ -199,12 +195,12 @@ def read_text_bytes(content: bytes, name: str, columns: Sequence[str] = (), read
 
 
 @checked
-def text_of_pairs(pairs: "PairSet") -> Text:
+def text_of_pairs(pairs: PairSet) -> Text:
     """Both columns of a labelled set, without the labels."""
     return text_of([sentence for pair in zip(pairs.first, pairs.second, strict=True) for sentence in pair], pairs.name)
 
 
-def rows_of(model: "PretrainedModel", text: Text | None, sample: int, seed: int) -> tuple[list[list[int]], Mixture]:
+def rows_of(model: PretrainedModel, text: Text | None, sample: int, seed: int) -> tuple[list[list[int]], Mixture]:
     """What is learned from, as rows of token ids, and how its sources are mixed. Raises InputError if too few sentences have tokens."""
     if text is None:
         rows = sampled_rows(model, sample, seed)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,14 +20,12 @@ from ..base.deadline import Clock
 from ..base.errors import Cancelled, InputError
 from ..base.paths import write_files
 from ..base.progress import ProgressCallback, report
+from ..models.model import PretrainedModel
 from .mixing import Mixture
+from .objectives import Objective
 from .plan import FIRST_BATCH, Segment, is_spent, place_of, planned_size
 from .settings import AdaptationSettings
 from .students import OriginalStudent, Student
-
-if TYPE_CHECKING:
-    from ..models.model import PretrainedModel
-    from .objectives import Objective
 
 POINTS = 100  # of the curve
 SCORINGS = 6  # of the labelled set on the way
@@ -58,7 +56,7 @@ class Trainer:
 
     def __init__(
         self,
-        objective: "Objective",
+        objective: Objective,
         student: Student | OriginalStudent,
         lengths: np.ndarray,
         settings: AdaptationSettings,

@@ -26,12 +26,11 @@ from ..base.errors import InputError
 from ..base.shown import Card, Shown
 from ..base.text import count_text
 from ..codec.compressed import Compressed, SubspaceCompressed
+from ..models.model import PretrainedModel
 from .rows import Rows, as_table, pieces
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from ..models.model import PretrainedModel
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _ROUNDING = 1e-12  # of the sum of squares: less variance than this is rounding, not variance
@@ -94,7 +93,7 @@ class ReconstructionError(Shown):
 
 @checked
 def reconstruction_error(
-    table: "torch.Tensor | np.ndarray | PretrainedModel | str | os.PathLike",
+    table: torch.Tensor | np.ndarray | PretrainedModel | str | os.PathLike,
     reconstruction: Compressed | torch.Tensor | np.ndarray,
     weights: torch.Tensor | np.ndarray | None = None,
     widths: Sequence[int] | None = None,

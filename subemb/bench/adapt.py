@@ -4,29 +4,27 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..adaptation.result import Adaptation
 from ..adaptation.settings import AdaptationSettings
+from ..adaptation.texts import Text
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
 from ..base.text import columns_text, percent_text
 from ..codec.settings import CompressionSettings
 from ..codec.weights import model_weights
 from ..evaluate.data.languages import in_languages
+from ..evaluate.data.pairs import PairSet, WordSet
 from ..evaluate.data.read import read_pairs
 from ..evaluate.data.word_lists import read_words
 from ..evaluate.similarity.words import evaluate_words
 from ..models.load import load
+from ..models.model import PretrainedModel
 from .speed import machine
 from .tasks import spread_text
-
-if TYPE_CHECKING:
-    from ..adaptation.texts import Text
-    from ..evaluate.data.pairs import PairSet, WordSet
-    from ..models.model import PretrainedModel
 
 ASKED = 250  # tokens of each band whose neighbours are compared
 NEIGHBOURS = 10
@@ -58,8 +56,8 @@ def cases_of(train: str) -> tuple[Case, ...]:
 class Sets:
     """What every model is scored on. No sentence of it is learned from."""
 
-    pairs: "Sequence[PairSet]"
-    words: "Sequence[WordSet]" = ()  # scored by the table alone
+    pairs: Sequence[PairSet]
+    words: Sequence[WordSet] = ()  # scored by the table alone
 
     def __post_init__(self):
         if not self.pairs and not self.words:
@@ -84,7 +82,7 @@ class Sets:
         ]
         return [*(scored_facts(pairs) for pairs in self.pairs), *words]
 
-    def scores(self, side: "PretrainedModel") -> list[float]:
+    def scores(self, side: PretrainedModel) -> list[float]:
         """x 100, in the order of :meth:`facts`."""
         from ..adaptation.scoring import score_of
 
@@ -94,7 +92,7 @@ class Sets:
             found.append(100 * scored.values["spearman"])
         return found
 
-    def taken_from(self, text: "Text | None") -> "Text | None":
+    def taken_from(self, text: Text | None) -> Text | None:
         """A text without any sentence of the sets."""
         for pairs in self.pairs:
             text = text if text is None else text.without(pairs)
@@ -121,7 +119,7 @@ def bands_of(weights: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
 def run_adapt_benchmark(
     name: str,
     sets: "Sets",
-    text: "Text | None",
+    text: Text | None,
     settings: AdaptationSettings,
     seeds: int = 3,
     cases: Sequence[Case] = CASES,

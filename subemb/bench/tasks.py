@@ -4,23 +4,21 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
 from ..base.text import columns_text, percent_text, size_text
 from ..codec.settings import CompressionSettings
 from ..codec.weights import model_weights
+from ..evaluate.data.pairs import PairSet
 from ..evaluate.data.read import read_pairs
 from ..evaluate.entailment.engines import engine_for
 from ..evaluate.entailment.head_files import load_head
 from ..evaluate.similarity.pairs import cosines
 from ..evaluate.statistics import accuracy, spearman
 from ..models.load import load
-
-if TYPE_CHECKING:
-    from ..evaluate.data.pairs import PairSet
-    from ..models.model import PretrainedModel
+from ..models.model import PretrainedModel
 
 CASES = (
     CompressionSettings("arbitrary", subspaces=3),
@@ -35,11 +33,11 @@ CASES = (
 class Tasks:
     """What the sides are scored on."""
 
-    similarity: "Sequence[PairSet]" = ()  # labelled sets
-    entailment: "Sequence[PairSet]" = ()  # labelled sets
+    similarity: Sequence[PairSet] = ()  # labelled sets
+    entailment: Sequence[PairSet] = ()  # labelled sets
     head: Any = None  # the entailment head; None to choose one
 
-    def scores(self, side: "PretrainedModel", progress: ProgressCallback | None = None) -> dict[str, float]:
+    def scores(self, side: PretrainedModel, progress: ProgressCallback | None = None) -> dict[str, float]:
         """By name of the set: Spearman's correlation, or accuracy, both x 100."""
         found = {}
         count = len(self.similarity) + len(self.entailment)

@@ -1,11 +1,10 @@
 """``subemb adapt``: train a compressed table until the model answers as the original does, and save the model."""
 
 import argparse
-from typing import TYPE_CHECKING
 
 from ..adaptation.result import Adaptation
 from ..adaptation.settings import OBJECTIVES, TRAINED, AdaptationSettings
-from ..adaptation.texts import read_texts
+from ..adaptation.texts import Text, read_texts
 from ..base.errors import InputError
 from ..base.plain import add_flags, declared, given_flags
 from ..base.text import columns_text, one_line, size_text
@@ -14,10 +13,6 @@ from .evaluate_inputs import add_reading, add_sides, open_compared, read_file, r
 from .outputs import add_force, check_output
 from .terminal import path_argument, print_json
 from .text import ProgressLine
-
-if TYPE_CHECKING:
-    from ..adaptation.result import Adaptation
-    from ..adaptation.texts import Text
 
 
 def add(commands) -> None:
@@ -144,7 +139,7 @@ def add_text_columns(command: argparse.ArgumentParser) -> None:
     )
 
 
-def text_of_line(given: argparse.Namespace) -> "Text | None":
+def text_of_line(given: argparse.Namespace) -> Text | None:
     """The sentences that ``--train-text`` names; None for no text. Raises InputError as the readers do."""
     if not given.train_text:
         return None
@@ -154,7 +149,7 @@ def text_of_line(given: argparse.Namespace) -> "Text | None":
     return read_texts(given.train_text, columns, reading_of(given))
 
 
-def adaptation_text(facts: "Adaptation") -> str:
+def adaptation_text(facts: Adaptation) -> str:
     """The report as text."""
     size = facts.size
     rows = [

@@ -2,16 +2,18 @@
 
 import argparse
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..base.errors import InputError
 from ..base.files import given_path
 from ..base.progress import ProgressCallback, part_of
 from ..base.text import columns_text, count_text, one_line, score_change, score_text
+from ..codec.compressed import Compressed
 from ..codec.settings import settings_text
 from ..evaluate.entailment.pairs import evaluate_entailment
 from ..evaluate.report import METRIC_NAMES, METRICS
 from ..evaluate.similarity.pairs import evaluate_pairs
+from ..models.model import PretrainedModel
 from ..runs import RUNS, compressed_of, kept_keys, measured_run, run_key, what_counts
 from ..sweep.run import ROWS
 from ..tasks.side_by_side import QUALITY, Side, error_verdict, facts_of, size_verdict
@@ -19,10 +21,6 @@ from .evaluate_inputs import DataSet, add_data, check_counts, open_original, ope
 from .outputs import RESULT_FILE
 from .terminal import WIDTH, print_json
 from .text import ProgressLine, data_text, scores_table
-
-if TYPE_CHECKING:
-    from ..codec.compressed import Compressed
-    from ..models.model import PretrainedModel
 
 
 def add(commands) -> None:
@@ -116,7 +114,7 @@ def _scored(
     return found
 
 
-def _table_of(side: Side, model: "PretrainedModel", progress: ProgressCallback | None) -> "Compressed":
+def _table_of(side: Side, model: PretrainedModel, progress: ProgressCallback | None) -> Compressed:
     """The compressed table: read already, kept with its run, or, of a sweep's row, computed again."""
     from ..codec import compress
 

@@ -1,28 +1,23 @@
 """``subemb evaluate context``: what a model puts into a gap or says next, and how well it guesses a text, before and after."""
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..base.errors import InputError, ModelError
 from ..base.progress import ProgressCallback, part_of
 from ..base.text import columns_text, count_text, one_line
-from ..evaluate.context.fill import HUB_MODELS, MOST_FILLINGS, fill
+from ..evaluate.context.fill import HUB_MODELS, MOST_FILLINGS, Filled, FilledMask, fill
 from ..evaluate.context.network import CAUSAL, HEAD_TEXTS, MASKED, ContextSides
-from ..evaluate.context.perplexity import LONGEST_TEXT, MOST_TOKENS, PERPLEXITY, text_perplexity
+from ..evaluate.context.perplexity import LONGEST_TEXT, MOST_TOKENS, PERPLEXITY, TextPerplexity, text_perplexity
 from ..evaluate.context.uses import OUTPUT, TableUses, sides_of_uses
 from ..evaluate.context.verdicts import fill_verdict, text_verdict, uses_verdict
 from ..evaluate.context.words import checked_sentence, with_own_masks
 from ..evaluate.data.read import demo_pairs
 from ..evaluate.data.tables import decoded, read_bytes
+from ..models.model import PretrainedModel
 from .evaluate_inputs import ComparedSides, add_sides, open_compared, seed_of
 from .terminal import path_argument, print_json
 from .text import DEMONSTRATION, ProgressLine, heading_text, sentence_text
-
-if TYPE_CHECKING:
-    from ..evaluate.context.fill import Filled, FilledMask
-    from ..evaluate.context.network import ContextSides
-    from ..evaluate.context.perplexity import TextPerplexity
-    from ..models.model import PretrainedModel
 
 EACH = "each"
 TABLES = {"both": (True, True), "input": (True, False), "output": (False, True)}
@@ -103,7 +98,7 @@ def _check(given: argparse.Namespace) -> None:
         given.data, given.text = [*(given.data or []), given.text], None
 
 
-def check_model(model: "PretrainedModel", given: argparse.Namespace) -> None:
+def check_model(model: PretrainedModel, given: argparse.Namespace) -> None:
     """Raise ModelError unless a model can be asked for words, naming some that can; InputError for sentences that it cannot be asked."""
     try:
         sides = ContextSides({"original": model})
@@ -182,7 +177,7 @@ def evaluate(
     }
 
 
-def _sides(compared: ComparedSides, which: str) -> "ContextSides":
+def _sides(compared: ComparedSides, which: str) -> ContextSides:
     if which != EACH:
         return ContextSides(compared.sides, *TABLES[which])
     others = [side for name, side in compared.sides.items() if name != next(iter(compared.sides))]
@@ -194,12 +189,12 @@ def _sides(compared: ComparedSides, which: str) -> "ContextSides":
     return sides_of_uses(compared.model, *others[:2])
 
 
-def _where_it_hurts(sides: "ContextSides", filled: "list[Filled]", scored: "list[TextPerplexity]") -> str:
+def _where_it_hurts(sides: ContextSides, filled: list[Filled], scored: list[TextPerplexity]) -> str:
     found = TableUses(filled[0] if filled else None, scored[0] if scored else None, OUTPUT in sides.names)
     return uses_verdict(found, one_line)
 
 
-def _filled(found: "Filled") -> dict[str, Any]:
+def _filled(found: Filled) -> dict[str, Any]:
     return {
         "sentence": found.sentence,
         "unread": found.unread,
@@ -209,7 +204,7 @@ def _filled(found: "Filled") -> dict[str, Any]:
     }
 
 
-def _mask(found: "Filled", mask: "FilledMask") -> dict[str, Any]:
+def _mask(found: Filled, mask: FilledMask) -> dict[str, Any]:
     sides = found.sides
     return {
         "position": mask.position,
@@ -228,7 +223,7 @@ def _mask(found: "Filled", mask: "FilledMask") -> dict[str, Any]:
     }
 
 
-def _scored(sides: "ContextSides", name: str, is_demo: bool, found: "TextPerplexity") -> dict[str, Any]:
+def _scored(sides: ContextSides, name: str, is_demo: bool, found: TextPerplexity) -> dict[str, Any]:
     intervals = {side: found.interval(side) for side in sides.names[1:]}
     return {
         "name": name,

@@ -8,7 +8,8 @@ from ..base.progress import ProgressCallback, part_of
 from ..base.text import columns_text, count_text, one_line, p_text, score_text
 from ..evaluate.entailment.engines import engine_for
 from ..evaluate.entailment.head_files import load_head
-from ..evaluate.entailment.pairs import evaluate_entailment, judge_pair
+from ..evaluate.entailment.pairs import EntailmentReport, JudgedScores, PairJudgement, evaluate_entailment, judge_pair
+from ..models.model import PretrainedModel
 from .evaluate_inputs import (
     ComparedSides,
     DataSet,
@@ -27,8 +28,6 @@ from .text import ProgressLine, data_text, heading_text, intervals_lines, scores
 
 if TYPE_CHECKING:
     from ..evaluate.entailment.head import EntailmentHead
-    from ..evaluate.entailment.pairs import EntailmentReport, JudgedScores, PairJudgement
-    from ..models.model import PretrainedModel
 
 
 def add(tasks) -> None:
@@ -81,7 +80,7 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
-def _head(place: str | None, model: "PretrainedModel") -> "EntailmentHead | None":
+def _head(place: str | None, model: PretrainedModel) -> "EntailmentHead | None":
     """The head that a line names. Raises InputError if it is not there, damaged, or made for another model."""
     if place is None:
         return None
@@ -119,7 +118,7 @@ def evaluate(
     }
 
 
-def _set_report(data: DataSet, found: "EntailmentReport", flipped: int) -> dict[str, Any]:
+def _set_report(data: DataSet, found: EntailmentReport, flipped: int) -> dict[str, Any]:
     flips = {side: found.flips(side) for side in found.sides[1:]}
     return {
         **data.to_dict(found.remarks),
@@ -134,13 +133,13 @@ def _set_report(data: DataSet, found: "EntailmentReport", flipped: int) -> dict[
     }
 
 
-def _score(score: "JudgedScores") -> dict[str, Any]:
+def _score(score: JudgedScores) -> dict[str, Any]:
     """One side on some pairs, JSON types."""
     names = ("accuracy", "confusion", "difference", "mcnemar", "agreement", "kappa")
     return to_plain({name: getattr(score, name) for name in names})
 
 
-def _flip(data: DataSet, found: "EntailmentReport", flip) -> dict[str, Any]:
+def _flip(data: DataSet, found: EntailmentReport, flip) -> dict[str, Any]:
     pairs = data.pairs
     return {
         "premise": pairs.first[flip.place],
@@ -155,7 +154,7 @@ def _flip(data: DataSet, found: "EntailmentReport", flip) -> dict[str, Any]:
     }
 
 
-def _pair_report(premise: str, hypothesis: str, found: "PairJudgement") -> dict[str, Any]:
+def _pair_report(premise: str, hypothesis: str, found: PairJudgement) -> dict[str, Any]:
     probabilities = {side: list(values) for side, values in found.probabilities.items()}
     return {"premise": premise, "hypothesis": hypothesis, "labels": list(found.labels), "probabilities": probabilities}
 

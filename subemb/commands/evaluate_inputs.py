@@ -9,11 +9,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..base.errors import InputError, ModelError
 from ..base.files import given_path
 from ..base.progress import ProgressCallback, part_of
+from ..codec.compressed import Compressed
 from ..evaluate.data.hub import read_hub_pairs
 from ..evaluate.data.languages import in_languages
 from ..evaluate.data.pairs import SEPARATORS, Columns, Note, PairSet, Reading, combine
@@ -22,15 +23,12 @@ from ..evaluate.data.values import labels_of
 from ..evaluate.similarity.sentences import checked_text
 from ..evaluate.statistics import MOST_RESAMPLES
 from ..models.load import load_compact
+from ..models.model import PretrainedModel
 from ..runs import describe, resolved, what_counts
 from ..tasks.sides import ADAPTED, ORIGINAL, sides_of
 from .compress import add_compression, given_options, settings_of
 from .outputs import RESULT_FILE
 from .terminal import path_argument
-
-if TYPE_CHECKING:
-    from ..codec.compressed import Compressed
-    from ..models.model import PretrainedModel
 
 _NEXT_COLUMN = re.compile(r",\s*(?=(?:first|second|gold|language)=)")
 COMPARED_HELP = (
@@ -46,9 +44,9 @@ COMPARED_HELP = (
 class ComparedSides:
     """A model on its tables."""
 
-    model: "PretrainedModel"  # the original
-    compressed: "Compressed | None"  # the table of the second side; None if there is only the original
-    sides: "dict[str, PretrainedModel]"  # by name, the original first
+    model: PretrainedModel  # the original
+    compressed: Compressed | None  # the table of the second side; None if there is only the original
+    sides: dict[str, PretrainedModel]  # by name, the original first
 
     def to_dict(self) -> dict[str, Any]:
         """What was compared, JSON types."""
@@ -85,7 +83,7 @@ def seed_of(given: argparse.Namespace) -> int:
 def open_compared(
     given: argparse.Namespace,
     progress: ProgressCallback | None = None,
-    check: Callable[["PretrainedModel"], object] | None = None,
+    check: Callable[[PretrainedModel], object] | None = None,
 ) -> ComparedSides:
     """Load, and compress if that is asked for. check: raises if the model does not suit the task; called before the long work.
 
@@ -115,13 +113,13 @@ def open_compared(
     return ComparedSides(model, compressed, sides_of(model, compressed))
 
 
-def _sides_of_saved(folder: Path, model: "PretrainedModel", compressed: "Compressed") -> "dict[str, PretrainedModel]":
+def _sides_of_saved(folder: Path, model: PretrainedModel, compressed: Compressed) -> dict[str, PretrainedModel]:
     """Original and compressed; for what `subemb adapt` wrote, original and adapted: the table it began with is not kept."""
     adapted = load_compact(folder, model)
     return {ORIGINAL: model, ADAPTED: adapted} if adapted.facts else sides_of(model, compressed)
 
 
-def _compressed(model: "PretrainedModel", settings, text: str | None, progress: ProgressCallback | None) -> "Compressed":
+def _compressed(model: PretrainedModel, settings, text: str | None, progress: ProgressCallback | None) -> Compressed:
     """The table that `subemb compress` makes of the same options."""
     from ..codec import compress
 
@@ -134,7 +132,7 @@ def _compressed(model: "PretrainedModel", settings, text: str | None, progress: 
 
 def open_saved(
     folder: Path, original: str | None = None, revision: str | None = None, progress: ProgressCallback | None = None
-) -> "PretrainedModel":
+) -> PretrainedModel:
     """What `subemb compress` or `subemb adapt` saved, as a model. original: where its original is now, if it has moved.
 
     Raises InputError, ModelError.
@@ -145,7 +143,7 @@ def open_saved(
 
 def open_result(
     folder: Path, name: str | None, revision: str | None, progress: ProgressCallback | None
-) -> "tuple[PretrainedModel, Compressed]":
+) -> tuple[PretrainedModel, Compressed]:
     """A saved result and its original model, checked to be the one that it was made of."""
     from .. import load
     from ..analysis.inspection import saved_model
@@ -176,7 +174,7 @@ def open_result(
     return model, compressed
 
 
-def open_original(described: dict[str, Any], name: str | None = None) -> "PretrainedModel":
+def open_original(described: dict[str, Any], name: str | None = None) -> PretrainedModel:
     """The model of a kept run, as :func:`describe` once described it. name: where it lies now, if that is another place.
 
     Raises ModelError, and InputError if it has changed.

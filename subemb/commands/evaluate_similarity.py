@@ -3,15 +3,17 @@
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..base.progress import ProgressCallback, part_of
 from ..base.text import change_text, columns_text, count_text, number_text, one_line, shown_change
+from ..evaluate.data.pairs import WordSet
 from ..evaluate.data.word_lists import read_words
 from ..evaluate.report import METRIC_NAMES
-from ..evaluate.similarity.pairs import evaluate_pairs
-from ..evaluate.similarity.sentences import pair_on_sides
-from ..evaluate.similarity.words import ONE_PIECE, SEVERAL_PIECES, evaluate_words
+from ..evaluate.similarity.effects import Attribution, SentenceEffects
+from ..evaluate.similarity.pairs import SimilarityReport, evaluate_pairs
+from ..evaluate.similarity.sentences import PairComparison, ReadSentence, pair_on_sides
+from ..evaluate.similarity.words import ONE_PIECE, SEVERAL_PIECES, WordReport, evaluate_words
 from .evaluate_inputs import (
     ComparedSides,
     DataSet,
@@ -29,13 +31,6 @@ from .terminal import path_argument, print_json
 from .text import ProgressLine, data_text, heading_text, intervals_lines, scores_table, sentence_text
 
 BLOCKS = 8  # of a pair, listed
-
-if TYPE_CHECKING:
-    from ..evaluate.data.pairs import WordSet
-    from ..evaluate.similarity.effects import Attribution, SentenceEffects
-    from ..evaluate.similarity.pairs import SimilarityReport
-    from ..evaluate.similarity.sentences import PairComparison, ReadSentence
-    from ..evaluate.similarity.words import WordReport
 
 
 def add(tasks) -> None:
@@ -86,7 +81,7 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
-def _read(given: argparse.Namespace, seed: int, progress: ProgressCallback | None) -> "tuple[list[DataSet], list[WordSet]]":
+def _read(given: argparse.Namespace, seed: int, progress: ProgressCallback | None) -> tuple[list[DataSet], list[WordSet]]:
     sets = read_sets(given, given.task or "similarity", seed, progress)
     words = [read_words(path, as_written=given.words_as_written) for path in given.words or []]
     if not (sets or words or given.pair):
@@ -100,7 +95,7 @@ def _read(given: argparse.Namespace, seed: int, progress: ProgressCallback | Non
 def evaluate(
     compared: ComparedSides,
     sets: list[DataSet],
-    words: "list[WordSet]",
+    words: list[WordSet],
     given: argparse.Namespace,
     seed: int,
     progress: ProgressCallback | None = None,
@@ -123,7 +118,7 @@ def evaluate(
     }
 
 
-def _set_report(data: DataSet, found: "SimilarityReport", moved: int) -> dict[str, Any]:
+def _set_report(data: DataSet, found: SimilarityReport, moved: int) -> dict[str, Any]:
     return {
         **data.to_dict(found.remarks),
         "metrics": list(found.metrics),
@@ -136,7 +131,7 @@ def _set_report(data: DataSet, found: "SimilarityReport", moved: int) -> dict[st
     }
 
 
-def _moved(found: "SimilarityReport", side: str, limit: int) -> list[dict[str, Any]]:
+def _moved(found: SimilarityReport, side: str, limit: int) -> list[dict[str, Any]]:
     """The pairs that moved most among all pairs, with cosine and rank on both sides."""
     shown = (found.sides[0], side)
     ranks = {name: found.ranks(name) for name in shown}
@@ -154,7 +149,7 @@ def _moved(found: "SimilarityReport", side: str, limit: int) -> list[dict[str, A
     ]
 
 
-def _word_report(found: "WordReport") -> dict[str, Any]:
+def _word_report(found: WordReport) -> dict[str, Any]:
     return {
         "name": found.pairs.name,
         "format": found.pairs.format,
@@ -173,12 +168,12 @@ def _word_report(found: "WordReport") -> dict[str, Any]:
     }
 
 
-def _counts_by_pieces(found: "WordReport") -> dict[str, int]:
+def _counts_by_pieces(found: WordReport) -> dict[str, int]:
     several = int(found.has_several_pieces.sum())
     return {ONE_PIECE: len(found) - several, SEVERAL_PIECES: several}
 
 
-def _pair_report(found: "PairComparison") -> dict[str, Any]:
+def _pair_report(found: PairComparison) -> dict[str, Any]:
     return {
         "first": found.sentences[0].text,
         "second": found.sentences[1].text,
@@ -189,7 +184,7 @@ def _pair_report(found: "PairComparison") -> dict[str, Any]:
     }
 
 
-def _attribution(found: "Attribution", sentences: "tuple[ReadSentence, ReadSentence]") -> dict[str, Any]:
+def _attribution(found: Attribution, sentences: tuple[ReadSentence, ReadSentence]) -> dict[str, Any]:
     return {
         "tokens_exact": found.tokens_exact,
         "blocks_exact": found.blocks_exact,
@@ -201,7 +196,7 @@ def _attribution(found: "Attribution", sentences: "tuple[ReadSentence, ReadSente
     }
 
 
-def _effects(effects: "SentenceEffects", read: "ReadSentence") -> dict[str, Any]:
+def _effects(effects: SentenceEffects, read: ReadSentence) -> dict[str, Any]:
     """A sentence's tokens in order; effect: of the cosine if this token alone is replaced by its reconstruction."""
     rows = zip(read.ids, read.tokens, effects.tokens, effects.moved, effects.blocks, strict=True)
     return {

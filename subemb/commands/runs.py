@@ -3,17 +3,14 @@
 import argparse
 import datetime
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..base.errors import InputError
 from ..base.text import columns_text, one_line, percent_text, size_text
 from ..codec.methods import METHODS
 from ..codec.settings import settings_text
-from ..runs import RUNS, kept_keys
+from ..runs import RUNS, Run, kept_keys
 from .terminal import print_json
-
-if TYPE_CHECKING:
-    from ..runs import Run
 
 _KEY = 8  # characters of a key that are shown
 
@@ -67,7 +64,7 @@ def _known(begin: str, keys: list[str]) -> list[str]:
     return keys
 
 
-def _is_sure(given: argparse.Namespace, found: "list[Run]") -> bool:
+def _is_sure(given: argparse.Namespace, found: list[Run]) -> bool:
     """Ask, unless ``--yes``. Raises InputError where nobody can answer."""
     if given.yes:
         return True
@@ -78,11 +75,11 @@ def _is_sure(given: argparse.Namespace, found: "list[Run]") -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _count(found: "list[Run]") -> str:
+def _count(found: list[Run]) -> str:
     return f"{len(found)} run{'' if len(found) == 1 else 's'}"
 
 
-def _facts(one: "Run") -> dict[str, Any]:
+def _facts(one: Run) -> dict[str, Any]:
     return {
         "key": one.key,
         "model": one.model,
@@ -94,7 +91,7 @@ def _facts(one: "Run") -> dict[str, Any]:
     }
 
 
-def _used(one: "Run") -> datetime.datetime | None:
+def _used(one: Run) -> datetime.datetime | None:
     """When it was made or shown last."""
     try:
         return datetime.datetime.fromtimestamp(RUNS.path(one.key).stat().st_mtime).astimezone()
@@ -102,7 +99,7 @@ def _used(one: "Run") -> datetime.datetime | None:
         return None
 
 
-def runs_text(found: "list[Run]") -> str:
+def runs_text(found: list[Run]) -> str:
     """One line a run."""
     rows = [["KEY", "MODEL", "SETTINGS", "BYTES", "OF TABLE", "ERROR", "NEIGHBOURS", "USED"]]
     for one in found:

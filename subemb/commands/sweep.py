@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..base.errors import InputError
 from ..base.progress import part_of
@@ -13,15 +13,12 @@ from ..codec.settings import WEIGHTS, CompressionSettings, settings_text
 from ..evaluate.report import METRIC_NAMES
 from ..sweep.grid import GRID_SIZE, MOST_SETTINGS, default_grid, grid_of, read_grid
 from ..sweep.run import sweep
-from ..sweep.table import PARQUET, signed_points, verdict_text
+from ..sweep.table import PARQUET, SweepRow, SweepTable, Within, signed_points, verdict_text
 from .compress import read_text
 from .evaluate_inputs import add_data, check_counts, demo_set, read_sets
 from .outputs import check_table_folder
 from .terminal import path_argument, print_json
 from .text import ProgressLine
-
-if TYPE_CHECKING:
-    from ..sweep.table import SweepRow, SweepTable, Within
 
 _LISTS = {"methods": "method", "subspaces": "subspaces", "codebook_size": "codebook_size", "rank": "rank", "weights": "weights"}
 _SHOWN = 60  # rows of the table at most, unless --all
@@ -141,7 +138,7 @@ def _settings(count: int) -> str:
     return f"{count_text(count)} setting{'' if count == 1 else 's'}"
 
 
-def sweep_json(table: "SweepTable", within: "Within | None") -> dict[str, Any]:
+def sweep_json(table: SweepTable, within: Within | None) -> dict[str, Any]:
     """The report for programs."""
     found = table.to_dict()
     if within is not None:
@@ -158,7 +155,7 @@ def sweep_json(table: "SweepTable", within: "Within | None") -> dict[str, Any]:
     return found
 
 
-def sweep_report(table: "SweepTable", within: "Within | None" = None, is_whole: bool = False) -> str:
+def sweep_report(table: SweepTable, within: Within | None = None, is_whole: bool = False) -> str:
     """The report as text: a verdict, the rows that no smaller one beats (or all), and how they came about."""
     parts = [verdict_text(table, within)]
     rows = list(table.done) if is_whole else table.front[:_SHOWN]
@@ -172,7 +169,7 @@ def sweep_report(table: "SweepTable", within: "Within | None" = None, is_whole: 
     return "\n\n".join(parts)
 
 
-def rows_text(table: "SweepTable", rows: "list[SweepRow]") -> str:
+def rows_text(table: SweepTable, rows: list[SweepRow]) -> str:
     """Rows as a table, the smallest first."""
     weighted = table.weights != "none"
     front = {row.key for row in table.front}
@@ -204,12 +201,12 @@ def rows_text(table: "SweepTable", rows: "list[SweepRow]") -> str:
     return columns_text(lines, right=range(2, len(head) - 1))
 
 
-def _rarest(rows: "Iterable[SweepRow]") -> str:
+def _rarest(rows: Iterable[SweepRow]) -> str:
     """The ranks of the rarest tokens whose neighbours are told apart; "" where no row tells them."""
     return next((list(row.kept_by_frequency)[-1] for row in rows if row.kept_by_frequency), "")
 
 
-def _about(table: "SweepTable") -> list[str]:
+def _about(table: SweepTable) -> list[str]:
     """How the numbers came about, a line each."""
     lines = ["*: no setting that is as small is better." if table.front else ""]
     if rare := _rarest(table.done):

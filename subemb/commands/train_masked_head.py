@@ -1,7 +1,6 @@
 """``subemb train-masked-head``: a masked-word head for an encoder that has none, trained on sentences without labels."""
 
 import argparse
-from typing import TYPE_CHECKING
 
 from ..adaptation.settings import MaskedHeadSettings
 from ..adaptation.texts import read_texts
@@ -10,15 +9,12 @@ from ..base.paths import check_can_save
 from ..base.plain import add_flags, declared, given_flags
 from ..base.progress import part_of
 from ..base.text import columns_text, count_text, one_line
-from ..models.masked_head import CARD_FILE, MASKED_HEADS, key_of, save
+from ..models.masked_head import CARD_FILE, MASKED_HEADS, MaskedHead, key_of, save
 from .adapt import add_text_columns, text_of_line
 from .evaluate_inputs import add_reading, reading_of
 from .outputs import add_force, line_of_card
 from .terminal import path_argument, print_json
 from .text import ProgressLine
-
-if TYPE_CHECKING:
-    from ..models.masked_head import MaskedHead
 
 
 def add(commands) -> None:
@@ -110,7 +106,7 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
-def head_text(head: "MaskedHead") -> str:
+def head_text(head: MaskedHead) -> str:
     """What was trained, and how well it guesses."""
     card = head.card
     rows = [["SCORED ON", "SENTENCES", "MASKED TOKENS", "FIRST GUESS", "AMONG TEN", "NATS"]]

@@ -1,7 +1,6 @@
 """The compact folder: what :func:`subemb.load` opens, with a model card in the form of the Hugging Face hub."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..adaptation.result import TUNED, Adaptation
 from ..adaptation.settings import OBJECTIVES
@@ -9,12 +8,9 @@ from ..base.arguments import checked
 from ..base.errors import InputError
 from ..base.text import percent_text, size_text
 from ..evaluate.report import METRIC_NAMES
+from ..evaluate.similarity.demonstration import TaskScore
 from ..models.catalogue import BUNDLED_HUB_ID
-
-if TYPE_CHECKING:
-    from ..adaptation.result import Adaptation
-    from ..evaluate.similarity.demonstration import TaskScore
-    from ..models.model import PretrainedModel
+from ..models.model import PretrainedModel
 
 CARD_FILE = "README.md"
 _USE = """```python
@@ -27,11 +23,11 @@ model.encode(["a sentence"])
 
 @checked
 def compact(
-    model: "PretrainedModel",
+    model: PretrainedModel,
     folder: Path,
-    adaptation: "Adaptation | None" = None,
+    adaptation: Adaptation | None = None,
     entropy: bool = False,
-    task: "TaskScore | None" = None,
+    task: TaskScore | None = None,
 ) -> Path:
     """Write codes, codebooks, changed weights, a configuration and a model card into a folder. Returns the folder.
 
@@ -62,11 +58,11 @@ def check_folder(folder: Path) -> None:
 
 @checked
 def model_card(
-    model: "PretrainedModel",
-    adaptation: "Adaptation | None" = None,
+    model: PretrainedModel,
+    adaptation: Adaptation | None = None,
     use: str = _USE,
     entropy: bool = False,
-    task: "TaskScore | None" = None,
+    task: TaskScore | None = None,
 ) -> str:
     """The card: metadata that the hub reads, sizes, settings, measured scores, and how to use the folder.
 
@@ -116,13 +112,13 @@ def model_card(
     return f"---\n{data.to_yaml()}\n---\n\n# {name}\n\n{_facts(model, adaptation, entropy, task)}\n\n## Use\n\n{use}\n"
 
 
-def _base_model(model: "PretrainedModel") -> str | None:
+def _base_model(model: PretrainedModel) -> str | None:
     """The original's hub id, where it has one."""
     original = model.original
     return {"hub": original.name, "bundled": BUNDLED_HUB_ID}.get(original.source)
 
 
-def _facts(model: "PretrainedModel", adaptation: "Adaptation | None", entropy: bool, task: "TaskScore | None") -> str:
+def _facts(model: PretrainedModel, adaptation: Adaptation | None, entropy: bool, task: TaskScore | None) -> str:
     from ..codec.storage import entropy_coded_bytes
 
     size = model.compressed.size(model.original.parameters)
@@ -173,7 +169,7 @@ def _facts(model: "PretrainedModel", adaptation: "Adaptation | None", entropy: b
     return "\n".join(lines)
 
 
-def _adaptation_lines(adaptation: "Adaptation") -> list[str]:
+def _adaptation_lines(adaptation: Adaptation) -> list[str]:
     settings = adaptation.settings
     lines = [
         "",

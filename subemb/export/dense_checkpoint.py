@@ -10,16 +10,15 @@ from ..base.arguments import checked
 from ..base.errors import InputError, ModelError
 from ..base.paths import give_usual_modes
 from ..base.progress import ProgressCallback, report
+from ..evaluate.similarity.demonstration import TaskScore
 from ..models.architectures import HEADS, spellings
+from ..models.checkpoint import Checkpoint
 from ..models.headers import read_header
+from ..models.model import PretrainedModel
 from .compact_folder import CARD_FILE, model_card
 
 if TYPE_CHECKING:
     import torch
-
-    from ..evaluate.similarity.demonstration import TaskScore
-    from ..models.checkpoint import Checkpoint
-    from ..models.model import PretrainedModel
 
 #: Files that hold weights in other forms, or code: none of them is copied.
 _LEFT_OUT = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack", ".ot", ".onnx", ".tflite", ".py", ".gguf")
@@ -37,7 +36,7 @@ _USE_MASKED = (
 
 @checked
 def dense(
-    model: "PretrainedModel", folder: Path, progress: ProgressCallback | None = None, task: "TaskScore | None" = None
+    model: PretrainedModel, folder: Path, progress: ProgressCallback | None = None, task: TaskScore | None = None
 ) -> Path:
     """Write the model as an ordinary checkpoint: transformers and sentence-transformers open it. Returns the folder.
 
@@ -84,7 +83,7 @@ def dense(
 
 
 @checked
-def masked(model: "PretrainedModel", folder: Path) -> Path:
+def masked(model: PretrainedModel, folder: Path) -> Path:
     """Write the model with its masked-word head as an ordinary checkpoint that ``AutoModelForMaskedLM`` opens. Returns the folder.
 
     For heads that were trained with subemb, which the model's own checkpoint has no place for: the head's changes are merged into the
@@ -130,7 +129,7 @@ def _cannot_write(folder: Path, error: OSError) -> InputError:
     )
 
 
-def _by_tensor(checkpoint: "Checkpoint", model: "PretrainedModel") -> "dict[str, torch.Tensor]":
+def _by_tensor(checkpoint: Checkpoint, model: PretrainedModel) -> "dict[str, torch.Tensor]":
     """Name in the checkpoint -> its new content: the table with its tied copies, and changed weights."""
     table = model.table
     found = {checkpoint.table.name: table}
@@ -153,7 +152,7 @@ def _by_tensor(checkpoint: "Checkpoint", model: "PretrainedModel") -> "dict[str,
     return _renamed(checkpoint, model, lost, prefixes) | found if lost else found
 
 
-def _places(name: str, checkpoint: "Checkpoint", prefixes: tuple[str, str]) -> list[str]:
+def _places(name: str, checkpoint: Checkpoint, prefixes: tuple[str, str]) -> list[str]:
     """The tensor of a checkpoint that a network's weight comes from, if it is there. prefixes: of the base network, and of a wrapper."""
     base, before = prefixes
     return spellings(f"{before}{name}", checkpoint.tensors, base)[:1] or [
@@ -162,7 +161,7 @@ def _places(name: str, checkpoint: "Checkpoint", prefixes: tuple[str, str]) -> l
 
 
 def _renamed(
-    checkpoint: "Checkpoint", model: "PretrainedModel", lost: set[str], prefixes: tuple[str, str]
+    checkpoint: Checkpoint, model: PretrainedModel, lost: set[str], prefixes: tuple[str, str]
 ) -> "dict[str, torch.Tensor]":
     """Name in the checkpoint -> new content, of families whose weights transformers renames, splits or fuses in loading.
 
@@ -195,14 +194,14 @@ def _renamed(
     return found
 
 
-def _no_place(name: str, model: "PretrainedModel") -> ModelError:
+def _no_place(name: str, model: PretrainedModel) -> ModelError:
     return ModelError(
         f"the changed weight {name} has no place of its shape in the checkpoint of {model.name}; export the compact folder",
         "unsupported",
     )
 
 
-def _tied_names(model: "PretrainedModel", name: str) -> list[str]:
+def _tied_names(model: PretrainedModel, name: str) -> list[str]:
     """Every name that the network has for a weight: checkpoints may hold the bias of a masked-word head under two."""
     for head in (None, *filter(model.original.has_head, HEADS)):
         own = dict(model.original.network(head).named_parameters(remove_duplicate=False))
@@ -211,7 +210,7 @@ def _tied_names(model: "PretrainedModel", name: str) -> list[str]:
     return [name]
 
 
-def _copy_files(checkpoint: "Checkpoint", staging: Path) -> None:
+def _copy_files(checkpoint: Checkpoint, staging: Path) -> None:
     """Copy everything except weights, code and hidden folders; links become files."""
     weights = set(checkpoint.weights_files)
     for source in sorted(checkpoint.folder.rglob("*")):
@@ -225,7 +224,7 @@ def _copy_files(checkpoint: "Checkpoint", staging: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _rewrite(source: Path, target: Path, changed: "dict[str, torch.Tensor]", checkpoint: "Checkpoint", prefix: str) -> None:
+def _rewrite(source: Path, target: Path, changed: "dict[str, torch.Tensor]", checkpoint: Checkpoint, prefix: str) -> None:
     """A weights file with some of its tensors exchanged, all floats in float32, under the names that transformers looks for.
 
     Scales are multiplied out and left out, as is what the table was computed with. prefix: before all names, to be taken off.

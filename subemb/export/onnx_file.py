@@ -2,21 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .. import __version__
 from ..base.arguments import checked
 from ..base.errors import InputError
-from ..codec.compressed import SubspaceCompressed
+from ..codec.compressed import Compressed, SubspaceCompressed
 from ..codec.grids import to_stored
+from ..codec.methods.integers import Int8Compressed
 from ..codec.methods.tiered import TieredCompressed
 from ..codec.methods.trim import TrimmedCompressed
-
-if TYPE_CHECKING:
-    from ..codec.compressed import Compressed
-    from ..codec.methods.integers import Int8Compressed
 
 OPSET, IR_VERSION = 17, 9  # read by onnxruntime from 1.15 on
 #: What brings the two packages, whether subemb was installed from a wheel or runs from a checkout.
@@ -35,7 +31,7 @@ class OnnxCheck:
 
 
 @checked
-def onnx_table(compressed: "Compressed", path: Path) -> OnnxCheck:
+def onnx_table(compressed: Compressed, path: Path) -> OnnxCheck:
     """Write a table as ONNX: ``ids`` (batch, length) int64 -> ``embeddings`` (batch, length, D) float32.
 
     For methods with codebooks, or with rows to look up. The file is run with onnxruntime before it gets its name.
@@ -129,7 +125,7 @@ def _tiers(compressed: "TieredCompressed", ids: str, output: str, nodes: list, c
             found = chosen
 
 
-def _int8_rows(part: "Int8Compressed", ids: str, output: str, nodes: list, constants: list, prefix: str) -> None:
+def _int8_rows(part: Int8Compressed, ids: str, output: str, nodes: list, constants: list, prefix: str) -> None:
     """Rows of rounded numbers, each with its scale."""
     from onnx import TensorProto, helper, numpy_helper
 

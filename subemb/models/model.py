@@ -20,16 +20,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..base.errors import InputError, ModelError
 from ..base.progress import ProgressCallback
 from ..base.shown import Card, card_html
 from ..base.text import count_text
+from ..codec.compressed import Compressed
 from . import masked_head
 from .architectures import HEADS
 from .authors import pooling_in_words, prompt_in
 from .checkpoint import Checkpoint, TableInMemory
 from .folder import has_tokenizer, name_of
-from .reading import LONGEST, TEXTS, Company, in_company, longest_readable, tried, tried_together
+from .masked_head import KnownHead
+from .reading import LONGEST, TEXTS, Company, Habits, in_company, longest_readable, tried, tried_together
 from .sensitivity import sensitivity_of
 from .sentences import (
     MEAN,
@@ -53,14 +57,9 @@ from .sentences import (
 from .vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
 
-    from ..codec.compressed import Compressed
-    from .masked_head import KnownHead
-    from .reading import Habits
     from .static_network import StaticTokens
-    from .vocabulary import Vocabulary
 
 _MOST_TRIED = 8192  # tokens: networks that read more have no table of positions
 _TEXTS_AT_ONCE = 512  # that a sentence-transformers model splits into tokens
@@ -100,7 +99,7 @@ class PretrainedModel:
     checkpoint: Checkpoint | TableInMemory  # what its files hold, or the table that was given
     original: "PretrainedModel | None"  # what it was made of; None for a model as its authors made it
     embedding: "torch.nn.Module | None"  # stands in for the table; None where the table is the original's
-    compressed: "Compressed | None"  # what the embedding was made of
+    compressed: Compressed | None  # what the embedding was made of
     weights: "dict[str, torch.Tensor] | None"  # trained besides the table, by name in the network; None: nothing was trained
     facts: dict[str, Any]  # how it was trained, JSON types of subemb.adaptation.result.Adaptation; {} if nothing is known
     tokenizer_lock: threading.RLock  # to be held by whoever uses the tokenizer: fast ones cannot serve two threads at once
@@ -114,7 +113,7 @@ class PretrainedModel:
         *,
         original: "PretrainedModel | None" = None,
         embedding: "torch.nn.Module | None" = None,
-        compressed: "Compressed | None" = None,
+        compressed: Compressed | None = None,
         weights: "Mapping[str, torch.Tensor] | None" = None,
         facts: Mapping[str, Any] | None = None,
         device: "torch.device | str | None" = None,
@@ -162,7 +161,7 @@ class PretrainedModel:
         """This model with other parts, all else shared."""
         return PretrainedModel(self.name, self.source, self.checkpoint, self._revision, original=self, **parts)
 
-    def with_embeddings(self, module: "torch.nn.Module", compressed: "Compressed | None" = None) -> "PretrainedModel":
+    def with_embeddings(self, module: "torch.nn.Module", compressed: Compressed | None = None) -> "PretrainedModel":
         """The same model with another input embedding module (V tokens to D numbers); all other weights are shared.
 
         This model keeps its own table. ``compressed`` is what the module was made of, kept as ``.compressed``.
@@ -170,7 +169,7 @@ class PretrainedModel:
         return self._with(embedding=module, compressed=compressed)
 
     def adapted(
-        self, compressed: "Compressed", weights: "Mapping[str, torch.Tensor]", facts: Mapping[str, Any] | None = None
+        self, compressed: Compressed, weights: "Mapping[str, torch.Tensor]", facts: Mapping[str, Any] | None = None
     ) -> "PretrainedModel":
         """The same model on a compressed table and with other weights, as training left them.
 
@@ -346,7 +345,7 @@ class PretrainedModel:
         return self._read.take(("head", head), lambda: not lacks_head(self.checkpoint.weights_folder, head))
 
     @property
-    def _trained_head(self) -> "KnownHead | None":
+    def _trained_head(self) -> KnownHead | None:
         """The masked-word head that was trained for this model with subemb; its numbers are read when its network is asked for."""
         return self._read.take("trained head", lambda: masked_head.find(self._root))
 
@@ -410,10 +409,10 @@ class PretrainedModel:
         return self._read.take("tokenizer_ids", count)
 
     @property
-    def vocabulary(self) -> "Vocabulary":
+    def vocabulary(self) -> Vocabulary:
         """Tokens as text, kinds and scripts, V of them."""
 
-        def make() -> "Vocabulary":
+        def make() -> Vocabulary:
             if self.has_tokenizer:
                 return Vocabulary.from_tokenizer(self.tokenizer, self.num_tokens)
             given = getattr(self.checkpoint, "tokens", None)
@@ -565,7 +564,7 @@ class PretrainedModel:
         how = pooling_in_words(self.folder, habits.source if habits and habits.source else MEAN)
         return f"{how}. {habits.note}" if habits and habits.note else how
 
-    def encode(self, sentences: Sequence[str], batch_size: int = 64, progress: ProgressCallback | None = None) -> "np.ndarray":
+    def encode(self, sentences: Sequence[str], batch_size: int = 64, progress: ProgressCallback | None = None) -> np.ndarray:
         """Sentence vectors (n, width) float32, pooled as the model's authors do, else by the mean (see :attr:`pooling`).
 
         Raises InputError for anything but a list of strings, ModelError if there is no network or tokenizer, Cancelled.
@@ -666,7 +665,7 @@ class PretrainedModel:
 
     def encode_ids(
         self, rows: Sequence[Sequence[int]], batch_size: int = 64, progress: ProgressCallback | None = None
-    ) -> "np.ndarray":
+    ) -> np.ndarray:
         """Sentence vectors (n, width) float32 of rows of token ids; those of ``token_ids(sentences)`` equal those of the sentences.
 
         Raises InputError for rows that are not ids, ModelError if there is no network, Cancelled.
@@ -712,7 +711,7 @@ class PretrainedModel:
         in_company(self.habits(head, lengths), pointed.network, lengths, read)
         return torch.cat(found)
 
-    def _vectors(self, rows: list[list[int]]) -> "np.ndarray":
+    def _vectors(self, rows: list[list[int]]) -> np.ndarray:
         import torch
 
         with torch.inference_mode():
@@ -759,7 +758,7 @@ class PretrainedModel:
         root = self._root
         return root._trials.take("text features", find) if root is self else root._text_features
 
-    def habits(self, head: str | None = None, lengths: Sequence[int] = ()) -> "Habits":
+    def habits(self, head: str | None = None, lengths: Sequence[int] = ()) -> Habits:
         """How the network reads texts, found by a trial of some milliseconds when it is first used.
 
         head: of the network that reads; without one it is the sentence vector that is tried. lengths: of rows that are to be read
@@ -771,7 +770,7 @@ class PretrainedModel:
         found = self._habits_of_short(head)
         return self._habits_of_long(head, found, max(lengths)) if len(lengths) > 1 else found
 
-    def _habits_of_long(self, head: str | None, habits: "Habits", longest: int) -> "Habits":
+    def _habits_of_long(self, head: str | None, habits: Habits, longest: int) -> Habits:
         """The habits for batches with a row of so many tokens."""
         claimed = self._claimed_length if not self.checkpoint.is_static else 0
         if longest <= LONGEST or not claimed or habits.company is not Company.ANY:
@@ -780,7 +779,7 @@ class PretrainedModel:
         while reach < longest:
             reach *= 2
 
-        def find() -> "Habits":
+        def find() -> Habits:
             short, long = (self._trial_row(text, claimed) for text in (TEXTS[0], TEXTS[-1]))
             for length in dict.fromkeys((max(longest, min(reach, claimed)), longest)):
                 row = [long[0], *(long[1:-1] * (length // max(1, len(long) - 2) + 1))[: length - 2], long[-1]]
@@ -791,7 +790,7 @@ class PretrainedModel:
         return self._trials.take(f"habits {head} {reach}", find)
 
     @property
-    def _worst_habits(self) -> "Habits | None":
+    def _worst_habits(self) -> Habits | None:
         """What trials of sentence vectors have found so far: the habits of the one with most to tell; None without a trial."""
         found = [
             habits for key, habits in dict(self._trials).items() if str(key) == "habits" or str(key).startswith("habits None ")
@@ -806,17 +805,17 @@ class PretrainedModel:
         """Puts rows of ids through the network in one batch; sources: gets how sentence vectors were made, in words."""
         return lambda rows: self._read_batch(rows, sources) if head is None else self._read_head(head, rows)
 
-    def _habits_of_short(self, head: str | None) -> "Habits":
+    def _habits_of_short(self, head: str | None) -> Habits:
         """What a trial with short texts finds."""
         import torch
 
-        def find() -> "Habits":
+        def find() -> Habits:
             sources = [""]
             claimed = self._claimed_length if not self.checkpoint.is_static else 0
             *rows, long = (self._trial_row(text, claimed) for text in TEXTS)
             read = self._trial_reader(head, sources)
 
-            def trial(length: int) -> "Habits":
+            def trial(length: int) -> Habits:
                 texts = [row[:length] for row in (*rows, long)]
                 return tried(self.network(head), read, texts, self.name, lambda: sources[-1])
 

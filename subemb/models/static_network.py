@@ -18,11 +18,10 @@ from .architectures import HEADS
 from .folder import check_not_pickled, name_of
 from .network import read_fast_tokenizer
 from .sentences import network_vectors
+from .static import StaticCheckpoint
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-
-    from .static import StaticCheckpoint
 
 #: Spellings of control tokens, for the tokenizers that come without a list of theirs.
 _ROLES = {
@@ -39,7 +38,7 @@ class StaticNetwork(nn.Module):
 
     base_model_prefix = ""
 
-    def __init__(self, table: nn.Module, checkpoint: "StaticCheckpoint"):
+    def __init__(self, table: nn.Module, checkpoint: StaticCheckpoint):
         from transformers import PretrainedConfig
 
         super().__init__()
@@ -83,7 +82,7 @@ class StaticNetwork(nn.Module):
         return vectors if self.truncated is None else vectors[:, : self.truncated]
 
 
-def _step(kind: str, path, checkpoint: "StaticCheckpoint") -> nn.Module:
+def _step(kind: str, path, checkpoint: StaticCheckpoint) -> nn.Module:
     """One module of sentence-transformers. Raises ModelError (``unsupported``, ``no_safetensors``)."""
     check_not_pickled(checkpoint.folder, path)
     try:
@@ -102,7 +101,7 @@ def sentence_modules():
         return import_module("sentence_transformers.models")
 
 
-def static_network(checkpoint: "StaticCheckpoint", table: torch.Tensor, head: str | None = None) -> StaticNetwork:
+def static_network(checkpoint: StaticCheckpoint, table: torch.Tensor, head: str | None = None) -> StaticNetwork:
     """The network around a (V, D) table, whose memory it shares. Raises ModelError (``unsupported``) for a head."""
     if head is not None:
         raise ModelError(
@@ -121,7 +120,7 @@ class StaticTokens:
     Whoever calls :meth:`ids` holds the model's tokenizer lock. Raises ModelError without a sound tokenizer.json.
     """
 
-    def __init__(self, checkpoint: "StaticCheckpoint"):
+    def __init__(self, checkpoint: StaticCheckpoint):
         from tokenizers import processors
         from transformers import PreTrainedTokenizerFast
 
@@ -168,7 +167,7 @@ class StaticTokens:
         return rows if self._dropped is None else [[each for each in ids if each != self._dropped] for ids in rows]
 
 
-def _read_tokenizer(checkpoint: "StaticCheckpoint") -> "Tokenizer":
+def _read_tokenizer(checkpoint: StaticCheckpoint) -> "Tokenizer":
     places = (place / "tokenizer.json" for place in (checkpoint.weights_folder, checkpoint.folder))
     path = next((path for path in places if path.is_file()), None)
     name = name_of(checkpoint.folder)

@@ -2,21 +2,18 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..base.errors import InputError
 from ..base.open_server import is_public
 from ..base.paths import assets_folder, cache_folder, cache_folder_of
 from ..base.store import Memory, content_key, stamp_of
+from ..models.model import PretrainedModel
 from .rows import FILES, ClaimsTable
-
-if TYPE_CHECKING:
-    from ..models.model import PretrainedModel
 
 _tables = Memory(12)
 
 
-def default_folder(model: "PretrainedModel", data: Path | None) -> Path:
+def default_folder(model: PretrainedModel, data: Path | None) -> Path:
     """One folder of the cache for each model and folder of sets."""
     key = content_key(model.identity, None if data is None else str(data.absolute()))
     return cache_folder_of("claims", model.name, key)
@@ -26,13 +23,13 @@ def _read(folder: Path) -> ClaimsTable | None:
     return _tables.take(folder, lambda: ClaimsTable.read(folder), tuple(stamp_of(folder / name) for name in FILES))
 
 
-def shipped_table(model: "PretrainedModel") -> ClaimsTable | None:
+def shipped_table(model: PretrainedModel) -> ClaimsTable | None:
     """The table that comes with subemb for a model."""
     folder = assets_folder("reproduce")
     return None if folder is None else next(_of(model, sorted(folder.glob(f"*/{FILES[2]}"))), None)
 
 
-def _of(model: "PretrainedModel", files: list[Path]) -> Iterator[ClaimsTable]:
+def _of(model: PretrainedModel, files: list[Path]) -> Iterator[ClaimsTable]:
     for file in files:
         try:
             table = _read(file.parent)
@@ -42,7 +39,7 @@ def _of(model: "PretrainedModel", files: list[Path]) -> Iterator[ClaimsTable]:
             yield table
 
 
-def known_tables(model: "PretrainedModel") -> list[ClaimsTable]:
+def known_tables(model: PretrainedModel) -> list[ClaimsTable]:
     """What is known of a model, the most complete first: the shipped table, and what was measured here.
 
     Shared: not to be changed. On a server for everybody nothing is told of tables on somebody's own sets.

@@ -4,7 +4,7 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,18 +15,16 @@ from ..adaptation.students import OriginalStudent, Student
 from ..base.progress import ProgressCallback, part_of, report
 from ..base.store import content_key
 from ..bench.speed import Benchmark, compare
+from ..codec.compressed import Compressed
 from ..codec.sizes import FLOAT_BYTES
 from ..codec.weights import model_weights
 from ..evaluate.context.perplexity import text_perplexity
 from ..evaluate.report import score_sides
+from ..models.model import PretrainedModel
 from ..runs import run_key
 from ..sweep.table import SetScore
 from .rows import MASKED, SEARCHED, SPEED, TUNED, UNTRAINED, Cell, ClaimRow
 from .sets import Material
-
-if TYPE_CHECKING:
-    from ..codec.compressed import Compressed
-    from ..models.model import PretrainedModel
 
 FORMAT = 1  # of rows: a number that changes with what they say
 BATCH = 32  # sentences of a step of training
@@ -45,7 +43,7 @@ def row_key(identity: str, cell: Cell, material: Material, tokens: int) -> str:
 class Bench:
     """What all rows of a model are measured with. Raises what compressing, training and scoring raise."""
 
-    model: "PretrainedModel"
+    model: PretrainedModel
     material: Material
     tokens: int  # that are masked for a pseudo-perplexity
 
@@ -61,7 +59,7 @@ class Bench:
         }
         return found, answers
 
-    def _compressed(self, cell: Cell, progress: ProgressCallback | None) -> "Compressed":
+    def _compressed(self, cell: Cell, progress: ProgressCallback | None) -> Compressed:
         from ..codec import compress
 
         weights = model_weights(self.model, cell.settings.weights)
@@ -81,8 +79,8 @@ class Bench:
         return {**sizes_of(compressed), "scores": scores, "values": values, **more}, answers
 
     def _trained(
-        self, cell: Cell, compressed: "Compressed", progress: ProgressCallback | None
-    ) -> "tuple[PretrainedModel, PretrainedModel | None, dict[str, Any]]":
+        self, cell: Cell, compressed: Compressed, progress: ProgressCallback | None
+    ) -> tuple[PretrainedModel, PretrainedModel | None, dict[str, Any]]:
         """The adapted model, the original that was trained alike, if it was, and how it was trained."""
         settings = AdaptationSettings(
             objective=cell.task or "distill",
@@ -103,7 +101,7 @@ class Bench:
         return adapted, session.tuned_original, {"steps": facts["steps"], "budget_seconds": cell.seconds}
 
     def _scored(
-        self, cell: Cell, side: "PretrainedModel | None", tuned: "PretrainedModel | None", progress: ProgressCallback | None
+        self, cell: Cell, side: PretrainedModel | None, tuned: PretrainedModel | None, progress: ProgressCallback | None
     ) -> tuple[dict[str, SetScore], dict[str, float], Answers]:
         """Scores against the original, or in fine-tuning against the one that was trained alike, on the sets of what was learned."""
         scores: dict[str, SetScore] = {}
@@ -168,7 +166,7 @@ class Bench:
             values |= self._step_times(compressed, progress)
         return {**sizes_of(compressed), "values": values}, {}
 
-    def _step_times(self, compressed: "Compressed", progress: ProgressCallback | None) -> dict[str, float]:
+    def _step_times(self, compressed: Compressed, progress: ProgressCallback | None) -> dict[str, float]:
         """Of a step that trains the table: vectors of some rows, and the gradient back to the table."""
         settings = AdaptationSettings(steps=1)
         sides = Student(self.model, compressed, None, settings), OriginalStudent(self.model, None, settings)
@@ -205,7 +203,7 @@ def _value(gold: np.ndarray, found: np.ndarray, metric: str) -> float:
     return 100 * score_sides(gold, {"side": found}, (metric,))["side"].values[metric]
 
 
-def sizes_of(compressed: "Compressed") -> dict[str, Any]:
+def sizes_of(compressed: Compressed) -> dict[str, Any]:
     """What a table stores, every byte, beside the floats alone."""
     size = compressed.size()
     distinct = getattr(compressed, "distinct_tuples", None)

@@ -5,7 +5,7 @@ import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from ..evaluate.context.perplexity import token_seconds
 from ..evaluate.similarity.pairs import encoding_seconds
 from ..jobs.worker import describe as described_error
 from ..models.load import opened
-from ..models.model import describe
+from ..models.model import PretrainedModel, describe
 from ..sweep.table import FAILED
 from .claim import Ask
 from .claims import BY_NUMBER, CLAIMS
@@ -32,9 +32,6 @@ from .known_claims import default_folder, shipped_table
 from .measure import BATCH, FORMAT, Answers, Bench, row_key, row_of, versus
 from .rows import MASKED, SEARCHED, SENTENCES, SPEED, TUNED, UNTRAINED, Cell, ClaimRow, ClaimsTable, Facts, Sizes
 from .sets import Material, count_sets, material_for
-
-if TYPE_CHECKING:
-    from ..models.model import PretrainedModel
 
 MINUTES = 60.0
 #: From little to much; a budget takes the last one that fits, else the first.
@@ -97,7 +94,7 @@ def check_asked(only: Sequence[int], minutes: float, seeds: int | None) -> None:
 
 @checked
 def reproduce(
-    model: "PretrainedModel | str",
+    model: PretrainedModel | str,
     data: str | Path | None = None,
     *,
     only: Sequence[int] = (),
@@ -131,14 +128,12 @@ def reproduce(
     return _Work(model, material, facts, place, before, only, progress).run()
 
 
-def _check_belongs(before: ClaimsTable | None, model: "PretrainedModel", place: Path) -> None:
+def _check_belongs(before: ClaimsTable | None, model: PretrainedModel, place: Path) -> None:
     if before is not None and not model.has_content_of(before.facts.model):
         raise InputError(f"{place} holds the claims of another model ({before.facts.model.get('name')}); give another folder")
 
 
-def _sizes(
-    model: "PretrainedModel", data: Path | None, before: ClaimsTable | None, minutes: float, only: Sequence[int]
-) -> Sizes:
+def _sizes(model: PretrainedModel, data: Path | None, before: ClaimsTable | None, minutes: float, only: Sequence[int]) -> Sizes:
     """What a folder was begun with, if the budget is the same; else the most that fits."""
     if before is not None and before.facts.minutes == minutes:
         return before.facts.sizes
@@ -148,7 +143,7 @@ def _sizes(
 
 
 def estimated_seconds(
-    model: "PretrainedModel", sizes: Sizes, labelled: Sequence[str] = (), only: Sequence[int] = (), sets: int = FEW_SETS
+    model: PretrainedModel, sizes: Sizes, labelled: Sequence[str] = (), only: Sequence[int] = (), sets: int = FEW_SETS
 ) -> float:
     """Rough seconds of a whole table on this computer, as busy as it is now; the original is scored first."""
     begun = slowness() * (_STARTING + _scoring_seconds(model, sizes, sets))
@@ -156,7 +151,7 @@ def estimated_seconds(
 
 
 def planned(
-    model: "PretrainedModel", sizes: Sizes, labelled: Sequence[str] = (), only: Sequence[int] = (), sets: int = FEW_SETS
+    model: PretrainedModel, sizes: Sizes, labelled: Sequence[str] = (), only: Sequence[int] = (), sets: int = FEW_SETS
 ) -> Plan:
     """The rows that some claims want of a model, and what they cost. labelled: tasks that can be fine-tuned on. sets: that rows are scored
     on."""
@@ -179,12 +174,12 @@ def _turn(cell: Cell) -> tuple[int, int, int]:
     return (cell.on == MASKED, cell.settings.seed, 1 if cell.kind == SPEED else training)
 
 
-def _cell_seconds(model: "PretrainedModel", cell: Cell, sizes: Sizes, sets: int) -> float:
+def _cell_seconds(model: PretrainedModel, cell: Cell, sizes: Sizes, sets: int) -> float:
     """Roughly: what is to be done here, and the budget of a search, which is seconds of the clock on any computer."""
     return slowness() * _work_seconds(model, cell, sizes, sets) + (cell.seconds or 0.0)
 
 
-def _work_seconds(model: "PretrainedModel", cell: Cell, sizes: Sizes, sets: int) -> float:
+def _work_seconds(model: PretrainedModel, cell: Cell, sizes: Sizes, sets: int) -> float:
     """On two free cores, without the budget of a search."""
     seconds = estimate_seconds(cell.settings, model.num_tokens, model.dim)
     if cell.kind == SPEED:
@@ -205,7 +200,7 @@ def _work_seconds(model: "PretrainedModel", cell: Cell, sizes: Sizes, sets: int)
     return seconds
 
 
-def _scoring_seconds(model: "PretrainedModel", sizes: Sizes, sets: int) -> float:
+def _scoring_seconds(model: PretrainedModel, sizes: Sizes, sets: int) -> float:
     """Of one side on all labelled sets."""
     if not model.has_network or not model.has_tokenizer:
         return 0.0
@@ -213,7 +208,7 @@ def _scoring_seconds(model: "PretrainedModel", sizes: Sizes, sets: int) -> float
     return encoding_seconds(model, [f"{sentence} {number}" for number in range(2 * sizes.pairs)], sets)
 
 
-def _facts(model: "PretrainedModel", material: Material, sizes: Sizes, minutes: float) -> Facts:
+def _facts(model: PretrainedModel, material: Material, sizes: Sizes, minutes: float) -> Facts:
     text = (
         "sequences drawn from the vocabulary"
         if material.text is None
@@ -232,7 +227,7 @@ class _Work:
 
     def __init__(
         self,
-        model: "PretrainedModel",
+        model: PretrainedModel,
         material: Material,
         facts: Facts,
         place: Path,

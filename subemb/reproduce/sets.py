@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,12 +23,10 @@ from ..evaluate.data.read import demo_pairs, read_pairs
 from ..evaluate.entailment.engines import engine_options
 from ..evaluate.report import score_sides
 from ..evaluate.similarity.demonstration import own_demo_pairs
+from ..models.model import PretrainedModel
 from ..sweep.measure import LabelledSet, labelled_set
 from ..sweep.table import SetScore
 from .rows import MASKED, SPEED, UNTRAINED, Cell, Sizes
-
-if TYPE_CHECKING:
-    from ..models.model import PretrainedModel
 
 #: Part of a path in small letters -> what to call the set, and the tasks that it is scored on. Of a pair that fits several the first counts.
 SCORED = (
@@ -119,7 +117,7 @@ class MaskedWords:
 
     name = "Masked words"
 
-    def __init__(self, model: "PretrainedModel", sentences: list[str], source: str):
+    def __init__(self, model: PretrainedModel, sentences: list[str], source: str):
         self.text, self.source = "\n".join(sentences), source
         self._score = MaskedWordScore(model, model.token_ids(sentences), source, None, 0)
         self._model, self._sentences = model, sentences
@@ -135,7 +133,7 @@ class MaskedWords:
         """Of the sentences and the original's guesses: a head that was trained again guesses otherwise."""
         return content_key(self._sentences, self.before[0])
 
-    def answers(self, side: "PretrainedModel") -> tuple[np.ndarray, np.ndarray]:
+    def answers(self, side: PretrainedModel) -> tuple[np.ndarray, np.ndarray]:
         """(m,) tokens guessed, and (m,) the log probability of the right one, in nats."""
         return self._score.answers(side)
 
@@ -156,7 +154,7 @@ class MaskedWords:
 
 
 def material_for(
-    model: "PretrainedModel", folder: Path | None, sizes: Sizes, progress: ProgressCallback | None = None
+    model: PretrainedModel, folder: Path | None, sizes: Sizes, progress: ProgressCallback | None = None
 ) -> Material:
     """Read what is there. folder: where labelled sets lie, in whatever folders; None: the demonstration sets.
 
@@ -207,7 +205,7 @@ def material_for(
     return Material(tuple(sets), masked, text, words, labelled, languages, folder is None, missing, tuple(notes), heads)
 
 
-def _cannot(model: "PretrainedModel") -> dict[str, str]:
+def _cannot(model: PretrainedModel) -> dict[str, str]:
     """Task -> why it cannot be measured at all."""
     if not model.has_network or not model.has_tokenizer:
         what = "network" if not model.has_network else "tokenizer"
@@ -217,7 +215,7 @@ def _cannot(model: "PretrainedModel") -> dict[str, str]:
     return {}
 
 
-def _heads(model: "PretrainedModel", missing: dict[str, str]) -> tuple[tuple[str, ...], set[str]]:
+def _heads(model: PretrainedModel, missing: dict[str, str]) -> tuple[tuple[str, ...], set[str]]:
     """What judges entailment, in words, and digests of the sets that it was trained on."""
     if "entailment" in missing:
         return (), set()
@@ -266,7 +264,7 @@ def _found(folder: Path, languages: tuple[str, ...]) -> Iterator[tuple[PairSet, 
         yield replace(in_languages(read_pairs(path, task=task)), name=name), language
 
 
-def count_sets(model: "PretrainedModel", folder: Path | None) -> int:
+def count_sets(model: PretrainedModel, folder: Path | None) -> int:
     """How many labelled sets a row of a model is scored on; see :func:`material_for`. Raises InputError for a folder that is none."""
     missing, languages = _cannot(model), _languages(model)
     _heads(model, missing)
@@ -275,7 +273,7 @@ def count_sets(model: "PretrainedModel", folder: Path | None) -> int:
     return sum(task not in missing for _, _, task, _ in _listed(folder, languages))
 
 
-def _languages(model: "PretrainedModel") -> tuple[str, ...]:
+def _languages(model: PretrainedModel) -> tuple[str, ...]:
     """That a model reads."""
     return own_demo_pairs(model)[1] if model.has_tokenizer else ()
 
@@ -305,7 +303,7 @@ def _as_paraphrases(sets: list[Scored]) -> list[Scored]:
     return found
 
 
-def _masked(model: "PretrainedModel", folder: Path | None, sizes: Sizes, missing: dict[str, str]) -> MaskedWords | None:
+def _masked(model: PretrainedModel, folder: Path | None, sizes: Sizes, missing: dict[str, str]) -> MaskedWords | None:
     if MASKED in missing:
         return None
     source, sentences = "the demonstration sentences", []

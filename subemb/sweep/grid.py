@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..base.errors import InputError
 from ..base.files import read_json
@@ -13,10 +13,8 @@ from ..codec.estimates import estimate_seconds, predicted_size
 from ..codec.methods import METHODS
 from ..codec.settings import CompressionSettings
 from ..codec.sizes import FLOAT_BYTES
+from ..models.model import PretrainedModel
 from ..runs import resolved
-
-if TYPE_CHECKING:
-    from ..models.model import PretrainedModel
 
 GRID_SIZE = 40  # settings of the default grid
 SHORT_SIZE = 12  # at most, of the short one
@@ -202,7 +200,7 @@ def read_grid(path: Path) -> list[CompressionSettings]:
 
 
 def resolved_grid(
-    settings: Iterable[CompressionSettings], model: "PretrainedModel", text: str | None = None
+    settings: Iterable[CompressionSettings], model: PretrainedModel, text: str | None = None
 ) -> dict[CompressionSettings, str]:
     """The settings with every automatic value for a model -> why one does not fit it, "" where it does. Equal ones stand once.
 

@@ -19,19 +19,19 @@ from ..base.progress import ProgressCallback, part_of, report
 from ..base.store import Memory, content_key
 from ..codec.settings import OF_TEXT, CompressionSettings
 from ..codec.weights import model_weights, text_digest
+from ..evaluate.data.pairs import PairSet
 from ..evaluate.entailment.engines import engine_for, engine_options
 from ..evaluate.entailment.pairs import gold_of, judged, labels_of
 from ..evaluate.report import METRICS, score_sides
 from ..evaluate.similarity.pairs import cosines_of, distinct_sentences
 from ..jobs.worker import describe
 from ..models.load import load
+from ..models.model import PretrainedModel
 from ..runs import NEIGHBOURS, frequencies_of, measure, neighbour_queries, run_key, what_is_noticed
 from .table import FAILED, SetScore, SweepRow
 
 if TYPE_CHECKING:
     from ..analysis.neighbours import NearBefore
-    from ..evaluate.data.pairs import PairSet
-    from ..models.model import PretrainedModel
 
 FORMAT = 1  # of rows: a number that changes with what they say
 NEIGHBOUR_SEED = 0  # the same tokens are asked for all rows
@@ -66,7 +66,7 @@ class LabelledSet:
         """What is measured, a name of :data:`METRICS`."""
         return METRICS[self.task][0]
 
-    def found(self, side: "PretrainedModel", progress: ProgressCallback | None = None) -> np.ndarray:
+    def found(self, side: PretrainedModel, progress: ProgressCallback | None = None) -> np.ndarray:
         """(n,) what a model finds for the pairs, as ``before``."""
         if self.task == "entailment":
             return judged(engine_for(side).probabilities(self.premises, self.hypotheses, progress), self.labels)
@@ -86,7 +86,7 @@ class LabelledSet:
         return 100 * score_sides(self.gold, {"original": self.before}, (self.metric,))["original"].values[self.metric]
 
 
-def labelled_set(model: "PretrainedModel", pairs: "PairSet", progress: ProgressCallback | None = None) -> LabelledSet:
+def labelled_set(model: PretrainedModel, pairs: PairSet, progress: ProgressCallback | None = None) -> LabelledSet:
     """A set made ready, and the original's answers to it. Raises InputError for a set that cannot be used, ModelError, Cancelled."""
     if len(pairs) < 2:
         raise InputError(f"{pairs.name} has {len(pairs)} usable pairs; at least 2 are needed")
@@ -132,9 +132,9 @@ class Shared:
 
 
 def shared_of(
-    model: "PretrainedModel",
+    model: PretrainedModel,
     wanted: Sequence[CompressionSettings],
-    pairs: Sequence["PairSet"] = (),
+    pairs: Sequence[PairSet] = (),
     text: str | None = None,
     progress: ProgressCallback | None = None,
 ) -> Shared:
@@ -192,7 +192,7 @@ def weights_name(settings: CompressionSettings) -> str:
 _MODELS = Memory(1)  # of this process: the network, for scores
 
 
-def keep_open(model: "PretrainedModel") -> None:
+def keep_open(model: PretrainedModel) -> None:
     """Have the rows that are measured in this process use a model that is open here already."""
     _MODELS.take(model.identity, lambda: model)
 
@@ -254,10 +254,10 @@ def _measured(settings: CompressionSettings, shared: Shared, progress: ProgressC
     }
 
 
-def _opened(shared: Shared) -> "PretrainedModel":
+def _opened(shared: Shared) -> PretrainedModel:
     """The model on this machine, with its network. Raises InputError if it is not what the sweep began with, ModelError."""
 
-    def opened() -> "PretrainedModel":
+    def opened() -> PretrainedModel:
         try:
             model = load(shared.name, revision=shared.revision, local_only=True)
         except ModelError:

@@ -26,7 +26,7 @@ from ..evaluate.similarity.demonstration import own_demo_pairs
 from ..jobs.cluster import ClusterFlag, connected, workers_text
 from ..jobs.worker import exit_with_parent
 from ..models.load import opened
-from ..models.model import describe
+from ..models.model import PretrainedModel, describe
 from ..runs import estimate_run_seconds
 from .grid import default_grid, resolved_grid
 from .known_tables import default_folder, shipped_rows
@@ -35,8 +35,6 @@ from .table import FAILED, SweepRow, SweepTable, read_rows, write_table
 
 if TYPE_CHECKING:
     from distributed import Client
-
-    from ..models.model import PretrainedModel
 
 #: Every row that was measured, of whichever sweep, so that none is computed twice.
 ROWS: Store[SweepRow] = Store("sweep-rows", format=FORMAT, most=4000, kind=SweepRow)
@@ -50,7 +48,7 @@ _SHARED_SHARE = 0.1  # of the progress
 
 @checked
 def sweep(
-    model: "PretrainedModel | str | os.PathLike",
+    model: PretrainedModel | str | os.PathLike,
     grid: Sequence[CompressionSettings] | None = None,
     data: PairSet | Sequence[PairSet] | None = None,
     *,
@@ -113,7 +111,7 @@ def sweep(
 
 
 def _sets(
-    model: "PretrainedModel", data: PairSet | Sequence[PairSet] | None
+    model: PretrainedModel, data: PairSet | Sequence[PairSet] | None
 ) -> tuple[tuple[PairSet, ...], tuple[str, ...], bool]:
     """The labelled sets, what is to be said about them, and whether they are the demonstration set."""
     if data is not None:
@@ -133,7 +131,7 @@ def _sets(
     return (found,), (note,), True
 
 
-def _checked_model(model: "PretrainedModel", pairs: Sequence[PairSet]) -> "PretrainedModel":
+def _checked_model(model: PretrainedModel, pairs: Sequence[PairSet]) -> PretrainedModel:
     if pairs and (model.original is not None or model.folder is None):
         what = "a table in memory" if model.folder is None else "made of another model"
         raise InputError(
@@ -171,7 +169,7 @@ class _Work:
 
     def __init__(
         self,
-        model: "PretrainedModel",
+        model: PretrainedModel,
         shared: Shared,
         wanted: dict[CompressionSettings, str],
         folder: Path,
@@ -348,7 +346,7 @@ def _why(error: BaseException) -> str:
 class _Here(_Pool):
     """Processes of this machine."""
 
-    def __init__(self, shared: Shared, model: "PretrainedModel", processes: int | None, rows: int):
+    def __init__(self, shared: Shared, model: PretrainedModel, processes: int | None, rows: int):
         super().__init__(shared)
         import joblib
 

@@ -29,9 +29,6 @@ from .sides import Subject, open_sides
 
 if TYPE_CHECKING:
     from ..adaptation.session import Session
-    from ..adaptation.texts import Text
-    from ..evaluate.data.pairs import PairSet
-
 
 _HOLDING_SECONDS = 30.0  # between two words that an adaptation under way is not to be dropped
 
@@ -39,9 +36,9 @@ _HOLDING_SECONDS = 30.0  # between two words that an adaptation under way is not
 def begin_adaptation(
     subject: Subject,
     settings: AdaptationSettings,
-    text: "Text | None" = None,
-    scored: "PairSet | None" = None,
-    labelled: "PairSet | None" = None,
+    text: Text | None = None,
+    scored: PairSet | None = None,
+    labelled: PairSet | None = None,
     visitor: str | None = None,
     names: dict[str, str] | None = None,
 ) -> str:

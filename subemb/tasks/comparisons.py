@@ -1,7 +1,7 @@
 """Every method at the bytes of one run: each becomes a run of its own, which pages can open."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..analysis.equal_bytes import settings_at_bytes
 from ..base.errors import InputError
@@ -11,10 +11,8 @@ from ..codec.methods import METHODS
 from ..codec.settings import CompressionSettings
 from ..jobs.task import task
 from ..models.load import load_listed
+from ..models.model import PretrainedModel
 from ..runs import RUNS, Run, estimate_run_seconds, resolved, run, run_and_keep, run_key
-
-if TYPE_CHECKING:
-    from ..models.model import PretrainedModel
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ def gap_text(size: int, target: int) -> str:
     return f"{f'{100 * share:.1f}' if share >= 0.001 else 'under 0.1'} % {'more' if size > target else 'fewer'}"
 
 
-def seconds_of(entries: list[Compared], model: "PretrainedModel") -> list[float]:
+def seconds_of(entries: list[Compared], model: PretrainedModel) -> list[float]:
     """Rough seconds that each method takes, score included; 0 for those that were run before."""
     vocabulary, dim = model.num_tokens, model.dim
     return [
@@ -114,7 +112,7 @@ def compare_methods(
     return finished
 
 
-def _finish(model: "PretrainedModel", entry: Compared, text: str | None, progress: ProgressCallback | None) -> Compared:
+def _finish(model: PretrainedModel, entry: Compared, text: str | None, progress: ProgressCallback | None) -> Compared:
     try:
         done = _kept_or_new(model, entry.settings, text, progress)
     except InputError as error:
@@ -123,7 +121,7 @@ def _finish(model: "PretrainedModel", entry: Compared, text: str | None, progres
 
 
 def _kept_or_new(
-    model: "PretrainedModel", settings: CompressionSettings, text: str | None, progress: ProgressCallback | None
+    model: PretrainedModel, settings: CompressionSettings, text: str | None, progress: ProgressCallback | None
 ) -> Run:
     key = run_key(model.identity, settings)
     found = RUNS.get(key)

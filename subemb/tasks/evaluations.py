@@ -23,11 +23,11 @@ from ..evaluate.similarity.sentences import ListComparison, PairComparison, chec
 from ..evaluate.similarity.words import WordReport
 from ..export.report import ScoredSet, WordsInContext, scored_set
 from ..jobs.task import task
+from ..models.model import PretrainedModel
 from .sides import MODELS, Subject, entries_of, open_model, open_sides
 
 if TYPE_CHECKING:
     from ..evaluate.entailment.head import EntailmentHead
-    from ..models.model import PretrainedModel
 
 LANE = "evaluate"
 LONGEST = 1000  # characters of a premise or hypothesis that is typed
@@ -89,7 +89,7 @@ def judge_pair(
     return entailment.judge_pair(sides, premise, hypothesis, head, progress)
 
 
-def _head_of(model: "PretrainedModel", choice: EngineChoice) -> "EntailmentHead | None":
+def _head_of(model: PretrainedModel, choice: EngineChoice) -> "EntailmentHead | None":
     """:func:`chosen_head`; a head is kept in the process for the next job."""
     if choice.head is None:
         return chosen_head(model, choice)
@@ -239,7 +239,7 @@ def context_sides(
 def _context_sides(
     subject: Subject,
     what: Any,
-    make: "Callable[[dict[str, PretrainedModel]], ContextSides]",
+    make: Callable[[dict[str, PretrainedModel]], ContextSides],
     head: str,
     progress: ProgressCallback | None,
 ) -> ContextSides:

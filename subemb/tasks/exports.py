@@ -7,19 +7,17 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import __version__, export
 from ..adaptation.library import known_adaptation
+from ..adaptation.result import Adaptation
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, part_of, report
 from ..base.store import Store
 from ..jobs.task import task
 from ..runs import RUNS
 from .sides import ADAPTED, COMPRESSED, Subject, open_sides
-
-if TYPE_CHECKING:
-    from ..adaptation.result import Adaptation
 
 COMPACT, DENSE, ONNX = "compact", "dense", "onnx"
 KINDS = (COMPACT, DENSE, ONNX)
@@ -97,7 +95,7 @@ def make_export(
     return lambda folder: _export(kind, model, adaptation, folder, stem, entropy, part_of(progress, 0.2, 1.0), task)
 
 
-def file_stem(subject: Subject, adaptation: "Adaptation | None" = None) -> str:
+def file_stem(subject: Subject, adaptation: Adaptation | None = None) -> str:
     """Start of file names: the model's last name in plain letters, and the first digits of the key
     of its adaptation or run.
 

@@ -1,15 +1,13 @@
 """Two compressed tables side by side: what each is, and where they differ. The page Runs and ``subemb compare`` both say this."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..base.plain import declared
 from ..base.text import count_text, percent_text, size_text
+from ..codec.compressed import Compressed
 from ..codec.settings import CompressionSettings, settings_text
 from ..runs import Run
-
-if TYPE_CHECKING:
-    from ..codec.compressed import Compressed
 
 QUALITY = {
     "relative_error": "relative error",
@@ -34,7 +32,7 @@ class Side:
     total_bytes: int
     share: float
     quality: dict[str, Any]
-    compressed: "Compressed | None" = None  # read already
+    compressed: Compressed | None = None  # read already
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types."""

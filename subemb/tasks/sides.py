@@ -5,18 +5,16 @@ changed.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..adaptation.library import ADAPTATIONS, MODEL_FOLDER, folder_of, open_adapted
 from ..base.errors import InputError
 from ..base.progress import ProgressCallback, report
 from ..base.store import Memory, Store
+from ..codec.compressed import Compressed
 from ..models.load import load_listed
+from ..models.model import PretrainedModel
 from ..runs import RUNS, compressed_of
-
-if TYPE_CHECKING:
-    from ..codec.compressed import Compressed
-    from ..models.model import PretrainedModel
 
 ORIGINAL, COMPRESSED, ADAPTED = "original", "compressed", "adapted"
 RUN_A, RUN_B = "run A", "run B"  # where two runs are compared, in place of original and compressed
@@ -51,14 +49,14 @@ def entries_of(subject: Subject, **_: Any) -> list[tuple[Store, str]]:
     return [(store, key) for store, key in found if key is not None]
 
 
-def sides_of(model: "PretrainedModel", compressed: "Compressed | None" = None) -> "dict[str, PretrainedModel]":
+def sides_of(model: PretrainedModel, compressed: Compressed | None = None) -> dict[str, PretrainedModel]:
     """The sides of a model in memory. Raises InputError if the compressed table is not of its shape."""
     from ..codec import attach
 
     return {ORIGINAL: model} if compressed is None else {ORIGINAL: model, COMPRESSED: attach(model, compressed)}
 
 
-def open_sides(subject: Subject, progress: ProgressCallback | None = None) -> "dict[str, PretrainedModel]":
+def open_sides(subject: Subject, progress: ProgressCallback | None = None) -> dict[str, PretrainedModel]:
     """The sides of a subject, by name, the one that others are compared with first; kept in the process, so that the next job finds them
     loaded.
 
@@ -71,7 +69,7 @@ def open_sides(subject: Subject, progress: ProgressCallback | None = None) -> "d
     if subject.run_key is None:
         return {ORIGINAL: model}
 
-    def attached(key: str) -> "PretrainedModel":
+    def attached(key: str) -> PretrainedModel:
         return TABLES.take((id(model), key), lambda: sides_of(model, compressed_of(key))[COMPRESSED])
 
     if subject.other_key is None:
@@ -84,7 +82,7 @@ def open_sides(subject: Subject, progress: ProgressCallback | None = None) -> "d
     return sides
 
 
-def compressed_side(subject: Subject) -> "Compressed":
+def compressed_side(subject: Subject) -> Compressed:
     """The compressed table that a subject is about: of its adaptation where it has one, else of its run; shared, not to be changed.
 
     Raises InputError if it is gone.
@@ -97,10 +95,10 @@ def compressed_side(subject: Subject) -> "Compressed":
     return _ADAPTED.take(folder, lambda: compact.read(folder).compressed)
 
 
-def open_model(subject: Subject) -> "PretrainedModel":
+def open_model(subject: Subject) -> PretrainedModel:
     """The model of a subject with its own table; kept in the process. Raises ModelError, and InputError if its files have changed."""
 
-    def opened() -> "PretrainedModel":
+    def opened() -> PretrainedModel:
         model = load_listed(subject.name, subject.revision)
         if model.identity != subject.identity:
             raise InputError(f"the files of {subject.name} have changed since this run; press Run again")

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from ...base.errors import InputError, ModelError
 from ...models.architectures import HEADS
+from ...models.model import PretrainedModel
 from ...models.reading import Habits, in_company
 from ...models.sentences import check_ids, padded, padding_id
 from .words import mask_token_of
 
 if TYPE_CHECKING:
     import torch
-
-    from ...models.model import PretrainedModel
 
 MASKED, CAUSAL = "masked", "causal"  # how a model is asked; both are keys of HEADS
 #: What became of a side's output head.
@@ -35,7 +34,7 @@ HEAD_TEXTS = {
 _TOLERANCE = 1e-4  # of the largest logit: more than float32 differs between two readings
 
 
-def kind_of(model: "PretrainedModel") -> str | None:
+def kind_of(model: PretrainedModel) -> str | None:
     """How a model can be asked for words: MASKED or CAUSAL, by the weights of its heads; None if it has neither head.
 
     Of a model with both the one that its config.json names counts.
@@ -62,7 +61,7 @@ class SideTables:
 class Use:
     """A side on which only some uses of the table are compressed."""
 
-    model: "PretrainedModel"  # the side
+    model: PretrainedModel  # the side
     input: bool = True  # whether it reads tokens with the compressed table
     output: bool = True  # whether it gives scores to tokens with it
 
@@ -138,7 +137,7 @@ class ContextSides:
             )
 
 
-def _refuse(model: "PretrainedModel"):
+def _refuse(model: PretrainedModel):
     """Raises ModelError (``unsupported``) for a model without a head that says words."""
     if not model.has_network:
         raise ModelError(f"{model.name} is a table without a network, so it cannot be asked for words", "unsupported")

@@ -2,17 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ...base.arguments import checked
 from ...base.errors import InputError
 from ...base.progress import ProgressCallback, part_of, report
+from ...models.model import PretrainedModel
 from .fill import Filled, FilledMask, fill
 from .network import ContextSides, Use
 from .perplexity import TextPerplexity, text_perplexity
-
-if TYPE_CHECKING:
-    from ...models.model import PretrainedModel
 
 ORIGINAL, INPUT, OUTPUT, BOTH, ADAPTED = "original", "input only", "output only", "both", "adapted"
 TOKENS = 200  # of the text, which every one of up to five sides scores
@@ -47,9 +44,7 @@ class TableUses:
         return {side: self.scored.mean(ORIGINAL) - self.scored.mean(side) for side in self.sides}
 
 
-def sides_of_uses(
-    model: "PretrainedModel", compressed: "PretrainedModel", adapted: "PretrainedModel | None" = None
-) -> ContextSides:
+def sides_of_uses(model: PretrainedModel, compressed: PretrainedModel, adapted: PretrainedModel | None = None) -> ContextSides:
     """The sides of the comparison: those that the model can have. Raises InputError, ModelError as ContextSides does."""
     found = {ORIGINAL: Use(model), BOTH: Use(compressed)}
     if ContextSides(found).tables[1].head == "compressed":
@@ -66,7 +61,7 @@ def sides_of_uses(
 
 @checked
 def compare_uses(
-    sides: "Mapping[str, PretrainedModel] | ContextSides",
+    sides: Mapping[str, PretrainedModel] | ContextSides,
     sentence: str = "",
     text: str = "",
     word: int | None = None,

@@ -11,6 +11,7 @@ from ...base.arguments import checked
 from ...base.errors import InputError, ModelError
 from ...base.progress import ProgressCallback, part_of, report
 from ...base.text import visible
+from ...models.model import PretrainedModel
 from ...models.reading import in_company
 from ...models.sentences import check_ids, checked_sentences, longest_input, padded, padding_of, text_config
 from ..data.pairs import LABELS, TWO_WAY_LABELS
@@ -19,7 +20,6 @@ from .head_files import belongs, cards_for, heads_for, owner
 if TYPE_CHECKING:
     import torch
 
-    from ...models.model import PretrainedModel
     from .head import EntailmentHead
 
 
@@ -101,7 +101,7 @@ class ClassifierEngine:
     Raises ModelError (``unsupported``) if there is no classifier or its labels do not name entailment.
     """
 
-    def __init__(self, model: "PretrainedModel"):
+    def __init__(self, model: PretrainedModel):
         if not model.has_head("classifier"):
             raise ModelError(f"{model.name} has no classifier of sentence pairs", "unsupported")
         self.labels, self._columns = label_columns(model.config.get("id2label") or {0: "LABEL_0", 1: "LABEL_1"})
@@ -167,7 +167,7 @@ class ClassifierEngine:
         return logits[:, self._columns]
 
 
-def classifier_logits(model: "PretrainedModel", pairs: Sequence[tuple[str, str]]) -> "torch.Tensor":
+def classifier_logits(model: PretrainedModel, pairs: Sequence[tuple[str, str]]) -> "torch.Tensor":
     """(n, classes) float32 of n pairs of texts by a model's classifier of sentences, each as it is read alone, with gradients where
     torch records them."""
     network = model.network("classifier")
@@ -211,7 +211,7 @@ class HeadEngine:
 
     labels = LABELS
 
-    def __init__(self, model: "PretrainedModel", head: "EntailmentHead"):
+    def __init__(self, model: PretrainedModel, head: "EntailmentHead"):
         if not belongs(head.card, model):
             raise InputError(
                 f"the entailment head {head.name} was trained on the sentence embeddings of {owner(head.card)}; those of "
@@ -260,7 +260,7 @@ class HeadEngine:
 
 
 @checked
-def engine_for(model: "PretrainedModel", head: "EntailmentHead | str | None" = None) -> Engine:
+def engine_for(model: PretrainedModel, head: "EntailmentHead | str | None" = None) -> Engine:
     """What judges pairs for a model, or for one side of it.
 
     head: an entailment head, or the name of one from :func:`heads_for`. None takes the model's own NLI classifier, or if
@@ -308,7 +308,7 @@ class EngineOption:
     card: Mapping[str, Any] = field(default_factory=dict, hash=False, compare=False)  # of an entailment head
 
 
-def engine_options(model: "PretrainedModel") -> tuple[list[EngineOption], str | None]:
+def engine_options(model: PretrainedModel) -> tuple[list[EngineOption], str | None]:
     """The engines of a model: its own classifier first, then entailment heads; and why its classifier cannot be used, or None.
 
     Raises InputError if the card of a shipped head is damaged.
@@ -330,7 +330,7 @@ def _choice_of(name: str, card: Mapping[str, Any]) -> EngineChoice:
     return EngineChoice(name, str(card.get("tensors_sha256"))[:16])
 
 
-def chosen_head(model: "PretrainedModel", choice: EngineChoice) -> "EntailmentHead | None":
+def chosen_head(model: PretrainedModel, choice: EngineChoice) -> "EntailmentHead | None":
     """The entailment head of a choice, read from disk; None for the model's own classifier.
 
     Raises ModelError (``unsupported``) if the model has no classifier, InputError if the head is gone or was trained again.

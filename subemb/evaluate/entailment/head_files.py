@@ -22,12 +22,12 @@ from ...base.errors import InputError
 from ...base.files import given_path, read_json, read_tensors
 from ...base.paths import assets_folder, check_can_save, write_files
 from ...base.store import Store
+from ...models.model import PretrainedModel
 from ..data.pairs import LABELS
 
 if TYPE_CHECKING:
     import torch
 
-    from ...models.model import PretrainedModel
     from .head import EntailmentHead, HeadShape
 
 FORMAT = 1
@@ -95,7 +95,7 @@ def check_folder(folder: Path, force: bool = True) -> None:
 
 
 @checked
-def load_head(place: str | os.PathLike, model: "PretrainedModel | None" = None) -> "EntailmentHead":
+def load_head(place: str | os.PathLike, model: PretrainedModel | None = None) -> "EntailmentHead":
     """Read a head from a folder, or by its name: a shipped one, or one of the user's.
 
     model: the head must belong to it. Raises InputError saying what is wrong: no such head, damaged files, another model's.
@@ -145,7 +145,7 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 @checked
-def heads_for(model: "PretrainedModel") -> "list[EntailmentHead]":
+def heads_for(model: PretrainedModel) -> "list[EntailmentHead]":
     """Heads that belong to a model (or to its original): the shipped one first, then the user's, the newest first.
 
     The user's damaged heads are left out; :func:`load_head` says what is wrong with them. Raises InputError if a shipped one
@@ -162,7 +162,7 @@ def heads_for(model: "PretrainedModel") -> "list[EntailmentHead]":
     return heads
 
 
-def cards_for(model: "PretrainedModel") -> list[tuple[str, dict[str, Any]]]:
+def cards_for(model: PretrainedModel) -> list[tuple[str, dict[str, Any]]]:
     """(name, card) of the heads of :func:`heads_for`, in that order. No tensors are read, so a damaged head may be among them.
 
     Raises InputError if the card of a shipped one is damaged.
@@ -180,7 +180,7 @@ def cards_for(model: "PretrainedModel") -> list[tuple[str, dict[str, Any]]]:
     return cards
 
 
-def belongs(card: dict[str, Any], model: "PretrainedModel") -> bool:
+def belongs(card: dict[str, Any], model: PretrainedModel) -> bool:
     """Whether a head with this card reads the sentence embeddings of a model, or of the model whose table was replaced."""
     return original_of(model).has_content_of(card.get("model") or {})
 
@@ -191,7 +191,7 @@ def owner(card: dict[str, Any]) -> str:
     return f"{known.get('name', 'an unknown model')} ({known.get('revision', 'unknown revision')})"
 
 
-def original_of(model: "PretrainedModel") -> "PretrainedModel":
+def original_of(model: PretrainedModel) -> PretrainedModel:
     """The model with its own table, whichever side is given."""
     while model.original is not None:
         model = model.original

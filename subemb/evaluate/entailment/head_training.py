@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,13 +12,11 @@ import torch
 from ...base.arguments import checked
 from ...base.errors import InputError
 from ...base.progress import ProgressCallback, part_of, report
+from ...models.model import PretrainedModel
 from ..data.pairs import LABELS, PairSet
 from .head import EntailmentHead, HeadShape, unit_length
 from .head_files import HALVES
 from .head_settings import HeadSettings
-
-if TYPE_CHECKING:
-    from ...models.model import PretrainedModel
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,7 @@ class Pairs:
 
 @checked
 def train_head(
-    model: "PretrainedModel",
+    model: PretrainedModel,
     pair_sets: Sequence[PairSet],
     settings: HeadSettings | None = None,
     progress: ProgressCallback | None = None,
@@ -298,7 +296,7 @@ def _checked_sets(pair_sets: Sequence[PairSet]) -> list[PairSet]:
     return sets
 
 
-def _encoded(model: "PretrainedModel", sets: Sequence[PairSet], progress: ProgressCallback | None) -> Pairs:
+def _encoded(model: PretrainedModel, sets: Sequence[PairSet], progress: ProgressCallback | None) -> Pairs:
     sentences = list(dict.fromkeys(text for pairs in sets for part in (pairs.first, pairs.second) for text in part))
     places = {sentence: place for place, sentence in enumerate(sentences)}
     vectors = torch.from_numpy(model.encode(sentences, progress=progress))

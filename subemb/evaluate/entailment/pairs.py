@@ -12,6 +12,7 @@ from ...base.arguments import Seed, checked
 from ...base.errors import InputError
 from ...base.progress import ProgressCallback, part_of, report
 from ...models.characters import text_facts
+from ...models.model import PretrainedModel
 from ..data.pairs import LABELS, TWO_WAY_LABELS, PairSet
 from ..report import (
     METRICS,
@@ -30,7 +31,6 @@ from ..statistics import Interval, McNemar, accuracy, check_resamples, cohen_kap
 from .engines import ClassifierEngine, Engine, engine_for
 
 if TYPE_CHECKING:
-    from ...models.model import PretrainedModel
     from .head import EntailmentHead
 
 MOST_PAIRS = 100_000
@@ -63,7 +63,7 @@ class PairJudgement:
 
 
 def judge_pair(
-    sides: "Mapping[str, PretrainedModel]",
+    sides: Mapping[str, PretrainedModel],
     premise: str,
     hypothesis: str,
     head: "EntailmentHead | str | None" = None,
@@ -218,7 +218,7 @@ class EntailmentReport(Report):
 
 @checked
 def evaluate_entailment(
-    sides: "Mapping[str, PretrainedModel]",
+    sides: Mapping[str, PretrainedModel],
     pairs: PairSet,
     head: "EntailmentHead | str | None" = None,
     resamples: int = RESAMPLES,
@@ -331,7 +331,7 @@ def score_judgements(
     return scores
 
 
-def writing_of(pairs: PairSet, model: "PretrainedModel") -> dict[str, Writing]:
+def writing_of(pairs: PairSet, model: PretrainedModel) -> dict[str, Writing]:
     """Language code -> the script of most of its sentences, and how many tokens of the vocabulary are in it."""
     tokens = dict(zip(*np.unique(model.vocabulary.scripts, return_counts=True), strict=True))
     found = {}

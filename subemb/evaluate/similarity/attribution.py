@@ -15,7 +15,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -25,12 +24,10 @@ from ...base.errors import InputError, ModelError
 from ...base.progress import ProgressCallback, part_of, report
 from ...codec.compressed import Compressed, SubspaceCompressed
 from ...codec.subspaces import subspace_widths
+from ...models.model import PretrainedModel
 from ...models.reading import groups
 from ...models.sentences import checked_rows
 from .effects import RUNS_OF_AXES, Attribution, AttributionSettings, Integral, SentenceEffects, cosines
-
-if TYPE_CHECKING:
-    from ...models.model import PretrainedModel
 
 STEPS = (12, 36)  # points of the integral; the second number is tried if the first leaves too large a gap
 LARGEST_GAP = 0.01  # as a share of the change
@@ -86,7 +83,7 @@ class AxisBlocks:
 class GivenEncoder:
     """Computes a model's sentence vectors from given embeddings instead of token ids. The model itself is not changed."""
 
-    def __init__(self, model: "PretrainedModel"):
+    def __init__(self, model: PretrainedModel):
         self._given = GivenEmbeddings(model.network().get_input_embeddings())
         self._model = model.with_embeddings(self._given)
 
@@ -197,7 +194,7 @@ def rows_at_once(length: int) -> int:
     return max(1, TOKENS_AT_ONCE // max(1, length))
 
 
-def embed(model: "PretrainedModel", ids: Sequence[int]) -> torch.Tensor:
+def embed(model: PretrainedModel, ids: Sequence[int]) -> torch.Tensor:
     """What a model's input table gives for (n,) ids: (n, D) float32."""
     with torch.no_grad():
         return model.network().get_input_embeddings()(torch.tensor([list(ids)]))[0].float()
@@ -217,8 +214,8 @@ def encode_variants(
 
 
 def attribute(
-    reference: "PretrainedModel",
-    other: "PretrainedModel",
+    reference: PretrainedModel,
+    other: PretrainedModel,
     first: Sequence[int],
     second: Sequence[int],
     settings: AttributionSettings | None = None,
@@ -261,7 +258,7 @@ def attribute(
 class _Sentence:
     """One sentence as the network reads it: (n, D) original embeddings and displacements, and variants of them."""
 
-    def __init__(self, reference: "PretrainedModel", other: "PretrainedModel", ids: list[int], blocks: AxisBlocks):
+    def __init__(self, reference: PretrainedModel, other: PretrainedModel, ids: list[int], blocks: AxisBlocks):
         self.ids, self.cut = ids, blocks
         self.original = embed(reference, ids)
         self.displacement = embed(other, ids) - self.original

@@ -4,7 +4,6 @@ import math
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from ...base.errors import InputError, ModelError
 from ...base.progress import ProgressCallback, part_of, report
 from ...base.store import Memory
 from ...base.text import count_text, score_text, seconds_text
+from ...models.model import PretrainedModel
 from ..data.languages import in_languages
 from ..data.pairs import PairSet
 from ..data.read import DEMO_NAME, demo_pairs
@@ -19,15 +19,12 @@ from ..report import METRICS, score_sides
 from .effects import cosines as vector_cosines
 from .pairs import cosines, encoding_seconds
 
-if TYPE_CHECKING:
-    from ...models.model import PretrainedModel
-
 _OWN_PAIRS = Memory(16)  # of models
 # Bytes of a token and share of unknown ones, from which on a language is taken for the model's own.
 _OWN_BYTES, _MOST_UNKNOWN = 3.5, 0.01
 
 
-def own_languages(model: "PretrainedModel", pairs: PairSet) -> tuple[str, ...]:
+def own_languages(model: PretrainedModel, pairs: PairSet) -> tuple[str, ...]:
     """The languages of a set that a model's tokenizer writes in whole pieces: at least 3.5 bytes a token, at most 1 % unknown ones.
 
     If there is none, English. (On the demonstration pairs all-MiniLM-L6-v2 has 4.5 in English, 2.2 to
@@ -48,7 +45,7 @@ def own_languages(model: "PretrainedModel", pairs: PairSet) -> tuple[str, ...]:
     return own or ("en",)
 
 
-def own_demo_pairs(model: "PretrainedModel") -> tuple[PairSet, tuple[str, ...]]:
+def own_demo_pairs(model: PretrainedModel) -> tuple[PairSet, tuple[str, ...]]:
     """The demonstration pairs for similarity in a model's own languages, and which these are. Raises what ``token_ids`` raises."""
     pairs = demo_pairs("similarity")
 
@@ -96,7 +93,7 @@ _ASKED = Memory(64)  # models of which it is being found out
 _ORIGINALS = Memory(4)  # cosines of originals on the demonstration pairs, (n,) float32
 
 
-def demonstration_seconds(model: "PretrainedModel", can_wait: bool = True) -> float:
+def demonstration_seconds(model: PretrainedModel, can_wait: bool = True) -> float:
     """Roughly how many seconds :func:`demonstration_score` takes on two free cores; 0 for a model that gets none.
 
     The tokenizer is read for it. can_wait: else that is done later in another thread, and until then a typical number is
@@ -129,7 +126,7 @@ def demonstration_seconds(model: "PretrainedModel", can_wait: bool = True) -> fl
 
 
 def demonstration_score(
-    model: "PretrainedModel", compressed: "PretrainedModel", progress: ProgressCallback | None = None
+    model: PretrainedModel, compressed: PretrainedModel, progress: ProgressCallback | None = None
 ) -> TaskScore:
     """Spearman between cosines and people's judgement on the demonstration pairs, before and after.
 
@@ -159,7 +156,7 @@ _UNRELATED = 40  # sentences
 _UNRELATED_COSINES = Memory(16)  # of sides, by identity
 
 
-def unrelated_cosine(model: "PretrainedModel") -> float:
+def unrelated_cosine(model: PretrainedModel) -> float:
     """Mean cosine of sentences that have nothing to do with each other: the first 40 of the demonstration pairs, one a pair.
 
     Where compression makes all sentences more alike, it rises. Raises what ``encode`` raises.

@@ -2,18 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...base.errors import InputError
 from ...base.progress import ProgressCallback, report
 from ...base.shown import Brief
+from ...models.model import PretrainedModel
 from .effects import cosines
 from .sentences import ReadSentence, checked_text, read_sentences
-
-if TYPE_CHECKING:
-    from ...models.model import PretrainedModel
 
 MOST_TOKENS = 128  # of a sentence whose tokens are replaced one by one
 
@@ -30,7 +27,7 @@ class MovedSentence(Brief):
 
 
 def sentence_on_sides(
-    sides: "Mapping[str, PretrainedModel]", text: str, progress: ProgressCallback | None = None
+    sides: Mapping[str, PretrainedModel], text: str, progress: ProgressCallback | None = None
 ) -> MovedSentence:
     """How far a sentence's vector moves, and by which token. The first side is the original, the second the compressed one.
 

@@ -6,13 +6,14 @@ report.scores["compressed"].values["spearman"], report.scores["compressed"].diff
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from ...base.arguments import Seed, checked
 from ...base.errors import InputError
 from ...base.progress import ProgressCallback, part_of, report
+from ...models.model import PretrainedModel
 from ...models.sentences import reading_seconds
 from ..data.pairs import PairSet
 from ..report import (
@@ -28,9 +29,6 @@ from ..report import (
     score_sides,
 )
 from ..statistics import check_resamples, descending_ranks
-
-if TYPE_CHECKING:
-    from ...models.model import PretrainedModel
 
 _ENCODING = 0.9  # share of the time; the rest is the bootstrap
 _BYTES_A_TOKEN, _FRAME_TOKENS = 4.0, 2  # bytes of UTF-8 (longer characters make more tokens); special tokens of a sentence
@@ -66,7 +64,7 @@ class SimilarityReport(Report):
 
 @checked
 def cosines(
-    model: "PretrainedModel", first: Sequence[str], second: Sequence[str], progress: ProgressCallback | None = None
+    model: PretrainedModel, first: Sequence[str], second: Sequence[str], progress: ProgressCallback | None = None
 ) -> np.ndarray:
     """Cosine of the sentence vectors of n pairs, (n,) float32 in -1..1; 0 where a vector is zero.
 
@@ -96,7 +94,7 @@ def cosines_of(vectors: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 @checked
 def evaluate_pairs(
-    sides: Mapping[str, "PretrainedModel"],
+    sides: Mapping[str, PretrainedModel],
     pairs: PairSet,
     resamples: int = RESAMPLES,
     seed: Seed = SEED,
@@ -135,7 +133,7 @@ def evaluate_pairs(
     )
 
 
-def encoding_seconds(model: "PretrainedModel", sentences: Sequence[str], sides: int = 1) -> float:
+def encoding_seconds(model: PretrainedModel, sentences: Sequence[str], sides: int = 1) -> float:
     """Roughly how many seconds ``sides`` sides will take to encode the distinct ``sentences``.
 
     Estimated without loading the network, from its number of weights and the length of the sentences in bytes.

@@ -3,17 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...base.errors import InputError
 from ...base.progress import ProgressCallback, part_of, report
+from ...models.model import PretrainedModel
 from .demonstration import unrelated_cosine
 from .effects import NOTHING, Attribution, AttributionSettings, cosines
-
-if TYPE_CHECKING:
-    from ...models.model import PretrainedModel
 
 LONGEST_SENTENCE = 2000  # characters
 MOST_SENTENCES = 200  # of one list
@@ -47,7 +44,7 @@ def checked_text(text: str, what: str, longest: int = LONGEST_SENTENCE) -> str:
     return text
 
 
-def read_sentences(model: "PretrainedModel", texts: list[str]) -> list[ReadSentence]:
+def read_sentences(model: PretrainedModel, texts: list[str]) -> list[ReadSentence]:
     """How a model reads sentences. Raises ModelError if it has no tokenizer."""
     rows = model.token_ids(texts)
     vocabulary = model.vocabulary
@@ -90,7 +87,7 @@ class PairComparison:
 
 
 def pair_on_sides(
-    sides: "Mapping[str, PretrainedModel]",
+    sides: Mapping[str, PretrainedModel],
     first: str,
     second: str,
     settings: AttributionSettings | None = None,
@@ -219,7 +216,7 @@ def checked_list(sentences: Sequence[str], what: str) -> list[str]:
 
 
 def compare(
-    sides: "Mapping[str, PretrainedModel]",
+    sides: Mapping[str, PretrainedModel],
     first: Sequence[str],
     second: Sequence[str] | None = None,
     progress: ProgressCallback | None = None,

@@ -6,19 +6,17 @@ it if the tokenizer marks that blank (byte-level BPE, SentencePiece). It is put 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from ...base.arguments import Seed, checked
 from ...base.errors import InputError
 from ...base.progress import ProgressCallback, part_of, report
+from ...models.model import PretrainedModel
 from ..data.pairs import WordSet
 from ..report import METRICS, RESAMPLES, SEED, Report, SideScores, read_only, score_parts, score_sides
 from ..statistics import check_resamples, descending_ranks
-
-if TYPE_CHECKING:
-    from ...models.model import PretrainedModel
 
 ONE_PIECE, SEVERAL_PIECES = "both words are one piece", "a word of several pieces"
 
@@ -71,7 +69,7 @@ class WordReport(Report):
 
 @checked
 def evaluate_words(
-    sides: Mapping[str, "PretrainedModel"],
+    sides: Mapping[str, PretrainedModel],
     words: WordSet,
     resamples: int = RESAMPLES,
     seed: Seed = SEED,
@@ -129,7 +127,7 @@ def evaluate_words(
     )
 
 
-def word_pieces(model: "PretrainedModel", words: Sequence[str]) -> list[tuple[int, ...]]:
+def word_pieces(model: PretrainedModel, words: Sequence[str]) -> list[tuple[int, ...]]:
     """Ids of the pieces of each word as inside a sentence; empty if a piece is unknown or has no row in the table.
 
     Raises ModelError (``no_tokenizer``) if the model has no tokenizer.
@@ -145,7 +143,7 @@ def word_pieces(model: "PretrainedModel", words: Sequence[str]) -> list[tuple[in
     return [() if unknown in ids or max(ids, default=rows) >= rows else tuple(ids) for ids in bare]
 
 
-def word_vectors(model: "PretrainedModel", pieces: Mapping[str, Sequence[int]]) -> dict[str, np.ndarray]:
+def word_vectors(model: PretrainedModel, pieces: Mapping[str, Sequence[int]]) -> dict[str, np.ndarray]:
     """Word -> mean of the rows of its pieces, scaled to length 1 (zero stays zero), (D,) float64."""
     ids = sorted({number for row in pieces.values() for number in row})
     rows = dict(zip(ids, _rows(model, ids), strict=True))
@@ -156,7 +154,7 @@ def word_vectors(model: "PretrainedModel", pieces: Mapping[str, Sequence[int]]) 
     return vectors
 
 
-def _rows(model: "PretrainedModel", ids: list[int]) -> np.ndarray:
+def _rows(model: PretrainedModel, ids: list[int]) -> np.ndarray:
     """(n, D) float64 rows of a model's table, without reconstructing the whole table for a few of them."""
     import torch
 
@@ -167,7 +165,7 @@ def _rows(model: "PretrainedModel", ids: list[int]) -> np.ndarray:
     return rows.double().numpy()
 
 
-def _ids(model: "PretrainedModel", texts: Sequence[str]) -> list[list[int]]:
+def _ids(model: PretrainedModel, texts: Sequence[str]) -> list[list[int]]:
     if not texts:
         return []
     with model.tokenizer_lock:

@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...base.text import escape_markdown
+from ...codec.compressed import Compressed
 from ...runs import Run, reconstruction_of
 from ...tasks.sides import ADAPTED, COMPRESSED, RUN_A, RUN_B, Subject, compressed_side
 
 if TYPE_CHECKING:
     import torch
-
-    from ...codec.compressed import Compressed
 
 __all__ = ["ADAPTED", "COMPRESSED", "RUN_A", "RUN_B", "Side"]
 
@@ -35,7 +34,7 @@ class Side:
         return f"adapted, {settings}" if self.subject.adapted_key else settings
 
     @property
-    def compressed(self) -> "Compressed":
+    def compressed(self) -> Compressed:
         """Codes and codebooks; shared, not to be changed. Raises InputError if they are gone."""
         return compressed_side(self.subject)
 

@@ -1,7 +1,6 @@
 """The page The paper's claims: what holds, what fails, what cannot be told, on what was measured of a model."""
 
 import json
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
@@ -11,6 +10,7 @@ from ....base.plain import to_plain
 from ....base.text import count_text, escape_markdown, percent_text, score_text, seconds_text
 from ....jobs.manager import Job, manager
 from ....jobs.task import Call
+from ....models.model import PretrainedModel
 from ....reproduce.claim import Judged
 from ....reproduce.claims import judge, tally, tally_of_abstract
 from ....reproduce.known_claims import known_tables
@@ -25,9 +25,6 @@ from ...shell.text import counted, show_error, unbroken
 from ...shell.visit import Visit
 from ...widgets.charts import download_csv
 from .pictures import chart_html, strip_html, verdict_html, whose_html
-
-if TYPE_CHECKING:
-    from ....models.model import PretrainedModel
 
 BUDGETS = {"10 minutes": 10.0, "30 minutes": 30.0, "1 hour": MINUTES, "4 hours": 240.0}
 _KEPT = {"persist_state": "session"}
@@ -72,7 +69,7 @@ def claims_page(frame: Frame) -> None:
     st.markdown(SOURCES)
 
 
-def chosen_table(model: "PretrainedModel") -> ClaimsTable | None:
+def chosen_table(model: PretrainedModel) -> ClaimsTable | None:
     """What was measured of a model; where that was done on several sets, the visitor chooses."""
     tables = known_tables(model)
     if len(tables) < 2:
@@ -95,7 +92,7 @@ def sets_text(table: ClaimsTable) -> str:
 # Measuring
 
 
-def known_call(visit: Visit, model: "PretrainedModel") -> Call | None:
+def known_call(visit: Visit, model: PretrainedModel) -> Call | None:
     """What the visitor began last of a model: in this tab, or in one that was closed or loaded again."""
     call = st.session_state.get(_CALL)
     if call is not None and call.arguments["name"] == model.name:
@@ -106,7 +103,7 @@ def known_call(visit: Visit, model: "PretrainedModel") -> Call | None:
     return None
 
 
-def measuring(visit: Visit, model: "PretrainedModel", table: ClaimsTable | None) -> None:
+def measuring(visit: Visit, model: PretrainedModel, table: ClaimsTable | None) -> None:
     """How far it is; or what it costs, and the button."""
     call = known_call(visit, model)
     job = None if call is None else call.job
@@ -132,7 +129,7 @@ def measuring(visit: Visit, model: "PretrainedModel", table: ClaimsTable | None)
         form(visit, model, table)
 
 
-def form(visit: Visit, model: "PretrainedModel", table: ClaimsTable | None) -> None:
+def form(visit: Visit, model: PretrainedModel, table: ClaimsTable | None) -> None:
     """The budget, what it costs, and the button."""
     with st.container(border=True, key="claims_form"):
         if table is None:

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
+from ....analysis.error import ReconstructionError
 from ....analysis.parts import Part, identical, parts_of, places_of
 from ....base.text import count_text, number_text, percent_text, sentence_case
 from ....codec.methods import METHODS
@@ -21,9 +21,6 @@ from ...shell.text import counted, unbroken
 from ...widgets.charts import download_csv, show
 from ...widgets.leads import lead_table, token_lead
 from . import charts
-
-if TYPE_CHECKING:
-    from ....analysis.error import ReconstructionError
 
 MOST_SCRIPTS = 25  # drawn; the table behind the chart has all
 WORDS, ALL_KINDS = "whole word", "all kinds"
@@ -48,7 +45,7 @@ class Measured:
         return self.side.key
 
     @cached_property
-    def error(self) -> "ReconstructionError":
+    def error(self) -> ReconstructionError:
         return error_of(self.key, self.frame.table, self.side.compressed)
 
     @cached_property
@@ -57,7 +54,7 @@ class Measured:
         return None if self.frame.second is None else MeasuredSecond(self.frame)
 
     @cached_property
-    def other(self) -> "ReconstructionError | None":
+    def other(self) -> ReconstructionError | None:
         """The error of the table that this one is compared with, where there is one."""
         return None if self.beside is None else self.beside.error
 
@@ -96,7 +93,7 @@ class MeasuredSecond(Measured):
 
 
 @st.cache_resource(max_entries=4, show_spinner="Measuring the error of every token …")
-def error_of(key: str, _table, _compressed) -> "ReconstructionError":
+def error_of(key: str, _table, _compressed) -> ReconstructionError:
     """The error of a run; its arrays are read-only."""
     from ....analysis import reconstruction_error
 
@@ -162,7 +159,7 @@ def summary(measured: Measured) -> None:
     error, other = measured.error, measured.other
     quality = {} if measured.side.name == ADAPTED else measured.side.run.quality
 
-    def of_b(text: Callable[["ReconstructionError"], str]) -> dict[str, str]:
+    def of_b(text: Callable[[ReconstructionError], str]) -> dict[str, str]:
         """What stands below a number of run A."""
         return (
             {} if other is None else {"delta": f"{measured.names[1]} {text(other)}", "delta_color": "off", "delta_arrow": "off"}

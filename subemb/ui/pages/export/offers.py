@@ -2,17 +2,14 @@
 
 import importlib.util
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ....adaptation.result import Adaptation
 from ....base.text import escape_markdown, size_text
 from ....codec.methods import METHODS
 from ....export.onnx_file import INSTALL
+from ....models.model import PretrainedModel
 from ....runs import Run
 from ....tasks.exports import COMPACT, DENSE, ONNX, Export
-
-if TYPE_CHECKING:
-    from ....models.model import PretrainedModel
 
 #: Bytes. A download goes through the server's memory; anything larger is written with the command line.
 LARGEST_DOWNLOAD = 2_000_000_000
@@ -26,7 +23,7 @@ class ShownResult:
     """The result on the page, which is exported."""
 
     run: Run  # the finished run
-    model: "PretrainedModel"  # that the run compressed
+    model: PretrainedModel  # that the run compressed
     adaptation: Adaptation | None  # a finished one, or None
 
     @property

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from ....analysis.clusters import Clusters
@@ -43,9 +44,6 @@ from .selection import (
     valid_view,
     within,
 )
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ROWS_SHOWN = 500  # of a table; the download has all
 TEXTS_SENT = (
@@ -538,7 +536,7 @@ def selection_view(frame: Frame, both: list[TokenFacts], places: TokenMap) -> No
     _everything(frame, both, places)
 
 
-def _table(ids, frame: Frame, both: list[TokenFacts], layout) -> "pd.DataFrame":
+def _table(ids, frame: Frame, both: list[TokenFacts], layout) -> pd.DataFrame:
     """Rows of tokens; of a second table the columns that differ."""
     table = token_table(ids, both[0], frame.vocabulary, layout)
     if frame.second is not None:

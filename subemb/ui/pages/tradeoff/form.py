@@ -1,7 +1,7 @@
 """The form of a sweep on the page Trade-off: which settings, on which pairs, at what cost; and its progress."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 
@@ -11,6 +11,7 @@ from ....codec.settings import CompressionSettings
 from ....evaluate.data.read import DEMO_NAME
 from ....jobs.manager import Job, manager
 from ....jobs.task import Call
+from ....models.model import PretrainedModel
 from ....runs import run_key
 from ....sweep.grid import default_grid, resolved_grid, short_grid
 from ....sweep.known_tables import known_tables
@@ -21,16 +22,13 @@ from ...shell.jobs import begin, progress_of, watch
 from ...shell.text import counted, show_error
 from ...shell.visit import Visit
 
-if TYPE_CHECKING:
-    from ....models.model import PretrainedModel
-
 DEFAULT, SHORT = "All methods, 40 settings", "The leading methods, 12 settings"
 SCORED, UNSCORED = f"Errors, and the score on the {DEMO_NAME.lower()}", "Errors only"
 _CALL = "tradeoff_sweep"  # session state: the sweep that this tab began last
 _grids = Memory(12)
 
 
-def known_call(visit: Visit, model: "PretrainedModel") -> Call | None:
+def known_call(visit: Visit, model: PretrainedModel) -> Call | None:
     """The visitor's last sweep of a model: begun in this tab, or in one that was closed or loaded again."""
     call = st.session_state.get(_CALL)
     if call is not None and call.arguments["name"] == model.name:
@@ -60,7 +58,7 @@ def rows_of(job: Job) -> list[SweepRow]:
     return [SweepRow.from_flat(message.values["row"]) for message in job.history if "row" in message.values]
 
 
-def sweep_form(visit: Visit, model: "PretrainedModel", call: Call | None) -> None:
+def sweep_form(visit: Visit, model: PretrainedModel, call: Call | None) -> None:
     """What a sweep would measure, what it costs, and the button. call: the visitor's last sweep."""
     job = None if call is None else call.job
     if visit.waits_for(job):
@@ -76,7 +74,7 @@ def sweep_form(visit: Visit, model: "PretrainedModel", call: Call | None) -> Non
             _form(visit, model)
 
 
-def _form(visit: Visit, model: "PretrainedModel") -> None:
+def _form(visit: Visit, model: PretrainedModel) -> None:
     can_score = model.has_network and model.has_tokenizer
     left, right = st.columns(2)
     grid = left.radio("Settings", (DEFAULT, SHORT), key="sweep_grid", persist_state="session")
@@ -111,7 +109,7 @@ def plain(grid: list[CompressionSettings]) -> list[dict[str, Any]]:
     return [settings.to_dict() for settings in grid]
 
 
-def grid_of(model: "PretrainedModel", name: str) -> list[CompressionSettings]:
+def grid_of(model: PretrainedModel, name: str) -> list[CompressionSettings]:
     """The settings of a grid that fit a model, resolved."""
     can_score = model.has_network and model.has_tokenizer
 
@@ -123,7 +121,7 @@ def grid_of(model: "PretrainedModel", name: str) -> list[CompressionSettings]:
     return _grids.take((model.identity, can_score, name), made)
 
 
-def sweep_seconds(model: "PretrainedModel", missing: list[CompressionSettings]) -> float:
+def sweep_seconds(model: PretrainedModel, missing: list[CompressionSettings]) -> float:
     """Rough seconds of a sweep here, for two free cores; more cores share its rows."""
     import joblib
 

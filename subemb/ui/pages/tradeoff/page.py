@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
@@ -12,7 +11,7 @@ from ....base.pace import rough
 from ....base.text import escape_markdown, percent_text, shown_change, size_text
 from ....codec.settings import told_apart
 from ....codec.sizes import FLOAT_BYTES
-from ....models.model import describe
+from ....models.model import PretrainedModel, describe
 from ....runs import RUNS, estimate_run_seconds
 from ....sweep.known_tables import known_tables
 from ....sweep.table import SweepRow, SweepTable, Within, verdict_text
@@ -26,9 +25,6 @@ from ...widgets.settings import linked_number
 from .charts import legend_html, tradeoff_chart, value_text
 from .form import known_call, sweep_form, sweep_progress
 from .points import AXES, BYTES, CLAIMS, FLOATS, MEASURES, SCORE, WEIGHTED, Point, Shape, front_of, points_of
-
-if TYPE_CHECKING:
-    from ....models.model import PretrainedModel
 
 
 def draw() -> None:
@@ -56,7 +52,7 @@ def tradeoff_page(frame: Frame) -> None:
     claims()
 
 
-def tables_of(model: "PretrainedModel", rows: Sequence[SweepRow] = ()) -> list[SweepTable]:
+def tables_of(model: PretrainedModel, rows: Sequence[SweepRow] = ()) -> list[SweepTable]:
     """What sweeps have found, rows that are coming in right now included; scored tables first."""
     scored, unscored = known_tables(model)
     found = [replace(table, rows=_as_kept(model, table.rows)) for table in (scored, unscored) if table is not None]
@@ -67,13 +63,13 @@ def tables_of(model: "PretrainedModel", rows: Sequence[SweepRow] = ()) -> list[S
     return found
 
 
-def _as_kept(model: "PretrainedModel", rows: Sequence[SweepRow]) -> tuple[SweepRow, ...]:
+def _as_kept(model: PretrainedModel, rows: Sequence[SweepRow]) -> tuple[SweepRow, ...]:
     """Rows under the key of the run that is kept of them, where that is a preset's whose budget is written otherwise."""
     kept = ((row, kept_key(model, row.settings) if row.is_done and row.settings.budget is not None else None) for row in rows)
     return tuple(row if found is None else replace(row, run_key=found[0], settings=found[1]) for row, found in kept)
 
 
-def own_runs(visit: Visit, model: "PretrainedModel") -> list:
+def own_runs(visit: Visit, model: PretrainedModel) -> list:
     """The visitor's runs of a model."""
     runs = [RUNS.get(key, is_use=False) for key in visit.runs]
     return [run for run in runs if run is not None and model.has_content_of(run.model)]
@@ -82,7 +78,7 @@ def own_runs(visit: Visit, model: "PretrainedModel") -> list:
 # The picture
 
 
-def picture(visit: Visit, model: "PretrainedModel", rows: Sequence[SweepRow] = ()) -> None:
+def picture(visit: Visit, model: PretrainedModel, rows: Sequence[SweepRow] = ()) -> None:
     """The verdict, and the chart. rows: of a sweep that is under way."""
     tables = tables_of(model, rows)
     points = points_of(tables, own_runs(visit, model))
@@ -204,7 +200,7 @@ def chance_of(points: list[Point]) -> float | None:
 # Opening a point
 
 
-def _take_click(visit: Visit, model: "PretrainedModel", points: list[Point]) -> None:
+def _take_click(visit: Visit, model: PretrainedModel, points: list[Point]) -> None:
     """Open the run of the point that was clicked."""
     event = st.session_state.get("tradeoff_chart")
     keys = [point["customdata"][0] for point in event.selection.points if point.get("customdata")] if event else []
@@ -212,7 +208,7 @@ def _take_click(visit: Visit, model: "PretrainedModel", points: list[Point]) -> 
         open_point(visit, model, points, keys[0])
 
 
-def open_point(visit: Visit, model: "PretrainedModel", points: list[Point], key: str) -> None:
+def open_point(visit: Visit, model: PretrainedModel, points: list[Point], key: str) -> None:
     """Put the run of a point on all pages; where it has not been run, its settings are in the form."""
     point = next((one for one in points if one.run_key == key), None)
     if point is None or key == visit.shown_key:
@@ -220,7 +216,7 @@ def open_point(visit: Visit, model: "PretrainedModel", points: list[Point], key:
     visit.open(Request.of(describe(model), point.settings), key)
 
 
-def opened(frame: Frame, model: "PretrainedModel", points: list[Point]) -> None:
+def opened(frame: Frame, model: PretrainedModel, points: list[Point]) -> None:
     """What is known of the setting on the page, and one button: to look at its run, or to compute it."""
     visit = frame.visit
     point = next((one for one in points if one.run_key == visit.shown_key), None)
