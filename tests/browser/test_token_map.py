@@ -80,8 +80,16 @@ def test_a_visitor_selects_colours_searches_zooms_and_gives_the_link_to_another(
     wait_for(page, lambda: map_state(page)["coloured"] and set(dict(map_pixels(page))) != colours)
     assert map_state(page)["ids"] == ids
     choose_tool(page, "Zoom in")
+    wait_for(page, lambda: "map_view" in page.url)
+    once, address = map_state(page)["view"], page.url
+    assert once["zoom"] > state["view"]["zoom"]
+    choose_tool(page, "Zoom in")
+    wait_for(page, lambda: page.url != address)
+    page.go_back()  # the picture follows the address
+    wait_for(page, lambda: page.url == address and map_state(page)["view"]["zoom"] == pytest.approx(once["zoom"], rel=1e-3))
+    choose_tool(page, "Zoom in")
+    wait_for(page, lambda: page.url != address)
     zoomed = map_state(page)["view"]
-    assert zoomed["zoom"] > state["view"]["zoom"]
 
     page.locator(".st-key-map_find input").fill("king")
     page.locator(".st-key-map_find input").press("Enter")
@@ -157,8 +165,12 @@ def test_pointing_names_a_token_a_click_opens_its_inspector_and_the_morph_moves_
     assert "map_find" not in page.url, "the server knows nothing of it yet"
     page.locator(".st-key-map_find input").press("Enter")
     wait_for(page, lambda: "map_find=kin" in page.url)
+    choose_tool(page, "Zoom in")  # which the server hears of when another model is shown
     open_map(page, map_find="<")  # the map follows what is searched for, not what was typed last
     wait_for(page, lambda: (found := map_state(page)["found"]) and all(MAPPED[i].startswith("<") for i in found))
+    page.wait_for_timeout(1000)
+    assert map_state(page)["view"]["zoom"] < 1
+    assert "map_view" not in page.url
 
 
 def test_umap_comes_by_itself_with_clusters_and_both_themes_and_a_phone_show_them(new_page, open_map):

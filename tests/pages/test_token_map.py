@@ -289,6 +289,30 @@ def test_a_selection_survives_another_method_but_not_another_vocabulary(open_pag
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("is_of_this_model", [True, False])
+def test_what_is_said_of_another_model_counts_for_nothing(open_page, monkeypatch, is_of_this_model):
+    """A message of the browser can be on its way while another model is chosen."""
+    test = open_page()
+    identity = told(test)["vocabulary"] if is_of_this_model else "another model"
+    message = {
+        "from": "a",
+        "number": 1,
+        "vocabulary": identity,
+        "ids": [5, 6],
+        "by": ORIGINAL,
+        "how": "box",
+        "view": [0.5, 0.5, 4.0],
+    }
+    monkeypatch.setattr("subemb.ui.pages.token_map.page.said", lambda: message)
+    monkeypatch.setattr("subemb.ui.pages.token_map.page.draw_maps", lambda points, on_said: on_said())
+    healthy(test.run())
+    look, selected = test.session_state[LOOK], test.session_state[SELECTED]
+    assert (selected.ids, look["view"]) == (((5, 6), (0.5, 0.5, 4.0)) if is_of_this_model else ((), None))
+    assert told(healthy(test.run()))["heard"] == {"from": "a", "number": 1}, (
+        "the browser learns that nothing of it is outstanding"
+    )
+
+
 def test_principal_axes_are_shown_until_umap_is_ready_and_then_it_is_shown(open_page, keys):
     assert "Two axes show" in texts(open_page("wide"))
     random = np.random.default_rng(0)

@@ -120,6 +120,8 @@ class TokenMap {
   }
 
   leave() {
+    clearTimeout(this.later);
+    clearTimeout(this.asking);
     this.inbox.listeners.delete(this.listen);
     document.removeEventListener("input", this.type, true);
     this.watchSize.disconnect();
@@ -217,7 +219,7 @@ class TokenMap {
     const texts = this.unpacked.get(told.texts);
     this.texts = texts ? (texts.lines ??= new TextDecoder().decode(texts.arrays.texts).split("\n")) : null;
     const fresh = this.sent === 0 || told.heard.from !== this.name;
-    if (fresh || told.heard.number >= this.sent) this.adopt(told, fresh && !before.run);
+    if (fresh || told.heard.number >= this.sent) this.adopt(told, told.led !== before.led);
     this.presets.hidden = !told.stops.length;
     this.findWay();
     this.stage.setAttribute("aria-label", told.alt);
@@ -287,7 +289,7 @@ class TokenMap {
     return this.stop ? this.told.stops[this.stop - 1][1] : "";
   }
 
-  adopt(told, first) {
+  adopt(told, isLed) {
     const ids = told.ids ?? this.inbox.ids ?? [];  // null: those that the browser said last
     if (ids.length !== this.ids.length || ids.some((id, at) => id !== this.ids[at])) {
       this.ids = ids;
@@ -296,7 +298,9 @@ class TokenMap {
     this.colour = told.colour;
     this.highlight = told.highlight ?? -1;
     if (this.through !== told.presets) { this.through = told.presets; this.press(); }
-    if (first && told.view) this.view = { x: told.view[0], y: told.view[1], zoom: told.view[2] };
+    if (!isLed) return;
+    const [x, y, zoom] = told.view ?? [0.5, 0.5, RIM];
+    this.view = { x, y, zoom };
   }
 
   // What goes to the server: always everything that it keeps, so that the last message is enough
@@ -306,7 +310,7 @@ class TokenMap {
     this.sent += 1;
     const { x, y, zoom } = this.view, home = x === 0.5 && y === 0.5 && zoom === RIM;
     const round = (value) => Number(value.toPrecision(4));
-    this.send({ from: this.name, number: this.sent, colour: this.colour, presets: this.through, highlight: this.highlight < 0 ? null : this.highlight,
+    this.send({ from: this.name, number: this.sent, vocabulary: this.told.vocabulary, colour: this.colour, presets: this.through, highlight: this.highlight < 0 ? null : this.highlight,
       view: home ? null : [x, y, zoom].map(round), have: [...this.inbox.arrays.keys()], ids: this.changed ? this.ids : null, by: this.by, how: this.how, ...more });
   }
 

@@ -52,7 +52,7 @@ TEXTS_SENT = (
 NAMES_AT_ONCE = 200  # that a browser may ask for
 SELECTED = "map_selection"  # session state: the Selection
 HEARD = "map_heard"  # session state: sender and number of the browser's last message
-LOOK = "map_look"  # session state: what the browser shows, see _look
+LOOK = "map_look"  # session state: what the browser shows; ``led``: how often that was taken from an address, which then counts
 #: URL parameter -> name in the look.
 PARAMETERS = {
     "map_colour": "colour",
@@ -117,7 +117,16 @@ def _take_up(frame: Frame) -> None:
     """Begin with what the link asks for; another model's tokens are not those that were selected."""
     count, identity = frame.run.model["vocabulary"], frame.run.model["identity"]
     if st.session_state.get("map_model") != identity:
-        look = {"colour": None, "highlight": None, "view": None, "presets": False, "wanted": (), "have": (), "theirs": False}
+        look = {
+            "colour": None,
+            "highlight": None,
+            "view": None,
+            "presets": False,
+            "wanted": (),
+            "have": (),
+            "theirs": False,
+            "led": 0,
+        }
         look["written"] = {}
         st.session_state.update({"map_model": identity, SELECTED: NOTHING, HEARD: heard_of(None), LOOK: look})
     if within(st.session_state[SELECTED], count) != st.session_state[SELECTED]:
@@ -132,6 +141,7 @@ def _take_up(frame: Frame) -> None:
         with_numbers = (asked["map_view"] or "").split(",")
         look["view"] = valid_view([float(part) for part in with_numbers]) if all(map(is_finite, with_numbers)) else None
         look["presets"] = asked["map_presets"] == "1"
+        look["led"] += 1
         ids = from_address(asked["map_selected"] or "", count)
         if ids or (is_led and not asked["map_selected"] and look["written"].get("map_selected")):
             _select(ids, "link")
@@ -162,6 +172,8 @@ def _hear(frame: Frame, names: list[str]) -> None:
         return
     count = frame.run.model["vocabulary"]
     st.session_state[HEARD] = heard_of(message)
+    if message.get("vocabulary") != frame.run.model["identity"]:
+        return  # it was on its way while another model was chosen
     if message.get("ids") is not None:
         st.session_state[SELECTED] = after(st.session_state[SELECTED], message, count)
         look["theirs"] = True
@@ -390,6 +402,7 @@ def maps(
                 "colour": colour,
                 "highlight": look["highlight"],
                 "view": look["view"],
+                "led": f"{run.model['identity']} {look['led']}",
                 "texts": None if many else columns[colours.KIND],
                 "names": [[i, frame.vocabulary.display[i]] for i in named],
                 "kinds": columns[colours.KIND],
