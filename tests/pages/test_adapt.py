@@ -1,5 +1,6 @@
 """The page Adapt without a browser: every state that it can be in."""
 
+import os
 from dataclasses import replace
 
 import jobs_functions
@@ -205,6 +206,27 @@ def test_a_failure_is_said_and_what_was_saved_stays(subject, monkeypatch):
     assert "learning rate" in test.error[0].value
     assert "Saved at step 21 of 62" in texts(test)
     assert "Go on" in labels(test)
+
+
+@pytest.mark.slow
+def test_a_row_that_is_selected_stays_the_same_adaptations(subject):
+    """Going on with the older of two changes their order: the table is another one then, in which nothing is selected."""
+    older, newer = (stopped_after(subject, 1, steps=steps) for steps in (30, 31))
+    os.utime(library.ADAPTATIONS.path(older) / library.ADAPTATIONS.file, (1, 1))
+
+    def listed(test):
+        (found,) = (frame for frame in test.dataframe if {"trained", "state"} <= set(frame.value))
+        return found.proto.id, len(found.value)
+
+    test = checked(open_app(PAGE, REQUEST))
+    before, count = listed(test)
+    assert listed(test.run()) == (before, count)
+    os.utime(library.ADAPTATIONS.path(older) / library.ADAPTATIONS.file)
+    after, same = listed(checked(test.run()))
+    assert same == count >= 2
+    assert after != before
+    for key in (older, newer):
+        library.forget_adaptation(key)
 
 
 def test_a_link_to_one_that_is_gone_says_so(subject):

@@ -51,6 +51,12 @@ def open_part(test, key):
     return test.run()
 
 
+def behind(test) -> str:
+    """The identity of the table behind the chart, which selected rows hang on."""
+    (found,) = (frame for frame in test.dataframe if {"settings", "score"} <= set(frame.value))
+    return found.proto.id
+
+
 def test_what_was_swept_is_there_with_its_verdict(swept):
     test = opened(within="50")
     within = swept.within(50)
@@ -144,7 +150,10 @@ def test_claims_are_drawn_where_they_would_hold():
 @pytest.mark.slow
 def test_a_sweep_begins_on_a_button_with_its_cost_and_its_rows_appear(swept, monkeypatch):
     monkeypatch.setattr("joblib.cpu_count", lambda: 1)  # rows in this process, which has loaded torch
-    test = open_part(opened(), "sweep_form_open")
+    test = open_part(opened(), "tradeoff_table_open")
+    before = behind(test)
+    assert behind(test.run()) == before
+    test = open_part(test, "sweep_form_open")
     test.radio(key="sweep_grid").set_value(SHORT).run()
     assert "are to be measured: about" in texts(test)
     assert SCORED in test.radio(key="sweep_pairs").options
@@ -155,6 +164,7 @@ def test_a_sweep_begins_on_a_button_with_its_cost_and_its_rows_appear(swept, mon
     wanted = {run_key(load_listed("small").identity, one) for one in grid_of(load_listed("small"), SHORT)}
     scored, _ = known_tables(load_listed("small"))
     assert wanted <= {row.run_key for row in scored.rows}
+    assert behind(open_part(test, "tradeoff_table_open")) != before, "rows came between: one that was selected is another now"
     assert "sweep_button" in {button.key for button in open_part(test, "sweep_form_open").button}
     assert test.button(key="sweep_button").disabled, "nothing is left to measure"
 

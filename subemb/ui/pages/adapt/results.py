@@ -15,6 +15,7 @@ from ....adaptation.library import (
 from ....adaptation.result import ADAPTED as ADAPTED_SIDE
 from ....adaptation.result import COMPRESSED, ORIGINAL, TUNED, Adaptation
 from ....adaptation.settings import OBJECTIVES, TRAINED
+from ....base.store import content_key
 from ....base.text import change_text, escape_markdown, number_text, seconds_text
 from ....codec.settings import CompressionSettings
 from ....runs import RUNS
@@ -127,7 +128,7 @@ def history_view(frame: Frame, current: str | None) -> None:
     event = st.dataframe(
         table,
         hide_index=True,
-        key=f"adapt_history_{len(found)}",
+        key=f"adapt_history_{content_key([known.key for known in found])}",  # a selected row stays nobody else's
         placeholder="",
         column_config=COLUMNS,
         on_select="rerun",

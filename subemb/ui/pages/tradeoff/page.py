@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from ....base.pace import rough
+from ....base.store import content_key
 from ....base.text import escape_markdown, percent_text, shown_change, size_text
 from ....codec.settings import told_apart
 from ....codec.sizes import FLOAT_BYTES
@@ -257,7 +258,8 @@ def table_behind(visit: Visit, points: list[Point]) -> None:
         event = st.dataframe(
             shown,
             hide_index=True,
-            key=f"tradeoff_table_{visit.shown_key}",
+            # While a sweep runs, rows come between: a selected one must not become another.
+            key=f"tradeoff_table_{content_key(visit.shown_key, [point.run_key for point in ordered])}",
             on_select="rerun",
             selection_mode="single-row",
             height=min(560, 38 + 35 * len(table)),
