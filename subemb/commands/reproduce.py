@@ -154,7 +154,8 @@ def _about(table: "ClaimsTable", found: "list[Judged]") -> list[str]:
     lines += [one_line(note) for note in (*facts.notes, facts.head_note if in_context else "") if note]
     if is_whole or any(row.training != UNTRAINED for row in rows):
         lines.append(
-            f"Learned from {one_line(facts.text)}: {sizes.steps} steps, or {sizes.seconds:g} s where codes are chosen anew; {sizes.seeds} seeds."
+            f"Learned from {one_line(facts.text)}: {sizes.steps} steps, or {sizes.seconds:g} s where codes are chosen anew; {sizes.seeds} seeds. "
+            "A search that is given seconds finds other codes each time; the intervals do not hold that."
         )
     lines.append(
         "Intervals: paired bootstrap over the pairs, ends averaged over the seeds. A verdict needs the whole interval and every seed."

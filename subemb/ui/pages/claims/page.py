@@ -222,7 +222,8 @@ def behind(found: list[Judged], table: ClaimsTable) -> None:
                 st.markdown(f"- {escape_markdown(note)}")
         st.caption(
             f"Learned from {escape_markdown(facts.text)}: {sizes.steps} steps, or {sizes.seconds:g} s where codes are chosen anew; "
-            f"{counted(sizes.seeds, 'seed')}. Intervals: paired bootstrap over the pairs. A verdict needs the whole interval and every seed."
+            f"{counted(sizes.seeds, 'seed')}. Intervals: paired bootstrap over the pairs. A verdict needs the whole interval and every seed. "
+            "A search that is given seconds finds other codes each time; the intervals do not hold that."
         )
         for row in table.failed:
             show_error(f"{row.name}: {row.problem}")
