@@ -60,9 +60,14 @@ def texts(test: AppTest) -> str:
     return " ".join(str(element.value) for element in [*test.markdown, *test.caption, *test.info, *test.success, *test.warning])
 
 
+def frame_with(test: AppTest, *columns: str):
+    """The element of the first table with these columns; AppTest knows keys of widgets only."""
+    return next(element for element in test.dataframe if set(columns) <= set(element.value.columns))
+
+
 def table_with(test: AppTest, *columns: str):
-    """The first table with these columns; AppTest knows keys of widgets only."""
-    return next(element.value for element in test.dataframe if set(columns) <= set(element.value.columns))
+    """The first table with these columns."""
+    return frame_with(test, *columns).value
 
 
 def metrics(test: AppTest) -> dict[str, str]:

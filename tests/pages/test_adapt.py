@@ -1,11 +1,10 @@
 """The page Adapt without a browser: every state that it can be in."""
 
-import os
 from dataclasses import replace
 
 import jobs_functions
 import pytest
-from apps import checked, metrics, open_app, own_folders, rerun_until, table_with, texts
+from apps import checked, frame_with, metrics, open_app, own_folders, rerun_until, table_with, texts
 from checkpoints import SPECIAL, WORDS, make_bert, make_sentence_model, make_table
 
 from subemb.adaptation import AdaptationSettings, library, text_of
@@ -210,22 +209,22 @@ def test_a_failure_is_said_and_what_was_saved_stays(subject, monkeypatch):
 
 @pytest.mark.slow
 def test_a_row_that_is_selected_stays_the_same_adaptations(subject):
-    """Going on with the older of two changes their order: the table is another one then, in which nothing is selected."""
-    older, newer = (stopped_after(subject, 1, steps=steps) for steps in (30, 31))
-    os.utime(library.ADAPTATIONS.path(older) / library.ADAPTATIONS.file, (1, 1))
+    """In another tab one of two is deleted and another begun: the table is another one then, in which nothing is selected."""
+    first, second = (stopped_after(subject, 1, steps=steps) for steps in (30, 31))
 
     def listed(test):
-        (found,) = (frame for frame in test.dataframe if {"trained", "state"} <= set(frame.value))
+        found = frame_with(test, "trained", "state")
         return found.proto.id, len(found.value)
 
     test = checked(open_app(PAGE, REQUEST))
     before, count = listed(test)
     assert listed(test.run()) == (before, count)
-    os.utime(library.ADAPTATIONS.path(older) / library.ADAPTATIONS.file)
+    library.forget_adaptation(first)
+    third = stopped_after(subject, 1, steps=32)
     after, same = listed(checked(test.run()))
     assert same == count >= 2
     assert after != before
-    for key in (older, newer):
+    for key in (second, third):
         library.forget_adaptation(key)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from apps import checked, open_app, own_folders, rerun_until, table_with, texts
+from apps import checked, frame_with, open_app, own_folders, rerun_until, table_with, texts
 from checkpoints import SPECIAL, make_bert
 
 from subemb.base.text import escape_markdown
@@ -53,8 +53,7 @@ def open_part(test, key):
 
 def behind(test) -> str:
     """The identity of the table behind the chart, which selected rows hang on."""
-    (found,) = (frame for frame in test.dataframe if {"settings", "score"} <= set(frame.value))
-    return found.proto.id
+    return frame_with(test, "settings", "score").proto.id
 
 
 def test_what_was_swept_is_there_with_its_verdict(swept):

@@ -319,12 +319,12 @@ class TokenMap {
     this.later = setTimeout(() => this.say(), wait);
   }
 
-  // What is searched for: ids, best first. The server's answer counts as soon as it is about the text in the field.
-
+  // What stands in the search field, sent or not; null while there is none
   get typed() {
     return document.querySelector(`${FIELD} input`)?.value ?? null;
   }
 
+  // What is searched for: ids, best first. The server's answer counts as soon as it is about the text in the field.
   get found() {
     const { told, texts, typed } = this, server = told.found ?? [];
     if (typed === null || typed.trim() === (told.query ?? "").trim() || !texts) return server;

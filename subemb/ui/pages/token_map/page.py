@@ -126,8 +126,8 @@ def _take_up(frame: Frame) -> None:
             "have": (),
             "theirs": False,
             "led": 0,
+            "written": {},
         }
-        look["written"] = {}
         st.session_state.update({"map_model": identity, SELECTED: NOTHING, HEARD: heard_of(None), LOOK: look})
     if within(st.session_state[SELECTED], count) != st.session_state[SELECTED]:
         _select(within(st.session_state[SELECTED], count).ids, None)
