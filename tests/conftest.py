@@ -20,7 +20,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
@@ -102,7 +101,15 @@ def pytest_collection_modifyitems(items) -> None:
 
 def pytest_collection_finish() -> None:
     gc.freeze()
+    gc.set_threshold(50_000, 10, 10)  # with 700, the usual one, a page's test looks for garbage a twentieth of its time
     gc.enable()
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Three processes on two cores, for the browser's tests are half waiting; and one for each of more, up to six: 1.5 GB each."""
+    from subemb.jobs.worker import available_cpus
+
+    return min(max(3, available_cpus()), 6)
 
 
 _gives_way = False
@@ -178,18 +185,10 @@ def _packages_are_scanned_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _loops_are_compiled_once() -> Iterator[None]:
-    """On a new checkout numba compiles for twelve seconds of a core: in one process, and the others take what that has kept."""
-    from numba.core.dispatcher import Dispatcher
-    from shared import session_folder
-
-    real, lock = Dispatcher.compile, FileLock(session_folder() / "compiling.lock")
-
-    def compile_or_wait(self, signature):
-        with lock:
-            return real(self, signature)
+    from shared import compile_after_others
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Dispatcher, "compile", compile_or_wait)
+        compile_after_others(patch.setattr)
         yield
 
 

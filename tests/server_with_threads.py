@@ -2,6 +2,7 @@
 
 import sys
 
+from shared import compile_after_others
 from streamlit.web import cli
 from worker_threads import WorkerThread
 
@@ -9,4 +10,5 @@ from subemb.jobs import manager
 
 if __name__ == "__main__":
     manager.WorkerProcess = WorkerThread
+    compile_after_others(setattr)
     sys.exit(cli.main())

@@ -42,6 +42,22 @@ def made_once(name: str, make: Callable[[Path], object]) -> Path:
     return folder
 
 
+def compile_after_others(replace: Callable[[type, str, Callable], object]) -> None:
+    """Have one process of a session compile loops, and the others take what numba has kept of it.
+
+    On a new checkout that is twelve seconds of a core for each. replace: ``setattr``, or a monkeypatch's, which is undone.
+    """
+    from numba.core.dispatcher import Dispatcher
+
+    real, lock = Dispatcher.compile, FileLock(session_folder() / "compiling.lock")
+
+    def compile_or_wait(self, signature):
+        with lock:
+            return real(self, signature)
+
+    replace(Dispatcher, "compile", compile_or_wait)
+
+
 def until(condition: Callable[[], object], seconds: float = 60) -> None:
     """Wait for something that another process or thread does."""
     end = time.monotonic() + seconds
