@@ -30,6 +30,7 @@ from ..widgets.motion import familiar_names, motion_figure, motion_words
 from . import header, presentation, sidebar, style, upkeep
 from .jobs import stage_of, taken_text, watch
 from .models import key_of, open_model
+from .pages import HOME, PAGES
 from .request import EXAMPLE, Request, other_request
 from .sides import ADAPTED, COMPRESSED, RUN_A, RUN_B, Side
 from .text import errors_shown, is_other, shortened, show_error, unbroken
@@ -189,14 +190,15 @@ class Frame:
                     draw(*shown)
 
 
-def page(title: str, lead: str | None = None, has_steps: bool = False) -> Frame:
+def page(label: str, lead: str | None = None, has_steps: bool = False) -> Frame:
     """Set up the page, draw the sidebar, and find what to show.
 
-    title: of the page. lead: a few sentences below it, in markdown. has_steps: whether it goes on by steps of its own.
+    label: of the page, in PAGES. lead: a few sentences below its heading, in markdown. has_steps: whether it goes on by steps of its own.
     """
+    title, is_home = PAGES[label].heading, label == HOME
     assets = app_folder() / "assets"
     st.set_page_config(
-        page_title=f"{title} · subemb" if title != "Home" else "subemb",
+        page_title="subemb" if is_home else f"{title} · subemb",
         page_icon=str(assets / "icon.png"),
         layout="wide",
     )
@@ -204,7 +206,7 @@ def page(title: str, lead: str | None = None, has_steps: bool = False) -> Frame:
     st.logo(str(assets / "logo.svg"), size="large", icon_image=str(assets / "icon.png"))
     style.draw()
     sweep_cache()
-    if title != "Adapt":
+    if label != "Adapt":
         take_adaptation()
     visit = this_visit()
     visit.settle()
@@ -217,14 +219,14 @@ def page(title: str, lead: str | None = None, has_steps: bool = False) -> Frame:
         keep_in_browser(visit.token)
         presentation.offer()
     write_url(visit)
-    presentation.draw(title, sidebar.PAGES, visit.address, has_steps)
+    presentation.draw(label, visit.address, has_steps)
     leads.follow(visit)
     # Streamlit knows a fragment by its place, and drops what a browser sends to a place that moved. So messages, which come and go,
     # share one container, and what follows stands where it stood.
     with st.container():
-        named = header.draw(title if title != "Home" else "Subspace embedding", None if title == "Home" else lead)
+        named = header.draw(title, None if is_home else lead)
         _messages(visit)
-        if title == "Home" and lead and not presentation.is_on():
+        if is_home and lead and not presentation.is_on():
             st.markdown(lead)
         run = None
         with errors_shown():
@@ -233,11 +235,13 @@ def page(title: str, lead: str | None = None, has_steps: bool = False) -> Frame:
         if run is not None:
             with named:
                 heading(frame)
-            if visit.running is not None and title != "Home" and not presentation.is_on():
+            if visit.running is not None and not is_home and not presentation.is_on():
                 st.page_link(
-                    "app.py", label="Your run is being computed: watch its codes being found", icon=":material/animation:"
+                    PAGES[HOME].file,
+                    label="Your run is being computed: watch its codes being found",
+                    icon=":material/animation:",
                 )
-        elif title != "Home":
+        elif not is_home:
             explain_empty(frame)
     return frame
 

@@ -1,9 +1,10 @@
 """Presentation mode of every page (``?present=1``): no sidebar, larger type, and keys to go on; and keys that a page listens to."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import streamlit as st
 
+from .pages import beside
 from .style import BACKGROUND
 from .text import write_parameter
 
@@ -77,11 +78,11 @@ def toggle() -> None:
     write_parameter(PARAMETER, None if is_on() else "1")
 
 
-def draw(title: str, pages: Sequence[tuple[str, str, str]], address: dict[str, str], has_steps: bool) -> None:
+def draw(label: str, address: dict[str, str], has_steps: bool) -> None:
     """Listen to the keys of a page; while presenting, also its style and the buttons to go on.
 
-    title: of the page. pages: (file, title, icon) in the order of the navigation. address: URL parameters that pages share.
-    has_steps: whether the page has steps of its own, and arrow keys are for these.
+    label: of the page. address: URL parameters that pages share. has_steps: whether the page has steps of its own, and arrow keys
+    are for these.
     """
     with st.container(key="unseen_presentation"):  # one place, whatever stands in it
         asked = keys("page_keys", {TOGGLE: TOGGLE} | (ARROWS if is_on() and not has_steps else {}), on_pressed=_toggled)
@@ -89,7 +90,7 @@ def draw(title: str, pages: Sequence[tuple[str, str, str]], address: dict[str, s
             st.html(f"<style>{_STYLE}</style>")
             asked = _buttons() or asked
     if asked in (BACK, ON):
-        turn(title, pages, address, asked)
+        turn(label, address, asked)
 
 
 def _buttons() -> str | None:
@@ -110,11 +111,9 @@ def offer() -> None:
     )
 
 
-def turn(title: str, pages: Sequence[tuple[str, str, str]], address: dict[str, str], which: str) -> None:
-    """Go to the page before or after, round and round."""
-    places = [name for _, name, _ in pages]
-    path = pages[(places.index(title) + (1 if which == ON else -1)) % len(pages)][0]
-    st.switch_page(path, query_params=address | in_links())
+def turn(label: str, address: dict[str, str], which: str) -> None:
+    """Go to the page before or after one, round and round."""
+    st.switch_page(beside(label, 1 if which == ON else -1).file, query_params=address | in_links())
 
 
 def _toggled() -> None:

@@ -24,26 +24,12 @@ from ..widgets.settings import has_widget, setting_input
 from . import presentation
 from .jobs import begin, jobs_elsewhere, stage_of, taken_text, watch
 from .models import list_again, listed_models, open_model
+from .pages import PAGES
 from .request import Request
 from .text import counted, errors_shown, show_error, without_folders
 from .uploads import Content, content_of, file_uploader, hold
 from .visit import Visit
 
-PAGES = (
-    ("app.py", "Home", ":material/home:"),
-    ("pages/0_How_it_works.py", "How it works", ":material/school:"),
-    ("pages/9_Trade-off.py", "Trade-off", ":material/show_chart:"),
-    ("pages/1_Token_map.py", "Token map", ":material/scatter_plot:"),
-    ("pages/2_Assignments.py", "Assignments", ":material/view_column:"),
-    ("pages/3_Reconstruction_error.py", "Reconstruction error", ":material/monitoring:"),
-    ("pages/4_Similarity.py", "Similarity", ":material/compare_arrows:"),
-    ("pages/5_Entailment.py", "Entailment", ":material/rule:"),
-    ("pages/6_Words_in_context.py", "Words in context", ":material/visibility_off:"),
-    ("pages/7_Adapt.py", "Adapt", ":material/model_training:"),
-    ("pages/8_Export.py", "Export", ":material/ios_share:"),
-    ("pages/11_Claims.py", "Claims", ":material/fact_check:"),
-    ("pages/10_Runs.py", "Runs", ":material/list:"),
-)
 ANOTHER = "Another Hugging Face model …"
 ALWAYS_OPEN = ("rank", "budget", "keep")  # of the settings without a place of their own; the others are in an expander
 LONGEST_TEXT = 5_000_000
@@ -83,8 +69,8 @@ def _current():
 def navigation(visit: Visit) -> None:
     """Links to the pages; they carry the run that is shown."""
     query = visit.address | presentation.in_links()
-    for path, label, icon in PAGES:
-        st.page_link(path, label=label, icon=icon, query_params=query or None, width="stretch")
+    for page in PAGES.values():
+        st.page_link(page.file, label=page.label, icon=page.icon, query_params=query or None, width="stretch")
     with st.container(key="unseen_current"):
         _current()(key="current_page", height=1)
 

@@ -21,8 +21,8 @@ from ....codec.settings import CompressionSettings
 from ....runs import RUNS
 from ....tasks.adaptation import run_adaptation
 from ...shell.frame import Frame
+from ...shell.pages import PAGES
 from ...shell.request import Request, to_query
-from ...shell.sidebar import PAGES
 from ...shell.text import counted, public_name, write_parameter
 from ...shell.visit import ADAPTATION, ADAPTED
 from ...widgets.charts import chart_places, download_csv, show
@@ -88,8 +88,8 @@ def result_view(frame: Frame, known: Adaptation) -> None:
     st.markdown("**Three columns:** original, compressed and adapted side by side, on your own sentences and on labelled sets.")
     query = to_query(frame.visit.request) | {ADAPTED: known.key}
     with st.container(horizontal=True):
-        for path, label, icon in (page for page in PAGES if page[1] in THREE_COLUMNS):
-            st.page_link(path, label=label, icon=icon, query_params=query)
+        for page in map(PAGES.get, THREE_COLUMNS):
+            st.page_link(page.file, label=page.label, icon=page.icon, query_params=query)
 
 
 def score_cards(known: Adaptation) -> None:

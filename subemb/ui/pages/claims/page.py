@@ -39,7 +39,7 @@ SOURCES = """
 
 def draw() -> None:
     """The page."""
-    frame = page("The paper's claims", "Twelve claims, measured: what holds, what fails, what cannot be told here.")
+    frame = page("Claims", "Twelve claims, measured: what holds, what fails, what cannot be told here.")
     with frame.errors():
         if frame.visit.shown_key is not None:  # else it has been said what is wrong with the model
             claims_page(frame)

@@ -8,6 +8,7 @@ from ....evaluate.context.fill import HUB_MODELS, models_with_words
 from ....evaluate.context.network import MASKED, kind_of
 from ...shell.frame import Frame, page
 from ...shell.models import listed_models
+from ...shell.pages import PAGES
 from ...shell.sidebar import write_hub_id
 from ...widgets.adapted_side import adapted_side
 from ...widgets.other_side import other_side
@@ -16,20 +17,20 @@ from .sentence import sentence_view
 from .text import text_view
 from .uses import uses_view
 
-PAGE = "pages/6_Words_in_context.py"
+TITLE = "Words in context"
 MOST_LISTED = 20  # models to choose from
 VIEWS = {"A sentence": sentence_view, "Text": text_view, "Input or output": uses_view}
 
 
 def lead_here() -> None:
     """Lead an old address to the page, with all of its parameters."""
-    st.switch_page(PAGE, query_params=st.query_params.to_dict())
+    st.switch_page(PAGES[TITLE].file, query_params=st.query_params.to_dict())
 
 
 def draw() -> None:
     """The page."""
     frame = page(
-        "Words in context",
+        TITLE,
         "Hide a word, and a masked language model guesses it from the words around; a decoder guesses what comes next. See the best "
         "guesses with the original table and with the compressed one, and how well each side guesses every token of a text.",
     )
@@ -54,7 +55,7 @@ def explain_no_words(frame: Frame) -> None:
     why = "has no head that says words" if frame.model.has_network else "is a table without a network"
     st.markdown(f"{name} {why}, so it cannot fill a gap: what compression does to its sentence vectors is on **Similarity**.")
     st.page_link(
-        "pages/4_Similarity.py",
+        PAGES["Similarity"].file,
         label="See its sentence vectors on Similarity",
         icon=":material/compare_arrows:",
         query_params=frame.visit.address or None,

@@ -9,6 +9,7 @@ from ....presets import PRESETS
 from ....runs import NEIGHBOURS, RUNS, Run, film_of_run
 from ...shell.frame import Frame, explain_empty, live_view, page
 from ...shell.models import key_of
+from ...shell.pages import PAGES
 from ...shell.request import BUNDLED, Request, command_line
 from ...shell.text import unbroken
 from ...shell.visit import Visit
@@ -109,7 +110,7 @@ def verdict(run: Run) -> None:
     with st.container(key="verdict"):
         st.markdown(f"{_ICONS[found.tone]} {unbroken(escape_markdown(found.text))}")
     if found.is_to_adapt:
-        st.page_link("pages/7_Adapt.py", label=found.advice, icon=":material/model_training:")
+        st.page_link(PAGES["Adapt"].file, label=found.advice, icon=":material/model_training:")
     elif found.advice:
         st.caption(found.advice)
 

@@ -6,7 +6,6 @@ import streamlit as st
 
 from ...shell import presentation
 from ...shell.frame import page
-from ...shell.sidebar import PAGES
 from ...widgets.leads import lead
 from .pictures import code_picture
 from .steps import STEPS, Place, Step
@@ -36,7 +35,7 @@ def draw() -> None:
     st.html(f"<style>{_STYLE}{_LARGE if presentation.is_on() else ''}</style>")
     way = presentation.keys("lesson_keys", presentation.ARROWS, on_pressed=_pressed)
     if presentation.is_on() and way and st.session_state.pop(_OVER, False):
-        presentation.turn(TITLE, PAGES, frame.visit.address, way)
+        presentation.turn(TITLE, frame.visit.address, way)
     st.session_state.pop(_OVER, None)
     with frame.errors():
         number, shows_code = _steps()

@@ -12,6 +12,7 @@ from ....tasks.evaluations import move_sentence
 from ....tasks.sides import ADAPTED, COMPRESSED, ORIGINAL
 from ...shell.frame import Frame
 from ...shell.jobs import outcome
+from ...shell.pages import PAGES
 from ...widgets.leads import lead, token_link
 from ...widgets.token_choice import choose_token, default_token
 from . import pictures
@@ -260,7 +261,10 @@ def _adaptation(place: Place) -> None:
     with place.words:
         name = "" if frame.run is None else f" {escape_markdown(frame.run.model['name'])}"
         st.page_link(
-            "pages/7_Adapt.py", label=f"Adapt{name}", icon=":material/model_training:", query_params=frame.visit.address or None
+            PAGES["Adapt"].file,
+            label=f"Adapt{name}",
+            icon=":material/model_training:",
+            query_params=frame.visit.address or None,
         )
 
 

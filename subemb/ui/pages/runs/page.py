@@ -13,6 +13,7 @@ from ....runs import RUNS, Run
 from ....tasks.side_by_side import Fact, Side, error_verdict, facts_of, settings_that_differ
 from ...shell.frame import Frame, page
 from ...shell.models import key_of
+from ...shell.pages import HOME, PAGES
 from ...shell.request import EXAMPLE, Request, other_query
 from ...shell.text import counted
 from ...shell.visit import Visit
@@ -126,7 +127,7 @@ def actions(frame: Frame, chosen: list[Run]) -> None:
                 "Open", type="primary", icon=":material/open_in_new:", key="open_run", disabled=run.key == visit.shown_key
             ):
                 visit.open(Request.of_run(run), run.key)
-                st.switch_page("app.py", query_params=visit.address)
+                st.switch_page(PAGES[HOME].file, query_params=visit.address)
             given = st.text_input(
                 "Tags", ", ".join(visit.visitor.tags.get(run.key, ())), key=f"tags_{run.key}", max_chars=300,
                 placeholder="separated by commas", help="Only you see them.",
@@ -138,7 +139,7 @@ def actions(frame: Frame, chosen: list[Run]) -> None:
         if is_pair and st.button("Compare on the pages", type="primary", icon=":material/compare_arrows:", key="compare_runs"):
             visit.open(Request.of_run(chosen[0]), chosen[0].key)
             visit.other = other_query(chosen[1].asked)
-            st.switch_page("pages/4_Similarity.py", query_params=visit.address)
+            st.switch_page(PAGES["Similarity"].file, query_params=visit.address)
         if st.button(f"Delete {counted(len(chosen), 'run')}", icon=":material/delete:", key="delete_runs"):
             deleted(visit, chosen)
             st.rerun()

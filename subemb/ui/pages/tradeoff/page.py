@@ -18,6 +18,7 @@ from ....sweep.known_tables import known_tables
 from ....sweep.table import SweepRow, SweepTable, Within, verdict_text
 from ...shell.frame import Frame, page
 from ...shell.models import kept_key, open_model
+from ...shell.pages import HOME, PAGES
 from ...shell.request import Request
 from ...shell.text import unbroken
 from ...shell.visit import Visit
@@ -228,7 +229,9 @@ def opened(frame: Frame, model: PretrainedModel, points: list[Point]) -> None:
         facts += [f"{name.lower()} {value_text(point, name)}" for name in MEASURES if name in point.values]
         st.markdown(f"**{escape_markdown(point.label)}**  \n{escape_markdown(' · '.join(facts))}")
         if frame.run is not None:
-            st.page_link("app.py", label="Look at this run", icon=":material/open_in_new:", query_params=visit.address or None)
+            st.page_link(
+                PAGES[HOME].file, label="Look at this run", icon=":material/open_in_new:", query_params=visit.address or None
+            )
         elif visit.running is None:
             seconds = estimate_run_seconds(point.settings, model.num_tokens, model.dim, model)
             if st.button(
