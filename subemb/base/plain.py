@@ -46,6 +46,9 @@ class Setting:
     automatic: str = ""  # what None stands for, in words
     of_method: bool = False  # whether a page knows what None stands for, so that yes or no is all it asks
     widget: bool = True  # whether pages offer it
+    later: bool = False  # left out of JSON at its default, as results that were kept before it was there have it in no key
+    in_line: str = ""  # how a line of settings says it where it is not the default, with {} for the value
+    effort: bool = False  # how hard to try: what methods have alike where they are compared
     decimals: int | None = None  # that a widget shows
     name: str = ""
     kind: type = str  # bool, int, float or str
@@ -149,8 +152,9 @@ class Settings:
         """Rules between several fields; for subclasses. Raises InputError."""
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON types."""
-        return to_plain(self)
+        """JSON types. What is declared to be ``later`` is left out at its default, so that keys of kept results stay what they are."""
+        later = {name for name, item in declared(type(self)).items() if item.later and getattr(self, name) == item.default}
+        return {name: value for name, value in to_plain(self).items() if name not in later}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -195,9 +199,7 @@ def add_flags(parser, cls: type[Settings], names: Iterable[str] | None = None) -
         text = item.help
         if item.title and text[:1].isupper():  # sentences, made to stand beside a widget that has a label
             text = f"{item.title[0].lower()}{item.title[1:]}: {text}"
-        default = (
-            {True: "yes", False: "no"}.get(item.default, _number(item.default)) if item.default is not None else item.automatic
-        )
+        default = item.automatic if item.default is None else item.written(item.default)
         text = f"{text} (default {default})".lstrip() if default else text
         more: dict[str, Any] = {"dest": name, "help": text.replace("%", "%%"), "default": None}
         if item.kind is bool:

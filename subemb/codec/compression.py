@@ -9,6 +9,7 @@ import torch
 
 from ..base.arguments import checked
 from ..base.errors import InputError
+from ..base.plain import declared
 from ..base.progress import ProgressCallback, part_of, report
 from .blocks import WEIGHT_FLOOR, column_means
 from .compressed import ROWS_AT_ONCE, Compressed
@@ -65,18 +66,18 @@ def compress(
     Raises InputError for settings that do not fit the table, and for a table, weights or a sensitivity that cannot be
     used; Cancelled if the callback asked to stop.
     """
+    given = {name: value for name, value in locals().items() if name in declared(CompressionSettings)}
     started = time.perf_counter()
     model = table if hasattr(table, "vocabulary") and hasattr(table, "table") else None
     table = checked_table(table if model is None else model.table, device)
     if settings is None:
         if (tiers or budget) is not None and method == DEFAULT_METHOD:
-            method = with_budget()
-        named = weights if isinstance(weights, str) else "none" if model is None else "vocabulary"
-        settings = CompressionSettings(
-            method=method, subspaces=subspaces, codebook_size=codebook_size, unique=unique, iterations=iterations,
-            tolerance=tolerance, rank=rank, codebook_bits=codebook_bits, tiers=tiers, budget=budget, keep=keep, sensitive=sensitive, seed=seed,
-            weights=named if weights is None or isinstance(weights, str) else GIVEN,
-        )  # fmt: skip
+            given["method"] = with_budget()
+        if weights is None:
+            given["weights"] = "none" if model is None else "vocabulary"
+        elif not isinstance(weights, str):
+            given["weights"] = GIVEN
+        settings = CompressionSettings(**given)
     if settings.sensitive is None and settings.about.can_be_sensitive:
         settings = replace(settings, sensitive=sensitivity is not None)
     settings = settings.resolve(*table.shape)

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ..base.arguments import Count, checked
 from ..base.errors import InputError
-from ..base.plain import Settings, setting
+from ..base.plain import Settings, declared, setting
 from .grids import CODEBOOK_BITS
 from .methods import DEFAULT_METHOD, METHODS
 from .methods.base import Method
@@ -99,6 +98,7 @@ class CompressionSettings(Settings):
     keep: str | None = setting(
         None,
         metavar="TOKENS",
+        later=True,
         title="Tokens kept",
         example="8000",
         help="How many tokens keep their rows, the heaviest first: a number, a share such as 25%, or `used`: all that the text uses. With a "
@@ -130,7 +130,14 @@ class CompressionSettings(Settings):
         fault="{name} must be True, False or None (automatic), not {value!r}",
     )
     iterations: int = setting(
-        25, least=1, most=1000, metavar="N", title="Iterations at most", help="K-means stops after so many."
+        25,
+        least=1,
+        most=1000,
+        metavar="N",
+        title="Iterations at most",
+        help="K-means stops after so many.",
+        in_line="at most {} iterations",
+        effort=True,
     )
     tolerance: float = setting(
         1e-4,
@@ -138,6 +145,8 @@ class CompressionSettings(Settings):
         below=1,
         metavar="SHARE",
         widget=False,
+        in_line="tolerance {}",
+        effort=True,
         help="K-means stops when the error shrinks by less than this share.",
     )
     rank: int | None = setting(
@@ -182,10 +191,6 @@ class CompressionSettings(Settings):
         if self.unique is False and method.is_unique and not method.can_be_unique:
             raise InputError(f"{self.method} has unique tuples by construction; leave unique unset")
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON types. What came later than keys of kept results is left out where it is not set, so that they stay what they are."""
-        return {name: value for name, value in super().to_dict().items() if name != "keep" or value is not None}
-
     @property
     def about(self) -> Method:
         """The method, which knows everything about itself."""
@@ -212,6 +217,8 @@ def settings_text(settings: CompressionSettings, spelled: bool = False) -> str:
 
     >>> settings_text(CompressionSettings("cluster", codebook_size=32, weights="none"))
     'Cluster (unique), f = 3, Q = 32, equal weights, seed 0'
+    >>> settings_text(CompressionSettings("product", codebook_size=32, iterations=5))
+    'Product quantization, f = 3, Q = 32, vocabulary weights, at most 5 iterations, seed 0'
     """
     method = settings.about
     parts = [method.title]
@@ -224,18 +231,18 @@ def settings_text(settings: CompressionSettings, spelled: bool = False) -> str:
             parts.append("unique tuples" if settings.wants_unique else "collisions allowed")
     if settings.tiers is not None:
         parts.append(f"{in_words(parsed(settings.tiers))};" if spelled else f"tiers {settings.tiers}")
-        if settings.codebook_bits is not None:
-            parts.append(f"{settings.codebook_bits}-bit codebooks")
     if settings.budget is not None:
         parts.append(f"budget {settings.budget}")
+    if "tiers" in method.reads and settings.codebook_bits is not None:
+        parts.append(f"{settings.codebook_bits}-bit codebooks")
     if "tiers" in method.reads and settings.wants_unique:
         parts.append("unique tuples")
     if settings.budget is not None and settings.keep is not None:
         parts.append(f"{_kept_text(settings.keep)}, the others borrow rows")
     if "keep" in method.reads and "tiers" not in method.reads:
         parts += [_kept_text(settings.keep), _SHORT_WEIGHT_NAMES[settings.weights]]
-    if "rank" in method.reads and settings.rank is not None:
-        parts.append(f"rank {settings.rank}")
+    if "rank" in method.reads:
+        parts += [] if settings.rank is None else [f"rank {settings.rank}"]
         if settings.weights != "none":
             parts.append(_SHORT_WEIGHT_NAMES[settings.weights])
         if settings.sensitive:
@@ -244,6 +251,11 @@ def settings_text(settings: CompressionSettings, spelled: bool = False) -> str:
         parts.append(_SHORT_WEIGHT_NAMES[settings.weights])
         if settings.sensitive:
             parts.append("sensitive")
+    for name, item in declared(type(settings)).items():
+        value = getattr(settings, name)
+        if item.in_line and name in method.reads and value != item.default:
+            parts.append(item.in_line.format(item.written(value)))
+    if method.uses_codebooks or "tiers" in method.reads:
         parts.append(f"seed {settings.seed}")
     return ", ".join(parts).replace(";, ", "; ")
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from ..analysis.equal_bytes import settings_at_bytes
 from ..base.errors import InputError
+from ..base.plain import declared
 from ..base.progress import Progress, ProgressCallback, part_of, report
 from ..base.store import Store
 from ..codec.methods import METHODS
@@ -43,8 +44,9 @@ def plan(base: Run) -> list[Compared]:
     for method in sorted(found, key=lambda name: name != settings.method):  # a stable sort: the others stay in order
         near = found[method]
         chosen = near.settings
-        if method != settings.method and METHODS[method].is_iterative:  # the same effort for all
-            chosen = replace(chosen, iterations=settings.iterations, tolerance=settings.tolerance)
+        if method != settings.method:  # the same effort for all
+            efforts = {name for name, item in declared(CompressionSettings).items() if item.effort}
+            chosen = replace(chosen, **{name: getattr(settings, name) for name in efforts & set(METHODS[method].reads)})
         if METHODS[settings.method].can_be_sensitive and METHODS[method].can_be_sensitive:
             chosen = replace(chosen, sensitive=settings.sensitive)
         entries.append(Compared(chosen, near.size.total_bytes, near.is_near, gap_text(near.size.total_bytes, target)))

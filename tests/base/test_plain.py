@@ -115,13 +115,26 @@ def test_names_of_other_versions():
     assert Oven.from_dict({"turbo": 3, "degrees": 60}) == Oven(degrees=60)
 
 
+def test_what_came_later_is_in_json_only_where_it_is_set():
+    @dataclass(frozen=True)
+    class Newer(Settings):
+        old: int = setting(1)
+        new: int = setting(0, later=True)
+
+    assert Newer().to_dict() == {"old": 1}
+    assert Newer(new=2).to_dict() == {"old": 1, "new": 2}
+    assert Newer.from_dict({"old": 1}) == Newer()
+
+
 def test_flags_say_what_is_declared(capsys):
     parser = argparse.ArgumentParser(prog="bake")
-    plain.add_flags(parser, Oven, ("mode", "degrees", "light", "note", "colour"))
+    plain.add_flags(parser, Oven, ("mode", "degrees", "light", "note", "colour", "seed", "weight"))
     text = " ".join(parser.format_help().split())
     assert "-d DEGREES, --degrees DEGREES 50 % more is too hot (default 180)" in text
     assert "--mode {grill,fan} how it heats (default grill)" in text
     assert "--light, --no-light light: So that one sees the cake. (default yes)" in text
+    assert "--seed SEED (default 0)" in text  # not "no", though 0 == False
+    assert "--weight WEIGHT (default 1)" in text
     assert "--paint" in text
     assert "note" not in text
     found = parser.parse_args(["--no-light", "-d", "60", "--paint", "blue"])

@@ -1,7 +1,30 @@
+import inspect
+from dataclasses import replace
+from typing import get_type_hints
+
 import pytest
 
 from subemb.base.errors import InputError
-from subemb.codec import METHODS, CompressionSettings
+from subemb.base.plain import declared
+from subemb.codec import METHODS, CompressionSettings, compress
+from subemb.codec.methods.base import MethodSettings
+from subemb.codec.settings import settings_text
+
+#: Of every setting another value than its default, for a method that reads it.
+OTHER = {
+    "subspaces": 4,
+    "codebook_size": 40,
+    "codebook_bits": 16,
+    "tiers": "5:int8,*:trim",
+    "budget": "20 kB",
+    "keep": "10",
+    "unique": None,  # what the method does not do by itself
+    "weights": "zipf",
+    "sensitive": True,
+    "iterations": 7,
+    "tolerance": 0.25,
+    "rank": 5,
+}
 
 
 @pytest.mark.parametrize(
@@ -58,3 +81,42 @@ def test_settings_survive_plain_types(method):
 def test_settings_of_a_newer_version_are_refused():
     with pytest.raises(InputError, match=r"unknown setting.*colour"):
         CompressionSettings.from_dict({"method": "cluster", "colour": "red"})
+
+
+def test_compress_takes_every_setting_with_its_default():
+    """What :func:`compress` is called with is written out, so that editors know it."""
+    items = {name: item for name, item in declared(CompressionSettings).items() if name != "text_digest"}
+    given = inspect.signature(compress).parameters
+    assert set(items) <= set(given)
+    assert {name: given[name].default for name in items if name != "weights"} == {
+        name: item.default for name, item in items.items() if name != "weights"
+    }
+
+
+def test_methods_are_told_every_setting():
+    hints = get_type_hints(CompressionSettings)
+    assert get_type_hints(MethodSettings) == {name: hints[name] for name in declared(CompressionSettings)}
+
+
+@pytest.mark.parametrize(("method", "name"), [(method, name) for method in METHODS for name in METHODS[method].reads])
+def test_settings_that_change_a_result_are_told_apart_in_a_line(method, name):
+    first = CompressionSettings(method, codebook_size=32 if "codebook_size" in METHODS[method].reads else None)
+    value = not first.wants_unique if name == "unique" else OTHER[name]
+    if name == "unique" and not METHODS[method].can_be_unique:
+        return  # there is no other value
+    first = replace(first, budget="30 kB") if name == "keep" and "budget" in METHODS[method].reads else first
+    assert settings_text(replace(first, **{name: value})) != settings_text(first)
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        (method, name)
+        for method in METHODS
+        for name in ("subspaces", "codebook_size", "codebook_bits", "iterations", "tolerance", "rank")
+    ],
+)
+def test_what_a_method_does_not_read_makes_no_other_run(method, name):
+    settings = CompressionSettings(method)
+    other = replace(settings, **{name: OTHER[name]})
+    assert (other.resolve(1000, 16) == settings.resolve(1000, 16)) == (name not in METHODS[method].reads)

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 from ...base.errors import InputError
 from ...base.lazy import lazy_module
+from ...base.plain import declared
 from ...base.progress import ProgressCallback
 from ..compressed import Compressed
 from ..packing import CodesIn
@@ -104,9 +105,14 @@ class Method(ABC):
 
         Raises InputError if they do not fit a (V, D) table.
         """
-        nothing = {"codebook_size": None, "codebook_bits": None, "rank": None, "text_digest": None}
-        nothing |= {"tiers": None, "budget": None, "keep": None}
-        return replace(settings, unique=False, weights="none", sensitive=False, **nothing)
+        names = {"unique": False, "weights": "none", "sensitive": False, "text_digest": None}
+        return replace(self.without_unread(settings), **names)
+
+    def without_unread(self, settings: MethodSettings) -> MethodSettings:
+        """The settings with the default of every one that is not read, so that equal results have equal settings, and one key."""
+        always = {"method", "seed", "unique", "sensitive", "weights", "text_digest"}
+        items = declared(type(settings)).items()
+        return replace(settings, **{name: item.default for name, item in items if name not in {*self.reads, *always}})
 
     def is_guess(self, settings: MethodSettings) -> bool:
         """Whether what :meth:`size` says of resolved settings is only about right, because the table or a text decides."""
