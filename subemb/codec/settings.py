@@ -251,30 +251,39 @@ def settings_text(settings: CompressionSettings, spelled: bool = False) -> str:
         parts.append(_SHORT_WEIGHT_NAMES[settings.weights])
         if settings.sensitive:
             parts.append("sensitive")
-    for name, item in declared(type(settings)).items():
-        value = getattr(settings, name)
-        if item.in_line and name in method.reads and value != item.default:
-            parts.append(item.in_line.format(item.written(value)))
+    parts += _unusual(settings).values()
     if method.uses_codebooks or "tiers" in method.reads:
         parts.append(f"seed {settings.seed}")
     return ", ".join(parts).replace(";, ", "; ")
 
 
+def _unusual(settings: CompressionSettings) -> dict[str, str]:
+    """Setting -> how a line says it, of those that a line says only where they are not the default."""
+    found = {}
+    for name, item in declared(type(settings)).items():
+        value = getattr(settings, name)
+        if item.in_line and name in settings.about.reads and value != item.default:
+            found[name] = item.in_line.format(item.written(value))
+    return found
+
+
 def told_apart(settings: Sequence[CompressionSettings]) -> tuple[list[str], str]:
-    """Settings as people read them, without the token weights and the seed where all have the same; and what was left out, in words.
+    """Settings as people read them, without token weights, effort and seed where all have the same; and what was left out, in words.
 
     >>> told_apart([CompressionSettings("product", subspaces=f, codebook_size=32) for f in (3, 8)])
     (['Product quantization, f = 3, Q = 32', 'Product quantization, f = 8, Q = 32'], 'vocabulary weights, seed 0')
     """
     labels = [one.in_words for one in settings]
     same = []
+    unusual = [_unusual(one) for one in settings]
     for words in (
         {_SHORT_WEIGHT_NAMES[one.weights] for one in settings if "weights" in one.about.reads},
+        *({one.get(name, "") for one in unusual} for name in declared(CompressionSettings)),
         {f"seed {one.seed}" for one in settings},
     ):
         if len(settings) > 1 and len(words) == 1:
             (common,) = words
-            if any(f", {common}" in label or f"; {common}" in label for label in labels):
+            if common and any(f", {common}" in label or f"; {common}" in label for label in labels):
                 labels = [label.replace(f", {common}", "").replace(f"; {common}", "") for label in labels]
                 same.append(common)
     return labels, ", ".join(same)

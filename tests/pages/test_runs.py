@@ -56,7 +56,7 @@ def test_runs_and_tags_of_a_visitor_are_there_after_a_restart_and_others_see_non
     assert set(table["tags"]) == {"for class, <b>x</b>", ""}
     kept_as = ", Q = 8, 32-bit codebooks"  # which small tables choose
     assert set(table["run"]) == {f"Product quantization, f = {f}{kept_as}" for f in (2, 3)}  # what differs, no more
-    assert "All with vocabulary weights, seed 0." in texts(test)
+    assert "All with vocabulary weights, at most 2 iterations, seed 0." in texts(test)
     assert len(table) == 2
     assert table["when"].notna().all()
     browser("ben")
