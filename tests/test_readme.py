@@ -1,11 +1,13 @@
-"""What the README says of the code is true: its Python example, and its table of methods."""
+"""What the README says of the code is true: its Python example, its table of methods, and that it names every flag."""
 
+import argparse
 import re
 
 import numpy as np
 import pytest
 from shared import ROOT
 
+from subemb.cli import parser as parser_of_all
 from subemb.codec.methods import METHODS
 
 
@@ -45,3 +47,23 @@ def _row(method) -> str:
     elif "rank" in method.reads:
         offered.append(f"rank {method.suggested.rank or 'automatic'}")
     return f"| `{method.key}` | {method.summary} | {', '.join(offered)} |".replace("  ", " ")
+
+
+def test_every_flag_of_the_command_line_is_named():
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", (ROOT / "README.md").read_text(encoding="utf-8")))
+    missing = {}
+    for command, parser in _commands(parser_of_all(), "subemb"):
+        for action in parser._actions:
+            long = {flag for flag in action.option_strings if flag.startswith("--")} - {"--help", "--version"}
+            if long and action.help != argparse.SUPPRESS and not long & named:
+                missing.setdefault(command, []).append(sorted(long))
+    assert not missing
+
+
+def _commands(parser, name: str):
+    """(words, parser) of every command."""
+    yield name, parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for word, command in action.choices.items():
+                yield from _commands(command, f"{name} {word}")
