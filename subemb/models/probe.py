@@ -2,7 +2,7 @@
 
 ``config.json`` can say three million layers, and building them, even without weights, takes all the time and memory there is. So the
 network is built in a process that ends after so many seconds of computing or so much memory; what it found, or that it was ended, is
-kept on disk by the content of the config, and not asked again.
+kept on disk by the content of the config, and not asked again. What only says that the computer was busy is not kept.
 """
 
 import contextlib
@@ -25,9 +25,10 @@ from ..base.errors import InputError, ModelError
 from ..base.files import json_value, read_file
 from ..base.plain import from_plain
 from ..base.store import Memory, Store
+from .architectures import ENCODERS, SIBLINGS
 from .folder import name_of
 
-CPU_SECONDS = 10  # of building; an ordinary network takes under one
+CPU_SECONDS = 10  # of building, imports aside; an ordinary network takes under one
 MEMORY_BYTES = 2_000_000_000  # more than the process has before it builds
 _WALL_SECONDS = 240  # for a machine that is busy; then it is ended whatever it does
 _MOST_CONFIG_BYTES = 10_000_000
@@ -48,7 +49,7 @@ class Architecture:
     error: str | None = None  # why it could not be built, in one line
 
 
-#: What was found, by the content of the config.
+#: What was found, by the content of the config and what decides which network is built.
 ARCHITECTURES: Store[Architecture] = Store("architectures", most=300, kind=Architecture)
 _known = Memory(300)
 
@@ -71,7 +72,10 @@ def architecture_of(folder: Path, classes: Collection[str] = ("AutoModel",)) -> 
     try:
         config = read_file(folder / "config.json", _MOST_CONFIG_BYTES, f"config.json of {name_of(folder)}")
         key = ARCHITECTURES.key(
-            config=hashlib.sha256(config).hexdigest(), classes=sorted(classes), version=version("transformers")
+            config=hashlib.sha256(config).hexdigest(),
+            classes=sorted(classes),
+            version=version("transformers"),
+            named=[ENCODERS, SIBLINGS],
         )
         found = _known.take(key, lambda: _asked(folder, key, sorted(classes)))
     except ModelError:
@@ -116,8 +120,11 @@ def ask(folder: str, classes: list[str]) -> dict[str, Any]:
             timeout=_WALL_SECONDS,
             check=False,
         )
-    except subprocess.TimeoutExpired:
-        return {"error": too_much}
+    except subprocess.TimeoutExpired as error:
+        raise ModelError(
+            f"the network of {Path(folder).name} was not built within {_WALL_SECONDS} seconds; is this computer busy? Try again",
+            "unsupported",
+        ) from error
     except OSError as error:
         raise ModelError(f"no process can be started to look at {Path(folder).name} ({error.strerror}); try again") from error
     if done.returncode != 0:

@@ -16,11 +16,19 @@ def main() -> None:
     outgoing = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     request = json.load(sys.stdin)
-    import transformers  # noqa: F401  before the limits, which are for the network alone
-
+    _import_what_networks_need()
     _limit(request["seconds"], request["bytes"])
     with outgoing:
         json.dump(answer(request["folder"], request["classes"]), outgoing)
+
+
+def _import_what_networks_need() -> None:
+    """Before the limits, which are for the network alone: it takes some seconds of computing, ten on a slow computer."""
+    import torch
+    import transformers
+
+    with torch.device("meta"):
+        transformers.AutoModel.from_config(transformers.BertConfig(num_hidden_layers=1))
 
 
 def answer(folder: str, classes: list[str]) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from checkpoints import make_bert, reconfigured
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from subemb.base.errors import InputError
+from subemb.base.errors import InputError, ModelError
 from subemb.commands.text import models_text
 from subemb.models.catalogue import available_models, listed_folder
 from subemb.models.load import load_listed
+from subemb.models.probe import architecture_of
 
 DEEP, LONG = "[" * 200_000, "x" * 5000
 
@@ -270,10 +271,30 @@ def _opens_or_says(folder: Path) -> None:
 # Networks that have to be built to be looked at
 
 
+def test_that_a_computer_was_busy_is_not_kept_of_a_model(tmp_path, monkeypatch, in_a_process):
+    make_bert(tmp_path / "bert")
+    with monkeypatch.context() as busy:
+        busy.setattr("subemb.models.probe.ask", in_a_process)
+        busy.setattr("subemb.models.probe._WALL_SECONDS", 0.01)
+        with pytest.raises(ModelError, match=r"was not built within 0\.01 seconds; is this computer busy"):
+            architecture_of(tmp_path / "bert")
+    assert architecture_of(tmp_path / "bert").prefix == "bert"
+
+
+def test_a_family_that_is_learned_later_is_asked_again(tmp_path, monkeypatch):
+    make_bert(tmp_path / "bert")
+    config(architectures=["BertForMaskedLM"])(tmp_path / "bert")
+    assert "cls.predictions.bias" not in architecture_of(tmp_path / "bert").shapes
+    for module in ("probe", "loading"):
+        monkeypatch.setattr(f"subemb.models.{module}.SIBLINGS", ("BertForMaskedLM",))
+    assert "cls.predictions.bias" in architecture_of(tmp_path / "bert").shapes
+
+
 @pytest.mark.slow
 def test_an_architecture_is_looked_at_in_a_process_that_ends(tmp_path, monkeypatch, in_a_process):
     """The process itself, not the stand-in that other tests use."""
     monkeypatch.setattr("subemb.models.probe.CPU_SECONDS", 1)
     make_bert(tmp_path / "bert")
+    assert in_a_process(str(tmp_path / "bert"), ["AutoModel"])["prefix"] == "bert"  # imports are not what takes a second
     config(num_hidden_layers=1_000)(tmp_path / "bert")
     assert "takes more than 1 seconds" in in_a_process(str(tmp_path / "bert"), ["AutoModel"])["error"]
