@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from apps import checked, open_app, own_folders, table_with
 from checkpoints import SPECIAL, make_bert
@@ -106,6 +107,14 @@ def test_upload_evaluate_read(open_tab, subject):
     assert moved["moved"].abs().is_monotonic_decreasing
     assert len(moved) == 30
     assert "rank 1 the most similar" in texts(test)
+
+    columns = ["sentence1", "sentence2", "score"]
+    pairs = read_pairs(sts_file(), "sts-made.csv")
+    table = pd.DataFrame(dict(zip(columns, (pairs.first, pairs.second, pairs.gold), strict=True))).to_csv(index=False)
+    again = uploaded(open_tab("Labelled set", similarity_set_source="Your files"), table.encode(), "mine.csv")
+    assert "mine.csv: 30 pairs" in texts(again), "the same pairs in another file: nothing is computed anew"
+    assert "Comma-separated table" in texts(again)
+    assert "STS benchmark" not in texts(again), "what is said of the file is of the one that was given last"
 
 
 def test_a_link_shows_another_visitor_the_kept_result(open_tab, subject):

@@ -61,20 +61,20 @@ def labelled_set_view(
         elif linked:  # results on somebody's file, which are kept here even though the file is not
             report = evaluate.kept(frame.compared, linked[1], *choices)
         if report is not None:
-            results(named(frame, report, linked[0] if pairs is None else pairs.name), pairs is not None)
+            results(as_given(frame, report, pairs, linked[0] if linked else None), pairs is not None)
         elif linked:
             st.caption(f"Results on that file are not kept on this server for the {of} above: give the file to compute them.")
 
 
-def named(frame: Frame, report: Any, given: str | None) -> Any:
-    """The same report with the name that this visitor knows its pairs by: others may have given a file of the same content before.
+def as_given(frame: Frame, report: Any, given: Any, in_link: str | None = None) -> Any:
+    """The same report with the pairs as this visitor knows them: others may have given a file of the same content before.
 
-    given: the name of the file that they gave, or that stands in the link; None if neither is known.
+    given: the pairs that they gave, with how their file was read; None if the report was found by its link. in_link: the name there.
     """
-    known, digest = frame.visit.visitor, report.pairs.digest
-    name = given or known.sets.get(digest) or public_name(report.pairs.name)
-    known.name_set(digest, name)
-    return report if name == report.pairs.name else replace(report, pairs=replace(report.pairs, name=name))
+    known, pairs = frame.visit.visitor, report.pairs if given is None else given
+    name = (in_link or known.sets.get(pairs.digest) or public_name(pairs.name)) if given is None else given.name
+    known.name_set(pairs.digest, name)
+    return replace(report, pairs=pairs if name == pairs.name else replace(pairs, name=name))
 
 
 def _offer(frame: Frame, call: Call, pairs: PairSet, cost: Callable, done: str, key: str) -> None:

@@ -20,7 +20,7 @@ from ...shell.jobs import begin, outcome, outcome_or_offer
 from ...shell.text import counted, errors_shown, show_error
 from ...shell.uploads import content_of, file_uploader
 from ...widgets.charts import show
-from ...widgets.labelled_set import named, score_cards, verdict
+from ...widgets.labelled_set import as_given, score_cards, verdict
 from ...widgets.scores import interval_text, skipped_rows
 from . import charts
 from .labelled import number_columns
@@ -60,7 +60,7 @@ def words_view(frame: Frame) -> None:
         else:
             report, words = demonstrated(frame), _demo()
         if report is not None:
-            results(named(frame, report, None if words is None else words.name), frame.vocabulary)
+            results(as_given(frame, report, words), frame.vocabulary)
 
 
 @st.cache_data(max_entries=1, show_spinner=False)
