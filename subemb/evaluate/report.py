@@ -18,17 +18,13 @@ from ..base.progress import Progress, ProgressCallback, part_of
 from ..base.shown import Card, Shown
 from ..base.text import count_text, score_change, score_text
 from . import statistics
+from .data.kinds import KINDS
 from .data.pairs import Note, PairSet, WordSet
 from .statistics import Interval, best_threshold, check_resamples, is_constant, paired_bootstrap
 
 RESAMPLES, SEED = 2000, 0  # of the bootstrap, unless others are given
 #: Task of the data -> what is measured; pages show the first one first.
-METRICS = {
-    "similarity": ("spearman", "pearson"),
-    "paraphrase": ("best_accuracy", "best_f1", "average_precision"),
-    "entailment": ("accuracy",),
-    "words": ("spearman",),
-}
+METRICS = {key: kind.metrics for key, kind in KINDS.items()} | {"words": ("spearman",)}
 METRIC_NAMES = {
     "spearman": "Spearman",
     "pearson": "Pearson",

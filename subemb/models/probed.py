@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ..base.errors import ModelError
 from .loading import architecture
 
@@ -24,7 +26,6 @@ def main() -> None:
 
 def _import_what_networks_need() -> None:
     """Before the limits, which are for the network alone: it takes some seconds of computing, ten on a slow computer."""
-    import torch
     import transformers
 
     with torch.device("meta"):

@@ -186,13 +186,13 @@ def evaluations_of(
     called, or None to leave them out.
     This does not count as using a kept result.
     """
+    keys_of = {
+        SIMILARITY_SETS: lambda digest: [evaluate_similarity_set.key(subject, digest)],
+        ENTAILMENT_SETS: lambda digest: [evaluate_entailment_set.key(subject, digest, judge) for judge in judges],
+    }
     found = []
-    for store, key, (digest, scores) in _newest_first((SIMILARITY_SETS, ENTAILMENT_SETS), _scores, _scores_of):
-        if store is SIMILARITY_SETS:
-            keys = [evaluate_similarity_set.key(subject, digest)]
-        else:
-            keys = [evaluate_entailment_set.key(subject, digest, judge) for judge in judges]
-        if key in keys:
+    for store, key, (digest, scores) in _newest_first(tuple(keys_of), _scores, _scores_of):
+        if key in keys_of[store](digest):
             name = scores.data if name_of is None else name_of(digest, scores.data)
             if name is not None:
                 found.append(replace(scores, data=name))

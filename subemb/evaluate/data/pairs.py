@@ -11,10 +11,10 @@ from ...base.arguments import checked
 from ...base.errors import InputError
 from ...base.plain import is_whole
 from ...base.shown import Brief
+from .kinds import KINDS
 
 LABELS = ("entailment", "neutral", "contradiction")
 TWO_WAY_LABELS = ("entailment", "not_entailment")
-TASKS = ("similarity", "paraphrase", "entailment")
 LINES_KEPT = 5  # line numbers that are kept as examples of one reason
 UNKNOWN_LANGUAGE = "und"  # ISO 639 for "undetermined"
 
@@ -114,7 +114,7 @@ class PairSet(Brief):
     """n labelled pairs of sentences. Sets with equal content and name are equal. Raises InputError if the parts do not fit together."""
 
     name: str  # the file's, or what a page calls it
-    task: str  # one of TASKS
+    task: str  # a key of KINDS
     format: str  # what the file was recognised as, in words
     first: tuple[str, ...]  # n sentences; for entailment the premises
     second: tuple[str, ...]  # n sentences; for entailment the hypotheses
@@ -126,8 +126,8 @@ class PairSet(Brief):
     columns: Columns | None = None  # those that were read; None where there are none, or other ones in each file
 
     def __post_init__(self):
-        if self.task not in TASKS:
-            raise InputError(f"there is no task {self.task!r}; tasks are {', '.join(TASKS)}")
+        if self.task not in KINDS:
+            raise InputError(f"there is no task {self.task!r}; tasks are {', '.join(KINDS)}")
         count = len(self.first)
         if not (len(self.second) == len(self.gold) == count and len(self.languages) in (0, count)):
             raise InputError(

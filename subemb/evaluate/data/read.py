@@ -23,10 +23,11 @@ from ...base.paths import app_folder
 from ...base.progress import ProgressCallback, report
 from ...base.store import Memory
 from ...base.text import is_whole_text
+from .kinds import KINDS
 from .languages import in_languages, language_of_name
 from .meanings import Meanings, meanings_of
 from .names import language_of_columns, plain_name, words_of
-from .pairs import TASKS, UNKNOWN_LANGUAGE, Columns, Note, PairSet, Reading, SkipCounter, skipped_text
+from .pairs import UNKNOWN_LANGUAGE, Columns, Note, PairSet, Reading, SkipCounter, skipped_text
 from .recognise import Recognised, body_of, recognise
 from .tables import Records, named, names_text, read_bytes, read_records
 from .values import BINARY_OR_NONE, binary_reader, kind_of, label_reader, plain_word, score_reader
@@ -36,9 +37,8 @@ PREVIEW_ROWS = 5
 LONGEST_SHOWN = 300  # characters of a cell in the preview
 #: The demonstration sets that come with subemb: material to try the pages with, not a benchmark.
 DEMO_NAME = "Demonstration set"
-DEMO_FILES = {"similarity": "demo_similarity.csv", "entailment": "demo_entailment.csv"}
+DEMO_FILES = {key: kind.demonstration for key, kind in KINDS.items() if kind.demonstration}
 _DEMO_SETS = Memory(len(DEMO_FILES))  # as they were read, by task: every run is scored on one of them
-_WHAT = {"similarity": "graded scores", "paraphrase": "0 and 1", "entailment": "labels of entailment"}
 
 
 @dataclass(frozen=True)
@@ -130,8 +130,8 @@ def pairs_of(
     reading: Reading | None = None,
 ) -> PairSet:
     """The labelled pairs among rows that were read already; as :func:`read_pairs`."""
-    if task is not None and task not in TASKS:
-        raise InputError(f"there is no task {task!r}; tasks are {', '.join(TASKS)}")
+    if task is not None and task not in KINDS:
+        raise InputError(f"there is no task {task!r}; tasks are {', '.join(KINDS)}")
     reading = reading or Reading()
     found = recognise(records, name, reading.header, reading.languages)
     chosen = columns or _columns_for(found, task)
@@ -227,12 +227,8 @@ def demo_pairs(task: str) -> PairSet:
 def _columns_for(found: Recognised, task: str | None) -> Columns | None:
     """The columns to read for a task. Paraphrase sets also serve similarity, and the other way round. In a plain table any
     guess is taken, since numbers may be scores or labels: their values decide later."""
-    wanted = {
-        "similarity": ("similarity", "paraphrase"),
-        "paraphrase": ("paraphrase", "similarity"),
-        "entailment": ("entailment",),
-    }
-    order = (*wanted.get(task, ()), *(tuple(found.columns) if task is None or found.is_plain else ()))
+    wanted = (task, *KINDS[task].columns_of) if task in KINDS else ()
+    order = (*wanted, *(tuple(found.columns) if task is None or found.is_plain else ()))
     return next((found.columns[key] for key in order if key in found.columns), None)
 
 
@@ -275,7 +271,7 @@ def _task_of(values, meanings: Meanings | None, found: Recognised, columns: Colu
     if task not in fits or (task != "entailment" and kind in ("binary", "classes") and _is_about_entailment(columns)):
         have = {"labels": "labels of entailment", "text": "text", "numbers": "numbers"}.get(kind, "classes")
         raise InputError(
-            f"{name}: {_WHAT[task]} are needed, but its column {columns.gold!r} holds {have} such as {_example(values)}; "
+            f"{name}: {KINDS[task].gold} are needed, but its column {columns.gold!r} holds {have} such as {_example(values)}; "
             f"choose another column ({names_text(found.header)}) or a set of another kind"
         )
     return "paraphrase" if task == "similarity" and kind == "binary" and _is_only_binary(values, meanings) else task
@@ -402,7 +398,7 @@ def _sentence(value: Any) -> str:
 def _no_columns(found: Recognised, records: Records, name: str, task: str | None) -> str:
     if found.columns:
         can = " or ".join(found.columns)
-        return f"{name} was recognised as {found.format}, a set for {can}, not for {task}; give a set with {_WHAT[task]}"
+        return f"{name} was recognised as {found.format}, a set for {can}, not for {task}; give a set with {KINDS[task].gold}"
     plain = {plain_name(column) for column in found.header}
     is_pair = ({"sentence1", "sentence2"}, {"#1_string", "#2_string"}, {"question1", "question2"})
     hint = "Say which columns hold the two sentences and the score or label: --columns first=NAME,second=NAME,gold=NAME, or under Columns on a page"
@@ -422,5 +418,5 @@ def _too_few(name: str, read, body, skipped: SkipCounter, columns: Columns, task
     why = f" Rows left out: {reasons}." if reasons else ""
     return (
         f"{name} has {len(read)} usable pair{'' if len(read) == 1 else 's'} in {len(body):,} rows; at least 2 are needed.{why} "
-        f"The columns read were {columns.first!r}, {columns.second!r} and {columns.gold!r} for {_WHAT[task]}"
+        f"The columns read were {columns.first!r}, {columns.second!r} and {columns.gold!r} for {KINDS[task].gold}"
     )

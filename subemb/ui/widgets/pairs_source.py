@@ -16,6 +16,7 @@ from ...base.errors import InputError
 from ...base.open_server import is_public, upload_limits
 from ...base.text import escape_markdown, size_text
 from ...evaluate.data.hub import read_hub_pairs, validate_data_id
+from ...evaluate.data.kinds import KINDS
 from ...evaluate.data.languages import in_languages
 from ...evaluate.data.pairs import ALL_LANGUAGES, SEPARATORS, UNKNOWN_LANGUAGE, Columns, PairSet, Reading, combine, skipped_text
 from ...evaluate.data.read import Preview, demo_pairs, preview, read_pairs
@@ -38,20 +39,6 @@ DEFAULT_LIMIT = 2_000
 LIMITS = (DEFAULT_LIMIT, 200, 500, 1_000, 5_000, 10_000, 50_000)
 ALL = 0
 _NO_LANGUAGE = "none"
-#: What the columns of a file hold.
-_ROLES = {
-    "similarity": ("First sentence", "Second sentence", "Score or label"),
-    "entailment": ("Premise", "Hypothesis", "Label"),
-}
-_KINDS = {
-    "similarity": "similarity, graded scores",
-    "paraphrase": "paraphrase or not",
-    "entailment": "textual entailment",
-}
-_EXAMPLES = {
-    "similarity": "For example sentence-transformers/stsb (validation), or nyu-mll/glue with the configuration mrpc.",
-    "entailment": "For example stanfordnlp/snli (validation), or facebook/xnli with a language as the configuration.",
-}
 
 
 def choose_pairs(frame: Frame, task: str, key: str) -> PairSet | None:
@@ -102,7 +89,7 @@ def _demo(task: str) -> PairSet:
 def describe(pairs: PairSet) -> None:
     """What was read: name, format, how many pairs in which languages, what was left out and why."""
     languages = list(dict.fromkeys(pairs.languages))
-    parts = [pairs.format, _KINDS[pairs.task], counted(len(pairs), "pair")]
+    parts = [pairs.format, KINDS[pairs.task].title, counted(len(pairs), "pair")]
     if pairs.labels:
         parts.append(f"{len(pairs.labels)} labels")
     if languages:
@@ -362,7 +349,7 @@ def _mapping_widgets(found: Preview, task: str, key: str) -> Columns | None:
                 placeholder="choose a column",
                 width=190,
             )
-            for role, column in zip(_ROLES[task], guess, strict=True)
+            for role, column in zip(KINDS[task].parts, guess, strict=True)
         ]
         language_guess = found.columns.language if found.columns else None
         language = st.selectbox(
@@ -393,7 +380,9 @@ def hub_pairs(frame: Frame, task: str, key: str) -> PairSet | None:
         columns = _columns(task, key)
     reading = _reading(f"{key}_written")
     if not name:
-        st.caption(f"{_EXAMPLES[task]} At most {size_text(MOST_BYTES)} are fetched; they are kept in this server's cache.")
+        st.caption(
+            f"{KINDS[task].hub_example} At most {size_text(MOST_BYTES)} are fetched; they are kept in this server's cache."
+        )
         return None
 
     said = {} if reading == Reading() else {"reading": reading}
@@ -415,7 +404,7 @@ def _columns(task: str, key: str) -> Columns | None:
         st.caption("Columns are recognised by their names. Name them here to read others: the first three, or none.")
         named = [
             _field(role, f"{key}_{part}", "as recognised", None)
-            for role, part in zip((*_ROLES[task], "Language"), ("first", "second", "gold", "language"), strict=True)
+            for role, part in zip((*KINDS[task].parts, "Language"), ("first", "second", "gold", "language"), strict=True)
         ]
     return Columns(*named[:3], named[3] or None) if all(named[:3]) else None
 
