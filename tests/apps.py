@@ -50,6 +50,24 @@ def rerun_until(test: AppTest, done: Callable[[AppTest], bool], seconds: float =
     return test
 
 
+def bound_parameters(test: AppTest) -> set[str]:
+    """Names of the address that widgets and tabs of a page are bound to."""
+
+    def named(proto) -> Iterator[str]:
+        if getattr(proto, "query_param_key", ""):
+            yield proto.query_param_key
+        for field, value in proto.ListFields():
+            if field.type == field.TYPE_MESSAGE and not field.is_repeated:
+                yield from named(value)
+
+    def below(block) -> Iterator[str]:
+        for child in getattr(block, "children", {}).values():
+            yield from named(child.proto) if getattr(child, "proto", None) is not None else ()
+            yield from below(child)
+
+    return set(below(test._tree))
+
+
 def html_of(test: AppTest) -> str:
     """What st.html drew."""
     return " ".join(element.proto.body for element in test.get("html"))
