@@ -46,7 +46,7 @@ def test_equal_calls_are_one_job(place):
 @pytest.mark.slow
 def test_a_sweep_in_the_apps_worker_streams_rows_stops_and_goes_on(place, worker_processes):
     call = run_sweep.call("small", None, GRID, [pairs()])
-    job = call.submit("visitor")
+    job = call.submit()
     until(lambda: any("row" in message.values for message in job.history) or job.is_over, 120)
     worker = psutil.Process(manager().worker_pid("sweep"))
     children = worker.children(recursive=True)
@@ -55,7 +55,7 @@ def test_a_sweep_in_the_apps_worker_streams_rows_stops_and_goes_on(place, worker
     known = len(list(ROWS))
     assert 1 <= known < len(GRID)
     assert worker.is_running()  # it stopped by itself, and need not be ended
-    table = call.submit("visitor").outcome(180)
+    table = call.submit().outcome(180)
     assert len(table.done) == len(GRID)
     assert table.computed <= len(GRID) - known
     worker.kill()

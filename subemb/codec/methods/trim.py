@@ -98,7 +98,7 @@ class Trim(Method):
         if keep is None:
             keep = USED if weights in ("counts", "sqrt_counts", "list") else f"{100 * AUTOMATIC:g}%"
         count = kept_of(keep, vocabulary)
-        settings = super().resolve(settings, vocabulary, dim)
+        settings = super().resolve(replace(settings, keep=None), vocabulary, dim)
         return replace(settings, keep=USED if count is None else str(count), weights=weights, text_digest=digest)
 
     def is_guess(self, settings: MethodSettings) -> bool:
