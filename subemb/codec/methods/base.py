@@ -101,18 +101,15 @@ class Method(ABC):
         return "iterations" in self.reads
 
     def resolve(self, settings: MethodSettings, vocabulary: int, dim: int) -> MethodSettings:
-        """The settings with every automatic value filled in, and those that are not read set aside.
+        """The settings with every automatic value filled in, and those that are not read set aside: equal results have equal settings,
+        and one key. Methods with automatic values fill them in after this.
 
         Raises InputError if they do not fit a (V, D) table.
         """
-        names = {"unique": False, "weights": "none", "sensitive": False, "text_digest": None}
-        return replace(self.without_unread(settings), **names)
-
-    def without_unread(self, settings: MethodSettings) -> MethodSettings:
-        """The settings with the default of every one that is not read, so that equal results have equal settings, and one key."""
-        always = {"method", "seed", "unique", "sensitive", "weights", "text_digest"}
-        items = declared(type(settings)).items()
-        return replace(settings, **{name: item.default for name, item in items if name not in {*self.reads, *always}})
+        unread = {name: item.default for name, item in declared(type(settings)).items()}
+        unread |= {"unique": False, "weights": "none", "sensitive": False}
+        read = {*self.reads, "method", "seed", *(["text_digest"] if "weights" in self.reads else [])}
+        return replace(settings, **{name: value for name, value in unread.items() if name not in read})
 
     def is_guess(self, settings: MethodSettings) -> bool:
         """Whether what :meth:`size` says of resolved settings is only about right, because the table or a text decides."""

@@ -113,7 +113,7 @@ class CodebookMethod(Method):
         bits = _codebook_bits(settings, vocabulary, dim, settings.subspaces, size)
         sensitive = self.can_be_sensitive and bool(settings.sensitive)
         filled = {"codebook_size": size, "codebook_bits": bits, "unique": settings.wants_unique, "sensitive": sensitive}
-        return replace(self.without_unread(settings), **filled)
+        return replace(super().resolve(settings, vocabulary, dim), **filled)
 
     def check_subspaces(self, subspaces: int, dim: int) -> None:
         """Raises InputError if a vector cannot be cut into so many subspaces."""

@@ -180,10 +180,9 @@ class LowRank(Method):
         rank = settings.rank if settings.rank is not None else max(1, dim // 8)
         if rank > limit:
             raise InputError(f"rank {rank} is more than this table of {vocabulary} x {dim} allows; choose 1 to {limit}")
-        weights, sensitive = settings.weights, bool(settings.sensitive)
-        digest = settings.text_digest if sensitive or weights != "none" else None
-        resolved = super().resolve(settings, vocabulary, dim)
-        return replace(resolved, rank=rank, weights=weights, sensitive=sensitive, text_digest=digest)
+        sensitive = bool(settings.sensitive)
+        digest = settings.text_digest if sensitive or settings.weights != "none" else None
+        return replace(super().resolve(settings, vocabulary, dim), rank=rank, sensitive=sensitive, text_digest=digest)
 
     def fit(
         self,

@@ -159,7 +159,8 @@ class Tiered(Method):
     # Settings
 
     def resolve(self, settings: MethodSettings, vocabulary: int, dim: int) -> MethodSettings:
-        settings = replace(self.without_unread(settings), unique=settings.wants_unique, sensitive=bool(settings.sensitive))
+        settings = super().resolve(settings, vocabulary, dim)
+        settings = replace(settings, unique=settings.wants_unique, sensitive=bool(settings.sensitive))
         if settings.keep is not None:
             if kept_of(settings.keep, vocabulary) is None:
                 raise InputError(

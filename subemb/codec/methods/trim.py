@@ -94,12 +94,11 @@ class Trim(Method):
     keeps_rows = True
 
     def resolve(self, settings: MethodSettings, vocabulary: int, dim: int) -> MethodSettings:
-        weights, digest, keep = settings.weights, settings.text_digest, settings.keep
+        keep = settings.keep
         if keep is None:
-            keep = USED if weights in ("counts", "sqrt_counts", "list") else f"{100 * AUTOMATIC:g}%"
+            keep = USED if settings.weights in ("counts", "sqrt_counts", "list") else f"{100 * AUTOMATIC:g}%"
         count = kept_of(keep, vocabulary)
-        settings = super().resolve(replace(settings, keep=None), vocabulary, dim)
-        return replace(settings, keep=USED if count is None else str(count), weights=weights, text_digest=digest)
+        return replace(super().resolve(settings, vocabulary, dim), keep=USED if count is None else str(count))
 
     def is_guess(self, settings: MethodSettings) -> bool:
         return settings.keep == USED
