@@ -278,12 +278,12 @@ def told_apart(settings: Sequence[CompressionSettings]) -> tuple[list[str], str]
     unusual = [_unusual(one) for one in settings]
     for words in (
         {_SHORT_WEIGHT_NAMES[one.weights] for one in settings if "weights" in one.about.reads},
-        *({one.get(name, "") for one in unusual} for name in declared(CompressionSettings)),
+        *({one.get(name) for one in unusual} for name in dict.fromkeys(name for one in unusual for name in one)),
         {f"seed {one.seed}" for one in settings},
     ):
         if len(settings) > 1 and len(words) == 1:
             (common,) = words
-            if common and any(f", {common}" in label or f"; {common}" in label for label in labels):
+            if any(f", {common}" in label or f"; {common}" in label for label in labels):
                 labels = [label.replace(f", {common}", "").replace(f"; {common}", "") for label in labels]
                 same.append(common)
     return labels, ", ".join(same)

@@ -107,10 +107,6 @@ def ask(folder: str, classes: list[str]) -> dict[str, Any]:
     """Build in a process of its own; what it answers, as :func:`subemb.models.probed.answer` gives it."""
     path = [os.getcwd() if entry == "" else entry for entry in sys.path if isinstance(entry, str)]
     request = json.dumps({"folder": folder, "classes": classes, "seconds": CPU_SECONDS, "bytes": MEMORY_BYTES})
-    too_much = (
-        f"building it takes more than {CPU_SECONDS} seconds or {MEMORY_BYTES / 1e9:.0f} GB; check the numbers in its config.json, such as "
-        "those of layers and of positions"
-    )
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-c", _BOOT, json.dumps(path)],
@@ -128,5 +124,8 @@ def ask(folder: str, classes: list[str]) -> dict[str, Any]:
     except OSError as error:
         raise ModelError(f"no process can be started to look at {Path(folder).name} ({error.strerror}); try again") from error
     if done.returncode != 0:
-        return {"error": too_much}
+        return {
+            "error": f"building it takes more than {CPU_SECONDS} seconds or {MEMORY_BYTES / 1e9:.0f} GB; check the numbers in its "
+            "config.json, such as those of layers and of positions"
+        }
     return json_value(done.stdout, "the answer of the process that builds networks")

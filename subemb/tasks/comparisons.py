@@ -40,12 +40,12 @@ def plan(base: Run) -> list[Compared]:
         text_digest=settings.text_digest,
         keep=settings,
     )
+    efforts = {name for name, item in declared(CompressionSettings).items() if item.effort}
     entries = []
     for method in sorted(found, key=lambda name: name != settings.method):  # a stable sort: the others stay in order
         near = found[method]
         chosen = near.settings
         if method != settings.method:  # the same effort for all
-            efforts = {name for name, item in declared(CompressionSettings).items() if item.effort}
             chosen = replace(chosen, **{name: getattr(settings, name) for name in efforts & set(METHODS[method].reads)})
         if METHODS[settings.method].can_be_sensitive and METHODS[method].can_be_sensitive:
             chosen = replace(chosen, sensitive=settings.sensitive)

@@ -88,7 +88,7 @@ def result_view(frame: Frame, known: Adaptation) -> None:
     st.markdown("**Three columns:** original, compressed and adapted side by side, on your own sentences and on labelled sets.")
     query = to_query(frame.visit.request) | {ADAPTED: known.key}
     with st.container(horizontal=True):
-        for page in map(PAGES.get, THREE_COLUMNS):
+        for page in (PAGES[label] for label in THREE_COLUMNS):
             st.page_link(page.file, label=page.label, icon=page.icon, query_params=query)
 
 
