@@ -29,7 +29,9 @@ _FOLLOW = """(address) => {
 #: Five looks in a row at which the script did not run.
 _IS_AT_REST = """() => {
   const state = document.querySelector("[data-testid=stApp]")?.getAttribute("data-test-script-state");
-  window.looksAtRest = state === "notRunning" ? (window.looksAtRest || 0) + 1 : 0;
+  const parts = [...document.querySelectorAll(".stBidiComponent")], waits = document.querySelector("[data-testid=stSkeleton]");
+  const rests = state === "notRunning" && !waits && parts.every((part) => part.querySelector("[data-listens]"));
+  window.looksAtRest = rests ? (window.looksAtRest || 0) + 1 : 0;
   return window.looksAtRest >= 5;
 }"""
 
@@ -117,7 +119,8 @@ def lasso(page, side, radius: float = 60, keys: str = "") -> None:
 
 
 def settled(page, seconds: float = 60) -> None:
-    """Wait until the script has not run for a quarter of a second: whatever runs again gives new files to its download buttons."""
+    """Wait until all is there and listens, and the script has not run for a quarter of a second: whatever runs again gives new files to
+    its download buttons."""
     # Before its title there is nothing that could rest. By tag: an open list hides all else from those who ask by role.
     page.locator("h1").first.wait_for(timeout=1000 * seconds)
     page.evaluate("() => { window.looksAtRest = 0 }")

@@ -192,6 +192,11 @@ def test_only_ui_knows_streamlit():
     assert outside == {"subemb/commands/app.py"}  # it starts the server
 
 
+def test_scripts_of_the_page_are_declared_where_what_they_began_is_ended():
+    declaring = {name for name, path in _modules().items() if "components.v2" in path.read_text(encoding="utf-8")}
+    assert declaring == {"subemb.ui.shell.components"}
+
+
 def test_entry_points_call_one_function_of_the_ui():
     for path in [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py"))]:
         _, imported, call = parsed(path).body

@@ -31,6 +31,11 @@ def test_the_lesson_by_keyboard_and_on_to_another_page(server, new_page):
             expect(page.get_by_text("12 words join the nearest codeword.")).to_be_visible()
             assert page.locator(".plane .dot").count() == 12
             expect(page.locator(".plane .count")).to_have_text("2 / 10")
+            page.emulate_media(color_scheme="dark")  # a script is called anew for another theme
+            settled(page)
+            page.get_by_role("button", name="One step on").click()
+            expect(page.locator(".plane .count")).to_have_text("3 / 10")
+            page.emulate_media(color_scheme="light")
         if number == 9:
             expect(page.get_by_role("img", name=re.compile("Directions: "))).to_be_visible()
             field = page.get_by_label("A sentence")
@@ -58,3 +63,12 @@ def test_the_lesson_by_keyboard_and_on_to_another_page(server, new_page):
     settled(page)
     assert "present=1" in page.url
     assert "model=learner" in page.url
+    place = page.url.split("?")[0]
+    page.keyboard.press("p")
+    wait_for(page, lambda: "present=1" not in page.url)
+    settled(page)
+    page.keyboard.press("ArrowRight")  # nobody is presenting any more
+    page.keyboard.press("p")
+    wait_for(page, lambda: "present=1" in page.url)
+    settled(page)
+    assert page.url.split("?")[0] == place

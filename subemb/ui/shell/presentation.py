@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from .components import component
 from .pages import beside
 from .style import BACKGROUND
 from .text import write_parameter
@@ -26,7 +27,7 @@ html {{ font-size: clamp(17px, calc(8px + 0.94vw), 28px) !important; }}
 @media print {{ .st-key-presentation {{ display: none; }} }}
 """
 #: Keys go to whatever is being typed in, dragged or chosen from first; the rest is the page's, wherever the focus is.
-_KEYS = """export default function ({ data, setTriggerValue }) {
+_KEYS = """function component({ data, setTriggerValue }) {
   const own = "input, textarea, select, [contenteditable=true], [role=slider], [role=spinbutton], [role=combobox], [role=listbox], "
     + "[role=option], [role=tab], [role=menu], [role=menuitem], [role=grid], [role=dialog], [role=region], canvas, video";
   const listen = (event) => {
@@ -43,18 +44,13 @@ _KEYS = """export default function ({ data, setTriggerValue }) {
 }"""
 
 
-@st.cache_resource(max_entries=1, show_spinner=False)
-def _component():
-    return st.components.v2.component("subemb_keys", js=_KEYS)
-
-
 def keys(key: str, meanings: dict[str, str], on_pressed: Callable[[], None] = lambda: None) -> str | None:
     """Listen to the keyboard wherever nothing else does, and return what was pressed. Takes no room.
 
     key: of the component. meanings: of keys as browsers name them. on_pressed: called first, see :func:`pressed`.
     """
     with st.container(key=f"unseen_{key}"):
-        return _component()(key=key, data={"keys": meanings}, height=1, on_pressed_change=on_pressed).pressed
+        return component("subemb_keys", _KEYS)(key=key, data={"keys": meanings}, height=1, on_pressed_change=on_pressed).pressed
 
 
 def pressed(key: str) -> str | None:

@@ -22,6 +22,7 @@ from ...runs import RUNS, estimate_run_seconds, run_key
 from ...runs import resolved as with_automatic
 from ..widgets.settings import has_widget, setting_input
 from . import presentation
+from .components import component
 from .jobs import begin, jobs_elsewhere, stage_of, taken_text, watch
 from .models import list_again, listed_models, open_model
 from .pages import PAGES
@@ -40,7 +41,7 @@ _DOWNLOAD = "subemb_download"  # session state: the download that this visitor w
 
 
 #: Streamlit draws the link to the page one is on in another colour, and says so to nobody who cannot see it.
-_CURRENT = """export default function () {
+_CURRENT = """function component() {
   const sidebar = document.querySelector("[data-testid=stSidebar]");
   const path = (address) => address.replace(/[/]+$/, "");
   const mark = () => {
@@ -61,18 +62,13 @@ _CURRENT = """export default function () {
 }"""
 
 
-@st.cache_resource(max_entries=1, show_spinner=False)
-def _current():
-    return st.components.v2.component("subemb_current_page", js=_CURRENT)
-
-
 def navigation(visit: Visit) -> None:
     """Links to the pages; they carry the run that is shown."""
     query = visit.address | presentation.in_links()
     for page in PAGES.values():
         st.page_link(page.file, label=page.label, icon=page.icon, query_params=query or None, width="stretch")
     with st.container(key="unseen_current"):
-        _current()(key="current_page", height=1)
+        component("subemb_current_page", _CURRENT)(key="current_page", height=1)
 
 
 def model_picker(visit: Visit) -> tuple[str, str | None] | None:

@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from .components import component
+
 #: Share of the text colour in names and numbers along axes; Streamlit's own grey is too faint (3.72:1 in the light theme).
 AXIS_SHARE = 0.8
 #: Where a chart's buttons begin, in pixels: below a title of one line, of two or of three (see ``subemb.ui.widgets.charts.layout``).
@@ -127,7 +129,7 @@ a.lead.chip:hover {{ border-color: {PRIMARY}; color: {PRIMARY} !important; }}
 #: Plotly takes every touch of a chart for itself, so that a page of charts could not be scrolled on a phone. Here touches stay the
 #: page's: a tap still points and clicks, because the browser makes a click of it. Who taps the button of a lasso, box, pan or zoom
 #: draws with the finger until it is tapped again, or another page opened.
-_TOUCH = """export default function () {
+_TOUCH = """function component() {
   if (window.subembTouch) return;
   window.subembTouch = { page: null, tool: null };
   const chosen = window.subembTouch;
@@ -146,13 +148,8 @@ _TOUCH = """export default function () {
 }"""
 
 
-@st.cache_resource(max_entries=1, show_spinner=False)
-def _touch():
-    return st.components.v2.component("subemb_touch", js=_TOUCH)
-
-
 def draw() -> None:
     """Put both on the page; they take no room."""
     st.html(f"<style>{STYLE}</style>")
     with st.container(key="page_touch"):
-        _touch()(key="touch")
+        component("subemb_touch", _TOUCH)(key="touch")

@@ -22,6 +22,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from ...base.errors import InputError
 from ...base.store import Memory, Store
+from .components import component
 
 COOKIE = "subemb_visitor"
 MOST_VISITORS = 1000  # whose runs are remembered
@@ -34,7 +35,7 @@ _YEAR = 365 * 24 * 3600
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 #: Leaves a cookie alone that is there already: another tab may just have set it.
 _SCRIPT = f"""
-export default function ({{ data }}) {{
+function component({{ data }}) {{
   if (document.cookie.split("; ").some((one) => one.startsWith("{COOKIE}="))) return;
   const secure = location.protocol === "https:" ? "; Secure" : "";
   document.cookie = `{COOKIE}=${{data.token}}; path=/; max-age={_YEAR}; SameSite=Lax${{secure}}`;
@@ -209,12 +210,7 @@ def token_in_browser() -> str | None:
 def keep_in_browser(token: str) -> None:
     """Have a browser that brought none keep the token. Draws nothing."""
     if token_in_browser() is None and runtime.exists():
-        _cookie_writer()(key=COOKIE, data={"token": token}, height=1)
-
-
-@st.cache_resource(max_entries=1, show_spinner=False)
-def _cookie_writer():
-    return st.components.v2.component(COOKIE, js=_SCRIPT)
+        component(COOKIE, _SCRIPT)(key=COOKIE, data={"token": token}, height=1)
 
 
 def session_id() -> str:

@@ -12,12 +12,13 @@ import streamlit as st
 
 from ...base.text import escape_html
 from ..shell import presentation
+from ..shell.components import component
 from ..shell.visit import ADDRESS, Visit
 
 MOST_ON_MAP = 100  # tokens that a link selects on the token map
 #: A link says what is special about it; what all pages share, the run above all, is added. Streamlit goes wherever the address goes when
 #: somebody presses Back or Forward: so this writes the new address, and says that it has changed.
-_FOLLOW = """export default function ({ data }) {
+_FOLLOW = """function component({ data }) {
   const linkOf = (event) => event.composedPath().find((node) => node.matches && node.matches("a[data-lead]"));
   const whole = (address) => {
     const url = new URL(address, location.href);
@@ -54,11 +55,6 @@ _FOLLOW = """export default function ({ data }) {
   heard.forEach(([what, act]) => window.addEventListener(what, act, true));
   return () => heard.forEach(([what, act]) => window.removeEventListener(what, act, true));
 }"""
-
-
-@st.cache_resource(max_entries=1, show_spinner=False)
-def _component():
-    return st.components.v2.component("subemb_leads", js=_FOLLOW)
 
 
 # Addresses, without the run: whatever page they are on, it is that page's
@@ -186,5 +182,5 @@ def follow(visit: Visit) -> None:
     """Have the browser go where links lead, and :func:`open_link`. Takes no room."""
     with st.container(key="unseen_leads"):
         told = {"shared": [*ADDRESS, presentation.PARAMETER], "go": visit.leads_to, "number": visit.led}
-        _component()(key="leads", data=told, height=1)
+        component("subemb_leads", _FOLLOW)(key="leads", data=told, height=1)
     visit.leads_to = None

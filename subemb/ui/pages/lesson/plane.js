@@ -7,7 +7,7 @@ const make = (name, attributes, parent) => {
 };
 const STILL = window.matchMedia("(prefers-reduced-motion: reduce)");
 
-export default function ({ data, parentElement }) {
+function component({ data, parentElement }) {
   const root = parentElement.querySelector(".plane"), svg = root.querySelector("svg");
   const button = (name) => root.querySelector(`[data-do=${name}]`), slider = root.querySelector("input");
   const state = (parentElement.subembPlane ??= { moment: 0, of: null });

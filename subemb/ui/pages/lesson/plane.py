@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import streamlit as st
 
+from ...shell.components import component
 from ...widgets.coloured_blocks import block_colors
 from .toy import DRAWN, DRAWN_ADAPTATION, ROUNDS, SUBSPACES, Toy
 
+_SCRIPT = (Path(__file__).parent / "plane.js").read_text(encoding="utf-8")
 _HTML = """<div class="plane"><p class="title"></p><svg role="img"></svg><p class="said" aria-live="polite"></p>
 <div class="controls"><button data-do="back" aria-label="One step back">‹</button><button data-do="play"></button>
 <button data-do="on" aria-label="One step on">›</button><input type="range" min="0" value="0" aria-label="Moment"><span class="count"></span></div></div>"""
@@ -37,15 +38,9 @@ input { flex: 0 1 14rem; min-width: 4rem; accent-color: var(--st-primary-color, 
 """
 
 
-@st.cache_resource(max_entries=1, show_spinner=False)
-def _component():
-    script = (Path(__file__).parent / "plane.js").read_text(encoding="utf-8")
-    return st.components.v2.component("subemb_plane", html=_HTML, css=_CSS, js=script)
-
-
 def draw_plane(drawing: dict) -> None:
     """Show a drawing of :func:`k_means_drawing` or :func:`adaptation_drawing`."""
-    _component()(key=f"plane_{drawing['name']}", data=drawing)
+    component("subemb_plane", _SCRIPT, _HTML, _CSS)(key=f"plane_{drawing['name']}", data=drawing)
 
 
 def k_means_drawing(toy: Toy) -> dict:

@@ -9,6 +9,8 @@ from typing import Any
 
 import streamlit as st
 
+from ...shell.components import component
+
 KEY = "map_picture"
 _FOLDER = Path(__file__).parent
 
@@ -17,26 +19,17 @@ def _text(name: str) -> str:
     return (_FOLDER / name).read_text(encoding="utf-8")
 
 
-@st.cache_resource(max_entries=1, show_spinner=False)
-def _picture():
-    return st.components.v2.component(
-        "subemb_token_map", html='<div class="map"></div>', css=_text("map.css"), js=_text("map.js")
-    )
-
-
-@st.cache_resource(max_entries=1, show_spinner=False)
-def _messages():
-    return st.components.v2.component("subemb_map_messages", js=_text("messages.js"))
+_MAP, _LOOK, _MESSAGES = _text("map.js"), _text("map.css"), _text("messages.js")
 
 
 def draw_maps(points: bytes, on_said) -> None:
     """Mount both maps. points: packed ``from`` and ``to``, (V, 2) uint16 each. on_said: called without arguments when :func:`said` has news."""
-    _picture()(key=KEY, data=points, on_said_change=on_said)
+    component("subemb_token_map", _MAP, '<div class="map"></div>', _LOOK)(key=KEY, data=points, on_said_change=on_said)
 
 
 def tell(key: str, what: bytes | dict[str, Any]) -> None:
     """Tell the maps something: packed arrays, which they keep, or what is to be shown now."""
-    _messages()(key=key, data=what, height=1)
+    component("subemb_map_messages", _MESSAGES)(key=key, data=what, height=1)
 
 
 def said() -> Any:

@@ -53,7 +53,7 @@ const ICONS = {
   play: "M4 2.500v11l9-5.500z", names: "M2 3h12M8 3v11M5 14h6",
 };
 
-export default function ({ data, parentElement, setTriggerValue }) {
+function component({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".map");
   if (!root) return;
   root.subembMap ??= new TokenMap(root);

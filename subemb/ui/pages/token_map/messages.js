@@ -1,6 +1,6 @@
 // What the server tells the map, and arrays it needs once. This draws nothing: map.js, another component of the page, picks it up.
 // It is a component of its own because Streamlit sends a component's data again, whole, whenever any of it changes.
-export default function ({ data }) {
+function component({ data }) {
   const inbox = (window.subembMapInbox ??= { arrays: new Map(), told: null, listeners: new Set() });
   if (data instanceof Uint8Array) {
     const name = nameOf(data);
