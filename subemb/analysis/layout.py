@@ -9,7 +9,6 @@ own, where they are quick, and leaves the graph and the arrangement to umap-lear
 """
 
 import contextlib
-import functools
 import logging
 import re
 import warnings
@@ -32,6 +31,7 @@ from ..codec.compressed import Compressed
 from ..jobs.task import task
 from .neighbours import METRICS, nearest, neighbours_kept
 from .rows import Rows, as_table, pieces
+from .umap_learn import umap_learn
 
 log = logging.getLogger(__name__)
 NEIGHBOURS = 10  # of a token, compared in the full space
@@ -286,7 +286,7 @@ def fit(points: torch.Tensor, settings: UmapSettings, progress: ProgressCallback
     if count <= EXACT_POINTS:
         found = (*_with_self(points, neighbours, settings.metric, part_of(progress, 0.0, 0.3)), None)
     report(progress, "building the graph", 0.3)
-    model = _umap_learn().UMAP(
+    model = umap_learn().UMAP(
         n_neighbors=neighbours,
         min_dist=settings.min_dist,
         metric=settings.metric,
@@ -306,24 +306,6 @@ def fit(points: torch.Tensor, settings: UmapSettings, progress: ProgressCallback
             _free_bars()
             raise
     return np.ascontiguousarray(plane, dtype=np.float32)
-
-
-@functools.cache
-def _umap_learn():
-    """umap-learn, whose compiled functions numba keeps where it keeps those of pynndescent: the next process need not compile."""
-    import umap
-
-    used = (
-        umap.umap_.smooth_knn_dist,
-        umap.umap_.compute_membership_strengths,
-        umap.layouts.clip,
-        # Not its parallel twin: numba names what it keeps by the function that is compiled, which is the same for both.
-        umap.layouts._nb_optimize_layout_euclidean_single_epoch,
-    )
-    for function in used:
-        with contextlib.suppress(RuntimeError):  # no folder can be written: it compiles anew in each process
-            function.enable_caching()
-    return umap
 
 
 def _free_bars() -> None:

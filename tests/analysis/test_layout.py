@@ -19,6 +19,7 @@ from subemb.analysis import (
     umap_layout,
 )
 from subemb.analysis import layout as files
+from subemb.analysis.umap_learn import umap_learn
 from subemb.base.errors import Cancelled, InputError
 from subemb.codec.compressed import SubspaceCompressed
 from subemb.codec.settings import CompressionSettings
@@ -117,8 +118,7 @@ def test_a_cancelled_umap_leaves_the_bars_of_other_threads_free():
 
 @pytest.mark.slow
 def test_what_umap_compiled_is_kept_for_the_next_process():
-    import umap
-
+    umap = umap_learn()
     table = torch.randn(60, 5, generator=torch.Generator().manual_seed(0))
     umap_layout(table, table, settings=QUICK)
     epoch = umap.layouts._nb_optimize_layout_euclidean_single_epoch

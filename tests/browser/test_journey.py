@@ -97,7 +97,7 @@ def test_run_then_map_then_lasso_then_table(new_page, server, cache, tmp_path):
     page.get_by_text(re.compile(r"Step \d+: relative error 0\.\d{4}")).wait_for(timeout=LONG)  # the live curve
     page.get_by_role("img", name=re.compile("46.9 MB become")).wait_for(timeout=LONG)
     cards_of(page)
-    wait_for(page, lambda: metric(page, "Codebooks") == "5.38 kB")  # 14 x 384 numbers in 8 bits, and 4 scales
+    wait_for(page, lambda: metric(page, "Codebooks") == "5.38 kB", LONG / 1000)  # 14 x 384 numbers in 8 bits, and 4 scales
     assert cards_of(page)["Distinct tuples"] == "30,522"
     wait_for(page, lambda: "f=4" in page.url)
 
