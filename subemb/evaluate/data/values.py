@@ -185,12 +185,15 @@ def _decimal_marks(texts: set[str]) -> tuple[Callable[[Any], float | None], str]
     if not commas and not grouped:
         return as_number, ""
     point = _decimal_mark(texts, commas, grouped)
+    points = {text for text in texts if "." in text and "," not in text}
+    # Nothing shows groups of thousands: then 3.800 beside 3,8 is written with another decimal mark, as 2.5 is.
+    has_both_marks = point == "," and not grouped and not _are_groups(points, texts)
 
     def number_of(value: Any) -> float | None:
         if not isinstance(value, str):
             return as_number(value)
         text = _bare(value)
-        if not _GROUPED.fullmatch(text):
+        if not _GROUPED.fullmatch(text) or (has_both_marks and "," not in text):
             return as_number(text) if point == "," or "," not in text else None
         whole, mark, part = text.rpartition(point)
         if point in whole:
@@ -200,10 +203,22 @@ def _decimal_marks(texts: set[str]) -> tuple[Callable[[Any], float | None], str]
 
     if point == "," and not grouped:
         example = min(commas)
-        return number_of, f"Scores have decimal commas: {example} is read as {number_of(example) or 0:g}"
+        text = f"Scores have decimal commas: {example} is read as {number_of(example) or 0:g}"
+        if points:
+            example, others = min(points), "decimal points" if has_both_marks else "groups of thousands"
+            text += f". Others have {others}: {example} is read as {number_of(example) or 0:g}"
+        return number_of, text
     example = min(grouped or commas)
     number = number_of(example)
     return number_of, "" if number is None else f"Scores have groups of thousands: {example} is read as {number:.10g}"
+
+
+def _are_groups(points: set[str], texts: set[str]) -> bool:
+    """Whether numbers with a point are thousands, where commas are decimal marks: all could be, and others are as large."""
+    if not points or not all(_COULD_BE_GROUPED.fullmatch(text.replace(".", ",")) for text in points):
+        return False
+    others = [number for text in texts - points if (number := as_number(text.replace(",", "."))) is not None]
+    return max(map(abs, filter(math.isfinite, others)), default=0) >= 100
 
 
 def _decimal_mark(texts: set[str], commas: set[str], grouped: set[str]) -> str:

@@ -469,6 +469,22 @@ def parquet(**columns) -> bytes:
 FIRST, SECOND, SCORES = ([row[place] for row in SCORED] for place in range(3))
 
 
+@pytest.mark.parametrize(
+    ("written", "gold", "said"),
+    [
+        (["3,8", "3.800", "2.600", "0.400"], [3.8, 3.8, 2.6, 0.4], "decimal points: 0.400 is read as 0.4"),
+        (["3,8", "2.5", "1", "0,25"], [3.8, 2.5, 1, 0.25], "decimal points: 2.5 is read as 2.5"),
+        (["3,8", "1.234", "812", "99,5"], [3.8, 1234, 812, 99.5], "groups of thousands: 1.234 is read as 1234"),
+        (["3,8", "1.234", "1.234,5", "99,5"], [3.8, 1234, 1234.5, 99.5], "groups of thousands: 1.234,5 is read as 1234.5"),
+    ],
+)
+def test_commas_and_points_in_one_column(written, gold, said):
+    rows = [f"sentence {place}\tanother {place}\t{score}" for place, score in enumerate(written)]
+    pairs = read_pairs("\n".join(["sentence1\tsentence2\tscore", *rows]).encode(), "x.tsv")
+    assert pairs.gold.tolist() == gold
+    assert any(said in note for note in about(pairs, "scores"))
+
+
 def test_decimals_structs_and_lists_are_read():
     from decimal import Decimal
 
