@@ -268,14 +268,19 @@ RIVALS = (CLUSTER, PRODUCT, "optimized_product", "residual", "tiered", "low_rank
 def at_least(found: Measured | None, limit: float) -> str:
     """Whether a difference is surely at or above a limit, surely below it, or neither: the whole interval and every seed has to agree.
 
+    A limit of 0 asks for better: no difference at all does not reach it.
+
     >>> at_least(Measured(-3, -3.9, -2, -3.5, -2.5, 2), -4), at_least(Measured(-6, -7, -5, -6, -6, 1), -4)
     ('holds', 'fails')
     >>> at_least(Measured(-3, -3.9, -2, -4.5, -1.5, 2), -4), at_least(None, -4)
     ('cannot be told here', 'cannot be told here')
+    >>> at_least(Measured(0, 0, 0, 0, 0, 1), 0), at_least(Measured(0, 0, 0, 0, 0, 1), -1)
+    ('cannot be told here', 'holds')
     """
     if found is None or not found.is_defined:
         return OPEN
-    if found.low >= limit and found.least >= limit:
+    low = min(found.low, found.least)
+    if low > limit or (low == limit and limit):
         return HOLDS
     return FAILS if found.high < limit and found.most < limit else OPEN
 
