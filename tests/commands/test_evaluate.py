@@ -247,6 +247,7 @@ def test_word_lists_are_measured_on_the_tables(model, saved, tmp_path, capsys):
     assert words["scores"] == {side: scores.to_dict() for side, scores in found.scores.items()}
     assert (words["pairs_read"], words["pairs"], words["unknown_words"]) == (5, 4, ["зебра"])
     out = run_text(capsys, "similarity", saved, "--words", path, "--resamples", 100)
+    assert "of them used; " in out  # --limit was not given
     assert "зебра" in out
     assert "too few fields: 1 (line 5)" in out
 
