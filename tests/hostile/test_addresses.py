@@ -92,7 +92,7 @@ PAGE_PARAMETERS = {
     "Words_in_context": ("masked_view", "masked", "word", "tables", "adapted"),
     "Words_in_context?masked_view=Text": ("scored", "masked_seed", "most_tokens"),
     "Adapt": ("adaptation", "adapted"),
-    "How_it_works": ("step", "code", "sentence", "present", "a"),
+    "How_it_works": ("step", "source", "sentence", "present", "a"),
     "Trade-off": ("quality", "size", "within", "adapted", "b"),
     "Runs": ("find", "lost", "adapted", "b"),
     "Claims": ("present", "adapted", "b"),

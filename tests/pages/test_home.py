@@ -221,6 +221,13 @@ def test_a_damaged_link_says_so_and_shows_the_example(models, query):
     assert next(iter(query.values())) in test.error[0].value
 
 
+def test_what_was_wrong_with_a_link_is_not_said_of_what_is_opened_after_it(models):
+    test = opened(model="small", f="three")
+    assert "The example is shown instead" in test.error[0].value
+    test.button(key="run_button").click().run()
+    assert not any("The example is shown instead" in box.value for box in test.error)
+
+
 @pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("query", "said"),

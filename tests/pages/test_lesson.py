@@ -129,7 +129,7 @@ def test_the_second_question_is_checked(answer, said):
 
 
 def test_the_code_of_a_step_is_shown():
-    html = html_of(opened(step="5", code="true"))
+    html = html_of(opened(step="5", source="true"))
     assert "linear_sum_assignment(prices)" in html
     assert html.count("le-on") > 2
 

@@ -135,6 +135,7 @@ class Visit:
 
     def open(self, request: Request, key: str | None = None) -> None:
         """Put a run on the page that was chosen anywhere but in the form, and have the form begin again from it."""
+        self.link_problem = None
         self.show(request, key)
         self.reset_form = True
 
@@ -180,7 +181,7 @@ class Visit:
     def start(self, request: Request, text: Content | None = None) -> None:
         """Start the job of a request, or join it, or show its result if it is there. Raises InputError if it cannot start."""
         key, settings = key_of(request)
-        self.failure = None
+        self.failure = self.link_problem = None
         self.text = text or self.text
         if RUNS.get(key) is not None:
             self.show(request, key)
@@ -326,13 +327,14 @@ def follow_url(visit: Visit) -> None:
     found = _parameters()
     if found == visit.written or _is_on_its_way(visit, found):
         return
-    visit.link_problem, visit.failure = None, None
+    visit.failure = problem = None
     try:
         request = _request_in(found)
     except InputError as error:
-        visit.link_problem, request = str(error), None
+        problem, request = str(error), None
     if request != visit.shown:
         visit.open(request)
+    visit.link_problem = problem
     visit.adapted, visit.other, visit.first = found.get(ADAPTED), found.get(OTHER), _first_in(found)
     visit.written = found
 

@@ -70,7 +70,7 @@ def _steps() -> tuple[int, bool]:
             "Next", icon=":material/arrow_forward:", key="step_after", type="primary", disabled=number == len(STEPS),
             on_click=_go, args=(1,), help="Or the arrow keys",
         )  # fmt: skip
-        shows_code = st.toggle("Show the code", key="code", bind="query-params")
+        shows_code = st.toggle("Show the code", key="source", bind="query-params")
     return number, shows_code
 
 
