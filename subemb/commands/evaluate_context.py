@@ -216,7 +216,7 @@ def _mask(found: Filled, mask: FilledMask) -> dict[str, Any]:
                 "id": filling.token_id,
                 "token": filling.token,
                 "probabilities": dict(zip(sides, filling.probabilities, strict=True)),
-                "ranks": dict(zip(sides, filling.ranks, strict=True)),
+                "ranks": dict(zip(sides, filling.best_ranks, strict=True)),
             }
             for filling in mask.fillings
         ],

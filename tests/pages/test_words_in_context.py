@@ -386,7 +386,7 @@ def test_changes_are_said_in_words():
 def test_words_that_compression_makes_alike_are_not_told_as_lost():
     """Three words are equally probable after compression; that two are listed is the luck of their ids."""
     first, second, third = (
-        Filling(number, f"t{number}", (probability, 0.2), ranks)
+        Filling(number, f"t{number}", (probability, 0.2), ranks, (ranks[0], 1))
         for number, probability, ranks in ((1, 0.3, (2, 1)), (2, 0.2, (3, 2)), (3, 0.4, (1, 3)))
     )
     mask = FilledMask(1, (third, first, second), 2, (0.0, 1.0), (1.0, 1.0))

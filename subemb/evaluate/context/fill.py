@@ -6,6 +6,7 @@ filled = fill({"original": model, "compressed": small}, "The cat [MASK] on the m
 filled.masks[0].kl[1], [filling.token for filling in filled.masks[0].top(0)]
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,11 @@ class Filling:
     token_id: int
     token: str  # as it is displayed
     probabilities: tuple[float, ...]  # one for each side
-    ranks: tuple[int, ...]  # one for each side; the most probable token has rank 1
+    ranks: tuple[int, ...]  # one for each side: places in its order; the most probable token has rank 1
+    best_ranks: tuple[int, ...] = ()  # the best rank of all tokens that are as probable; as ``ranks`` if not given
+
+    def __post_init__(self):
+        object.__setattr__(self, "best_ranks", self.best_ranks or self.ranks)
 
 
 def entropy(answer: "torch.Tensor") -> float:
@@ -66,9 +71,7 @@ class FilledMask:
 
         Tokens that compression makes alike are equally probable: none of them falls behind another, whatever their ids are.
         """
-        own = filling.probabilities[side]
-        alike = [other for other in self.fillings if abs(other.probabilities[side] - own) <= _TIE * own]
-        return min(other.ranks[side] for other in (filling, *alike))
+        return filling.best_ranks[side]
 
     def kept(self, side: int) -> int:
         """How many of the first side's k best are among the k best of another, or as probable as the last of those."""
@@ -219,6 +222,7 @@ def _filled_mask(sides: ContextSides, position: int, answers: "list[torch.Tensor
             display[token] if token < len(display) else f"⟨row {token}⟩",
             tuple(float(answer[token].exp()) for answer in answers),
             tuple(rank_of(answer, token) for answer in answers),
+            tuple(best_rank_of(answer, token) for answer in answers),
         )
         for token in wanted
     ]
@@ -242,6 +246,11 @@ def _best(answer: "torch.Tensor", k: int) -> "torch.Tensor":
 def rank_of(answer: "torch.Tensor", token: int) -> int:
     """1 for the most probable token; equally probable ones in the order of their ids."""
     return 1 + int((answer > answer[token]).sum()) + int((answer[:token] == answer[token]).sum())
+
+
+def best_rank_of(answer: "torch.Tensor", token: int) -> int:
+    """The best rank of the tokens that are as probable as one. answer: (V,) log probabilities."""
+    return 1 + int((answer > answer[token] + math.log1p(_TIE)).sum())
 
 
 def kl_divergence(first: "torch.Tensor", second: "torch.Tensor") -> float:

@@ -19,11 +19,12 @@ from checkpoints import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from masked_models import with_masked_head
+from scipy.stats import rankdata as scipy_ranks
 
 import subemb
 from subemb.base.errors import InputError, ModelError
 from subemb.codec.layers import SubspaceLinear
-from subemb.evaluate.context.fill import MOST_MASKS, entropy, fill, kl_divergence, rank_of
+from subemb.evaluate.context.fill import MOST_MASKS, best_rank_of, entropy, fill, kl_divergence, rank_of
 from subemb.evaluate.context.network import ContextSides
 from subemb.evaluate.context.words import LONGEST_SENTENCE, mask_word, with_own_masks, words_of
 from subemb.tasks.sides import sides_of
@@ -254,6 +255,22 @@ def test_ranks_count_every_token_once(values):
     answer = torch.tensor(values, dtype=torch.float64)
     order = sorted(range(len(values)), key=lambda token: (-values[token], token))
     assert [rank_of(answer, token) for token in order] == list(range(1, len(values) + 1))
+    shared = scipy_ranks([-value for value in values], method="min").astype(int).tolist()
+    assert [best_rank_of(answer, token) for token in range(len(values))] == shared
+
+
+def test_a_rank_is_shared_by_all_tokens_that_are_as_probable_however_few_are_listed(families):
+    model = subemb.load(families / "bert")
+    asked = ContextSides(
+        compressed_sides(model, method="product", subspaces=1, codebook_size=3)
+    )  # three different rows are left
+    few, many = (fill(asked, SENTENCES[0], k=k).masks[0] for k in (1, 100))
+    wanted = few.wanted
+    (same,) = (one for one in many.fillings if one.token_id == wanted.token_id)
+    assert few.rank(wanted, 1) == many.rank(same, 1)
+    values = [one.probabilities[1] for one in many.fillings]
+    assert many.rank(same, 1) == 1 + sum(value > same.probabilities[1] * (1 + 1e-6) for value in values)
+    assert any(one.ranks[1] != many.rank(one, 1) for one in many.fillings)
 
 
 def test_divergence_of_a_filled_mask_is_over_the_whole_vocabulary(families):

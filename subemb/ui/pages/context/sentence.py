@@ -256,7 +256,7 @@ def fillings_table(filled: Filled, mask: FilledMask) -> pd.DataFrame:
         row: dict = {"token": filling.token, "id": filling.token_id}
         for side, name in enumerate(filled.sides):
             row[f"{name}, %"] = 100 * filling.probabilities[side]
-            row[f"{name}, rank"] = filling.ranks[side]
+            row[f"{name}, rank"] = mask.rank(filling, side)
         for side in range(1, len(filled.sides)):
             kept = mask.rank(filling, side) <= mask.k
             text = change_of(filling, mask, side if kept else 0, filled.sides)[0]
@@ -315,7 +315,7 @@ def bars_html(mask: FilledMask, side: int, names: tuple[str, ...], largest: floa
         width = filling.probabilities[side] / largest if largest else 0
         token = escape_html(filling.token)
         rows.append(
-            f'<tr class="mw-{kind}"><td class="mw-r">{filling.ranks[side]}</td>'
+            f'<tr class="mw-{kind}"><td class="mw-r">{mask.rank(filling, side)}</td>'
             f'<th scope="row" class="mw-t"><span title="{token}"><bdi>{token}</bdi></span>{note}</th>'
             f'<td><div class="mw-v"><span class="mw-b" style="--mw-w:{width:.4f}"></span>'
             f'<span class="mw-p">{percent_text(filling.probabilities[side])}</span></div></td>'
