@@ -71,9 +71,13 @@ def test_a_first_visit_sees_a_whole_result_at_once_and_the_papers_by_one_click(n
     page.get_by_text("of the sentence similarity").wait_for()
     page.get_by_role("img", name="46.9 MB become 234 kB").wait_for()
     page.get_by_role("img", name=re.compile("Sentence similarity .* before, .* after")).wait_for()
+    settled(page)
+    been = page.evaluate("history.length")
     page.get_by_text("The paper's", exact=True).click()
     page.get_by_role("img", name="46.9 MB become 69.5 kB").wait_for()
     wait_for(page, lambda: "method=cluster" in page.url)
+    settled(page)
+    assert page.evaluate("history.length") == been + 1  # one press of Back leads to what was there before
     cards = cards_of(page)
     assert cards["Original table"] == "46.9 MB"
     assert cards["Codebooks"] == "12.3 kB"  # 32 x 384 numbers in 8 bits, and a scale of 2 bytes for each of 3 codebooks

@@ -2,7 +2,7 @@
 
 import masked_models
 import pytest
-from browsing import go, is_wider_than_its_place, wait_for
+from browsing import go, is_wider_than_its_place, settled, wait_for
 from playwright.sync_api import expect
 
 QUERY = "model=animals&method=product&f=4&q=12&iterations=3"
@@ -43,6 +43,14 @@ def test_a_word_is_clicked_and_both_columns_are_filled(server, new_page):
     wait_for(page, lambda: phone.get_by_role("table").all_inner_texts() == page.get_by_role("table").all_inner_texts())
     assert not is_wider_than_its_place(phone)
     page.set_viewport_size({"width": 1280, "height": 900})
+    page.get_by_role("radio", name="dog").click()
+    wait_for(page, lambda: "word=1" in page.url)
+    settled(page)
+    page.go_back()  # to the word before
+    expect(page.get_by_role("radio", name="woof")).to_be_checked()
+    expect(before.get_by_role("rowheader").first).to_contain_text("woof", timeout=WORKER)
+    settled(page)
+    assert "word=3" in page.url
     kl = page.get_by_test_id("stMetricValue").first.inner_text()
     page.get_by_test_id("stMain").get_by_text("output", exact=True).click()
     expect(page.get_by_test_id("stMetricValue").first).not_to_have_text(kl, timeout=WORKER)

@@ -104,3 +104,28 @@ def test_a_change_of_a_field_that_is_gone_changes_nothing():
     app = AppTest.from_function(_late).run()
     assert not app.exception
     assert [text.value for text in app.markdown] == ["left: []"]
+
+
+def test_parameters_change_in_one_step():
+    def script():
+        import streamlit as st
+
+        from subemb.ui.shell.text import write_parameters
+
+        if st.button("change"):
+            sent = []
+            from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+            context = get_script_run_ctx()
+            enqueue = context.enqueue
+            context.enqueue = lambda message: (sent.append(message.page_info_changed.query_string), enqueue(message))
+            write_parameters({"method": "int8", "f": None, "q": "7", "seed": None})
+            write_parameters({"method": "int8", "f": None})
+            del context.enqueue
+            st.session_state["sent"] = sent
+
+    test = AppTest.from_function(script)
+    test.query_params.update({"method": "cluster", "f": "3", "kept": "1"})
+    test.run().button[0].click().run()
+    assert dict(test.query_params) == {"method": "int8", "q": "7", "kept": "1"}
+    assert set(test.session_state["sent"]) == {"method=int8&kept=1&q=7"}

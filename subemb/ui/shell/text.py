@@ -5,7 +5,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -116,11 +116,19 @@ def is_led_by_address() -> bool:
 
 def write_parameter(name: str, value: str | None) -> None:
     """Set a parameter of the URL, or take it out (None)."""
-    if value is None:
-        if name in st.query_params:
+    write_parameters({name: value})
+
+
+def write_parameters(values: Mapping[str, str | None]) -> None:
+    """Set parameters of the URL, or take them out (None), in one step: every address on the way there would be one to go back to."""
+    changed = {name: value for name, value in values.items() if st.query_params.get(name) != value}
+    if not changed:
+        return
+    # A parameter without values is not in the address any more, and taking it out then changes nothing.
+    st.query_params.update({name: [] if value is None else value for name, value in changed.items()})
+    for name, value in changed.items():
+        if value is None:
             del st.query_params[name]
-    elif st.query_params.get(name) != value:
-        st.query_params[name] = value
 
 
 @contextmanager

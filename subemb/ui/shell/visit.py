@@ -14,7 +14,7 @@ from ...jobs.manager import Job, manager
 from ...runs import RUNS, Run, run_and_keep
 from .models import key_of
 from .request import EXAMPLE, RUN_PARAMETERS, Request, from_query, to_query
-from .text import write_parameter
+from .text import write_parameters
 from .uploads import Content
 from .visitor import Visitor, is_open, new_token, session_id, token_in_browser, visitor_of
 
@@ -351,8 +351,7 @@ def _is_on_its_way(visit: Visit, found: dict[str, str]) -> bool:
 def write_url(visit: Visit) -> None:
     """Make the URL say what the page shows. Parameters of the page itself are left alone."""
     wanted = visit.address
-    for name in ADDRESS:
-        write_parameter(name, wanted.get(name))
+    write_parameters({name: wanted.get(name) for name in ADDRESS})
     if wanted != visit.written:
         visit.written_before = visit.written, time.monotonic(), current_thread()
         visit.written = wanted

@@ -26,7 +26,7 @@ from ...evaluate.similarity.demonstration import own_languages
 from ...models.hub import validate_revision
 from ..shell.frame import Frame
 from ..shell.jobs import begin, outcome
-from ..shell.text import counted, show_error, write_parameter
+from ..shell.text import counted, show_error, write_parameters
 from ..shell.uploads import Content, content_of, file_uploader, hold, read_once
 from .settings import linked_number
 
@@ -454,10 +454,8 @@ def _link(key: str, pairs: PairSet | None) -> None:
             f"{arrived[1]}; these have {pairs.digest}).",
             icon=":material/link_off:",
         )
-    for name, value in ((f"{key}_file", pairs.name[:200]), (f"{key}_digest", pairs.digest)):
-        write_parameter(name, value)
+    write_parameters({f"{key}_file": pairs.name[:200], f"{key}_digest": pairs.digest})
 
 
 def _forget_link(key: str) -> None:
-    for name in (f"{key}_file", f"{key}_digest"):
-        write_parameter(name, None)
+    write_parameters(dict.fromkeys((f"{key}_file", f"{key}_digest")))

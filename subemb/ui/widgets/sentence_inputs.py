@@ -6,7 +6,7 @@ from urllib.parse import quote
 import streamlit as st
 
 from ...base.text import count_text
-from ..shell.text import is_led_by_address, shortened, write_parameter
+from ..shell.text import is_led_by_address, shortened, write_parameters
 
 LONGEST_LINK = 6000  # bytes of all texts in a link; servers and mail programs cut longer ones
 LISTED = 60  # characters of a sentence in a list of examples
@@ -71,8 +71,7 @@ def write_link(texts: Mapping[str, tuple[str, str]]) -> None:
             f"{count_text(LONGEST_LINK)}."
         )
         wanted = {}
-    for name in texts:
-        write_parameter(name, wanted.get(name))
+    write_parameters({name: wanted.get(name) for name in texts})
 
 
 def pair_form(

@@ -13,7 +13,7 @@ from ....evaluate.context.verdicts import fill_verdict, word_verdict
 from ....evaluate.context.words import LONGEST_SENTENCE, Word, before_gap, mask_token_of, with_own_masks, words_of
 from ....tasks.evaluations import fill_sentence
 from ...shell.jobs import outcome
-from ...shell.text import counted, write_parameter
+from ...shell.text import counted, is_led_by_address, write_parameter
 from ...widgets.charts import download_csv
 from ...widgets.renewed import renew, renewed
 from ...widgets.scores import SIDE_COLOURS
@@ -55,9 +55,10 @@ def sentence_view(page: ContextPage) -> None:
 
 
 def take_up_sentence() -> None:
-    """Sentence and word of a first visit: from the link, else the example."""
-    if "masked_text" not in st.session_state:
-        take_up({"masked_text": ("masked", DEFAULT)}, LONGEST_SENTENCE)
+    """Sentence and word of a first visit, and where the address leads: from the link, else the example."""
+    is_first = "masked_text" not in st.session_state
+    take_up({"masked_text": ("masked", DEFAULT)}, LONGEST_SENTENCE)
+    if is_first or is_led_by_address():
         number = st.query_params.get("word", "")
         st.session_state["masked_word"] = int(number) if number.isascii() and number.isdecimal() and len(number) < 5 else None
 

@@ -20,7 +20,7 @@ from ....tasks.layouts import arrange, group, place
 from ...shell.frame import Frame, page
 from ...shell.jobs import outcome
 from ...shell.sides import ADAPTED, COMPRESSED, Side
-from ...shell.text import counted, errors_shown, is_led_by_address, write_parameter
+from ...shell.text import counted, errors_shown, is_led_by_address, write_parameters
 from ...widgets.charts import download_csv
 from ...widgets.leads import chosen_row, open_link, token_link
 from ...widgets.other_side import compared_sides
@@ -158,8 +158,7 @@ def _write(frame: Frame) -> None:
         "map_presets": "1" if look["presets"] else None,
         "map_selected": in_address(ids) if ids else None,
     }
-    for name, value in written.items():
-        write_parameter(name, value)
+    write_parameters(written)
     look["written"] = written
     if ids and written["map_selected"] is None:
         st.caption(f"A link to this page leaves the {counted(len(ids), 'selected token')} out: it would be too long.")
