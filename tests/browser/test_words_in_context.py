@@ -51,6 +51,16 @@ def test_a_word_is_clicked_and_both_columns_are_filled(server, new_page):
     expect(before.get_by_role("rowheader").first).to_contain_text("woof", timeout=WORKER)
     settled(page)
     assert "word=3" in page.url
+    been = page.evaluate("history.length")
+    field = page.get_by_label("Sentence, with [MASK] for a hidden word")
+    field.fill("the cat says meow in the garden .")
+    field.press("Enter")
+    wait_for(page, lambda: "cat" in page.url and "word=" not in page.url)
+    settled(page)
+    assert page.evaluate("history.length") == been  # one step, in the place of the one that Back left behind
+    page.go_back()
+    expect(page.get_by_role("radio", name="woof")).to_be_checked()
+    expect(before.get_by_role("rowheader").first).to_contain_text("woof", timeout=WORKER)
     kl = page.get_by_test_id("stMetricValue").first.inner_text()
     page.get_by_test_id("stMain").get_by_text("output", exact=True).click()
     expect(page.get_by_test_id("stMetricValue").first).not_to_have_text(kl, timeout=WORKER)

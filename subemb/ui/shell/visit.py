@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from threading import Thread, current_thread
 
@@ -254,9 +254,7 @@ def take_adaptation() -> None:
     """Have what the page Adapt calls its adaptation in a link be the third side, on any other page."""
     key = st.query_params.get(ADAPTATION)
     if key is not None:
-        del st.query_params[ADAPTATION]
-        if ADAPTED not in st.query_params:
-            st.query_params[ADAPTED] = key
+        write_parameters({ADAPTATION: None, ADAPTED: st.query_params.get(ADAPTED, key)})
 
 
 def _first_visit() -> Visit:
@@ -348,10 +346,10 @@ def _is_on_its_way(visit: Visit, found: dict[str, str]) -> bool:
     return found == before and (time.monotonic() - replaced < _IN_FLIGHT_SECONDS or writer is current_thread())
 
 
-def write_url(visit: Visit) -> None:
-    """Make the URL say what the page shows. Parameters of the page itself are left alone."""
+def write_url(visit: Visit, of_page: Mapping[str, str | None] | None = None) -> None:
+    """Make the URL say what the page shows, in one step. of_page: parameters of the page itself that change along; others are left alone."""
     wanted = visit.address
-    write_parameters({name: wanted.get(name) for name in ADDRESS})
+    write_parameters({name: wanted.get(name) for name in ADDRESS} | dict(of_page or {}))
     if wanted != visit.written:
         visit.written_before = visit.written, time.monotonic(), current_thread()
         visit.written = wanted

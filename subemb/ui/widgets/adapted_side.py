@@ -7,8 +7,7 @@ from ...adaptation.result import Adaptation
 from ...adaptation.settings import OBJECTIVES, TRAINED
 from ...base.text import change_text, seconds_text
 from ..shell.frame import Frame
-from ..shell.text import write_parameter
-from ..shell.visit import ADAPTED
+from ..shell.visit import write_url
 
 _NONE = "none"
 
@@ -25,7 +24,7 @@ def adapted_side(frame: Frame) -> None:
         if run_key_of(visit.adapted) is None:  # else it is one of a run that was shown before
             st.caption("The adaptation in this link is no longer on this server: only two sides are shown.")
         visit.adapted = None
-        write_parameter(ADAPTED, None)
+        write_url(visit)
     if not found:
         return
     names = {known.key: adaptation_label(known) for known in found}
@@ -41,7 +40,7 @@ def adapted_side(frame: Frame) -> None:
     wanted = None if chosen == _NONE else chosen
     if wanted != (visit.adapted if visit.adapted in names else None):
         visit.adapted = wanted
-        write_parameter(ADAPTED, wanted)
+        write_url(visit)
         st.rerun()
 
 

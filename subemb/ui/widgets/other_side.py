@@ -14,8 +14,8 @@ from ..shell.frame import Frame
 from ..shell.jobs import begin, outcome
 from ..shell.models import key_of
 from ..shell.request import Request, other_query, other_request
-from ..shell.text import show_error, write_parameter
-from ..shell.visit import ADAPTED, FIRST, OTHER
+from ..shell.text import show_error
+from ..shell.visit import ADAPTED, write_url
 from .adapted_side import adaptation_label
 
 _ORIGINAL, _RUN = "the original", "this run"
@@ -72,9 +72,9 @@ def _choose_first(frame: Frame, adapted: Mapping[str, Adaptation]) -> None:
         if chosen != _RUN:
             visit.adapted = chosen
         visit.first = None if chosen == _RUN else ADAPTED
-        write_parameter(FIRST, visit.first)
         if visit.first == ADAPTED == visit.other:  # it cannot be compared with itself
-            _choose(frame, None)
+            visit.other = None
+        write_url(visit)
         st.rerun()
 
 
@@ -140,7 +140,7 @@ def _named(frame: Frame) -> tuple[str, Request]:
 
 def _choose(frame: Frame, query: str | None) -> None:
     frame.visit.other = query
-    write_parameter(OTHER, query)
+    write_url(frame.visit)
 
 
 def _offer(frame: Frame, key: str, request: Request) -> None:

@@ -24,7 +24,7 @@ from ...shell.frame import Frame
 from ...shell.pages import PAGES
 from ...shell.request import Request, to_query
 from ...shell.text import counted, public_name, write_parameter
-from ...shell.visit import ADAPTATION, ADAPTED
+from ...shell.visit import ADAPTATION, ADAPTED, write_url
 from ...widgets.charts import chart_places, download_csv, show
 from .curves import curves, from_the_start, score_curve, verdict_text
 
@@ -152,9 +152,7 @@ def history_view(frame: Frame, current: str | None) -> None:
                     )
                 if chosen[0].key == frame.visit.adapted:
                     frame.visit.adapted = None
-                    write_parameter(ADAPTED, None)
-                if chosen[0].key == current:
-                    write_parameter(PARAMETER, None)
+                write_url(frame.visit, {PARAMETER: None} if chosen[0].key == current else {})
                 st.rerun()
     else:
         runs = {
@@ -192,7 +190,7 @@ def show_adaptation(frame: Frame, known: Adaptation) -> None:
             Request.of(known.model, CompressionSettings.from_dict(known.compression)) if run is None else Request.of_run(run)
         )
         frame.visit.open(request, run_key)
-    write_parameter(PARAMETER, known.key)
+    write_url(frame.visit, {PARAMETER: known.key})
     st.rerun()
 
 

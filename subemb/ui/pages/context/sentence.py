@@ -13,7 +13,7 @@ from ....evaluate.context.verdicts import fill_verdict, word_verdict
 from ....evaluate.context.words import LONGEST_SENTENCE, Word, before_gap, mask_token_of, with_own_masks, words_of
 from ....tasks.evaluations import fill_sentence
 from ...shell.jobs import outcome
-from ...shell.text import counted, is_led_by_address, write_parameter
+from ...shell.text import counted, is_led_by_address, write_parameter, write_parameters
 from ...widgets.charts import download_csv
 from ...widgets.renewed import renew, renewed
 from ...widgets.scores import SIDE_COLOURS
@@ -99,8 +99,14 @@ def read_sentence() -> str:
             f"Up to {count_text(LONGEST_SENTENCE)} characters. [MASK] and \\<mask> both work, whatever the model's own mask is. A decoder "
             "reads what stands before the mask; without one it says what comes next."
         )
-    write_parameter("masked", text if text != DEFAULT else None)
+    _write(text if text != DEFAULT else None)
     return text
+
+
+def _write(text: str | None) -> None:
+    """Keep the address what is asked. text: None if it is what the page begins with."""
+    word = st.session_state.get("masked_word")
+    write_parameters({"masked": text, "word": None if word is None else str(word)})
 
 
 def read_words(page: ContextPage, text: str) -> tuple[tuple[Word, ...], bool]:
@@ -119,6 +125,7 @@ def choose_word(words: Sequence[Word], is_decoder: bool) -> int | None:
     chosen = st.session_state.get("masked_word")
     if chosen is not None and chosen not in offered:
         st.session_state["masked_word"] = None
+        write_parameter("word", None)
     if not offered:
         return None
     chosen = st.pills(
@@ -138,7 +145,6 @@ def choose_word(words: Sequence[Word], is_decoder: bool) -> int | None:
     )
     if len(words) > MOST_WORDS:
         st.caption(f"The first {MOST_WORDS} of {count_text(len(words))} words can be clicked.")
-    write_parameter("word", None if chosen is None else str(chosen))
     return chosen
 
 
@@ -257,9 +263,9 @@ def fillings_table(filled: Filled, mask: FilledMask) -> pd.DataFrame:
         row: dict = {"token": filling.token, "id": filling.token_id}
         for side, name in enumerate(filled.sides):
             row[f"{name}, %"] = 100 * filling.probabilities[side]
-            row[f"{name}, rank"] = mask.rank(filling, side)
+            row[f"{name}, rank"] = filling.best_ranks[side]
         for side in range(1, len(filled.sides)):
-            kept = mask.rank(filling, side) <= mask.k
+            kept = filling.best_ranks[side] <= mask.k
             text = change_of(filling, mask, side if kept else 0, filled.sides)[0]
             row[f"change, {filled.sides[side]}"] = text
         rows.append(row)
@@ -275,10 +281,10 @@ def change_of(filling: Filling, mask: FilledMask, side: int, names: tuple[str, .
     A side after the first is compared with the first; the first says what is lost on others.
     """
     if side == 0:
-        ranks = {place: mask.rank(filling, place) for place in range(1, len(names))}
+        ranks = {place: filling.best_ranks[place] for place in range(1, len(names))}
         lost = [f"{rank:,}" + (f" {names[place]}" if len(names) > 2 else "") for place, rank in ranks.items() if rank > mask.k]
         return (f"− lost, now {', '.join(lost)}", "lost") if lost else ("", "same")
-    before, now = mask.rank(filling, 0), mask.rank(filling, side)
+    before, now = filling.best_ranks[0], filling.best_ranks[side]
     if before > mask.k:
         return f"+ new, was {before:,}", "new"
     if before == now:
@@ -316,7 +322,7 @@ def bars_html(mask: FilledMask, side: int, names: tuple[str, ...], largest: floa
         width = filling.probabilities[side] / largest if largest else 0
         token = escape_html(filling.token)
         rows.append(
-            f'<tr class="mw-{kind}"><td class="mw-r">{mask.rank(filling, side)}</td>'
+            f'<tr class="mw-{kind}"><td class="mw-r">{filling.best_ranks[side]}</td>'
             f'<th scope="row" class="mw-t"><span title="{token}"><bdi>{token}</bdi></span>{note}</th>'
             f'<td><div class="mw-v"><span class="mw-b" style="--mw-w:{width:.4f}"></span>'
             f'<span class="mw-p">{percent_text(filling.probabilities[side])}</span></div></td>'
