@@ -206,7 +206,7 @@ def uses_chart(found: TableUses) -> Chart:
         rows = [[*row, value] for row, value in zip(rows, values, strict=True)]
     if found.mask is not None:
         mask, wanted = found.mask, found.mask.wanted
-        ranks = [mask.rank(wanted, place) for place in range(len(sides))]
+        ranks = [wanted.best_ranks[place] for place in range(len(sides))]
         labels = [f"{mask.kl[place]:.3g} · rank {rank:,}" for place, rank in enumerate(ranks)]
         panels.append((f"KL at the gap, nats · rank of “{wanted.token}”", list(mask.kl), labels, False))
         columns += ["KL divergence, nats", f"rank of {wanted.token}", f"probability of {wanted.token}"]

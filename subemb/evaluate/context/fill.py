@@ -29,7 +29,10 @@ _TIE = 1e-6  # probabilities closer than this share of them are equal
 
 @dataclass(frozen=True)
 class Filling:
-    """One token for a mask."""
+    """One token for a mask.
+
+    Tokens that compression makes alike are equally probable: by ``best_ranks`` none of them falls behind another, whatever their ids are.
+    """
 
     token_id: int
     token: str  # as it is displayed
@@ -66,16 +69,9 @@ class FilledMask:
         best = (filling for filling in self.fillings if filling.ranks[side] <= self.k)
         return tuple(sorted(best, key=lambda filling: filling.ranks[side]))
 
-    def rank(self, filling: Filling, side: int) -> int:
-        """The rank of a filling on one side; those that are equally probable share the best of their ranks.
-
-        Tokens that compression makes alike are equally probable: none of them falls behind another, whatever their ids are.
-        """
-        return filling.best_ranks[side]
-
     def kept(self, side: int) -> int:
         """How many of the first side's k best are among the k best of another, or as probable as the last of those."""
-        return sum(self.rank(filling, side) <= self.k for filling in self.top(0))
+        return sum(filling.best_ranks[side] <= self.k for filling in self.top(0))
 
     @property
     def masked_filling(self) -> Filling | None:

@@ -47,7 +47,7 @@ def fill_verdict(filled: Filled, mark: Mark = str, number: int = 0) -> str:
 
 def _of_side(filled: Filled, mask: FilledMask, side: int, first: str, mark: Mark) -> str:
     names, before, after = filled.sides, mask.top(0)[0], mask.top(side)[0]
-    rank, kept, best = mask.rank(before, side), mask.kept(side), len(mask.top(0))
+    rank, kept, best = before.best_ranks[side], mask.kept(side), len(mask.top(0))
     stay = f"{'all' if kept == best else 'none' if kept == 0 else kept} of the {best} best {'stays' if kept <= 1 else 'stay'}"
     now = percent_text(before.probabilities[side])
     if rank == 1:
@@ -73,7 +73,7 @@ def word_verdict(filled: Filled, mark: Mark = str, number: int = 0) -> str:
             else ""
         )
     ranks = ", ".join(
-        f"{name} {mask.rank(own, side):,} ({percent_text(own.probabilities[side])})" for side, name in enumerate(filled.sides)
+        f"{name} {own.best_ranks[side]:,} ({percent_text(own.probabilities[side])})" for side, name in enumerate(filled.sides)
     )
     if filled.kind == CAUSAL and mask.masked_pieces > 1:
         return f"Rank of {mark(own.token)}, the first of {mask.masked_pieces} tokens of {mark(mask.masked)}: {ranks}."
@@ -147,6 +147,6 @@ def uses_verdict(found: TableUses, mark: Mark = str) -> str:
 def _uses_of_sentence(found: TableUses, mark: Mark) -> str:
     mask = found.mask
     wanted = mask.wanted
-    ranks = {side: mask.rank(wanted, place) for place, side in enumerate(found.sides)}
+    ranks = {side: wanted.best_ranks[place] for place, side in enumerate(found.sides)}
     listed = ", ".join(f"{side} {rank:,}" for side, rank in ranks.items() if side != ORIGINAL)
     return f"Rank of {mark(wanted.token)}: {ORIGINAL} {ranks[ORIGINAL]:,}, {listed}."
