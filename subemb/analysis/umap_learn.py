@@ -45,15 +45,12 @@ class _LaterDistances(Mapping):
 
 def _stand_ins() -> dict[str, ModuleType]:
     """What umap-learn 0.5 imports of the search."""
-    names = {
-        _SEARCH: {"NNDescent": _LaterClass("NNDescent", (), {})},
-        f"{_SEARCH}.distances": {"named_distances": _LaterDistances(f"{_SEARCH}.distances", "named_distances")},
-        f"{_SEARCH}.sparse": {"sparse_named_distances": _LaterDistances(f"{_SEARCH}.sparse", "sparse_named_distances")},
-    }
-    modules = {module: ModuleType(module) for module in names}
-    for module, found in names.items():
-        vars(modules[module]).update(found)
-    return modules
+    found = {_SEARCH: ModuleType(_SEARCH)}
+    found[_SEARCH].NNDescent = _LaterClass("NNDescent", (), {})
+    for module, name in ((f"{_SEARCH}.distances", "named_distances"), (f"{_SEARCH}.sparse", "sparse_named_distances")):
+        found[module] = ModuleType(module)
+        setattr(found[module], name, _LaterDistances(module, name))
+    return found
 
 
 def _import_alone() -> None:

@@ -328,9 +328,8 @@ def data_text(data: dict[str, Any]) -> str:
     read, used = data["pairs_read"], data["pairs"]
     lines = [f"{one_line(data['name'])}: {one_line(data['format'])}, {count_text(read)} pairs read"]
     if used < read:
-        why = (
-            "" if "unknown_words" in data else " (--limit)"
-        )  # of a list of words all are taken; those unknown are told of by themselves
+        # Of a list of words all are taken; those that are unknown are told of by themselves.
+        why = "" if "unknown_words" in data else " (--limit)"
         lines[0] += f", {count_text(used)} of them used{why}"
     lines[0] += f"; {skipped_line(data)}"
     if data.get("is_demonstration"):

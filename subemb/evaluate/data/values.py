@@ -108,7 +108,7 @@ def kind_of(values: Sequence[Any], share: float = 0.5) -> str:
 
 #: Digits in groups of three, and perhaps a part behind the decimal mark.
 _GROUPED = re.compile(r"[+-]?\d{1,3}(?:([,.' \u00a0\u202f’])\d{3})(?:\1\d{3})*(?:[.,]\d+)?")
-_COULD_BE_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+_COULD_BE_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")
 
 
 def _roughly(value: Any) -> float | None:
@@ -215,10 +215,13 @@ def _decimal_marks(texts: set[str]) -> tuple[Callable[[Any], float | None], str]
 
 def _are_groups(points: set[str], texts: set[str]) -> bool:
     """Whether numbers with a point are thousands, where commas are decimal marks: all could be, and others are as large."""
-    if not points or not all(_COULD_BE_GROUPED.fullmatch(text.replace(".", ",")) for text in points):
-        return False
-    others = [number for text in texts - points if (number := as_number(text.replace(",", "."))) is not None]
-    return max(map(abs, filter(math.isfinite, others)), default=0) >= 100
+    return bool(points) and all(map(_COULD_BE_GROUPED.fullmatch, points)) and _reach_a_hundred(texts - points)
+
+
+def _reach_a_hundred(texts: set[str]) -> bool:
+    """Whether numbers, with either decimal mark, are nearly as large as those that are written in groups of thousands."""
+    numbers = (as_number(text.replace(",", ".")) for text in texts)
+    return any(number is not None and math.isfinite(number) and abs(number) >= 100 for number in numbers)
 
 
 def _decimal_mark(texts: set[str], commas: set[str], grouped: set[str]) -> str:
@@ -232,9 +235,8 @@ def _decimal_mark(texts: set[str], commas: set[str], grouped: set[str]) -> str:
         return ","
     if not commas or not all(map(_COULD_BE_GROUPED.fullmatch, commas)):
         return "," if commas else "."
-    others = [number for text in texts - commas if (number := as_number(text)) is not None and math.isfinite(number)]
     has_points = any("." in text for text in texts - commas)
-    return "." if has_points or max(map(abs, others), default=0) >= 100 else ","
+    return "." if has_points or _reach_a_hundred(texts - commas) else ","
 
 
 # Labels
